@@ -1,0 +1,66 @@
+package fsm
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+)
+
+// A Counter is a table of numbers that many writers may add to or raise at once
+// without conflict: what is written is the operation, not the result.
+type Counter struct{ def definition }
+
+// NewCounter describes a counter table; see NewTable for num.
+func NewCounter(num uint16, name string) *Counter { return &Counter{definition{num, name}} }
+
+func (c *Counter) definition() definition { return c.def }
+
+// Get returns the number at key as of the snapshot, 0 if there is none. In an
+// Update the read is verified like any other, and it does not see the adds of
+// its own transaction.
+func (c *Counter) Get(tx *Tx, scope Scope, key Key) (int64, error) {
+	tx.db.mustKnow(c.def.num, c.def.name)
+	r, err := tx.row(dataKey(c.def.num, scope, key))
+	if err != nil || r == nil {
+		return 0, err
+	}
+	return decodeCount(r.payload)
+}
+
+// Add adds delta to the number at key. A non-zero expires is when it is forgotten.
+func (c *Counter) Add(tx *Tx, scope Scope, key Key, delta int64, expires time.Time) error {
+	return c.change(tx, opAdd, scope, key, delta, expires)
+}
+
+// Max raises the number at key to at least v. A non-zero expires is when it is forgotten.
+func (c *Counter) Max(tx *Tx, scope Scope, key Key, v int64, expires time.Time) error {
+	return c.change(tx, opMax, scope, key, v, expires)
+}
+
+// Delete forgets the number at key.
+func (c *Counter) Delete(tx *Tx, scope Scope, key Key) error {
+	tx.db.mustKnow(c.def.num, c.def.name)
+	return tx.delete(dataKey(c.def.num, scope, key))
+}
+
+func (c *Counter) change(tx *Tx, kind opKind, scope Scope, key Key, delta int64, expires time.Time) error {
+	tx.db.mustKnow(c.def.num, c.def.name)
+	if !tx.write {
+		return errReadOnly
+	}
+	o := op{kind: kind, key: dataKey(c.def.num, scope, key), delta: delta}
+	if !expires.IsZero() {
+		o.expires = expires.UnixMilli()
+	}
+	tx.addOp(o)
+	return nil
+}
+
+func encodeCount(n int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(n)) }
+
+func decodeCount(b []byte) (int64, error) {
+	if len(b) != 8 {
+		return 0, fmt.Errorf("counter: %w", ErrCorrupt)
+	}
+	return int64(binary.BigEndian.Uint64(b)), nil
+}

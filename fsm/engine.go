@@ -1,0 +1,185 @@
+package fsm
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// An engine is one open generation of the embedded store. A restore builds the
+// next generation beside it and switches; readers that still hold this one keep
+// it open until they are done.
+type engine struct {
+	db   *pebble.DB
+	name string // directory of the generation, within Config.Dir
+
+	mu      sync.Mutex
+	refs    int
+	retired bool
+	idle    chan struct{} // closed when retired and no longer held
+}
+
+// engineFormat is fixed by release: an engine file format is raised only by a
+// release whose predecessors no longer need to read it.
+const engineFormat = pebble.FormatValueSeparation
+
+func openEngine(cfg Config, name string) (*engine, error) {
+	opts := &pebble.Options{
+		FS:                          cfg.FS,
+		DisableWAL:                  true, // the Raft log is the durable record; see the package comment
+		FormatMajorVersion:          engineFormat,
+		MemTableSize:                uint64(cfg.MemTable),
+		MemTableStopWritesThreshold: 4,
+		CacheSize:                   cfg.Cache,
+		L0CompactionThreshold:       4,
+		MaxOpenFiles:                1000,
+		Logger:                      engineLog{cfg.Logger},
+	}
+	for i := range opts.Levels {
+		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+	}
+	db, err := pebble.Open(cfg.FS.PathJoin(cfg.Dir, name), opts)
+	if err != nil {
+		if strings.Contains(err.Error(), "lock") {
+			return nil, fmt.Errorf("open store in %s: another process uses it: %w", cfg.Dir, err)
+		}
+		return nil, fmt.Errorf("open store in %s: %w", cfg.Dir, err)
+	}
+	return &engine{db: db, name: name, idle: make(chan struct{})}, nil
+}
+
+func (e *engine) acquire() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.retired {
+		return false
+	}
+	e.refs++
+	return true
+}
+
+func (e *engine) release() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.refs--
+	if e.retired && e.refs == 0 {
+		close(e.idle)
+	}
+}
+
+// retire refuses new readers, waits for those inside and closes the engine.
+func (e *engine) retire() error {
+	e.mu.Lock()
+	if e.retired {
+		e.mu.Unlock()
+		return nil
+	}
+	e.retired = true
+	if e.refs == 0 {
+		close(e.idle)
+	}
+	e.mu.Unlock()
+	<-e.idle
+	return e.db.Close()
+}
+
+// A reader is what rows are read from: the engine, a snapshot of it, or a batch over it.
+type reader interface {
+	Get(key []byte) ([]byte, io.Closer, error)
+	NewIter(o *pebble.IterOptions) (*pebble.Iterator, error)
+}
+
+// get returns a copy of the value at key, or nil if there is none.
+func get(r reader, key []byte) ([]byte, error) {
+	v, closer, err := r.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, engineError("read", err)
+	}
+	v = append(make([]byte, 0, len(v)), v...)
+	return v, closer.Close()
+}
+
+func engineError(what string, err error) error {
+	if errors.Is(err, pebble.ErrCorruption) {
+		return fmt.Errorf("%s store: %w: %w", what, ErrCorrupt, err)
+	}
+	return fmt.Errorf("%s store: %w", what, err)
+}
+
+// engineLog lets the engine speak through slog; its routine news is debug.
+type engineLog struct{ log *slog.Logger }
+
+func (l engineLog) Infof(format string, args ...any) {
+	l.log.Debug("store engine", "message", fmt.Sprintf(format, args...))
+}
+
+func (l engineLog) Errorf(format string, args ...any) {
+	l.log.Error("store engine", "message", fmt.Sprintf(format, args...))
+}
+
+// Fatalf is called when the engine cannot go on (an fsync failed, say). Going on
+// without it would acknowledge what is not stored, so the process ends.
+func (l engineLog) Fatalf(format string, args ...any) {
+	l.log.Error("store engine failed; the process ends to protect its data", "message", fmt.Sprintf(format, args...))
+	panic("store engine: " + fmt.Sprintf(format, args...))
+}
+
+// The file CURRENT names the generation in use.
+const currentFile = "CURRENT"
+
+// currentGeneration reads which generation to open; a fresh directory starts with the first.
+func currentGeneration(cfg Config) (string, error) {
+	f, err := cfg.FS.Open(cfg.FS.PathJoin(cfg.Dir, currentFile))
+	if err != nil {
+		if isNotExist(err) {
+			return "gen-000001", switchGeneration(cfg, "gen-000001")
+		}
+		return "", fmt.Errorf("open store: %w", err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, 64))
+	if err != nil {
+		return "", fmt.Errorf("open store: %w", err)
+	}
+	name := strings.TrimSpace(string(b))
+	if !strings.HasPrefix(name, "gen-") || strings.ContainsAny(name, "/\\") {
+		return "", fmt.Errorf("store in %s: CURRENT says %q: %w", cfg.Dir, name, ErrCorrupt)
+	}
+	return name, nil
+}
+
+// switchGeneration durably makes name the generation that the next Open uses.
+func switchGeneration(cfg Config, name string) error {
+	tmp := cfg.FS.PathJoin(cfg.Dir, currentFile+".new")
+	f, err := cfg.FS.Create(tmp, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return fmt.Errorf("switch store generation: %w", err)
+	}
+	_, err = f.Write([]byte(name + "\n"))
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = cfg.FS.Rename(tmp, cfg.FS.PathJoin(cfg.Dir, currentFile))
+	}
+	if err != nil {
+		return fmt.Errorf("switch store generation: %w", err)
+	}
+	return syncDir(cfg)
+}
+
+func syncDir(cfg Config) error {
+	d, err := cfg.FS.OpenDir(cfg.Dir)
+	if err != nil {
+		return fmt.Errorf("sync store directory: %w", err)
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

@@ -1,0 +1,130 @@
+package fsm
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// A Scope is the first part of every key: the tenant that a row belongs to.
+// A listing never leaves its scope.
+type Scope string
+
+// Global is the scope of rows that belong to no tenant.
+const Global Scope = ""
+
+// A Key is an ordered byte string within a table and scope. Build it from parts;
+// K("a") is a prefix of K("a", "b"), and no part can imitate the end of another.
+type Key string
+
+// K returns the key made of parts, compared part by part in byte order.
+func K(parts ...string) Key {
+	var b strings.Builder
+	for _, p := range parts {
+		writePart(&b, p)
+	}
+	return Key(b.String())
+}
+
+// Uint appends n as eight bytes that sort numerically.
+func (k Key) Uint(n uint64) Key {
+	return k + Key(binary.BigEndian.AppendUint64(nil, n))
+}
+
+// Time appends t with millisecond precision, sorting by time. Times before 1970 sort as 1970.
+func (k Key) Time(t time.Time) Key {
+	return k.Uint(uint64(max(t.UnixMilli(), 0)))
+}
+
+// Str appends one more string part.
+func (k Key) Str(s string) Key { return k + K(s) }
+
+// writePart escapes 00 as 00 FF and ends the part with 00 01, which keeps byte order.
+func writePart(b *strings.Builder, p string) {
+	for i := 0; i < len(p); i++ {
+		b.WriteByte(p[i])
+		if p[i] == 0 {
+			b.WriteByte(0xff)
+		}
+	}
+	b.WriteString("\x00\x01")
+}
+
+// The first byte of a raw engine key tells what it is.
+const (
+	spaceData    = 'd' // d table scope key           -> row
+	spaceExpiry  = 'e' // e milliseconds dataKey      -> nothing
+	spaceIndex   = 'i' // i table index scope key [pk] -> revision, dataKey
+	spaceJournal = 'j' // j journal position          -> link, scope, payload
+	spaceScoped  = 'k' // k journal scope position    -> nothing
+	spaceSystem  = 's' // s name                      -> applied index, remembered batches, …
+)
+
+func dataPrefix(table uint16, scope Scope) []byte {
+	b := binary.BigEndian.AppendUint16([]byte{spaceData}, table)
+	return append(b, K(string(scope))...)
+}
+
+func dataKey(table uint16, scope Scope, key Key) []byte {
+	return append(dataPrefix(table, scope), key...)
+}
+
+func indexPrefix(table uint16, index uint8, scope Scope) []byte {
+	b := binary.BigEndian.AppendUint16([]byte{spaceIndex}, table)
+	b = append(b, index)
+	return append(b, K(string(scope))...)
+}
+
+func expiryKey(ms int64, data []byte) []byte {
+	b := binary.BigEndian.AppendUint64([]byte{spaceExpiry}, uint64(ms))
+	return append(b, data...)
+}
+
+// splitDataKey takes a raw data key apart.
+func splitDataKey(raw []byte) (table uint16, scope Scope, key Key, err error) {
+	if len(raw) < 5 || raw[0] != spaceData {
+		return 0, "", "", fmt.Errorf("data key %x: %w", raw, ErrCorrupt)
+	}
+	table = binary.BigEndian.Uint16(raw[1:])
+	part, rest, ok := cutPart(string(raw[3:]))
+	if !ok {
+		return 0, "", "", fmt.Errorf("data key %x: %w", raw, ErrCorrupt)
+	}
+	return table, Scope(part), Key(rest), nil
+}
+
+// cutPart undoes writePart for the first part of s.
+func cutPart(s string) (part, rest string, ok bool) {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] != 0 {
+			b.WriteByte(s[i])
+			continue
+		}
+		if i+1 >= len(s) {
+			return "", "", false
+		}
+		switch s[i+1] {
+		case 0xff:
+			b.WriteByte(0)
+			i++
+		case 0x01:
+			return b.String(), s[i+2:], true
+		default:
+			return "", "", false
+		}
+	}
+	return "", "", false
+}
+
+// prefixEnd returns the first key after all keys that begin with p, or nil if there is none.
+func prefixEnd(p []byte) []byte {
+	end := append([]byte(nil), p...)
+	for i := len(end) - 1; i >= 0; i-- {
+		if end[i]++; end[i] != 0 {
+			return end[:i+1]
+		}
+	}
+	return nil
+}
