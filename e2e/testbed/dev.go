@@ -1,0 +1,249 @@
+package testbed
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Issuer is the issuer of every `quis dev`, whatever node answers.
+const Issuer = "http://localhost:8080"
+
+// A Dev is a running `quis dev`.
+type Dev struct {
+	Nodes int
+	Dir   string // its data directory
+
+	cmd  *exec.Cmd
+	out  *output
+	done chan struct{} // closed when the process has ended
+	lock *os.File
+	bin  string
+}
+
+// Start runs `quis dev --nodes n` in dir with a bootstrap file (empty: none) and
+// waits until every node is ready. Further arguments are passed on.
+func Start(ctx context.Context, n int, dir, bootstrap string, args ...string) (*Dev, error) {
+	bin, err := Binary()
+	if err != nil {
+		return nil, err
+	}
+	lock, err := turn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	args = append([]string{"dev", "--nodes", strconv.Itoa(n), "--data-dir", dir}, args...)
+	if bootstrap != "" {
+		args = append(args, "--bootstrap", bootstrap)
+	}
+	d := &Dev{Nodes: n, Dir: dir, out: &output{}, done: make(chan struct{}), lock: lock, bin: bin}
+	d.cmd = exec.Command(bin, args...)
+	d.cmd.Stdout, d.cmd.Stderr = d.out, d.out
+	d.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	if err := d.cmd.Start(); err != nil {
+		lock.Close()
+		return nil, fmt.Errorf("start quis dev: %w", err)
+	}
+	go func() {
+		d.cmd.Wait()
+		close(d.done)
+	}()
+	for i := 1; i <= n; i++ {
+		if err := d.WaitReady(ctx, i); err != nil {
+			return nil, errors.Join(fmt.Errorf("%w; quis dev said:\n%s", err, d.Output()), d.Stop())
+		}
+	}
+	return d, nil
+}
+
+// turn waits until no other testbed of this machine runs.
+func turn(ctx context.Context) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(os.TempDir(), "quis-testbed.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("testbed lock: %w", err)
+	}
+	for {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return f, nil
+		}
+		if err := pause(ctx, 200*time.Millisecond); err != nil {
+			f.Close()
+			return nil, fmt.Errorf("another testbed keeps running: %w", err)
+		}
+	}
+}
+
+// Stop ends it as Ctrl-C does and waits.
+func (d *Dev) Stop() error {
+	defer d.lock.Close()
+	d.cmd.Process.Signal(os.Interrupt)
+	select {
+	case <-d.done:
+		return nil
+	case <-time.After(30 * time.Second):
+		d.cmd.Process.Kill()
+		return fmt.Errorf("quis dev did not end within 30 s of an interrupt; it said:\n%s", d.Output())
+	}
+}
+
+// Output returns what it has printed so far.
+func (d *Dev) Output() string { return d.out.String() }
+
+// Public returns the base URL of node i, counted from 1; 0 is the proxy before them all.
+func (d *Dev) Public(i int) string {
+	if d.Nodes == 1 {
+		i = 0
+	}
+	return fmt.Sprintf("http://localhost:%d", 8080+i)
+}
+
+// Operations returns the base URL of node i's operations listener.
+func (d *Dev) Operations(i int) string {
+	if d.Nodes == 1 {
+		i = 0
+	}
+	return fmt.Sprintf("http://localhost:%d", 9080+i)
+}
+
+// PID returns the process ID of node i.
+func (d *Dev) PID(i int) (int, error) {
+	b, err := os.ReadFile(filepath.Join(d.Dir, fmt.Sprintf("node-%d", i), "quis.pid"))
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(strings.TrimSpace(string(b)))
+}
+
+// Quis runs another quis command against this data directory.
+func (d *Dev) Quis(ctx context.Context, args ...string) (string, error) {
+	out, err := exec.CommandContext(ctx, d.bin, args...).CombinedOutput()
+	if err != nil {
+		return string(out), fmt.Errorf("quis %s: %w: %s", strings.Join(args, " "), err, out)
+	}
+	return string(out), nil
+}
+
+// Kill sends SIGKILL to node i, through `quis dev kill`.
+func (d *Dev) Kill(ctx context.Context, i int) error {
+	_, err := d.Quis(ctx, "dev", "kill", strconv.Itoa(i), "--data-dir", d.Dir)
+	return err
+}
+
+// Restart starts node i again, through `quis dev start`.
+func (d *Dev) Restart(ctx context.Context, i int) error {
+	_, err := d.Quis(ctx, "dev", "start", strconv.Itoa(i), "--data-dir", d.Dir)
+	return err
+}
+
+// Ready asks node i whether it is.
+func (d *Dev) Ready(ctx context.Context, i int) bool {
+	code, _, err := fetch(ctx, d.Operations(i)+"/readyz")
+	return err == nil && code == http.StatusOK
+}
+
+// WaitReady waits until node i is ready.
+func (d *Dev) WaitReady(ctx context.Context, i int) error {
+	for {
+		if d.Ready(ctx, i) {
+			return nil
+		}
+		select {
+		case <-d.done:
+			return fmt.Errorf("quis dev ended before node %d was ready", i)
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return fmt.Errorf("node %d is not ready: %w", i, ctx.Err())
+		}
+	}
+}
+
+// Leader returns the node that says in its metrics that it leads, 0 if none does.
+func (d *Dev) Leader(ctx context.Context) int {
+	for i := 1; i <= d.Nodes; i++ {
+		if v, err := d.Metric(ctx, i, `quis_raft_state{state="leader"}`); err == nil && v == 1 {
+			return i
+		}
+	}
+	return 0
+}
+
+// WaitLeader waits until a node other than not leads.
+func (d *Dev) WaitLeader(ctx context.Context, not int) (int, error) {
+	for {
+		if l := d.Leader(ctx); l != 0 && l != not {
+			return l, nil
+		}
+		if err := pause(ctx, 20*time.Millisecond); err != nil {
+			return 0, fmt.Errorf("no leader: %w", err)
+		}
+	}
+}
+
+// Metric reads one sample from node i, named as it is exposed.
+func (d *Dev) Metric(ctx context.Context, i int, name string) (float64, error) {
+	_, body, err := fetch(ctx, d.Operations(i)+"/metrics")
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(body)) {
+		if rest, ok := strings.CutPrefix(line, name+" "); ok {
+			return strconv.ParseFloat(strings.TrimSpace(rest), 64)
+		}
+	}
+	return 0, fmt.Errorf("node %d has no metric %s", i, name)
+}
+
+func fetch(ctx context.Context, url string) (int, []byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return 0, nil, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(resp.Body, 4<<20))
+	return resp.StatusCode, b, err
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// output collects what a process prints.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
