@@ -1,0 +1,159 @@
+package problem
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/quis-idp/quis/identity"
+)
+
+// A Problem is what a client is told about an error (RFC 9457 §3).
+type Problem struct {
+	Type     string  `json:"type"`               // one of the Type constants
+	Title    string  `json:"title"`              // fixed per type
+	Status   int     `json:"status"`             // HTTP status
+	Detail   string  `json:"detail,omitempty"`   // what to do about it, if somebody wrote it for a reader
+	Instance string  `json:"instance,omitempty"` // ID of the request, as in X-Request-Id and the log
+	Errors   []Field `json:"errors,omitempty"`   // which members of the request are at fault
+
+	// RetryAfter is when to try again, 0: unknown. It travels in the header.
+	RetryAfter time.Duration `json:"-"`
+}
+
+// A Field is one fault of the request body or query.
+type Field struct {
+	Pointer string `json:"pointer"` // JSON pointer as a URI fragment (RFC 6901 §6), such as #/redirect_uris/0
+	Detail  string `json:"detail"`
+}
+
+// Of returns what may be said about err, which must not be nil, to the client of ctx's request.
+func Of(ctx context.Context, err error) Problem {
+	k := kindOf(err)
+	p := Problem{Type: k.typ, Title: k.title, Status: k.status, Instance: identity.RequestFrom(ctx).ID}
+	if k.retry {
+		p.RetryAfter = retryAfter
+	}
+	if k.err == nil {
+		return p
+	}
+	for e := range identityErrors(err) {
+		if e.RetryAfter > 0 {
+			p.RetryAfter = e.RetryAfter
+		}
+		if e.Field != "" {
+			p.Errors = append(p.Errors, Field{Pointer: pointer(e.Field), Detail: e.Detail})
+		}
+		if p.Detail == "" {
+			p.Detail = e.Detail
+		}
+	}
+	return p
+}
+
+// Report logs err if nobody expects it, that is if it is a fault of ours, and reports
+// whether it did. It is for writers of other formats; Write does it by itself.
+func Report(r *http.Request, err error) bool {
+	ctx := r.Context()
+	if kindOf(err).err != nil || gone(ctx, err) {
+		return false
+	}
+	logger(ctx).ErrorContext(ctx, "request failed",
+		"request_id", identity.RequestFrom(ctx).ID, "method", r.Method, "path", r.URL.Path, "error", err)
+	return true
+}
+
+// Write answers r with err as application/problem+json. An unexpected error is logged.
+func Write(w http.ResponseWriter, r *http.Request, err error) {
+	Report(r, err)
+	if gone(r.Context(), err) {
+		w.WriteHeader(statusGone)
+		return
+	}
+	p := Of(r.Context(), err)
+	h := w.Header()
+	for _, name := range []string{"Content-Length", "Content-Encoding", "ETag", "Last-Modified"} {
+		h.Del(name) // they described the answer that did not come to be
+	}
+	h.Set("Content-Type", "application/problem+json")
+	h.Set("Cache-Control", "no-store")
+	if p.RetryAfter > 0 {
+		h.Set("Retry-After", RetryAfter(p.RetryAfter))
+	}
+	if p.Status == http.StatusUnauthorized && h.Get("WWW-Authenticate") == "" {
+		h.Set("WWW-Authenticate", "Bearer") // RFC 9110 §15.5.2 demands one
+	}
+	w.WriteHeader(p.Status)
+	if r.Method != http.MethodHead {
+		_ = json.NewEncoder(w).Encode(p) // the client has left: nobody to tell
+	}
+}
+
+// RetryAfter formats d for the header of that name: whole seconds, rounded up.
+func RetryAfter(d time.Duration) string {
+	return strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10)
+}
+
+// Handle adapts a handler that returns its error: the error is written as a problem.
+// A handler that has begun its answer must return nil.
+func Handle(h func(w http.ResponseWriter, r *http.Request) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := h(w, r); err != nil {
+			Write(w, r, err)
+		}
+	})
+}
+
+type loggerKey struct{}
+
+// WithLogger makes Write log to log what goes wrong within ctx; without it, slog's default is used.
+func WithLogger(ctx context.Context, log *slog.Logger) context.Context {
+	return context.WithValue(ctx, loggerKey{}, log)
+}
+
+func logger(ctx context.Context) *slog.Logger {
+	if log, ok := ctx.Value(loggerKey{}).(*slog.Logger); ok {
+		return log
+	}
+	return slog.Default()
+}
+
+// gone reports whether err only says that the client went away.
+func gone(ctx context.Context, err error) bool {
+	return errors.Is(err, context.Canceled) && errors.Is(ctx.Err(), context.Canceled)
+}
+
+// identityErrors yields every identity.Error in err, through wrapping and joining, first to last.
+func identityErrors(err error) func(yield func(*identity.Error) bool) {
+	return func(yield func(*identity.Error) bool) { walk(err, yield) }
+}
+
+func walk(err error, yield func(*identity.Error) bool) bool {
+	if e, ok := err.(*identity.Error); ok {
+		return yield(e)
+	}
+	switch u := err.(type) {
+	case interface{ Unwrap() error }:
+		if next := u.Unwrap(); next != nil {
+			return walk(next, yield)
+		}
+	case interface{ Unwrap() []error }:
+		for _, next := range u.Unwrap() {
+			if !walk(next, yield) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// pointer makes a URI fragment of a field name: redirect_uris/0, redirect_uris.0 and
+// /redirect_uris/0 are all #/redirect_uris/0.
+func pointer(field string) string {
+	return "#/" + strings.ReplaceAll(strings.TrimPrefix(field, "/"), ".", "/")
+}
