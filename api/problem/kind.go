@@ -13,8 +13,6 @@ import (
 
 // Errors of HTTP itself, which no floor below knows.
 var (
-	// ErrPrecondition: If-Match names another revision than the stored one (RFC 9110 §13.1.1).
-	ErrPrecondition = errors.New("precondition failed")
 	// ErrMethod: the path exists, but not for this method.
 	ErrMethod = errors.New("method not allowed")
 	// ErrMediaType: the request body is of a type that is not read here.
@@ -89,7 +87,7 @@ var kinds = []kind{
 	{identity.ErrLimited, TypeLimited, "Too many attempts", http.StatusTooManyRequests, true},
 	{identity.ErrUnauthenticated, TypeUnauthenticated, "Authentication is required", http.StatusUnauthorized, false},
 	{identity.ErrDenied, TypeDenied, "Not allowed", http.StatusForbidden, false},
-	{ErrPrecondition, TypePrecondition, "It has changed since you read it", http.StatusPreconditionFailed, false},
+	{identity.ErrPrecondition, TypePrecondition, "It has changed since you read it", http.StatusPreconditionFailed, false},
 	{ErrMethod, TypeMethod, "Method not allowed", http.StatusMethodNotAllowed, false},
 	{ErrMediaType, TypeMediaType, "Unsupported media type", http.StatusUnsupportedMediaType, false},
 	{ErrTooLarge, TypeTooLarge, "The request is too large", http.StatusRequestEntityTooLarge, false},

@@ -42,7 +42,7 @@ func Of(ctx context.Context, err error) Problem {
 	if k.err == nil {
 		return p
 	}
-	for e := range identityErrors(err) {
+	for _, e := range identity.Errors(err) {
 		if e.RetryAfter > 0 {
 			p.RetryAfter = e.RetryAfter
 		}
@@ -126,30 +126,6 @@ func logger(ctx context.Context) *slog.Logger {
 // gone reports whether err only says that the client went away.
 func gone(ctx context.Context, err error) bool {
 	return errors.Is(err, context.Canceled) && errors.Is(ctx.Err(), context.Canceled)
-}
-
-// identityErrors yields every identity.Error in err, through wrapping and joining, first to last.
-func identityErrors(err error) func(yield func(*identity.Error) bool) {
-	return func(yield func(*identity.Error) bool) { walk(err, yield) }
-}
-
-func walk(err error, yield func(*identity.Error) bool) bool {
-	if e, ok := err.(*identity.Error); ok {
-		return yield(e)
-	}
-	switch u := err.(type) {
-	case interface{ Unwrap() error }:
-		if next := u.Unwrap(); next != nil {
-			return walk(next, yield)
-		}
-	case interface{ Unwrap() []error }:
-		for _, next := range u.Unwrap() {
-			if !walk(next, yield) {
-				return false
-			}
-		}
-	}
-	return true
 }
 
 // pointer makes a URI fragment of a field name: redirect_uris/0, redirect_uris.0 and
