@@ -11,8 +11,10 @@ import (
 	"github.com/quis-idp/quis/keys/seal"
 )
 
-// Errors of HTTP itself, which no floor below knows.
+// Errors as HTTP knows them.
 var (
+	// ErrPrecondition: If-Match names another revision than the stored one (RFC 9110 §13.1.1).
+	ErrPrecondition = identity.ErrPrecondition
 	// ErrMethod: the path exists, but not for this method.
 	ErrMethod = errors.New("method not allowed")
 	// ErrMediaType: the request body is of a type that is not read here.
