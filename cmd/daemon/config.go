@@ -1,0 +1,85 @@
+package daemon
+
+import (
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/quis-idp/quis/keys/seal"
+)
+
+// A Config is what one node needs before it has a store. Load fills it; tests
+// build it themselves and call Validate.
+type Config struct {
+	NodeID    string // name of this node within the cluster; never changes
+	DataDir   string // directory that holds the store, the log and the local socket
+	PublicURL string // origin that browsers and applications use: the default tenant's issuer
+
+	Listen         Listen
+	TLS            TLS
+	TrustedProxies []string // CIDR prefixes whose X-Forwarded-* headers are believed
+
+	RootKey     *seal.RootKey // the key itself, from QUIS_ROOT_KEY; else RootKeyFile is read
+	RootKeyFile string        // file that holds the root key, readable by its owner only
+
+	Cluster       Cluster
+	BootstrapFile string        // users, groups, applications and tokens to create, as YAML
+	Log           Log
+	Staleness     time.Duration // how old this node's state may be when it answers yes on its own
+
+	// Dev relaxes and tightens for a developer's machine: every address must be
+	// loopback, and the demo application is registered.
+	Dev bool
+
+	// Logger, if set, is used instead of one made from Log. Tests set it.
+	Logger *slog.Logger
+}
+
+// Listen says where a node serves HTTP.
+type Listen struct {
+	Public     string // host:port for people and applications
+	Operations string // host:port for health and metrics; loopback unless the network is trusted
+}
+
+// TLS names the certificate of the public listener; without one it serves HTTP,
+// for a proxy that terminates TLS.
+type TLS struct {
+	CertFile, KeyFile string // PEM
+}
+
+// Cluster says how this node finds and talks to the others.
+type Cluster struct {
+	Listen          string   // host:port for Raft and node calls, always TLS
+	Advertise       string   // host:port that the others dial; default: Listen
+	Gossip          string   // host:port for gossip, TCP and UDP
+	GossipAdvertise string   // host:port that the others gossip with; default: Gossip
+	BootstrapExpect int      // nodes that must see each other before the cluster is made
+	Join            []string // gossip addresses of other nodes
+	// Heartbeat is how long a follower waits for its leader before it stands for
+	// election; larger on a WAN.
+	Heartbeat time.Duration
+}
+
+// Log says what is logged and how.
+type Log struct {
+	Level  slog.Level
+	Format string // text, json, or auto: text on a terminal, JSON otherwise
+}
+
+// Default returns the configuration that an empty file means.
+func Default() Config {
+	host, _ := os.Hostname() // without a host name Validate asks for node_id
+	return Config{
+		NodeID:  host,
+		DataDir: "/var/lib/quis",
+		Listen:  Listen{Public: ":8080", Operations: "127.0.0.1:9080"},
+		Cluster: Cluster{
+			Listen:          ":8300",
+			Gossip:          ":8301",
+			BootstrapExpect: 1,
+			Heartbeat:       300 * time.Millisecond,
+		},
+		Log:       Log{Format: "auto"},
+		Staleness: 500 * time.Millisecond,
+	}
+}

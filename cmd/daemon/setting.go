@@ -1,0 +1,151 @@
+package daemon
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/quis-idp/quis/keys/seal"
+)
+
+// A Setting is one key of the configuration: its place in the file, and with it
+// the names of its flag and its environment variable.
+type Setting struct {
+	Key    string // dotted place in the file: cluster.listen
+	Doc    string // one sentence for the reference, the template and --help
+	List   bool   // several values: a YAML sequence, or separated by commas
+	Secret bool   // never a flag (other users see a process's arguments)
+
+	set func(*Config, []string) error
+	get func(*Config) string
+}
+
+// Flag is the name of the setting's command-line flag.
+func (s Setting) Flag() string { return strings.NewReplacer(".", "-", "_", "-").Replace(s.Key) }
+
+// Env is the name of the setting's environment variable.
+func (s Setting) Env() string {
+	return "QUIS_" + strings.ToUpper(strings.ReplaceAll(s.Key, ".", "_"))
+}
+
+// Value is what the setting is in c, as it would be written in the environment.
+func (s Setting) Value(c *Config) string { return s.get(c) }
+
+// Settings lists every setting, in the order of the file.
+func Settings() []Setting { return settings }
+
+var settings = []Setting{
+	text("node_id", "Name of this node within the cluster; never changes. Default: the host name.",
+		func(c *Config) *string { return &c.NodeID }),
+	text("data_dir", "Directory of the store, the Raft log and the local socket.",
+		func(c *Config) *string { return &c.DataDir }),
+	text("public_url", "Origin that browsers and applications use; also the issuer. The same on every node.",
+		func(c *Config) *string { return &c.PublicURL }),
+	text("listen.public", "Address for people and applications.",
+		func(c *Config) *string { return &c.Listen.Public }),
+	text("listen.operations", "Address for /livez, /readyz and /metrics.",
+		func(c *Config) *string { return &c.Listen.Operations }),
+	text("tls.cert_file", "PEM certificate chain of the public address; without one it serves plain HTTP.",
+		func(c *Config) *string { return &c.TLS.CertFile }),
+	text("tls.key_file", "PEM private key of the certificate.",
+		func(c *Config) *string { return &c.TLS.KeyFile }),
+	list("trusted_proxies", "Addresses or prefixes of proxies whose X-Forwarded-For and -Proto are believed.",
+		func(c *Config) *[]string { return &c.TrustedProxies }),
+	{Key: "root_key", Secret: true,
+		Doc: "The root key itself, 32 bytes as hex or base64. Rather use root_key_file.",
+		set: func(c *Config, v []string) error {
+			k, err := seal.ParseRootKey(v[0])
+			if err != nil {
+				return err
+			}
+			c.RootKey = k
+			return nil
+		},
+		get: func(*Config) string { return "" }},
+	text("root_key_file", "File that holds the root key; the same key on every node.",
+		func(c *Config) *string { return &c.RootKeyFile }),
+	text("cluster.listen", "Address for Raft and node-to-node calls (TLS).",
+		func(c *Config) *string { return &c.Cluster.Listen }),
+	text("cluster.advertise", "Address under which the other nodes reach cluster.listen.",
+		func(c *Config) *string { return &c.Cluster.Advertise }),
+	text("cluster.gossip", "Address for gossip, TCP and UDP (encrypted).",
+		func(c *Config) *string { return &c.Cluster.Gossip }),
+	text("cluster.gossip_advertise", "Address under which the other nodes reach cluster.gossip.",
+		func(c *Config) *string { return &c.Cluster.GossipAdvertise }),
+	number("cluster.bootstrap_expect", "Nodes that must see each other before a new cluster is made; 0 only joins.",
+		func(c *Config) *int { return &c.Cluster.BootstrapExpect }),
+	list("cluster.join", "Gossip addresses of other nodes.",
+		func(c *Config) *[]string { return &c.Cluster.Join }),
+	duration("cluster.heartbeat", "How long a follower waits for its leader before it stands for election.",
+		func(c *Config) *time.Duration { return &c.Cluster.Heartbeat }),
+	text("bootstrap_file", "YAML file of users, groups, applications and tokens to create at the first start.",
+		func(c *Config) *string { return &c.BootstrapFile }),
+	{Key: "log.level", Doc: "debug, info, warn or error.",
+		set: func(c *Config, v []string) error {
+			if err := c.Log.Level.UnmarshalText([]byte(v[0])); err != nil {
+				return fmt.Errorf("%q is none of debug, info, warn, error", v[0])
+			}
+			return nil
+		},
+		get: func(c *Config) string { return strings.ToLower(c.Log.Level.String()) }},
+	text("log.format", "text, json, or auto: text on a terminal, JSON otherwise.",
+		func(c *Config) *string { return &c.Log.Format }),
+	duration("staleness", "How old this node's state may be when it answers yes without asking the leader.",
+		func(c *Config) *time.Duration { return &c.Staleness }),
+	{Key: "dev", Doc: "Development mode: loopback addresses only; registers the demo application.",
+		set: func(c *Config, v []string) (err error) {
+			if c.Dev, err = strconv.ParseBool(v[0]); err != nil {
+				return fmt.Errorf("%q is neither true nor false", v[0])
+			}
+			return nil
+		},
+		get: func(c *Config) string { return strconv.FormatBool(c.Dev) }},
+}
+
+func text(key, doc string, at func(*Config) *string) Setting {
+	return Setting{Key: key, Doc: doc,
+		set: func(c *Config, v []string) error { *at(c) = v[0]; return nil },
+		get: func(c *Config) string { return *at(c) }}
+}
+
+func list(key, doc string, at func(*Config) *[]string) Setting {
+	return Setting{Key: key, Doc: doc, List: true,
+		set: func(c *Config, v []string) error { *at(c) = v; return nil },
+		get: func(c *Config) string { return strings.Join(*at(c), ",") }}
+}
+
+func number(key, doc string, at func(*Config) *int) Setting {
+	return Setting{Key: key, Doc: doc,
+		set: func(c *Config, v []string) error {
+			n, err := strconv.Atoi(v[0])
+			if err != nil {
+				return fmt.Errorf("%q is not a whole number", v[0])
+			}
+			*at(c) = n
+			return nil
+		},
+		get: func(c *Config) string { return strconv.Itoa(*at(c)) }}
+}
+
+func duration(key, doc string, at func(*Config) *time.Duration) Setting {
+	return Setting{Key: key, Doc: doc,
+		set: func(c *Config, v []string) error {
+			d, err := time.ParseDuration(v[0])
+			if err != nil {
+				return fmt.Errorf("%q is not a duration such as 500ms or 2s", v[0])
+			}
+			*at(c) = d
+			return nil
+		},
+		get: func(c *Config) string { return at(c).String() }}
+}
+
+func settingOf(key string) (Setting, bool) {
+	for _, s := range settings {
+		if s.Key == key {
+			return s, true
+		}
+	}
+	return Setting{}, false
+}

@@ -1,0 +1,132 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+var nodeIDs = regexp.MustCompile(`^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$`)
+
+// Validate reports everything that is wrong with c, one line per mistake: which
+// key, what is wrong, what to write.
+func (c *Config) Validate() error {
+	var errs []error
+	fail := func(key, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("%s: %s", key, fmt.Sprintf(format, args...)))
+	}
+	if !nodeIDs.MatchString(c.NodeID) {
+		fail("node_id", "%q is not a name of lower-case letters, digits, dots and dashes (at most 63)", c.NodeID)
+	}
+	if c.DataDir == "" {
+		fail("data_dir", "is empty: name the directory that shall hold the store")
+	}
+	if problem := checkPublicURL(c.PublicURL, c.Dev); problem != "" {
+		fail("public_url", "%s", problem)
+	}
+	c.validateAddresses(fail)
+	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
+		fail("tls", "cert_file and key_file belong together; one is missing")
+	}
+	for _, p := range c.TrustedProxies {
+		if _, err := ParsePrefix(p); err != nil {
+			fail("trusted_proxies", "%q is neither an address nor a prefix such as 10.0.0.0/8", p)
+		}
+	}
+	if c.RootKey == nil && c.RootKeyFile == "" {
+		fail("root_key_file", "no root key: name the file that holds it (`quis init` makes one)")
+	}
+	if n := c.Cluster.BootstrapExpect; n < 0 || n > 9 {
+		fail("cluster.bootstrap_expect", "%d is out of range: 1 for a single node, 3 or 5 for a cluster, 0 to only join one", n)
+	} else if n != 1 && len(c.Cluster.Join) == 0 {
+		fail("cluster.join", "is empty, but bootstrap_expect is %d: name the other nodes", n)
+	}
+	if h := c.Cluster.Heartbeat; h < 50*time.Millisecond || h > 10*time.Second {
+		fail("cluster.heartbeat", "%s is out of range 50ms to 10s", h)
+	}
+	if s := c.Staleness; s < 100*time.Millisecond || s > time.Minute {
+		fail("staleness", "%s is out of range 100ms to 1m", s)
+	}
+	switch c.Log.Format {
+	case "auto", "text", "json":
+	default:
+		fail("log.format", "%q is none of auto, text, json", c.Log.Format)
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Config) validateAddresses(fail func(key, format string, args ...any)) {
+	for _, a := range []struct {
+		key, value string
+		optional   bool
+	}{
+		{"listen.public", c.Listen.Public, false},
+		{"listen.operations", c.Listen.Operations, false},
+		{"cluster.listen", c.Cluster.Listen, false},
+		{"cluster.advertise", c.Cluster.Advertise, true},
+		{"cluster.gossip", c.Cluster.Gossip, false},
+		{"cluster.gossip_advertise", c.Cluster.GossipAdvertise, true},
+	} {
+		if a.value == "" && a.optional {
+			continue
+		}
+		host, port, err := net.SplitHostPort(a.value)
+		if n, perr := strconv.Atoi(port); err != nil || perr != nil || n < 0 || n > 65535 {
+			fail(a.key, "%q is not an address such as 10.0.0.1:8300 or :8300", a.value)
+			continue
+		}
+		if c.Dev && !loopback(host) {
+			fail(a.key, "%q is not a loopback address, and development mode serves nobody else", a.value)
+		}
+		if a.optional && (host == "" || host == "0.0.0.0" || host == "::") {
+			fail(a.key, "%q names no host that other nodes could reach", a.value)
+		}
+	}
+	for _, j := range c.Cluster.Join {
+		if _, _, err := net.SplitHostPort(j); err != nil {
+			fail("cluster.join", "%q is not an address such as node-2.example.com:8301", j)
+		}
+	}
+}
+
+// checkPublicURL returns what is wrong with the issuer's origin, or "". Plain
+// HTTP is for this machine only: the session cookie would travel in the clear.
+func checkPublicURL(s string, dev bool) string {
+	if s == "" {
+		return "is empty: write the origin that browsers use, such as https://id.example.com"
+	}
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http"):
+		return fmt.Sprintf("%q is not an origin such as https://id.example.com", s)
+	case u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil || strings.HasSuffix(s, "?") || strings.HasSuffix(s, "#"):
+		return fmt.Sprintf("%q must be scheme, host and port only, without a slash at the end", s)
+	case u.Scheme == "http" && !loopback(u.Hostname()):
+		return fmt.Sprintf("%q must be https (plain http is for localhost only)", s)
+	case dev && !loopback(u.Hostname()):
+		return fmt.Sprintf("%q is not on this machine, and development mode serves nobody else", s)
+	}
+	return ""
+}
+
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	a, err := netip.ParseAddr(host)
+	return err == nil && a.IsLoopback()
+}
+
+// ParsePrefix reads an address or a CIDR prefix.
+func ParsePrefix(s string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(s); err == nil {
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	return netip.ParsePrefix(s)
+}

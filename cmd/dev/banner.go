@@ -1,0 +1,78 @@
+package dev
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// banner tells a newcomer what runs and what to do next.
+func (h *house) banner(ctx context.Context, took time.Duration) {
+	var b strings.Builder
+	line := func(name, value, note string) {
+		if note != "" {
+			note = "   (" + note + ")"
+		}
+		fmt.Fprintf(&b, "  %-12s %s%s\n", name, value, note)
+	}
+	nodes := "one node"
+	if h.Nodes > 1 {
+		nodes = fmt.Sprintf("%d nodes", h.Nodes)
+	}
+	fmt.Fprintf(&b, "\n  quis %s, development mode: %s, ready in %s. NOT for production.\n", h.Version, nodes, took.Round(10*time.Millisecond))
+	fmt.Fprintf(&b, "  Data in %s (`quis dev --reset` begins anew).\n\n", h.Dir)
+
+	next := "open the demo app and sign in"
+	link, err := h.setupLink(ctx)
+	switch {
+	case err != nil:
+		line("First admin", "no setup link: "+err.Error(), "")
+	case link != "":
+		line("First admin", link, "works once, within 60 minutes; `quis setup-link` makes a new one")
+		next = "open the setup link, then the demo app"
+	}
+	line("Demo app", DemoURL, "OIDC client \"demo\", already registered; shows its tokens")
+	line("Issuer", Issuer, "")
+	line("JWKS", Issuer+"/.well-known/jwks.json", "")
+	for _, n := range h.nodes {
+		label := ""
+		if n.Index == 1 {
+			label = "Metrics"
+		}
+		line(label, "http://"+strings.Replace(n.Operations, "127.0.0.1", "localhost", 1)+"/metrics", "")
+	}
+	if h.Nodes > 1 {
+		for _, n := range h.nodes {
+			label := ""
+			if n.Index == 1 {
+				label = "Nodes"
+			}
+			line(label, n.URL, fmt.Sprintf("log: %s", n.logFile()))
+		}
+	} else {
+		line("Log", h.nodes[0].logFile(), "")
+	}
+	more := "quis status"
+	if h.Nodes > 1 {
+		more = "quis dev kill 2  ·  quis dev start 2  ·  quis dev status"
+	}
+	fmt.Fprintf(&b, "\n  Next:  %s  ·  %s\n  Ctrl-C stops everything.\n\n", next, more)
+	h.say("%s", b.String())
+}
+
+func (h *house) setupLink(ctx context.Context) (string, error) {
+	if h.SetupLink == nil {
+		return "", nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	var err error
+	for _, n := range h.nodes {
+		var link string
+		if link, err = h.SetupLink(ctx, n.Dir); err == nil {
+			return link, nil
+		}
+	}
+	return "", err
+}

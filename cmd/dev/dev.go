@@ -1,0 +1,286 @@
+package dev
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/quis-idp/quis/cmd/demo"
+)
+
+// readyWithin is how long all nodes may take to get ready at the first start.
+const readyWithin = 60 * time.Second
+
+// Options are what a person may say to `quis dev`.
+type Options struct {
+	Nodes     int    // 1 to MaxNodes
+	Dir       string // data directory; made if it is missing
+	Bootstrap string // bootstrap file, or ""
+	Reset     bool   // begin with nothing
+	LogLevel  string // of the nodes; "" is info
+	Version   string // for the banner
+
+	Out io.Writer // what a person reads
+	// SetupLink asks a running node for a fresh setup link, by its data directory.
+	// An empty link means that there is an administrator already.
+	SetupLink func(ctx context.Context, dataDir string) (string, error)
+	// Leader asks a running node which node leads.
+	Leader func(ctx context.Context, dataDir string) (string, error)
+}
+
+// A house is everything that one `quis dev` runs.
+type house struct {
+	Options
+	nodes   []*process
+	proxy   *proxy // nil with one node
+	out     sync.Mutex
+	running context.Context // ends with the house; starts from other terminals look at it
+}
+
+// Run runs the house until ctx ends, then stops everything it started. It
+// returns an error if the house could not be set up.
+func Run(ctx context.Context, o Options) error {
+	if o.Nodes < 1 || o.Nodes > MaxNodes {
+		return fmt.Errorf("--nodes %d is out of range: 1 to %d", o.Nodes, MaxNodes)
+	}
+	dir, err := filepath.Abs(o.Dir)
+	if err != nil {
+		return fmt.Errorf("--data-dir: %w", err)
+	}
+	o.Dir = dir
+	unlock, err := prepare(o)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	binary, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program's own file: %w", err)
+	}
+	h := &house{Options: o}
+	for i := range o.Nodes {
+		h.nodes = append(h.nodes, &process{place: placeOf(dir, i+1, o.Nodes), binary: binary})
+	}
+	return h.run(ctx)
+}
+
+func (h *house) run(parent context.Context) error {
+	// Further Ctrl-C must not cut the orderly stop short half way.
+	ctx, cancel := context.WithCancel(parent)
+	defer cancel()
+	h.running = ctx
+
+	listeners, err := h.listen(ctx)
+	if err != nil {
+		return err
+	}
+	var background sync.WaitGroup
+	defer background.Wait()
+	defer cancel()
+	defer h.stopAll()
+	for _, n := range h.nodes {
+		if err := n.start(); err != nil {
+			closeAll(listeners)
+			return err
+		}
+	}
+	h.serve(ctx, &background, listeners)
+	began := time.Now()
+	if err := h.waitReady(ctx); err != nil {
+		if parent.Err() != nil {
+			return nil // Ctrl-C during the start
+		}
+		return err
+	}
+	h.banner(ctx, time.Since(began))
+	for _, n := range h.nodes {
+		background.Go(func() { h.report(ctx, n) })
+	}
+	<-ctx.Done()
+	h.say("\n  Stopping …\n")
+	return nil
+}
+
+// listen opens the ports that this process serves itself, and tries those of the
+// nodes, so that a port in use is said at once and by name.
+func (h *house) listen(ctx context.Context) (map[string]net.Listener, error) {
+	out := map[string]net.Listener{}
+	open := map[string]string{"the demo application": demoAddress}
+	if h.Nodes > 1 {
+		open["the proxy"] = proxyAddress
+	}
+	var errs []error
+	for what, address := range open {
+		ln, err := listenSoon(ctx, address)
+		if err != nil {
+			errs = append(errs, portError(what, address, err))
+			continue
+		}
+		out[address] = ln
+	}
+	for _, n := range h.nodes {
+		for _, address := range []string{n.Public, n.Operations, n.Cluster, n.Gossip} {
+			ln, err := listenSoon(ctx, address)
+			if err != nil {
+				errs = append(errs, portError(n.Name, address, err))
+				continue
+			}
+			ln.Close()
+		}
+	}
+	if len(errs) > 0 {
+		closeAll(out)
+		return nil, errors.Join(errs...)
+	}
+	return out, nil
+}
+
+// listenSoon listens on address, waiting a moment for nodes of a run that was
+// killed a second ago and are still on their way down.
+func listenSoon(ctx context.Context, address string) (net.Listener, error) {
+	ln, err := net.Listen("tcp", address)
+	for try := 0; errors.Is(err, syscall.EADDRINUSE) && try < 10; try++ {
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+		ln, err = net.Listen("tcp", address)
+	}
+	return ln, err
+}
+
+func portError(what, address string, err error) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%s: %s is in use by another program: stop that one (`ss -ltnp` shows it), then try again", what, address)
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+func closeAll(listeners map[string]net.Listener) {
+	for _, ln := range listeners {
+		ln.Close()
+	}
+}
+
+// serve starts the demo, the proxy and the control socket.
+func (h *house) serve(ctx context.Context, background *sync.WaitGroup, listeners map[string]net.Listener) {
+	logger := slog.New(slog.NewTextHandler(h.Out, nil))
+	for address, ln := range listeners {
+		handler := demo.New(demo.Config{Issuer: Issuer, ClientID: "demo", URL: DemoURL, Logger: logger})
+		if address == proxyAddress {
+			var backends []*backend
+			for _, n := range h.nodes {
+				backends = append(backends, &backend{address: n.Public, ready: n.readyURL()})
+			}
+			h.proxy = newProxy(backends)
+			handler = h.proxy.handler(logger)
+			background.Go(func() { h.proxy.watch(ctx, 250*time.Millisecond) })
+		}
+		serveUntil(ctx, background, ln, handler)
+	}
+	if ln, err := listenControl(h.Dir); err != nil {
+		h.say("  Warning: %v; `quis dev status` and its like will not work.\n", err)
+	} else {
+		serveUntil(ctx, background, ln, h.control())
+	}
+}
+
+func serveUntil(ctx context.Context, background *sync.WaitGroup, ln net.Listener, handler http.Handler) {
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, ErrorLog: quiet}
+	background.Go(func() {
+		server.Serve(ln) // it ends with ErrServerClosed, when we say so
+	})
+	background.Go(func() {
+		<-ctx.Done()
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer cancel()
+		if server.Shutdown(last) != nil {
+			server.Close()
+		}
+	})
+}
+
+// waitReady returns when every node is ready, or an error that shows why one is not.
+func (h *house) waitReady(ctx context.Context) error {
+	deadline := time.Now().Add(readyWithin)
+	for _, n := range h.nodes {
+		reason := ""
+		for {
+			ok, text := ready(ctx, n.readyURL())
+			if ok {
+				break
+			}
+			reason = text
+			_, _, done := n.look()
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-done:
+				return fmt.Errorf("%s did not start (%s). It said:\n%s\nIts log: %s", n.Name, n.how(), n.lastWords(), n.logFile())
+			case <-time.After(50 * time.Millisecond):
+			}
+			if time.Now().After(deadline) {
+				return fmt.Errorf("%s is not ready after %s: %s\nIts log: %s", n.Name, readyWithin, reason, n.logFile())
+			}
+		}
+	}
+	return nil
+}
+
+// report tells when a node ends that nobody asked to.
+func (h *house) report(ctx context.Context, n *process) {
+	for {
+		state, _, done := n.look()
+		if state == stateRunning {
+			select {
+			case <-ctx.Done():
+				return
+			case <-done:
+			}
+			if state, _, _ = n.look(); state == stateEnded && ctx.Err() == nil {
+				h.say("  %s ended (%s). Bring it back: quis dev start %d\n", n.Name, n.how(), n.Index)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+// stopAll stops every node that runs, the followers together; each hands over
+// what it can.
+func (h *house) stopAll() {
+	var wg sync.WaitGroup
+	for _, n := range h.nodes {
+		wg.Go(func() {
+			if err := n.stop(); err != nil && !errors.Is(err, errNotRunning) {
+				h.say("  %v\n", err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func (h *house) say(format string, args ...any) {
+	h.out.Lock()
+	defer h.out.Unlock()
+	fmt.Fprintf(h.Out, format, args...)
+}
+
+// Signals returns a context that ends at the first Ctrl-C, SIGTERM or hang-up.
+func Signals(ctx context.Context) (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+}

@@ -1,0 +1,130 @@
+package dev
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/quis-idp/quis/cmd/daemon"
+	"github.com/quis-idp/quis/keys/seal"
+)
+
+// prepare makes the directory ready: locked, with a root key and a configuration
+// file for each node. The returned function lets go of the lock.
+func prepare(o Options) (unlock func(), err error) {
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	lock, err := os.OpenFile(filepath.Join(o.Dir, "dev.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		lock.Close()
+		return nil, fmt.Errorf("another `quis dev` is running in %s: end it with Ctrl-C, or use --data-dir", o.Dir)
+	}
+	if err := prepareLocked(o); err != nil {
+		lock.Close()
+		return nil, err
+	}
+	return func() { lock.Close() }, nil
+}
+
+func prepareLocked(o Options) error {
+	old, err := filepath.Glob(filepath.Join(o.Dir, "node-[1-9]"))
+	if err != nil {
+		return fmt.Errorf("data directory: %w", err)
+	}
+	if o.Reset {
+		for _, path := range append(old, filepath.Join(o.Dir, "root.key")) {
+			if err := os.RemoveAll(path); err != nil {
+				return fmt.Errorf("reset: %w", err)
+			}
+		}
+		old = nil
+	}
+	if len(old) > 0 && len(old) != o.Nodes {
+		return fmt.Errorf("%s holds a cluster of %d: use --nodes %d to go on with it, or --reset to begin anew", o.Dir, len(old), len(old))
+	}
+	keyFile := filepath.Join(o.Dir, "root.key")
+	if err := makeRootKey(keyFile, len(old) > 0); err != nil {
+		return err
+	}
+	bootstrap := ""
+	if o.Bootstrap != "" {
+		if bootstrap, err = filepath.Abs(o.Bootstrap); err != nil {
+			return fmt.Errorf("--bootstrap: %w", err)
+		}
+		f, err := os.Open(bootstrap)
+		if err != nil {
+			return fmt.Errorf("--bootstrap: %w", err)
+		}
+		f.Close()
+	}
+	for i := range o.Nodes {
+		if err := writeNode(o, placeOf(o.Dir, i+1, o.Nodes), keyFile, bootstrap); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func makeRootKey(file string, mustExist bool) error {
+	_, err := os.Stat(file)
+	switch {
+	case err == nil:
+		return nil
+	case !errors.Is(err, os.ErrNotExist):
+		return fmt.Errorf("root key: %w", err)
+	case mustExist:
+		return fmt.Errorf("%s is missing, and the data beside it cannot be read without: put it back, or begin anew with --reset", file)
+	}
+	if err := seal.SaveRootKey(file, seal.GenerateRootKey()); err != nil {
+		return fmt.Errorf("root key: %w", err)
+	}
+	return nil
+}
+
+func writeNode(o Options, p place, keyFile, bootstrap string) error {
+	if err := os.MkdirAll(p.Dir, 0o700); err != nil {
+		return fmt.Errorf("%s: %w", p.Name, err)
+	}
+	c := daemon.Default()
+	c.NodeID = p.Name
+	c.DataDir = p.Dir
+	c.PublicURL = Issuer
+	c.Listen = daemon.Listen{Public: p.Public, Operations: p.Operations}
+	c.RootKeyFile = keyFile
+	c.Cluster.Listen, c.Cluster.Advertise = p.Cluster, p.Cluster
+	c.Cluster.Gossip, c.Cluster.GossipAdvertise = p.Gossip, p.Gossip
+	c.Cluster.BootstrapExpect = o.Nodes
+	for i := range o.Nodes {
+		if other := placeOf(o.Dir, i+1, o.Nodes); other.Index != p.Index {
+			c.Cluster.Join = append(c.Cluster.Join, other.Gossip)
+		}
+	}
+	if o.Nodes > 1 {
+		c.TrustedProxies = []string{"127.0.0.1", "::1"}
+	}
+	c.BootstrapFile = bootstrap
+	c.Log.Format = "text"
+	if o.LogLevel != "" {
+		if err := c.Log.Level.UnmarshalText([]byte(o.LogLevel)); err != nil {
+			return fmt.Errorf("--log-level: %q is none of debug, info, warn, error", o.LogLevel)
+		}
+	}
+	c.Dev = true
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "# Written by `quis dev` at every start; changes are lost.\n")
+	daemon.WriteYAML(&b, &c, false)
+	if err := os.WriteFile(p.configFile(), []byte(b.String()), 0o600); err != nil {
+		return fmt.Errorf("%s: %w", p.Name, err)
+	}
+	return nil
+}
