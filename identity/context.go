@@ -1,0 +1,85 @@
+package identity
+
+import "context"
+
+// DefaultTenant is the ID of the tenant that lives at the root of the public URL.
+const DefaultTenant = "ten_default"
+
+// A Tenant is what a request needs to know of the tenant it is for.
+type Tenant struct {
+	ID     string
+	Slug   string // path segment of the tenant's URLs; empty for the default tenant
+	Issuer string // OIDC issuer URL, without trailing slash
+}
+
+// ActorKind says what sort of thing acts.
+type ActorKind string
+
+// Who can act. An operator is a person with access to the machine itself, system
+// is a duty or the bootstrap, anonymous is anybody who has proved nothing.
+const (
+	ActorUser        ActorKind = "user"
+	ActorApplication ActorKind = "application"
+	ActorOperator    ActorKind = "operator"
+	ActorSystem      ActorKind = "system"
+	ActorAnonymous   ActorKind = "anonymous"
+)
+
+// An Actor is who does something. Its numbers are those of stored events.
+type Actor struct {
+	Kind      ActorKind `cbor:"1,keyasint,omitempty"`
+	ID        string    `cbor:"2,keyasint,omitempty"` // usr_… or app_…; empty for the others
+	SessionID string    `cbor:"3,keyasint,omitempty"`
+}
+
+// A Request is where a call came from. Its numbers are those of stored events.
+type Request struct {
+	ID        string `cbor:"1,keyasint,omitempty"`
+	IP        string `cbor:"2,keyasint,omitempty"` // of the person, behind trusted proxies
+	UserAgent string `cbor:"3,keyasint,omitempty"`
+}
+
+type (
+	tenantKey  struct{}
+	actorKey   struct{}
+	requestKey struct{}
+)
+
+// WithTenant returns a context for calls within t.
+func WithTenant(ctx context.Context, t Tenant) context.Context {
+	return context.WithValue(ctx, tenantKey{}, t)
+}
+
+// TenantFrom returns the tenant of ctx; the zero Tenant, which owns nothing, if there is none.
+func TenantFrom(ctx context.Context) Tenant {
+	t, _ := ctx.Value(tenantKey{}).(Tenant)
+	return t
+}
+
+// WithActor returns a context for what a does.
+func WithActor(ctx context.Context, a Actor) context.Context {
+	return context.WithValue(ctx, actorKey{}, a)
+}
+
+// ActorFrom returns who acts. Without one it is anonymous where there is a request
+// from outside, and the system itself where there is none.
+func ActorFrom(ctx context.Context) Actor {
+	if a, ok := ctx.Value(actorKey{}).(Actor); ok && a.Kind != "" {
+		return a
+	}
+	if _, ok := ctx.Value(requestKey{}).(Request); ok {
+		return Actor{Kind: ActorAnonymous}
+	}
+	return Actor{Kind: ActorSystem}
+}
+
+// WithRequest returns a context for serving r.
+func WithRequest(ctx context.Context, r Request) context.Context {
+	return context.WithValue(ctx, requestKey{}, r)
+}
+
+// RequestFrom returns the request being served; zero if there is none.
+func RequestFrom(ctx context.Context) Request {
+	r, _ := ctx.Value(requestKey{}).(Request)
+	return r
+}

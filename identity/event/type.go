@@ -1,0 +1,89 @@
+package event
+
+// A Type names what happened: a noun and a past participle.
+type Type string
+
+// The types of event. A room that makes a new kind of news adds it here, so that
+// this list is the whole catalogue; see Catalogue for a sentence on each.
+const (
+	TenantCreated Type = "tenant.created"
+	TenantUpdated Type = "tenant.updated"
+	TenantDeleted Type = "tenant.deleted"
+
+	UserCreated Type = "user.created"
+	UserUpdated Type = "user.updated"
+	UserDeleted Type = "user.deleted"
+
+	GroupCreated       Type = "group.created"
+	GroupUpdated       Type = "group.updated"
+	GroupDeleted       Type = "group.deleted"
+	GroupMemberAdded   Type = "group.member_added"
+	GroupMemberRemoved Type = "group.member_removed"
+
+	PasswordSet  Type = "password.set"
+	TokenCreated Type = "token.created"
+	TokenDeleted Type = "token.deleted"
+	SetupCreated Type = "setup.created"
+	SetupUsed    Type = "setup.used"
+
+	SigninFailed   Type = "signin.failed"
+	SessionStarted Type = "session.started"
+	SessionRenewed Type = "session.renewed"
+	SessionEnded   Type = "session.ended"
+
+	ApplicationCreated   Type = "application.created"
+	ApplicationUpdated   Type = "application.updated"
+	ApplicationDeleted   Type = "application.deleted"
+	ApplicationSecretSet Type = "application.secret_set"
+
+	FamilyStarted Type = "family.started"
+	FamilyRevoked Type = "family.revoked"
+	TokenReused   Type = "token.reuse_detected"
+
+	KeyPublished Type = "key.published"
+	KeyActivated Type = "key.activated"
+	KeyRetired   Type = "key.retired"
+	KeyGone      Type = "key.gone"
+)
+
+// Catalogue says in one sentence what each type means.
+var Catalogue = map[Type]string{
+	TenantCreated: "A tenant was created.",
+	TenantUpdated: "A tenant's settings were changed.",
+	TenantDeleted: "A tenant was deleted.",
+
+	UserCreated: "A user was created.",
+	UserUpdated: "A user's attributes, role or status were changed.",
+	UserDeleted: "A user was deleted, with all memberships.",
+
+	GroupCreated:       "A group was created.",
+	GroupUpdated:       "A group was changed.",
+	GroupDeleted:       "A group was deleted, with all memberships.",
+	GroupMemberAdded:   "A user was added to a group.",
+	GroupMemberRemoved: "A user was removed from a group.",
+
+	PasswordSet:  "A user's password was set or changed.",
+	TokenCreated: "An API token was created.",
+	TokenDeleted: "An API token was deleted.",
+	SetupCreated: "A setup link was created.",
+	SetupUsed:    "A setup link was used.",
+
+	SigninFailed:   "Attempts to sign in were refused; the count of several alike is in the data.",
+	SessionStarted: "A person signed in.",
+	SessionRenewed: "A person signed in again within the same session.",
+	SessionEnded:   "A session was ended by sign-out, by an administrator, or by a new one in its place.",
+
+	ApplicationCreated:   "An application was registered.",
+	ApplicationUpdated:   "An application was changed.",
+	ApplicationDeleted:   "An application was deleted.",
+	ApplicationSecretSet: "An application's secret was set or rotated.",
+
+	FamilyStarted: "An application was given tokens for a user.",
+	FamilyRevoked: "All tokens of one authorization were revoked.",
+	TokenReused:   "A code or refresh token was used twice; its family was revoked.",
+
+	KeyPublished: "A signing key was published, not yet in use.",
+	KeyActivated: "A signing key was put into use.",
+	KeyRetired:   "A signing key was taken out of use; it still verifies.",
+	KeyGone:      "A signing key was removed.",
+}
