@@ -1,0 +1,243 @@
+package federation
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/keys/seal"
+)
+
+// Types of application.
+const (
+	TypeOIDC = "oidc" // runs on a server and can keep a secret, unless IsPublic
+	TypeSPA  = "spa"  // runs in a browser; always public
+)
+
+// Grant types that an application may be allowed (RFC 6749, section 1.3).
+const (
+	GrantCode              = "authorization_code"
+	GrantRefresh           = "refresh_token"
+	GrantClientCredentials = "client_credentials"
+)
+
+// DefaultTokenExpiry is the life of access and ID tokens, in seconds, of an application that sets none.
+const DefaultTokenExpiry = 3600
+
+// An Application is something that signs people in through quis, or acts for itself.
+type Application struct {
+	ID             string   `cbor:"1,keyasint,omitempty"`
+	Tenant         string   `cbor:"2,keyasint,omitempty"`
+	ClientID       string   `cbor:"3,keyasint,omitempty"`
+	Name           string   `cbor:"4,keyasint,omitempty"`
+	FriendlyName   string   `cbor:"5,keyasint,omitempty"` // shown instead of Name if set
+	Description    string   `cbor:"6,keyasint,omitempty"`
+	Type           string   `cbor:"7,keyasint,omitempty"`
+	RedirectURIs   []string `cbor:"8,keyasint,omitempty"`
+	PostLogoutURIs []string `cbor:"9,keyasint,omitempty"`
+	AllowedScopes  []string `cbor:"10,keyasint,omitempty"`
+	GrantTypes     []string `cbor:"11,keyasint,omitempty"`
+	IsPublic       bool     `cbor:"12,keyasint,omitempty"`
+	// RequirePKCE is kept for those who bring their applications along. PKCE is required of all, whatever it says.
+	RequirePKCE bool   `cbor:"13,keyasint,omitempty"`
+	TokenExpiry int64  `cbor:"14,keyasint,omitempty"` // seconds; of access and ID tokens
+	SigningAlg  string `cbor:"15,keyasint,omitempty"` // "": ES256
+	// IDTokenOnRefresh asks for a new ID token with every refresh; it doubles the price of one.
+	IDTokenOnRefresh bool      `cbor:"16,keyasint,omitempty"`
+	AccessRestricted bool      `cbor:"17,keyasint,omitempty"` // only to whom access is granted, see GrantAccess
+	ShowInDashboard  bool      `cbor:"18,keyasint,omitempty"`
+	LaunchURL        string    `cbor:"19,keyasint,omitempty"`
+	AppGroup         string    `cbor:"20,keyasint,omitempty"` // heading in the portal
+	IconURL          string    `cbor:"21,keyasint,omitempty"`
+	Disabled         bool      `cbor:"22,keyasint,omitempty"`
+	Secrets          []Secret  `cbor:"23,keyasint,omitempty"` // newest first, at most two
+	Created          time.Time `cbor:"24,keyasint,omitempty"`
+	Updated          time.Time `cbor:"25,keyasint,omitempty"`
+}
+
+// DisplayName is what a person is shown.
+func (a *Application) DisplayName() string {
+	if a.FriendlyName != "" {
+		return a.FriendlyName
+	}
+	return a.Name
+}
+
+// Allows reports whether the application may use the grant type.
+func (a *Application) Allows(grant string) bool { return slices.Contains(a.GrantTypes, grant) }
+
+var (
+	applications = fsm.NewTable(100, "applications", fsm.Spec[Application]{
+		Scope: func(a *Application) fsm.Scope { return fsm.Scope(a.Tenant) },
+		Key:   func(a *Application) fsm.Key { return fsm.K(a.ID) },
+	})
+	applicationsByClientID = applications.Unique(1, "client_id", func(a *Application) []fsm.Key {
+		return []fsm.Key{fsm.K(a.ClientID)}
+	})
+)
+
+// Tables are the tables of this room.
+var Tables = []fsm.Definition{applications, accessRules}
+
+// Create registers an application and returns the secret, which is not stored
+// and cannot be shown again. ID and an empty ClientID are generated; so is an
+// empty secret, unless the application is public. It reports identity.ErrInvalid
+// naming the field, or fsm.ErrExists if the client_id is taken.
+func Create(tx *fsm.Tx, ring *seal.Ring, a *Application, secret string) (string, error) {
+	a.ID = identity.NewID(identity.PrefixApplication)
+	if a.ClientID == "" {
+		a.ClientID = a.ID
+	}
+	complete(a)
+	if err := a.validate(); err != nil {
+		return "", err
+	}
+	a.Created, a.Updated = tx.Now(), tx.Now()
+	a.Secrets = nil
+	switch {
+	case a.IsPublic && secret != "":
+		return "", identity.Invalid("client_secret", "a public application cannot keep a secret")
+	case !a.IsPublic:
+		s, clear, err := newSecret(ring, a, secret, tx.Now())
+		if err != nil {
+			return "", err
+		}
+		a.Secrets, secret = []Secret{s}, clear
+	}
+	if err := applications.Insert(tx, a); err != nil {
+		return "", taken(err)
+	}
+	return secret, tell(tx, a, event.ApplicationCreated)
+}
+
+func taken(err error) error {
+	if errors.Is(err, fsm.ErrExists) {
+		return identity.Exists("client_id", "another application has this client_id")
+	}
+	return err
+}
+
+// complete sets what was left open.
+func complete(a *Application) {
+	if a.Type == "" {
+		a.Type = TypeOIDC
+	}
+	if a.Type == TypeSPA {
+		a.IsPublic = true
+	}
+	if a.GrantTypes == nil {
+		a.GrantTypes = []string{GrantCode, GrantRefresh}
+	}
+	if a.AllowedScopes == nil {
+		a.AllowedScopes = []string{"openid", "profile", "email", "groups"}
+	}
+	if a.TokenExpiry == 0 {
+		a.TokenExpiry = DefaultTokenExpiry
+	}
+	a.RequirePKCE = true
+}
+
+// Get returns an application and its revision, or fsm.ErrNotFound.
+func Get(tx *fsm.Tx, tenant, id string) (*Application, uint64, error) {
+	a, rev, err := applications.GetRev(tx, fsm.Scope(tenant), fsm.K(id))
+	if err != nil {
+		return nil, 0, fmt.Errorf("application %q: %w", id, err)
+	}
+	return a, rev, nil
+}
+
+// ByClientID returns the application with that client_id, or fsm.ErrNotFound.
+func ByClientID(tx *fsm.Tx, tenant, clientID string) (*Application, error) {
+	a, err := applicationsByClientID.Get(tx, fsm.Scope(tenant), fsm.K(clientID))
+	if err != nil {
+		return nil, fmt.Errorf("application by client_id: %w", err)
+	}
+	return a, nil
+}
+
+// List returns a page of a tenant's applications, oldest first, and the cursor of
+// the next page. limit is at most 500; 0 means 50.
+func List(tx *fsm.Tx, tenant, after string, limit int) ([]Application, string, error) {
+	if !fsm.ValidCursor(after) {
+		return nil, "", identity.Invalid("after", "is not a cursor of this list")
+	}
+	if limit <= 0 {
+		limit = 50
+	}
+	limit = min(limit, 500)
+	var page []Application
+	for a, err := range applications.List(tx, fsm.Scope(tenant), fsm.After(after)) {
+		if err != nil {
+			return nil, "", err
+		}
+		if len(page) == limit {
+			return page, applications.Cursor(&page[limit-1]), nil
+		}
+		page = append(page, *a)
+	}
+	return page, "", nil
+}
+
+// Update lets change edit the application at revision rev (0: any) and returns it
+// as it then is; a change that changes nothing writes nothing. ID, client_id,
+// secrets, times and whether it is public are not its to change. Errors are
+// those of Create, fsm.ErrNotFound and identity.ErrPrecondition.
+func Update(tx *fsm.Tx, tenant, id string, rev uint64, change func(*Application) error) (*Application, error) {
+	old, at, err := Get(tx, tenant, id)
+	if err != nil {
+		return nil, err
+	}
+	if err := expect(tx, rev, at); err != nil {
+		return nil, err
+	}
+	a := old.clone()
+	if err := change(a); err != nil {
+		return nil, err
+	}
+	a.ID, a.Tenant, a.ClientID, a.Secrets = old.ID, old.Tenant, old.ClientID, old.Secrets
+	a.Created, a.Updated = old.Created, old.Updated
+	complete(a)
+	if a.IsPublic != old.IsPublic {
+		return nil, identity.Invalid("type", "whether it can keep a secret is decided once; create a new application")
+	}
+	if err := a.validate(); err != nil {
+		return nil, err
+	}
+	changes := diff(old, a)
+	if len(changes) == 0 {
+		return old, nil
+	}
+	a.Updated = tx.Now()
+	if err := applications.Put(tx, a); err != nil {
+		return nil, err
+	}
+	return a, tell(tx, a, event.ApplicationUpdated, changes...)
+}
+
+// Delete removes the application at revision rev (0: any) and the access rules
+// to it. Families that it holds end with it: they name its ID, which never returns.
+func Delete(tx *fsm.Tx, tenant, id string, rev uint64) error {
+	a, at, err := Get(tx, tenant, id)
+	if err != nil {
+		return err
+	}
+	if err := expect(tx, rev, at); err != nil {
+		return err
+	}
+	for r, err := range accessRules.List(tx, fsm.Scope(tenant), fsm.Prefix(fsm.K(id))) {
+		if err != nil {
+			return err
+		}
+		if err := accessRules.Delete(tx, fsm.Scope(tenant), r.key()); err != nil {
+			return err
+		}
+	}
+	if err := applications.Delete(tx, fsm.Scope(tenant), fsm.K(id)); err != nil {
+		return err
+	}
+	return tell(tx, a, event.ApplicationDeleted)
+}

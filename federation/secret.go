@@ -1,0 +1,141 @@
+package federation
+
+import (
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/base64"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/keys/seal"
+)
+
+const (
+	secretPurpose = "client secret"
+	minSecret     = 32
+	maxSecret     = 256
+	liveSecrets   = 2
+)
+
+// A Secret is one live client secret of an application: a MAC, never the secret.
+type Secret struct {
+	Key     uint32    `cbor:"1,keyasint,omitempty"` // of the sealing ring
+	MAC     []byte    `cbor:"2,keyasint,omitempty"`
+	Created time.Time `cbor:"3,keyasint,omitempty"`
+}
+
+// LogValue keeps the MAC out of logs.
+func (s Secret) LogValue() slog.Value {
+	return slog.GroupValue(slog.Uint64("key", uint64(s.Key)), slog.Time("created", s.Created))
+}
+
+// newSecret makes the stored form of a secret, which is generated if empty:
+// 32 random bytes. A given one must look random, since a MAC does not slow down guessing.
+func newSecret(ring *seal.Ring, a *Application, secret string, now time.Time) (Secret, string, error) {
+	if secret == "" {
+		b := make([]byte, 32)
+		rand.Read(b)
+		secret = base64.RawURLEncoding.EncodeToString(b)
+	}
+	if err := checkSecretText(secret); err != nil {
+		return Secret{}, "", err
+	}
+	key := ring.CurrentKey()
+	mac, err := ring.MAC(secretPurpose, key, secretMessage(a, secret))
+	if err != nil {
+		return Secret{}, "", fmt.Errorf("client secret: %w", err)
+	}
+	return Secret{Key: key, MAC: mac[:], Created: now}, secret, nil
+}
+
+func checkSecretText(secret string) error {
+	if len(secret) < minSecret || len(secret) > maxSecret {
+		return identity.Invalid("client_secret", fmt.Sprintf("must have %d to %d random characters", minSecret, maxSecret))
+	}
+	distinct := map[byte]bool{}
+	for i := range len(secret) {
+		if secret[i] < 0x21 || secret[i] > 0x7e {
+			return identity.Invalid("client_secret", "may hold printable ASCII characters only, and no space")
+		}
+		distinct[secret[i]] = true
+	}
+	if len(distinct) < 8 {
+		return identity.Invalid("client_secret", "does not look random")
+	}
+	return nil
+}
+
+func secretMessage(a *Application, secret string) []byte {
+	return []byte(a.Tenant + "\x00" + a.ID + "\x00" + secret)
+}
+
+// CheckSecret reports whether secret is one of the live secrets of a. It does the
+// same work whether a is nil (no such application), public, or has one secret or two.
+func CheckSecret(ring *seal.Ring, a *Application, secret string) (bool, error) {
+	if len(secret) > maxSecret {
+		secret = ""
+	}
+	nobody := Application{}
+	who := a
+	if who == nil {
+		who = &nobody
+	}
+	ok := 0
+	for i := range liveSecrets {
+		s, real := Secret{Key: ring.CurrentKey()}, 0
+		if i < len(who.Secrets) {
+			s, real = who.Secrets[i], 1
+		}
+		mac, err := ring.MAC(secretPurpose, s.Key, secretMessage(who, secret))
+		if err != nil {
+			return false, fmt.Errorf("client secret: %w", err)
+		}
+		ok |= real & subtle.ConstantTimeCompare(mac[:], s.MAC)
+	}
+	return ok == 1 && a != nil && secret != "", nil
+}
+
+// SetSecret gives a confidential application a new secret, generated if empty,
+// and returns it. With keepOld the newest of the former ones stays valid beside
+// it until the next SetSecret; otherwise all former ones end now.
+func SetSecret(tx *fsm.Tx, ring *seal.Ring, tenant, id, secret string, keepOld bool) (string, error) {
+	a, _, err := Get(tx, tenant, id)
+	if err != nil {
+		return "", err
+	}
+	if a.IsPublic {
+		return "", identity.Invalid("client_secret", "a public application cannot keep a secret")
+	}
+	s, clear, err := newSecret(ring, a, secret, tx.Now())
+	if err != nil {
+		return "", err
+	}
+	next := []Secret{s}
+	if keepOld {
+		next = append(next, a.Secrets[:min(len(a.Secrets), liveSecrets-1)]...)
+	}
+	a.Secrets, a.Updated = next, tx.Now()
+	if err := applications.Put(tx, a); err != nil {
+		return "", err
+	}
+	return clear, tell(tx, a, event.ApplicationSecretSet)
+}
+
+// UsesSealingKey reports whether a client secret of any tenant is stored under the sealing key.
+func UsesSealingKey(tx *fsm.Tx, key uint32) (bool, error) {
+	for a, err := range applications.ListAll(tx) {
+		if err != nil {
+			return false, err
+		}
+		for _, s := range a.Secrets {
+			if s.Key == key {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
+}
