@@ -6,6 +6,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -67,7 +68,7 @@ type ringKey struct {
 // the operator.
 func OpenRing(ctx context.Context, db *fsm.DB, w Wrapper) (*Ring, error) {
 	r := &Ring{db: db, wrapper: w, now: time.Now}
-	r.catchUp = NewThrottle(catchUpEvery, r.askLeader)
+	r.catchUp = NewThrottle(catchUpEvery, CatchUp(db))
 	r.keys.Store(&keySet{})
 	if err := r.look(ctx); err != nil {
 		return nil, fmt.Errorf("open sealing ring: %w", err)
@@ -192,8 +193,9 @@ func (r *Ring) key(id uint32) (*ringKey, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), lookEvery)
 	defer cancel()
-	for _, look := range []func(context.Context) error{r.look, r.catchUp.Do} {
-		if err := look(ctx); err != nil {
+	none := func(context.Context) error { return nil }
+	for _, first := range []func(context.Context) error{none, r.catchUp.Do} {
+		if err := errors.Join(first(ctx), r.look(ctx)); err != nil {
 			return nil, fmt.Errorf("look for sealing key %d: %w", id, err)
 		}
 		if k, ok := r.keys.Load().byID[id]; ok {
@@ -201,22 +203,6 @@ func (r *Ring) key(id uint32) (*ringKey, error) {
 		}
 	}
 	return nil, fmt.Errorf("sealing key %d is not in the ring: %w", id, ErrBox)
-}
-
-// askLeader catches up with the leader and looks again.
-func (r *Ring) askLeader(ctx context.Context) error {
-	first := true
-	err := r.db.Read(ctx, func(*fsm.Tx) error {
-		if first { // a reported miss is what makes Read catch up
-			first = false
-			return fsm.ErrNotFound
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	return r.look(ctx)
 }
 
 // look reads the ring from this node's store. The lock is taken before the snapshot,

@@ -12,6 +12,9 @@ import (
 // Rotate adds a sealing key, which all nodes begin to use 30 seconds later. Older
 // keys go on opening. Of several nodes that rotate at once, one adds a key.
 func (r *Ring) Rotate(ctx context.Context) error {
+	if err := r.look(ctx); err != nil {
+		return fmt.Errorf("rotate sealing key: %w", err)
+	}
 	before := r.keys.Load().newest
 	err := r.db.Update(ctx, func(tx *fsm.Tx) error {
 		newest, err := newestKey(tx)
@@ -19,7 +22,7 @@ func (r *Ring) Rotate(ctx context.Context) error {
 			return err
 		}
 		if newest > before {
-			return nil // another node was first, or this one had not looked for a while
+			return nil // another node was first
 		}
 		return addKey(tx, r.wrapper, newest+1, tx.Now().Add(settling))
 	})
@@ -50,9 +53,6 @@ func (r *Ring) RotateOlder(ctx context.Context, age time.Duration) error {
 		return nil
 	})
 	if err != nil || !due {
-		return err
-	}
-	if err := r.look(ctx); err != nil {
 		return err
 	}
 	return r.Rotate(ctx)

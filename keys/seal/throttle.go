@@ -61,6 +61,20 @@ func (t *Throttle) Do(ctx context.Context) error {
 	}
 }
 
+// CatchUp returns a function for a Throttle: it brings db up to what the leader has.
+func CatchUp(db *fsm.DB) func(ctx context.Context) error {
+	return func(ctx context.Context) error {
+		first := true
+		return db.Read(ctx, func(*fsm.Tx) error {
+			if first { // a reported miss is what makes Read catch up
+				first = false
+				return fsm.ErrNotFound
+			}
+			return nil
+		})
+	}
+}
+
 func (t *Throttle) begin(r *round) {
 	t.busy.Lock()
 	defer t.busy.Unlock()
