@@ -1,0 +1,17 @@
+// Package session holds who is signed in: one replicated row for each browser,
+// found by a cookie on any node.
+//
+// The cookie carries the session's ID, a secret of which the row has only a hash,
+// and the log index that wrote the row, all under a MAC: a node that has not come
+// so far yet waits for it, but only for cookies that this cluster has made.
+//
+// A session ends at its absolute lifetime, after having been idle, when it is
+// ended, and with its user: one who is disabled or gone has no session, whatever
+// rows are left. "Last seen" is kept in memory and written together for all
+// sessions now and then ([Store.Run]), never an entry for a request.
+//
+// Invariants: no answer "signed in" from a state that may be too old (Config.Fresh);
+// the secret is nowhere but in the cookie; a new sign-in always makes a new secret.
+//
+// How a person proves who they are is not here, nor the name and attributes of the cookie.
+package session

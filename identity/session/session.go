@@ -1,0 +1,173 @@
+package session
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/event"
+)
+
+// Tables are the definitions that a store needs for sessions.
+var Tables = []fsm.Definition{sessions, lastSeen}
+
+// A Session is one signed-in browser of one user.
+type Session struct {
+	ID        string    `cbor:"1,keyasint,omitempty"`
+	Tenant    string    `cbor:"2,keyasint,omitempty"`
+	UserID    string    `cbor:"3,keyasint,omitempty"`
+	AuthTime  time.Time `cbor:"4,keyasint,omitempty"` // when the person last proved who they are
+	AMR       []string  `cbor:"5,keyasint,omitempty"` // how; RFC 8176
+	ACR       string    `cbor:"6,keyasint,omitempty"` // how surely; OIDC Core §2
+	IP        string    `cbor:"7,keyasint,omitempty"` // at AuthTime
+	UserAgent string    `cbor:"8,keyasint,omitempty"` // at AuthTime
+	Created   time.Time `cbor:"9,keyasint,omitempty"`
+	Expires   time.Time `cbor:"10,keyasint,omitempty"` // absolute: activity does not move it
+
+	SecretHash []byte    `cbor:"11,keyasint,omitempty" json:"-"` // SHA-256 of the cookie's secret
+	LastSeen   time.Time `cbor:"-"`                              // filled by Find and the listings
+}
+
+var (
+	sessions = fsm.NewTable(70, "sessions", fsm.Spec[Session]{
+		Scope:   func(s *Session) fsm.Scope { return fsm.Scope(s.Tenant) },
+		Key:     func(s *Session) fsm.Key { return fsm.K(s.ID) },
+		Expires: func(s *Session) time.Time { return s.Expires },
+	})
+	sessionsByUser = sessions.Index(1, "user", func(s *Session) []fsm.Key { return []fsm.Key{fsm.K(s.UserID)} })
+	lastSeen       = fsm.NewCounter(71, "session_last_seen") // milliseconds since 1970
+)
+
+// A Started session is one whose cookie can be made once its transaction has been applied.
+type Started struct {
+	Session Session
+	secret  [secretSize]byte
+	index   uint64
+}
+
+// Start adds a session for s.UserID, with s's tenant, AMR and ACR; everything else
+// is set here. Make its cookie with Cookie after the transaction.
+func (st *Store) Start(tx *fsm.Tx, s Session) (*Started, error) {
+	if s.Tenant == "" || s.UserID == "" {
+		return nil, fmt.Errorf("start session: tenant and user are needed: %w", identity.ErrInvalid)
+	}
+	s.ID, s.Created = identity.NewID(identity.PrefixSession), tx.Now()
+	return st.write(tx, s, event.SessionStarted)
+}
+
+// Renew is Start for a person who has proved again who they are in a browser with
+// session id: the session stays, with what hangs on it, but gets a new secret, a
+// new AuthTime and a new lifetime. If that session is gone or another user's, it
+// is Start, and the other user's session ends.
+func (st *Store) Renew(tx *fsm.Tx, id string, s Session) (*Started, error) {
+	old, err := find(tx, s.Tenant, id)
+	if err != nil {
+		return nil, err
+	}
+	if old == nil {
+		return st.Start(tx, s)
+	}
+	if old.UserID != s.UserID {
+		if err := End(tx, s.Tenant, id); err != nil {
+			return nil, err
+		}
+		return st.Start(tx, s)
+	}
+	s.ID, s.Created = old.ID, old.Created
+	return st.write(tx, s, event.SessionRenewed)
+}
+
+func (st *Store) write(tx *fsm.Tx, s Session, t event.Type) (*Started, error) {
+	r := identity.RequestFrom(tx.Context())
+	s.IP, s.UserAgent = identity.Printable(r.IP, maxIP), identity.Printable(r.UserAgent, maxUserAgent)
+	s.AuthTime, s.Expires = tx.Now(), tx.Now().Add(st.cfg.Absolute)
+	started := &Started{}
+	rand.Read(started.secret[:])
+	hash := sha256.Sum256(started.secret[:])
+	s.SecretHash = hash[:]
+	started.Session = s
+	if err := sessions.Put(tx, &s); err != nil {
+		return nil, err
+	}
+	tx.OnCommit(func(index uint64) { started.index = index })
+	return started, event.Append(tx, event.Event{
+		Tenant: s.Tenant, Type: t, Target: s.target(),
+		Actor: identity.Actor{Kind: identity.ActorUser, ID: s.UserID, SessionID: s.ID},
+		Data:  map[string]string{"user_id": s.UserID, "acr": s.ACR, "amr": fmt.Sprint(s.AMR)},
+	})
+}
+
+// Get returns a session that has neither expired nor been ended, or fsm.ErrNotFound.
+// It knows nothing of idleness or of the user; see Store.Live.
+func Get(tx *fsm.Tx, tenant, id string) (*Session, error) {
+	return sessions.Get(tx, fsm.Scope(tenant), fsm.K(id))
+}
+
+// End ends a session; one that is gone already is no error and no event.
+func End(tx *fsm.Tx, tenant, id string) error {
+	s, err := find(tx, tenant, id)
+	if err != nil || s == nil {
+		return err
+	}
+	if err := sessions.Delete(tx, fsm.Scope(tenant), fsm.K(id)); err != nil {
+		return err
+	}
+	if err := lastSeen.Delete(tx, fsm.Scope(tenant), fsm.K(id)); err != nil {
+		return err
+	}
+	return event.Append(tx, event.Event{
+		Tenant: tenant, Type: event.SessionEnded, Target: s.target(), Data: map[string]string{"user_id": s.UserID},
+	})
+}
+
+// EndAllOf ends every session of a user and returns how many there were.
+func EndAllOf(tx *fsm.Tx, tenant, user string) (int, error) {
+	ids, err := idsOf(tx, tenant, user)
+	if err != nil {
+		return 0, err
+	}
+	for _, id := range ids {
+		if err := End(tx, tenant, id); err != nil {
+			return 0, err
+		}
+	}
+	return len(ids), nil
+}
+
+// Excess returns the oldest sessions of a user, so many that keep are left: whoever
+// starts a session ends these with it. It bounds what one person can pile up, and
+// with that what EndAllOf must do in one transaction.
+func Excess(tx *fsm.Tx, tenant, user string, keep int) ([]string, error) {
+	ids, err := idsOf(tx, tenant, user)
+	if err != nil || len(ids) <= keep {
+		return nil, err
+	}
+	return ids[:min(len(ids)-keep, 10)], nil
+}
+
+// idsOf lists the IDs of a user's sessions, oldest first.
+func idsOf(tx *fsm.Tx, tenant, user string) ([]string, error) {
+	var ids []string
+	for s, err := range sessionsByUser.List(tx, fsm.Scope(tenant), fsm.Prefix(fsm.K(user))) {
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, s.ID)
+	}
+	return ids, nil
+}
+
+// find is Get where a miss is an answer and no reason to catch up.
+func find(tx *fsm.Tx, tenant, id string) (*Session, error) {
+	s, err := Get(tx, tenant, id)
+	if errors.Is(err, fsm.ErrNotFound) {
+		return nil, nil
+	}
+	return s, err
+}
+
+func (s *Session) target() event.Target { return event.Target{Kind: "session", ID: s.ID} }
