@@ -34,6 +34,7 @@ type keySet struct {
 	known   map[string]*key
 	gone    map[string]bool
 	jwks    []byte
+	retry   bool // a private key could not be unsealed; look again soon
 }
 
 // A key is ready for use: parsed, unsealed while active, headers encoded.
@@ -42,6 +43,7 @@ type key struct {
 	alg     Alg
 	public  crypto.PublicKey
 	private crypto.Signer // only of an active key
+	err     error         // why an active key has no private part: it verifies, and cannot sign
 	jwk     jwk
 	headers sync.Map // typ -> string: the encoded header; few, typ is a constant of our callers
 }
@@ -65,7 +67,7 @@ func (s *keySet) current() bool {
 	case <-s.changed:
 		return false
 	default:
-		return true
+		return !s.retry
 	}
 }
 
@@ -131,7 +133,7 @@ func (k *Keys) load(ctx context.Context, tenant string, c *tenantCache) (*keySet
 	}
 	old := c.set.Load()
 	for _, row := range rows {
-		if row.State == Gone {
+		if !row.State.live() {
 			s.gone[row.KID] = true
 			continue
 		}
@@ -139,6 +141,7 @@ func (k *Keys) load(ctx context.Context, tenant string, c *tenantCache) (*keySet
 		if err != nil {
 			return nil, err
 		}
+		s.retry = s.retry || key.err != nil
 		s.known[row.KID], s.live = key, append(s.live, key)
 		if row.State == Active {
 			s.active[row.Alg] = key
@@ -172,9 +175,9 @@ func (k *Keys) ready(row *signingKey, old *keySet) (*key, error) {
 		return nil, fmt.Errorf("signing key %s has thumbprint %s: %w", row.KID, key.jwk.KID, fsm.ErrCorrupt)
 	}
 	if row.State == Active {
-		key.private, err = k.open(row)
+		key.private, key.err = k.open(row)
 	}
-	return key, err
+	return key, nil
 }
 
 // encode returns the JWK set, active keys first: some take the first that fits.
@@ -221,10 +224,10 @@ func rowsOf(tx *fsm.Tx, tenant string) ([]*signingKey, error) {
 		}
 		rows = append(rows, row)
 	}
-	rank := []int{Active: 0, Published: 1, Retiring: 2, Gone: 3}
+	rank := []State{Active, Published, Retiring, Gone}
 	slices.SortStableFunc(rows, func(a, b *signingKey) int {
 		return cmp.Or(
-			cmp.Compare(rank[a.State%5], rank[b.State%5]),
+			cmp.Compare(slices.Index(rank, a.State), slices.Index(rank, b.State)),
 			cmp.Compare(slices.Index(Algs, a.Alg), slices.Index(Algs, b.Alg)),
 			b.Created.Compare(a.Created),
 		)

@@ -134,6 +134,11 @@ func (k *Keys) generate(tenant string, a Alg) (*signingKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("generate: %w", err)
 	}
+	return k.seal(tenant, a, private)
+}
+
+// seal returns a key as a row without a phase yet.
+func (k *Keys) seal(tenant string, a Alg, private crypto.Signer) (*signingKey, error) {
 	j, err := publicJWK(a, private.Public())
 	if err != nil {
 		return nil, err

@@ -70,7 +70,7 @@ func (k *Keys) plan(ctx context.Context) (steps, unsettled []step, err error) {
 			if err != nil {
 				return err
 			}
-			if row.State == Gone {
+			if !row.State.live() {
 				continue
 			}
 			_, rev, err := signingKeys.GetRev(tx, fsm.Scope(row.Tenant), fsm.K(row.KID))

@@ -62,7 +62,7 @@ func (k *Keys) signer(ctx context.Context, tenant string, alg Alg) (*key, error)
 		return nil, err
 	}
 	if key := s.active[alg]; key != nil {
-		return key, nil
+		return key, key.err
 	}
 	return nil, fmt.Errorf("%s has no active %.20s key: %w", tenant, string(alg), fsm.ErrNotFound)
 }

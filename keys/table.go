@@ -36,6 +36,9 @@ func (s State) String() string {
 	return fmt.Sprintf("state %d", uint8(s))
 }
 
+// live reports whether a key's tokens are good; a phase that a later version may add is not.
+func (s State) live() bool { return s == Published || s == Active || s == Retiring }
+
 // MarshalText writes the phase's name.
 func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 

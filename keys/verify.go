@@ -41,7 +41,7 @@ func (k *Keys) Verify(ctx context.Context, tenant, token string, typ string) (pa
 	if !ok1 || !ok2 || strings.Contains(sig, ".") {
 		return nil, "", fmt.Errorf("not three parts: %w", ErrInvalidToken)
 	}
-	signature, err := base64.RawURLEncoding.Strict().DecodeString(sig)
+	signature, err := decode(sig)
 	if err != nil || len(signature) == 0 {
 		return nil, "", fmt.Errorf("signature is not base64url: %w", ErrInvalidToken)
 	}
@@ -96,7 +96,7 @@ func (k *Keys) verifier(ctx context.Context, tenant, head, typ string) (*key, er
 }
 
 func plausibleKID(kid string) bool {
-	b, err := base64.RawURLEncoding.Strict().DecodeString(kid)
+	b, err := decode(kid)
 	return err == nil && len(kid) == kidLength && len(b) == sha256.Size
 }
 
