@@ -1,0 +1,195 @@
+package authn
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+)
+
+// How failures slow down further attempts. Delays, not locks: a lock would let
+// anybody shut anybody out.
+const (
+	freeFailures    = 5                // from one network or device, before the first delay
+	longestDelay    = 5 * time.Minute  // for one network or device
+	freeAnywhere    = 50               // from everywhere together, known devices left out
+	longestAnywhere = 30 * time.Second // for everybody but known devices
+	forgetFailures  = 15 * time.Minute // after the last one
+	everywhere      = "*"
+
+	maxTallies = 50_000 // sources remembered in memory
+)
+
+var (
+	failures = fsm.NewCounter(82, "signin_failures")
+	failedAt = fsm.NewCounter(83, "signin_failed_at") // milliseconds since 1970
+)
+
+// A source is one place where failures for one name are counted.
+type source struct {
+	tenant, name, from string
+
+	count int64 // as the store knew it
+	last  time.Time
+}
+
+func (s *source) key() fsm.Key { return fsm.K(s.name, s.from) }
+
+// sources says where an attempt counts: with a device that the user has signed in
+// from before, only there; else with the network it comes from, and with all others.
+// Names nobody has count like those of users, or the delay would tell them apart.
+func (fs *Flows) sources(ctx context.Context, f *Flow, userID, login string) []source {
+	if d, ok := fs.deviceOf(f, userID); ok {
+		return []source{{tenant: f.Need.Tenant, name: userID, from: "device " + d.Nonce}}
+	}
+	name := userID
+	if name == "" {
+		sum := sha256.Sum256([]byte(cases.Fold().String(norm.NFKC.String(strings.TrimSpace(login)))))
+		name = "unknown " + hex.EncodeToString(sum[:16])
+	}
+	network := "network " + networkOf(identity.RequestFrom(ctx).IP)
+	return []source{
+		{tenant: f.Need.Tenant, name: name, from: network},
+		{tenant: f.Need.Tenant, name: name, from: everywhere},
+	}
+}
+
+// networkOf is the part of an address that one party is likely to hold: all of
+// IPv4, the first 64 bits of IPv6.
+func networkOf(ip string) string {
+	a, err := netip.ParseAddr(ip)
+	if err != nil {
+		return "unknown"
+	}
+	if a = a.Unmap().WithZone(""); a.Is6() {
+		p, _ := a.Prefix(64)
+		return p.String()
+	}
+	return a.String()
+}
+
+func (s *source) load(tx *fsm.Tx) error {
+	n, err := failures.Get(tx, fsm.Scope(s.tenant), s.key())
+	if err != nil {
+		return err
+	}
+	at, err := failedAt.Get(tx, fsm.Scope(s.tenant), s.key())
+	s.count, s.last = n, time.UnixMilli(at)
+	return err
+}
+
+// reset forgives a source from which the user has now signed in. What was tried
+// from everywhere stays: the owner's success says nothing about the others.
+func (s *source) reset(tx *fsm.Tx) error {
+	if s.count == 0 || s.from == everywhere {
+		return nil
+	}
+	if err := failures.Delete(tx, fsm.Scope(s.tenant), s.key()); err != nil {
+		return err
+	}
+	return failedAt.Delete(tx, fsm.Scope(s.tenant), s.key())
+}
+
+// delay is how long after the last of n failures the next attempt may come.
+func (s *source) delay(n int64) time.Duration {
+	free, longest := int64(freeFailures), longestDelay
+	if s.from == everywhere {
+		free, longest = freeAnywhere, longestAnywhere
+	}
+	if n < free {
+		return 0
+	}
+	return min(time.Second<<min(n-free, 20), longest)
+}
+
+// attempts are the failures of this node that are not in the store yet, and the
+// attempts under way, which count as failures until they are not: else a hundred
+// guesses at once would each see none before it.
+type attempts struct {
+	flush   sync.Mutex // one at a time
+	mu      sync.Mutex // guards everything below
+	tallies map[tallyKey]*tally
+	failed  map[failedKey]*failed
+	waiting int           // failures since the last flush
+	wake    chan struct{} // a flush is due before its time
+}
+
+type tallyKey struct{ tenant, name, from string }
+
+type tally struct {
+	failed   int64 // not in the store yet
+	underWay int64
+	last     time.Time
+}
+
+func newAttempts() *attempts {
+	return &attempts{tallies: map[tallyKey]*tally{}, failed: map[failedKey]*failed{}, wake: make(chan struct{}, 1)}
+}
+
+func (s *source) tallyKey() tallyKey { return tallyKey{s.tenant, s.name, s.from} }
+
+// admit lets an attempt begin, or says how long to wait. What is refused here is
+// not counted: the delay ends whether or not someone keeps knocking.
+func (a *attempts) admit(sources []source, now time.Time) ([]tallyKey, time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var wait time.Duration
+	for i := range sources {
+		s := &sources[i]
+		n, last := s.count, s.last
+		if t := a.tallies[s.tallyKey()]; t != nil {
+			n += t.failed + t.underWay
+			if t.last.After(last) {
+				last = t.last
+			}
+		}
+		wait = max(wait, min(s.delay(n), last.Add(s.delay(n)).Sub(now)))
+	}
+	if wait > 0 {
+		return nil, wait
+	}
+	if len(a.tallies) > maxTallies {
+		return nil, time.Second
+	}
+	keys := make([]tallyKey, 0, len(sources))
+	for i := range sources {
+		k := sources[i].tallyKey()
+		t := a.tallies[k]
+		if t == nil {
+			t = &tally{}
+			a.tallies[k] = t
+		}
+		t.underWay++
+		t.last = now
+		keys = append(keys, k)
+	}
+	return keys, 0
+}
+
+// release ends an attempt that was no failure.
+func (a *attempts) release(keys []tallyKey) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.end(keys, 0)
+}
+
+// end is release for whoever holds the lock.
+func (a *attempts) end(keys []tallyKey, failed int64) {
+	for _, k := range keys {
+		t := a.tallies[k]
+		t.underWay--
+		t.failed += failed
+		if t.underWay == 0 && t.failed == 0 {
+			delete(a.tallies, k)
+		}
+	}
+}

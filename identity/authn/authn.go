@@ -1,0 +1,100 @@
+package authn
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/session"
+	"github.com/quis-idp/quis/keys/seal"
+)
+
+// Tables are the definitions that a store needs for sign-in.
+var Tables = []fsm.Definition{spent, lastSignin, failures, failedAt}
+
+// What a password sign-in is worth.
+const (
+	AMRPassword = "pwd"                   // RFC 8176 §2
+	ACRPassword = "urn:quis:acr:password" // one factor, something known
+)
+
+// ErrDeadFlow is the kind of a flow that cannot be gone on with: spent, expired,
+// another browser's, or no flow at all. It is an identity.ErrInvalid; pages show
+// that the link is dead and where to begin again.
+var ErrDeadFlow = fmt.Errorf("sign-in flow is dead: %w", identity.ErrInvalid)
+
+// Config says what Flows work with; all but Lifetime, Logger and Registerer is needed.
+type Config struct {
+	DB       *fsm.DB
+	Ring     *seal.Ring
+	Sessions *session.Store
+
+	// CheckPassword is credential.CheckPassword with its store and pool: nil for the
+	// user's password, identity.ErrUnauthenticated for any other. For the empty user
+	// ID, nobody, it takes the same time and fails.
+	CheckPassword func(ctx context.Context, tenant, userID, password string) error
+
+	Lifetime   time.Duration // of a flow, from Begin; default 15 min
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+}
+
+// Flows begins, advances and finishes sign-ins. It is safe for concurrent use.
+type Flows struct {
+	cfg      Config
+	attempts *attempts
+	metrics  metrics
+}
+
+// New returns Flows. Run must run for failed attempts to be written.
+func New(cfg Config) *Flows {
+	if cfg.Lifetime == 0 {
+		cfg.Lifetime = 15 * time.Minute
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.CheckPassword == nil {
+		panic("authn: Config.CheckPassword is needed")
+	}
+	return &Flows{cfg: cfg, attempts: newAttempts(), metrics: newMetrics(cfg.Registerer)}
+}
+
+type metrics struct {
+	logins   *prometheus.CounterVec
+	duration *prometheus.HistogramVec
+	lost     prometheus.Counter
+}
+
+func newMetrics(reg prometheus.Registerer) metrics {
+	m := metrics{
+		logins: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "quis_logins_total", Help: "Attempts to sign in, by method, result (success, failure, error) and reason.",
+		}, []string{"method", "result", "reason"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "quis_login_duration_seconds", Help: "Time that an attempt to sign in took.",
+			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+		}, []string{"method"}),
+		lost: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "quis_login_failures_unrecorded_total", Help: "Failed attempts whose event was lost because the log took no writes for too long.",
+		}),
+	}
+	if reg != nil {
+		reg.MustRegister(m.logins, m.duration, m.lost)
+	}
+	return m
+}
+
+// LastSignin returns when a user last signed in; zero if never.
+func LastSignin(tx *fsm.Tx, tenant, user string) (time.Time, error) {
+	ms, err := lastSignin.Get(tx, fsm.Scope(tenant), fsm.K(user))
+	if err != nil || ms == 0 {
+		return time.Time{}, err
+	}
+	return time.UnixMilli(ms).UTC(), nil
+}

@@ -1,0 +1,192 @@
+package authn
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/event"
+)
+
+const (
+	flushEvery = 2 * time.Second
+	flushAt    = 100    // failures that make a flush due before its time
+	flushMost  = 100    // kinds of failure, and twice as many sources, in one transaction
+	maxKinds   = 10_000 // kinds of failure kept while the log takes no writes
+	lastFlush  = 2 * time.Second
+)
+
+// A failedKey is what makes failures alike: they become one event with a count.
+type failedKey struct{ tenant, userID, reason, ip string }
+
+// failed is what an event will tell. The name that was typed is not part of it when
+// nobody has that name: people type their passwords into that field.
+type failed struct {
+	user    event.Target
+	request identity.Request // of the first
+	count   int64
+}
+
+func (s *subject) failed(ctx context.Context, f *Flow, reason string) (failedKey, failed) {
+	r := identity.RequestFrom(ctx)
+	one := failed{request: r}
+	if s.user != nil {
+		one.user = event.Target{Kind: "user", ID: s.user.ID, Name: s.user.Username}
+	}
+	return failedKey{f.Need.Tenant, s.userID(), reason, r.IP}, one
+}
+
+// fail ends an attempt that failed and remembers it for the next flush. It reports
+// whether its event was lost because too many wait already.
+func (a *attempts) fail(keys []tallyKey, k failedKey, one failed) (lost bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.end(keys, 1)
+	a.waiting++
+	if a.waiting >= flushAt {
+		select {
+		case a.wake <- struct{}{}:
+		default:
+		}
+	}
+	return !a.keep(k, one, 1)
+}
+
+// keep adds n failures of a kind, if there is room. a.mu is held.
+func (a *attempts) keep(k failedKey, one failed, n int64) bool {
+	all, ok := a.failed[k]
+	if !ok {
+		if len(a.failed) >= maxKinds {
+			return false
+		}
+		all = &one
+		all.count = 0
+		a.failed[k] = all
+	}
+	all.count += n
+	return true
+}
+
+// A portion is what one transaction of a flush writes.
+type portion struct {
+	tallies map[tallyKey]tally
+	failed  map[failedKey]failed
+}
+
+func (a *attempts) take() portion {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	p := portion{tallies: map[tallyKey]tally{}, failed: map[failedKey]failed{}}
+	for k, t := range a.tallies {
+		if len(p.tallies) == 2*flushMost {
+			break
+		}
+		if t.failed > 0 {
+			p.tallies[k] = *t
+		}
+	}
+	for k, f := range a.failed {
+		if len(p.failed) == flushMost {
+			break
+		}
+		p.failed[k] = *f
+		delete(a.failed, k)
+	}
+	a.waiting = 0
+	return p
+}
+
+// written forgets what the store now holds.
+func (a *attempts) written(p portion) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for k, was := range p.tallies {
+		t := a.tallies[k]
+		if t.failed -= was.failed; t.failed == 0 && t.underWay == 0 {
+			delete(a.tallies, k)
+		}
+	}
+}
+
+// restore takes back the events of a portion that could not be written; the tallies
+// had stayed. It returns how many there was no more room for.
+func (a *attempts) restore(p portion) (lost int64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for k, f := range p.failed {
+		if !a.keep(k, f, f.count) {
+			lost += f.count
+		}
+	}
+	return lost
+}
+
+// Run writes failed attempts, many in one log entry, every two seconds or when a
+// hundred wait, and once more when ctx ends, which it does not report as an error.
+func (fs *Flows) Run(ctx context.Context) error {
+	tick := time.NewTicker(flushEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-fs.attempts.wake:
+		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastFlush)
+			defer cancel()
+			fs.report(last, fs.Flush(last))
+			return nil
+		}
+		fs.report(ctx, fs.Flush(ctx))
+	}
+}
+
+func (fs *Flows) report(ctx context.Context, err error) {
+	if err != nil {
+		fs.cfg.Logger.WarnContext(ctx, "failed sign-ins not written yet", "error", err)
+	}
+}
+
+// Flush writes the failed attempts that wait. What could not be written stays for
+// the next flush; an answer that got lost may write a failure twice.
+func (fs *Flows) Flush(ctx context.Context) error {
+	fs.attempts.flush.Lock()
+	defer fs.attempts.flush.Unlock()
+	for {
+		p := fs.attempts.take()
+		if len(p.tallies) == 0 && len(p.failed) == 0 {
+			return nil
+		}
+		if err := fs.cfg.DB.Update(ctx, p.write); err != nil {
+			fs.metrics.lost.Add(float64(fs.attempts.restore(p)))
+			return fmt.Errorf("write failed sign-ins: %w", err)
+		}
+		fs.attempts.written(p)
+	}
+}
+
+func (p portion) write(tx *fsm.Tx) error {
+	forget := tx.Now().Add(forgetFailures)
+	for k, t := range p.tallies {
+		key := fsm.K(k.name, k.from)
+		if err := failures.Add(tx, fsm.Scope(k.tenant), key, t.failed, forget); err != nil {
+			return err
+		}
+		if err := failedAt.Max(tx, fsm.Scope(k.tenant), key, t.last.UnixMilli(), forget); err != nil {
+			return err
+		}
+	}
+	for k, f := range p.failed {
+		err := event.Append(tx, event.Event{
+			Tenant: k.tenant, Type: event.SigninFailed, Target: f.user, Request: f.request,
+			Actor: identity.Actor{Kind: identity.ActorAnonymous},
+			Data:  map[string]string{"method": "password", "reason": k.reason, "count": strconv.FormatInt(f.count, 10)},
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,264 @@
+package authn
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/keys/seal"
+)
+
+// Bounds in bytes. A flow travels in URLs and forms: with a ReturnTo of the full
+// 4 KiB it stays under maxSealed.
+const (
+	maxReturnTo    = 4 << 10
+	maxLoginHint   = 128
+	maxApplication = 64
+	maxSealed      = 6 << 10
+	bindingSize    = 32
+
+	flowPurpose = "flow"
+)
+
+// A Need is what a protocol wants of a sign-in.
+type Need struct {
+	Tenant      string         `cbor:"1,keyasint,omitempty"` // empty: the context's
+	ReturnTo    string         `cbor:"2,keyasint,omitempty"` // path and query on our own origin, at most 4 KiB
+	Login       bool           `cbor:"3,keyasint,omitempty"` // prove it again although signed in: OIDC prompt=login
+	MaxAge      *time.Duration `cbor:"4,keyasint,omitempty"` // how old the proof may be; nil: any
+	LoginHint   string         `cbor:"5,keyasint,omitempty"` // to fill in the form; cut at 128 bytes
+	Application string         `cbor:"6,keyasint,omitempty"` // name to show; cut at 64 bytes
+	Locales     string         `cbor:"7,keyasint,omitempty"` // OIDC ui_locales; cut at 64 bytes
+}
+
+// A Step is what a flow is waiting for.
+type Step string
+
+// The steps. More will come; whoever shows them treats an unknown one as an error.
+const (
+	StepPassword Step = "password" // a name and a password
+	StepDone     Step = "done"     // nothing: the session has been made
+)
+
+// A Flow is one sign-in on its way, as its sealed form says.
+type Flow struct {
+	ID      string    `cbor:"1,keyasint,omitempty"`
+	Need    Need      `cbor:"2,keyasint,omitempty"`
+	Begun   time.Time `cbor:"3,keyasint,omitempty"`
+	Expires time.Time `cbor:"4,keyasint,omitempty"`
+	Binding []byte    `cbor:"5,keyasint,omitempty"` // SHA-256 of the browser's binding value; empty: not bound yet
+	UserID  string    `cbor:"6,keyasint,omitempty"` // who it is, once proved
+	Passed  []string  `cbor:"7,keyasint,omitempty"` // what has been proved, as AMR values
+
+	// Browser is what the browser brings besides the flow; set it before a step.
+	Browser Browser `cbor:"-"`
+	sealed  string
+}
+
+// A Browser is what is known of the browser that takes a step; all may be empty.
+type Browser struct {
+	SessionID string // of the session it is signed in with: renewed by its user, ended by another
+	Device    string // Result.Device of an earlier sign-in: see Result
+}
+
+// Step says what the flow is waiting for.
+func (f *Flow) Step() Step {
+	if !slices.Contains(f.Passed, AMRPassword) {
+		return StepPassword
+	}
+	return StepDone
+}
+
+// Bound reports whether the flow belongs to a browser already.
+func (f *Flow) Bound() bool { return len(f.Binding) > 0 }
+
+// Sealed returns the flow as the browser carries it: at most 6 KiB, safe in URLs and forms.
+func (f *Flow) Sealed() string { return f.sealed }
+
+// Begin returns a new sealed flow. It writes nothing. It reports
+// identity.ErrInvalid for a ReturnTo that is not a path on our own origin.
+func (fs *Flows) Begin(ctx context.Context, need Need) (string, error) {
+	if need.Tenant == "" {
+		need.Tenant = identity.TenantFrom(ctx).ID
+	}
+	if need.Tenant == "" {
+		return "", errors.New("begin sign-in: no tenant")
+	}
+	if !localPath(need.ReturnTo) {
+		return "", identity.Invalid("return_to", "is not a path on this server")
+	}
+	need.LoginHint = identity.Printable(need.LoginHint, maxLoginHint)
+	need.Application = identity.Printable(need.Application, maxApplication)
+	need.Locales = identity.Printable(need.Locales, maxApplication)
+	f := &Flow{ID: identity.NewID(identity.PrefixFlow), Need: need}
+	err := fs.cfg.DB.View(ctx, func(tx *fsm.Tx) error {
+		f.Begun = tx.Now()
+		return nil
+	})
+	if err != nil {
+		return "", fmt.Errorf("begin sign-in: %w", err)
+	}
+	f.Expires = f.Begun.Add(fs.cfg.Lifetime)
+	if err := fs.seal(f); err != nil {
+		return "", fmt.Errorf("begin sign-in: %w", err)
+	}
+	return f.sealed, nil
+}
+
+// Bind ties a flow that is not bound to the browser with this binding value: the
+// value of its flow cookie, or empty if it has none. It returns the value to set
+// as that cookie; one serves all flows of a browser. The sealed form is a new one.
+func (fs *Flows) Bind(f *Flow, binding string) (string, error) {
+	if f.Bound() {
+		return "", dead("it is bound already")
+	}
+	if raw, err := flowText.DecodeString(binding); err != nil || len(raw) != bindingSize {
+		var fresh [bindingSize]byte
+		rand.Read(fresh[:])
+		binding = flowText.EncodeToString(fresh[:])
+	}
+	hash := sha256.Sum256([]byte(binding))
+	f.Binding = hash[:]
+	return binding, fs.seal(f)
+}
+
+// Load opens a sealed flow of the context's tenant for the browser with this
+// binding value; a flow that is not bound opens for any. It reports ErrDeadFlow for
+// what is no flow of ours, expired, spent, or bound to another browser.
+func (fs *Flows) Load(ctx context.Context, sealed, binding string) (*Flow, error) {
+	f, err := fs.open(identity.TenantFrom(ctx).ID, sealed)
+	if err != nil {
+		return nil, err
+	}
+	if f.Bound() {
+		hash := sha256.Sum256([]byte(binding))
+		if subtle.ConstantTimeCompare(hash[:], f.Binding) != 1 {
+			return nil, dead("it belongs to another browser, or cookies are off")
+		}
+	}
+	err = fs.cfg.DB.View(ctx, func(tx *fsm.Tx) error { return alive(tx, f) })
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// alive checks what only the store can say: the time, and whether f is spent.
+func alive(tx *fsm.Tx, f *Flow) error {
+	if !tx.Now().Before(f.Expires) {
+		return dead("it has expired")
+	}
+	has, err := spent.Has(tx, fsm.Scope(f.Need.Tenant), fsm.K(f.ID))
+	if err != nil {
+		return err
+	}
+	if has {
+		return dead("it was used already")
+	}
+	return nil
+}
+
+func dead(why string) error {
+	return &identity.Error{
+		Kind:   ErrDeadFlow,
+		Detail: "This sign-in page is no longer valid: " + why + ". Go back to the application and sign in from there.",
+	}
+}
+
+// localPath reports whether a browser that is sent to s stays on our origin: WHATWG
+// URL parsers read \ as / and drop tabs and newlines, so none of these may be in it.
+func localPath(s string) bool {
+	if len(s) > maxReturnTo || !strings.HasPrefix(s, "/") || strings.HasPrefix(s, "//") {
+		return false
+	}
+	if strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '\\' || r == '#' }) {
+		return false
+	}
+	u, err := url.Parse(s)
+	return err == nil && u.Scheme == "" && u.Host == "" && u.User == nil
+}
+
+var flowText = base64.RawURLEncoding.Strict() // one value, one spelling
+
+var flowDecoder = func() cbor.DecMode {
+	m, err := cbor.DecOptions{
+		DupMapKey: cbor.DupMapKeyEnforcedAPF, IndefLength: cbor.IndefLengthForbidden,
+		MaxNestedLevels: 8, MaxArrayElements: 64, MaxMapPairs: 64,
+	}.DecMode()
+	if err != nil {
+		panic(err)
+	}
+	return m
+}()
+
+// sealValue seals v for a tenant and purpose as text.
+func (fs *Flows) sealValue(purpose, tenant string, v any) (string, error) {
+	plain, err := cbor.Marshal(v)
+	if err != nil {
+		return "", err
+	}
+	box, err := fs.cfg.Ring.Seal(purpose, plain, []byte(tenant))
+	if err != nil {
+		return "", err
+	}
+	return flowText.EncodeToString(box), nil
+}
+
+// openValue is the inverse of sealValue. Anything but text that sealValue made is
+// errBox, except that fsm.ErrUnavailable and seal.ErrSealed pass: then we cannot know.
+func (fs *Flows) openValue(purpose, tenant, text string, v any) error {
+	if tenant == "" || len(text) > maxSealed {
+		return errBox
+	}
+	box, err := flowText.DecodeString(text)
+	if err != nil {
+		return errBox
+	}
+	plain, err := fs.cfg.Ring.Open(purpose, box, []byte(tenant))
+	if errors.Is(err, fsm.ErrUnavailable) || errors.Is(err, seal.ErrSealed) {
+		return err
+	}
+	if err != nil || flowDecoder.NewDecoder(bytes.NewReader(plain)).Decode(v) != nil {
+		return errBox
+	}
+	return nil
+}
+
+var errBox = errors.New("not sealed by us for this")
+
+func (fs *Flows) seal(f *Flow) error {
+	text, err := fs.sealValue(flowPurpose, f.Need.Tenant, f)
+	if err != nil {
+		return fmt.Errorf("seal flow: %w", err)
+	}
+	if len(text) > maxSealed {
+		return identity.Invalid("return_to", "is too long")
+	}
+	f.sealed = text
+	return nil
+}
+
+func (fs *Flows) open(tenant, sealed string) (*Flow, error) {
+	f := &Flow{sealed: sealed}
+	err := fs.openValue(flowPurpose, tenant, sealed, f)
+	if errors.Is(err, errBox) || err == nil && f.Need.Tenant != tenant {
+		return nil, dead("it is incomplete or was made elsewhere")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open flow: %w", err)
+	}
+	return f, nil
+}
