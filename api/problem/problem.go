@@ -64,8 +64,17 @@ func Report(r *http.Request, err error) bool {
 		return false
 	}
 	logger(ctx).ErrorContext(ctx, "request failed",
-		"request_id", identity.RequestFrom(ctx).ID, "method", r.Method, "path", r.URL.Path, "error", err)
+		"request_id", identity.RequestFrom(ctx).ID, "method", r.Method, "route", Route(r), "error", err)
 	return true
+}
+
+// Route is what logs say about where r went: the pattern that serves it, which unlike the
+// path holds no secret; or the path, if nothing serves it.
+func Route(r *http.Request) string {
+	if r.Pattern != "" {
+		return r.Pattern
+	}
+	return r.URL.Path
 }
 
 // Write answers r with err as application/problem+json. An unexpected error is logged.

@@ -1,0 +1,69 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+
+	"github.com/quis-idp/quis/api/page"
+	"github.com/quis-idp/quis/api/problem"
+)
+
+const (
+	maxBody = 1 << 20
+	maxForm = 64 << 10 // what a browser or an OAuth client sends
+)
+
+var errPanic = errors.New("handler panicked")
+
+// secure sets what every answer carries; handlers may tighten it.
+func (d *door) secure(h http.Header) {
+	h.Set("Content-Security-Policy", page.ContentSecurityPolicy)
+	h.Set("X-Content-Type-Options", "nosniff")
+	// Not no-referrer: with that, browsers send "Origin: null" with our own forms.
+	h.Set("Referrer-Policy", "same-origin")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=(), browsing-topics=()")
+	if d.https {
+		h.Set("Strict-Transport-Security", "max-age=63072000")
+	}
+}
+
+// limitBody bounds what a handler can read of r, and refuses at once what says itself
+// that it is larger.
+func limitBody(w http.ResponseWriter, r *http.Request) error {
+	limit := int64(maxBody)
+	switch kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind {
+	case "application/x-www-form-urlencoded", "multipart/form-data":
+		limit = maxForm
+	}
+	if r.ContentLength > limit {
+		w.Header().Set("Connection", "close") // the body is not read; nothing else can follow on this connection
+		return fmt.Errorf("body of %d bytes: %w", r.ContentLength, problem.ErrTooLarge)
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, limit)
+	return nil
+}
+
+// protocolPaths may be posted to from other sites: by applications in the browser, which
+// authenticate themselves, or because the protocol says so (OIDC Core §3.1.2.1, RP-Initiated
+// Logout §2). None of them acts on a session cookie alone, and browsers do not send ours
+// with a cross-site post (SameSite=Lax).
+var protocolPaths = []string{
+	"/oauth2/authorize", "/oauth2/token", "/oauth2/par", "/oauth2/userinfo", "/oauth2/introspect",
+	"/oauth2/revoke", "/oauth2/device_authorization", "/oauth2/register", "/oauth2/logout",
+}
+
+// crossOrigin refuses unsafe requests that a browser made for another site.
+func crossOrigin(publicURL string, patterns []string) (*http.CrossOriginProtection, error) {
+	c := http.NewCrossOriginProtection()
+	if err := c.AddTrustedOrigin(publicURL); err != nil { // for a proxy that changes the Host header
+		return nil, fmt.Errorf("public URL: %w", err)
+	}
+	for _, p := range append(protocolPaths, patterns...) {
+		c.AddInsecureBypassPattern(p)
+	}
+	return c, nil
+}

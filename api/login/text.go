@@ -1,0 +1,69 @@
+package login
+
+import "github.com/quis-idp/quis/api/page"
+
+// english holds every sentence of these pages. They say what happened and what to do
+// next, and never whether a name is known here.
+var english = page.Texts{
+	"home.title":     "Start",
+	"home.greeting":  "Hello, %s",
+	"home.signed_in": "The applications that trust this place will let you in without asking again.",
+	"person.as":      "Signed in as",
+	"home.sign_out":  "Sign out",
+	"home.question":  "Who are you?",
+	"home.explain":   "This is where you prove it, once, for all the applications that trust this place.",
+	"home.sign_in":   "Sign in",
+
+	"sign_in.title":    "Sign in",
+	"sign_in.heading":  "Sign in",
+	"sign_in.continue": "to continue to %s",
+	"sign_in.username": "Username or e-mail",
+	"sign_in.password": "Password",
+	"sign_in.submit":   "Sign in",
+	"sign_in.wrong":    "That name and password do not belong together. Check both and try again.",
+	"sign_in.empty":    "Enter your name and your password.",
+
+	"leaving.title":     "Signing you in",
+	"leaving.heading":   "Signing you in…",
+	"leaving.detail":    "You should be taken on at once.",
+	"leaving.detail_to": "You should be taken on to %s at once.",
+	"leaving.link":      "Continue",
+
+	"dead.title":  "This sign-in has ended",
+	"dead.detail": "It took too long, was finished already, or was begun in another browser. Go back to the application and start again.",
+	"dead.link":   "Go to the start page",
+
+	"wait.title":   "Please wait a little",
+	"wait.detail":  "There were too many attempts to sign in. You can try again in %s.",
+	"wait.link":    "Back to the form",
+	"wait.seconds": "%d seconds",
+	"wait.minute":  "a minute",
+	"wait.minutes": "%d minutes",
+
+	"sign_out.title":      "Sign out",
+	"sign_out.heading":    "Sign out?",
+	"sign_out.everywhere": "On all my devices, too",
+	"sign_out.submit":     "Sign out",
+	"sign_out.back":       "Stay signed in",
+
+	"signed_out.title":      "You are signed out",
+	"signed_out.detail":     "Your session on this device has ended.",
+	"signed_out.detail_all": "All your sessions have ended, on every device.",
+	"signed_out.link":       "Sign in again",
+
+	"setup.title":         "First administrator",
+	"setup.heading":       "You go first",
+	"setup.lead":          "Make the first account. It may administer everything here; the others come later.",
+	"setup.username":      "Username",
+	"setup.email":         "E-mail",
+	"setup.name":          "Full name",
+	"setup.password":      "Password",
+	"setup.password.hint": "At least %d characters. Several words are better than a few strange signs.",
+	"setup.repeat":        "The same password again",
+	"setup.differ":        "The two passwords are not the same.",
+	"setup.check":         "Something needs another look.",
+	"setup.submit":        "Create account",
+
+	"setup_dead.title":  "This link no longer works",
+	"setup_dead.detail": "A setup link works once and for an hour. Make a new one with “quis setup-link” on one of the nodes.",
+}

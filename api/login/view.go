@@ -1,0 +1,78 @@
+package login
+
+import (
+	"embed"
+
+	"github.com/quis-idp/quis/api/page"
+)
+
+//go:embed templates
+var files embed.FS
+
+var site = page.NewSite(files, english)
+
+// One struct for each page: what it shows, and nothing else.
+type (
+	// homeView is the start page, signed in or not.
+	homeView struct {
+		Person *person // nil: nobody is signed in
+		Base   string  // prefix of the tenant's paths
+	}
+
+	// signInView is the form that asks for name and password.
+	signInView struct {
+		Application string // the one that sent the person here; "" if none did
+		Action      string // where the form goes
+		Flow        string // the sealed flow
+		Alert       page.Alert
+		Username    page.Field
+		Password    page.Field
+	}
+
+	// leavingView is shown for the moment in which the browser goes on.
+	leavingView struct {
+		Application string
+		Target      string
+	}
+
+	// messageView is a page that only tells something and leads on.
+	messageView struct {
+		Title  string
+		Detail string
+		Link   string // where to go from here
+		Label  string // what the link says
+	}
+
+	// waitView says until when no further attempt is accepted.
+	waitView struct {
+		Wait string // such as "2 minutes"
+		Link string // back to the form
+	}
+
+	// signOutView asks whether to end the session.
+	signOutView struct {
+		Person person
+		Action string
+		Back   string
+	}
+
+	// setupView is the form for the first administrator.
+	setupView struct {
+		Action                                  string
+		Alert                                   page.Alert
+		Username, Email, Name, Password, Repeat page.Field
+	}
+
+	// person is who is signed in.
+	person struct{ Name, Login string }
+)
+
+var (
+	homePage    = page.Page[homeView](site, "templates/home.html", "templates/person.html")
+	signInPage  = page.Page[signInView](site, "templates/sign_in.html")
+	leavingPage = page.Page[leavingView](site, "templates/leaving.html")
+	messagePage = page.Page[messageView](site, "templates/message.html")
+	waitPage    = page.Page[waitView](site, "templates/wait.html")
+	signOutPage = page.Page[signOutView](site, "templates/sign_out.html", "templates/person.html")
+	setupPage   = page.Page[setupView](site, "templates/setup.html")
+)

@@ -1,0 +1,79 @@
+package page
+
+import (
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"fmt"
+	"io/fs"
+	"mime"
+	"net/http"
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/quis-idp/quis/api/problem"
+)
+
+//go:embed assets
+var assetFiles embed.FS
+
+// An asset is a file under a name that changes with its content, so that it may be
+// kept for ever: nodes of two versions behind one address never mix their styles.
+type asset struct {
+	path, kind string
+	content    []byte
+}
+
+var assets, assetsByPath = loadAssets()
+
+func loadAssets() (byName, byPath map[string]asset) {
+	byName, byPath = map[string]asset{}, map[string]asset{}
+	entries, err := fs.ReadDir(assetFiles, "assets")
+	if err != nil {
+		panic(err)
+	}
+	for _, e := range entries {
+		content, err := fs.ReadFile(assetFiles, path.Join("assets", e.Name()))
+		if err != nil {
+			panic(err)
+		}
+		sum := sha256.Sum256(content)
+		ext := path.Ext(e.Name())
+		a := asset{
+			path: "/assets/" + strings.TrimSuffix(e.Name(), ext) + "-" +
+				base64.RawURLEncoding.EncodeToString(sum[:9]) + ext,
+			kind: mime.TypeByExtension(ext), content: content,
+		}
+		byName[e.Name()], byPath[a.path] = a, a
+	}
+	return byName, byPath
+}
+
+// assetPath is the URL path of an asset, for templates.
+func assetPath(name string) (string, error) {
+	a, ok := assets[name]
+	if !ok {
+		return "", fmt.Errorf("there is no asset %q", name)
+	}
+	return a.path, nil
+}
+
+// Assets serves /assets/. What has another hash than ours is not found: better no style
+// than one that belongs to another version's page.
+func Assets() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a, ok := assetsByPath[r.URL.Path]
+		if !ok {
+			Answer(w, r, problem.ErrRoute)
+			return
+		}
+		h := w.Header()
+		h.Set("Content-Type", a.kind)
+		h.Set("Cache-Control", "public, max-age=31536000, immutable")
+		h.Set("Content-Length", strconv.Itoa(len(a.content)))
+		if r.Method != http.MethodHead {
+			_, _ = w.Write(a.content) // the browser has left: nobody to tell
+		}
+	})
+}

@@ -1,0 +1,16 @@
+// Package page is the kit of the server-rendered pages: layout, typed templates, texts,
+// assets under hashed names, and error pages.
+//
+// A room declares a [Site]: its template files and its texts in one table. Each page is a
+// [Template] of one struct type, so a handler cannot forget a value and a template cannot
+// ask for one that is not there without its test failing. Templates hold no sentence:
+// {{t "key"}} takes it from the table, and a key that is missing stops the process at its
+// start, not a person at the door.
+//
+// Every answer carries [ContentSecurityPolicy]; therefore nothing may be inline: no style
+// attribute, no script, no event handler. Pages work without JavaScript. Colours follow
+// the system, light or dark; the layout holds at a width of 320 px.
+//
+// Not here: what the pages say and do (api/login and its siblings), and errors for
+// machines (api/problem).
+package page

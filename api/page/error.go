@@ -1,0 +1,89 @@
+package page
+
+import (
+	"fmt"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/quis-idp/quis/api/problem"
+	"github.com/quis-idp/quis/identity"
+)
+
+// failure is what an error page shows.
+type failure struct {
+	Title, Detail, Reference, Home string
+}
+
+var errorPage = Page[failure](NewSite(kit, nil), "templates/error/error.html")
+
+// Error answers with an error page. Title and detail are for a person to read; empty
+// ones are replaced by what there is to say about status. The page shows the ID of the
+// request, by which the log has it.
+func Error(w http.ResponseWriter, r *http.Request, status int, title, detail string) {
+	if title == "" {
+		title = about(status, "title")
+	}
+	if detail == "" {
+		detail = about(status, "detail")
+	}
+	err := errorPage.Write(w, r, status, failure{title, detail, identity.RequestFrom(r.Context()).ID, Base(r) + "/"})
+	if err != nil {
+		problem.Write(w, r, err) // our own template is broken: say at least something
+	}
+}
+
+// Fail answers with err as an error page: the status from the table of api/problem, the
+// detail from an identity.Error if there is one. An unexpected error is logged.
+func Fail(w http.ResponseWriter, r *http.Request, err error) {
+	problem.Report(r, err)
+	p := problem.Of(r.Context(), err)
+	if p.RetryAfter > 0 {
+		w.Header().Set("Retry-After", problem.RetryAfter(p.RetryAfter))
+	}
+	Error(w, r, p.Status, "", p.Detail)
+}
+
+// Handle adapts a handler that returns its error: the error is answered with [Fail].
+// A handler that has begun its answer must return nil.
+func Handle(h func(w http.ResponseWriter, r *http.Request) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := h(w, r); err != nil {
+			Fail(w, r, err)
+		}
+	})
+}
+
+// Answer writes err as a page or as a problem, by what r accepts.
+func Answer(w http.ResponseWriter, r *http.Request, err error) {
+	if Accepted(r) {
+		Fail(w, r, err)
+		return
+	}
+	problem.Write(w, r, err)
+}
+
+// Accepted reports whether r asks for a page. A program that does not say what it wants,
+// or says */*, is given JSON: browsers always name text/html when they navigate.
+func Accepted(r *http.Request) bool {
+	for _, part := range strings.Split(r.Header.Get("Accept"), ",") {
+		kind, params, err := mime.ParseMediaType(part)
+		if err != nil || kind != "text/html" && kind != "application/xhtml+xml" {
+			continue
+		}
+		q, err := strconv.ParseFloat(params["q"], 64)
+		return params["q"] == "" || err == nil && q > 0
+	}
+	return false
+}
+
+// about returns the text for status, or for the class it belongs to.
+func about(status int, part string) string {
+	for _, code := range []int{status, status / 100 * 100, http.StatusInternalServerError} {
+		if s, ok := shared[fmt.Sprintf("error.%d.%s", code, part)]; ok {
+			return s
+		}
+	}
+	return http.StatusText(status)
+}

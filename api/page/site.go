@@ -1,0 +1,102 @@
+package page
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/quis-idp/quis/identity"
+)
+
+// ContentSecurityPolicy is the policy of every page. form-action also governs the
+// redirects of a form post, so a form that ends at another origin must be answered with
+// 200 and a Refresh header, never with a redirect (see [Leave]).
+const ContentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
+	"connect-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+//go:embed templates
+var kit embed.FS
+
+// language is the one language there is so far; templates ask for it so that more can come.
+const language = "en"
+
+// A Site is a set of pages of one room, with its texts.
+type Site struct {
+	files fs.FS
+	texts Texts
+}
+
+// NewSite takes the templates of a room (files named by [Page]) and its texts.
+func NewSite(files fs.FS, texts Texts) *Site { return &Site{files, texts} }
+
+// A Template is a page that shows a T.
+type Template[T any] struct{ parsed *template.Template }
+
+// Page reads the template file name of s, which defines "title" and "main", and files of
+// parts that it uses. It panics if a file is wrong or uses a text that s does not have:
+// programming errors.
+func Page[T any](s *Site, name string, parts ...string) *Template[T] {
+	t := template.New("layout.html").Option("missingkey=error").Funcs(template.FuncMap{
+		"t": s.texts.text, "asset": assetPath,
+	})
+	template.Must(t.ParseFS(kit, "templates/*.html"))
+	template.Must(t.ParseFS(s.files, append(parts, name)...))
+	if err := s.texts.check(t); err != nil {
+		panic(fmt.Sprintf("page: %s: %v", name, err))
+	}
+	return &Template[T]{t}
+}
+
+// frame is what the layout shows around a page.
+type frame struct {
+	Lang string
+	Home string // where the wordmark leads
+	Host string // where the person is, to be compared with the address bar
+	Data any
+}
+
+// Write answers with the page, in one piece and never to be stored: it shows somebody's data.
+func (t *Template[T]) Write(w http.ResponseWriter, r *http.Request, status int, data T) error {
+	var b bytes.Buffer
+	err := t.parsed.Execute(&b, frame{Lang: language, Home: Base(r) + "/", Host: host(r), Data: data})
+	if err != nil {
+		return fmt.Errorf("render page: %w", err)
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Language", language)
+	h.Set("Content-Security-Policy", ContentSecurityPolicy)
+	h.Set("Content-Length", strconv.Itoa(b.Len()))
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(b.Bytes()) // the person has left: nobody to tell
+	}
+	return nil
+}
+
+// Base is the path that all of the tenant's URLs begin with: empty for the default tenant.
+func Base(r *http.Request) string {
+	if slug := identity.TenantFrom(r.Context()).Slug; slug != "" {
+		return "/t/" + slug
+	}
+	return ""
+}
+
+// Leave makes the page that is written next lead on to target by itself, at once. The
+// page must also show a link to target, for who has that switched off.
+func Leave(w http.ResponseWriter, target string) { w.Header().Set("Refresh", "0; url="+target) }
+
+// host names the place by the tenant's issuer, never by the Host header, which a stranger chooses.
+func host(r *http.Request) string {
+	u, err := url.Parse(identity.TenantFrom(r.Context()).Issuer)
+	if err != nil {
+		return ""
+	}
+	return u.Host
+}

@@ -1,0 +1,135 @@
+package page
+
+import (
+	"fmt"
+	"html/template"
+	"maps"
+	"slices"
+	"text/template/parse"
+)
+
+// Texts are the sentences of a site by key, with fmt verbs for what varies. They are
+// plain text: templates escape them. One table is one language.
+type Texts map[string]string
+
+// Text returns the sentence at key, which must be there.
+func (x Texts) Text(key string, args ...any) string {
+	s, err := x.text(key, args...)
+	if err != nil {
+		panic("page: " + err.Error())
+	}
+	return s
+}
+
+func (x Texts) text(key string, args ...any) (string, error) {
+	s, ok := x[key]
+	if !ok {
+		s, ok = shared[key]
+	}
+	if !ok {
+		return "", fmt.Errorf("there is no text %q", key)
+	}
+	if len(args) == 0 {
+		return s, nil
+	}
+	return fmt.Sprintf(s, args...), nil
+}
+
+// check reports the first text that a template asks for and the site does not have.
+func (x Texts) check(t *template.Template) error {
+	for _, key := range Keys(t) {
+		if _, err := x.text(key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Keys returns the keys of the texts that t and the templates beside it name, sorted.
+func Keys(t *template.Template) []string {
+	keys := map[string]bool{}
+	for _, sub := range t.Templates() {
+		if sub.Tree != nil {
+			visit(sub.Tree.Root, keys)
+		}
+	}
+	return slices.Sorted(maps.Keys(keys))
+}
+
+// Keys returns the keys of the texts that the page names, with those of the layout.
+func (t *Template[T]) Keys() []string { return Keys(t.parsed) }
+
+func visit(n parse.Node, keys map[string]bool) {
+	switch n := n.(type) {
+	case *parse.ListNode:
+		if n != nil {
+			for _, sub := range n.Nodes {
+				visit(sub, keys)
+			}
+		}
+	case *parse.ActionNode:
+		visit(n.Pipe, keys)
+	case *parse.TemplateNode:
+		visit(n.Pipe, keys)
+	case *parse.IfNode:
+		visitBranch(&n.BranchNode, keys)
+	case *parse.WithNode:
+		visitBranch(&n.BranchNode, keys)
+	case *parse.RangeNode:
+		visitBranch(&n.BranchNode, keys)
+	case *parse.PipeNode:
+		if n != nil {
+			for _, c := range n.Cmds {
+				visit(c, keys)
+			}
+		}
+	case *parse.CommandNode:
+		visitCommand(n, keys)
+	}
+}
+
+func visitBranch(n *parse.BranchNode, keys map[string]bool) {
+	visit(n.Pipe, keys)
+	visit(n.List, keys)
+	visit(n.ElseList, keys)
+}
+
+func visitCommand(n *parse.CommandNode, keys map[string]bool) {
+	if f, ok := n.Args[0].(*parse.IdentifierNode); ok && f.Ident == "t" && len(n.Args) > 1 {
+		if key, ok := n.Args[1].(*parse.StringNode); ok {
+			keys[key.Text] = true
+		}
+	}
+	for _, a := range n.Args {
+		visit(a, keys)
+	}
+}
+
+// shared are the texts of the layout and of the error pages.
+var shared = Texts{
+	"layout.home":          "quis, home",
+	"error.reference":      "Reference",
+	"error.reference.hint": "Give this to your administrator: it finds what happened.",
+	"error.home":           "Go to the start page",
+
+	"error.400.title":  "This does not look right",
+	"error.400.detail": "What your browser sent cannot be used. Go back and try again from where you came from.",
+	"error.401.title":  "You need to sign in",
+	"error.401.detail": "Sign in first, then come back to this page.",
+	"error.403.title":  "This is not open to you",
+	"error.403.detail": "You are not allowed to do this. If you think you should be, ask your administrator.",
+	"error.404.title":  "There is nothing here",
+	"error.404.detail": "The address may be mistyped, or what was here has gone.",
+	"error.405.title":  "That does not work here",
+	"error.405.detail": "This address cannot be used in that way. Go back and try again from where you came from.",
+	"error.409.title":  "Someone else was faster",
+	"error.409.detail": "This has changed in the meantime. Go back, look again, and repeat what you wanted to do.",
+	"error.413.title":  "That is too much at once",
+	"error.413.detail": "What your browser sent is larger than this page accepts.",
+	"error.429.title":  "Please wait a little",
+	"error.429.detail": "There were too many attempts. Try again in a while.",
+	"error.500.title":  "Something went wrong on our side",
+	"error.500.detail": "It is not your fault. Try again; if it happens again, tell your administrator.",
+	"error.503.title":  "We will be right back",
+	"error.503.detail": "This cannot be done at the moment. Wait a few seconds and try again.",
+}
