@@ -23,7 +23,7 @@ type Config struct {
 	RootKeyFile string        // file that holds the root key, readable by its owner only
 
 	Cluster       Cluster
-	BootstrapFile string        // users, groups, applications and tokens to create, as YAML
+	BootstrapFile string // users, groups, applications and tokens to create, as YAML
 	Log           Log
 	Staleness     time.Duration // how old this node's state may be when it answers yes on its own
 
@@ -54,7 +54,7 @@ type Cluster struct {
 	Gossip          string   // host:port for gossip, TCP and UDP
 	GossipAdvertise string   // host:port that the others gossip with; default: Gossip
 	BootstrapExpect int      // nodes that must see each other before the cluster is made
-	Join            []string // gossip addresses of other nodes
+	Join            []string // cluster addresses (Advertise) of other nodes
 	// Heartbeat is how long a follower waits for its leader before it stands for
 	// election; larger on a WAN.
 	Heartbeat time.Duration

@@ -71,7 +71,7 @@ func readEnv(c *Config, environ []string) []error {
 
 // clientEnv are the variables of the command line tool, which a server started
 // from the same shell must not take for mistakes.
-var clientEnv = map[string]bool{"QUIS_ADDR": true, "QUIS_TOKEN": true, "QUIS_TOKEN_FILE": true, "QUIS_FORMAT": true}
+var clientEnv = map[string]bool{"QUIS_ADDR": true, "QUIS_CONFIG": true, "QUIS_TOKEN": true, "QUIS_TOKEN_FILE": true, "QUIS_FORMAT": true}
 
 // serviceLink are the variables that Kubernetes sets for a service named quis.
 var serviceLink = regexp.MustCompile(`^QUIS_([A-Z0-9_]+_)?(SERVICE_HOST|SERVICE_PORT|PORT)(_[A-Z0-9_]+)?$`)

@@ -75,7 +75,7 @@ var settings = []Setting{
 		func(c *Config) *string { return &c.Cluster.GossipAdvertise }),
 	number("cluster.bootstrap_expect", "Nodes that must see each other before a new cluster is made; 0 only joins.",
 		func(c *Config) *int { return &c.Cluster.BootstrapExpect }),
-	list("cluster.join", "Gossip addresses of other nodes.",
+	list("cluster.join", "Addresses (cluster.advertise) of other nodes.",
 		func(c *Config) *[]string { return &c.Cluster.Join }),
 	duration("cluster.heartbeat", "How long a follower waits for its leader before it stands for election.",
 		func(c *Config) *time.Duration { return &c.Cluster.Heartbeat }),

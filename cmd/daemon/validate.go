@@ -90,7 +90,7 @@ func (c *Config) validateAddresses(fail func(key, format string, args ...any)) {
 	}
 	for _, j := range c.Cluster.Join {
 		if _, _, err := net.SplitHostPort(j); err != nil {
-			fail("cluster.join", "%q is not an address such as node-2.example.com:8301", j)
+			fail("cluster.join", "%q is not an address such as node-2.example.com:8300", j)
 		}
 	}
 }

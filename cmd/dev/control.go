@@ -199,4 +199,3 @@ func (r *Remote) do(ctx context.Context, method, path string) ([]byte, error) {
 	}
 	return nil, fmt.Errorf("%w: %s", ErrState, text)
 }
-

@@ -103,7 +103,7 @@ func writeNode(o Options, p place, keyFile, bootstrap string) error {
 	c.Cluster.BootstrapExpect = o.Nodes
 	for i := range o.Nodes {
 		if other := placeOf(o.Dir, i+1, o.Nodes); other.Index != p.Index {
-			c.Cluster.Join = append(c.Cluster.Join, other.Gossip)
+			c.Cluster.Join = append(c.Cluster.Join, other.Cluster)
 		}
 	}
 	if o.Nodes > 1 {

@@ -1,0 +1,60 @@
+# `make run` starts a node and signs you in; `make test` proves that it works.
+export CGO_ENABLED ?= 0
+BUILD = go build -trimpath -o bin/quis ./cmd/quis
+ROOMS = $(shell go list ./... | grep -v /e2e/)
+BROWSER = $(shell ls /usr/bin/chromium /usr/bin/chromium-browser /usr/bin/google-chrome 2>/dev/null)
+STORIES = $(shell go list ./e2e/... | grep -v $(if $(CI)$(BROWSER),nothing,/browser$$))
+FUZZTIME ?= 20s
+
+.PHONY: build run run3 test race lint verify e2e faults fuzz bench chromium clean help
+
+build: ## build bin/quis, one static binary
+	$(BUILD)
+
+run: build ## one node with the demo application
+	bin/quis dev
+
+run3: build ## three nodes with the demo application
+	bin/quis dev --nodes 3
+
+test: chromium ## everything that must hold: rooms first, then the stories
+	go test -timeout 10m $(ROOMS)
+	go test -timeout 30m -count 1 -p 1 $(STORIES)
+
+race: ## the rooms under the race detector (needs a C compiler)
+	CGO_ENABLED=1 go test -race -timeout 30m $(ROOMS)
+
+lint: ## gofmt, go vet, staticcheck
+	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
+	go vet ./...
+	go tool staticcheck ./...
+
+verify: lint ## lint, modules unchanged since their checksums, the rules of the house
+	go mod verify
+	go test -count 1 ./e2e/layout
+
+e2e: chromium ## the stories: real processes, a real browser
+	go test -timeout 30m -count 1 -p 1 -v $(STORIES)
+
+faults: ## kill the leader QUIS_KILLS times (30) under load and report the gaps
+	QUIS_KILLS=$${QUIS_KILLS:-30} go test -timeout 60m -count 1 -v -run TestLeaderKills ./e2e/process
+
+fuzz: ## every fuzz target for FUZZTIME (20s)
+	@grep -rlE '^func Fuzz' --include='*_test.go' . | xargs -n1 dirname | sort -u | while read -r dir; do \
+	  for f in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' $$dir/*_test.go | cut -c6-); do \
+	    go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$dir || exit 1; done; done
+
+bench: ## measure; a table here, and bench.json
+	go run ./e2e/bench -json bench.json
+
+chromium: # a browser for the browser stories, from Debian's packages if we may install them
+	@test -n "$(BROWSER)" || \
+	{ test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || \
+	echo "NOTE: no Chromium, and none could be installed: the browser stories $(if $(CI),fail,are left out)." >&2
+
+clean: ## remove what was built and measured; data of quis dev stays (quis dev --reset)
+	rm -rf bin bench.json
+
+help: ## this list
+	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/quis-idp/quis/api/client"
+	"github.com/quis-idp/quis/cmd/dev"
+)
+
+// Exit codes. They are part of the interface: scripts rely on them.
+const (
+	exitOK          = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitNotFound    = 3
+	exitDenied      = 4
+	exitConflict    = 5
+	exitUnavailable = 6
+
+	exitDegraded = 2 // of `quis status` only
+)
+
+// A usageError is a mistake in the command line itself.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// An exitError ends the process with a code of its own choosing; an empty text
+// prints nothing.
+type exitError struct {
+	code int
+	text string
+}
+
+func (e exitError) Error() string { return e.text }
+
+func usage(cmd *cobra.Command, format string, args ...any) error {
+	return usageError{fmt.Errorf("%s (see `%s --help`)", fmt.Sprintf(format, args...), cmd.CommandPath())}
+}
+
+func exitCode(err error) int {
+	var usage usageError
+	var exit exitError
+	var refusal *client.Error
+	var network *net.OpError
+	switch {
+	case errors.As(err, &exit):
+		return exit.code
+	case errors.As(err, &usage):
+		return exitUsage
+	case errors.As(err, &refusal):
+		return codeOf(refusal.Status)
+	case errors.Is(err, dev.ErrNotFound):
+		return exitNotFound
+	case errors.Is(err, dev.ErrState):
+		return exitConflict
+	case errors.Is(err, dev.ErrNoHouse), errors.Is(err, errNoNode), errors.Is(err, syscall.ECONNREFUSED), errors.As(err, &network):
+		return exitUnavailable
+	case errors.Is(err, fs.ErrPermission):
+		return exitDenied
+	}
+	return exitFailed
+}
+
+func codeOf(status int) int {
+	switch status {
+	case http.StatusNotFound:
+		return exitNotFound
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return exitDenied
+	case http.StatusConflict, http.StatusPreconditionFailed:
+		return exitConflict
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests, http.StatusGatewayTimeout, http.StatusBadGateway:
+		return exitUnavailable
+	}
+	return exitFailed
+}

@@ -1,0 +1,39 @@
+// Command quis is the identity provider and its command line: it serves a node,
+// runs a whole cluster for development, sets nodes up, and asks a running one.
+//
+// Data goes to standard output, everything else to standard error. Exit codes
+// are stable: 0 done, 1 error, 2 usage, 3 not found, 4 denied, 5 conflict,
+// 6 unavailable; `quis status` has its own (0 healthy, 1 error, 2 degraded).
+// Commands that ask a node use api/client alone, over the node's local socket or
+// with QUIS_ADDR and QUIS_TOKEN.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+)
+
+func main() { os.Exit(Main()) }
+
+// Main runs the command line of this process and returns its exit code.
+func Main() int {
+	root := newRoot()
+	err := root.ExecuteContext(context.Background())
+	if err == nil {
+		return exitOK
+	}
+	code := exitCode(err)
+	if text := err.Error(); text != "" {
+		lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+		for i, line := range lines {
+			prefix := "quis: "
+			if i > 0 && strings.HasPrefix(lines[0], "node-") {
+				prefix = "  "
+			}
+			fmt.Fprintln(os.Stderr, prefix+line)
+		}
+	}
+	return code
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// emit prints data on standard output: as JSON, or as the table that rows builds.
+func emit(cmd *cobra.Command, data any, header []string, rows func(row func(cells ...any))) error {
+	json, err := asJSON(cmd)
+	if err != nil {
+		return err
+	}
+	if json {
+		return writeJSON(cmd.OutOrStdout(), data)
+	}
+	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+	if header != nil {
+		fmt.Fprintln(w, strings.Join(header, "\t"))
+	}
+	rows(func(cells ...any) {
+		text := make([]string, len(cells))
+		for i, c := range cells {
+			if text[i] = fmt.Sprint(c); text[i] == "" {
+				text[i] = "-"
+			}
+		}
+		fmt.Fprintln(w, strings.TrimRight(strings.Join(text, "\t"), "\t"))
+	})
+	return w.Flush()
+}
+
+func writeJSON(w io.Writer, data any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(data)
+}
+
+func asJSON(cmd *cobra.Command) (bool, error) {
+	switch format, _ := cmd.Flags().GetString("output"); format {
+	case "table":
+		return false, nil
+	case "json":
+		return true, nil
+	default:
+		return false, usage(cmd, "--output %q is neither table nor json", format)
+	}
+}
+
+func flagNames(cmd *cobra.Command) []string {
+	var out []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden {
+			out = append(out, f.Name)
+		}
+	})
+	return out
+}
+
+func yes(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
