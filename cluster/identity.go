@@ -1,0 +1,187 @@
+package cluster
+
+import (
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base32"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+	"github.com/hashicorp/raft"
+
+	"github.com/quis-idp/quis/cluster/wire"
+	"github.com/quis-idp/quis/keys/seal"
+)
+
+const identityFile = "node.json"
+
+// identityJSON is node.json: who this node is. What must stay secret is wrapped
+// under the root key; the rest is for error messages and people.
+type identityJSON struct {
+	ClusterID string `json:"cluster_id"`
+	NodeID    string `json:"node_id"`
+	RootKeyID string `json:"root_key_id"`
+	Sealed    []byte `json:"sealed"`
+}
+
+type identitySecret struct {
+	Authority authorityRow `cbor:"1,keyasint"`
+	Cert      []byte       `cbor:"2,keyasint"`
+	Key       []byte       `cbor:"3,keyasint"`           // PKCS #8
+	Founding  []founder    `cbor:"4,keyasint,omitempty"` // set on the node that founds the cluster
+}
+
+// A founder is a node that the cluster begins with.
+type founder struct {
+	ID      string `cbor:"1,keyasint"`
+	Address string `cbor:"2,keyasint"`
+}
+
+// identity is what a node knows about itself once it belongs to a cluster.
+type identity struct {
+	clusterID string
+	nodeID    string
+	secret    identitySecret
+	tls       wire.Identity
+}
+
+// newClusterID returns a random name that fits into a URI's host.
+func newClusterID() string {
+	var b [15]byte
+	rand.Read(b[:])
+	return strings.ToLower(base32.StdEncoding.EncodeToString(b[:]))
+}
+
+// newIdentity joins what was issued with its key.
+func newIdentity(node string, authority *authorityRow, cert []byte, key any) (*identity, error) {
+	raw, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, fmt.Errorf("node identity: %w", err)
+	}
+	id := &identity{clusterID: authority.ClusterID, nodeID: node, secret: identitySecret{Authority: *authority, Cert: cert, Key: raw}}
+	return id, id.complete()
+}
+
+// issueIdentity makes an identity with the authority itself at hand.
+func issueIdentity(node string, row *authorityRow, root *seal.RootKey) (*identity, error) {
+	a, err := row.unwrap(root)
+	if err != nil {
+		return nil, err
+	}
+	key, request, err := wire.NewKey()
+	if err != nil {
+		return nil, err
+	}
+	cert, err := a.Issue(request, node, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	return newIdentity(node, row, cert, key)
+}
+
+func (id *identity) complete() error {
+	authority, err := x509.ParseCertificate(id.secret.Authority.Cert)
+	if err != nil {
+		return fmt.Errorf("node identity: %w", err)
+	}
+	leaf, err := x509.ParseCertificate(id.secret.Cert)
+	if err != nil {
+		return fmt.Errorf("node identity: %w", err)
+	}
+	key, err := x509.ParsePKCS8PrivateKey(id.secret.Key)
+	if err != nil {
+		return fmt.Errorf("node identity: %w", err)
+	}
+	id.tls = wire.Identity{
+		ClusterID: id.clusterID, NodeID: id.nodeID, Authority: authority,
+		Cert: tls.Certificate{Certificate: [][]byte{id.secret.Cert}, PrivateKey: key, Leaf: leaf},
+	}
+	return nil
+}
+
+func identityContext(cluster, node string) []byte {
+	return []byte("node identity " + cluster + " " + node)
+}
+
+// loadIdentity reads node.json. Without one it returns nil.
+func loadIdentity(dir string, root *seal.RootKey) (*identity, error) {
+	path := filepath.Join(dir, identityFile)
+	raw, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("node identity: %w", err)
+	}
+	var f identityJSON
+	if err := json.Unmarshal(raw, &f); err != nil {
+		return nil, fmt.Errorf("node identity %s: %w", path, err)
+	}
+	if f.RootKeyID != root.ID() {
+		return nil, fmt.Errorf("the data directory %s was made under root key %s, but this node was given root key %s: give it the right one: %w", dir, f.RootKeyID, root.ID(), seal.ErrSealed)
+	}
+	plain, err := root.Unwrap(f.Sealed, identityContext(f.ClusterID, f.NodeID))
+	if err != nil {
+		return nil, fmt.Errorf("node identity %s: %w", path, err)
+	}
+	id := &identity{clusterID: f.ClusterID, nodeID: f.NodeID}
+	if err := cbor.Unmarshal(plain, &id.secret); err != nil {
+		return nil, fmt.Errorf("node identity %s: %w", path, err)
+	}
+	return id, id.complete()
+}
+
+// save writes node.json so that a crash leaves the old one or the new one.
+func (id *identity) save(dir string, root *seal.RootKey) error {
+	plain, err := cbor.Marshal(&id.secret)
+	if err != nil {
+		return fmt.Errorf("save node identity: %w", err)
+	}
+	box, err := root.Wrap(plain, identityContext(id.clusterID, id.nodeID))
+	if err != nil {
+		return fmt.Errorf("save node identity: %w", err)
+	}
+	raw, err := json.MarshalIndent(identityJSON{id.clusterID, id.nodeID, root.ID(), box}, "", "  ")
+	if err != nil {
+		return fmt.Errorf("save node identity: %w", err)
+	}
+	if err := replaceFile(filepath.Join(dir, identityFile), raw); err != nil {
+		return fmt.Errorf("save node identity: %w", err)
+	}
+	return nil
+}
+
+func replaceFile(path string, content []byte) error {
+	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return err
+	}
+	d, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// configuration is what Raft is bootstrapped with.
+func configuration(founders []founder) raft.Configuration {
+	var c raft.Configuration
+	for _, f := range founders {
+		c.Servers = append(c.Servers, raft.Server{ID: raft.ServerID(f.ID), Address: raft.ServerAddress(f.Address)})
+	}
+	return c
+}

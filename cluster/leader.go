@@ -1,0 +1,249 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/quis-idp/quis/fsm"
+)
+
+// unavailable maps Raft's refusals to the store's kind of error.
+func unavailable(err error) error {
+	if errors.Is(err, raft.ErrNotLeader) || errors.Is(err, raft.ErrLeadershipTransferInProgress) || errors.Is(err, raft.ErrRaftShutdown) {
+		return fsm.ErrUnavailable
+	}
+	return nil
+}
+
+// A leadership is one term of this node's.
+type leadership struct {
+	term uint64
+	ctx  context.Context
+	end  context.CancelFunc
+}
+
+// watchLeadership follows this node's own coming and going as leader. Raft waits
+// for the receiver, so nothing is done here that takes time.
+func (n *Node) watchLeadership() {
+	var end context.CancelFunc
+	for {
+		select {
+		case leads := <-n.leaderships:
+			if end != nil {
+				end()
+				end = nil
+			}
+			n.endTerm()
+			if leads {
+				var ctx context.Context
+				ctx, end = context.WithCancel(n.ctx)
+				n.loops.Go(func() { n.beginTerm(ctx) })
+			}
+		case <-n.quit:
+			if end != nil {
+				end()
+			}
+			return
+		}
+	}
+}
+
+// watchLeader wakes whoever waits for another leader, and notices being removed.
+func (n *Node) watchLeader() {
+	seen := make(chan raft.Observation, 64)
+	o := raft.NewObserver(seen, false, func(o *raft.Observation) bool {
+		switch o.Data.(type) {
+		case raft.LeaderObservation, raft.RaftState:
+			return true
+		}
+		return false
+	})
+	n.raft.RegisterObserver(o)
+	defer n.raft.DeregisterObserver(o)
+	for {
+		select {
+		case s := <-seen:
+			if l, ok := s.Data.(raft.LeaderObservation); ok && l.LeaderID != "" {
+				n.metrics.changes.Inc()
+				n.log.Info("leader elected", "leader", string(l.LeaderID), "term", n.raft.CurrentTerm())
+			}
+			n.changed.broadcast()
+			if n.raft.State() == raft.Shutdown && n.stopping() == nil {
+				n.die(fmt.Errorf("node %s was removed from the cluster: to bring it back, move its data directory %s away and start it again with cluster.join", n.cfg.NodeID, n.cfg.DataDir))
+				return
+			}
+		case <-n.quit:
+			return
+		}
+	}
+}
+
+// beginTerm makes a new leader ready: it commits an entry of its own term and applies
+// everything before it. Only then does it know what its predecessors acknowledged.
+func (n *Node) beginTerm(ctx context.Context) {
+	for ctx.Err() == nil {
+		term := n.raft.CurrentTerm()
+		err := n.barrier(ctx)
+		if err == nil && n.raft.State() == raft.Leader && n.raft.CurrentTerm() == term {
+			n.take(ctx, term)
+			return
+		}
+		if errors.Is(err, raft.ErrNotLeader) || errors.Is(err, raft.ErrRaftShutdown) {
+			return
+		}
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (n *Node) barrier(ctx context.Context) error {
+	f := n.raft.Barrier(0)
+	done := make(chan error, 1)
+	go func() { done <- f.Error() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (n *Node) take(ctx context.Context, term uint64) {
+	l := &leadership{term: term}
+	l.ctx, l.end = context.WithCancel(fsm.FencedBy(ctx, term))
+	n.leadMu.Lock()
+	if ctx.Err() != nil {
+		n.leadMu.Unlock()
+		l.end()
+		return
+	}
+	n.lead = l
+	n.readyTerm.Store(term)
+	n.leadMu.Unlock()
+	n.changed.broadcast()
+	n.loops.Go(func() { n.admit(l.ctx) })
+}
+
+func (n *Node) endTerm() {
+	n.leadMu.Lock()
+	l := n.lead
+	n.lead = nil
+	n.readyTerm.Store(0)
+	n.leadMu.Unlock()
+	if l != nil {
+		l.end()
+	}
+	n.changed.broadcast()
+}
+
+// Lead returns once this node leads and has applied everything that earlier leaders
+// acknowledged. The context it returns ends with the leadership or with ctx, and
+// updates made under it are fenced by the term. Lead's error is that of ctx.
+func (n *Node) Lead(ctx context.Context) (context.Context, error) {
+	for {
+		changed := n.changed.wait()
+		n.leadMu.Lock()
+		l := n.lead
+		n.leadMu.Unlock()
+		if l != nil && l.ctx.Err() == nil {
+			term, end := context.WithCancel(l.ctx)
+			context.AfterFunc(ctx, end)
+			return term, nil
+		}
+		select {
+		case <-changed:
+		case <-n.quit:
+			return nil, fmt.Errorf("lead: %w", errStopping)
+		case <-ctx.Done():
+			return nil, fmt.Errorf("lead: %w", ctx.Err())
+		}
+	}
+}
+
+// admit is what a leader does for membership: it puts the authority into the store
+// and lets new nodes vote once they keep up.
+func (n *Node) admit(ctx context.Context) {
+	kept := map[raft.ServerID]time.Time{} // since when a new node keeps up
+	stored := false
+	tick := time.NewTicker(max(n.cfg.PromoteAfter/5, 10*time.Millisecond))
+	defer tick.Stop()
+	for {
+		if !stored {
+			err := n.storeAuthority(ctx)
+			stored = err == nil
+			if err != nil && ctx.Err() == nil {
+				n.log.Warn("cluster authority not stored yet", "error", err)
+			}
+		}
+		for _, s := range n.servers() {
+			if s.Suffrage == raft.Voter {
+				continue
+			}
+			n.consider(ctx, s, kept)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// slack is how many entries a new node may be behind and still count as keeping up.
+const slack = 64
+
+func (n *Node) consider(ctx context.Context, s raft.Server, kept map[raft.ServerID]time.Time) {
+	commit := n.raft.CommitIndex()
+	var p positionAnswer
+	err := n.port.Caller().Call(ctx, string(s.ID), string(s.Address), methodPosition, &struct{}{}, &p)
+	if err != nil || p.Applied+slack < commit {
+		delete(kept, s.ID)
+		return
+	}
+	since, ok := kept[s.ID]
+	if !ok {
+		kept[s.ID] = time.Now()
+		return
+	}
+	if time.Since(since) < n.cfg.PromoteAfter {
+		return
+	}
+	if err := n.raft.AddVoter(s.ID, s.Address, 0, n.cfg.ProposeTimeout).Error(); err != nil {
+		n.log.Warn("new node cannot vote yet", "member", string(s.ID), "error", err)
+		return
+	}
+	n.log.Info("new node votes", "member", string(s.ID), "address", string(s.Address))
+}
+
+// storeAuthority writes the authority in the cluster's first transaction, so that
+// whoever leads can issue certificates.
+func (n *Node) storeAuthority(ctx context.Context) error {
+	row := n.id.Load().secret.Authority
+	return n.cfg.DB.Update(ctx, func(tx *fsm.Tx) error {
+		has, err := authorities.Has(tx, fsm.Global, authorityKey)
+		if err != nil || has {
+			return err
+		}
+		return authorities.Put(tx, &row)
+	})
+}
+
+// storedAuthority returns the authority as it stands in the store, or nil.
+func storedAuthority(ctx context.Context, db *fsm.DB) (*authorityRow, error) {
+	var row *authorityRow
+	err := db.View(ctx, func(tx *fsm.Tx) error {
+		r, err := authorities.Get(tx, fsm.Global, authorityKey)
+		row = r
+		return err
+	})
+	if errors.Is(err, fsm.ErrNotFound) {
+		return nil, nil
+	}
+	return row, err
+}

@@ -1,0 +1,230 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/raft"
+	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+)
+
+const (
+	logFile     = "raft.db"
+	deleteChunk = 500 // entries of one prefix delete: a longer one stalls the writers behind it
+	deletePause = 2 * time.Millisecond
+	cachedLogs  = 512 // entries held in memory; each may be half a megabyte
+)
+
+// A logStore is the durable log: raft-boltdb with fsync before every answer. What
+// it cannot store ends the node: an error here is never tried again in place.
+type logStore struct {
+	*raftboltdb.BoltStore
+	took    prometheus.Observer
+	fatal   func(error)
+	closing atomic.Bool
+	since   atomic.Int64 // when the write under way began, Unix nanoseconds; 0: none
+}
+
+// openLog opens the log in dir. A damaged file is an error that says what to do.
+func openLog(dir string, took prometheus.Observer, fatal func(error)) (l *logStore, err error) {
+	path := filepath.Join(dir, logFile)
+	// A damaged file can make the library panic, or fault in its memory map.
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			l, err = nil, damaged(path, fmt.Errorf("%v", p))
+		}
+	}()
+	if err := probeLog(path); err != nil {
+		return nil, err
+	}
+	store, err := raftboltdb.New(raftboltdb.Options{
+		Path:                    path,
+		BoltOptions:             boltOptions(false),
+		MsgpackUseNewTimeFormat: true,
+	})
+	if err != nil {
+		return nil, openError(path, err)
+	}
+	if err := readable(store); err != nil {
+		return nil, errors.Join(damaged(path, err), store.Close())
+	}
+	return &logStore{BoltStore: store, took: took, fatal: fatal}, nil
+}
+
+func boltOptions(readOnly bool) *bbolt.Options {
+	return &bbolt.Options{Timeout: time.Second, FreelistType: bbolt.FreelistMapType, NoFreelistSync: true, ReadOnly: readOnly}
+}
+
+// probeLog finds a file that has lost its end, which would fault much later.
+func probeLog(path string) error {
+	info, err := os.Stat(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("open log: %w", err)
+	}
+	db, err := bbolt.Open(path, 0o600, boltOptions(true))
+	if err != nil {
+		return openError(path, err)
+	}
+	var size int64
+	err = db.View(func(tx *bbolt.Tx) error { size = tx.Size(); return nil })
+	if err = errors.Join(err, db.Close()); err != nil {
+		return openError(path, err)
+	}
+	if size > info.Size() {
+		return damaged(path, fmt.Errorf("it should have %d bytes and has %d", size, info.Size()))
+	}
+	return nil
+}
+
+func openError(path string, err error) error {
+	if errors.Is(err, bolterrors.ErrTimeout) {
+		return fmt.Errorf("%s is in use by another process: is this node running already? %w", path, err)
+	}
+	if errors.Is(err, os.ErrPermission) {
+		return fmt.Errorf("open log: %w", err)
+	}
+	return damaged(path, err)
+}
+
+func damaged(path string, err error) error {
+	return fmt.Errorf("the log %s is damaged (%w). If other nodes of the cluster are healthy, move this node's whole data directory away "+
+		"and start it again with cluster.join: it gets everything from them. If this is the only node, restore a backup", path, err)
+}
+
+// readable reads the ends of the log.
+func readable(s *raftboltdb.BoltStore) error {
+	first, err := s.FirstIndex()
+	if err != nil {
+		return err
+	}
+	last, err := s.LastIndex()
+	if err != nil || last == 0 {
+		return err
+	}
+	for _, i := range []uint64{first, last} {
+		var l raft.Log
+		if err := s.GetLog(i, &l); err != nil {
+			return err
+		}
+		if l.Index != i {
+			return fmt.Errorf("entry %d says that it is %d", i, l.Index)
+		}
+	}
+	return nil
+}
+
+// fits reports an error if the log does not continue where the store stands.
+func (l *logStore) fits(applied uint64) error {
+	first, err := l.FirstIndex()
+	if err != nil {
+		return err
+	}
+	last, err := l.LastIndex()
+	if err != nil {
+		return err
+	}
+	switch {
+	case last == 0 && applied > 0:
+		return fmt.Errorf("the store holds everything up to entry %d, but its log is missing: a node must not go on without the log it has acknowledged. "+
+			"Move this node's whole data directory away and start it again with cluster.join", applied)
+	case first > applied+1:
+		return fmt.Errorf("the store stands at entry %d, but the log begins at %d: the two do not belong together. "+
+			"Move this node's whole data directory away and start it again with cluster.join", applied, first)
+	}
+	return nil
+}
+
+// StoreLog stores one entry durably.
+func (l *logStore) StoreLog(e *raft.Log) error { return l.StoreLogs([]*raft.Log{e}) }
+
+// StoreLogs stores entries durably.
+func (l *logStore) StoreLogs(entries []*raft.Log) error {
+	begun := time.Now()
+	l.since.Store(begun.UnixNano())
+	err := l.BoltStore.StoreLogs(entries)
+	l.since.Store(0)
+	if err != nil {
+		return l.failed("write the log", err)
+	}
+	l.took.Observe(time.Since(begun).Seconds())
+	return nil
+}
+
+// DeleteRange deletes the entries from and to and those between, a few at a time.
+// Raft deletes a prefix after a snapshot; a suffix, when a new leader has other
+// entries, goes from its end, so that a crash in between never leaves a hole.
+func (l *logStore) DeleteRange(from, to uint64) error {
+	last, err := l.LastIndex()
+	if err != nil {
+		return l.failed("shorten the log", err)
+	}
+	if to >= last {
+		return l.deleteSuffix(from, last)
+	}
+	for at := from; at <= to; {
+		if err := l.BoltStore.DeleteRange(at, min(at+deleteChunk-1, to)); err != nil {
+			return l.failed("shorten the log", err)
+		}
+		if at, err = l.FirstIndex(); err != nil { // passes over holes at once
+			return l.failed("shorten the log", err)
+		}
+		time.Sleep(deletePause)
+	}
+	return nil
+}
+
+func (l *logStore) deleteSuffix(from, to uint64) error {
+	for to >= from {
+		at := from
+		if to-from >= deleteChunk {
+			at = to - deleteChunk + 1
+		}
+		if err := l.BoltStore.DeleteRange(at, to); err != nil {
+			return l.failed("shorten the log", err)
+		}
+		to = at - 1
+	}
+	return nil
+}
+
+// Set stores a value of Raft's own, such as its vote.
+func (l *logStore) Set(k, v []byte) error {
+	if err := l.BoltStore.Set(k, v); err != nil {
+		return l.failed("write the vote", err)
+	}
+	return nil
+}
+
+// SetUint64 stores a number of Raft's own, such as its term.
+func (l *logStore) SetUint64(k []byte, v uint64) error {
+	if err := l.BoltStore.SetUint64(k, v); err != nil {
+		return l.failed("write the term", err)
+	}
+	return nil
+}
+
+func (l *logStore) failed(what string, err error) error {
+	err = fmt.Errorf("%s: %w", what, err)
+	if !l.closing.Load() {
+		l.fatal(err)
+	}
+	return err
+}
+
+// Close closes the file.
+func (l *logStore) Close() error {
+	l.closing.Store(true)
+	return l.BoltStore.Close()
+}

@@ -1,0 +1,299 @@
+package cluster
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/quis-idp/quis/cluster/wire"
+	"github.com/quis-idp/quis/fsm"
+)
+
+// The codes of faults between nodes.
+const (
+	codeNotLeader uint8 = iota + 1 // ask the leader, or later
+	codeRefused                    // asking again is in vain
+)
+
+const (
+	methodPosition = "position"
+	methodRenew    = "renew"
+)
+
+type positionAnswer struct {
+	Applied uint64 `cbor:"1,keyasint"`
+	Version string `cbor:"2,keyasint,omitempty"`
+	Gossip  string `cbor:"3,keyasint,omitempty"`
+}
+
+type renewRequest struct {
+	Request []byte `cbor:"1,keyasint"`
+}
+
+type renewAnswer struct {
+	Cert []byte `cbor:"1,keyasint"`
+}
+
+// calls are the methods of quis-rpc/1, between nodes that have certificates.
+func (n *Node) calls() *wire.Mux {
+	m := &wire.Mux{}
+	wire.Handle(m, methodPropose, n.handlePropose)
+	wire.Handle(m, methodReadIndex, n.handleReadIndex)
+	wire.Handle(m, methodRenew, n.handleRenew)
+	wire.Handle(m, methodPosition, func(context.Context, wire.Peer, *struct{}) (any, error) { return n.position(), nil })
+	return m
+}
+
+func (n *Node) position() *positionAnswer {
+	return &positionAnswer{Applied: n.cfg.DB.Position().Index, Version: n.cfg.Version, Gossip: n.gossipAddress()}
+}
+
+// leading refuses a call that only the leader can answer, and callers that are not
+// members: a removed node keeps its certificate until that expires.
+func (n *Node) leading(from wire.Peer) error {
+	if !n.started.Load() || n.raft.State() != raft.Leader {
+		return &wire.Fault{Code: codeNotLeader, Detail: "not the leader"}
+	}
+	if !slices.ContainsFunc(n.servers(), func(s raft.Server) bool { return string(s.ID) == from.NodeID }) {
+		return &wire.Fault{Code: codeRefused, Detail: "node " + from.NodeID + " is not a member"}
+	}
+	return nil
+}
+
+// handleEnter takes a new node, which has proved the root key, into the cluster: it
+// gets a certificate and becomes a member without a vote. A node that lost its data
+// and comes back under its old name is first removed: it has forgotten what it had
+// promised, so its old vote must not count.
+func (n *Node) handleEnter(ctx context.Context, _ wire.Peer, q *enterRequest) (any, error) {
+	if !n.started.Load() {
+		return nil, &wire.Fault{Code: codeNotLeader, Detail: "node is starting"}
+	}
+	if n.readyTerm.Load() == 0 {
+		id, address := n.Leader()
+		if id == "" || id == n.cfg.NodeID {
+			return nil, &wire.Fault{Code: codeNotLeader, Detail: "no leader yet"}
+		}
+		return &enterAnswer{Leader: address}, nil
+	}
+	if !wire.ValidNodeID(q.NodeID) {
+		return nil, &wire.Fault{Code: codeRefused, Detail: "not a node ID"}
+	}
+	n.admitting.Lock()
+	defer n.admitting.Unlock()
+	for _, s := range n.servers() {
+		if string(s.ID) != q.NodeID && string(s.Address) != q.Address {
+			continue
+		}
+		if n.answers(ctx, s) {
+			return nil, &wire.Fault{Code: codeRefused, Detail: fmt.Sprintf("node %s is a member already and answers at %s: give the new node another ID and address", s.ID, s.Address)}
+		}
+		if err := n.raft.RemoveServer(s.ID, 0, n.cfg.ProposeTimeout).Error(); err != nil {
+			return nil, &wire.Fault{Code: codeNotLeader, Detail: "remove the former " + string(s.ID) + ": " + err.Error()}
+		}
+		n.log.Info("member that lost its data removed", "member", string(s.ID), "address", string(s.Address))
+	}
+	row, cert, err := n.issue(ctx, q.Request, q.NodeID)
+	if err != nil {
+		return nil, err
+	}
+	if err := n.raft.AddNonvoter(raft.ServerID(q.NodeID), raft.ServerAddress(q.Address), 0, n.cfg.ProposeTimeout).Error(); err != nil {
+		return nil, &wire.Fault{Code: codeNotLeader, Detail: "add " + q.NodeID + ": " + err.Error()}
+	}
+	n.log.Info("node taken in", "member", q.NodeID, "address", q.Address)
+	return &enterAnswer{Authority: *row, Cert: cert}, nil
+}
+
+// answers says whether the member s is alive with its identity.
+func (n *Node) answers(ctx context.Context, s raft.Server) bool {
+	if string(s.ID) == n.cfg.NodeID {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	return n.port.Caller().Call(ctx, string(s.ID), string(s.Address), methodPosition, &struct{}{}, nil) == nil
+}
+
+func (n *Node) issue(ctx context.Context, request []byte, node string) (*authorityRow, []byte, error) {
+	row, err := storedAuthority(ctx, n.cfg.DB)
+	if err != nil {
+		return nil, nil, err
+	}
+	if row == nil { // not stored yet
+		own := n.id.Load().secret.Authority
+		row = &own
+	}
+	a, err := row.unwrap(n.cfg.Root)
+	if err != nil {
+		return nil, nil, err
+	}
+	cert, err := a.Issue(request, node, time.Now())
+	if err != nil {
+		return nil, nil, &wire.Fault{Code: codeRefused, Detail: err.Error()}
+	}
+	return row, cert, nil
+}
+
+func (n *Node) handleRenew(ctx context.Context, from wire.Peer, q *renewRequest) (any, error) {
+	if err := n.leading(from); err != nil {
+		return nil, err
+	}
+	_, cert, err := n.issue(ctx, q.Request, from.NodeID)
+	if err != nil {
+		return nil, err
+	}
+	return &renewAnswer{cert}, nil
+}
+
+// renew replaces this node's certificate when two thirds of its life have passed.
+func (n *Node) renew() {
+	for {
+		wait := time.Until(n.creds.Expires().Add(wire.RenewAfter - wire.CertLife))
+		if wait <= 0 {
+			if err := n.renewNow(n.ctx); err != nil {
+				n.log.Warn("node certificate not renewed yet", "expires", n.creds.Expires(), "error", err)
+				wait = time.Minute
+			} else {
+				n.log.Info("node certificate renewed", "expires", n.creds.Expires())
+				continue
+			}
+		}
+		t := time.NewTimer(min(wait, time.Hour)) // wall clocks jump
+		select {
+		case <-t.C:
+		case <-n.quit:
+			t.Stop()
+			return
+		}
+	}
+}
+
+func (n *Node) renewNow(ctx context.Context) error {
+	key, request, err := wire.NewKey()
+	if err != nil {
+		return err
+	}
+	var a renewAnswer
+	id, address := n.Leader()
+	switch id {
+	case "":
+		return fmt.Errorf("renew certificate: %w: %w", fsm.ErrUnavailable, errNoLeader)
+	case n.cfg.NodeID:
+		_, a.Cert, err = n.issue(ctx, request, id)
+	default:
+		err = n.port.Caller().Call(ctx, id, address, methodRenew, &renewRequest{request}, &a)
+	}
+	if err != nil {
+		return err
+	}
+	old := n.id.Load()
+	next, err := newIdentity(n.cfg.NodeID, &old.secret.Authority, a.Cert, key)
+	if err != nil {
+		return err
+	}
+	if _, err := next.tls.Cert.Leaf.Verify(verifyWith(next.tls.Authority)); err != nil {
+		return fmt.Errorf("renew certificate: %w", err)
+	}
+	next.secret.Founding = old.secret.Founding
+	if err := next.save(n.cfg.DataDir, n.cfg.Root); err != nil {
+		return err
+	}
+	n.adopt(next)
+	n.port.Caller().Reset()
+	n.transport.CloseStreams()
+	return nil
+}
+
+func verifyWith(authority *x509.Certificate) x509.VerifyOptions {
+	roots := x509.NewCertPool()
+	roots.AddCert(authority)
+	return x509.VerifyOptions{Roots: roots, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth}}
+}
+
+// A Member is one node of the cluster, as seen from here.
+type Member struct {
+	ID, Address  string
+	Voter        bool
+	Leader       bool
+	Alive        bool // it answers, or gossip has seen it within the last seconds
+	Version      string
+	AppliedIndex uint64 // 0 if it does not answer
+
+	err error
+}
+
+// A Status says how a node and its cluster are.
+type Status struct {
+	NodeID, ClusterID string
+	State             string // leader, follower, candidate, shutdown or starting
+	Term              uint64
+	LeaderID          string
+	AppliedIndex      uint64
+	CommitIndex       uint64
+	LastIndex         uint64
+	Members           []Member
+}
+
+// Status asks every member how far it is, for at most a second.
+func (n *Node) Status(ctx context.Context) Status {
+	s := Status{NodeID: n.cfg.NodeID, State: "starting"}
+	if id := n.id.Load(); id != nil {
+		s.ClusterID = id.clusterID
+	}
+	if !n.started.Load() {
+		return s
+	}
+	s.State = stateName(n.raft.State())
+	s.Term = n.raft.CurrentTerm()
+	s.LeaderID, _ = n.Leader()
+	s.AppliedIndex = n.cfg.DB.Position().Index
+	s.CommitIndex = n.raft.CommitIndex()
+	s.LastIndex = n.raft.LastIndex()
+	s.Members = n.members(ctx)
+	return s
+}
+
+func (n *Node) members(ctx context.Context) []Member {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	leader, _ := n.Leader()
+	servers := n.servers()
+	members := make([]Member, len(servers))
+	var all sync.WaitGroup
+	for i, s := range servers {
+		m := &members[i]
+		*m = Member{ID: string(s.ID), Address: string(s.Address), Voter: s.Suffrage == raft.Voter, Leader: string(s.ID) == leader}
+		if m.ID == n.cfg.NodeID {
+			m.Alive, m.Version, m.AppliedIndex = true, n.cfg.Version, n.cfg.DB.Position().Index
+			continue
+		}
+		all.Go(func() {
+			var p positionAnswer
+			m.err = n.port.Caller().Call(ctx, m.ID, m.Address, methodPosition, &struct{}{}, &p)
+			m.Version, m.AppliedIndex = p.Version, p.Applied
+			m.Alive = m.err == nil || n.gossiping.Load() && n.gossip.Alive(m.ID)
+		})
+	}
+	all.Wait()
+	return members
+}
+
+// Remove takes a node out of the cluster for good. It reports fsm.ErrNotFound for a
+// node that is no member, and fsm.ErrUnavailable on a node that does not lead.
+func (n *Node) Remove(ctx context.Context, id string) error {
+	if n.readyTerm.Load() == 0 {
+		return fmt.Errorf("remove node %s: %w", id, fsm.ErrUnavailable)
+	}
+	if !slices.ContainsFunc(n.servers(), func(s raft.Server) bool { return string(s.ID) == id }) {
+		return fmt.Errorf("remove node %s: %w", id, fsm.ErrNotFound)
+	}
+	if err := n.raft.RemoveServer(raft.ServerID(id), 0, n.cfg.ProposeTimeout).Error(); err != nil {
+		return fmt.Errorf("remove node %s: %w", id, errors.Join(unavailable(err), err))
+	}
+	return ctx.Err()
+}

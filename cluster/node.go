@@ -1,0 +1,282 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/quis-idp/quis/cluster/gossip"
+	"github.com/quis-idp/quis/cluster/wire"
+	"github.com/quis-idp/quis/fsm"
+)
+
+// A Node is one member of a cluster. Its methods may be called from any goroutine.
+type Node struct {
+	cfg   Config
+	log   *slog.Logger
+	begun time.Time // monotonic zero of fresh
+	ctx   context.Context
+	stop  context.CancelFunc
+	quit  chan struct{} // closed when the node stops
+	loops sync.WaitGroup
+
+	creds       *wire.Credentials
+	id          atomic.Pointer[identity] // nil until the node belongs to a cluster
+	port        *wire.Port
+	logs        *logStore
+	snaps       *snapshotStore
+	machine     *machine
+	transport   *transport
+	raft        *raft.Raft
+	started     atomic.Bool // raft is there
+	gossip      *gossip.Gossip
+	gossiping   atomic.Bool // gossip is there
+	metrics     *metrics
+	leaderships chan bool // from Raft
+	forming     forming
+	admitting   sync.Mutex // one new node at a time
+
+	proposals *coalescer
+	confirms  batcher // leader: quorum rounds
+	asks      batcher // any node: questions to the leader
+
+	changed   signal        // leader, term, identity, readiness
+	readyTerm atomic.Uint64 // the term in which this leader has committed; 0: none
+	leadMu    sync.Mutex
+	lead      *leadership // not nil while leading and ready
+	fresh     atomic.Int64
+	caughtUp  atomic.Bool
+
+	stopOnce sync.Once
+	stopErr  error
+	died     atomic.Bool
+}
+
+// Start brings a node up. With an empty data directory it first founds or joins a
+// cluster, for as long as ctx lasts; otherwise it goes on where it stopped. When
+// Start returns the node may not have found a leader yet: see [Node.Ready]. It
+// makes itself the log of cfg.DB.
+func Start(ctx context.Context, cfg Config) (*Node, error) {
+	if err := cfg.complete(); err != nil {
+		return nil, err
+	}
+	n := &Node{cfg: cfg, log: cfg.Logger.With("node", cfg.NodeID), begun: time.Now(), quit: make(chan struct{}), creds: &wire.Credentials{}}
+	n.ctx, n.stop = context.WithCancel(context.Background())
+	n.confirms.ask, n.asks.ask = n.confirm, n.ask
+	n.metrics = newMetrics(n)
+	if err := n.start(ctx); err != nil {
+		return nil, errors.Join(err, n.shutdown())
+	}
+	cfg.DB.SetLog(n)
+	return n, nil
+}
+
+func (n *Node) start(ctx context.Context) error {
+	if err := os.MkdirAll(n.cfg.DataDir, 0o700); err != nil {
+		return fmt.Errorf("data directory: %w", err)
+	}
+	id, err := loadIdentity(n.cfg.DataDir, n.cfg.Root)
+	if err != nil {
+		return err
+	}
+	if err := n.checkIdentity(id); err != nil {
+		return err
+	}
+	if n.logs, err = openLog(n.cfg.DataDir, n.metrics.fsync, n.die); err != nil {
+		return err
+	}
+	if err := n.logs.fits(n.cfg.DB.Position().Index); err != nil {
+		return err
+	}
+	if n.snaps, err = openSnapshots(n.cfg.DB, n.cfg.DataDir); err != nil {
+		return err
+	}
+	if err := n.openPort(); err != nil {
+		return err
+	}
+	if id == nil {
+		if err := n.form(ctx); err != nil {
+			return err
+		}
+	} else {
+		n.adopt(id)
+		if err := n.refuseForeignPeers(ctx, id); err != nil {
+			return err
+		}
+	}
+	return n.run(ctx)
+}
+
+// checkIdentity compares what the data directory says with what the node was told.
+func (n *Node) checkIdentity(id *identity) error {
+	applied := n.cfg.DB.Position().Index
+	if id == nil {
+		if applied > 0 {
+			return fmt.Errorf("the store holds data up to entry %d, but %s/%s, which says of which cluster, is missing: "+
+				"bring it back, or move the whole data directory away and join again", applied, n.cfg.DataDir, identityFile)
+		}
+		return nil
+	}
+	if id.nodeID != n.cfg.NodeID {
+		return fmt.Errorf("the data directory %s belongs to node %s, but this node is configured as %s", n.cfg.DataDir, id.nodeID, n.cfg.NodeID)
+	}
+	row, err := storedAuthority(n.ctx, n.cfg.DB)
+	if err != nil || row == nil {
+		return err
+	}
+	if row.ClusterID != id.clusterID {
+		return fmt.Errorf("the store belongs to cluster %s, but %s/%s to cluster %s: they do not belong together", row.ClusterID, n.cfg.DataDir, identityFile, id.clusterID)
+	}
+	return nil
+}
+
+func (n *Node) openPort() error {
+	advertise, err := n.cfg.advertisable()
+	if err != nil {
+		return err
+	}
+	n.port, err = wire.Listen(wire.Config{
+		Listen: n.cfg.Listen, Advertise: advertise, Credentials: n.creds,
+		RPC: n.calls(), Join: n.joinCalls(),
+		JoinKey: n.cfg.Root.Derive("cluster join"), RootID: n.cfg.Root.ID(),
+		Logger: n.log,
+	})
+	return err
+}
+
+// adopt makes id this node's identity on the wire.
+func (n *Node) adopt(id *identity) {
+	n.id.Store(id)
+	n.creds.Set(id.tls)
+	n.changed.broadcast()
+}
+
+// run starts Raft and everything that lives as long as it.
+func (n *Node) run(ctx context.Context) error {
+	if err := n.startRaft(ctx); err != nil {
+		return err
+	}
+	n.proposals = newCoalescer(n.ctx, n.flush)
+	n.started.Store(true)
+	n.loops.Go(n.watchLeadership)
+	n.loops.Go(n.watchLeader)
+	n.loops.Go(n.probe)
+	n.loops.Go(n.renew)
+	n.loops.Go(n.watchDisk)
+	if err := n.startGossip(); err != nil {
+		return err
+	}
+	return n.metrics.register()
+}
+
+// die is for a node that cannot go on: it stops talking at once, so that the others
+// elect another leader, and ends the process.
+func (n *Node) die(err error) {
+	if n.died.Swap(true) {
+		return
+	}
+	n.log.Error("this node cannot go on", "error", err)
+	if n.port != nil {
+		go n.port.Close() // waits for calls under way; what counts is done first
+	}
+	n.cfg.Fatal(err)
+}
+
+// Stop hands leadership to another voter, if this node has it, and ends the node.
+// The store stays open, but has no log any more.
+func (n *Node) Stop(ctx context.Context) error {
+	if n.started.Load() && n.raft.State() == raft.Leader && n.voters() > 1 {
+		if err := n.Transfer(ctx); err != nil {
+			n.log.Warn("leadership could not be handed over before stopping", "error", err)
+		}
+	}
+	return n.shutdown()
+}
+
+func (n *Node) shutdown() error {
+	n.stopOnce.Do(func() {
+		close(n.quit)
+		n.stop()
+		n.endTerm()
+		var errs []error
+		if n.gossip != nil {
+			errs = append(errs, n.gossip.Close())
+		}
+		if n.raft != nil {
+			if n.logs != nil {
+				n.logs.closing.Store(true)
+			}
+			errs = append(errs, n.raft.Shutdown().Error())
+		}
+		if n.port != nil {
+			errs = append(errs, n.port.Close())
+		}
+		if n.transport != nil {
+			errs = append(errs, n.transport.Close())
+		}
+		n.loops.Wait()
+		if n.proposals != nil {
+			n.proposals.drain()
+		}
+		if n.logs != nil {
+			errs = append(errs, n.logs.Close())
+		}
+		if n.started.Load() && !n.died.Load() {
+			_, err := n.cfg.DB.Flush() // so that the next start has nothing to replay
+			errs = append(errs, err)
+		}
+		n.metrics.unregister()
+		n.stopErr = errors.Join(errs...)
+	})
+	return n.stopErr
+}
+
+// Ready returns nil when there is a leader and this node has caught up with it since
+// it started; otherwise the error says what is missing.
+func (n *Node) Ready() error {
+	if n.died.Load() || n.stopping() != nil {
+		return fmt.Errorf("node has stopped: %w", fsm.ErrUnavailable)
+	}
+	if id, _ := n.Leader(); id == "" {
+		return fmt.Errorf("no leader: %w", fsm.ErrUnavailable)
+	}
+	if !n.caughtUp.Load() {
+		return fmt.Errorf("catching up with the leader: %w", fsm.ErrUnavailable)
+	}
+	return nil
+}
+
+// WaitReady returns when the node is ready, or what is missing when ctx ends.
+func (n *Node) WaitReady(ctx context.Context) error {
+	for {
+		changed := n.changed.wait()
+		err := n.Ready()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// IsLeader says whether this node leads and has applied all that came before its term.
+func (n *Node) IsLeader() bool { return n.readyTerm.Load() != 0 }
+
+// Leader returns who leads, as far as this node knows, or nothing.
+func (n *Node) Leader() (id, address string) {
+	if n.raft == nil {
+		return "", ""
+	}
+	a, i := n.raft.LeaderWithID()
+	return string(i), string(a)
+}

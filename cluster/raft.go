@@ -1,0 +1,205 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// A transport is Raft's, with a second way in for messages from this node itself.
+type transport struct {
+	*raft.NetworkTransport
+	in chan raft.RPC
+}
+
+func newTransport(t *raft.NetworkTransport, quit <-chan struct{}) *transport {
+	w := &transport{NetworkTransport: t, in: make(chan raft.RPC)}
+	go func() {
+		for {
+			select {
+			case rpc := <-t.Consumer():
+				select {
+				case w.in <- rpc:
+				case <-quit:
+					return
+				}
+			case <-quit:
+				return
+			}
+		}
+	}()
+	return w
+}
+
+// Consumer gives Raft its incoming messages.
+func (t *transport) Consumer() <-chan raft.RPC { return t.in }
+
+// electNow makes this node stand for election without waiting for a leader's
+// heartbeat to fail to come.
+func (t *transport) electNow(quit <-chan struct{}) {
+	rpc := raft.RPC{
+		Command:  &raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax}},
+		RespChan: make(chan raft.RPCResponse, 1),
+	}
+	select {
+	case t.in <- rpc:
+	case <-quit:
+	}
+}
+
+func (n *Node) raftConfig() *raft.Config {
+	c := raft.DefaultConfig()
+	c.LocalID = raft.ServerID(n.cfg.NodeID)
+	c.HeartbeatTimeout = n.cfg.Heartbeat
+	c.ElectionTimeout = n.cfg.Heartbeat
+	c.LeaderLeaseTimeout = n.cfg.Heartbeat * 2 / 3
+	c.CommitTimeout = n.cfg.CommitTimeout
+	c.MaxAppendEntries = 256
+	c.BatchApplyCh = true
+	c.ShutdownOnRemove = true
+	c.SnapshotInterval = n.cfg.SnapshotInterval
+	c.SnapshotThreshold = n.cfg.SnapshotThreshold
+	c.TrailingLogs = n.cfg.TrailingLogs
+	c.NoSnapshotRestoreOnStart = true // the engine is where it was
+	c.NoLegacyTelemetry = true
+	c.Logger = raftLogger(n.log)
+	return c
+}
+
+func (n *Node) startRaft(ctx context.Context) error {
+	n.machine = &machine{db: n.cfg.DB, quit: n.quit, fatal: n.die, took: n.metrics.apply}
+	cache, err := raft.NewLogCache(cachedLogs, n.logs)
+	if err != nil {
+		return fmt.Errorf("start raft: %w", err)
+	}
+	n.transport = newTransport(raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+		Stream:                  n.port.Raft(n.expected),
+		MaxPool:                 3,
+		MaxRPCsInFlight:         1, // with pipelining one log error can leave a follower behind for ever
+		Timeout:                 10 * time.Second,
+		Logger:                  raftLogger(n.log),
+		MsgpackUseNewTimeFormat: true,
+	}), n.quit)
+	founding, err := n.mustFound()
+	if err != nil {
+		return err
+	}
+	if founding {
+		if err := n.found(ctx); err != nil {
+			return err
+		}
+	}
+	conf := n.raftConfig()
+	if founding {
+		err := raft.BootstrapCluster(conf, cache, n.logs, n.snaps, n.transport, configuration(n.id.Load().secret.Founding))
+		if err != nil {
+			return fmt.Errorf("found the cluster: %w", err)
+		}
+	}
+	led := make(chan bool)
+	conf.NotifyCh = led
+	n.leaderships = led
+	if err := n.newRaft(conf, cache); err != nil {
+		return err
+	}
+	n.metrics.observe(n.raft)
+	if founding || n.alone() {
+		n.transport.electNow(n.quit)
+	}
+	return nil
+}
+
+// newRaft reads the whole log once; a damaged one shows here at the latest.
+func (n *Node) newRaft(conf *raft.Config, cache raft.LogStore) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			err = damaged(n.cfg.DataDir+"/"+logFile, fmt.Errorf("%v", p))
+		}
+	}()
+	if n.raft, err = raft.NewRaft(conf, n.machine, cache, n.logs, n.snaps, n.transport); err != nil {
+		return fmt.Errorf("start raft: %w", err)
+	}
+	return nil
+}
+
+// mustFound says whether this node has to found the cluster that it has an identity of.
+func (n *Node) mustFound() (bool, error) {
+	if len(n.id.Load().secret.Founding) == 0 {
+		return false, nil
+	}
+	exists, err := raft.HasExistingState(n.logs, n.logs, n.snaps)
+	if err != nil {
+		return false, fmt.Errorf("start raft: %w", err)
+	}
+	return !exists, nil
+}
+
+// servers returns the current configuration, committed or not.
+func (n *Node) servers() []raft.Server {
+	if !n.started.Load() {
+		return nil
+	}
+	f := n.raft.GetConfiguration()
+	if f.Error() != nil {
+		return nil
+	}
+	return f.Configuration().Servers
+}
+
+func (n *Node) voters() int {
+	v := 0
+	for _, s := range n.servers() {
+		if s.Suffrage == raft.Voter {
+			v++
+		}
+	}
+	return v
+}
+
+// alone says whether this node is the only voter, so that waiting for others is vain.
+func (n *Node) alone() bool {
+	f := n.raft.GetConfiguration()
+	if f.Error() != nil {
+		return false
+	}
+	voters, me := 0, false
+	for _, s := range f.Configuration().Servers {
+		if s.Suffrage == raft.Voter {
+			voters++
+			me = me || string(s.ID) == n.cfg.NodeID
+		}
+	}
+	return me && voters == 1
+}
+
+// expected returns which node should answer at an address of the configuration.
+func (n *Node) expected(address string) string {
+	for _, s := range n.servers() {
+		if string(s.Address) == address {
+			return string(s.ID)
+		}
+	}
+	return ""
+}
+
+// Transfer hands leadership to another voter. On a node that does not lead it
+// reports fsm.ErrUnavailable.
+func (n *Node) Transfer(ctx context.Context) error {
+	f := n.raft.LeadershipTransfer()
+	done := make(chan error, 1)
+	go func() { done <- f.Error() }()
+	select {
+	case err := <-done:
+		if err != nil {
+			return fmt.Errorf("transfer leadership: %w", errors.Join(unavailable(err), err))
+		}
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("transfer leadership: %w", ctx.Err())
+	}
+}

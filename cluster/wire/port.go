@@ -1,0 +1,254 @@
+package wire
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+)
+
+const (
+	handshakeTimeout = 5 * time.Second
+	dialTimeout      = 2 * time.Second
+	maxStrangers     = 64   // connections that have not proved anything yet
+	maxConns         = 1024 // all connections
+)
+
+// keepAlive ends connections to hosts that vanished without saying so.
+var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 2 * time.Second, Count: 5}
+
+// Config is what a [Port] needs. RPC and Join must have all their methods before Listen.
+type Config struct {
+	Listen      string // host:port to bind
+	Advertise   string // host:port by which peers reach it; default: what was bound
+	Credentials *Credentials
+	RPC, Join   *Mux
+	JoinKey     [32]byte // proves the root key on quis-join/1
+	RootID      string   // public fingerprint of the root key, for error messages
+	Logger      *slog.Logger
+}
+
+// A Port is the one listening socket of a node and the way to its peers.
+type Port struct {
+	cfg       Config
+	listener  net.Listener
+	advertise string
+	raft      chan net.Conn
+	caller    *Caller
+	ctx       context.Context
+	cancel    context.CancelFunc
+	strangers chan struct{}
+	serving   sync.WaitGroup
+	mu        sync.Mutex
+	open      map[net.Conn]struct{} // closed with the port
+	closed    bool
+}
+
+// Listen binds the port and begins to serve. It never answers with anything before
+// the far end has proved what its protocol demands.
+func Listen(cfg Config) (*Port, error) {
+	l, err := (&net.ListenConfig{KeepAliveConfig: keepAlive}).Listen(context.Background(), "tcp", cfg.Listen)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("cluster address %s is in use by another process: choose another cluster.listen or end that process: %w", cfg.Listen, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listen for the cluster on %s: %w", cfg.Listen, err)
+	}
+	temporary, err := temporaryCert()
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	p := &Port{
+		cfg: cfg, listener: l, advertise: cfg.Advertise,
+		raft:      make(chan net.Conn),
+		strangers: make(chan struct{}, maxStrangers),
+		open:      map[net.Conn]struct{}{},
+	}
+	if p.advertise == "" {
+		p.advertise = l.Addr().String()
+	}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	p.caller = &Caller{port: p, to: map[string]*link{}}
+	server := cfg.Credentials.server(temporary)
+	p.serving.Go(func() { p.accept(server) })
+	return p, nil
+}
+
+// Advertise returns the address under which peers reach this port.
+func (p *Port) Advertise() string { return p.advertise }
+
+// Caller returns the way to make calls to peers.
+func (p *Port) Caller() *Caller { return p.caller }
+
+// Close ends the port and every connection through it, also those of Raft.
+func (p *Port) Close() error {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return nil
+	}
+	p.closed = true
+	p.cancel()
+	err := p.listener.Close()
+	for c := range p.open {
+		c.Close() // being torn down; nothing is lost that is not lost anyway
+	}
+	p.mu.Unlock()
+	p.caller.close()
+	p.serving.Wait()
+	return err
+}
+
+func (p *Port) accept(server *tls.Config) {
+	for {
+		c, err := p.listener.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil { // out of descriptors, say: let others finish
+			p.cfg.Logger.Warn("cluster port cannot accept", "error", err)
+			select {
+			case <-time.After(50 * time.Millisecond):
+				continue
+			case <-p.ctx.Done():
+				return
+			}
+		}
+		select {
+		case p.strangers <- struct{}{}:
+		default:
+			c.Close() // too many that have proved nothing; they may try again
+			continue
+		}
+		if !p.track(c) {
+			<-p.strangers
+			continue
+		}
+		p.serving.Go(func() { p.welcome(tls.Server(c, server), c) })
+	}
+}
+
+// track notes an open connection, or closes it when there are too many.
+func (p *Port) track(c net.Conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed || len(p.open) >= maxConns {
+		c.Close()
+		return false
+	}
+	p.open[c] = struct{}{}
+	return true
+}
+
+func (p *Port) forget(c net.Conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.open, c)
+}
+
+// welcome authenticates one incoming connection and hands it to its protocol.
+func (p *Port) welcome(c *tls.Conn, raw net.Conn) {
+	kept := false
+	defer func() {
+		if !kept {
+			c.Close()
+			p.forget(raw)
+		}
+	}()
+	peer, err := p.authenticate(c)
+	<-p.strangers
+	if err != nil {
+		p.cfg.Logger.Debug("cluster port refused a connection", "remote", raw.RemoteAddr().String(), "error", err)
+		return
+	}
+	switch c.ConnectionState().NegotiatedProtocol {
+	case protoJoin:
+		p.cfg.Join.serve(p.ctx, c, peer)
+	case protoRPC:
+		p.cfg.RPC.serve(p.ctx, c, peer)
+	case protoRaft:
+		select {
+		case p.raft <- &raftConn{Conn: c, done: func() { p.forget(raw) }}:
+			kept = true
+		case <-p.ctx.Done():
+		}
+	}
+}
+
+func (p *Port) authenticate(c *tls.Conn) (Peer, error) {
+	deadline := time.Now().Add(handshakeTimeout)
+	if err := c.SetDeadline(deadline); err != nil {
+		return Peer{}, err
+	}
+	ctx, cancel := context.WithDeadline(p.ctx, deadline)
+	defer cancel()
+	if err := c.HandshakeContext(ctx); err != nil {
+		return Peer{}, err
+	}
+	peer := Peer{Address: c.RemoteAddr().String()}
+	s := c.ConnectionState()
+	if s.NegotiatedProtocol == protoJoin {
+		if err := p.proveToClient(c); err != nil {
+			return Peer{}, err
+		}
+	} else {
+		h := p.cfg.Credentials.current.Load()
+		node, err := h.verify(s.PeerCertificates, x509.ExtKeyUsageClientAuth)
+		if err != nil {
+			return Peer{}, err
+		}
+		peer.NodeID = node
+	}
+	return peer, c.SetDeadline(time.Time{})
+}
+
+// dial connects to address and checks that node (empty: any member) answers there.
+func (p *Port) dial(ctx context.Context, address, node, proto string) (net.Conn, error) {
+	cfg, err := p.cfg.Credentials.client(proto, node)
+	if err != nil {
+		return nil, err
+	}
+	return p.dialTLS(ctx, address, cfg)
+}
+
+func (p *Port) dialTLS(ctx context.Context, address string, cfg *tls.Config) (*tls.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	raw, err := (&net.Dialer{KeepAliveConfig: keepAlive}).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	c := tls.Client(raw, cfg)
+	if err := c.HandshakeContext(ctx); err != nil {
+		raw.Close()
+		return nil, fmt.Errorf("handshake with %s: %w", address, err)
+	}
+	return c, nil
+}
+
+// temporaryCert serves quis-join/1, where certificates prove nothing.
+func temporaryCert() (*tls.Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("make temporary certificate: %w", err)
+	}
+	serial, err := newSerial()
+	if err != nil {
+		return nil, err
+	}
+	t := &x509.Certificate{SerialNumber: serial, NotBefore: time.Unix(0, 0), NotAfter: time.Now().Add(authorityLife)}
+	der, err := x509.CreateCertificate(rand.Reader, t, t, key.Public(), key)
+	if err != nil {
+		return nil, fmt.Errorf("make temporary certificate: %w", err)
+	}
+	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
+}
