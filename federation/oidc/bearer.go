@@ -1,0 +1,92 @@
+package oidc
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/keys"
+)
+
+var (
+	errNoToken  = errors.New("no access token")
+	errBadToken = refuse(codeInvalidToken, "The access token is not valid: unknown, expired or revoked.")
+)
+
+// readBearer returns the access token of r: in the Authorization header or, with
+// POST, in the form (RFC 6750, section 2), and in one place only. Never in the URL.
+func readBearer(w http.ResponseWriter, r *http.Request) (string, error) {
+	form := ""
+	if r.Method == http.MethodPost && strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
+		values, err := readForm(w, r)
+		if err != nil {
+			return "", err
+		}
+		form = values.Get("access_token")
+	}
+	headers := r.Header.Values("Authorization")
+	switch {
+	case len(headers) == 0 && form == "":
+		return "", errNoToken
+	case len(headers) == 0:
+		return form, nil
+	case len(headers) > 1 || form != "":
+		return "", refuse(codeInvalidRequest, "The access token must be sent once.")
+	}
+	scheme, token, _ := strings.Cut(headers[0], " ")
+	token = strings.TrimSpace(token)
+	if !strings.EqualFold(scheme, "Bearer") || token == "" {
+		return "", errNoToken
+	}
+	return token, nil
+}
+
+// verifyAccess checks signature, type, issuer and time of an access token.
+// errBadToken: it is none of ours. It does not look at the family.
+func (p *Provider) verifyAccess(ctx context.Context, token string) (*accessToken, error) {
+	t := identity.TenantFrom(ctx)
+	payload, _, err := p.keys.Verify(ctx, t.ID, token, typAccess)
+	if errors.Is(err, keys.ErrInvalidToken) || errors.Is(err, fsm.ErrNotFound) {
+		return nil, errBadToken
+	}
+	if err != nil {
+		return nil, fmt.Errorf("access token: %w", err)
+	}
+	var c accessToken
+	if json.Unmarshal(payload, &c) != nil || c.Issuer != t.Issuer || c.Audience != t.Issuer || time.Now().Unix() >= c.Expires {
+		return nil, errBadToken
+	}
+	return &c, nil
+}
+
+// familyOf returns the family that a token names if it stands, as of a state
+// that is fresh enough to say so. Otherwise it reports errBadToken.
+func (p *Provider) familyOf(ctx context.Context, id string, also func(tx *fsm.Tx, f *Family) error) error {
+	raw, err := identity.ParseID(identity.PrefixFamily, id)
+	if err != nil {
+		return errBadToken
+	}
+	if err := p.fresh(ctx); err != nil {
+		return fmt.Errorf("is the token revoked: %w", err)
+	}
+	err = p.db.Read(ctx, func(tx *fsm.Tx) error {
+		f, err := families.Get(tx, fsm.Scope(identity.TenantFrom(ctx).ID), familyID(raw).key())
+		if err != nil {
+			return err
+		}
+		if err := p.live(tx, f); err != nil {
+			return err
+		}
+		return also(tx, f)
+	})
+	if errors.Is(err, errDead) || errors.Is(err, fsm.ErrNotFound) {
+		return errBadToken
+	}
+	return err
+}

@@ -1,0 +1,109 @@
+package oidc
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"github.com/quis-idp/quis/federation"
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/keys"
+)
+
+// document is the metadata of OpenID Connect Discovery, section 3, and of RFC 8414.
+type document struct {
+	Issuer                 string   `json:"issuer"`
+	Authorization          string   `json:"authorization_endpoint"`
+	Token                  string   `json:"token_endpoint"`
+	Userinfo               string   `json:"userinfo_endpoint"`
+	JWKS                   string   `json:"jwks_uri"`
+	EndSession             string   `json:"end_session_endpoint"`
+	Revocation             string   `json:"revocation_endpoint"`
+	Introspection          string   `json:"introspection_endpoint"`
+	Scopes                 []string `json:"scopes_supported"`
+	ResponseTypes          []string `json:"response_types_supported"`
+	ResponseModes          []string `json:"response_modes_supported"`
+	Grants                 []string `json:"grant_types_supported"`
+	Subjects               []string `json:"subject_types_supported"`
+	IDTokenAlgs            []string `json:"id_token_signing_alg_values_supported"`
+	TokenAuth              []string `json:"token_endpoint_auth_methods_supported"`
+	RevocationAuth         []string `json:"revocation_endpoint_auth_methods_supported"`
+	IntrospectionAuth      []string `json:"introspection_endpoint_auth_methods_supported"`
+	Claims                 []string `json:"claims_supported"`
+	Challenges             []string `json:"code_challenge_methods_supported"`
+	Prompts                []string `json:"prompt_values_supported"`
+	IssParameter           bool     `json:"authorization_response_iss_parameter_supported"`
+	ClaimsParameter        bool     `json:"claims_parameter_supported"`
+	RequestParameter       bool     `json:"request_parameter_supported"`
+	RequestURIParameter    bool     `json:"request_uri_parameter_supported"`
+	RequireRequestURIFirst bool     `json:"require_request_uri_registration"`
+}
+
+func describe(issuer string) document {
+	secret := []string{"client_secret_basic", "client_secret_post"}
+	d := document{
+		Issuer:         issuer,
+		Authorization:  issuer + authorizePath,
+		Token:          issuer + "/oauth2/token",
+		Userinfo:       issuer + "/oauth2/userinfo",
+		JWKS:           issuer + "/.well-known/jwks.json",
+		EndSession:     issuer + "/oauth2/logout",
+		Revocation:     issuer + "/oauth2/revoke",
+		Introspection:  issuer + "/oauth2/introspect",
+		Scopes:         []string{federation.ScopeOpenID, federation.ScopeProfile, federation.ScopeEmail, federation.ScopeGroups, federation.ScopeOffline},
+		ResponseTypes:  []string{"code"},
+		ResponseModes:  []string{"query", "fragment"},
+		Grants:         []string{federation.GrantCode, federation.GrantRefresh, federation.GrantClientCredentials},
+		Subjects:       []string{"public"},
+		Claims:         append([]string{"iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "azp", "sid", "at_hash"}, federation.SupportedClaims...),
+		Challenges:     []string{"S256"},
+		Prompts:        []string{"none", "login", "consent", "select_account"},
+		TokenAuth:      append(secret[:2:2], "none"),
+		RevocationAuth: append(secret[:2:2], "none"),
+		IssParameter:   true,
+	}
+	d.IntrospectionAuth = secret
+	for _, a := range keys.Algs {
+		d.IDTokenAlgs = append(d.IDTokenAlgs, string(a))
+	}
+	return d
+}
+
+// discovery serves the metadata under both well-known names.
+func (p *Provider) discovery(w http.ResponseWriter, r *http.Request) {
+	body, err := json.MarshalIndent(describe(identity.TenantFrom(r.Context()).Issuer), "", "  ")
+	if err != nil {
+		p.writeError(w, r, fmt.Errorf("metadata: %w", err))
+		return
+	}
+	publish(w, "application/json", body, 300)
+}
+
+// jwks serves the public keys for as long as a new key is announced before it signs.
+func (p *Provider) jwks(w http.ResponseWriter, r *http.Request) {
+	t := identity.TenantFrom(r.Context())
+	body, err := p.keys.JWKS(r.Context(), t.ID)
+	if errors.Is(err, fsm.ErrNotFound) {
+		if err = p.keys.Ensure(r.Context(), t.ID, keys.ES256); err == nil {
+			body, err = p.keys.JWKS(r.Context(), t.ID)
+		}
+	}
+	if err != nil {
+		p.writeError(w, r, fmt.Errorf("JWKS: %w", err))
+		return
+	}
+	publish(w, "application/jwk-set+json", body, int(p.keys.Policy().JWKSMaxAge.Seconds()))
+}
+
+// publish answers with what anybody may read and keep for a while, in seconds.
+func publish(w http.ResponseWriter, kind string, body []byte, maxAge int) {
+	h := w.Header()
+	h.Set("Content-Type", kind)
+	h.Set("Cache-Control", "public, max-age="+strconv.Itoa(maxAge))
+	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.Write(body)
+}

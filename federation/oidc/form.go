@@ -1,0 +1,83 @@
+package oidc
+
+import (
+	"errors"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/quis-idp/quis/federation"
+)
+
+const (
+	maxBody  = 32 << 10 // bytes of any request of ours
+	maxQuery = 16 << 10 // bytes
+)
+
+var errTooLarge = func() error {
+	e := refuse(codeInvalidRequest, "The request is too large.")
+	e.CodeField = http.StatusRequestEntityTooLarge
+	return e
+}()
+
+// readForm returns the parameters in the body of r, and only those. The body
+// must be form-encoded: fosite would take multipart as well.
+func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || kind != "application/x-www-form-urlencoded" {
+		return nil, refuse(codeInvalidRequest, "The body must be of type application/x-www-form-urlencoded.")
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	if err := r.ParseForm(); err != nil {
+		var large *http.MaxBytesError
+		if errors.As(err, &large) {
+			return nil, errTooLarge
+		}
+		return nil, refuse(codeInvalidRequest, "The body cannot be read as form parameters.")
+	}
+	return r.PostForm, once(r.PostForm)
+}
+
+// once refuses parameters that are given more than once (RFC 6749, sections 3.1 and 3.2).
+func once(form url.Values) error {
+	for _, values := range form {
+		if len(values) > 1 {
+			return refuse(codeInvalidRequest, "A parameter is included more than once.")
+		}
+	}
+	return nil
+}
+
+// parseScope splits a scope parameter. ok is false if it is malformed.
+func parseScope(text string) (scopes []string, ok bool) {
+	for _, s := range strings.Fields(text) {
+		if !federation.ValidScope(s) || len(scopes) >= 100 {
+			return nil, false
+		}
+		if !slices.Contains(scopes, s) {
+			scopes = append(scopes, s)
+		}
+	}
+	return scopes, true
+}
+
+func subset(some, all []string) bool {
+	for _, s := range some {
+		if !slices.Contains(all, s) {
+			return false
+		}
+	}
+	return true
+}
+
+func intersect(some, all []string) []string {
+	var both []string
+	for _, s := range some {
+		if slices.Contains(all, s) {
+			both = append(both, s)
+		}
+	}
+	return both
+}

@@ -1,0 +1,122 @@
+package oidc
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+
+	"github.com/ory/fosite"
+
+	"github.com/quis-idp/quis/federation"
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/keys/seal"
+)
+
+// codeGrant trades an authorization code for tokens (RFC 6749, section 4.1.3).
+type codeGrant struct{ p *Provider }
+
+var errBadCode = refuse(codeInvalidGrant, "The code is not valid: unknown, expired, used before, or issued to another client.")
+
+func (codeGrant) CanSkipClientAuth(context.Context, fosite.AccessRequester) bool { return false }
+func (codeGrant) CanHandleTokenEndpointRequest(context.Context, fosite.AccessRequester) bool {
+	return true
+}
+
+// HandleTokenEndpointRequest opens the code and compares what it is bound to.
+// Nothing here touches the store; a wrong verifier does not use the code up.
+func (g codeGrant) HandleTokenEndpointRequest(ctx context.Context, req fosite.AccessRequester) error {
+	c, ex, err := requested(req, federation.GrantCode)
+	if err != nil {
+		return err
+	}
+	form := req.GetRequestForm()
+	if form.Get("code") == "" {
+		return refuse(codeInvalidRequest, "Parameter code is missing.")
+	}
+	code, err := openCode(g.p.ring, ex.tenant.ID, c.ClientID, form.Get("code"))
+	if errors.Is(err, seal.ErrBox) {
+		return errBadCode
+	}
+	if err != nil {
+		return err
+	}
+	ex.code = code
+	if form.Get("redirect_uri") != code.RedirectURI {
+		return g.misused(ctx, c, code, "redirect_uri is not the one that the code was issued for.")
+	}
+	if !verifierFits(form.Get("code_verifier"), code.Challenge) {
+		return g.misused(ctx, c, code, "code_verifier does not fit the code_challenge.")
+	}
+	return nil
+}
+
+// misused refuses a code presented by someone who does not know what it is bound
+// to. If it has been exchanged already, whoever this is has it from somewhere: the family ends.
+func (g codeGrant) misused(ctx context.Context, c client, code *grantCode, why string) error {
+	refusal := refuse(codeInvalidGrant, why)
+	var f *Family
+	err := g.p.db.View(ctx, func(tx *fsm.Tx) (err error) {
+		f, err = families.Get(tx, fsm.Scope(c.Tenant), code.Family.key())
+		return err
+	})
+	if errors.Is(err, fsm.ErrNotFound) || (err == nil && f.RevokedAt != 0) {
+		return refusal
+	}
+	if err != nil {
+		return err
+	}
+	err = g.p.db.Update(ctx, func(tx *fsm.Tx) error {
+		f, err := families.Get(tx, fsm.Scope(c.Tenant), code.Family.key())
+		if err != nil {
+			return err
+		}
+		return reused(tx, f, "code")
+	})
+	if err != nil {
+		return err
+	}
+	return refusal
+}
+
+// verifierFits compares by RFC 7636, section 4.6, method S256.
+func verifierFits(verifier string, challenge []byte) bool {
+	if len(verifier) < 43 || len(verifier) > 128 || len(challenge) != sha256.Size {
+		return false
+	}
+	for _, c := range []byte(verifier) {
+		if !unreserved(c) {
+			return false
+		}
+	}
+	sum := sha256.Sum256([]byte(verifier))
+	return subtle.ConstantTimeCompare(sum[:], challenge) == 1
+}
+
+func unreserved(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '.' || c == '_' || c == '~'
+}
+
+// PopulateTokenEndpointResponse spends the code, which is the one log entry, and mints the tokens.
+func (g codeGrant) PopulateTokenEndpointResponse(ctx context.Context, req fosite.AccessRequester, resp fosite.AccessResponder) error {
+	c, ex, err := requested(req, federation.GrantCode)
+	if err != nil {
+		return err
+	}
+	h, err := g.p.begin(ctx, c.Application, ex.code, ex.arrived)
+	switch {
+	case errors.Is(err, errSpent), errors.Is(err, errDead), errors.Is(err, fsm.ErrNotFound):
+		return errBadCode
+	case errors.Is(err, errNoPass):
+		return refuse(codeInvalidGrant, "The user may no longer use this application.")
+	case err != nil:
+		return err
+	}
+	ex.scope = h.family.Scope
+	t, err := g.p.mintFamily(ctx, ex, c.Application, h, &idToken{Nonce: ex.code.Nonce})
+	if err != nil {
+		return err
+	}
+	answer(resp, c, t)
+	return nil
+}

@@ -1,0 +1,111 @@
+package oidc
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/quis-idp/quis/federation"
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/keys/seal"
+)
+
+// introspected is the answer of RFC 7662, section 2.2.
+type introspected struct {
+	Active    bool   `json:"active"`
+	Scope     string `json:"scope,omitempty"`
+	ClientID  string `json:"client_id,omitempty"`
+	TokenType string `json:"token_type,omitempty"`
+	Expires   int64  `json:"exp,omitempty"`
+	Issued    int64  `json:"iat,omitempty"`
+	Subject   string `json:"sub,omitempty"`
+	Audience  string `json:"aud,omitempty"`
+	Issuer    string `json:"iss,omitempty"`
+	ID        string `json:"jti,omitempty"`
+	AuthTime  int64  `json:"auth_time,omitempty"`
+	ACR       string `json:"acr,omitempty"`
+}
+
+// introspection is the introspection endpoint. Only a confidential application may
+// ask, and only about its own tokens: of any other it learns no more than that it is not active.
+func (p *Provider) introspection(w http.ResponseWriter, r *http.Request) {
+	answer, err := p.introspect(w, r)
+	if err != nil {
+		p.writeError(w, r, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, answer)
+}
+
+func (p *Provider) introspect(w http.ResponseWriter, r *http.Request) (*introspected, error) {
+	ctx := r.Context()
+	form, err := readForm(w, r)
+	if err != nil {
+		return nil, err
+	}
+	app, err := p.authenticate(ctx, r, form)
+	if err != nil {
+		return nil, err
+	}
+	if app.IsPublic {
+		return nil, errClient
+	}
+	token := form.Get("token")
+	if token == "" {
+		return nil, refuse(codeInvalidRequest, "Parameter token is missing.")
+	}
+	answer, err := p.introspectRefresh(ctx, app, token)
+	if err == nil && answer == nil {
+		answer, err = p.introspectAccess(ctx, app, token)
+	}
+	if errors.Is(err, errBadToken) || errors.Is(err, errBadRefresh) {
+		return &introspected{}, nil
+	}
+	return answer, err
+}
+
+// introspectRefresh returns nil if token is no refresh token of this application.
+func (p *Provider) introspectRefresh(ctx context.Context, app *federation.Application, token string) (*introspected, error) {
+	t, err := parseRefresh(p.ring, app.Tenant, app.ClientID, token)
+	if errors.Is(err, seal.ErrBox) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := p.reach(ctx, t.Index); err != nil {
+		return nil, err
+	}
+	answer := &introspected{Active: true, Issuer: identity.TenantFrom(ctx).Issuer}
+	err = p.familyOf(ctx, t.Family.String(), func(_ *fsm.Tx, f *Family) error {
+		if !t.of(f) || t.Gen != f.Gen {
+			return errDead
+		}
+		answer.Scope, answer.ClientID, answer.Subject = strings.Join(f.Scope, " "), f.ClientID, f.UserID
+		answer.Expires, answer.Issued = f.IdleEnd/1000, f.Rotated/1000
+		answer.AuthTime, answer.ACR = f.AuthTime, f.ACR
+		return nil
+	})
+	return answer, err
+}
+
+func (p *Provider) introspectAccess(ctx context.Context, app *federation.Application, token string) (*introspected, error) {
+	c, err := p.verifyAccess(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	if c.ClientID != app.ClientID {
+		return nil, errBadToken
+	}
+	if c.Family != "" {
+		err = p.familyOf(ctx, c.Family, func(*fsm.Tx, *Family) error { return nil })
+	} else {
+		err = p.fresh(ctx)
+	}
+	return &introspected{
+		Active: true, Scope: c.Scope, ClientID: c.ClientID, TokenType: "Bearer", Expires: c.Expires, Issued: c.Issued,
+		Subject: c.Subject, Audience: c.Audience, Issuer: c.Issuer, ID: c.ID, AuthTime: c.AuthTime, ACR: c.ACR,
+	}, err
+}

@@ -1,0 +1,176 @@
+package oidc
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/quis-idp/quis/federation"
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/session"
+)
+
+// A goodbye is a validated logout request.
+type goodbye struct {
+	form url.Values
+	hint *idToken
+	app  *federation.Application // nil: the request names none
+	to   string                  // registered post_logout_redirect_uri; empty: none
+}
+
+// logout is the end-session endpoint (OpenID Connect RP-Initiated Logout). With an
+// ID token of the session it ends the session at once. Without one anybody could
+// have sent the person here, so the page at LogoutURL asks first; it may lead back
+// here with the path and query it finds in its parameter return_to.
+func (p *Provider) logout(w http.ResponseWriter, r *http.Request) {
+	g, err := p.readGoodbye(w, r)
+	if err != nil {
+		e := registered(err)
+		p.note(r, e.CodeField, err)
+		p.page(w, r, e.CodeField, "Signing out cannot go on", e.DescriptionField)
+		return
+	}
+	s, err := p.currentSession(r)
+	if err == nil && !ends(g.hint, s) {
+		if s != nil {
+			p.askFirst(w, r, g)
+			return
+		}
+	} else if err == nil {
+		err = p.end(r.Context(), g.hint, s)
+	}
+	if err != nil {
+		p.note(r, registered(err).CodeField, err)
+		w.Header().Set("Retry-After", "1")
+		p.page(w, r, registered(err).CodeField, "You are still signed in", "Signing out could not be stored right now. Try again.")
+		return
+	}
+	p.clearCookie(w, r)
+	redirect(w, p.farewell(r, g))
+}
+
+// ends reports whether the hint is enough to end s without asking: it was issued
+// in that session or, if there is none in this browser, names one itself.
+func ends(hint *idToken, s *session.Session) bool {
+	return hint != nil && (s == nil || (hint.Subject == s.UserID && hint.Session == s.ID))
+}
+
+func (p *Provider) readGoodbye(w http.ResponseWriter, r *http.Request) (*goodbye, error) {
+	if len(r.URL.RawQuery) > maxQuery {
+		return nil, refuse(codeInvalidRequest, "The request is too long.")
+	}
+	form, err := url.ParseQuery(r.URL.RawQuery)
+	if r.Method == http.MethodPost && err == nil {
+		form, err = readForm(w, r)
+	}
+	if err == nil {
+		err = once(form)
+	}
+	if err != nil {
+		return nil, refuse(codeInvalidRequest, "The request cannot be read.")
+	}
+	g := &goodbye{form: form}
+	if g.hint, err = p.readHint(r.Context(), form.Get("id_token_hint")); err != nil {
+		return nil, err
+	}
+	return g, p.readReturn(r.Context(), g)
+}
+
+// readReturn finds the application and checks that it has registered where it wants the person to go.
+func (p *Provider) readReturn(ctx context.Context, g *goodbye) error {
+	id := g.form.Get("client_id")
+	if g.hint != nil {
+		if id != "" && id != g.hint.Audience {
+			return refuse(codeInvalidRequest, "The client_id and the id_token_hint name different applications.")
+		}
+		id = g.hint.Audience
+	}
+	uri := g.form.Get("post_logout_redirect_uri")
+	if id == "" {
+		if uri != "" {
+			return refuse(codeInvalidRequest, "The address to go back to needs an application that it belongs to.")
+		}
+		return nil
+	}
+	app, err := p.application(ctx, id)
+	if errors.Is(err, fsm.ErrNotFound) {
+		return refuse(codeInvalidRequest, "There is no such application.")
+	}
+	if err != nil {
+		return err
+	}
+	if uri != "" && !app.MatchPostLogoutURI(uri) {
+		return refuse(codeInvalidRequest, "The address to go back to is not registered for this application.")
+	}
+	g.app, g.to = app, uri
+	return nil
+}
+
+// end ends the session: one log entry, or none if it is gone already.
+func (p *Provider) end(ctx context.Context, hint *idToken, s *session.Session) error {
+	tenant, id := identity.TenantFrom(ctx).ID, hint.Session
+	if s != nil {
+		id = s.ID
+	}
+	err := p.db.Update(ctx, func(tx *fsm.Tx) error {
+		stored, err := session.Get(tx, tenant, id)
+		if err != nil {
+			return err
+		}
+		if stored.UserID != hint.Subject {
+			return nil
+		}
+		return session.End(tx, tenant, id)
+	})
+	if errors.Is(err, fsm.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// askFirst leads to the page that asks whether to sign out, with the way back.
+func (p *Provider) askFirst(w http.ResponseWriter, r *http.Request, g *goodbye) {
+	base := basePath(identity.TenantFrom(r.Context()))
+	back := url.Values{}
+	for _, name := range []string{"client_id", "post_logout_redirect_uri", "state"} {
+		if v := g.form.Get(name); v != "" {
+			back.Set(name, v)
+		}
+	}
+	if g.app != nil {
+		back.Set("client_id", g.app.ClientID)
+	}
+	to := base + p.logoutAt
+	if len(back) > 0 {
+		to += "?" + url.Values{"return_to": {base + "/oauth2/logout?" + back.Encode()}}.Encode()
+	}
+	redirect(w, to)
+}
+
+// farewell is where the person goes: back to the application with its state, or
+// to the page that says that they are signed out.
+func (p *Provider) farewell(r *http.Request, g *goodbye) string {
+	if g.to == "" {
+		return basePath(identity.TenantFrom(r.Context())) + p.logoutAt
+	}
+	state := g.form.Get("state")
+	if state == "" {
+		return g.to
+	}
+	sep := "?"
+	if strings.Contains(g.to, "?") {
+		sep = "&"
+	}
+	return g.to + sep + url.Values{"state": {state}}.Encode()
+}
+
+func (p *Provider) clearCookie(w http.ResponseWriter, r *http.Request) {
+	t := identity.TenantFrom(r.Context())
+	http.SetCookie(w, &http.Cookie{
+		Name: p.cookie(t), Path: "/", MaxAge: -1, HttpOnly: true,
+		Secure: strings.HasPrefix(t.Issuer, "https://"), SameSite: http.SameSiteLaxMode,
+	})
+}

@@ -1,0 +1,171 @@
+package oidc
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/ory/fosite"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/authn"
+	"github.com/quis-idp/quis/identity/session"
+	"github.com/quis-idp/quis/keys"
+	"github.com/quis-idp/quis/keys/seal"
+)
+
+// Config is what a provider is made of. DB, Keys, Ring, Sessions, Flows, Fresh,
+// ErrorPage and Logger must be set.
+type Config struct {
+	DB       *fsm.DB
+	Keys     *keys.Keys
+	Ring     *seal.Ring
+	Sessions *session.Store
+	Flows    *authn.Flows
+
+	// Fresh returns nil if this node's state is recent enough to say "yes" where
+	// that depends on nothing having been revoked. It is asked before every answer
+	// that no log entry decides.
+	Fresh func(ctx context.Context) error
+
+	// ErrorPage shows a person what went wrong when there is no application to send them back to.
+	ErrorPage func(w http.ResponseWriter, r *http.Request, status int, title, detail string)
+	// DeniedPage, if set, tells a person that they may not use an application; back
+	// leads to the application with the error. Without it they are sent back at once.
+	DeniedPage func(w http.ResponseWriter, r *http.Request, application, back string)
+
+	// SessionCookie names the cookie that carries the tenant's session. The default
+	// is quis_session, with __Host- before it if the issuer is https and _slug behind it
+	// unless it is the default tenant.
+	SessionCookie func(identity.Tenant) string
+	LoginURL      string // path within the tenant; default /login
+	LogoutURL     string // page that asks, and the one shown after signing out; default /logout
+
+	Grace    time.Duration // how long a traded refresh token yields its successor again; default 30 s
+	Idle     time.Duration // how long a refresh token is good unused; default 30 days
+	Absolute time.Duration // how long a family lives at most; default 90 days
+
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+}
+
+// A Provider is the OpenID provider of all tenants: which one a request is for,
+// and under which issuer, comes with its context (identity.WithTenant).
+type Provider struct {
+	db       *fsm.DB
+	keys     *keys.Keys
+	ring     *seal.Ring
+	sessions *session.Store
+	flows    *authn.Flows
+	fresh    func(context.Context) error
+	page     func(http.ResponseWriter, *http.Request, int, string, string)
+	denied   func(http.ResponseWriter, *http.Request, string, string)
+	cookie   func(identity.Tenant) string
+	login    string
+	logoutAt string
+	log      *slog.Logger
+	metrics  *metrics
+	fosite   *fosite.Fosite
+	misses   *seal.Throttle
+
+	grace, idle, absolute time.Duration
+}
+
+// New returns a provider. It panics if the configuration lacks what it must have.
+func New(c Config) *Provider {
+	if c.DB == nil || c.Keys == nil || c.Ring == nil || c.Sessions == nil || c.Flows == nil ||
+		c.Fresh == nil || c.ErrorPage == nil || c.Logger == nil {
+		panic("oidc: incomplete configuration")
+	}
+	p := &Provider{
+		db: c.DB, keys: c.Keys, ring: c.Ring, sessions: c.Sessions, flows: c.Flows, fresh: c.Fresh,
+		page: c.ErrorPage, denied: c.DeniedPage, cookie: c.SessionCookie,
+		login: c.LoginURL, logoutAt: c.LogoutURL, log: c.Logger, metrics: newMetrics(c.Registerer),
+		grace: c.Grace, idle: c.Idle, absolute: c.Absolute,
+	}
+	if p.cookie == nil {
+		p.cookie = cookieName
+	}
+	setDefault(&p.login, "/login")
+	setDefault(&p.logoutAt, "/logout")
+	setDefault(&p.grace, 30*time.Second)
+	setDefault(&p.idle, 30*24*time.Hour)
+	setDefault(&p.absolute, 90*24*time.Hour)
+	p.fosite = newPipeline(p)
+	p.misses = seal.NewThrottle(20*time.Millisecond, p.catchUp)
+	return p
+}
+
+func setDefault[T comparable](v *T, d T) {
+	var zero T
+	if *v == zero {
+		*v = d
+	}
+}
+
+func cookieName(t identity.Tenant) string {
+	name := "quis_session"
+	if strings.HasPrefix(t.Issuer, "https://") {
+		name = "__Host-" + name
+	}
+	if t.Slug != "" {
+		name += "_" + t.Slug
+	}
+	return name
+}
+
+// Routes mounts the provider's endpoints. The paths are those within a tenant.
+func (p *Provider) Routes(mux *http.ServeMux) {
+	mux.HandleFunc("GET /.well-known/openid-configuration", p.discovery)
+	mux.HandleFunc("GET /.well-known/oauth-authorization-server", p.discovery)
+	mux.HandleFunc("GET /.well-known/jwks.json", p.jwks)
+	mux.HandleFunc("GET /oauth2/authorize", p.authorize)
+	mux.HandleFunc("POST /oauth2/authorize", p.authorizePost)
+	mux.HandleFunc("POST /oauth2/token", crossOrigin(p.token))
+	mux.HandleFunc("GET /oauth2/userinfo", crossOrigin(p.userinfo))
+	mux.HandleFunc("POST /oauth2/userinfo", crossOrigin(p.userinfo))
+	mux.HandleFunc("POST /oauth2/revoke", crossOrigin(p.revocation))
+	mux.HandleFunc("POST /oauth2/introspect", p.introspection)
+	mux.HandleFunc("GET /oauth2/logout", p.logout)
+	mux.HandleFunc("POST /oauth2/logout", p.logout)
+	for _, path := range []string{"/oauth2/token", "/oauth2/userinfo", "/oauth2/revoke"} {
+		mux.HandleFunc("OPTIONS "+path, preflight)
+	}
+}
+
+// catchUp brings this replica up to the leader.
+func (p *Provider) catchUp(ctx context.Context) error {
+	err := p.db.Read(ctx, func(*fsm.Tx) error { return fsm.ErrNotFound })
+	if errors.Is(err, fsm.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// lookup is fsm.DB.Read for what strangers can miss at will: all misses share
+// one question to the leader at a time.
+func (p *Provider) lookup(ctx context.Context, fn func(tx *fsm.Tx) error) error {
+	err := p.db.View(ctx, fn)
+	if !errors.Is(err, fsm.ErrNotFound) {
+		return err
+	}
+	if err := p.misses.Do(ctx); err != nil {
+		return err
+	}
+	return p.db.View(ctx, fn)
+}
+
+// basePath is what stands before the tenant's paths in URLs: the path of its issuer.
+func basePath(t identity.Tenant) string {
+	u, err := url.Parse(t.Issuer)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSuffix(u.Path, "/")
+}
