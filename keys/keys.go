@@ -33,7 +33,7 @@ type Hook func(tx *fsm.Tx, kind, tenant, kid string) error
 const (
 	KeyPublished = "key.published"
 	KeyActivated = "key.activated"
-	KeyRetiring  = "key.retiring"
+	KeyRetired   = "key.retired"
 	KeyGone      = "key.gone"
 	KeyRevoked   = "key.revoked" // gone at once, by RotateEmergency
 )

@@ -254,7 +254,7 @@ func TestFourPhases(t *testing.T) {
 	if _, _, err := h.open(t, 1, p).Verify(t.Context(), tenant, token, "JWT"); !errors.Is(err, keys.ErrInvalidToken) {
 		t.Errorf("key that is gone verifies: %v", err)
 	}
-	want := []string{"key.activated " + first, "key.published " + second, "key.retiring " + first, "key.activated " + second, "key.gone " + first}
+	want := []string{"key.activated " + first, "key.published " + second, "key.retired " + first, "key.activated " + second, "key.gone " + first}
 	if diff := cmp.Diff(want, h.events()); diff != "" {
 		t.Error(diff)
 	}

@@ -158,7 +158,7 @@ func (k *Keys) activate(ctx context.Context, s step) error {
 			return err
 		}
 		if old != nil {
-			if err := k.move(tx, old, Retiring, KeyRetiring); err != nil {
+			if err := k.move(tx, old, Retiring, KeyRetired); err != nil {
 				return err
 			}
 		}

@@ -1,0 +1,137 @@
+package credential
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/event"
+)
+
+// A password is a user's password as it is stored.
+type password struct {
+	Tenant string    `cbor:"1,keyasint,omitempty"`
+	UserID string    `cbor:"2,keyasint,omitempty"`
+	PHC    string    `cbor:"3,keyasint,omitempty"`
+	Set    time.Time `cbor:"4,keyasint,omitempty"` // by a person; a renewed hash keeps it
+}
+
+var passwords = fsm.NewTable(60, "passwords", fsm.Spec[password]{
+	Scope: func(p *password) fsm.Scope { return fsm.Scope(p.Tenant) },
+	Key:   func(p *password) fsm.Key { return fsm.K(p.UserID) },
+})
+
+// Tables are what this room keeps in the store.
+var Tables = []fsm.Definition{passwords, tokens, setups}
+
+// SetPassword sets a user's password to what Pool.Hash returned. It reports
+// identity.ErrInvalid for any other text. Ending the user's sessions is the caller's.
+func SetPassword(tx *fsm.Tx, tenant, userID, phc string) error {
+	if _, err := parsePHC(phc); err != nil {
+		return fmt.Errorf("set password: %w: %w", identity.ErrInvalid, err)
+	}
+	if userID == "" {
+		return fmt.Errorf("set password of nobody: %w", identity.ErrInvalid)
+	}
+	if err := passwords.Put(tx, &password{Tenant: tenant, UserID: userID, PHC: phc, Set: tx.Now()}); err != nil {
+		return err
+	}
+	return event.Append(tx, event.Event{
+		Tenant: tenant, Type: event.PasswordSet, Target: event.Target{Kind: "user", ID: userID},
+	})
+}
+
+// PasswordSet returns when a user's password was set; a zero time if there is none.
+func PasswordSet(tx *fsm.Tx, tenant, userID string) (time.Time, error) {
+	p, err := passwords.Get(tx, fsm.Scope(tenant), fsm.K(userID))
+	if errors.Is(err, fsm.ErrNotFound) {
+		return time.Time{}, nil
+	}
+	if err != nil {
+		return time.Time{}, err
+	}
+	return p.Set, nil
+}
+
+// DeleteAllOf removes a user's password and tokens, without events: the user's deletion is one.
+func DeleteAllOf(tx *fsm.Tx, tenant, userID string) error {
+	if err := passwords.Delete(tx, fsm.Scope(tenant), fsm.K(userID)); err != nil {
+		return err
+	}
+	return deleteTokens(tx, fsm.K(tenant, userID))
+}
+
+// DeleteTenant removes all credentials of a tenant that is being deleted.
+func DeleteTenant(tx *fsm.Tx, tenant string) error {
+	for p, err := range passwords.List(tx, fsm.Scope(tenant)) {
+		if err != nil {
+			return err
+		}
+		if err := passwords.Delete(tx, fsm.Scope(tenant), fsm.K(p.UserID)); err != nil {
+			return err
+		}
+	}
+	return deleteTokens(tx, fsm.K(tenant))
+}
+
+// CheckPassword returns nil if password is the user's, else identity.ErrUnauthenticated.
+// For the empty user ID, and for a user without a password, it does the same work and
+// fails. It reads this node's state: whoever must see a password set elsewhere a moment
+// ago catches up first. identity.ErrLimited and errors of ctx say that nothing was learned.
+//
+// A hash with other parameters than the pool's is renewed on success.
+func CheckPassword(ctx context.Context, db *fsm.DB, pool *Pool, tenant, userID, password string) error {
+	stored, known, err := lookUp(ctx, db, tenant, userID)
+	if err != nil {
+		return fmt.Errorf("check password: %w", err)
+	}
+	if !known {
+		stored = pool.decoy()
+	}
+	ok, rehash, err := pool.Verify(ctx, stored, password)
+	if err != nil {
+		return fmt.Errorf("check password: %w", err)
+	}
+	if !ok || !known {
+		return identity.Unauthenticated("That name and password do not match.")
+	}
+	if rehash {
+		// The password is right whether or not its hash can be renewed now; the next
+		// sign-in tries again.
+		_ = renew(ctx, db, pool, tenant, userID, stored, password)
+	}
+	return nil
+}
+
+func lookUp(ctx context.Context, db *fsm.DB, tenant, userID string) (phc string, known bool, err error) {
+	err = db.View(ctx, func(tx *fsm.Tx) error {
+		p, err := passwords.Get(tx, fsm.Scope(tenant), fsm.K(userID))
+		if errors.Is(err, fsm.ErrNotFound) {
+			return nil
+		}
+		if err == nil {
+			phc, known = p.PHC, true
+		}
+		return err
+	})
+	return phc, known, err
+}
+
+// renew replaces a hash by one with today's parameters, unless it was changed meanwhile.
+func renew(ctx context.Context, db *fsm.DB, pool *Pool, tenant, userID, old, plain string) error {
+	fresh, err := pool.hash(ctx, plain)
+	if err != nil {
+		return err
+	}
+	return db.Update(ctx, func(tx *fsm.Tx) error {
+		p, err := passwords.Get(tx, fsm.Scope(tenant), fsm.K(userID))
+		if err != nil || p.PHC != old {
+			return err
+		}
+		p.PHC = fresh
+		return passwords.Put(tx, p)
+	})
+}

@@ -1,0 +1,41 @@
+package credential
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	"github.com/quis-idp/quis/identity"
+)
+
+// Bounds of a password. NIST SP 800-63B-4 §3.1.1.2 asks for length and against rules
+// of composition.
+const (
+	minRunes    = 8
+	maxRunes    = 256
+	maxPassword = 1024 // bytes
+)
+
+// Acceptable reports identity.ErrInvalid, field password, with a sentence for the person,
+// if password cannot be a new password of somebody with these names (username, email address).
+func Acceptable(password string, names ...string) error {
+	n := utf8.RuneCountInString(password)
+	switch {
+	case !utf8.ValidString(password):
+		return identity.Invalid("password", "The password holds characters that cannot be read. Type it again.")
+	case n < minRunes:
+		return identity.Invalid("password", "Use at least 8 characters.")
+	case n > maxRunes || len(password) > maxPassword:
+		return identity.Invalid("password", "Use at most 256 characters.")
+	case strings.Count(password, string([]rune(password)[:1])) == n:
+		return identity.Invalid("password", "Use more than one character over and over.")
+	}
+	for _, name := range names {
+		local, _, _ := strings.Cut(name, "@")
+		for _, s := range []string{name, local} {
+			if s != "" && strings.EqualFold(strings.TrimSpace(password), strings.TrimSpace(s)) {
+				return identity.Invalid("password", "The password must not be your username or email address.")
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,171 @@
+package credential
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"fmt"
+	"math"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/crypto/argon2"
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+)
+
+// Config says how a Pool hashes; the zero value is the default.
+type Config struct {
+	Params  Params // default DefaultParams
+	Workers int    // hashes at a time; default half of GOMAXPROCS, at least 1: the other half serves tokens
+	Queue   int    // callers that may wait; default 64 for each worker, under two seconds
+}
+
+// A Pool hashes and verifies passwords, a bounded number at a time. It is safe for
+// concurrent use and has no goroutines of its own.
+type Pool struct {
+	params Params
+	queue  int64
+	slots  chan struct{} // one for each worker; those who wait are served in order
+
+	waiting  atomic.Int64
+	took     atomic.Int64 // nanoseconds, smoothed, of one hash
+	compute  func(password, salt []byte, p Params, size int) []byte
+	duration prometheus.Observer
+	rejected prometheus.Counter
+}
+
+// NewPool returns a Pool whose metrics are registered with reg, which may be nil.
+func NewPool(cfg Config, reg prometheus.Registerer) *Pool {
+	if cfg.Params == (Params{}) {
+		cfg.Params = DefaultParams
+	}
+	if !cfg.Params.within() {
+		panic(fmt.Sprintf("credential: argon2id parameters %+v are out of bounds", cfg.Params))
+	}
+	if cfg.Workers <= 0 {
+		cfg.Workers = max(1, runtime.GOMAXPROCS(0)/2)
+	}
+	if cfg.Queue <= 0 {
+		cfg.Queue = 64 * cfg.Workers
+	}
+	durations := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "quis_password_hash_duration_seconds", Help: "Time to compute one password hash, without waiting.",
+		Buckets: prometheus.ExponentialBuckets(0.005, 2, 9),
+	}, []string{"alg"})
+	p := &Pool{
+		params: cfg.Params, queue: int64(cfg.Queue), slots: make(chan struct{}, cfg.Workers), compute: argon2id,
+		duration: durations.WithLabelValues("argon2id"),
+		rejected: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "quis_password_hash_rejected_total", Help: "Password hashes refused because too many were waiting.",
+		}),
+	}
+	length := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "quis_password_hash_queue_length", Help: "Callers waiting for a password hash.",
+	}, func() float64 { return float64(p.waiting.Load()) })
+	if reg != nil {
+		reg.MustRegister(durations, p.rejected, length)
+	}
+	return p
+}
+
+func argon2id(password, salt []byte, p Params, size int) []byte {
+	return argon2.IDKey(password, salt, p.Time, p.Memory, p.Threads, uint32(size))
+}
+
+// Hash returns a new password's hash in PHC form. It reports identity.ErrInvalid, field
+// password, for one that the policy refuses (see [Acceptable], which gets names), and
+// identity.ErrLimited with RetryAfter when too many are waiting.
+func (p *Pool) Hash(ctx context.Context, password string, names ...string) (string, error) {
+	if err := Acceptable(password, names...); err != nil {
+		return "", err
+	}
+	return p.hash(ctx, password)
+}
+
+func (p *Pool) hash(ctx context.Context, password string) (string, error) {
+	h := phc{Params: p.params, salt: make([]byte, saltSize)}
+	rand.Read(h.salt)
+	err := p.run(ctx, func() { h.key = p.compute(canonical(password), h.salt, h.Params, keySize) })
+	if err != nil {
+		return "", fmt.Errorf("hash password: %w", err)
+	}
+	return h.String(), nil
+}
+
+// Verify reports whether password matches the hash, and if so whether the hash should be
+// renewed because parameters have changed. Beside those of Hash it reports fsm.ErrCorrupt
+// for a hash that it cannot read.
+func (p *Pool) Verify(ctx context.Context, phc, password string) (ok, needsRehash bool, err error) {
+	h, err := parsePHC(phc)
+	if err != nil {
+		return false, false, fmt.Errorf("verify password: %w: %w", fsm.ErrCorrupt, err)
+	}
+	if len(password) > maxPassword {
+		return false, false, nil
+	}
+	var key []byte
+	err = p.run(ctx, func() { key = p.compute(canonical(password), h.salt, h.Params, len(h.key)) })
+	if err != nil {
+		return false, false, fmt.Errorf("verify password: %w", err)
+	}
+	if subtle.ConstantTimeCompare(key, h.key) != 1 {
+		return false, false, nil
+	}
+	return true, h.Params != p.params || len(h.salt) < saltSize || len(h.key) != keySize, nil
+}
+
+// decoy is a hash with today's parameters that no password matches.
+func (p *Pool) decoy() string {
+	h := phc{Params: p.params, salt: make([]byte, saltSize), key: make([]byte, keySize)}
+	rand.Read(h.salt)
+	rand.Read(h.key)
+	return h.String()
+}
+
+// canonical is the password in NFC (RFC 8265 §4.2.2): keyboards differ in how they
+// compose the same characters.
+func canonical(password string) []byte { return norm.NFC.Bytes([]byte(password)) }
+
+// run calls f, on the caller's goroutine, when a slot is free.
+func (p *Pool) run(ctx context.Context, f func()) error {
+	select {
+	case p.slots <- struct{}{}:
+	default:
+		if err := p.wait(ctx); err != nil {
+			return err
+		}
+	}
+	defer func() { <-p.slots }()
+	begin := time.Now()
+	f()
+	took := time.Since(begin)
+	p.duration.Observe(took.Seconds())
+	p.took.Store((7*p.took.Load() + int64(took)) / 8) // an estimate: losing a race over it is nothing
+	return nil
+}
+
+func (p *Pool) wait(ctx context.Context) error {
+	if n := p.waiting.Add(1); n > p.queue {
+		p.waiting.Add(-1)
+		p.rejected.Inc()
+		return identity.Limited("Many people are signing in right now. Try again in a moment.", p.patience())
+	}
+	defer p.waiting.Add(-1)
+	select {
+	case p.slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// patience is about how long it takes to work the queue off, in whole seconds, at least one.
+func (p *Pool) patience() time.Duration {
+	work := time.Duration(p.took.Load()) * time.Duration(p.queue) / time.Duration(cap(p.slots))
+	return time.Duration(math.Ceil(max(work.Seconds(), 1))) * time.Second
+}

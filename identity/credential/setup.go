@@ -1,0 +1,70 @@
+package credential
+
+import (
+	"time"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/event"
+)
+
+// SetupLifetime is how long a setup link works.
+const SetupLifetime = time.Hour
+
+const setupSize = 32 // random bytes of a setup secret
+
+// A setup is a link that lets whoever holds it create an administrator, once.
+type setup struct {
+	Hash    []byte    `cbor:"1,keyasint,omitempty"` // SHA-256 of the secret
+	Created time.Time `cbor:"2,keyasint,omitempty"`
+}
+
+var setups = fsm.NewTable(62, "setup_links", fsm.Spec[setup]{
+	Key:     func(s *setup) fsm.Key { return fsm.K(string(s.Hash)) },
+	Expires: func(s *setup) time.Time { return s.Created.Add(SetupLifetime) },
+})
+
+// CreateSetup makes a setup link's secret, safe in a URL, and voids all earlier ones.
+func CreateSetup(tx *fsm.Tx) (secret string, err error) {
+	for s, err := range setups.List(tx, fsm.Global) {
+		if err != nil {
+			return "", err
+		}
+		if err := setups.Delete(tx, fsm.Global, fsm.K(string(s.Hash))); err != nil {
+			return "", err
+		}
+	}
+	secret = randomText(setupSize)
+	if err := setups.Insert(tx, &setup{Hash: hashOf(secret), Created: tx.Now()}); err != nil {
+		return "", err
+	}
+	return secret, event.Append(tx, event.Event{Tenant: identity.DefaultTenant, Type: event.SetupCreated, Target: setupTarget})
+}
+
+var setupTarget = event.Target{Kind: "tenant", ID: identity.DefaultTenant}
+
+// FindSetup returns nil if the secret could be used now, else fsm.ErrNotFound with a
+// sentence for the person.
+func FindSetup(tx *fsm.Tx, secret string) error {
+	gone := identity.NotFound("This setup link has been used or has expired. Make a new one with: quis setup-link")
+	if len(secret) != (setupSize*8+5)/6 {
+		return gone
+	}
+	has, err := setups.Has(tx, fsm.Global, fsm.K(string(hashOf(secret))))
+	if err == nil && !has {
+		err = gone
+	}
+	return err
+}
+
+// UseSetup spends a setup secret; what it allows is done in the same transaction. It
+// reports what FindSetup reports.
+func UseSetup(tx *fsm.Tx, secret string) error {
+	if err := FindSetup(tx, secret); err != nil {
+		return err
+	}
+	if err := setups.Delete(tx, fsm.Global, fsm.K(string(hashOf(secret)))); err != nil {
+		return err
+	}
+	return event.Append(tx, event.Event{Tenant: identity.DefaultTenant, Type: event.SetupUsed, Target: setupTarget})
+}
