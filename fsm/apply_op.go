@@ -15,14 +15,13 @@ func (a *applier) op(o *op) error {
 	case opPurge:
 		return a.purge(o.expires, o.delta)
 	}
-	old, err := a.stored(o.key)
+	old, err := a.known.row(o.key)
 	if err != nil {
 		return err
 	}
-	a.changes = append(a.changes, change{index: a.st.applied, key: o.key})
 	switch o.kind {
 	case opPut:
-		return a.write(o.key, old, &row{rev: a.st.applied, expires: o.expires, indexes: o.indexes, payload: o.value})
+		return a.write(o, old)
 	case opDelete:
 		return a.remove(o.key, old)
 	default:
@@ -30,41 +29,54 @@ func (a *applier) op(o *op) error {
 	}
 }
 
-func (a *applier) stored(key []byte) (*row, error) {
-	v, err := get(a.b, key)
-	if err != nil || v == nil {
-		return nil, err
+func (a *applier) setEntry(key, value []byte) error {
+	a.known.entries[string(key)] = value
+	if value == nil {
+		return a.b.Delete(key, nil)
 	}
-	return decodeRow(v)
+	return a.b.Set(key, value, nil)
 }
 
-// write replaces old by r. Index entries that stay keep their revision, so that a
-// change of a row's other fields does not disturb those who walked the index.
-func (a *applier) write(key []byte, old, r *row) error {
-	if err := a.dropIndexes(key, old, r.indexes); err != nil {
+// setRow writes or, with a nil s, deletes a row, and tells the watchers.
+func (a *applier) setRow(key []byte, s *standing, value []byte) error {
+	k := string(key) // shares nothing with the log entry, which it outlives in the hub
+	a.known.rows[k] = s
+	a.changes = append(a.changes, change{index: a.st.applied, key: k})
+	if s == nil {
+		return a.b.Delete(key, nil)
+	}
+	return a.b.Set(key, value, nil)
+}
+
+// write replaces old by what o puts. Index entries that stay keep their revision,
+// so that a change of a row's other fields does not disturb those who walked the index.
+func (a *applier) write(o *op, old *standing) error {
+	if err := a.dropIndexes(o.key, old, o.indexes); err != nil {
 		return err
 	}
-	for _, ref := range r.indexes {
-		v, err := get(a.b, ref.key)
+	for _, ref := range o.indexes {
+		ours, err := a.known.pointsTo(ref.key, o.key)
 		if err != nil {
 			return err
 		}
-		if v != nil && bytes.Equal(v[8:], key) {
+		if ours {
 			continue
 		}
-		if err := a.b.Set(ref.key, encodeIndexEntry(a.st.applied, key), nil); err != nil {
+		if err := a.setEntry(ref.key, encodeIndexEntry(a.st.applied, o.key)); err != nil {
 			return err
 		}
 	}
-	if old == nil || old.expires != r.expires {
-		if err := a.moveExpiry(key, old, r.expires); err != nil {
-			return err
-		}
+	if err := a.moveExpiry(o.key, old, o.expires); err != nil {
+		return err
 	}
-	return a.b.Set(key, r.encode(), nil)
+	s := &standing{rev: a.st.applied, expires: o.expires, indexes: o.indexes}
+	if len(o.value) == countSize {
+		s.count = o.value
+	}
+	return a.setRow(o.key, s, encodeRow(s.rev, s.expires, s.indexes, o.value))
 }
 
-func (a *applier) remove(key []byte, old *row) error {
+func (a *applier) remove(key []byte, old *standing) error {
 	if old == nil {
 		return nil
 	}
@@ -74,12 +86,12 @@ func (a *applier) remove(key []byte, old *row) error {
 	if err := a.moveExpiry(key, old, 0); err != nil {
 		return err
 	}
-	return a.b.Delete(key, nil)
+	return a.setRow(key, nil, nil)
 }
 
 // dropIndexes deletes old's index entries that are not kept. An entry that by now
 // points to another row (a swap within the batch) is left alone.
-func (a *applier) dropIndexes(key []byte, old *row, keep []indexRef) error {
+func (a *applier) dropIndexes(key []byte, old *standing, keep []indexRef) error {
 	if old == nil {
 		return nil
 	}
@@ -90,23 +102,30 @@ next:
 				continue next
 			}
 		}
-		v, err := get(a.b, ref.key)
+		ours, err := a.known.pointsTo(ref.key, key)
 		if err != nil {
 			return err
 		}
-		if len(v) < 8 || !bytes.Equal(v[8:], key) {
+		if !ours {
 			continue
 		}
-		if err := a.b.Delete(ref.key, nil); err != nil {
+		if err := a.setEntry(ref.key, nil); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (a *applier) moveExpiry(key []byte, old *row, expires int64) error {
-	if old != nil && old.expires != 0 {
-		if err := a.b.Delete(expiryKey(old.expires, key), nil); err != nil {
+func (a *applier) moveExpiry(key []byte, old *standing, expires int64) error {
+	was := int64(0)
+	if old != nil {
+		was = old.expires
+	}
+	if was == expires {
+		return nil
+	}
+	if was != 0 {
+		if err := a.b.Delete(expiryKey(was, key), nil); err != nil {
 			return err
 		}
 	}
@@ -117,41 +136,44 @@ func (a *applier) moveExpiry(key []byte, old *row, expires int64) error {
 }
 
 // count carries out opAdd and opMax. A number that has expired starts anew.
-func (a *applier) count(o *op, old *row) error {
-	r := &row{rev: a.st.applied, expires: o.expires}
+func (a *applier) count(o *op, old *standing) error {
+	put := op{kind: opPut, key: o.key, expires: o.expires}
 	n := o.delta
-	if old != nil && old.live(a.now) {
-		was, err := decodeCount(old.payload)
+	if old != nil && live(old.expires, a.now) {
+		was, err := decodeCount(old.count)
 		if err != nil {
 			return err
 		}
 		if o.kind == opAdd {
-			n += was
+			n = addCount(n, was)
 		} else {
 			n = max(n, was)
 		}
-		if r.expires == 0 {
-			r.expires = old.expires
+		if put.expires == 0 {
+			put.expires = old.expires
 		}
 	}
-	r.payload = encodeCount(n)
-	return a.write(o.key, old, r)
+	put.value = encodeCount(n)
+	return a.write(&put, old)
 }
 
 // append puts one value at the end of a journal.
 func (a *applier) append(o *op) error {
-	head, err := loadHead(a.b, o.journal)
-	if err != nil {
-		return err
+	head, ok := a.known.heads[o.journal]
+	if !ok {
+		var err error
+		if head, err = loadHead(a.eng.db, o.journal); err != nil {
+			return err
+		}
 	}
 	at := JournalPosition{Index: a.st.applied, Ordinal: a.ordinal}
 	a.ordinal++
-	body := binary.BigEndian.AppendUint64(nil, uint64(a.now))
+	body := binary.BigEndian.AppendUint64(make([]byte, 0, 16+len(o.key)+len(o.value)), uint64(a.now))
 	body = append(appendBytes(body, o.key), o.value...)
 	head = JournalHead{Position: at, Count: head.Count + 1, Link: chainLink(head.Link, at, body)}
+	a.known.heads[o.journal] = head
 	key := append(journalPrefix(spaceJournal, o.journal), at.bytes()...)
 	scoped := append(append(journalPrefix(spaceScoped, o.journal), K(string(o.key))...), at.bytes()...)
-	a.changes = append(a.changes, change{index: a.st.applied, key: key})
 	if err := a.b.Set(key, append(head.Link[:], body...), nil); err != nil {
 		return err
 	}
@@ -176,18 +198,20 @@ func (a *applier) purge(before, limit int64) error {
 		return err
 	}
 	for _, k := range due {
-		key := k[9:]
-		old, err := a.stored(key)
+		if err := a.b.Delete(k, nil); err != nil { // it moves with its row; but never meet it twice
+			return err
+		}
+		key := k[min(9, len(k)):]
+		if !inData(key) {
+			continue
+		}
+		old, err := a.known.row(key)
 		if err != nil {
 			return err
 		}
-		if old == nil || old.live(a.now) { // cannot be: the entry moves with its row
-			if err := a.b.Delete(k, nil); err != nil {
-				return err
-			}
+		if old == nil || live(old.expires, a.now) {
 			continue
 		}
-		a.changes = append(a.changes, change{index: a.st.applied, key: key})
 		if err := a.remove(key, old); err != nil {
 			return err
 		}

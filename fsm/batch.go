@@ -1,12 +1,14 @@
 package fsm
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 )
 
 // Limits on what one proposal may carry. They keep one writer from stalling
-// replication for all (a Raft entry is sent and stored whole).
+// replication for all (a Raft entry is sent and stored whole). Apply refuses what
+// is over them, so they are part of the format: all members must agree on them.
 const (
 	MaxBatch = 256 << 10 // bytes of one encoded batch
 	MaxEntry = 1 << 20   // bytes of one encoded log entry
@@ -106,6 +108,17 @@ func (o *op) append(out []byte) []byte {
 	return out
 }
 
+// CheckBatch reports ErrRefused if batch is malformed, too large or of a newer
+// release than this one. A leader calls it before it puts another node's batch
+// into the log: Apply would refuse a malformed one alike everywhere, but must stop
+// at one that it is too old to read.
+func CheckBatch(batch []byte) error {
+	if _, err := decodeBatch(batch); err != nil {
+		return fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	return nil
+}
+
 // decodeBatch parses an encoded batch. errNewFormat means that a newer release wrote it.
 func decodeBatch(raw []byte) (*batch, error) {
 	if len(raw) > MaxBatch {
@@ -120,15 +133,13 @@ func decodeBatch(raw []byte) (*batch, error) {
 	}
 	b := &batch{}
 	copy(b.id[:], d.take(16))
-	b.deadline = int64(d.uvarint())
+	b.deadline = d.millis()
 	b.term = d.uvarint()
 	for range d.count(3) {
-		b.reads = append(b.reads, readCheck{key: d.key(), rev: d.uvarint(), live: d.bool()})
+		b.reads = append(b.reads, d.readCheck())
 	}
 	for range d.count(18) {
-		r := rangeCheck{start: d.key(), end: d.key()}
-		copy(r.digest[:], d.take(16))
-		b.ranges = append(b.ranges, r)
+		b.ranges = append(b.ranges, d.rangeCheck())
 	}
 	for range d.count(2) {
 		b.ops = append(b.ops, d.op())
@@ -142,20 +153,50 @@ func decodeBatch(raw []byte) (*batch, error) {
 	return b, nil
 }
 
+// Only rows and index entries can be read or walked by a transaction: checks on
+// anything else would have Apply take other records for rows.
+func (d *decoder) readCheck() readCheck {
+	r := readCheck{key: d.key(), rev: d.uvarint(), live: d.bool()}
+	if d.err == nil && !inData(r.key) && !inIndex(r.key) {
+		d.fail("read outside the data and index spaces")
+	}
+	return r
+}
+
+func (d *decoder) rangeCheck() rangeCheck {
+	r := rangeCheck{start: d.bound(), end: d.bound()}
+	copy(r.digest[:], d.take(16))
+	if d.err != nil {
+		return r
+	}
+	space := byte(0)
+	if len(r.start) > 0 {
+		space = r.start[0]
+	}
+	if (space != spaceData && space != spaceIndex) ||
+		bytes.Compare(r.start, r.end) >= 0 || bytes.Compare(r.end, []byte{space + 1}) > 0 {
+		d.fail("range outside the data and index spaces, or empty")
+	}
+	return r
+}
+
 func (d *decoder) op() op {
 	o := op{kind: opKind(d.byte()), key: d.key()}
-	if o.kind != opAppend && o.kind != opPurge && d.err == nil && (len(o.key) < 5 || o.key[0] != spaceData) {
+	if o.kind != opAppend && o.kind != opPurge && d.err == nil && !inData(o.key) {
 		d.fail("write outside the data space")
 	}
 	switch o.kind {
 	case opPut:
-		o.expires = int64(d.uvarint())
+		o.expires = d.millis()
 		o.indexes = d.indexRefs()
 		o.value = d.bytes(MaxRow)
 	case opDelete:
 	case opAdd, opMax, opPurge:
-		o.expires = int64(d.uvarint())
+		o.expires = d.millis()
 		o.delta = d.varint()
+		if o.kind == opPurge && (o.delta < 1 || o.delta > purgeLimit) {
+			d.fail("purge of %d rows", o.delta)
+		}
 	case opAppend:
 		if v := d.take(2); len(v) == 2 {
 			o.journal = binary.BigEndian.Uint16(v)

@@ -112,6 +112,24 @@ func (d *decoder) count(size int) int {
 	return int(n)
 }
 
+// millis reads a time that the store can hold.
+func (d *decoder) millis() int64 {
+	v := d.uvarint()
+	if v > maxMillis {
+		d.fail("time %d is after the year 9999", v)
+		return 0
+	}
+	return int64(v)
+}
+
+func (d *decoder) indexRef() indexRef {
+	r := indexRef{unique: d.bool(), key: d.key()}
+	if d.err == nil && !inIndex(r.key) {
+		d.fail("index entry outside the index space")
+	}
+	return r
+}
+
 func (d *decoder) indexRefs() []indexRef {
 	n := d.count(2)
 	if n == 0 {
@@ -119,12 +137,10 @@ func (d *decoder) indexRefs() []indexRef {
 	}
 	refs := make([]indexRef, 0, n)
 	for range n {
-		refs = append(refs, indexRef{unique: d.bool(), key: d.key()})
-	}
-	for _, r := range refs {
-		if d.err == nil && (len(r.key) < 6 || r.key[0] != spaceIndex) {
-			d.fail("index entry outside the index space")
-		}
+		refs = append(refs, d.indexRef())
 	}
 	return refs
 }
+
+// bound reads one end of a range: as long as a key, and one byte to come right after it.
+func (d *decoder) bound() []byte { return d.bytes(maxKey + 1) }

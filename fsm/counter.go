@@ -3,6 +3,7 @@ package fsm
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -20,14 +21,15 @@ func (c *Counter) definition() definition { return c.def }
 // its own transaction.
 func (c *Counter) Get(tx *Tx, scope Scope, key Key) (int64, error) {
 	tx.db.mustKnow(c.def.num, c.def.name)
-	r, err := tx.row(dataKey(c.def.num, scope, key))
-	if err != nil || r == nil {
-		return 0, err
-	}
-	return decodeCount(r.payload)
+	var n int64
+	_, err := tx.row(dataKey(c.def.num, scope, key), func(r *row) (err error) {
+		n, err = decodeCount(r.payload)
+		return err
+	})
+	return n, err
 }
 
-// Add adds delta to the number at key. A non-zero expires is when it is forgotten.
+// Add adds delta to the number at key; the sum stops at the ends of int64. A non-zero expires is when it is forgotten.
 func (c *Counter) Add(tx *Tx, scope Scope, key Key, delta int64, expires time.Time) error {
 	return c.change(tx, opAdd, scope, key, delta, expires)
 }
@@ -48,18 +50,29 @@ func (c *Counter) change(tx *Tx, kind opKind, scope Scope, key Key, delta int64,
 	if !tx.write {
 		return errReadOnly
 	}
-	o := op{kind: kind, key: dataKey(c.def.num, scope, key), delta: delta}
-	if !expires.IsZero() {
-		o.expires = expires.UnixMilli()
-	}
-	tx.addOp(o)
+	tx.addOp(op{kind: kind, key: dataKey(c.def.num, scope, key), delta: delta, expires: expiryOf(expires)})
 	return nil
 }
 
+// countSize is how long the payload of a counter is, and tells it from other rows.
+const countSize = 8
+
 func encodeCount(n int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(n)) }
 
+// addCount is a + b, stopping at the ends of int64.
+func addCount(a, b int64) int64 {
+	switch sum := a + b; {
+	case a > 0 && b > 0 && sum < 0:
+		return math.MaxInt64
+	case a < 0 && b < 0 && sum >= 0:
+		return math.MinInt64
+	default:
+		return sum
+	}
+}
+
 func decodeCount(b []byte) (int64, error) {
-	if len(b) != 8 {
+	if len(b) != countSize {
 		return 0, fmt.Errorf("counter: %w", ErrCorrupt)
 	}
 	return int64(binary.BigEndian.Uint64(b)), nil

@@ -2,14 +2,14 @@ package fsm
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io/fs"
+	"io"
 	"log/slog"
 	"sync"
 	"time"
 
-	"errors"
-
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
@@ -25,13 +25,14 @@ type Log interface {
 
 // Config says where a store lives. The zero value of all but Dir is usable.
 type Config struct {
-	Dir      string
-	Schema   []Definition
-	Logger   *slog.Logger
-	Now      func() time.Time // the proposer's clock; Apply never reads it
-	Cache    int64            // bytes of block cache; default 16 MiB
-	MemTable int64            // bytes of one memtable; default 8 MiB
-	FS       vfs.FS           // default: the disk
+	Dir       string
+	Schema    []Definition
+	Logger    *slog.Logger
+	Now       func() time.Time // the proposer's clock; Apply never reads it
+	Cache     int64            // bytes of block cache; default 16 MiB
+	MemTable  int64            // bytes of one memtable; default 8 MiB
+	HashEvery uint64           // log entries between two checkpoints (see Checkpoint); 0: none. Alike on all replicas
+	FS        vfs.FS           // default: the disk
 }
 
 // A DB is one replica of the store. Its methods may be called from any goroutine,
@@ -40,16 +41,22 @@ type DB struct {
 	cfg    Config
 	schema map[uint16]string
 	now    func() time.Time
+	lock   io.Closer
 	logMu  sync.RWMutex
 	log    Log
 
-	mu  sync.RWMutex // guards eng and st; held only for moments
-	eng *engine
-	st  state
+	mu         sync.RWMutex // guards what follows; held only for moments
+	eng        *engine
+	st         state
+	committing bool // the engine may be ahead of st
+	closed     bool
 
-	remembered *memory
-	hub        *hub
-	applied    *progress
+	remembered  *memory // of the applying goroutine
+	hub         *hub
+	applied     *progress
+	failure     failure
+	checkpoints checkpoints
+	background  sync.WaitGroup // retiring generations, checkpoints being hashed
 }
 
 // Open opens the store in cfg.Dir, creating it if there is none. The store stands
@@ -74,26 +81,37 @@ func Open(cfg Config) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := cfg.FS.MkdirAll(cfg.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("open store: %w", err)
+	if err := prepareDir(cfg); err != nil {
+		return nil, err
 	}
-	gen, err := currentGeneration(cfg)
+	lock, err := lockDir(cfg)
 	if err != nil {
 		return nil, err
 	}
-	if err := removeOtherGenerations(cfg, gen); err != nil {
-		return nil, err
+	db := &DB{
+		cfg: cfg, schema: schema, now: cfg.Now, lock: lock,
+		hub: newHub(), applied: newProgress(), failure: failure{happened: make(chan struct{})},
 	}
-	db := &DB{cfg: cfg, schema: schema, now: cfg.Now, hub: newHub(), applied: newProgress()}
-	if err := db.openGeneration(gen); err != nil {
-		return nil, err
+	if err := db.openCurrent(); err != nil {
+		return nil, errors.Join(err, lock.Close())
 	}
 	return db, nil
 }
 
-// openGeneration opens an engine and reads the state that it stands at.
+func (db *DB) openCurrent() error {
+	gen, err := currentGeneration(db.cfg)
+	if err != nil {
+		return err
+	}
+	if err := removeOtherGenerations(db.cfg, gen); err != nil {
+		return err
+	}
+	return db.openGeneration(gen)
+}
+
+// openGeneration opens an engine, reads the state that it stands at and makes it the current one.
 func (db *DB) openGeneration(name string) error {
-	eng, err := openEngine(db.cfg, name)
+	eng, err := openEngine(db.cfg, name, db.fail)
 	if err != nil {
 		return err
 	}
@@ -106,9 +124,13 @@ func (db *DB) openGeneration(name string) error {
 		return errors.Join(err, eng.db.Close())
 	}
 	db.mu.Lock()
+	if db.closed {
+		db.mu.Unlock()
+		return errors.Join(ErrClosed, eng.db.Close())
+	}
 	db.eng, db.st, db.remembered = eng, st, mem
-	db.mu.Unlock()
 	db.hub.reset(st.applied)
+	db.mu.Unlock()
 	db.applied.advance(st.applied)
 	return nil
 }
@@ -129,32 +151,70 @@ func (db *DB) theLog() (Log, error) {
 	return db.log, nil
 }
 
-// Close waits for the transactions inside and closes the store.
+// closeFlush bounds how long Close waits for the engine to flush: on a full disk
+// it never would, and what is not flushed is replayed from the log.
+const closeFlush = 10 * time.Second
+
+// Close ends waiting and watching, waits for the transactions and streams inside,
+// and closes the store, flushed, so that the next Open has nothing to replay.
 func (db *DB) Close() error {
+	db.mu.Lock()
+	eng, again := db.eng, db.closed
+	db.closed = true
+	db.mu.Unlock()
+	if again {
+		return nil
+	}
 	db.applied.close()
 	db.hub.close()
-	db.mu.RLock()
-	eng := db.eng
-	db.mu.RUnlock()
-	return eng.retire()
-}
-
-// acquire pins the current engine for reading; release it when done.
-func (db *DB) acquire() (*engine, error) {
-	for {
-		db.mu.RLock()
-		eng := db.eng
-		db.mu.RUnlock()
-		if eng.acquire() {
-			return eng, nil
-		}
-		db.mu.RLock()
-		same := db.eng == eng
-		db.mu.RUnlock()
-		if same {
-			return nil, ErrClosed
+	if db.failure.get() == nil {
+		if flushed, err := eng.db.AsyncFlush(); err == nil {
+			select {
+			case <-flushed:
+			case <-db.failure.happened:
+			case <-time.After(closeFlush):
+			}
 		}
 	}
+	err := eng.retire()
+	db.background.Wait()
+	return errors.Join(err, db.lock.Close())
+}
+
+// acquire pins the current engine for reading, with a state that the engine has
+// reached; release it when done.
+func (db *DB) acquire() (*engine, state, error) {
+	for {
+		db.mu.RLock()
+		eng, st, closed := db.eng, db.st, db.closed
+		db.mu.RUnlock()
+		if closed {
+			return nil, state{}, ErrClosed
+		}
+		if eng.acquire() {
+			return eng, st, nil
+		}
+	}
+}
+
+// snapshot takes a snapshot of the engine together with the state it stands at.
+func (db *DB) snapshot() (*engine, *pebble.Snapshot, state, error) {
+	eng, st, err := db.acquire()
+	if err != nil {
+		return nil, nil, state{}, err
+	}
+	snap := eng.db.NewSnapshot()
+	db.mu.RLock()
+	moved := db.committing || db.eng != eng || db.st.applied != st.applied
+	db.mu.RUnlock()
+	if moved { // the snapshot may be of the next commit already: let it speak for itself
+		if st, err = loadState(snap); err != nil {
+			snap.Close()
+			eng.release()
+			return nil, nil, state{}, err
+		}
+	}
+	return eng, snap, st, nil
 }
 
 // A Position says how far a replica has come.
@@ -178,20 +238,36 @@ func (db *DB) WaitApplied(ctx context.Context, index uint64) error {
 	return db.applied.wait(ctx, index)
 }
 
-func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
+// Failed returns a channel that closes when the store cannot go on: the disk
+// failed under it. From then on Apply and Flush report why; the process must end.
+func (db *DB) Failed() <-chan struct{} { return db.failure.happened }
 
-// removeOtherGenerations deletes what an interrupted restore left behind.
-func removeOtherGenerations(cfg Config, keep string) error {
-	names, err := cfg.FS.List(cfg.Dir)
-	if err != nil {
-		return fmt.Errorf("open store: %w", err)
+func (db *DB) fail(err error) {
+	if db.failure.set(err) {
+		db.cfg.Logger.Error("store failed", "error", err)
 	}
-	for _, n := range names {
-		if len(n) > 4 && n[:4] == "gen-" && n != keep {
-			if err := cfg.FS.RemoveAll(cfg.FS.PathJoin(cfg.Dir, n)); err != nil {
-				return fmt.Errorf("open store: remove old generation: %w", err)
-			}
-		}
+}
+
+// A failure is the first error after which nothing may be written any more.
+type failure struct {
+	once     sync.Once
+	happened chan struct{}
+	err      error // written before happened closes
+}
+
+func (f *failure) set(err error) (first bool) {
+	f.once.Do(func() {
+		f.err, first = err, true
+		close(f.happened)
+	})
+	return first
+}
+
+func (f *failure) get() error {
+	select {
+	case <-f.happened:
+		return fmt.Errorf("store failed before: %w", f.err)
+	default:
+		return nil
 	}
-	return nil
 }

@@ -8,31 +8,31 @@ import (
 
 // An Index finds the rows of a table by something other than their key.
 type Index[T any] struct {
-	table  *Table[T]
-	num    uint8
-	name   string
-	unique bool
-	keys   func(*T) []Key
+	table *Table[T]
+	shape indexShape
+	name  string
+	keys  func(*T) []Key
 }
 
 // Unique declares an index in which a value stands for one row at most. keys
 // returns the row's values: none leaves it out of the index. num identifies the
 // index within the table for ever.
 func (t *Table[T]) Unique(num uint8, name string, keys func(*T) []Key) *Index[T] {
-	return t.addIndex(&Index[T]{table: t, num: num, name: name, unique: true, keys: keys})
+	return t.addIndex(name, keys, indexShape{table: t.def.num, num: num, unique: true})
 }
 
 // Index declares an index in which a value may stand for many rows, listed in key order.
 func (t *Table[T]) Index(num uint8, name string, keys func(*T) []Key) *Index[T] {
-	return t.addIndex(&Index[T]{table: t, num: num, name: name, keys: keys})
+	return t.addIndex(name, keys, indexShape{table: t.def.num, num: num})
 }
 
-func (t *Table[T]) addIndex(x *Index[T]) *Index[T] {
+func (t *Table[T]) addIndex(name string, keys func(*T) []Key, shape indexShape) *Index[T] {
 	for _, other := range t.indexes {
-		if other.num == x.num {
-			panic(fmt.Sprintf("fsm: indexes %s and %s of %s share number %d", other.name, x.name, t.def.name, x.num))
+		if other.shape.num == shape.num {
+			panic(fmt.Sprintf("fsm: indexes %s and %s of %s share number %d", other.name, name, t.def.name, shape.num))
 		}
 	}
+	x := &Index[T]{table: t, shape: shape, name: name, keys: keys}
 	t.indexes = append(t.indexes, x)
 	return x
 }
@@ -41,67 +41,54 @@ func (t *Table[T]) addIndex(x *Index[T]) *Index[T] {
 func (x *Index[T]) refs(scope Scope, key Key, v *T) []indexRef {
 	var refs []indexRef
 	for _, k := range x.keys(v) {
-		raw := append(indexPrefix(x.table.def.num, x.num, scope), k...)
-		if !x.unique {
-			raw = append(raw, key...)
-		}
-		refs = append(refs, indexRef{key: raw, unique: x.unique})
+		refs = append(refs, indexRef{key: x.shape.entry(scope, k, key), unique: x.shape.unique})
 	}
 	return refs
 }
 
 // Get returns the row with value k of a unique index, or ErrNotFound.
 func (x *Index[T]) Get(tx *Tx, scope Scope, k Key) (*T, error) {
-	if !x.unique {
+	if !x.shape.unique {
 		panic("fsm: Get on index " + x.name + ", which is not unique")
 	}
 	tx.db.mustKnow(x.table.def.num, x.table.def.name)
-	target, err := tx.holder(append(indexPrefix(x.table.def.num, x.num, scope), k...))
+	target, err := tx.holder(x.shape.entry(scope, k, ""))
 	if err != nil {
 		return nil, err
 	}
-	if target == nil {
+	var v *T
+	if target != nil {
+		if v, err = x.row(tx, target); err != nil {
+			return nil, err
+		}
+	}
+	if v == nil {
 		return nil, fmt.Errorf("%s by %s: %w", x.table.def.name, x.name, ErrNotFound)
 	}
-	r, err := tx.row(target)
-	if err != nil {
-		return nil, err
-	}
-	if r == nil {
-		return nil, fmt.Errorf("%s by %s: %w", x.table.def.name, x.name, ErrNotFound)
-	}
-	return x.table.decode(r)
+	return v, nil
 }
 
 // List yields the rows of scope in order of the index, narrowed by opts, whose
 // keys are the index's: Prefix(K(value)) lists one value's rows.
 func (x *Index[T]) List(tx *Tx, scope Scope, opts ...ListOption) iter.Seq2[*T, error] {
 	tx.db.mustKnow(x.table.def.num, x.table.def.name)
-	start, end, reverse := bounds(indexPrefix(x.table.def.num, x.num, scope), opts)
-	return func(yield func(*T, error) bool) {
-		err := (&scan{tx: tx, start: start, end: end, reverse: reverse}).each(func(_, value []byte) bool {
-			v, err := x.target(tx, value)
-			if v == nil && err == nil { // the row has expired and awaits its purge
-				return true
-			}
-			return yield(v, err) && err == nil
-		})
+	start, end, reverse := bounds(indexPrefix(x.shape.table, x.shape.num, scope), opts)
+	return list(tx, start, end, reverse, func(_, entry []byte) (*T, error) {
+		key, err := indexTarget(entry)
 		if err != nil {
-			yield(nil, err)
+			return nil, err
 		}
-	}
+		return x.row(tx, key) // nil: the row has expired and awaits its purge
+	})
 }
 
-func (x *Index[T]) target(tx *Tx, entry []byte) (*T, error) {
-	key, err := indexTarget(entry)
-	if err != nil {
-		return nil, err
-	}
-	r, err := tx.row(key)
-	if err != nil || r == nil {
-		return nil, err
-	}
-	return x.table.decode(r)
+// row returns the row that an entry points to, or nil.
+func (x *Index[T]) row(tx *Tx, key []byte) (v *T, err error) {
+	_, err = tx.row(key, func(r *row) error {
+		v, err = x.table.decode(r)
+		return err
+	})
+	return v, err
 }
 
 // Cursor returns where v stands in this index, for After. A row that the index
@@ -111,10 +98,7 @@ func (x *Index[T]) Cursor(v *T) string {
 	if len(ks) == 0 {
 		return ""
 	}
-	if x.unique {
-		return encodeCursor(ks[0])
-	}
-	return encodeCursor(ks[0] + x.table.spec.Key(v))
+	return encodeCursor(x.shape.place(ks[0], x.table.spec.Key(v)))
 }
 
 // The value of an index entry: revision, raw data key.
@@ -130,7 +114,7 @@ func indexRevision(v []byte) uint64 {
 }
 
 func indexTarget(v []byte) ([]byte, error) {
-	if len(v) < 13 || v[8] != spaceData {
+	if len(v) < 8 || !inData(v[8:]) {
 		return nil, fmt.Errorf("index entry: %w", ErrCorrupt)
 	}
 	return v[8:], nil

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"iter"
 	"time"
@@ -81,12 +82,9 @@ func (j *Journal[T]) Append(tx *Tx, scope Scope, v *T) error {
 	if !tx.write {
 		return errReadOnly
 	}
-	payload, err := encMode.Marshal(v)
+	payload, err := marshal(j.def.name, v)
 	if err != nil {
-		return fmt.Errorf("%s: encode: %w", j.def.name, err)
-	}
-	if len(payload) > MaxRow {
-		return fmt.Errorf("%s: entry of %d bytes is over %d: %w", j.def.name, len(payload), MaxRow, ErrRefused)
+		return err
 	}
 	tx.addOp(op{kind: opAppend, key: []byte(scope), journal: j.def.num, value: payload})
 	return nil
@@ -98,15 +96,7 @@ func (j *Journal[T]) List(tx *Tx, after JournalPosition) iter.Seq2[*JournalEntry
 	tx.db.mustKnow(j.def.num, j.def.name)
 	prefix := journalPrefix(spaceJournal, j.def.num)
 	o := &pebble.IterOptions{LowerBound: append(append(prefix, after.bytes()...), 0), UpperBound: prefixEnd(prefix)}
-	return func(yield func(*JournalEntry[T], error) bool) {
-		err := iterate(tx.snap, o, false, func(key, value []byte) bool {
-			e, err := j.decode(key, value)
-			return yield(e, err) && err == nil
-		})
-		if err != nil {
-			yield(nil, err)
-		}
-	}
+	return entries(tx, o, false, j.decode)
 }
 
 // ListScope yields the entries of one scope, oldest first behind after, or newest
@@ -122,20 +112,34 @@ func (j *Journal[T]) ListScope(tx *Tx, scope Scope, after JournalPosition, rever
 			o.UpperBound = at
 		}
 	}
-	return func(yield func(*JournalEntry[T], error) bool) {
-		err := iterate(tx.snap, o, reverse, func(key, _ []byte) bool {
-			raw := append(journalPrefix(spaceJournal, j.def.num), key[len(key)-12:]...)
-			value, err := get(tx.snap, raw)
-			if err == nil && value == nil {
-				err = fmt.Errorf("%s: entry of %q is gone: %w", j.def.name, scope, ErrCorrupt)
-			}
-			if err != nil {
-				return yield(nil, err) && false
-			}
-			e, err := j.decode(raw, value)
-			return yield(e, err) && err == nil
-		})
+	return entries(tx, o, reverse, func(key, _ []byte) (*JournalEntry[T], error) {
+		raw := append(journalPrefix(spaceJournal, j.def.num), key[len(key)-12:]...)
+		value, closer, err := tx.snap.Get(raw)
+		if errors.Is(err, pebble.ErrNotFound) {
+			return nil, fmt.Errorf("%s: entry of %q is gone: %w", j.def.name, scope, ErrCorrupt)
+		}
 		if err != nil {
+			return nil, engineError("read", err)
+		}
+		defer closer.Close()
+		return j.decode(raw, value)
+	})
+}
+
+// entries yields what decode makes of each key and value, until the first error.
+func entries[E any](tx *Tx, o *pebble.IterOptions, reverse bool, decode func(key, value []byte) (*E, error)) iter.Seq2[*E, error] {
+	return func(yield func(*E, error) bool) {
+		if tx.snap == nil {
+			yield(nil, errEnded)
+			return
+		}
+		stopped := false
+		err := iterate(tx.snap, o, reverse, func(key, value []byte) bool {
+			e, err := decode(key, value)
+			stopped = !yield(e, err) || err != nil
+			return !stopped
+		})
+		if err != nil && !stopped {
 			yield(nil, err)
 		}
 	}
@@ -150,19 +154,15 @@ func (j *Journal[T]) Head(tx *Tx) (JournalHead, error) {
 // Verify walks the whole journal and recomputes the chain. It reports ErrCorrupt,
 // naming the first entry that does not fit, or the head if entries are missing at the end.
 func (j *Journal[T]) Verify(tx *Tx) (JournalHead, error) {
+	tx.db.mustKnow(j.def.num, j.def.name)
 	var at JournalHead
-	for e, err := range j.List(tx, JournalPosition{}) {
+	prefix := journalPrefix(spaceJournal, j.def.num)
+	o := &pebble.IterOptions{LowerBound: prefix, UpperBound: prefixEnd(prefix)}
+	for next, err := range entries(tx, o, false, j.link(&at)) {
 		if err != nil {
 			return at, err
 		}
-		value, err := get(tx.snap, append(journalPrefix(spaceJournal, j.def.num), e.Position.bytes()...))
-		if err != nil {
-			return at, err
-		}
-		if link := chainLink(at.Link, e.Position, value[32:]); link != e.Link {
-			return at, fmt.Errorf("%s: entry %d at %v does not continue the chain: %w", j.def.name, at.Count+1, e.Position, ErrCorrupt)
-		}
-		at = JournalHead{Position: e.Position, Count: at.Count + 1, Link: e.Link}
+		at = *next
 	}
 	head, err := j.Head(tx)
 	if err != nil {
@@ -172,6 +172,20 @@ func (j *Journal[T]) Verify(tx *Tx) (JournalHead, error) {
 		return at, fmt.Errorf("%s: %d entries found, %d were appended: %w", j.def.name, at.Count, head.Count, ErrCorrupt)
 	}
 	return head, nil
+}
+
+// link checks that a stored entry continues the chain behind at and returns the new end.
+func (j *Journal[T]) link(at *JournalHead) func(key, value []byte) (*JournalHead, error) {
+	return func(key, value []byte) (*JournalHead, error) {
+		e, err := j.decode(key, value)
+		if err != nil {
+			return nil, err
+		}
+		if chainLink(at.Link, e.Position, value[32:]) != e.Link {
+			return nil, fmt.Errorf("%s: entry %d at %v does not continue the chain: %w", j.def.name, at.Count+1, e.Position, ErrCorrupt)
+		}
+		return &JournalHead{Position: e.Position, Count: at.Count + 1, Link: e.Link}, nil
+	}
 }
 
 func (j *Journal[T]) decode(key, value []byte) (*JournalEntry[T], error) {
@@ -241,7 +255,11 @@ func iterate(r reader, o *pebble.IterOptions, reverse bool, yield func(key, valu
 		first, next = it.Last, it.Prev
 	}
 	for ok := first(); ok; ok = next() {
-		if !yield(it.Key(), it.Value()) {
+		v, err := it.ValueAndErr()
+		if err != nil {
+			return engineError("read", err)
+		}
+		if !yield(it.Key(), v) {
 			break
 		}
 	}

@@ -55,11 +55,19 @@ func writePart(b *strings.Builder, p string) {
 const (
 	spaceData    = 'd' // d table scope key           -> row
 	spaceExpiry  = 'e' // e milliseconds dataKey      -> nothing
-	spaceIndex   = 'i' // i table index scope key [pk] -> revision, dataKey
+	spaceIndex   = 'i' // i table index scope key [pk len(pk)] -> revision, dataKey
 	spaceJournal = 'j' // j journal position          -> link, scope, payload
 	spaceScoped  = 'k' // k journal scope position    -> nothing
 	spaceSystem  = 's' // s name                      -> applied index, remembered batches, …
 )
+
+// minDataKey is the length of the shortest data key: space, table, empty scope.
+const minDataKey = 5
+
+func inData(key []byte) bool { return len(key) >= minDataKey && key[0] == spaceData }
+
+// inIndex: space, table, index number, empty scope at least.
+func inIndex(key []byte) bool { return len(key) >= minDataKey+1 && key[0] == spaceIndex }
 
 func dataPrefix(table uint16, scope Scope) []byte {
 	b := binary.BigEndian.AppendUint16([]byte{spaceData}, table)
@@ -76,6 +84,29 @@ func indexPrefix(table uint16, index uint8, scope Scope) []byte {
 	return append(b, K(string(scope))...)
 }
 
+// entry returns the raw key of an index entry. An index that is not unique
+// ends with the row's key and its length, so that no two pairs of value and key
+// share an entry, of however many parts they are.
+func (x *indexShape) entry(scope Scope, value, key Key) []byte {
+	b := indexPrefix(x.table, x.num, scope)
+	return append(b, x.place(value, key)...)
+}
+
+// An indexShape is what the raw keys of an index depend on.
+type indexShape struct {
+	table  uint16
+	num    uint8
+	unique bool
+}
+
+// place is the part of an entry's key behind its scope.
+func (x *indexShape) place(value, key Key) Key {
+	if x.unique {
+		return value
+	}
+	return value + key + Key([]byte{byte(len(key) >> 8), byte(len(key))})
+}
+
 func expiryKey(ms int64, data []byte) []byte {
 	b := binary.BigEndian.AppendUint64([]byte{spaceExpiry}, uint64(ms))
 	return append(b, data...)
@@ -83,7 +114,7 @@ func expiryKey(ms int64, data []byte) []byte {
 
 // splitDataKey takes a raw data key apart.
 func splitDataKey(raw []byte) (table uint16, scope Scope, key Key, err error) {
-	if len(raw) < 5 || raw[0] != spaceData {
+	if !inData(raw) {
 		return 0, "", "", fmt.Errorf("data key %x: %w", raw, ErrCorrupt)
 	}
 	table = binary.BigEndian.Uint16(raw[1:])
@@ -116,6 +147,15 @@ func cutPart(s string) (part, rest string, ok bool) {
 		}
 	}
 	return "", "", false
+}
+
+// cut shortens a bound of a range that is longer than any key can be, without
+// changing which keys are in the range.
+func cut(b []byte) []byte {
+	if len(b) <= maxKey {
+		return b
+	}
+	return append(b[:maxKey:maxKey], 0)
 }
 
 // prefixEnd returns the first key after all keys that begin with p, or nil if there is none.

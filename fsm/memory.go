@@ -7,8 +7,8 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// longestMemory bounds how long the outcome of a batch is remembered, whatever
-// deadline its proposer chose, in milliseconds of the state's time.
+// longestMemory bounds how far ahead the deadline of a batch may lie, and so how
+// long its outcome is remembered, in milliseconds of the state's time.
 const longestMemory = 60_000
 
 // memory holds the outcome of every batch whose deadline has not passed, so that
@@ -16,33 +16,42 @@ const longestMemory = 60_000
 // state: one engine row per log entry, and this map over them. A batch past its
 // deadline is refused, hence nothing is needed of it any longer.
 type memory struct {
-	byID    map[[16]byte]Outcome
+	byID    map[[16]byte]Verdict
 	entries []rememberedEntry // oldest first
 }
 
+// A rememberedEntry is what one log entry decided.
 type rememberedEntry struct {
-	index uint64
-	until int64
-	ids   [][16]byte
+	index    uint64
+	until    int64
+	ids      [][16]byte
+	verdicts []Verdict
 }
 
 func memoryKey(index uint64) []byte {
 	return binary.BigEndian.AppendUint64([]byte{spaceSystem, 'b'}, index)
 }
 
-// remember records what one entry decided.
-func (m *memory) remember(b *pebble.Batch, index uint64, until int64, ids [][16]byte, verdicts []Verdict) error {
-	if len(ids) == 0 {
+// add notes the verdict on b in e; from now on b is known.
+func (m *memory) add(e *rememberedEntry, b *batch, v Verdict) {
+	e.ids, e.verdicts = append(e.ids, b.id), append(e.verdicts, v)
+	e.until = max(e.until, b.deadline)
+	m.byID[b.id] = v
+}
+
+// remember makes e part of the state.
+func (m *memory) remember(b *pebble.Batch, e rememberedEntry) error {
+	if len(e.ids) == 0 {
 		return nil
 	}
-	v := binary.BigEndian.AppendUint64(make([]byte, 0, 8+17*len(ids)), uint64(until))
-	for i, id := range ids {
+	v := binary.BigEndian.AppendUint64(make([]byte, 0, 8+17*len(e.ids)), uint64(e.until))
+	for i, id := range e.ids {
 		v = append(v, id[:]...)
-		v = append(v, byte(verdicts[i]))
-		m.byID[id] = Outcome{Index: index, Verdict: verdicts[i]}
+		v = append(v, byte(e.verdicts[i]))
 	}
-	m.entries = append(m.entries, rememberedEntry{index: index, until: until, ids: ids})
-	return b.Set(memoryKey(index), v, nil)
+	e.verdicts = nil // byID has them
+	m.entries = append(m.entries, e)
+	return b.Set(memoryKey(e.index), v, nil)
 }
 
 // forget drops the oldest entries whose deadlines have passed at now.
@@ -57,11 +66,14 @@ func (m *memory) forget(b *pebble.Batch, now int64) error {
 		}
 	}
 	m.entries = m.entries[n:]
+	if len(m.entries) == 0 && n > 0 { // give back what a busy time needed
+		m.byID, m.entries = map[[16]byte]Verdict{}, nil
+	}
 	return nil
 }
 
 func loadMemory(r reader) (*memory, error) {
-	m := &memory{byID: map[[16]byte]Outcome{}}
+	m := &memory{byID: map[[16]byte]Verdict{}}
 	prefix := []byte{spaceSystem, 'b'}
 	it, err := r.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: prefixEnd(prefix)})
 	if err != nil {
@@ -77,7 +89,7 @@ func loadMemory(r reader) (*memory, error) {
 		for v = v[8:]; len(v) > 0; v = v[17:] {
 			id := [16]byte(v[:16])
 			e.ids = append(e.ids, id)
-			m.byID[id] = Outcome{Index: e.index, Verdict: Verdict(v[16])}
+			m.byID[id] = Verdict(v[16])
 		}
 		m.entries = append(m.entries, e)
 	}

@@ -13,15 +13,16 @@ import (
 // A scan walks [start, end) of one key space in the snapshot, merged with the
 // transaction's own writes, and records in an Update what it walked over, so
 // that Apply can tell whether anything was added, changed or removed there.
+// Writes made during the walk are seen by the next one.
 type scan struct {
 	tx         *Tx
 	start, end []byte
 	reverse    bool
 
-	it      *pebble.Iterator
-	own     []string // the transaction's writes in the range, in walking order
-	seen    []seenKey
-	lastKey []byte // of the snapshot
+	it   *pebble.Iterator
+	own  []string // the transaction's writes in the range, in walking order
+	seen []seenKey
+	at   []byte // how far the walk has come, in the snapshot or the own writes
 }
 
 type seenKey struct {
@@ -30,9 +31,16 @@ type seenKey struct {
 	live bool
 }
 
-// each calls yield with every key and stored value until yield returns false.
-// Rows that have expired are passed over, but count as seen.
+// each calls yield with every key and stored value until yield returns false;
+// both are valid only during the call. Rows that have expired are passed over,
+// but count as seen.
 func (s *scan) each(yield func(key, value []byte) bool) error {
+	if s.tx.snap == nil {
+		return errEnded
+	}
+	if bytes.Compare(s.start, s.end) >= 0 { // nothing can be in it, now or later
+		return nil
+	}
 	it, err := s.tx.snap.NewIter(&pebble.IterOptions{LowerBound: s.start, UpperBound: s.end})
 	if err != nil {
 		return engineError("read", err)
@@ -57,28 +65,31 @@ func (s *scan) each(yield func(key, value []byte) bool) error {
 func (s *scan) walk(yield func(key, value []byte) bool) (complete bool, err error) {
 	valid := s.first()
 	for valid || len(s.own) > 0 {
-		if len(s.own) > 0 && (!valid || s.before([]byte(s.own[0]), s.it.Key())) {
+		if len(s.own) > 0 && (!valid || s.before(s.own[0], s.it.Key())) {
 			if !s.yieldOwn(yield) {
 				return false, nil
 			}
 			continue
 		}
-		key := bytes.Clone(s.it.Key())
-		value := bytes.Clone(s.it.Value())
-		live, err := s.see(key, value)
+		key := s.it.Key()
+		value, err := s.it.ValueAndErr()
+		if err != nil {
+			return false, engineError("read", err)
+		}
+		alive, err := s.see(key, value)
 		if err != nil {
 			return false, err
 		}
-		valid = s.next()
+		more := true
 		if len(s.own) > 0 && s.own[0] == string(key) { // our own write stands in its place
-			if !s.yieldOwn(yield) {
-				return false, nil
-			}
-			continue
+			more = s.yieldOwn(yield)
+		} else if alive {
+			more = yield(key, value)
 		}
-		if live && !yield(key, value) {
+		if !more {
 			return false, nil
 		}
+		valid = s.next()
 	}
 	return true, nil
 }
@@ -86,8 +97,17 @@ func (s *scan) walk(yield func(key, value []byte) bool) (complete bool, err erro
 func (s *scan) yieldOwn(yield func(key, value []byte) bool) bool {
 	key := s.own[0]
 	s.own = s.own[1:]
+	s.at = append(s.at[:0], key...)
 	v := s.tx.overlay[key]
-	return v == nil || yield([]byte(key), v)
+	if v == nil {
+		return true
+	}
+	if key[0] == spaceData {
+		if _, expires, err := rowRevision(v); err == nil && !live(expires, s.tx.millis()) {
+			return true
+		}
+	}
+	return yield([]byte(key), v)
 }
 
 func (s *scan) first() bool {
@@ -104,37 +124,36 @@ func (s *scan) next() bool {
 	return s.it.Next()
 }
 
-func (s *scan) before(a, b []byte) bool {
+func (s *scan) before(a string, b []byte) bool {
 	if s.reverse {
-		return bytes.Compare(a, b) > 0
+		return a > string(b)
 	}
-	return bytes.Compare(a, b) < 0
+	return a < string(b)
 }
 
-func (s *scan) see(key, value []byte) (live bool, err error) {
-	k, err := seenAt(key, value, s.tx.now.UnixMilli())
+func (s *scan) see(key, value []byte) (alive bool, err error) {
+	k, err := seenAt(key, value, s.tx.millis())
 	if err != nil {
 		return false, err
 	}
 	if s.tx.write {
+		k.key = bytes.Clone(key)
 		s.seen = append(s.seen, k)
+		s.at = append(s.at[:0], key...)
 	}
-	s.lastKey = key
 	return k.live, nil
 }
 
-// record notes the range up to where the walk stopped, with what it held.
+// record notes the range up to where the walk stopped, with what it held. If it
+// stopped at one of our own writes, that nothing stood before it was seen too.
 func (s *scan) record(complete bool) {
 	r := rangeCheck{start: s.start, end: s.end}
-	if !complete {
-		switch {
-		case s.lastKey == nil: // stopped at one of our own writes, nothing of the snapshot seen
-			return
-		case s.reverse:
-			r.start = s.lastKey
-		default:
-			r.end = append(bytes.Clone(s.lastKey), 0)
-		}
+	switch {
+	case complete:
+	case s.reverse:
+		r.start = s.at
+	default:
+		r.end = append(s.at, 0)
 	}
 	if s.reverse {
 		slices.Reverse(s.seen)
@@ -151,7 +170,7 @@ func (s *scan) record(complete bool) {
 func (tx *Tx) ownKeys(start, end []byte, reverse bool) []string {
 	var own []string
 	for k := range tx.overlay {
-		if k >= string(start) && (end == nil || k < string(end)) {
+		if k >= string(start) && k < string(end) {
 			own = append(own, k)
 		}
 	}
@@ -164,11 +183,11 @@ func (tx *Tx) ownKeys(start, end []byte, reverse bool) []string {
 
 // seenAt reads the revision of a stored value and whether it stands at now.
 func seenAt(key, value []byte, now int64) (seenKey, error) {
-	if key[0] == spaceIndex {
+	if inIndex(key) {
 		return seenKey{key: key, rev: indexRevision(value), live: true}, nil
 	}
 	rev, expires, err := rowRevision(value)
-	return seenKey{key: key, rev: rev, live: expires == 0 || expires > now}, err
+	return seenKey{key: key, rev: rev, live: live(expires, now)}, err
 }
 
 // A digest stands for what a range held: keys, revisions and liveness in order.

@@ -1,13 +1,12 @@
 package fsm
 
 import (
+	"container/heap"
 	"context"
 	"encoding/binary"
 	"fmt"
 	"sync"
 	"time"
-
-	"container/heap"
 )
 
 // state is what a replica knows about how far it has come. It is written in the

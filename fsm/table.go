@@ -1,14 +1,10 @@
 package fsm
 
 import (
-	"encoding/base64"
-	"errors"
 	"fmt"
 	"iter"
 	"time"
 )
-
-var errReadOnly = errors.New("fsm: write in a View")
 
 // A Spec says how rows of type T are keyed.
 type Spec[T any] struct {
@@ -50,22 +46,26 @@ func (t *Table[T]) Get(tx *Tx, scope Scope, key Key) (*T, error) {
 // written by this very transaction has revision 0.
 func (t *Table[T]) GetRev(tx *Tx, scope Scope, key Key) (*T, uint64, error) {
 	tx.db.mustKnow(t.def.num, t.def.name)
-	r, err := tx.row(dataKey(t.def.num, scope, key))
+	var v *T
+	var rev uint64
+	there, err := tx.row(dataKey(t.def.num, scope, key), func(r *row) (err error) {
+		v, err = t.decode(r)
+		rev = r.rev
+		return err
+	})
 	if err != nil {
 		return nil, 0, err
 	}
-	if r == nil {
+	if !there {
 		return nil, 0, fmt.Errorf("%s: %w", t.def.name, ErrNotFound)
 	}
-	v, err := t.decode(r)
-	return v, r.rev, err
+	return v, rev, nil
 }
 
 // Has reports whether there is a row at key.
 func (t *Table[T]) Has(tx *Tx, scope Scope, key Key) (bool, error) {
 	tx.db.mustKnow(t.def.num, t.def.name)
-	r, err := tx.row(dataKey(t.def.num, scope, key))
-	return r != nil, err
+	return tx.row(dataKey(t.def.num, scope, key), func(*row) error { return nil })
 }
 
 // Insert writes v, whose key must be free: otherwise ErrExists.
@@ -84,28 +84,26 @@ func (t *Table[T]) Insert(tx *Tx, v *T) error {
 // holds one of v's values of a unique index, and ErrRefused if v is too large.
 func (t *Table[T]) Put(tx *Tx, v *T) error {
 	tx.db.mustKnow(t.def.num, t.def.name)
-	payload, err := encMode.Marshal(v)
+	payload, err := marshal(t.def.name, v)
 	if err != nil {
-		return fmt.Errorf("%s: encode: %w", t.def.name, err)
-	}
-	if len(payload) > MaxRow {
-		return fmt.Errorf("%s: row of %d bytes is over %d: %w", t.def.name, len(payload), MaxRow, ErrRefused)
+		return err
 	}
 	scope, key := t.scopeOf(v), t.spec.Key(v)
-	r := &row{payload: payload}
+	o := op{kind: opPut, key: dataKey(t.def.num, scope, key), value: payload}
 	if t.spec.Expires != nil {
-		if e := t.spec.Expires(v); !e.IsZero() {
-			r.expires = e.UnixMilli()
+		o.expires = expiryOf(t.spec.Expires(v))
+	}
+	longest := len(o.key)
+	for _, x := range t.indexes {
+		for _, ref := range x.refs(scope, key, v) {
+			o.indexes = append(o.indexes, ref)
+			longest = max(longest, len(ref.key))
 		}
 	}
-	for _, x := range t.indexes {
-		r.indexes = append(r.indexes, x.refs(scope, key, v)...)
+	if longest > maxKey {
+		return fmt.Errorf("%s: key of %d bytes is over %d: %w", t.def.name, longest, maxKey, ErrRefused)
 	}
-	raw := dataKey(t.def.num, scope, key)
-	if len(raw) > maxKey {
-		return fmt.Errorf("%s: key of %d bytes is over %d: %w", t.def.name, len(raw), maxKey, ErrRefused)
-	}
-	return tx.put(raw, r, t.def.name)
+	return tx.put(o, t.def.name)
 }
 
 // Delete removes the row at key, if there is one.
@@ -119,19 +117,7 @@ func (t *Table[T]) Delete(tx *Tx, scope Scope, key Key) error {
 func (t *Table[T]) List(tx *Tx, scope Scope, opts ...ListOption) iter.Seq2[*T, error] {
 	tx.db.mustKnow(t.def.num, t.def.name)
 	start, end, reverse := bounds(dataPrefix(t.def.num, scope), opts)
-	return func(yield func(*T, error) bool) {
-		err := (&scan{tx: tx, start: start, end: end, reverse: reverse}).each(func(_, value []byte) bool {
-			r, err := decodeRow(value)
-			if err != nil {
-				return yield(nil, err)
-			}
-			v, err := t.decode(r)
-			return yield(v, err) && err == nil
-		})
-		if err != nil {
-			yield(nil, err)
-		}
-	}
+	return list(tx, start, end, reverse, t.decodeValue)
 }
 
 // ListAll yields the rows of every scope, in order of scope, then key: for duties
@@ -139,19 +125,15 @@ func (t *Table[T]) List(tx *Tx, scope Scope, opts ...ListOption) iter.Seq2[*T, e
 func (t *Table[T]) ListAll(tx *Tx) iter.Seq2[*T, error] {
 	tx.db.mustKnow(t.def.num, t.def.name)
 	prefix := dataPrefix(t.def.num, Global)[:3]
-	return func(yield func(*T, error) bool) {
-		err := (&scan{tx: tx, start: prefix, end: prefixEnd(prefix)}).each(func(_, value []byte) bool {
-			r, err := decodeRow(value)
-			if err != nil {
-				return yield(nil, err)
-			}
-			v, err := t.decode(r)
-			return yield(v, err) && err == nil
-		})
-		if err != nil {
-			yield(nil, err)
-		}
+	return list(tx, prefix, prefixEnd(prefix), false, t.decodeValue)
+}
+
+func (t *Table[T]) decodeValue(_, value []byte) (*T, error) {
+	r, err := decodeRow(value)
+	if err != nil {
+		return nil, err
 	}
+	return t.decode(&r)
 }
 
 // Cursor returns where v stands in List, for After: opaque, safe in a URL.
@@ -163,75 +145,4 @@ func (t *Table[T]) decode(r *row) (*T, error) {
 		return nil, fmt.Errorf("%s: decode: %w: %w", t.def.name, ErrCorrupt, err)
 	}
 	return v, nil
-}
-
-// A ListOption narrows or turns a listing.
-type ListOption func(*listOptions)
-
-type listOptions struct {
-	prefix  Key
-	after   string
-	from    Key
-	reverse bool
-}
-
-// Prefix keeps to keys that begin with p.
-func Prefix(p Key) ListOption { return func(o *listOptions) { o.prefix = p } }
-
-// From starts at key k, inclusive.
-func From(k Key) ListOption { return func(o *listOptions) { o.from = k } }
-
-// After continues behind the row that the cursor was made from. A cursor that is
-// not one of ours lists nothing; check it with [ValidCursor] where it comes from outside.
-func After(cursor string) ListOption { return func(o *listOptions) { o.after = cursor } }
-
-// Reverse lists from the end.
-func Reverse() ListOption { return func(o *listOptions) { o.reverse = true } }
-
-// ValidCursor reports whether c can be given to After.
-func ValidCursor(c string) bool {
-	_, err := base64.RawURLEncoding.DecodeString(c)
-	return err == nil && len(c) <= 2*maxKey
-}
-
-func encodeCursor(k Key) string { return base64.RawURLEncoding.EncodeToString([]byte(k)) }
-
-func bounds(prefix []byte, opts []ListOption) (start, end []byte, reverse bool) {
-	var o listOptions
-	for _, f := range opts {
-		f(&o)
-	}
-	base := len(prefix)
-	start = append(prefix[:base:base], o.prefix...)
-	end = prefixEnd(start)
-	if o.from != "" {
-		start = maxBytes(start, append(prefix[:base:base], o.from...))
-	}
-	if o.after != "" {
-		k, err := base64.RawURLEncoding.DecodeString(o.after)
-		at := append(prefix[:base:base], k...)
-		switch {
-		case err != nil:
-			end = start
-		case o.reverse:
-			end = minBytes(end, at)
-		default:
-			start = maxBytes(start, append(at, 0))
-		}
-	}
-	return start, end, o.reverse
-}
-
-func maxBytes(a, b []byte) []byte {
-	if string(a) > string(b) {
-		return a
-	}
-	return b
-}
-
-func minBytes(a, b []byte) []byte {
-	if string(a) < string(b) {
-		return a
-	}
-	return b
 }

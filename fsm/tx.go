@@ -4,10 +4,16 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+)
+
+var (
+	errReadOnly = errors.New("fsm: write in a View")
+	errEnded    = errors.New("fsm: transaction used after its end")
 )
 
 // A Tx is one transaction: a snapshot to read, and the writes made so far, which
@@ -22,34 +28,35 @@ type Tx struct {
 	term  uint64 // fence
 	write bool
 
-	seen      map[string]*row   // rows read, nil: absent
-	reads     []readCheck       // in Update
-	ranges    []rangeCheck      // in Update
+	// In an Update:
+	seen      map[string]struct{} // keys in reads
+	reads     []readCheck
+	ranges    []rangeCheck
 	overlay   map[string][]byte // writes as the reads see them; nil: deleted
 	ops       []op
-	opAt      map[string]int // data key -> position in ops
+	opAt      map[string]int // data key -> position of its put or delete in ops, commutes behind an add
 	callbacks []func(index uint64)
 }
 
-func (db *DB) begin(ctx context.Context, write bool) (*Tx, error) {
+// commutes marks a key whose last op is an add or max, which later ones must not overtake.
+const commutes = -1
+
+// begin opens a transaction. Its time is the local clock's, or if byLog the state's own.
+func (db *DB) begin(ctx context.Context, write, byLog bool) (*Tx, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	eng, err := db.acquire()
+	eng, snap, st, err := db.snapshot()
 	if err != nil {
 		return nil, err
 	}
-	// The position is read before the snapshot is taken, so the snapshot can only be newer than index says.
-	db.mu.RLock()
-	st := db.st
-	db.mu.RUnlock()
-	tx := &Tx{ctx: ctx, db: db, eng: eng, snap: eng.db.NewSnapshot(), index: st.applied, term: fence(ctx), write: write}
-	tx.now = db.now().UTC().Truncate(time.Millisecond)
-	if t := time.UnixMilli(st.stamp).UTC(); tx.now.Before(t) {
+	tx := &Tx{ctx: ctx, db: db, eng: eng, snap: snap, index: st.applied, term: fence(ctx), write: write}
+	tx.now = time.UnixMilli(st.stamp).UTC()
+	if t := db.now().UTC().Truncate(time.Millisecond); t.After(tx.now) && !byLog {
 		tx.now = t
 	}
 	if write {
-		tx.seen = map[string]*row{}
+		tx.seen = map[string]struct{}{}
 		tx.overlay = map[string][]byte{}
 		tx.opAt = map[string]int{}
 	}
@@ -68,10 +75,12 @@ func (tx *Tx) end() {
 // millisecond precision: the node's clock, but never before the state's own time.
 func (tx *Tx) Now() time.Time { return tx.now }
 
+func (tx *Tx) millis() int64 { return tx.now.UnixMilli() }
+
 // Context is the context that the transaction was begun with.
 func (tx *Tx) Context() context.Context { return tx.ctx }
 
-// Index is the log index that this transaction's snapshot had at least applied.
+// Index is the log index that this transaction's snapshot stands at.
 func (tx *Tx) Index() uint64 { return tx.index }
 
 // OnCommit registers f to run after a successful commit, with the log index of
@@ -80,83 +89,111 @@ func (tx *Tx) OnCommit(f func(index uint64)) { tx.callbacks = append(tx.callback
 
 func (tx *Tx) empty() bool { return len(tx.ops) == 0 }
 
-// row returns the live row at a raw data key, or nil, and records that it was read.
-func (tx *Tx) row(key []byte) (*row, error) {
+// row hands the live row at a raw data key to use, which must keep nothing of it,
+// and reports whether there was one. In an Update the read will be verified.
+func (tx *Tx) row(key []byte, use func(r *row) error) (there bool, err error) {
+	err = tx.stored(key, func(r *row) error {
+		if !live(r.expires, tx.millis()) {
+			return nil
+		}
+		there = true
+		return use(r)
+	})
+	return there && err == nil, err
+}
+
+// stored is row for whatever is stored, expired or not.
+func (tx *Tx) stored(key []byte, use func(r *row) error) error {
 	if v, ok := tx.overlay[string(key)]; ok {
 		if v == nil {
-			return nil, nil
+			return nil
 		}
-		return decodeRow(v)
+		r, err := decodeRow(v)
+		if err != nil {
+			return err
+		}
+		return use(&r)
 	}
-	if r, ok := tx.seen[string(key)]; ok {
-		return r, nil
+	v, closer, err := tx.read(key)
+	if err != nil || closer == nil {
+		return err
 	}
-	v, err := get(tx.snap, key)
+	defer closer.Close()
+	r, err := decodeRow(v)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	check := readCheck{key: key}
-	var r *row
-	if v != nil {
-		if r, err = decodeRow(v); err != nil {
-			return nil, err
-		}
-		check.rev, check.live = r.rev, r.live(tx.now.UnixMilli())
-		if !check.live {
-			r = nil
-		}
+	tx.saw(key, r.rev, live(r.expires, tx.millis()))
+	return use(&r)
+}
+
+// read returns the value at key in the snapshot, valid until closer is closed, or
+// a nil closer if there is none. A miss is recorded here, a hit by the caller.
+func (tx *Tx) read(key []byte) ([]byte, interface{ Close() error }, error) {
+	if tx.snap == nil {
+		return nil, nil, errEnded
 	}
-	if tx.write {
-		tx.reads = append(tx.reads, check)
-		tx.seen[string(key)] = r
+	if len(key) > maxKey { // no row can have it
+		return nil, nil, nil
 	}
-	return r, nil
+	v, closer, err := tx.snap.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		tx.saw(key, 0, false)
+		return nil, nil, nil
+	}
+	if err != nil {
+		return nil, nil, engineError("read", err)
+	}
+	return v, closer, nil
+}
+
+func (tx *Tx) saw(key []byte, rev uint64, alive bool) {
+	if !tx.write {
+		return
+	}
+	if _, ok := tx.seen[string(key)]; ok {
+		return
+	}
+	tx.seen[string(key)] = struct{}{}
+	tx.reads = append(tx.reads, readCheck{key: bytes.Clone(key), rev: rev, live: alive})
 }
 
 // holder returns the raw data key that a unique index entry points to, or nil.
 func (tx *Tx) holder(key []byte) ([]byte, error) {
-	v, ok := tx.overlay[string(key)]
-	if !ok {
-		var err error
-		if v, err = get(tx.snap, key); err != nil {
-			return nil, err
+	if v, ok := tx.overlay[string(key)]; ok {
+		if v == nil {
+			return nil, nil
 		}
-		if tx.write {
-			check := readCheck{key: key, live: true}
-			if v != nil {
-				check.rev = indexRevision(v)
-			} else {
-				check.live = false
-			}
-			tx.reads = append(tx.reads, check)
-		}
+		return indexTarget(v)
 	}
-	if v == nil {
-		return nil, nil
+	v, closer, err := tx.read(key)
+	if err != nil || closer == nil {
+		return nil, err
 	}
-	return indexTarget(v)
+	defer closer.Close()
+	tx.saw(key, indexRevision(v), true)
+	target, err := indexTarget(v)
+	return bytes.Clone(target), err
 }
 
-// put writes a row at key with the given index entries.
-func (tx *Tx) put(key []byte, r *row, table string) error {
+// put writes a row with its index entries.
+func (tx *Tx) put(o op, table string) error {
 	if !tx.write {
 		return errReadOnly
 	}
-	old, err := tx.row(key)
-	if err != nil {
-		return err
-	}
-	for _, ref := range r.indexes {
-		if err := tx.claim(ref, key, table); err != nil {
+	for _, ref := range o.indexes {
+		if err := tx.claim(ref, o.key, table); err != nil {
 			return err
 		}
 	}
-	tx.unindex(old)
-	for _, ref := range r.indexes {
-		tx.overlay[string(ref.key)] = encodeIndexEntry(0, key)
+	if err := tx.unindex(o.key); err != nil {
+		return err
 	}
-	tx.overlay[string(key)] = r.encode()
-	tx.addOp(op{kind: opPut, key: key, expires: r.expires, indexes: r.indexes, value: r.payload})
+	for _, ref := range o.indexes {
+		tx.overlay[string(ref.key)] = encodeIndexEntry(0, o.key)
+	}
+	tx.overlay[string(o.key)] = encodeRow(0, o.expires, o.indexes, o.value)
+	tx.addOp(o)
 	return nil
 }
 
@@ -170,49 +207,61 @@ func (tx *Tx) claim(ref indexRef, key []byte, table string) error {
 	if err != nil || other == nil || bytes.Equal(other, key) {
 		return err
 	}
-	r, err := tx.row(other)
+	taken, err := tx.row(other, func(*row) error { return nil })
 	if err != nil {
 		return err
 	}
-	if r != nil {
+	if taken {
 		return fmt.Errorf("%s: value of a unique index: %w", table, ErrExists)
 	}
-	tx.overlay[string(other)] = nil
-	tx.addOp(op{kind: opDelete, key: other})
-	return nil
+	return tx.remove(other)
 }
 
 func (tx *Tx) delete(key []byte) error {
 	if !tx.write {
 		return errReadOnly
 	}
-	old, err := tx.row(key)
-	if err != nil || old == nil {
+	there, err := tx.row(key, func(*row) error { return nil })
+	if err != nil {
 		return err
 	}
-	tx.unindex(old)
+	if i, ok := tx.opAt[string(key)]; !there && !(ok && i == commutes) {
+		return nil
+	}
+	return tx.remove(key)
+}
+
+func (tx *Tx) remove(key []byte) error {
+	if err := tx.unindex(key); err != nil {
+		return err
+	}
 	tx.overlay[string(key)] = nil
 	tx.addOp(op{kind: opDelete, key: key})
 	return nil
 }
 
-func (tx *Tx) unindex(old *row) {
-	if old == nil {
-		return
-	}
-	for _, ref := range old.indexes {
-		tx.overlay[string(ref.key)] = nil
-	}
+// unindex hides the index entries of the stored row, also of an expired one:
+// once it is replaced, they must not lead to its successor.
+func (tx *Tx) unindex(key []byte) error {
+	return tx.stored(key, func(r *row) error {
+		for _, ref := range r.indexes() {
+			tx.overlay[string(ref.key)] = nil
+		}
+		return nil
+	})
 }
 
 // addOp adds o, or lets it replace the earlier put or delete of the same row.
 func (tx *Tx) addOp(o op) {
-	if o.kind == opPut || o.kind == opDelete {
-		if i, ok := tx.opAt[string(o.key)]; ok {
+	switch o.kind {
+	case opPut, opDelete:
+		if i, ok := tx.opAt[string(o.key)]; ok && i != commutes {
 			tx.ops[i] = o
 			return
 		}
 		tx.opAt[string(o.key)] = len(tx.ops)
+	case opAdd, opMax:
+		tx.opAt[string(o.key)] = commutes
 	}
 	tx.ops = append(tx.ops, o)
 }
@@ -220,7 +269,7 @@ func (tx *Tx) addOp(o op) {
 // batch encodes what the transaction read and wrote.
 func (tx *Tx) batch() ([]byte, error) {
 	b := batch{
-		deadline: tx.now.Add(deadline).UnixMilli(),
+		deadline: min(tx.now.Add(deadline).UnixMilli(), maxMillis),
 		term:     tx.term,
 		reads:    tx.reads, ranges: tx.ranges, ops: tx.ops,
 	}

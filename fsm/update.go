@@ -16,7 +16,7 @@ const (
 // View runs fn against a snapshot of this replica. The snapshot may be behind the
 // leader; see Read.
 func (db *DB) View(ctx context.Context, fn func(tx *Tx) error) error {
-	tx, err := db.begin(ctx, false)
+	tx, err := db.begin(ctx, false, false)
 	if err != nil {
 		return err
 	}
@@ -55,9 +55,11 @@ func (db *DB) Update(ctx context.Context, fn func(tx *Tx) error) error {
 	if err != nil {
 		return err
 	}
-	caughtUp := false
+	// A retry goes by the state's time, which the leader has just stamped: a node
+	// whose clock is off would disagree with Apply about deadlines every time.
+	caughtUp, byLog := false, false
 	for attempt := range maxAttempts {
-		out, callbacks, err := db.attempt(ctx, log, fn)
+		out, callbacks, err := db.attempt(ctx, log, byLog, fn)
 		if errors.Is(err, errMissed) && !caughtUp {
 			caughtUp = true
 			if err := log.CatchUp(ctx); err != nil {
@@ -79,6 +81,7 @@ func (db *DB) Update(ctx context.Context, fn func(tx *Tx) error) error {
 		case Refused:
 			return ErrRefused
 		}
+		byLog = true
 		if err := db.beforeRetry(ctx, attempt, out.Index); err != nil {
 			return err
 		}
@@ -103,11 +106,12 @@ func unmissed(err error) error {
 }
 
 // attempt runs fn once and proposes what it left.
-func (db *DB) attempt(ctx context.Context, log Log, fn func(tx *Tx) error) (Outcome, []func(uint64), error) {
-	tx, err := db.begin(ctx, true)
+func (db *DB) attempt(ctx context.Context, log Log, byLog bool, fn func(tx *Tx) error) (Outcome, []func(uint64), error) {
+	tx, err := db.begin(ctx, true, byLog)
 	if err != nil {
 		return Outcome{}, nil, err
 	}
+	defer tx.end() // also when fn panics
 	err = fn(tx)
 	tx.end()
 	if errors.Is(err, ErrNotFound) {
