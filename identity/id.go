@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -28,18 +29,34 @@ const idLength = 26 // characters that carry 128 bits
 
 var errID = errors.New("not an ID")
 
-// NewID returns prefix, an underscore and 26 characters of a UUIDv7 (RFC 9562 §5.7):
-// IDs of one kind sort by the millisecond they were made in and cannot be guessed.
+// NewID returns prefix, an underscore and 26 characters of a UUIDv7 (RFC 9562 §5.7).
+// IDs sort by creation, those of one process strictly, and cannot be guessed.
 func NewID(prefix string) string {
 	var u [16]byte
 	rand.Read(u[:])
-	ms := uint64(time.Now().UnixMilli())
+	t := tick()
 	for i := range 6 {
-		u[i] = byte(ms >> (40 - 8*i))
+		u[i] = byte(t >> (52 - 8*i))
 	}
-	u[6] = u[6]&0x0f | 0x70
+	u[6], u[7] = byte(t>>8)&0x0f|0x70, byte(t)
 	u[8] = u[8]&0x3f | 0x80
 	return FormatID(prefix, u)
+}
+
+var lastTick atomic.Uint64
+
+// tick is the time since 1970 as 48 bits of milliseconds and 12 bits of their
+// fraction (RFC 9562 §6.2, method 3), and always later than the tick before.
+func tick() uint64 {
+	ns := uint64(time.Now().UnixNano())
+	now := ns/1e6<<12 | ns%1e6<<12/1e6
+	for {
+		last := lastTick.Load()
+		next := max(now, last+1)
+		if lastTick.CompareAndSwap(last, next) {
+			return next
+		}
+	}
 }
 
 // FormatID is the inverse of ParseID.

@@ -138,11 +138,14 @@ func parseEmail(s string) (address, key string, err error) {
 		}
 	}
 	domain, err = idna.Lookup.ToASCII(domain)
-	if err != nil || domain == "" || len(local)+1+len(domain) > maxEmail || strings.Trim(domain, ".") != domain {
+	if err != nil || len(local)+1+len(domain) > maxEmail {
 		return "", "", errEmail
 	}
-	if strings.ContainsFunc(domain, func(r rune) bool { return r != '.' && r != '-' && !isAlphanumeric(r) }) {
-		return "", "", errEmail
+	for _, label := range strings.Split(domain, ".") { // RFC 1034 §3.5
+		if label == "" || len(label) > 63 || strings.Trim(label, "-") != label ||
+			strings.ContainsFunc(label, func(r rune) bool { return r != '-' && !isAlphanumeric(r) }) {
+			return "", "", errEmail
+		}
 	}
 	return local + "@" + domain, strings.ToLower(local) + "@" + strings.ToLower(domain), nil
 }
