@@ -25,6 +25,8 @@ type Dev struct {
 	Nodes int
 	Dir   string // its data directory
 
+	ReadyAfter time.Duration // from the start of the process until every node was ready
+
 	cmd  *exec.Cmd
 	out  *output
 	done chan struct{} // closed when the process has ended
@@ -51,6 +53,7 @@ func Start(ctx context.Context, n int, dir, bootstrap string, args ...string) (*
 	d.cmd = exec.Command(bin, args...)
 	d.cmd.Stdout, d.cmd.Stderr = d.out, d.out
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	started := time.Now()
 	if err := d.cmd.Start(); err != nil {
 		lock.Close()
 		return nil, fmt.Errorf("start quis dev: %w", err)
@@ -64,6 +67,7 @@ func Start(ctx context.Context, n int, dir, bootstrap string, args ...string) (*
 			return nil, errors.Join(fmt.Errorf("%w; quis dev said:\n%s", err, d.Output()), d.Stop())
 		}
 	}
+	d.ReadyAfter = time.Since(started)
 	return d, nil
 }
 
@@ -162,7 +166,7 @@ func (d *Dev) WaitReady(ctx context.Context, i int) error {
 		select {
 		case <-d.done:
 			return fmt.Errorf("quis dev ended before node %d was ready", i)
-		case <-time.After(20 * time.Millisecond):
+		case <-time.After(5 * time.Millisecond):
 		case <-ctx.Done():
 			return fmt.Errorf("node %d is not ready: %w", i, ctx.Err())
 		}

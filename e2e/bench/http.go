@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/quis-idp/quis/e2e/testbed"
+)
+
+const callers = 32
+
+// oneCore makes the servers started from here use one core, and the callers keep
+// their connections.
+func oneCore() (restore func()) {
+	before, had := os.LookupEnv("GOMAXPROCS")
+	os.Setenv("GOMAXPROCS", "1")
+	http.DefaultTransport.(*http.Transport).MaxIdleConnsPerHost = 2 * callers
+	return func() {
+		if had {
+			os.Setenv("GOMAXPROCS", before)
+		} else {
+			os.Unsetenv("GOMAXPROCS")
+		}
+	}
+}
+
+// tokenRates measures the token endpoint of one node, in memory and on disk as in production.
+func tokenRates(ctx context.Context, o options) (figures []figure, err error) {
+	defer oneCore()()
+	err = withDev(ctx, 1, func(d *testbed.Dev) error {
+		pid, err := d.PID(1)
+		if err != nil {
+			return err
+		}
+		node := d.Public(1)
+		l, err := drive(ctx, pid, callers, o.duration, func(ctx context.Context, _ int) error {
+			_, err := web.Token(ctx, node, url.Values{"grant_type": {"client_credentials"}})
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("client_credentials: %w", err)
+		}
+		figures = append(figures, rate("client_credentials", l, "≥ 5000"))
+
+		codes, err := collectCodes(ctx, node, 400*int(o.duration/time.Second)*8)
+		if err != nil {
+			return fmt.Errorf("collect codes: %w", err)
+		}
+		var mu sync.Mutex
+		next := 0
+		families := make([]string, callers)
+		l, err = drive(ctx, pid, callers, time.Minute, func(ctx context.Context, w int) error {
+			mu.Lock()
+			i := next
+			next++
+			mu.Unlock()
+			if i >= len(codes) {
+				return errDone
+			}
+			tokens, err := web.Exchange(ctx, node, codes[i])
+			if err == nil {
+				families[w] = tokens.RefreshToken
+			}
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("code exchange: %w", err)
+		}
+		figures = append(figures, rate("code exchange", l, "≥ 2500"))
+
+		l, err = drive(ctx, pid, callers, o.duration, func(ctx context.Context, w int) error {
+			tokens, err := web.Refresh(ctx, node, families[w])
+			if err == nil {
+				families[w] = tokens.RefreshToken
+			}
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("refresh: %w", err)
+		}
+		figures = append(figures, rate("refresh", l, "≥ 3000"))
+		return nil
+	})
+	return figures, err
+}
+
+func rate(name string, l load, goal string) figure {
+	return figure{Name: name, Value: l.perCore(), Unit: "/s per core", Goal: goal,
+		Note: fmt.Sprintf("%.0f/s with %d callers, p50 %.1f ms, p99 %.1f ms", l.perSecond(), callers, ms(l.p50), ms(l.p99))}
+}
+
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// collectCodes lets people with a session authorize again and again: no log entry each.
+func collectCodes(ctx context.Context, node string, n int) ([]*testbed.Authorization, error) {
+	codes := make([]*testbed.Authorization, n)
+	errs := make([]error, 8)
+	var wg sync.WaitGroup
+	for w := range errs {
+		wg.Go(func() {
+			p := testbed.NewPerson("tester", "correct horse battery")
+			for i := w; i < n; i += len(errs) {
+				if codes[i], errs[w] = p.Authorize(ctx, node, web); errs[w] != nil {
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return nil, err
+		}
+	}
+	return codes, nil
+}
+
+// signInRate measures whole sign-ins with a password: pages, hash, session.
+func signInRate(ctx context.Context, o options) (figures []figure, err error) {
+	defer oneCore()()
+	err = withDev(ctx, 1, func(d *testbed.Dev) error {
+		pid, err := d.PID(1)
+		if err != nil {
+			return err
+		}
+		l, err := drive(ctx, pid, 4, o.duration, func(ctx context.Context, _ int) error {
+			_, err := testbed.NewPerson("tester", "correct horse battery").Authorize(ctx, d.Public(1), web)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		figures = append(figures, figure{Name: "password sign-in", Value: l.perCore(), Unit: "/s per core", Goal: "≥ 36",
+			Note: fmt.Sprintf("%.1f/s with 4 people, p50 %.0f ms", l.perSecond(), ms(l.p50))})
+		return nil
+	})
+	return figures, err
+}
+
+// startToReady measures the time from exec to a 200 of /readyz: empty, then with data.
+func startToReady(ctx context.Context, _ options) ([]figure, error) {
+	var fresh []time.Duration
+	for range 5 {
+		err := withDev(ctx, 1, func(d *testbed.Dev) error {
+			fresh = append(fresh, d.ReadyAfter)
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	slices.Sort(fresh)
+	return []figure{{Name: "start to ready", Value: fresh[len(fresh)/2].Seconds(), Unit: "s", Goal: "≤ 0.5",
+		Note: fmt.Sprintf("fresh single node, median of %d, worst %.2f s", len(fresh), fresh[len(fresh)-1].Seconds())}}, nil
+}
+
+// idleMemory measures the resident memory of three nodes that have nothing to do.
+func idleMemory(ctx context.Context, _ options) (figures []figure, err error) {
+	err = withDev(ctx, 3, func(d *testbed.Dev) error {
+		if _, err := testbed.NewPerson("tester", "correct horse battery").Authorize(ctx, d.Public(1), web); err != nil {
+			return err
+		}
+		select {
+		case <-time.After(20 * time.Second): // long enough for the garbage of the start to be returned
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		worst := 0.0
+		for i := 1; i <= 3; i++ {
+			pid, err := d.PID(i)
+			if err != nil {
+				return err
+			}
+			rss, err := residentMemory(pid)
+			if err != nil {
+				return err
+			}
+			worst = max(worst, rss)
+		}
+		figures = append(figures, figure{Name: "idle memory of a node", Value: worst, Unit: "MiB", Goal: "≤ 80",
+			Note: "largest of three, 20 s after one sign-in"})
+		return nil
+	})
+	return figures, err
+}

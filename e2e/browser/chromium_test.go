@@ -1,0 +1,196 @@
+package browser
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	cdplog "github.com/chromedp/cdproto/log"
+	"github.com/chromedp/chromedp"
+)
+
+// A browser is one Chromium with one tab and its own cookies.
+type browser struct {
+	t   *testing.T
+	ctx context.Context
+
+	mu       sync.Mutex
+	problems []string // content-security-policy violations and errors of the page
+}
+
+func newBrowser(t *testing.T) *browser {
+	t.Helper()
+	flags := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("disable-sync", true), chromedp.Flag("disable-quic", true))
+	for _, path := range []string{"/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"} {
+		if _, err := os.Stat(path); err == nil {
+			flags = append(flags, chromedp.ExecPath(path))
+			break
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	t.Cleanup(cancel)
+	ctx, stop := chromedp.NewExecAllocator(ctx, flags...)
+	t.Cleanup(stop)
+	ctx, closeTab := chromedp.NewContext(ctx)
+	t.Cleanup(closeTab)
+	b := &browser{t: t, ctx: ctx}
+	b.do(chromedp.Navigate("about:blank"))
+	if err := chromedp.Listen(ctx, b.hear); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := chromedp.Call(ctx, cdplog.Enable, cdp.Empty{}); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func (b *browser) hear(ev any) {
+	e, ok := ev.(*cdplog.EventEntryAdded)
+	if ok && e.Entry.Level == cdplog.EntryLevelError && !strings.Contains(e.Entry.Text, "responded with a status of 4") {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.problems = append(b.problems, e.Entry.Text)
+	}
+}
+
+// expectNoProblems fails the test for what the browser complained about.
+func (b *browser) expectNoProblems() {
+	b.t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, p := range b.problems {
+		b.t.Errorf("the browser complains: %s", p)
+	}
+	b.problems = nil
+}
+
+func (b *browser) do(steps ...chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	if err := chromedp.Do(b.ctx, steps...); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *browser) text(sel chromedp.CSS) string {
+	b.t.Helper()
+	s, err := chromedp.Run(b.ctx, chromedp.Text(sel))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return s
+}
+
+func (b *browser) location() string {
+	b.t.Helper()
+	s, err := chromedp.Run(b.ctx, chromedp.Location())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return s
+}
+
+// waitLocation waits until the tab is at a URL with the given prefix.
+func (b *browser) waitLocation(prefix string) string {
+	b.t.Helper()
+	for {
+		if at, err := chromedp.Run(b.ctx, chromedp.Location()); err == nil && strings.HasPrefix(at, prefix) {
+			return at
+		} else if b.ctx.Err() != nil {
+			b.t.Fatalf("at %s, never reached %s", at, prefix)
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-b.ctx.Done():
+		}
+	}
+}
+
+// signIn fills in the login form that is on the screen.
+func (b *browser) signIn(username, password string) {
+	b.t.Helper()
+	b.do(
+		chromedp.WaitVisible(chromedp.CSS(`input[name="password"]`)),
+		chromedp.SetValue(chromedp.CSS(`input[name="username"]`), ""),
+		chromedp.SendKeys(chromedp.CSS(`input[name="username"]`), username),
+		chromedp.SendKeys(chromedp.CSS(`input[name="password"]`), password),
+		chromedp.Click(chromedp.CSS(`form [type="submit"]`)),
+	)
+}
+
+// pictures takes the page as it is in light and dark, at 1280 and at 320 px, and
+// fails the test if anything is cut off at 320.
+func (b *browser) pictures(name string) {
+	b.t.Helper()
+	dir := os.Getenv("QUIS_SCREENSHOTS")
+	for _, scheme := range []string{"light", "dark"} {
+		_, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+		})
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		for _, width := range []int64{1280, 320} {
+			b.do(chromedp.EmulateViewport(width, 800))
+			wide, err := chromedp.Run(b.ctx, chromedp.Evaluate[int](`document.documentElement.scrollWidth`))
+			if err != nil {
+				b.t.Fatal(err)
+			}
+			if int64(wide) > width {
+				b.t.Errorf("%s is %d px wide in a window of %d", name, wide, width)
+			}
+			png, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
+			if err != nil {
+				b.t.Fatal(err)
+			}
+			if len(png) < 2000 {
+				b.t.Errorf("%s, %s, %d px: the page looks empty", name, scheme, width)
+			}
+			if dir == "" {
+				continue
+			}
+			size := map[int64]string{1280: "wide", 320: "narrow"}[width]
+			if err := os.WriteFile(filepath.Join(dir, name+"-"+scheme+"-"+size+".png"), png, 0o644); err != nil {
+				b.t.Fatal(err)
+			}
+		}
+	}
+	b.do(chromedp.EmulateViewport(1280, 800))
+}
+
+// application listens where an application expects people back, and shows them a page.
+func application(t *testing.T, addr string) {
+	t.Helper()
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		w.Write([]byte("<!doctype html><title>application</title><link rel=icon href='data:,'><h1>Welcome back</h1>"))
+	}), ReadHeaderTimeout: 5 * time.Second}
+	go s.Serve(l)
+	t.Cleanup(func() { s.Close() })
+}
+
+// signOutEverywhere confirms on the logout page, choosing all sessions if there is a choice.
+func (b *browser) signOutEverywhere() {
+	b.t.Helper()
+	choice := chromedp.CSS(`[name="everywhere"]`)
+	if n, err := chromedp.Run(b.ctx, chromedp.Evaluate[int](`document.querySelectorAll('[name="everywhere"]').length`)); err != nil {
+		b.t.Fatal(err)
+	} else if n > 0 {
+		b.do(chromedp.Click(choice))
+	}
+	b.do(chromedp.Click(chromedp.CSS(`form [type="submit"]`)), chromedp.WaitNotPresent(choice))
+}
