@@ -1,0 +1,6 @@
+package session
+
+import "context"
+
+// FlushSeen is what Run does at every tick.
+func (st *Store) FlushSeen(ctx context.Context) error { return st.flush(ctx) }

@@ -1,0 +1,501 @@
+package session_test
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/fsm/fsmtest"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/session"
+	"github.com/quis-idp/quis/keys/seal"
+)
+
+const ten = identity.DefaultTenant
+
+// A house is a cluster with a Store at each node and one user.
+type house struct {
+	*fsmtest.Cluster
+	stores []*session.Store
+	rings  []*seal.Ring
+	user   *directory.User
+}
+
+func newHouse(t testing.TB, n int, cfg session.Config) *house {
+	t.Helper()
+	schema := slices.Concat(session.Tables, directory.Tables, event.Tables, seal.Tables)
+	h := &house{Cluster: fsmtest.NewCluster(t, n, schema...)}
+	root := seal.GenerateRootKey()
+	h.update(t, 0, func(tx *fsm.Tx) error {
+		return errors.Join(seal.Init(tx, root), directory.EnsureDefault(tx))
+	})
+	h.user = h.newUser(t, "ann")
+	for _, db := range h.DB {
+		ring, err := seal.OpenRing(t.Context(), db, root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.DB, cfg.Ring = db, ring
+		h.rings = append(h.rings, ring)
+		h.stores = append(h.stores, session.NewStore(cfg))
+	}
+	return h
+}
+
+func (h *house) newUser(t testing.TB, name string) (u *directory.User) {
+	t.Helper()
+	h.update(t, 0, func(tx *fsm.Tx) (err error) {
+		u, err = directory.CreateUser(tx, ten, directory.User{Username: name})
+		return err
+	})
+	return u
+}
+
+func (h *house) update(t testing.TB, node int, fn func(tx *fsm.Tx) error) {
+	t.Helper()
+	if err := h.DB[node].Update(t.Context(), fn); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (h *house) start(t testing.TB, node int, user string) (session.Session, string) {
+	t.Helper()
+	var s *session.Started
+	h.update(t, node, func(tx *fsm.Tx) (err error) {
+		s, err = h.stores[node].Start(tx, session.Session{Tenant: ten, UserID: user, AMR: []string{"pwd"}})
+		return err
+	})
+	cookie, err := h.stores[node].Cookie(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.Session, cookie
+}
+
+// pass moves the state's time forward by writing something under a later stamp.
+func (h *house) pass(t testing.TB, d time.Duration) {
+	t.Helper()
+	h.Advance(d)
+	h.update(t, 0, func(tx *fsm.Tx) error { return event.Append(tx, event.Event{Type: event.KeyRetired}) })
+}
+
+func (h *house) find(t testing.TB, node int, cookie string, want error) *session.Session {
+	t.Helper()
+	s, err := h.stores[node].Find(t.Context(), ten, cookie)
+	if !errors.Is(err, want) {
+		t.Errorf("find at node %d: got %v, want %v", node, err, want)
+	}
+	return s
+}
+
+func TestFindOnAnyNode(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 3, session.Config{})
+	s, cookie := h.start(t, 0, h.user.ID)
+	for node := range 3 {
+		got := h.find(t, node, cookie, nil)
+		if got == nil || got.ID != s.ID || got.UserID != h.user.ID || !got.Expires.Equal(s.AuthTime.Add(12*time.Hour)) {
+			t.Errorf("node %d: got %+v", node, got)
+		}
+	}
+	if _, err := h.stores[0].Find(t.Context(), "ten_other", cookie); !errors.Is(err, identity.ErrUnauthenticated) {
+		t.Errorf("in another tenant: got %v", err)
+	}
+}
+
+func TestFindWaitsForANodeThatLags(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 2, session.Config{})
+	h.Pause(1)
+	_, cookie := h.start(t, 0, h.user.ID)
+	found := make(chan error)
+	go func() {
+		_, err := h.stores[1].Find(t.Context(), ten, cookie)
+		found <- err
+	}()
+	select {
+	case err := <-found:
+		t.Fatalf("answered before it could know: %v", err)
+	case <-time.After(20 * time.Millisecond):
+	}
+	h.Resume(t, 1)
+	if err := <-found; err != nil {
+		t.Error(err)
+	}
+}
+
+// A stranger cannot make a node wait: what we have not made is refused at once.
+func TestForgedCookiesCostNothing(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1, session.Config{})
+	_, cookie := h.start(t, 0, h.user.ID)
+	raw, err := base64.RawURLEncoding.DecodeString(cookie)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	begun := time.Now()
+	for i := range raw {
+		bad := slices.Clone(raw)
+		bad[i] ^= 0x40 // among others the index: far in the future
+		_, err := h.stores[0].Find(ctx, ten, base64.RawURLEncoding.EncodeToString(bad))
+		if !errors.Is(err, identity.ErrUnauthenticated) {
+			t.Errorf("byte %d changed: got %v", i, err)
+		}
+	}
+	for _, bad := range []string{"", "x", cookie + "A", cookie[:len(cookie)-1], strings.Repeat("A", len(cookie)), cookie[:len(cookie)-1] + "!"} {
+		h.find(t, 0, bad, identity.ErrUnauthenticated)
+	}
+	if d := time.Since(begun); d > 2*time.Second { // the wait for one row
+		t.Errorf("%v for nothing", d)
+	}
+}
+
+func TestAbsoluteAndIdleLifetime(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1, session.Config{Idle: time.Hour, Absolute: 3 * time.Hour, Flush: time.Minute})
+	_, cookie := h.start(t, 0, h.user.ID)
+	h.pass(t, 58*time.Minute)
+	h.find(t, 0, cookie, nil)
+	h.pass(t, 5*time.Minute) // 63 min; Touch uses the clock of this process, which did not move
+	h.find(t, 0, cookie, identity.ErrUnauthenticated)
+
+	h = newHouse(t, 1, session.Config{Idle: 100 * time.Hour, Absolute: 3 * time.Hour})
+	_, cookie = h.start(t, 0, h.user.ID)
+	h.pass(t, 179*time.Minute)
+	h.find(t, 0, cookie, nil)
+	h.pass(t, 2*time.Minute)
+	h.find(t, 0, cookie, identity.ErrUnauthenticated)
+}
+
+func TestEndedEverywhere(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 2, session.Config{})
+	s, one := h.start(t, 0, h.user.ID)
+	_, two := h.start(t, 1, h.user.ID)
+	_, other := h.start(t, 1, h.newUser(t, "bob").ID)
+	before := h.Entries()
+	h.update(t, 1, func(tx *fsm.Tx) error { return session.End(tx, ten, s.ID) })
+	h.update(t, 1, func(tx *fsm.Tx) error { return session.End(tx, ten, s.ID) })
+	if got := h.Entries() - before; got != 1 {
+		t.Errorf("ending twice took %d entries, want 1", got)
+	}
+	h.find(t, 0, one, identity.ErrUnauthenticated)
+	h.find(t, 0, two, nil)
+	h.update(t, 0, func(tx *fsm.Tx) error {
+		n, err := session.EndAllOf(tx, ten, h.user.ID)
+		if n != 1 {
+			t.Errorf("%d ended, want 1", n)
+		}
+		return err
+	})
+	h.find(t, 1, two, identity.ErrUnauthenticated)
+	h.find(t, 1, other, nil)
+}
+
+func TestNoSessionWithoutAnEnabledUser(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1, session.Config{})
+	_, cookie := h.start(t, 0, h.user.ID)
+	disable := func(yes bool) {
+		h.update(t, 0, func(tx *fsm.Tx) error {
+			_, err := directory.UpdateUser(tx, ten, h.user.ID, 0, func(u *directory.User) error { u.Disabled = yes; return nil })
+			return err
+		})
+	}
+	disable(true)
+	h.find(t, 0, cookie, identity.ErrUnauthenticated)
+	disable(false)
+	h.find(t, 0, cookie, nil)
+	h.update(t, 0, func(tx *fsm.Tx) error { return directory.DeleteUser(tx, ten, h.user.ID, 0) })
+	h.find(t, 0, cookie, identity.ErrUnauthenticated)
+}
+
+func TestFailsClosedWhenStale(t *testing.T) {
+	t.Parallel()
+	stale := fmt.Errorf("stale: %w", fsm.ErrUnavailable)
+	h := newHouse(t, 1, session.Config{Fresh: func(context.Context) error { return stale }})
+	_, cookie := h.start(t, 0, h.user.ID)
+	h.find(t, 0, cookie, fsm.ErrUnavailable)
+	h.find(t, 0, "garbage", identity.ErrUnauthenticated) // needs no fresh state
+}
+
+// The order matters: what is read after Fresh is as new as Fresh promised.
+func TestFreshComesBeforeTheRead(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 2, session.Config{})
+	s, cookie := h.start(t, 0, h.user.ID)
+	h.find(t, 1, cookie, nil)
+	h.Pause(1)
+	h.update(t, 0, func(tx *fsm.Tx) error { return session.End(tx, ten, s.ID) })
+	h.find(t, 1, cookie, nil) // stale: why there is a Fresh
+	fresh := session.NewStore(session.Config{DB: h.DB[1], Ring: h.rings[1], Fresh: func(ctx context.Context) error {
+		h.Resume(t, 1)
+		return nil
+	}})
+	if _, err := fresh.Find(t.Context(), ten, cookie); !errors.Is(err, identity.ErrUnauthenticated) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestRenew(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1, session.Config{})
+	s, old := h.start(t, 0, h.user.ID)
+	h.pass(t, time.Hour)
+	renew := func(user string) (session.Session, string) {
+		var r *session.Started
+		h.update(t, 0, func(tx *fsm.Tx) (err error) {
+			r, err = h.stores[0].Renew(tx, s.ID, session.Session{Tenant: ten, UserID: user})
+			return err
+		})
+		c, err := h.stores[0].Cookie(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Session, c
+	}
+	again, cookie := renew(h.user.ID)
+	if again.ID != s.ID || !again.AuthTime.After(s.AuthTime) || !again.Created.Equal(s.Created) {
+		t.Errorf("got %+v, had %+v", again, s)
+	}
+	h.find(t, 0, old, identity.ErrUnauthenticated)
+	h.find(t, 0, cookie, nil)
+	bob := h.newUser(t, "bob")
+	theirs, newCookie := renew(bob.ID)
+	if theirs.ID == s.ID {
+		t.Error("bob got ann's session")
+	}
+	h.find(t, 0, cookie, identity.ErrUnauthenticated)
+	h.find(t, 0, newCookie, nil)
+	afterGone, _ := renew(bob.ID)
+	if afterGone.ID == s.ID {
+		t.Error("a session came back")
+	}
+}
+
+func TestCookieFromALifeBeforeTheRestore(t *testing.T) {
+	t.Parallel()
+	// The wait of two seconds is real here: the store knows nothing of a fake clock.
+	h := newHouse(t, 1, session.Config{})
+	for range 5 {
+		h.pass(t, 0)
+	}
+	_, cookie := h.start(t, 0, h.user.ID)
+	back := newHouse(t, 1, session.Config{})
+	if back.DB[0].Position().Index >= h.DB[0].Position().Index {
+		t.Fatal("the other store is not younger")
+	}
+	old := session.NewStore(session.Config{DB: back.DB[0], Ring: h.rings[0]})
+	if _, err := old.Find(t.Context(), ten, cookie); !errors.Is(err, identity.ErrUnauthenticated) {
+		t.Errorf("got %v, want ErrUnauthenticated", err)
+	}
+	back.SetLeader(false)
+	if _, err := old.Find(t.Context(), ten, cookie); !errors.Is(err, fsm.ErrUnavailable) {
+		t.Errorf("without a leader: got %v, want ErrUnavailable", err)
+	}
+}
+
+func TestLastSeenIsOneEntryForAll(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 2, session.Config{})
+	var cookies []string
+	for range 20 {
+		_, c := h.start(t, 0, h.user.ID)
+		cookies = append(cookies, c)
+	}
+	ended, _ := h.start(t, 0, h.user.ID)
+	h.stores[0].Touch(ten, ended.ID)
+	h.update(t, 0, func(tx *fsm.Tx) error { return session.End(tx, ten, ended.ID) })
+	before := h.Entries()
+	seen := time.Now().Truncate(time.Millisecond)
+	for range 5 {
+		for _, c := range cookies {
+			h.find(t, 0, c, nil)
+		}
+	}
+	if got := h.Entries() - before; got != 0 {
+		t.Errorf("finding cost %d entries", got)
+	}
+	if err := h.stores[0].FlushSeen(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := h.Entries() - before; got != 1 {
+		t.Errorf("flush took %d entries, want 1", got)
+	}
+	if err := h.stores[0].FlushSeen(t.Context()); err != nil || h.Entries() != before+1 {
+		t.Errorf("flush of nothing wrote something: %v", err)
+	}
+	err := h.DB[1].View(t.Context(), func(tx *fsm.Tx) error {
+		all, err := h.stores[1].ListOf(tx, ten, h.user.ID)
+		for _, s := range all {
+			if s.LastSeen.Before(seen) {
+				t.Errorf("%s last seen %v at the other node, want %v", s.ID, s.LastSeen, seen)
+			}
+		}
+		if len(all) != 20 {
+			t.Errorf("%d sessions, want 20", len(all))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestSeenSurvivesAnOutage(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1, session.Config{})
+	s, _ := h.start(t, 0, h.user.ID)
+	h.stores[0].Touch(ten, s.ID)
+	h.SetLeader(false)
+	if err := h.stores[0].FlushSeen(t.Context()); !errors.Is(err, fsm.ErrUnavailable) {
+		t.Errorf("got %v", err)
+	}
+	h.SetLeader(true)
+	before := h.Entries()
+	if err := h.stores[0].FlushSeen(t.Context()); err != nil || h.Entries() != before+1 {
+		t.Errorf("what was seen in the outage is lost: %v", err)
+	}
+}
+
+func TestRunFlushesAtItsEnd(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1, session.Config{})
+	s, _ := h.start(t, 0, h.user.ID)
+	h.stores[0].Touch(ten, s.ID)
+	before := h.Entries()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := h.stores[0].Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if h.Entries() != before+1 {
+		t.Error("nothing was written at the end")
+	}
+}
+
+func TestRunFlushesAndCounts(t *testing.T) {
+	t.Parallel()
+	reg := prometheus.NewRegistry()
+	h := newHouse(t, 1, session.Config{Flush: time.Millisecond, Registerer: reg})
+	s, _ := h.start(t, 0, h.user.ID)
+	h.start(t, 0, h.user.ID)
+	h.stores[0].Touch(ten, s.ID)
+	before := h.Entries()
+	changed := h.DB[0].Changed()
+	ended := make(chan error)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { ended <- h.stores[0].Run(ctx) }()
+	<-changed // it has counted before it writes for the first time
+	cancel()
+	if err := <-ended; err != nil || h.Entries() == before {
+		t.Errorf("ended with %v after %d entries", err, h.Entries()-before)
+	}
+	all, err := reg.Gather()
+	if err != nil || len(all) != 1 || all[0].GetName() != "quis_sessions_active" || all[0].Metric[0].Gauge.GetValue() != 2 {
+		t.Errorf("got %v, %v", all, err)
+	}
+}
+
+func TestListAllPages(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1, session.Config{})
+	var want []string
+	for range 5 {
+		s, _ := h.start(t, 0, h.user.ID)
+		want = append([]string{s.ID}, want...)
+	}
+	var got []string
+	for after := ""; ; {
+		err := h.DB[0].View(t.Context(), func(tx *fsm.Tx) error {
+			page, next, err := h.stores[0].ListAll(tx, ten, after, 2)
+			for _, s := range page {
+				got = append(got, s.ID)
+			}
+			after = next
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if after == "" {
+			break
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestExcess(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1, session.Config{})
+	first, _ := h.start(t, 0, h.user.ID)
+	second, _ := h.start(t, 0, h.user.ID)
+	h.start(t, 0, h.user.ID)
+	err := h.DB[0].View(t.Context(), func(tx *fsm.Tx) error {
+		ids, err := session.Excess(tx, ten, h.user.ID, 1)
+		if !slices.Equal(ids, []string{first.ID, second.ID}) {
+			t.Errorf("got %v", ids)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestEventsOfASession(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1, session.Config{})
+	s, cookie := h.start(t, 0, h.user.ID)
+	h.update(t, 0, func(tx *fsm.Tx) error { return session.End(tx, ten, s.ID) })
+	err := h.DB[0].View(t.Context(), func(tx *fsm.Tx) error {
+		page, _, err := event.List(tx, ten, event.Query{Type: "session."})
+		if len(page) != 2 || page[0].Type != event.SessionEnded || page[1].Actor.ID != h.user.ID {
+			t.Errorf("got %+v", page)
+		}
+		if strings.Contains(fmt.Sprint(page), cookie) {
+			t.Error("the cookie is in an event")
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func FuzzCookie(f *testing.F) {
+	h := newHouse(f, 1, session.Config{})
+	_, cookie := h.start(f, 0, h.user.ID)
+	f.Add(cookie)
+	f.Add("")
+	f.Fuzz(func(t *testing.T, value string) {
+		_, err := h.stores[0].Find(context.Background(), ten, value)
+		if err == nil && value != cookie || err != nil && !errors.Is(err, identity.ErrUnauthenticated) {
+			t.Errorf("%q: %v", value, err)
+		}
+	})
+}
+
+func BenchmarkFind(b *testing.B) {
+	h := newHouse(b, 1, session.Config{})
+	_, cookie := h.start(b, 0, h.user.ID)
+	for b.Loop() {
+		if _, err := h.stores[0].Find(b.Context(), ten, cookie); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
