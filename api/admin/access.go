@@ -1,0 +1,97 @@
+package admin
+
+import (
+	"github.com/quis-idp/quis/federation"
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity/directory"
+)
+
+func (a *API) access() []route {
+	return []route{
+		{method: "GET", path: "/applications/{id}/access", op: "listAccess", summary: "List who was granted access to a restricted application.", do: handle(a.listAccess)},
+		{method: "POST", path: "/applications/{id}/access/users", op: "grantUserAccess", summary: "Grant a user access.", do: handle(a.grantUser)},
+		{method: "POST", path: "/applications/{id}/access/groups", op: "grantGroupAccess", summary: "Grant the members of a group access.", do: handle(a.grantGroup)},
+		{method: "DELETE", path: "/applications/{id}/access/users/{target}", op: "revokeUserAccess", summary: "Take a user's grant back.", do: handle(a.revokeUser)},
+		{method: "DELETE", path: "/applications/{id}/access/groups/{target}", op: "revokeGroupAccess", summary: "Take a group's grant back.", do: handle(a.revokeGroup)},
+	}
+}
+
+type accessRule struct {
+	Kind string `json:"kind" enum:"user|group" doc:"What was granted access."`
+	ID   string `json:"id" doc:"ID of the user or group."`
+}
+
+func (a *API) listAccess(c *call, in *byID) (*page[accessRule], error) {
+	var rows []federation.AccessRule
+	err := a.cfg.DB.Read(c.ctx, func(tx *fsm.Tx) error {
+		rows = nil
+		if _, _, err := federation.Get(tx, c.tenant.ID, in.ID); err != nil {
+			return err
+		}
+		for r, err := range federation.ListAccess(tx, c.tenant.ID, in.ID) {
+			if err != nil {
+				return err
+			}
+			rows = append(rows, *r)
+		}
+		return nil
+	})
+	return show(rows, "", func(r *federation.AccessRule) accessRule { return accessRule{r.Kind, r.Target} }), err
+}
+
+type userGrant struct {
+	UserID string `json:"user_id" required:"true" min:"1" max:"64" doc:"ID of the user."`
+}
+
+type groupGrant struct {
+	GroupID string `json:"group_id" required:"true" min:"1" max:"64" doc:"ID of the group."`
+}
+
+type grantUserIn struct {
+	byID
+	Body userGrant
+}
+
+type grantGroupIn struct {
+	byID
+	Body groupGrant
+}
+
+type revokeIn struct {
+	byID
+	Target string `path:"target" max:"64" doc:"ID of the user or group."`
+}
+
+func (a *API) grantUser(c *call, in *grantUserIn) (*none, error) {
+	return nil, a.cfg.DB.Update(c.ctx, func(tx *fsm.Tx) error {
+		if _, _, err := directory.GetUser(tx, c.tenant.ID, in.Body.UserID); err != nil {
+			return err
+		}
+		return federation.GrantAccess(tx, rule(c, in.ID, federation.AccessUser, in.Body.UserID))
+	})
+}
+
+func (a *API) grantGroup(c *call, in *grantGroupIn) (*none, error) {
+	return nil, a.cfg.DB.Update(c.ctx, func(tx *fsm.Tx) error {
+		if _, _, err := directory.GetGroup(tx, c.tenant.ID, in.Body.GroupID); err != nil {
+			return err
+		}
+		return federation.GrantAccess(tx, rule(c, in.ID, federation.AccessGroup, in.Body.GroupID))
+	})
+}
+
+func (a *API) revokeUser(c *call, in *revokeIn) (*none, error) {
+	return a.revoke(c, rule(c, in.ID, federation.AccessUser, in.Target))
+}
+
+func (a *API) revokeGroup(c *call, in *revokeIn) (*none, error) {
+	return a.revoke(c, rule(c, in.ID, federation.AccessGroup, in.Target))
+}
+
+func (a *API) revoke(c *call, r federation.AccessRule) (*none, error) {
+	return nil, a.cfg.DB.Update(c.ctx, func(tx *fsm.Tx) error { return federation.RevokeAccess(tx, r) })
+}
+
+func rule(c *call, application, kind, target string) federation.AccessRule {
+	return federation.AccessRule{Tenant: c.tenant.ID, Application: application, Kind: kind, Target: target}
+}

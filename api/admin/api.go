@@ -1,0 +1,158 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/quis-idp/quis/api/problem"
+	"github.com/quis-idp/quis/cluster"
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/session"
+	"github.com/quis-idp/quis/keys"
+	"github.com/quis-idp/quis/keys/seal"
+)
+
+// Cluster is what the API shows and asks of this node's place in the cluster.
+type Cluster interface {
+	Status(ctx context.Context) cluster.Status
+	Ready() error
+	Transfer(ctx context.Context) error
+	CatchUp(ctx context.Context) error
+}
+
+// Config is what the API works on.
+type Config struct {
+	DB        *fsm.DB
+	Ring      *seal.Ring
+	Keys      *keys.Keys
+	Passwords *credential.Pool
+	Sessions  *session.Store
+	Cluster   Cluster
+	PublicURL string // without trailing slash
+	Version   string // of the program
+	// Fresh reports an error if this node's state may be older than the bound within which a
+	// revoked token may still be honoured; nil: it never is.
+	Fresh func(context.Context) error
+}
+
+// An API is the admin API of one node.
+type API struct {
+	cfg      Config
+	table    []route
+	openapi  []byte
+	failures *limiter // by address: bad tokens
+	requests *limiter // by token
+}
+
+// New returns the API. Its error is a fault in the route table itself.
+func New(cfg Config) (*API, error) {
+	a := &API{cfg: cfg, failures: newLimiter(1, 20), requests: newLimiter(500, 1000)}
+	a.table = slices.Concat(a.tenants(), a.users(), a.credentials(), a.groups(), a.applications(), a.access(),
+		a.sessions(), a.signingKeys(), a.events(), a.installation())
+	var err error
+	a.openapi, err = document(a.table, cfg.Version)
+	return a, err
+}
+
+// Routes adds /api/v1/ and /api/openapi.json for whoever has a token of an admin user.
+func (a *API) Routes(mux *http.ServeMux) { a.routes(mux, a.bearer) }
+
+// Local serves the same to the operator of the machine, without a token: it belongs
+// behind a Unix socket that nobody else may open.
+func (a *API) Local() http.Handler {
+	mux := http.NewServeMux()
+	a.routes(mux, a.operator)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		request := identity.Request{ID: identity.NewID("req"), UserAgent: r.UserAgent()}
+		w.Header().Set("X-Request-Id", request.ID)
+		mux.ServeHTTP(w, r.WithContext(identity.WithRequest(r.Context(), request)))
+	})
+}
+
+func (a *API) routes(mux *http.ServeMux, who identify) {
+	for i := range a.table {
+		r := &a.table[i]
+		mux.Handle(r.method+" "+prefix+r.path, problem.Handle(a.serve(r, who)))
+	}
+	mux.HandleFunc("GET /api/openapi.json", a.describe)
+	mux.Handle("/api/", problem.Handle(func(w http.ResponseWriter, r *http.Request) error {
+		return unmatched(mux, w, r)
+	}))
+}
+
+// unmatched tells a path that does not exist from one that does for other methods.
+func unmatched(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) error {
+	var allowed []string
+	for _, m := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+		probe := r.Clone(r.Context())
+		probe.Method = m
+		if _, pattern := mux.Handler(probe); strings.HasPrefix(pattern, m+" ") {
+			allowed = append(allowed, m)
+		}
+	}
+	if len(allowed) == 0 {
+		return problem.ErrRoute
+	}
+	w.Header().Set("Allow", strings.Join(allowed, ", "))
+	return problem.ErrMethod
+}
+
+func (a *API) describe(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "public, max-age=300")
+	_, _ = w.Write(a.openapi) // the client has left: nobody to tell
+}
+
+// serve takes one request through identification, permission, handler and answer.
+func (a *API) serve(rt *route, who identify) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		caller, err := who(w, r)
+		if err != nil {
+			return err
+		}
+		if rt.needs == ofInstallation && !caller.everywhere() {
+			return identity.Denied("This concerns the whole installation: only admins of the default tenant may do it.")
+		}
+		c := &call{r: r, route: rt, header: w.Header()}
+		if err := a.chooseTenant(c, caller); err != nil {
+			return err
+		}
+		c.ctx = identity.WithActor(identity.WithTenant(r.Context(), c.tenant), caller.actor)
+		if rt.reads() && r.URL.Query().Get("consistent") == "true" {
+			if err := a.cfg.Cluster.CatchUp(c.ctx); err != nil {
+				return err
+			}
+		}
+		out, err := rt.do.serve(c)
+		if err != nil {
+			return err
+		}
+		return answer(w, r, rt, out)
+	}
+}
+
+func answer(w http.ResponseWriter, r *http.Request, rt *route, out any) error {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	if tag := h.Get("ETag"); rt.reads() && tag != "" && r.Header.Get("If-None-Match") == tag {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	if rt.success() == http.StatusNoContent {
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	body, err := json.Marshal(out)
+	if err != nil {
+		return err
+	}
+	h.Set("Content-Type", "application/json")
+	w.WriteHeader(rt.success())
+	_, _ = w.Write(append(body, '\n')) // the client has left: nobody to tell
+	return nil
+}

@@ -1,0 +1,136 @@
+package admin
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/session"
+)
+
+func (a *API) credentials() []route {
+	return []route{
+		{method: "PUT", path: "/users/{id}/password", op: "setPassword", summary: "Set a user's password; the user is signed out everywhere.", do: handle(a.setPassword)},
+		{method: "GET", path: "/users/{id}/tokens", op: "listTokens", summary: "List a user's access tokens, without their values.", do: handle(a.listTokens)},
+		{method: "POST", path: "/users/{id}/tokens", op: "createToken", summary: "Create an access token. Its value is in this answer only.", status: http.StatusCreated, do: handle(a.createToken)},
+		{method: "DELETE", path: "/users/{id}/tokens/{token}", op: "deleteToken", summary: "End an access token.", do: handle(a.deleteToken)},
+	}
+}
+
+type newPassword struct {
+	Password identity.Secret `json:"password" required:"true" min:"8" max:"1024" doc:"The new password."`
+}
+
+type setPasswordIn struct {
+	byID
+	Body newPassword
+}
+
+func (a *API) setPassword(c *call, in *setPasswordIn) (*none, error) {
+	var u *directory.User
+	err := a.cfg.DB.Read(c.ctx, func(tx *fsm.Tx) (err error) {
+		u, _, err = directory.GetUser(tx, c.tenant.ID, in.ID)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	phc, err := a.cfg.Passwords.Hash(c.ctx, in.Body.Password.Reveal(), u.Username, u.Email)
+	if err != nil {
+		return nil, err
+	}
+	return nil, a.cfg.DB.Update(c.ctx, func(tx *fsm.Tx) error {
+		if _, _, err := directory.GetUser(tx, c.tenant.ID, in.ID); err != nil {
+			return err
+		}
+		if err := credential.SetPassword(tx, c.tenant.ID, in.ID, phc); err != nil {
+			return err
+		}
+		_, err := session.EndAllOf(tx, c.tenant.ID, in.ID)
+		return err
+	})
+}
+
+type listedToken struct {
+	ID        string     `json:"id" doc:"tok_…"`
+	Name      string     `json:"name" doc:"What it is for."`
+	CreatedAt time.Time  `json:"created_at" doc:"When it was made."`
+	ExpiresAt *time.Time `json:"expires_at,omitempty" doc:"When it stops working; absent: never."`
+}
+
+func (listedToken) schemaName() string { return "Token" }
+
+// freshToken is a token with its value, for the one answer that shows it.
+type freshToken struct {
+	listedToken
+	Token string `json:"token" doc:"The token itself, in this answer only."`
+}
+
+func (freshToken) schemaName() string { return "TokenWithValue" }
+
+func showToken(t *credential.Token) listedToken {
+	out := listedToken{ID: t.ID, Name: t.Name, CreatedAt: t.Created}
+	if !t.Expires.IsZero() {
+		out.ExpiresAt = &t.Expires
+	}
+	return out
+}
+
+func (a *API) listTokens(c *call, in *byID) (*page[listedToken], error) {
+	var rows []credential.Token
+	err := a.cfg.DB.Read(c.ctx, func(tx *fsm.Tx) error {
+		rows = nil
+		if _, _, err := directory.GetUser(tx, c.tenant.ID, in.ID); err != nil {
+			return err
+		}
+		for t, err := range credential.ListTokens(tx, c.tenant.ID, in.ID) {
+			if err != nil {
+				return err
+			}
+			rows = append(rows, *t)
+		}
+		return nil
+	})
+	return show(rows, "", showToken), err
+}
+
+type newToken struct {
+	Name      string    `json:"name" required:"true" min:"1" max:"100" doc:"What it is for."`
+	ExpiresAt time.Time `json:"expires_at" doc:"When it stops working; by default never."`
+}
+
+type createTokenIn struct {
+	byID
+	Body newToken
+}
+
+func (a *API) createToken(c *call, in *createTokenIn) (*freshToken, error) {
+	var out freshToken
+	err := a.cfg.DB.Update(c.ctx, func(tx *fsm.Tx) error {
+		if _, _, err := directory.GetUser(tx, c.tenant.ID, in.ID); err != nil {
+			return err
+		}
+		t, value, err := credential.CreateToken(tx, c.tenant.ID, in.ID, in.Body.Name, "", in.Body.ExpiresAt)
+		if err != nil {
+			return err
+		}
+		out = freshToken{showToken(t), value}
+		return nil
+	})
+	c.location("users", in.ID, "tokens")
+	return &out, err
+}
+
+type deleteTokenIn struct {
+	byID
+	Token string `path:"token" max:"64" doc:"ID of the token."`
+}
+
+func (a *API) deleteToken(c *call, in *deleteTokenIn) (*none, error) {
+	return nil, a.cfg.DB.Update(c.ctx, func(tx *fsm.Tx) error {
+		return credential.DeleteToken(tx, c.tenant.ID, in.ID, in.Token)
+	})
+}

@@ -1,0 +1,155 @@
+package admin
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity/directory"
+)
+
+func (a *API) groups() []route {
+	return []route{
+		{method: "GET", path: "/groups", op: "listGroups", summary: "List groups, by name.", do: handle(a.listGroups)},
+		{method: "POST", path: "/groups", op: "createGroup", summary: "Create a group.", status: http.StatusCreated, tagged: true, do: handle(a.createGroup)},
+		{method: "GET", path: "/groups/{id}", op: "getGroup", summary: "Get a group.", tagged: true, do: handle(a.getGroup)},
+		{method: "PUT", path: "/groups/{id}", op: "replaceGroup", summary: "Replace what can be set of a group.", tagged: true, do: handle(a.changeGroup)},
+		{method: "PATCH", path: "/groups/{id}", op: "updateGroup", summary: "Change what is mentioned of a group.", tagged: true, do: handle(a.changeGroup)},
+		{method: "DELETE", path: "/groups/{id}", op: "deleteGroup", summary: "Delete a group; its members stay.", tagged: true, do: handle(a.deleteGroup)},
+		{method: "GET", path: "/groups/{id}/members", op: "listMembers", summary: "List the users in a group.", do: handle(a.listMembers)},
+		{method: "PUT", path: "/groups/{id}/members/{user}", op: "addMember", summary: "Put a user in a group.", do: handle(a.addMember)},
+		{method: "DELETE", path: "/groups/{id}/members/{user}", op: "removeMember", summary: "Take a user out of a group.", do: handle(a.removeMember)},
+	}
+}
+
+type groupFields struct {
+	Name        string `json:"name" required:"true" min:"1" max:"200" doc:"Name, as applications see it in the groups claim; unique in the tenant."`
+	Description string `json:"description" max:"1000" doc:"For people."`
+}
+
+type group struct {
+	ID string `json:"id" doc:"grp_…"`
+	groupFields
+	CreatedAt time.Time `json:"created_at" doc:"When it was made."`
+	UpdatedAt time.Time `json:"updated_at" doc:"When it last changed."`
+}
+
+func showGroup(g *directory.Group) group {
+	return group{ID: g.ID, groupFields: groupFields{g.Name, g.Description}, CreatedAt: g.Created, UpdatedAt: g.Updated}
+}
+
+type listGroupsIn struct {
+	pageIn
+	Search string `query:"search" max:"200" doc:"Beginning of the name."`
+}
+
+func (a *API) listGroups(c *call, in *listGroupsIn) (*page[group], error) {
+	var rows []directory.Group
+	var next string
+	err := a.cfg.DB.View(c.ctx, func(tx *fsm.Tx) (err error) {
+		rows, next, err = directory.ListGroups(tx, c.tenant.ID, in.Search, in.After, in.limit())
+		return err
+	})
+	return show(rows, next, showGroup), err
+}
+
+func (a *API) getGroup(c *call, in *byID) (*group, error) { return a.readGroup(c, in.ID) }
+
+func (a *API) readGroup(c *call, id string) (*group, error) {
+	var out group
+	err := a.cfg.DB.Read(c.ctx, func(tx *fsm.Tx) error {
+		g, rev, err := directory.GetGroup(tx, c.tenant.ID, id)
+		if err != nil {
+			return err
+		}
+		out = showGroup(g)
+		c.revision(rev)
+		return nil
+	})
+	return &out, err
+}
+
+type createGroupIn struct{ Body groupFields }
+
+func (a *API) createGroup(c *call, in *createGroupIn) (*group, error) {
+	var id string
+	err := a.cfg.DB.Update(c.ctx, func(tx *fsm.Tx) error {
+		g, err := directory.CreateGroup(tx, c.tenant.ID, directory.Group{Name: in.Body.Name, Description: in.Body.Description})
+		if err != nil {
+			return err
+		}
+		id = g.ID
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.location("groups", id)
+	return a.readGroup(c, id)
+}
+
+type changeGroupIn struct {
+	byID
+	Body change[groupFields]
+}
+
+func (a *API) changeGroup(c *call, in *changeGroupIn) (*group, error) {
+	rev, err := c.ifMatch()
+	if err != nil {
+		return nil, err
+	}
+	err = a.cfg.DB.Update(c.ctx, func(tx *fsm.Tx) error {
+		_, err := directory.UpdateGroup(tx, c.tenant.ID, in.ID, rev, func(g *directory.Group) error {
+			f, err := in.Body.onto(groupFields{g.Name, g.Description}, groupFields{})
+			g.Name, g.Description = f.Name, f.Description
+			return err
+		})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return a.readGroup(c, in.ID)
+}
+
+func (a *API) deleteGroup(c *call, in *byID) (*none, error) {
+	rev, err := c.ifMatch()
+	if err != nil {
+		return nil, err
+	}
+	return nil, a.cfg.DB.Update(c.ctx, func(tx *fsm.Tx) error {
+		return directory.DeleteGroup(tx, c.tenant.ID, in.ID, rev)
+	})
+}
+
+type listMembersIn struct {
+	byID
+	pageIn
+}
+
+func (a *API) listMembers(c *call, in *listMembersIn) (*page[user], error) {
+	var rows []directory.User
+	var next string
+	err := a.cfg.DB.Read(c.ctx, func(tx *fsm.Tx) (err error) {
+		rows, next, err = directory.MembersOf(tx, c.tenant.ID, in.ID, in.After, in.limit())
+		return err
+	})
+	return show(rows, next, showUser), err
+}
+
+type memberIn struct {
+	byID
+	User string `path:"user" max:"64" doc:"ID of the user."`
+}
+
+func (a *API) addMember(c *call, in *memberIn) (*none, error) {
+	return nil, a.cfg.DB.Update(c.ctx, func(tx *fsm.Tx) error {
+		return directory.AddMember(tx, c.tenant.ID, in.ID, in.User)
+	})
+}
+
+func (a *API) removeMember(c *call, in *memberIn) (*none, error) {
+	return nil, a.cfg.DB.Update(c.ctx, func(tx *fsm.Tx) error {
+		return directory.RemoveMember(tx, c.tenant.ID, in.ID, in.User)
+	})
+}

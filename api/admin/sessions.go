@@ -1,0 +1,99 @@
+package admin
+
+import (
+	"time"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/session"
+)
+
+func (a *API) sessions() []route {
+	return []route{
+		{method: "GET", path: "/sessions", op: "listSessions", summary: "List the sessions of the tenant, newest first.", do: handle(a.listSessions)},
+		{method: "GET", path: "/sessions/{id}", op: "getSession", summary: "Get a session.", do: handle(a.getSession)},
+		{method: "DELETE", path: "/sessions/{id}", op: "endSession", summary: "Sign one browser out.", do: handle(a.endSession)},
+		{method: "GET", path: "/users/{id}/sessions", op: "listUserSessions", summary: "List the sessions of a user, newest first.", do: handle(a.listUserSessions)},
+		{method: "DELETE", path: "/users/{id}/sessions", op: "endUserSessions", summary: "Sign a user out everywhere.", do: handle(a.endUserSessions)},
+	}
+}
+
+type signedIn struct {
+	ID        string    `json:"id" doc:"ses_…"`
+	UserID    string    `json:"user_id" doc:"Whose it is."`
+	IP        string    `json:"ip" doc:"Address at sign-in."`
+	UserAgent string    `json:"user_agent" doc:"Browser at sign-in."`
+	AMR       []string  `json:"amr" doc:"How the person proved who they are (RFC 8176)."`
+	AuthTime  time.Time `json:"auth_time" doc:"When the person last proved it."`
+	CreatedAt time.Time `json:"created_at" doc:"When it began."`
+	LastSeen  time.Time `json:"last_seen_at" doc:"When it was last used, to about a minute."`
+	ExpiresAt time.Time `json:"expires_at" doc:"When it ends in any case."`
+}
+
+func (signedIn) schemaName() string { return "Session" }
+
+func showSession(s *session.Session) signedIn {
+	out := signedIn{
+		ID: s.ID, UserID: s.UserID, IP: s.IP, UserAgent: s.UserAgent, AMR: append([]string{}, s.AMR...),
+		AuthTime: s.AuthTime, CreatedAt: s.Created, LastSeen: s.LastSeen, ExpiresAt: s.Expires,
+	}
+	if out.LastSeen.IsZero() {
+		out.LastSeen = s.Created
+	}
+	return out
+}
+
+func (a *API) listSessions(c *call, in *pageIn) (*page[signedIn], error) {
+	var rows []session.Session
+	var next string
+	err := a.cfg.DB.View(c.ctx, func(tx *fsm.Tx) (err error) {
+		rows, next, err = a.cfg.Sessions.ListAll(tx, c.tenant.ID, in.After, in.limit())
+		return err
+	})
+	return show(rows, next, showSession), err
+}
+
+func (a *API) getSession(c *call, in *byID) (*signedIn, error) {
+	var out signedIn
+	err := a.cfg.DB.Read(c.ctx, func(tx *fsm.Tx) error {
+		s, err := a.cfg.Sessions.Live(tx, c.tenant.ID, in.ID)
+		if err != nil {
+			return err
+		}
+		out = showSession(s)
+		return nil
+	})
+	return &out, err
+}
+
+func (a *API) endSession(c *call, in *byID) (*none, error) {
+	return nil, a.cfg.DB.Update(c.ctx, func(tx *fsm.Tx) error {
+		if _, err := session.Get(tx, c.tenant.ID, in.ID); err != nil {
+			return err
+		}
+		return session.End(tx, c.tenant.ID, in.ID)
+	})
+}
+
+func (a *API) listUserSessions(c *call, in *byID) (*page[signedIn], error) {
+	var rows []session.Session
+	err := a.cfg.DB.Read(c.ctx, func(tx *fsm.Tx) error {
+		if _, _, err := directory.GetUser(tx, c.tenant.ID, in.ID); err != nil {
+			return err
+		}
+		var err error
+		rows, err = a.cfg.Sessions.ListOf(tx, c.tenant.ID, in.ID)
+		return err
+	})
+	return show(rows, "", showSession), err
+}
+
+func (a *API) endUserSessions(c *call, in *byID) (*none, error) {
+	return nil, a.cfg.DB.Update(c.ctx, func(tx *fsm.Tx) error {
+		if _, _, err := directory.GetUser(tx, c.tenant.ID, in.ID); err != nil {
+			return err
+		}
+		_, err := session.EndAllOf(tx, c.tenant.ID, in.ID)
+		return err
+	})
+}

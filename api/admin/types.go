@@ -1,0 +1,99 @@
+package admin
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+)
+
+var timeType = reflect.TypeFor[time.Time]()
+
+// A field is one JSON member of a struct, those of embedded structs included.
+type field struct {
+	name  string
+	typ   reflect.Type
+	tag   reflect.StructTag
+	index []int
+	omit  bool // may be absent in an answer
+}
+
+// required reports whether a request must have the field.
+func (f field) required() bool { return f.tag.Get("required") == "true" }
+
+// fieldsOf returns the JSON members of struct type t in order of declaration.
+func fieldsOf(t reflect.Type) []field {
+	var fields []field
+	for _, f := range reflect.VisibleFields(t) {
+		tag, ok := f.Tag.Lookup("json")
+		if !ok || tag == "-" || !f.IsExported() {
+			continue
+		}
+		name, opts, _ := strings.Cut(tag, ",")
+		fields = append(fields, field{name: name, typ: f.Type, tag: f.Tag, index: f.Index, omit: strings.Contains(opts, "omit")})
+	}
+	return fields
+}
+
+func isInteger(t reflect.Type) bool {
+	return slices.Contains([]reflect.Kind{reflect.Int, reflect.Int64, reflect.Int32, reflect.Uint64, reflect.Uint32}, t.Kind())
+}
+
+// kindName says what a value of t looks like in JSON.
+func kindName(t reflect.Type) string {
+	switch {
+	case t == timeType:
+		return "a time as in RFC 3339"
+	case isInteger(t):
+		return "a whole number"
+	}
+	switch t.Kind() {
+	case reflect.String:
+		return "a string"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Slice:
+		return "a list"
+	}
+	return "an object"
+}
+
+func parseTime(s string) (time.Time, error) { return time.Parse(time.RFC3339, s) }
+
+// suggest names the field that was perhaps meant, for the end of an error message.
+func suggest(name string, fields []field) string {
+	best, distance := "", 3
+	for _, f := range fields {
+		if d := editDistance(strings.ToLower(name), f.name); d < distance && d < len(f.name) {
+			best, distance = f.name, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return "; did you mean " + best + "?"
+}
+
+// editDistance is Levenshtein's, for short names only.
+func editDistance(a, b string) int {
+	if len(a) > 64 || len(b) > 64 {
+		return 64
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, diagonal+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,214 @@
+package admin
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/session"
+)
+
+func (a *API) users() []route {
+	return []route{
+		{method: "GET", path: "/users", op: "listUsers", summary: "List users, by username.", do: handle(a.listUsers)},
+		{method: "POST", path: "/users", op: "createUser", summary: "Create a user, with a password if one is given.", status: http.StatusCreated, tagged: true, do: handle(a.createUser)},
+		{method: "GET", path: "/users/{id}", op: "getUser", summary: "Get a user.", tagged: true, do: handle(a.getUser)},
+		{method: "PUT", path: "/users/{id}", op: "replaceUser", summary: "Replace what can be set of a user.", tagged: true, do: handle(a.changeUser)},
+		{method: "PATCH", path: "/users/{id}", op: "updateUser", summary: "Change what is mentioned of a user.", tagged: true, do: handle(a.changeUser)},
+		{method: "DELETE", path: "/users/{id}", op: "deleteUser", summary: "Delete a user, with sessions, credentials and memberships.", tagged: true, do: handle(a.deleteUser)},
+		{method: "GET", path: "/users/{id}/groups", op: "listUserGroups", summary: "List the groups that a user is in.", do: handle(a.listUserGroups)},
+	}
+}
+
+type userFields struct {
+	Username      string `json:"username" required:"true" min:"1" max:"128" doc:"Name to sign in with; unique in the tenant however it is spelled."`
+	Email         string `json:"email" max:"254" doc:"Address; unique in the tenant."`
+	EmailVerified bool   `json:"email_verified" doc:"Whether the address is known to be the user's."`
+	Name          string `json:"name" max:"200" doc:"Name as it is shown."`
+	GivenName     string `json:"given_name" max:"200" doc:"First name."`
+	FamilyName    string `json:"family_name" max:"200" doc:"Last name."`
+	Locale        string `json:"locale" max:"35" doc:"Language tag (BCP 47)."`
+	Admin         bool   `json:"admin" doc:"Whether the user administers the tenant; in the default tenant, the installation."`
+	Disabled      bool   `json:"disabled" doc:"Whether the user is kept from signing in."`
+}
+
+type newUser struct {
+	userFields
+	Password identity.Secret `json:"password" max:"1024" doc:"First password; without one the user cannot sign in yet."`
+}
+
+type user struct {
+	ID string `json:"id" doc:"usr_…"`
+	userFields
+	CreatedAt time.Time `json:"created_at" doc:"When it was made."`
+	UpdatedAt time.Time `json:"updated_at" doc:"When it last changed."`
+}
+
+func fieldsOfUser(u *directory.User) userFields {
+	return userFields{
+		Username: u.Username, Email: u.Email, EmailVerified: u.EmailVerified, Name: u.Name, GivenName: u.GivenName,
+		FamilyName: u.FamilyName, Locale: u.Locale, Admin: u.Admin, Disabled: u.Disabled,
+	}
+}
+
+func (f userFields) onto(u *directory.User) {
+	u.Username, u.Email, u.EmailVerified, u.Name, u.GivenName = f.Username, f.Email, f.EmailVerified, f.Name, f.GivenName
+	u.FamilyName, u.Locale, u.Admin, u.Disabled = f.FamilyName, f.Locale, f.Admin, f.Disabled
+}
+
+func showUser(u *directory.User) user {
+	return user{ID: u.ID, userFields: fieldsOfUser(u), CreatedAt: u.Created, UpdatedAt: u.Updated}
+}
+
+type listUsersIn struct {
+	pageIn
+	Search   string `query:"search" max:"254" doc:"Beginning of the username or address."`
+	Username string `query:"username" max:"128" doc:"Only the user of this name."`
+	Email    string `query:"email" max:"254" doc:"Only the user with this address."`
+}
+
+func (a *API) listUsers(c *call, in *listUsersIn) (*page[user], error) {
+	var rows []directory.User
+	var next string
+	err := a.cfg.DB.View(c.ctx, func(tx *fsm.Tx) (err error) {
+		switch {
+		case in.Username != "":
+			rows, err = oneOrNone(directory.UserByUsername(tx, c.tenant.ID, in.Username))
+		case in.Email != "":
+			rows, err = oneOrNone(directory.UserByEmail(tx, c.tenant.ID, in.Email))
+		default:
+			q := directory.UserQuery{Prefix: in.Search, After: in.After, Limit: in.limit()}
+			rows, next, err = directory.ListUsers(tx, c.tenant.ID, q)
+		}
+		return err
+	})
+	return show(rows, next, showUser), err
+}
+
+type byID struct {
+	ID string `path:"id" max:"64" doc:"ID of the resource."`
+}
+
+func (a *API) getUser(c *call, in *byID) (*user, error) {
+	return a.readUser(c, in.ID)
+}
+
+func (a *API) readUser(c *call, id string) (*user, error) {
+	var out user
+	err := a.cfg.DB.Read(c.ctx, func(tx *fsm.Tx) error {
+		u, rev, err := directory.GetUser(tx, c.tenant.ID, id)
+		if err != nil {
+			return err
+		}
+		out = showUser(u)
+		c.revision(rev)
+		return nil
+	})
+	return &out, err
+}
+
+type createUserIn struct{ Body newUser }
+
+func (a *API) createUser(c *call, in *createUserIn) (*user, error) {
+	var phc string
+	if in.Body.Password != "" {
+		var err error
+		if phc, err = a.cfg.Passwords.Hash(c.ctx, in.Body.Password.Reveal(), in.Body.Username, in.Body.Email); err != nil {
+			return nil, err
+		}
+	}
+	var id string
+	err := a.cfg.DB.Update(c.ctx, func(tx *fsm.Tx) error {
+		var fresh directory.User
+		in.Body.onto(&fresh)
+		u, err := directory.CreateUser(tx, c.tenant.ID, fresh)
+		if err != nil {
+			return err
+		}
+		id = u.ID
+		if phc == "" {
+			return nil
+		}
+		return credential.SetPassword(tx, c.tenant.ID, id, phc)
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.location("users", id)
+	return a.readUser(c, id)
+}
+
+type changeUserIn struct {
+	byID
+	Body change[userFields]
+}
+
+func (a *API) changeUser(c *call, in *changeUserIn) (*user, error) {
+	rev, err := c.ifMatch()
+	if err != nil {
+		return nil, err
+	}
+	err = a.cfg.DB.Update(c.ctx, func(tx *fsm.Tx) error {
+		u, err := directory.UpdateUser(tx, c.tenant.ID, in.ID, rev, func(u *directory.User) error {
+			f, err := in.Body.onto(fieldsOfUser(u), userFields{})
+			f.onto(u)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if c.isSelf(u.ID) && (u.Disabled || !u.Admin) {
+			return identity.Denied("You cannot take your own access away. Ask another admin.")
+		}
+		if u.Disabled {
+			_, err = session.EndAllOf(tx, c.tenant.ID, u.ID)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return a.readUser(c, in.ID)
+}
+
+// isSelf reports whether id is the calling user.
+func (c *call) isSelf(id string) bool {
+	actor := identity.ActorFrom(c.ctx)
+	return actor.Kind == identity.ActorUser && actor.ID == id
+}
+
+func (a *API) deleteUser(c *call, in *byID) (*none, error) {
+	rev, err := c.ifMatch()
+	if err != nil {
+		return nil, err
+	}
+	if c.isSelf(in.ID) {
+		return nil, identity.Denied("You cannot delete yourself. Ask another admin.")
+	}
+	return nil, a.cfg.DB.Update(c.ctx, func(tx *fsm.Tx) error {
+		if err := directory.DeleteUser(tx, c.tenant.ID, in.ID, rev); err != nil {
+			return err
+		}
+		if err := credential.DeleteAllOf(tx, c.tenant.ID, in.ID); err != nil {
+			return err
+		}
+		_, err := session.EndAllOf(tx, c.tenant.ID, in.ID)
+		return err
+	})
+}
+
+func (a *API) listUserGroups(c *call, in *byID) (*page[group], error) {
+	var rows []directory.Group
+	err := a.cfg.DB.Read(c.ctx, func(tx *fsm.Tx) error {
+		if _, _, err := directory.GetUser(tx, c.tenant.ID, in.ID); err != nil {
+			return err
+		}
+		var err error
+		rows, err = directory.GroupsOf(tx, c.tenant.ID, in.ID)
+		return err
+	})
+	return show(rows, "", showGroup), err
+}
