@@ -29,7 +29,7 @@ type Config struct {
 	Schema    []Definition
 	Logger    *slog.Logger
 	Now       func() time.Time // the proposer's clock; Apply never reads it
-	Cache     int64            // bytes of block cache; default 16 MiB
+	Cache     int64            // bytes of block cache, of which the engine takes its memtables; default 32 MiB
 	MemTable  int64            // bytes of one memtable; default 8 MiB
 	HashEvery uint64           // log entries between two checkpoints (see Checkpoint); 0: none. Alike on all replicas
 	FS        vfs.FS           // default: the disk
@@ -72,7 +72,7 @@ func Open(cfg Config) (*DB, error) {
 		cfg.Now = time.Now
 	}
 	if cfg.Cache == 0 {
-		cfg.Cache = 16 << 20
+		cfg.Cache = 32 << 20
 	}
 	if cfg.MemTable == 0 {
 		cfg.MemTable = 8 << 20

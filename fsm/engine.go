@@ -43,11 +43,11 @@ func openEngine(cfg Config, name string, failed func(error)) (*engine, error) {
 		Logger:                      engineLog{cfg.Logger},
 		EventListener:               &pebble.EventListener{BackgroundError: failed},
 	}
-	// Small files keep the index and filter of each in one block that fits the
-	// small cache; measured in DESIGN.md.
+	// Small files keep the index of each in one block that fits the small cache;
+	// measured in DESIGN.md.
 	for i := range opts.Levels {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
-		opts.Levels[i].IndexBlockSize = 256 << 10
+		opts.Levels[i].IndexBlockSize = 128 << 10
 		opts.TargetFileSizes[i] = 4 << 20
 	}
 	db, err := pebble.Open(cfg.FS.PathJoin(cfg.Dir, name), opts)

@@ -1,14 +1,19 @@
 // Package fsmtest gives tests real stores that are thrown away: one alone, or
 // several replicas over a log that lives in the test's memory and can be made to
-// lag, lose answers or lose its leader. There is no Raft in it and no mock of the store.
+// lag, repeat batches, lose answers or lose its leader. The stores keep their
+// files in memory too. There is no Raft in it and no mock of the store.
 package fsmtest
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/quis-idp/quis/fsm"
 )
@@ -23,9 +28,12 @@ func New(t testing.TB, schema ...fsm.Definition) *fsm.DB {
 type Cluster struct {
 	DB []*fsm.DB
 
+	schema   []fsm.Definition
 	mu       sync.Mutex
 	term     uint64
 	down     bool
+	lost     int    // proposals still to be applied without an answer
+	repeated int    // proposals still to enter the log twice
 	stopped  []bool // replicas that do not apply
 	log      []fsm.Entry
 	verdicts map[uint64][]fsm.Verdict
@@ -36,21 +44,54 @@ type Cluster struct {
 // waits until replica i has applied.
 func NewCluster(t testing.TB, n int, schema ...fsm.Definition) *Cluster {
 	t.Helper()
-	c := &Cluster{term: 1, stopped: make([]bool, n), verdicts: map[uint64][]fsm.Verdict{}}
-	for i := range n {
-		db, err := fsm.Open(fsm.Config{Dir: t.TempDir(), Schema: schema})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := db.Close(); err != nil {
-				t.Error(err)
-			}
-		})
-		db.SetLog(member{c, i})
-		c.DB = append(c.DB, db)
+	c := &Cluster{term: 1, schema: schema, verdicts: map[uint64][]fsm.Verdict{}}
+	for range n {
+		c.Join(t)
 	}
 	return c
+}
+
+// Join adds an empty replica, which replays the log, and returns its number.
+func (c *Cluster) Join(t testing.TB) int {
+	t.Helper()
+	db, err := fsm.Open(fsm.Config{Dir: "/store", FS: vfs.NewMem(), Schema: c.schema})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	i := len(c.DB)
+	db.SetLog(member{c, i})
+	c.DB, c.stopped = append(c.DB, db), append(c.stopped, false)
+	if err := c.apply(i); err != nil {
+		t.Fatal(err)
+	}
+	return i
+}
+
+// Install replaces replica i by a snapshot of replica from, as happens to a node
+// that has fallen behind the end of the log.
+func (c *Cluster) Install(t testing.TB, i, from int) {
+	t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s, err := c.DB[from].OpenStream()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var b bytes.Buffer
+	if _, err := s.WriteTo(&b); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.DB[i].Restore(&b); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Pause makes replica i stop applying: it falls behind, as a slow follower does.
@@ -76,6 +117,21 @@ func (c *Cluster) SetLeader(up bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.down = !up
+}
+
+// LoseAnswers makes the next n proposals of Updates report ErrUnknown although they are applied.
+func (c *Cluster) LoseAnswers(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lost = n
+}
+
+// Repeat makes the next n proposals of Updates enter the log twice, as when an
+// answer was lost and the batch is sent again; they get the second answer.
+func (c *Cluster) Repeat(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.repeated = n
 }
 
 // NewTerm begins a new leadership term and returns it.
@@ -126,7 +182,7 @@ func (c *Cluster) apply(i int) error {
 		return err
 	}
 	for k, e := range entries {
-		if want, ok := c.verdicts[e.Index]; ok && fmt.Sprint(want) != fmt.Sprint(verdicts[k]) {
+		if want, ok := c.verdicts[e.Index]; ok && !slices.Equal(want, verdicts[k]) {
 			return fmt.Errorf("replica %d decides %v at %d, others %v", i, verdicts[k], e.Index, want)
 		}
 		c.verdicts[e.Index] = verdicts[k]
@@ -139,6 +195,10 @@ func (c *Cluster) apply(i int) error {
 func (c *Cluster) Propose(i int, batches ...[]byte) (uint64, []fsm.Verdict, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.propose(i, batches)
+}
+
+func (c *Cluster) propose(i int, batches [][]byte) (uint64, []fsm.Verdict, error) {
 	if c.down {
 		return 0, nil, fmt.Errorf("test log has no leader: %w", fsm.ErrUnavailable)
 	}
@@ -161,9 +221,19 @@ type member struct {
 }
 
 func (m member) Propose(_ context.Context, batch []byte) (fsm.Outcome, error) {
-	index, verdicts, err := m.c.Propose(m.i, batch)
+	m.c.mu.Lock()
+	defer m.c.mu.Unlock()
+	index, verdicts, err := m.c.propose(m.i, [][]byte{batch})
+	if err == nil && m.c.repeated > 0 {
+		m.c.repeated--
+		index, verdicts, err = m.c.propose(m.i, [][]byte{batch})
+	}
 	if err != nil {
 		return fsm.Outcome{}, err
+	}
+	if m.c.lost > 0 {
+		m.c.lost--
+		return fsm.Outcome{}, fmt.Errorf("test log lost the answer: %w", fsm.ErrUnknown)
 	}
 	return fsm.Outcome{Index: index, Verdict: verdicts[0]}, nil
 }
