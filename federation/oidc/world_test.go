@@ -22,6 +22,7 @@ import (
 	"github.com/quis-idp/quis/fsm/fsmtest"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/authn"
+	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/session"
@@ -64,7 +65,7 @@ type node struct {
 func tables() []fsm.Definition {
 	var all []fsm.Definition
 	for _, t := range [][]fsm.Definition{
-		seal.Tables, keys.Tables, event.Tables, directory.Tables, session.Tables, authn.Tables, federation.Tables, Tables,
+		seal.Tables, keys.Tables, event.Tables, directory.Tables, credential.Tables, session.Tables, authn.Tables, federation.Tables, Tables,
 	} {
 		all = append(all, t...)
 	}
@@ -116,7 +117,12 @@ func newNode(t testing.TB, db *fsm.DB, root *seal.RootKey, change ...func(*Confi
 	n.sessions = session.NewStore(session.Config{DB: db, Ring: n.ring})
 	n.flows = authn.New(authn.Config{
 		DB: db, Ring: n.ring, Sessions: n.sessions,
-		CheckPassword: func(context.Context, string, string, string) error { return identity.Unauthenticated("no") },
+		CheckPassword: func(_ context.Context, _, userID, password string) error {
+			if userID == "" || password != "right" {
+				return identity.Unauthenticated("no")
+			}
+			return nil
+		},
 	})
 	cfg := Config{
 		DB: db, Keys: n.keys, Ring: n.ring, Sessions: n.sessions, Flows: n.flows, Logger: log,
@@ -332,4 +338,37 @@ func (w *world) events(what event.Type) int {
 		w.t.Fatal(err)
 	}
 	return count
+}
+
+// passSignIn takes a browser through the sign-in that an authorization response
+// led to, as username, and returns where it leads: back to the authorization endpoint.
+func (w *world) passSignIn(i int, rec *httptest.ResponseRecorder, username string) string {
+	w.t.Helper()
+	u, params := w.back(rec)
+	if u.Path != "/login" || u.Host != "" {
+		w.t.Fatalf("led to %s, want the sign-in page", u)
+	}
+	ctx := identity.WithTenant(w.t.Context(), tenant)
+	flows := w.nodes[i].flows
+	f, err := flows.Load(ctx, params.Get("flow"), "")
+	if err == nil {
+		_, err = flows.Bind(f, "")
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	result, err := flows.Password(ctx, f, username, "right")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.cookie = &http.Cookie{Name: "quis_session", Value: result.Cookie}
+	w.session = result.Session.ID
+	return result.ReturnTo
+}
+
+func decode(t testing.TB, body string, v any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(body), v); err != nil {
+		t.Fatalf("%s: %v", body, err)
+	}
 }
