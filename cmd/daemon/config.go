@@ -27,12 +27,19 @@ type Config struct {
 	Log           Log
 	Staleness     time.Duration // how old this node's state may be when it answers yes on its own
 
+	// Drain is how long a stopping node reports that it is not ready before its
+	// listeners close: longer than load balancers take to notice.
+	Drain time.Duration
+
 	// Dev relaxes and tightens for a developer's machine: every address must be
 	// loopback, and the demo application is registered.
 	Dev bool
 
 	// Logger, if set, is used instead of one made from Log. Tests set it.
 	Logger *slog.Logger
+	// Fatal, if set, is told why the node can no longer go on, instead of ending the
+	// process. Tests set it.
+	Fatal func(error)
 }
 
 // Listen says where a node serves HTTP.
@@ -81,5 +88,6 @@ func Default() Config {
 		},
 		Log:       Log{Format: "auto"},
 		Staleness: 500 * time.Millisecond,
+		Drain:     3 * time.Second,
 	}
 }

@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -28,27 +27,6 @@ func explainListen(key, address string, err error) error {
 		return fmt.Errorf("%s: %s is not an address of this host", key, address)
 	}
 	return fmt.Errorf("%s: %w", key, err)
-}
-
-// listenPublic is listen with the certificate of c, if there is one.
-func listenPublic(c *Config) (net.Listener, error) {
-	var config *tls.Config
-	if c.TLS.CertFile != "" {
-		pair, err := tls.LoadX509KeyPair(c.TLS.CertFile, c.TLS.KeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("tls: %w", readError(err))
-		}
-		config = &tls.Config{
-			Certificates: []tls.Certificate{pair},
-			MinVersion:   tls.VersionTLS12,
-			NextProtos:   []string{"h2", "http/1.1"},
-		}
-	}
-	ln, err := listen("listen.public", c.Listen.Public)
-	if err != nil || config == nil {
-		return ln, err
-	}
-	return tls.NewListener(ln, config), nil
 }
 
 // listenSocket opens the local socket, which needs no token: only the owner of

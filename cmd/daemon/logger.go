@@ -20,7 +20,7 @@ func newLogger(w io.Writer, c *Config) *slog.Logger {
 	if format == "text" {
 		h = slog.NewTextHandler(w, options)
 	}
-	return slog.New(h).With("node", c.NodeID)
+	return slog.New(h)
 }
 
 // IsTerminal reports whether a person looks at f.

@@ -93,6 +93,8 @@ var settings = []Setting{
 		func(c *Config) *string { return &c.Log.Format }),
 	duration("staleness", "How old this node's state may be when it answers yes without asking the leader.",
 		func(c *Config) *time.Duration { return &c.Staleness }),
+	duration("drain", "How long a stopping node reports not ready before it closes its listeners.",
+		func(c *Config) *time.Duration { return &c.Drain }),
 	{Key: "dev", Doc: "Development mode: loopback addresses only; registers the demo application.",
 		set: func(c *Config, v []string) (err error) {
 			if c.Dev, err = strconv.ParseBool(v[0]); err != nil {

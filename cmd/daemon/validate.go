@@ -53,6 +53,9 @@ func (c *Config) Validate() error {
 	if s := c.Staleness; s < 100*time.Millisecond || s > time.Minute {
 		fail("staleness", "%s is out of range 100ms to 1m", s)
 	}
+	if c.Drain < 0 || c.Drain > 15*time.Second {
+		fail("drain", "%s is out of range 0s to 15s", c.Drain)
+	}
 	switch c.Log.Format {
 	case "auto", "text", "json":
 	default:

@@ -224,13 +224,13 @@ func keysCommand() *cobra.Command {
 }
 
 func printKeys(cmd *cobra.Command, keys []client.Key) error {
-	return emit(cmd, keys, []string{"KEY", "ALGORITHM", "STATE", "PUBLISHED", "ACTIVE SINCE"}, func(row func(...any)) {
+	return emit(cmd, keys, []string{"KEY", "ALGORITHM", "STATE", "SINCE", "NEXT PHASE"}, func(row func(...any)) {
 		for _, k := range keys {
-			active := ""
-			if k.ActiveAt != nil {
-				active = k.ActiveAt.Local().Format(time.DateTime)
+			next := ""
+			if k.NextAt != nil {
+				next = k.NextAt.Local().Format(time.DateTime)
 			}
-			row(k.Kid, k.Alg, k.State, k.PublishedAt.Local().Format(time.DateTime), active)
+			row(k.Kid, k.Alg, k.State, k.Since.Local().Format(time.DateTime), next)
 		}
 	})
 }

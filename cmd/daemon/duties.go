@@ -1,0 +1,38 @@
+package daemon
+
+import (
+	"context"
+	"time"
+
+	"github.com/quis-idp/quis/cluster/duty"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/directory"
+)
+
+// sealingKeyLife is how long a sealing key is the newest one.
+const sealingKeyLife = 30 * 24 * time.Hour
+
+// duties are what the leader does from time to time: one line for each room that
+// wants something done.
+func (n *Node) duties() []duty.Job {
+	return []duty.Job{
+		{Name: "expiry", Every: 10 * time.Second, Run: n.purge},
+		{Name: "signing_keys", Every: 15 * time.Second, Run: func(ctx context.Context) error { return n.keys.Rotate(asSystem(ctx), n.cluster.MinApplied) }},
+		{Name: "sealing_key", Every: time.Hour, Run: func(ctx context.Context) error { return n.ring.RotateOlder(asSystem(ctx), sealingKeyLife) }},
+		{Name: "directory_remains", Every: 5 * time.Minute, Run: func(ctx context.Context) error { return directory.Sweep(asSystem(ctx), n.db) }},
+	}
+}
+
+// purge deletes what has expired, a thousand rows at a time.
+func (n *Node) purge(ctx context.Context) error {
+	for {
+		found, err := n.db.Purge(asSystem(ctx))
+		if err != nil || found < 1000 {
+			return err
+		}
+	}
+}
+
+func asSystem(ctx context.Context) context.Context {
+	return identity.WithActor(ctx, identity.Actor{Kind: identity.ActorSystem})
+}

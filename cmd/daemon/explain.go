@@ -1,0 +1,53 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/keys/seal"
+)
+
+// explainStore says in one line what is wrong with the store and what to do.
+func explainStore(dir string, err error) error {
+	switch {
+	case errors.Is(err, syscall.ENOSPC):
+		return fmt.Errorf("store: the disk of %s is full: make room; nothing that was acknowledged is lost: %w", dir, oneLine(err))
+	case errors.Is(err, fsm.ErrCorrupt):
+		return fmt.Errorf("store in %s is damaged: move the directory away and start again: in a cluster the node gets everything from the others, "+
+			"a single node needs its backup: %w", dir, oneLine(err))
+	}
+	return fmt.Errorf("store in %s: %w", dir, oneLine(err))
+}
+
+// explainCluster does the same for the cluster.
+func (n *Node) explainCluster(err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE), errors.Is(err, syscall.EADDRNOTAVAIL), errors.Is(err, syscall.EACCES):
+		key, address := "cluster.listen", n.cfg.Cluster.Listen
+		if strings.Contains(err.Error(), "gossip") {
+			key, address = "cluster.gossip", n.cfg.Cluster.Gossip
+		}
+		return explainListen(key, address, err)
+	case errors.Is(err, syscall.ENOSPC):
+		return fmt.Errorf("cluster: the disk of %s is full: make room; nothing that was acknowledged is lost: %w", n.cfg.DataDir, oneLine(err))
+	case errors.Is(err, seal.ErrSealed):
+		return fmt.Errorf("root key: %w", oneLine(err))
+	}
+	return fmt.Errorf("cluster: %w", oneLine(err))
+}
+
+// oneLine keeps err's kind and puts its text on one line.
+func oneLine(err error) error {
+	if !strings.Contains(err.Error(), "\n") {
+		return err
+	}
+	return lined{err}
+}
+
+type lined struct{ error }
+
+func (l lined) Error() string { return strings.Join(strings.Split(l.error.Error(), "\n"), "; ") }
+func (l lined) Unwrap() error { return l.error }

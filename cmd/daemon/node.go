@@ -1,0 +1,226 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/quis-idp/quis/api"
+	"github.com/quis-idp/quis/api/metrics"
+	"github.com/quis-idp/quis/cluster"
+	"github.com/quis-idp/quis/cmd/daemon/bootstrap"
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity/authn"
+	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/session"
+	"github.com/quis-idp/quis/keys"
+	"github.com/quis-idp/quis/keys/seal"
+)
+
+// A Node is one running node: every room of the house on one store.
+type Node struct {
+	cfg       Config
+	log       *slog.Logger
+	dir       *dataDir
+	root      *seal.RootKey
+	bootstrap *bootstrap.File // nil: none
+	metrics   *metrics.Metrics
+	cert      *api.Certificate // nil: plain HTTP
+
+	db        *fsm.DB
+	cluster   *cluster.Node
+	ring      *seal.Ring
+	keys      *keys.Keys
+	passwords *credential.Pool
+	sessions  *session.Store
+	flows     *authn.Flows
+
+	public, operations, socket net.Listener
+
+	front   atomic.Pointer[http.Handler] // of the operations listener; nil until the rooms are open
+	serving context.Context              // ends when the listeners shall drain
+	drain   context.CancelFunc
+	living  context.Context // ends when background work shall stop
+	end     context.CancelFunc
+	servers sync.WaitGroup
+	work    sync.WaitGroup
+	failed  chan error // why the node cannot go on
+
+	draining   atomic.Bool
+	setupDone  atomic.Bool // by this node
+	setupSeen  atomic.Bool // in the store, after which it stays there
+	setupFault atomic.Pointer[error]
+}
+
+// Run runs a node until ctx ends and stops it in order, or returns why it could
+// not start or go on. It sets limits of the whole process; tests that run several
+// nodes in one use Start.
+func Run(ctx context.Context, cfg Config) error {
+	tuneMemory()
+	n, err := Start(ctx, cfg)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil // told to stop while starting
+		}
+		return err
+	}
+	var fault error
+	select {
+	case <-ctx.Done():
+	case fault = <-n.failed:
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
+	defer cancel()
+	return errors.Join(fault, n.Stop(last))
+}
+
+// stopWithin bounds an orderly stop.
+const stopWithin = 25 * time.Second
+
+// Start starts a node and returns once it serves; it may not be ready yet: see
+// Ready. A node with an empty data directory waits for its peers as long as ctx
+// lasts. Stop it in any case.
+func Start(ctx context.Context, cfg Config) (*Node, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = newLogger(os.Stderr, &cfg)
+	}
+	n := &Node{cfg: cfg, log: cfg.Logger.With("node", cfg.NodeID), failed: make(chan error, 8)}
+	n.serving, n.drain = context.WithCancel(context.WithoutCancel(ctx))
+	n.living, n.end = context.WithCancel(context.WithoutCancel(ctx))
+	if err := n.start(ctx); err != nil {
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		if stopped := n.Stop(last); stopped != nil {
+			n.log.Warn("stop after a failed start", "error", stopped)
+		}
+		return nil, err
+	}
+	return n, nil
+}
+
+func (n *Node) start(ctx context.Context) error {
+	began := time.Now()
+	for _, step := range []func(context.Context) error{
+		n.openFiles, n.openListeners, n.openStore, n.openCluster, n.openRooms, n.serve,
+	} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	n.log.Info("node started", "version", Version, "public_url", n.cfg.PublicURL,
+		"public", n.public.Addr().String(), "operations", n.operations.Addr().String(), "took", time.Since(began).Round(time.Millisecond))
+	return nil
+}
+
+// openFiles takes the data directory and reads everything that files say.
+func (n *Node) openFiles(context.Context) (err error) {
+	if n.root = n.cfg.RootKey; n.root == nil {
+		if n.root, err = seal.LoadRootKey(n.cfg.RootKeyFile, ""); err != nil {
+			return fmt.Errorf("root key: %w", err)
+		}
+	}
+	if n.cfg.BootstrapFile != "" {
+		if n.bootstrap, err = bootstrap.Load(n.cfg.BootstrapFile); err != nil {
+			return readError(err)
+		}
+	}
+	if n.cfg.TLS.CertFile != "" {
+		if n.cert, err = api.LoadCertificate(n.cfg.TLS.CertFile, n.cfg.TLS.KeyFile, n.log); err != nil {
+			return fmt.Errorf("tls: %w", readError(err))
+		}
+	}
+	n.dir, err = openDataDir(n.cfg.DataDir)
+	return err
+}
+
+// openListeners binds every port before anything is written, and answers on the
+// operations listener from now on: a node that waits for its peers is alive.
+func (n *Node) openListeners(context.Context) (err error) {
+	if n.operations, err = listen("listen.operations", n.cfg.Listen.Operations); err != nil {
+		return err
+	}
+	if n.public, err = listen("listen.public", n.cfg.Listen.Public); err != nil {
+		return err
+	}
+	if n.socket, err = listenSocket(n.dir.file("quis.sock")); err != nil {
+		return err
+	}
+	n.metrics = metrics.New(Version)
+	n.serveOn(n.operations, http.HandlerFunc(n.serveOperations), nil)
+	return nil
+}
+
+func (n *Node) openStore(context.Context) (err error) {
+	n.db, err = fsm.Open(fsm.Config{Dir: n.dir.file("store"), Schema: Tables(), Logger: n.log})
+	if err != nil {
+		return explainStore(n.cfg.DataDir, err)
+	}
+	return nil
+}
+
+func (n *Node) openCluster(ctx context.Context) (err error) {
+	c := n.cfg.Cluster
+	n.cluster, err = cluster.Start(ctx, cluster.Config{
+		DataDir: n.cfg.DataDir, NodeID: n.cfg.NodeID, Version: Version,
+		Listen: c.Listen, Advertise: c.Advertise,
+		GossipListen: c.Gossip, GossipAdvertise: c.GossipAdvertise,
+		Join: c.Join, BootstrapExpect: c.BootstrapExpect, Heartbeat: c.Heartbeat,
+		Root: n.root, DB: n.db, Logger: n.cfg.Logger, Registerer: n.metrics.Registry,
+		Fatal: n.cfg.Fatal,
+	})
+	if err != nil {
+		return n.explainCluster(err)
+	}
+	return nil
+}
+
+// Ready returns nil when the node can take any request, else what is missing.
+func (n *Node) Ready(ctx context.Context) error {
+	for _, c := range n.checks() {
+		if err := c.Run(ctx); err != nil {
+			return fmt.Errorf("%s: %w", c.Name, err)
+		}
+	}
+	return nil
+}
+
+func (n *Node) checks() []metrics.Check {
+	return []metrics.Check{
+		{Name: "running", Run: func(context.Context) error {
+			if n.draining.Load() {
+				return errors.New("this node is stopping")
+			}
+			return nil
+		}},
+		{Name: "cluster", Run: func(context.Context) error { return n.cluster.Ready() }},
+		{Name: "setup", Run: n.checkSetup},
+		{Name: "fresh", Run: n.fresh},
+	}
+}
+
+// fresh is what every room asks before it says yes on its own.
+func (n *Node) fresh(ctx context.Context) error {
+	return n.cluster.EnsureFresh(ctx, n.cfg.Staleness)
+}
+
+// PublicAddr is where the node serves people and applications.
+func (n *Node) PublicAddr() net.Addr { return n.public.Addr() }
+
+// OperationsAddr is where the node serves health and metrics.
+func (n *Node) OperationsAddr() net.Addr { return n.operations.Addr() }
+
+// Cluster is the node's place in the cluster, for tests.
+func (n *Node) Cluster() *cluster.Node { return n.cluster }
+
+// DB is the node's store, for tests.
+func (n *Node) DB() *fsm.DB { return n.db }

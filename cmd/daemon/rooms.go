@@ -1,0 +1,89 @@
+package daemon
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+
+	"github.com/quis-idp/quis/api"
+	"github.com/quis-idp/quis/api/admin"
+	"github.com/quis-idp/quis/api/login"
+	"github.com/quis-idp/quis/api/page"
+	"github.com/quis-idp/quis/federation/oidc"
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity/authn"
+	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/session"
+	"github.com/quis-idp/quis/keys"
+	"github.com/quis-idp/quis/keys/seal"
+)
+
+// openRooms opens what stands on store and cluster, from the ground up.
+func (n *Node) openRooms(ctx context.Context) (err error) {
+	if n.ring, err = seal.OpenRing(ctx, n.db, n.root); err != nil {
+		return oneLine(err)
+	}
+	n.keys = keys.New(n.db, n.ring, n.log, keys.WithHook(tellOfKey))
+	n.metrics.Registry.MustRegister(n.keys)
+	n.passwords = credential.NewPool(credential.Config{}, n.metrics.Registry)
+	n.sessions = session.NewStore(session.Config{
+		DB: n.db, Ring: n.ring, Fresh: n.fresh, Logger: n.log, Registerer: n.metrics.Registry,
+	})
+	n.flows = authn.New(authn.Config{
+		DB: n.db, Ring: n.ring, Sessions: n.sessions,
+		CheckPassword: func(ctx context.Context, tenant, userID, password string) error {
+			return credential.CheckPassword(ctx, n.db, n.passwords, tenant, userID, password)
+		},
+		Logger: n.log, Registerer: n.metrics.Registry,
+	})
+	return nil
+}
+
+// frontDoor puts every room that speaks HTTP behind the public listener, and the
+// admin API once more behind the local socket.
+func (n *Node) frontDoor() (*api.API, http.Handler, error) {
+	administration, err := admin.New(admin.Config{
+		DB: n.db, Ring: n.ring, Keys: n.keys, Passwords: n.passwords, Sessions: n.sessions, Cluster: n.cluster,
+		PublicURL: n.cfg.PublicURL, Version: Version, Fresh: n.fresh,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	var proxies []netip.Prefix
+	for _, p := range n.cfg.TrustedProxies {
+		prefix, err := ParsePrefix(p)
+		if err != nil {
+			return nil, nil, err
+		}
+		proxies = append(proxies, prefix)
+	}
+	provider := oidc.New(oidc.Config{
+		DB: n.db, Keys: n.keys, Ring: n.ring, Sessions: n.sessions, Flows: n.flows, Fresh: n.fresh,
+		ErrorPage: page.Error, Logger: n.log, Registerer: n.metrics.Registry,
+	})
+	signIn := login.New(login.Config{
+		DB: n.db, Sessions: n.sessions, Flows: n.flows, Pool: n.passwords, Registerer: n.metrics.Registry,
+	})
+	door, err := api.New(api.Config{
+		PublicURL: n.cfg.PublicURL, DB: n.db,
+		Rooms:          []api.Room{provider, signIn},
+		Global:         []api.Room{administration},
+		TrustedProxies: proxies,
+		Metrics:        n.metrics,
+		Checks:         n.checks(),
+		Logger:         n.log,
+	})
+	return door, administration.Local(), err
+}
+
+// tellOfKey writes the event of a signing key's change into its transaction.
+func tellOfKey(tx *fsm.Tx, kind, tenant, kid string) error {
+	e := event.Event{Tenant: tenant, Type: event.Type(kind), Target: event.Target{Kind: "key", ID: kid}}
+	switch kind {
+	case keys.KeyRevoked:
+		e.Type = event.KeyGone
+		e.Data = map[string]string{"reason": "emergency rotation"}
+	}
+	return event.Append(tx, e)
+}

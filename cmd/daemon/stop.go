@@ -1,0 +1,58 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Stop takes the node down in the reverse order of its start: readiness fails
+// first, leadership is handed over, requests under way finish, background work
+// writes what it holds, and only then the cluster and the store close. It may be
+// called on a node whose start failed half way.
+func (n *Node) Stop(ctx context.Context) error {
+	began := time.Now()
+	n.draining.Store(true)
+	if n.front.Load() != nil {
+		n.handOver(ctx)
+	}
+	var errs []error
+	n.drain()
+	n.servers.Wait()
+	for _, l := range []interface{ Close() error }{n.public, n.operations, n.socket} {
+		if l != nil {
+			_ = l.Close() // closed already if it was served
+		}
+	}
+	n.end()
+	n.work.Wait()
+	if n.cluster != nil {
+		errs = append(errs, n.cluster.Stop(ctx))
+	}
+	if n.db != nil {
+		errs = append(errs, n.db.Close())
+	}
+	if n.dir != nil {
+		errs = append(errs, n.dir.close())
+	}
+	if n.front.Load() != nil {
+		n.log.Info("node stopped", "took", time.Since(began).Round(time.Millisecond))
+	}
+	return errors.Join(errs...)
+}
+
+// handOver gives leadership away while the node still serves, and leaves load
+// balancers the time to notice that it is no longer ready.
+func (n *Node) handOver(ctx context.Context) {
+	wait := time.NewTimer(n.cfg.Drain)
+	defer wait.Stop()
+	if n.cluster.IsLeader() && len(n.cluster.Status(ctx).Members) > 1 {
+		if err := n.cluster.Transfer(ctx); err != nil {
+			n.log.Warn("leadership was not handed over", "error", err)
+		}
+	}
+	select {
+	case <-wait.C:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,44 @@
+package daemon
+
+import (
+	"slices"
+	"time"
+
+	"github.com/quis-idp/quis/cluster"
+	"github.com/quis-idp/quis/federation"
+	"github.com/quis-idp/quis/federation/oidc"
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity/authn"
+	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/session"
+	"github.com/quis-idp/quis/keys"
+	"github.com/quis-idp/quis/keys/seal"
+)
+
+// A setUp row says that the first-start setup has been done. A node is not ready
+// before it has applied it.
+type setUp struct {
+	Done    time.Time `cbor:"1,keyasint,omitempty"`
+	Version string    `cbor:"2,keyasint,omitempty"` // of the program that did it
+}
+
+var setUps = fsm.NewTable(170, "setup", fsm.Spec[setUp]{Key: func(*setUp) fsm.Key { return fsm.K("setup") }})
+
+// Tables are the definitions of every room: what a node's store is opened with.
+func Tables() []fsm.Definition {
+	return slices.Concat(
+		seal.Tables,
+		keys.Tables,
+		event.Tables,
+		directory.Tables,
+		credential.Tables,
+		session.Tables,
+		authn.Tables,
+		federation.Tables,
+		oidc.Tables,
+		cluster.Tables,
+		[]fsm.Definition{setUps},
+	)
+}
