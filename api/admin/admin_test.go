@@ -37,6 +37,7 @@ type house struct {
 	db       *fsm.DB
 	api      *admin.API
 	sessions *session.Store
+	ring     *seal.Ring
 	server   *httptest.Server
 
 	root, plain, acme    string // tokens
@@ -68,6 +69,7 @@ func newHouse(t *testing.T) *house {
 	h.update(directory.EnsureDefault)
 	ring, err := seal.OpenRing(t.Context(), h.db, root)
 	h.must(err)
+	h.ring = ring
 	signing := keys.New(h.db, ring, nil)
 	h.must(signing.Ensure(t.Context(), identity.DefaultTenant))
 	h.sessions = session.NewStore(session.Config{DB: h.db, Ring: ring})
