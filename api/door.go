@@ -26,7 +26,7 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx := problem.WithLogger(identity.WithRequest(r.Context(), info), d.log)
 	ctx = identity.WithTenant(ctx, identity.Tenant{ID: identity.DefaultTenant, Issuer: d.cfg.PublicURL})
 	r = r.WithContext(ctx)
-	defer d.recover(rec, r)
+	defer func() { d.recovered(rec, r, recover()) }()
 
 	mux := d.root
 	tenant, path, err := d.resolve(r)
@@ -48,10 +48,9 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	serve(mux, rec, r)
 }
 
-// recover answers for a handler that panicked, counts it and logs where. It leaves
+// recovered answers for a handler that panicked with v, counts it and logs where. It leaves
 // http.ErrAbortHandler, which is no fault, to the server.
-func (d *door) recover(rec *recorder, r *http.Request) {
-	v := recover()
+func (d *door) recovered(rec *recorder, r *http.Request, v any) {
 	if v == nil {
 		return
 	}

@@ -21,7 +21,6 @@ var english = page.Texts{
 	"sign_in.password": "Password",
 	"sign_in.submit":   "Sign in",
 	"sign_in.wrong":    "That name and password do not belong together. Check both and try again.",
-	"sign_in.empty":    "Enter your name and your password.",
 
 	"leaving.title":     "Signing you in",
 	"leaving.heading":   "Signing you in…",
@@ -36,6 +35,7 @@ var english = page.Texts{
 	"wait.title":   "Please wait a little",
 	"wait.detail":  "There were too many attempts to sign in. You can try again in %s.",
 	"wait.link":    "Back to the form",
+	"wait.second":  "a second",
 	"wait.seconds": "%d seconds",
 	"wait.minute":  "a minute",
 	"wait.minutes": "%d minutes",
@@ -51,6 +51,12 @@ var english = page.Texts{
 	"signed_out.detail_all": "All your sessions have ended, on every device.",
 	"signed_out.link":       "Sign in again",
 
+	"denied.title":  "This application is not open to you",
+	"denied.detail": "You are signed in, but you may not use %s. If you think you should, ask your administrator.",
+	"denied.link":   "Back to %s",
+
+	"form.unreadable": "Your browser sent something that could not be read. Go back and try again.",
+
 	"setup.title":         "First administrator",
 	"setup.heading":       "You go first",
 	"setup.lead":          "Make the first account. It may administer everything here; the others come later.",
@@ -58,7 +64,7 @@ var english = page.Texts{
 	"setup.email":         "E-mail",
 	"setup.name":          "Full name",
 	"setup.password":      "Password",
-	"setup.password.hint": "At least %d characters. Several words are better than a few strange signs.",
+	"setup.password.hint": "Longer is better: a few words of your own are easy to keep and hard to guess.",
 	"setup.repeat":        "The same password again",
 	"setup.differ":        "The two passwords are not the same.",
 	"setup.check":         "Something needs another look.",

@@ -2,6 +2,7 @@ package login
 
 import (
 	"embed"
+	"html/template"
 
 	"github.com/quis-idp/quis/api/page"
 )
@@ -39,8 +40,8 @@ type (
 	messageView struct {
 		Title  string
 		Detail string
-		Link   string // where to go from here
-		Label  string // what the link says
+		Link   template.URL // where to go from here; may have an application's own scheme
+		Label  string       // what the link says
 	}
 
 	// waitView says until when no further attempt is accepted.

@@ -1,0 +1,99 @@
+package login
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/session"
+)
+
+// The cookies of a browser, before cookieName makes them the tenant's.
+const (
+	sessionCookie = "quis_session"
+	flowCookie    = "quis_flow"   // binds flows to this browser
+	deviceCookie  = "quis_device" // a user has signed in here before
+
+	deviceLifetime = 180 * 24 * time.Hour
+)
+
+// SessionCookie names the cookie that carries a session of t.
+func SessionCookie(t identity.Tenant) string { return cookieName(t, sessionCookie) }
+
+// cookieName makes a cookie of one tenant. With https it is host-only by its prefix, so no
+// sibling domain can plant one (RFC 6265bis §4.1.3.2). All tenants share the path /, which
+// that prefix demands, so a tenant's own cookies have its slug behind the name.
+func cookieName(t identity.Tenant, name string) string {
+	if secure(t) {
+		name = "__Host-" + name
+	}
+	if t.Slug != "" {
+		name += "_" + t.Slug
+	}
+	return name
+}
+
+func secure(t identity.Tenant) bool { return strings.HasPrefix(t.Issuer, "https://") }
+
+// read returns the value of a cookie, empty if there is none.
+func read(r *http.Request, name string) string {
+	c, err := r.Cookie(cookieName(identity.TenantFrom(r.Context()), name))
+	if err != nil {
+		return ""
+	}
+	return c.Value
+}
+
+// write sets a cookie: for life 0 until the browser closes, for a negative one it is removed.
+func write(w http.ResponseWriter, r *http.Request, name, value string, life time.Duration) {
+	t := identity.TenantFrom(r.Context())
+	age := int(life / time.Second)
+	if life < 0 {
+		age = -1
+	}
+	http.SetCookie(w, &http.Cookie{
+		Name: cookieName(t, name), Value: value, Path: "/", MaxAge: age,
+		Secure: secure(t), HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	})
+}
+
+// signedIn returns the session of the browser and its user; nil if nobody is signed in.
+func (l *Login) signedIn(r *http.Request) (*session.Session, *directory.User, error) {
+	value := read(r, sessionCookie)
+	if value == "" {
+		return nil, nil, nil
+	}
+	tenant := identity.TenantFrom(r.Context()).ID
+	s, err := l.cfg.Sessions.Find(r.Context(), tenant, value)
+	if errors.Is(err, identity.ErrUnauthenticated) {
+		return nil, nil, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	var u *directory.User
+	err = l.cfg.DB.View(r.Context(), func(tx *fsm.Tx) (err error) {
+		u, _, err = directory.GetUser(tx, tenant, s.UserID)
+		return err
+	})
+	if errors.Is(err, fsm.ErrNotFound) { // deleted this very moment
+		return nil, nil, nil
+	}
+	return s, u, err
+}
+
+// shown is how a page names u.
+func shown(u *directory.User) person {
+	p := person{Name: u.Name, Login: u.Username}
+	if p.Name == "" {
+		p.Name = u.Username
+	}
+	if u.Email != "" {
+		p.Login = u.Email
+	}
+	return p
+}

@@ -1,0 +1,18 @@
+// Package login is the face of quis: the pages on which people sign in and out, the start
+// page, and the one that makes the first administrator.
+//
+// A protocol sends a person here with a sealed flow (/login?flow=…); without one, the
+// person begins a flow to the start page. The flow is bound to the browser by a cookie
+// when the form is shown, so a flow that somebody else began, or that was copied out of a
+// URL, signs nobody in. The password step itself is [authn.Flows]; here are the form, the
+// cookies and the words.
+//
+// Signing in ends with 200 and a Refresh header, not with a redirect: the way on may lead
+// to another origin, and browsers apply form-action to the redirects of a form post.
+//
+// Invariants: no page tells whether a name is known; what was typed as a name comes back
+// after an error, a password never; nothing here works only with JavaScript.
+//
+// Guesses are slowed down in two places: authn delays each name, on all nodes; this
+// package limits each address, on this node, before any password is hashed.
+package login

@@ -1,0 +1,171 @@
+package login
+
+import (
+	"flag"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/quis-idp/quis/api/page"
+	"github.com/quis-idp/quis/identity"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+func get(path string) *http.Request {
+	r := httptest.NewRequest(http.MethodGet, path, nil)
+	ctx := identity.WithTenant(r.Context(), identity.Tenant{ID: identity.DefaultTenant, Issuer: "https://id.example.com"})
+	return r.WithContext(identity.WithRequest(ctx, identity.Request{ID: "req_01k9s3f7m2q8z5x1w4v6t0b3nd"}))
+}
+
+// examples are all pages, as people see them.
+var examples = map[string]func(w http.ResponseWriter) error{
+	"home":           func(w http.ResponseWriter) error { return homePage.Write(w, get("/"), 200, homeView{}) },
+	"home_signed_in": func(w http.ResponseWriter) error { return homePage.Write(w, get("/"), 200, homeView{Person: &ada}) },
+	"sign_in": func(w http.ResponseWriter) error {
+		return signInPage.Write(w, get("/login"), 200, signInView{
+			Application: "Web", Action: "/login", Flow: "FLOW",
+			Username: page.Field{Name: "username", Label: "Username or e-mail", Autocomplete: "username", Focus: true},
+			Password: page.Field{Name: "password", Label: "Password", Type: "password", Autocomplete: "current-password"},
+		})
+	},
+	"sign_in_refused": func(w http.ResponseWriter) error {
+		return signInPage.Write(w, get("/login"), 401, signInView{
+			Action: "/login", Flow: "FLOW", Alert: page.Alert{Text: english.Text("sign_in.wrong")},
+			Username: page.Field{Name: "username", Label: "Username or e-mail", Value: "ada", Describes: "alert"},
+			Password: page.Field{Name: "password", Label: "Password", Type: "password", Focus: true, Describes: "alert"},
+		})
+	},
+	"leaving": func(w http.ResponseWriter) error {
+		return leavingPage.Write(w, get("/login"), 200, leavingView{"Web", "/oauth2/authorize?a=b&c=d"})
+	},
+	"wait": func(w http.ResponseWriter) error {
+		return waitPage.Write(w, get("/login"), 429, waitView{"2 minutes", "/login?flow=FLOW"})
+	},
+	"sign_out": func(w http.ResponseWriter) error {
+		return signOutPage.Write(w, get("/logout"), 200, signOutView{ada, "/logout", "/"})
+	},
+	"signed_out": func(w http.ResponseWriter) error { return signedOut(w, get("/logout"), "signed_out.detail") },
+	"denied": func(w http.ResponseWriter) error {
+		Denied(w, get("/oauth2/authorize"), "Web", "com.example.app:/cb?error=access_denied")
+		return nil
+	},
+	"setup": func(w http.ResponseWriter) error { return showSetup(w, get("/setup/TOKEN"), 200, newcomer{}, nil) },
+	"setup_wrong": func(w http.ResponseWriter) error {
+		who := newcomer{username: "ada", email: "ada", name: "Ada", password: "a", repeat: "b"}
+		return showSetup(w, get("/setup/TOKEN"), 422, who, append(who.check(), identity.Invalid("email", "This is not an e-mail address.")))
+	},
+	"setup_dead": func(w http.ResponseWriter) error { return setupFault(w, get("/setup/TOKEN"), errDeadLink) },
+	"error": func(w http.ResponseWriter) error {
+		page.Error(w, get("/x"), 500, "", "")
+		return nil
+	},
+}
+
+var ada = person{"Ada Lovelace", "ada@example.com"}
+
+func TestGolden(t *testing.T) {
+	t.Parallel()
+	for name, write := range examples {
+		w := httptest.NewRecorder()
+		if err := write(w); err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		file := filepath.Join("testdata", name+".html")
+		// The drawings and the asset hashes are not what these files are about.
+		got := drawing.ReplaceAllString(hash.ReplaceAllString(w.Body.String(), "$1-HASH."), "<svg/>")
+		if *update {
+			if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		want, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(string(want), got); d != "" {
+			t.Errorf("%s (-want +got, -update accepts):\n%s", name, d)
+		}
+	}
+}
+
+var (
+	drawing = regexp.MustCompile(`(?s)<svg.*?</svg>`)
+	hash    = regexp.MustCompile(`(/assets/[a-z]+)-[\w-]{12}\.`)
+)
+
+// Nothing inline, no script, one h1, and a label for every input: on every page.
+func TestEveryPage(t *testing.T) {
+	t.Parallel()
+	inline := regexp.MustCompile(`<style|<script|\sstyle=|\son[a-z]+=|javascript:|ZgotmplZ`)
+	input := regexp.MustCompile(`<input id="([^"]+)"`)
+	for name, write := range examples {
+		w := httptest.NewRecorder()
+		if err := write(w); err != nil {
+			t.Fatal(err)
+		}
+		body := w.Body.String()
+		if m := inline.FindString(body); m != "" {
+			t.Errorf("%s: %q is inline", name, m)
+		}
+		if n := strings.Count(body, "<h1"); n != 1 {
+			t.Errorf("%s: %d headings", name, n)
+		}
+		for _, m := range input.FindAllStringSubmatch(body, -1) {
+			if !strings.Contains(body, `<label for="`+m[1]+`">`) {
+				t.Errorf("%s: %s has no label", name, m[1])
+			}
+		}
+		for _, ref := range regexp.MustCompile(`aria-describedby="([^"]*)"`).FindAllStringSubmatch(body, -1) {
+			for _, id := range strings.Fields(ref[1]) {
+				if !strings.Contains(body, `id="`+id+`"`) {
+					t.Errorf("%s: nothing has the id %s", name, id)
+				}
+			}
+		}
+	}
+}
+
+// Texts that no page and no code names would be translated for nothing.
+func TestEveryTextIsUsed(t *testing.T) {
+	t.Parallel()
+	used := map[string]bool{}
+	for _, keys := range [][]string{homePage.Keys(), signInPage.Keys(), leavingPage.Keys(), messagePage.Keys(), waitPage.Keys(), signOutPage.Keys(), setupPage.Keys()} {
+		for _, k := range keys {
+			used[k] = true
+		}
+	}
+	sources, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var code strings.Builder
+	for _, name := range sources {
+		if name == "text.go" {
+			continue
+		}
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		code.Write(b)
+	}
+	for _, key := range slices.Sorted(maps.Keys(english)) {
+		prefix, field, _ := strings.Cut(key, ".")
+		inCode := strings.Contains(code.String(), `"`+key+`"`) ||
+			prefix == "setup" && strings.Contains(code.String(), `field("`+field+`"`)
+		if !used[key] && !inCode {
+			t.Errorf("nothing says %s", key)
+		}
+	}
+}

@@ -1,0 +1,173 @@
+package login
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/quis-idp/quis/api/page"
+	"github.com/quis-idp/quis/api/problem"
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/authn"
+	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/session"
+)
+
+// askSetup shows the form to whoever has a setup link that still works.
+func (l *Login) askSetup(w http.ResponseWriter, r *http.Request) error {
+	wait, giveBack := l.admit(r, ruleSetup)
+	if wait > 0 {
+		return identity.Limited("", wait)
+	}
+	if err := l.setupStands(r); err != nil {
+		return setupFault(w, r, err)
+	}
+	giveBack()
+	return showSetup(w, r, http.StatusOK, newcomer{}, nil)
+}
+
+// setup makes the first administrator and signs them in, in one transaction with the use
+// of the link: of two people with the same link, one comes in.
+func (l *Login) setup(w http.ResponseWriter, r *http.Request) error {
+	if err := parseForm(r); err != nil {
+		return err
+	}
+	wait, giveBack := l.admit(r, ruleSetup)
+	if wait > 0 {
+		return identity.Limited("", wait)
+	}
+	if err := l.setupStands(r); err != nil { // before a hash is spent on a stranger
+		return setupFault(w, r, err)
+	}
+	giveBack()
+	who := newcomer{
+		username: r.PostForm.Get("username"), email: r.PostForm.Get("email"), name: r.PostForm.Get("name"),
+		password: identity.Secret(r.PostForm.Get("password")), repeat: identity.Secret(r.PostForm.Get("repeat")),
+	}
+	if faults := who.check(); faults != nil {
+		return showSetup(w, r, http.StatusUnprocessableEntity, who, faults)
+	}
+	phc, err := l.cfg.Pool.Hash(r.Context(), who.password.Reveal(), who.username, who.email, who.name)
+	var started *session.Started
+	if err == nil {
+		started, err = l.admitFirst(r, who, phc)
+	}
+	if faults := identity.Errors(err); len(faults) > 0 && faults[0].Field != "" {
+		return showSetup(w, r, http.StatusUnprocessableEntity, who, faults)
+	}
+	if err != nil {
+		return setupFault(w, r, err)
+	}
+	cookie, err := l.cfg.Sessions.Cookie(started)
+	if err != nil {
+		return err
+	}
+	write(w, r, sessionCookie, cookie, 0)
+	page.Leave(w, "/")
+	return leavingPage.Write(w, r, http.StatusOK, leavingView{Target: "/"})
+}
+
+// admitFirst is the transaction of setup.
+func (l *Login) admitFirst(r *http.Request, who newcomer, phc string) (started *session.Started, err error) {
+	ctx := identity.WithActor(r.Context(), identity.Actor{Kind: identity.ActorOperator}) // who else has the link
+	tenant := identity.DefaultTenant
+	err = l.cfg.DB.Update(ctx, func(tx *fsm.Tx) error {
+		if err := credential.UseSetup(tx, r.PathValue("token")); err != nil {
+			return dead(err)
+		}
+		u, err := directory.CreateUser(tx, tenant, directory.User{
+			Username: who.username, Email: who.email, Name: who.name, Admin: true,
+		})
+		if err != nil {
+			return err
+		}
+		if err := credential.SetPassword(tx, tenant, u.ID, phc); err != nil {
+			return err
+		}
+		started, err = l.cfg.Sessions.Start(tx, session.Session{
+			Tenant: tenant, UserID: u.ID, AMR: []string{authn.AMRPassword}, ACR: authn.ACRPassword,
+		})
+		return err
+	})
+	return started, err
+}
+
+var errDeadLink = errors.New("setup link does not stand")
+
+// dead marks a miss as one of the link, and of nothing else in the transaction.
+func dead(err error) error {
+	if errors.Is(err, fsm.ErrNotFound) {
+		return errors.Join(errDeadLink, fsm.ErrNotFound)
+	}
+	return err
+}
+
+// setupStands returns nil if the link of r works.
+func (l *Login) setupStands(r *http.Request) error {
+	if identity.TenantFrom(r.Context()).ID != identity.DefaultTenant {
+		return problem.ErrRoute
+	}
+	return l.cfg.DB.Read(r.Context(), func(tx *fsm.Tx) error {
+		return dead(credential.FindSetup(tx, r.PathValue("token")))
+	})
+}
+
+func setupFault(w http.ResponseWriter, r *http.Request, err error) error {
+	if !errors.Is(err, errDeadLink) {
+		return err
+	}
+	return messagePage.Write(w, r, http.StatusGone, messageView{
+		Title: english.Text("setup_dead.title"), Detail: english.Text("setup_dead.detail"),
+		Link: "/", Label: english.Text("dead.link"),
+	})
+}
+
+// A newcomer is what the setup form says.
+type newcomer struct {
+	username, email, name string
+	password, repeat      identity.Secret
+}
+
+// check finds what neither the directory nor the rules for passwords know of.
+func (n newcomer) check() []*identity.Error {
+	if n.password != n.repeat {
+		return []*identity.Error{identity.Invalid("repeat", english.Text("setup.differ"))}
+	}
+	return nil
+}
+
+func showSetup(w http.ResponseWriter, r *http.Request, status int, who newcomer, faults []*identity.Error) error {
+	field := func(name, kind, value, autocomplete string) page.Field {
+		return page.Field{
+			Name: name, Label: english.Text("setup." + name), Type: kind,
+			Value: identity.Printable(value, maxShown), Autocomplete: autocomplete,
+		}
+	}
+	view := setupView{
+		Action:   r.URL.Path,
+		Username: field("username", "text", who.username, "username"),
+		Email:    field("email", "email", who.email, "email"),
+		Name:     field("name", "text", who.name, "name"),
+		Password: field("password", "password", "", "new-password"),
+		Repeat:   field("repeat", "password", "", "new-password"),
+	}
+	view.Password.Hint = english.Text("setup.password.hint")
+	view.Username.Focus = len(faults) == 0
+	fields := []*page.Field{&view.Username, &view.Email, &view.Name, &view.Password, &view.Repeat}
+	for _, fault := range faults {
+		view.Alert.Text = english.Text("setup.check")
+		for _, f := range fields {
+			if f.Name == fault.Field {
+				f.Error = fault.Detail
+			}
+		}
+	}
+	for _, f := range fields { // the cursor goes to the first that is wrong
+		if f.Error != "" {
+			f.Focus = true
+			break
+		}
+	}
+	return setupPage.Write(w, r, status, view)
+}

@@ -1,0 +1,209 @@
+package login
+
+import (
+	"errors"
+	"fmt"
+	"html/template"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/quis-idp/quis/api/page"
+	"github.com/quis-idp/quis/api/problem"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/authn"
+)
+
+// home is the start page.
+func (l *Login) home(w http.ResponseWriter, r *http.Request) error {
+	_, u, err := l.signedIn(r)
+	if err != nil {
+		return err
+	}
+	view := homeView{Base: page.Base(r)}
+	if u != nil {
+		p := shown(u)
+		view.Person = &p
+	}
+	return homePage.Write(w, r, http.StatusOK, view)
+}
+
+// signIn shows the form of a flow, or of a new one to the start page.
+func (l *Login) signIn(w http.ResponseWriter, r *http.Request) error {
+	sealed := r.URL.Query().Get("flow")
+	s, _, err := l.signedIn(r)
+	if err != nil {
+		return err
+	}
+	if sealed == "" {
+		if s != nil {
+			return onward(w, r, page.Base(r)+"/")
+		}
+		if sealed, err = l.cfg.Flows.Begin(r.Context(), authn.Need{ReturnTo: page.Base(r) + "/"}); err != nil {
+			return err
+		}
+	}
+	binding := read(r, flowCookie)
+	f, err := l.cfg.Flows.Load(r.Context(), sealed, binding)
+	if err != nil {
+		return flowFault(w, r, err)
+	}
+	// Signed in meanwhile, in another tab: what the flow was begun for is there. A session
+	// from before it was not good enough, or there would be no flow.
+	if s != nil && !f.Need.Login && s.AuthTime.After(f.Begun) {
+		return onward(w, r, f.Need.ReturnTo)
+	}
+	if !f.Bound() {
+		if binding, err = l.cfg.Flows.Bind(f, binding); err != nil {
+			return err
+		}
+		write(w, r, flowCookie, binding, 0)
+	}
+	return showForm(w, r, f, http.StatusOK, f.Need.LoginHint, nil)
+}
+
+// password takes the form.
+func (l *Login) password(w http.ResponseWriter, r *http.Request) error {
+	if err := parseForm(r); err != nil {
+		return err
+	}
+	sealed, username := r.PostForm.Get("flow"), r.PostForm.Get("username")
+	f, err := l.cfg.Flows.Load(r.Context(), sealed, read(r, flowCookie))
+	if err != nil {
+		return flowFault(w, r, err)
+	}
+	wait, giveBack := l.admit(r, ruleAddress)
+	if wait > 0 {
+		return holdBack(w, r, f, wait)
+	}
+	s, _, err := l.signedIn(r)
+	if err != nil {
+		giveBack()
+		return err
+	}
+	f.Browser.Device = read(r, deviceCookie)
+	if s != nil {
+		f.Browser.SessionID = s.ID
+	}
+	done, err := l.cfg.Flows.Password(r.Context(), f, username, r.PostForm.Get("password"))
+	if !guessed(err) {
+		giveBack()
+	}
+	if err != nil {
+		return l.refused(w, r, f, username, err)
+	}
+	if done.Step != authn.StepDone {
+		return fmt.Errorf("sign-in step %q has no page", done.Step)
+	}
+	write(w, r, sessionCookie, done.Cookie, 0)
+	write(w, r, deviceCookie, done.Device, deviceLifetime)
+	page.Leave(w, done.ReturnTo)
+	return leavingPage.Write(w, r, http.StatusOK, leavingView{Application: f.Need.Application, Target: done.ReturnTo})
+}
+
+// guessed reports whether an attempt with this outcome may have been a guess.
+func guessed(err error) bool {
+	return errors.Is(err, identity.ErrUnauthenticated) || errors.Is(err, identity.ErrLimited)
+}
+
+// refused shows why an attempt did not succeed.
+func (l *Login) refused(w http.ResponseWriter, r *http.Request, f *authn.Flow, username string, err error) error {
+	switch {
+	case errors.Is(err, authn.ErrDeadFlow):
+		return flowFault(w, r, err)
+	case errors.Is(err, identity.ErrLimited):
+		l.limited.WithLabelValues(ruleName).Inc()
+		return holdBack(w, r, f, problem.Of(r.Context(), err).RetryAfter)
+	case errors.Is(err, identity.ErrInvalid):
+		return showForm(w, r, f, http.StatusBadRequest, username, identity.Errors(err))
+	case errors.Is(err, identity.ErrUnauthenticated):
+		// RFC 9110 §11.6.1 wants a challenge with 401; browsers pass over schemes they do not know.
+		w.Header().Set("WWW-Authenticate", "Form")
+		return showForm(w, r, f, http.StatusUnauthorized, username, identity.Errors(err))
+	}
+	return err
+}
+
+// showForm writes the form, with what is wrong with the last attempt. The cursor is where
+// the person has to type next.
+func showForm(w http.ResponseWriter, r *http.Request, f *authn.Flow, status int, username string, faults []*identity.Error) error {
+	view := signInView{
+		Application: f.Need.Application, Action: page.Base(r) + "/login", Flow: f.Sealed(),
+		Username: page.Field{
+			Name: "username", Label: english.Text("sign_in.username"), Value: identity.Printable(username, maxShown),
+			Autocomplete: "username", Focus: username == "",
+		},
+		Password: page.Field{
+			Name: "password", Label: english.Text("sign_in.password"), Type: "password",
+			Autocomplete: "current-password", Focus: username != "",
+		},
+	}
+	for _, fault := range faults {
+		switch fault.Field {
+		case "username":
+			view.Username.Error = fault.Detail
+		case "password":
+			view.Password.Error = fault.Detail
+		default:
+			view.Alert.Text = english.Text("sign_in.wrong")
+			view.Username.Describes, view.Password.Describes = "alert", "alert"
+		}
+	}
+	return signInPage.Write(w, r, status, view)
+}
+
+// maxShown bounds what is given back of a name that was typed.
+const maxShown = 256
+
+// holdBack says when the next attempt may come.
+func holdBack(w http.ResponseWriter, r *http.Request, f *authn.Flow, wait time.Duration) error {
+	w.Header().Set("Retry-After", problem.RetryAfter(wait))
+	return waitPage.Write(w, r, http.StatusTooManyRequests, waitView{
+		Wait: inWords(wait), Link: page.Base(r) + "/login?flow=" + url.QueryEscape(f.Sealed()),
+	})
+}
+
+// inWords rounds up: who waits as long as that is let in.
+func inWords(d time.Duration) string {
+	switch seconds := int((d + time.Second - 1) / time.Second); {
+	case seconds <= 1:
+		return english.Text("wait.second")
+	case seconds < 60:
+		return english.Text("wait.seconds", seconds)
+	case seconds == 60:
+		return english.Text("wait.minute")
+	default:
+		return english.Text("wait.minutes", (seconds+59)/60)
+	}
+}
+
+// flowFault shows that a flow has ended, which is no fault of ours; other errors stay errors.
+func flowFault(w http.ResponseWriter, r *http.Request, err error) error {
+	if !errors.Is(err, authn.ErrDeadFlow) {
+		return err
+	}
+	return messagePage.Write(w, r, http.StatusGone, messageView{
+		Title: english.Text("dead.title"), Detail: english.Text("dead.detail"),
+		Link: template.URL(page.Base(r) + "/"), Label: english.Text("dead.link"),
+	})
+}
+
+// onward redirects to a path of ours. Only for GET: see page.Leave.
+func onward(w http.ResponseWriter, r *http.Request, to string) error {
+	w.Header().Set("Cache-Control", "no-store")
+	http.Redirect(w, r, to, http.StatusSeeOther)
+	return nil
+}
+
+// parseForm reads the body. A field in the query would be one in history and logs, so only
+// r.PostForm is looked at.
+func parseForm(r *http.Request) error {
+	err := r.ParseForm()
+	if err == nil {
+		return nil
+	}
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return err
+	}
+	return identity.Invalid("", english.Text("form.unreadable"))
+}

@@ -1,0 +1,247 @@
+package login
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/authn"
+	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/directory"
+)
+
+func TestSignIn(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	s := h.someone()
+	const returnTo = "/oauth2/authorize?client_id=web&state=a%26b"
+	flow := s.form("/login?flow=" + h.begin(authn.Need{ReturnTo: returnTo, Application: "Web & <Co>", LoginHint: "tester"}))
+
+	a := s.try(flow, "tester@example.com", "wrong")
+	a.want(t, 401, "Sign in", "to continue to Web &amp; &lt;Co&gt;", `role="alert"`, `value="tester@example.com"`, "do not belong together")
+	if strings.Contains(a.body, "wrong") {
+		t.Error("the password came back")
+	}
+	if len(a.Header.Values("Set-Cookie")) != 0 {
+		t.Errorf("a failed attempt sets cookies: %v", a.Header)
+	}
+
+	a = s.try(flow, "tester@example.com", secret)
+	a.want(t, 200, "Signing you in")
+	to, ok := strings.CutPrefix(a.Header.Get("Refresh"), "0; url=")
+	if !ok || !strings.HasPrefix(to, returnTo+"&"+authn.TicketParameter+"=") {
+		t.Errorf("Refresh: %q", a.Header.Get("Refresh"))
+	}
+	if link := `href="` + strings.ReplaceAll(to, "&", "&amp;") + `"`; !strings.Contains(a.body, link) {
+		t.Errorf("no link %s in %s", link, a.body)
+	}
+	if a.Header.Get("Cache-Control") != "no-store" {
+		t.Errorf("Cache-Control: %q", a.Header.Get("Cache-Control"))
+	}
+	for _, c := range a.Cookies() {
+		if !c.HttpOnly || c.Path != "/" || c.SameSite != http.SameSiteLaxMode || c.Domain != "" {
+			t.Errorf("cookie %s", c)
+		}
+	}
+	if h.sessions() != 1 {
+		t.Errorf("%d sessions, want 1", h.sessions())
+	}
+
+	s.get("/").want(t, 200, "Hello, Test User", "tester@example.com")
+	s.get("/login?flow="+flow).want(t, 410, "This sign-in has ended")
+	s.try(flow, "tester", secret).want(t, 410, "This sign-in has ended")
+	if a := s.get("/login"); a.StatusCode != 303 || a.Header.Get("Location") != "/" {
+		t.Errorf("signed in and asked again: %d %v", a.StatusCode, a.Header)
+	}
+}
+
+func TestHintIsFilledInAndEscaped(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	a := h.someone().get("/login?flow=" + h.begin(authn.Need{ReturnTo: "/", LoginHint: `"><script>alert(1)</script>`}))
+	a.want(t, 200, `value="&#34;&gt;&lt;script&gt;`)
+	if strings.Contains(a.body, "<script") {
+		t.Error("markup of a stranger in the page")
+	}
+}
+
+// A page must not tell an unknown name from a wrong password.
+func TestUnknownUserLooksLikeWrongPassword(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	h.update(func(tx *fsm.Tx) error {
+		u, err := directory.CreateUser(tx, identity.DefaultTenant, directory.User{Username: "sleeps", Name: "S", Disabled: true})
+		if err != nil {
+			return err
+		}
+		return credential.SetPassword(tx, identity.DefaultTenant, u.ID, "$argon2id$v=19$m=64,t=1,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")
+	})
+	pages := map[string]string{}
+	for _, name := range []string{"tester", "nobody", "sleeps"} {
+		s := h.someone()
+		flow := s.form("/login")
+		a := s.try(flow, name, "wrong password")
+		a.want(t, 401)
+		pages[name] = strings.NewReplacer(flow, "FLOW", name, "NAME").Replace(a.body)
+	}
+	if pages["tester"] != pages["nobody"] || pages["tester"] != pages["sleeps"] {
+		t.Errorf("the pages differ:\n%s\n%s\n%s", pages["tester"], pages["nobody"], pages["sleeps"])
+	}
+}
+
+func TestFlowBelongsToOneBrowser(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	victim, attacker := h.someone(), h.someone()
+	flow := attacker.form("/login")
+	victim.try(flow, "tester", secret).want(t, 410, "begun in another browser")
+	victim.get("/login?flow="+flow).want(t, 410)
+	// Not bound to anybody yet, as it left the protocol.
+	victim.try(h.begin(authn.Need{ReturnTo: "/"}), "tester", secret).want(t, 410)
+	for _, bad := range []string{"", "x", strings.Repeat("A", 9000), "%00", "ü"} {
+		victim.try(bad, "tester", secret).want(t, 410)
+	}
+	if h.sessions() != 0 {
+		t.Errorf("%d sessions, want none", h.sessions())
+	}
+}
+
+// Two tabs of one browser: both flows work, and the one that comes second is passed on.
+func TestTwoTabs(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	s := h.someone()
+	first := s.form("/login?flow=" + h.begin(authn.Need{ReturnTo: "/one"}))
+	second := s.form("/login?flow=" + h.begin(authn.Need{ReturnTo: "/two"}))
+	strict := s.form("/login?flow=" + h.begin(authn.Need{ReturnTo: "/three", Login: true}))
+	s.try(first, "tester", secret).want(t, 200)
+	if a := s.get("/login?flow=" + second); a.StatusCode != 303 || a.Header.Get("Location") != "/two" {
+		t.Errorf("second tab: %d %q", a.StatusCode, a.Header.Get("Location"))
+	}
+	s.get("/login?flow="+strict).want(t, 200, `name="password"`)
+	s.try(second, "tester", secret).want(t, 200)
+	if h.sessions() != 1 {
+		t.Errorf("%d sessions of one browser, want 1", h.sessions())
+	}
+}
+
+func TestEmptyFieldsAreNamed(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	s := h.someone()
+	flow := s.form("/login")
+	s.try(flow, "", secret).want(t, 400, `id="username-error"`, `aria-describedby=" username-error"`)
+	s.try(flow, "tester", "").want(t, 400, `id="password-error"`, `value="tester"`)
+}
+
+func TestAddressIsLimited(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, func(c *Config) { c.PerAddress = Rate{Burst: 2, Every: 90 * time.Second} })
+	s := h.someone()
+	flow := s.form("/login")
+	for range 5 { // not counted: they were right
+		h.someone().signIn()
+	}
+	s.try(flow, "a", "wrong").want(t, 401)
+	s.try(flow, "b", "wrong").want(t, 401)
+	a := s.try(flow, "tester", secret)
+	a.want(t, 429, "Please wait a little", "2 minutes", `href="/login?flow=`)
+	if got := a.Header.Get("Retry-After"); got != "90" && got != "89" {
+		t.Errorf("Retry-After %q", got)
+	}
+	if h.sessions() != 5 {
+		t.Errorf("%d sessions, want 5", h.sessions())
+	}
+}
+
+func TestNameIsLimited(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	s := h.someone()
+	flow := s.form("/login")
+	for range 40 {
+		if a := s.try(flow, "tester", "wrong"); a.StatusCode == http.StatusTooManyRequests {
+			a.want(t, 429, "You can try again in")
+			if a.Header.Get("Retry-After") == "" {
+				t.Error("no Retry-After")
+			}
+			return
+		}
+	}
+	t.Error("forty wrong passwords for one name and no limit")
+}
+
+func TestTenantsAreApart(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	s := h.someone()
+	a := s.get("/t/acme/login")
+	a.want(t, 200, `action="/t/acme/login"`)
+	flow := hidden.FindStringSubmatch(a.body)[1]
+	s.try(flow, "tester", secret).want(t, 410) // at the default tenant
+	a = s.post("/t/acme/login", url.Values{"flow": {flow}, "username": {"tester"}, "password": {secret}})
+	a.want(t, 200)
+	if got := a.Header.Get("Refresh"); !strings.HasPrefix(got, "0; url=/t/acme/?"+authn.TicketParameter) {
+		t.Errorf("Refresh: %q", got)
+	}
+	s.get("/t/acme/").want(t, 200, "Hello, Test User", `href="/t/acme/logout"`)
+	s.get("/").want(t, 200, "Who are you?")
+	s.get("/t/acme/setup/x").want(t, 404)
+}
+
+func TestCookieNames(t *testing.T) {
+	t.Parallel()
+	for want, tenant := range map[string]identity.Tenant{
+		"quis_session":             {Issuer: "http://localhost:8080"},
+		"__Host-quis_session":      {Issuer: "https://id.example.com"},
+		"__Host-quis_session_acme": {Issuer: "https://id.example.com/t/acme", Slug: "acme"},
+	} {
+		if got := SessionCookie(tenant); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	w := httptest.NewRecorder()
+	r := httptest.NewRequest("GET", "/", nil)
+	r = r.WithContext(identity.WithTenant(r.Context(), identity.Tenant{Issuer: "https://id.example.com"}))
+	write(w, r, sessionCookie, "v", 0)
+	if got := w.Header().Get("Set-Cookie"); got != "__Host-quis_session=v; Path=/; HttpOnly; Secure; SameSite=Lax" {
+		t.Error(got)
+	}
+}
+
+func TestWithoutALeader(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	s, in := h.someone(), h.someone()
+	in.signIn()
+	flow := s.form("/login")
+	h.cluster.SetLeader(false)
+	a := s.try(flow, "tester", secret)
+	a.want(t, 503, "We will be right back")
+	if a.Header.Get("Retry-After") == "" || len(a.Cookies()) != 0 {
+		t.Errorf("headers %v", a.Header)
+	}
+	in.post("/logout", nil).want(t, 503)
+	h.cluster.SetLeader(true)
+	in.get("/").want(t, 200, "Hello, Test User") // the cookie is still there, as is the session
+	s.try(flow, "tester", secret).want(t, 200)
+}
+
+func TestOversizedForm(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	s := h.someone()
+	s.try(s.form("/login"), "tester", strings.Repeat("x", 70_000)).want(t, 413, "That is too much at once")
+	s.try(s.form("/login"), "tester", strings.Repeat("x", 5_000)).want(t, 400)
+	r, err := http.NewRequest(http.MethodPost, h.url+"/login", strings.NewReader("flow=%zz"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	s.send(r).want(t, 400, "could not be read")
+}

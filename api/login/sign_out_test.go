@@ -1,0 +1,94 @@
+package login
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/directory"
+)
+
+func TestSignOut(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	here, there := h.someone(), h.someone()
+	here.signIn()
+	there.signIn()
+	here.get("/logout").want(t, 200, "Sign out?", "tester@example.com", `name="everywhere"`)
+	if h.sessions() != 2 {
+		t.Fatal("asking has signed somebody out")
+	}
+	a := here.post("/logout", nil)
+	a.want(t, 200, "You are signed out", "on this device")
+	if c := a.Cookies(); len(c) != 1 || c[0].Name != "quis_session" || c[0].MaxAge >= 0 {
+		t.Errorf("cookies %v", c)
+	}
+	here.get("/").want(t, 200, "Who are you?")
+	there.get("/").want(t, 200, "Hello, Test User")
+
+	here.signIn()
+	here.post("/logout", url.Values{"everywhere": {"yes"}}).want(t, 200, "on every device")
+	there.get("/").want(t, 200, "Who are you?")
+	if h.sessions() != 0 {
+		t.Errorf("%d sessions left", h.sessions())
+	}
+	here.get("/logout").want(t, 200, "You are signed out")
+	here.post("/logout", nil).want(t, 200, "You are signed out")
+
+	r, err := http.NewRequest(http.MethodPost, h.url+"/logout", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Sec-Fetch-Site", "cross-site")
+	there.send(r).want(t, 403, "sent from another site")
+}
+
+func TestSetup(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	var token string
+	h.update(func(tx *fsm.Tx) (err error) {
+		token, err = credential.CreateSetup(tx)
+		return err
+	})
+	s := h.someone()
+	s.get("/setup/"+token).want(t, 200, "You go first")
+	form := url.Values{"username": {"ada"}, "email": {"ada@example.com"}, "name": {"Ada Lovelace"}, "password": {secret}, "repeat": {"another password"}}
+	a := s.post("/setup/"+token, form)
+	a.want(t, 422, "not the same", `value="ada"`, `value="Ada Lovelace"`, `id="repeat-error"`)
+	if strings.Contains(a.body, secret) {
+		t.Error("the password came back")
+	}
+	form.Set("repeat", secret)
+	form.Set("username", "tester")
+	s.post("/setup/"+token, form).want(t, 422, `id="username-error"`)
+	form.Set("username", "ada")
+	form.Set("password", "short")
+	form.Set("repeat", "short")
+	s.post("/setup/"+token, form).want(t, 422, `id="password-error"`)
+	form.Set("password", secret)
+	form.Set("repeat", secret)
+	a = s.post("/setup/"+token, form)
+	a.want(t, 200, "Signing you in")
+	if a.Header.Get("Refresh") != "0; url=/" {
+		t.Errorf("Refresh: %q", a.Header.Get("Refresh"))
+	}
+	s.get("/").want(t, 200, "Hello, Ada Lovelace")
+	h.update(func(tx *fsm.Tx) error {
+		u, err := directory.UserByUsername(tx, identity.DefaultTenant, "ada")
+		if err == nil && !u.Admin {
+			t.Error("the first administrator is none")
+		}
+		return err
+	})
+	form.Set("username", "eve")
+	form.Set("email", "eve@example.com")
+	h.someone().post("/setup/"+token, form).want(t, 410, "This link no longer works")
+	h.someone().get("/setup/"+token).want(t, 410, "quis setup-link")
+	h.someone().get("/setup/guess").want(t, 410)
+}
+

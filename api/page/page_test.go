@@ -1,0 +1,176 @@
+package page
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/quis-idp/quis/api/problem"
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+)
+
+func request(method string) *http.Request {
+	r := httptest.NewRequest(method, "/x", nil)
+	ctx := identity.WithTenant(r.Context(), identity.Tenant{ID: "ten_1", Slug: "acme", Issuer: "https://id.example.com/t/acme"})
+	return r.WithContext(identity.WithRequest(ctx, identity.Request{ID: "req_1"}))
+}
+
+type view struct{ Name string }
+
+func files(main string) fstest.MapFS {
+	return fstest.MapFS{"p.html": {Data: []byte(`{{define "title"}}T{{end}}{{define "main"}}` + main + `{{end}}`)}}
+}
+
+func TestWrite(t *testing.T) {
+	t.Parallel()
+	p := Page[view](NewSite(files(`<h1>{{t "hello" .Name}}</h1>`), Texts{"hello": "Hello, %s"}), "p.html")
+	w := httptest.NewRecorder()
+	if err := p.Write(w, request("GET"), http.StatusTeapot, view{"<Ada>"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"<!doctype html>", `<html lang="en"`, "<h1>Hello, &lt;Ada&gt;</h1>", "<title>T · quis</title>", `href="/t/acme/"`, "<span>id.example.com</span>"} {
+		if !strings.Contains(w.Body.String(), want) {
+			t.Errorf("no %s in %s", want, w.Body)
+		}
+	}
+	h := w.Header()
+	if w.Code != http.StatusTeapot || h.Get("Content-Security-Policy") != ContentSecurityPolicy || h.Get("Cache-Control") != "no-store" {
+		t.Errorf("%d %v", w.Code, h)
+	}
+	w = httptest.NewRecorder()
+	if err := p.Write(w, request("HEAD"), 200, view{}); err != nil || w.Body.Len() != 0 {
+		t.Errorf("HEAD: %v, %d bytes", err, w.Body.Len())
+	}
+}
+
+func TestMissingTextPanicsAtStart(t *testing.T) {
+	t.Parallel()
+	for _, main := range []string{
+		`{{t "gone"}}`, `{{if .Name}}{{else}}{{t "gone"}}{{end}}`, `{{with (t "gone")}}x{{end}}`, `{{range .Name}}{{t "gone" .}}{{end}}`,
+		`{{template "alert" (t "gone")}}`,
+	} {
+		func() {
+			defer func() {
+				if v := recover(); v == nil || !strings.Contains(v.(string), `"gone"`) {
+					t.Errorf("%s: recovered %v", main, v)
+				}
+			}()
+			Page[view](NewSite(files(main), Texts{}), "p.html")
+		}()
+	}
+}
+
+func TestBrokenTemplateWritesNothing(t *testing.T) {
+	t.Parallel()
+	p := Page[view](NewSite(files(`half {{.Nobody}}`), nil), "p.html")
+	w := httptest.NewRecorder()
+	if err := p.Write(w, request("GET"), 200, view{}); err == nil || w.Body.Len() != 0 {
+		t.Errorf("err %v, wrote %q", err, w.Body)
+	}
+}
+
+func TestErrorPages(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		err      error
+		status   int
+		contains string
+	}{
+		{fsm.ErrNotFound, 404, "There is nothing here"},
+		{identity.Denied("Ask Ada."), 403, "Ask Ada."},
+		{problem.ErrMediaType, 415, "This does not look right"},
+		{identity.Limited("", 7*time.Second), 429, "Please wait a little"},
+		{fsm.ErrUnavailable, 503, "We will be right back"},
+		{errors.New("disk is on fire"), 500, "Something went wrong on our side"},
+	} {
+		w := httptest.NewRecorder()
+		Handle(func(http.ResponseWriter, *http.Request) error { return tc.err }).ServeHTTP(w, request("GET"))
+		if w.Code != tc.status || !strings.Contains(w.Body.String(), tc.contains) || !strings.Contains(w.Body.String(), "<code>req_1</code>") {
+			t.Errorf("%v: %d %s", tc.err, w.Code, w.Body)
+		}
+		if strings.Contains(w.Body.String(), "fire") {
+			t.Error("an inner error is shown")
+		}
+		if got := w.Header().Get("Retry-After"); (got != "") != (tc.status == 429 || tc.status == 503) {
+			t.Errorf("%v: Retry-After %q", tc.err, got)
+		}
+	}
+	w := httptest.NewRecorder()
+	Error(w, request("GET"), 418, "", "")
+	if w.Code != 418 || !strings.Contains(w.Body.String(), shared["error.400.title"]) {
+		t.Errorf("a status without texts of its own: %d %s", w.Code, w.Body)
+	}
+}
+
+func TestAccepted(t *testing.T) {
+	t.Parallel()
+	for accept, want := range map[string]bool{
+		"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8": true,
+		"application/json, text/html;q=0.5":                               true,
+		"text/html;q=0":                                                   false,
+		"text/html;q=x":                                                   false,
+		"*/*":                                                             false,
+		"":                                                                false,
+		"application/json":                                                false,
+		";;;, text/html":                                                  true,
+	} {
+		r := request("GET")
+		r.Header.Set("Accept", accept)
+		if got := Accepted(r); got != want {
+			t.Errorf("%q: %v", accept, got)
+		}
+	}
+}
+
+func TestAssets(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewServer(Assets())
+	t.Cleanup(s.Close)
+	for name, kind := range map[string]string{"quis.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml"} {
+		path, err := assetPath(name)
+		if err != nil || !regexp.MustCompile(`^/assets/[a-z]+-[\w-]{12}\.[a-z]+$`).MatchString(path) {
+			t.Fatalf("%s: %q %v", name, path, err)
+		}
+		resp, err := http.Get(s.URL + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || resp.StatusCode != 200 || len(b) < 100 || resp.Header.Get("Content-Type") != kind ||
+			resp.Header.Get("Cache-Control") != "public, max-age=31536000, immutable" {
+			t.Errorf("%s: %d %v, %d bytes, %v", path, resp.StatusCode, resp.Header, len(b), err)
+		}
+	}
+	if _, err := assetPath("nothing.js"); err == nil {
+		t.Error("an asset that is not there has a path")
+	}
+}
+
+// The style sheet may not fetch from elsewhere, and every colour has a light and a dark value.
+func TestStyleSheet(t *testing.T) {
+	t.Parallel()
+	css := string(assets["quis.css"].content)
+	for _, bad := range []string{"url(", "@import", "http:", "https:", "@font-face"} {
+		if strings.Contains(css, bad) {
+			t.Errorf("the style sheet holds %s", bad)
+		}
+	}
+	for _, want := range []string{"color-scheme: light dark", "prefers-reduced-motion", "forced-colors", ":focus-visible"} {
+		if !strings.Contains(css, want) {
+			t.Errorf("the style sheet lacks %s", want)
+		}
+	}
+	for _, line := range strings.Split(css, "\n") {
+		if regexp.MustCompile(`#[0-9a-f]{3,8}\b`).MatchString(line) && !strings.Contains(line, "light-dark(") {
+			t.Errorf("a colour that is no token: %s", line)
+		}
+	}
+}
