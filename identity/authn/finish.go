@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/session"
 )
@@ -58,8 +59,9 @@ func (fs *Flows) finish(ctx context.Context, f *Flow, known *subject) (Result, e
 	return r, err
 }
 
-// complete is the one transaction of a sign-in. The user is read again: a change
-// since the password was checked is a conflict or seen here.
+// complete is the one transaction of a sign-in. User and password are read again: a
+// change since the password was checked is a conflict or seen here, so a reset that
+// ends all sessions cannot be slipped past by a sign-in under way.
 func (fs *Flows) complete(tx *fsm.Tx, f *Flow, known *subject) (*session.Started, error) {
 	tenant := f.Need.Tenant
 	if err := alive(tx, f); err != nil {
@@ -69,7 +71,11 @@ func (fs *Flows) complete(tx *fsm.Tx, f *Flow, known *subject) (*session.Started
 	if err != nil {
 		return nil, err
 	}
-	if u.Disabled {
+	set, err := credential.PasswordSet(tx, tenant, u.ID)
+	if err != nil {
+		return nil, err
+	}
+	if u.Disabled || !set.Equal(known.passwordSet) {
 		return nil, wrong()
 	}
 	for _, id := range known.excess {

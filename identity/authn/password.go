@@ -8,6 +8,7 @@ import (
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/session"
 )
@@ -121,9 +122,10 @@ func (fs *Flows) advance(ctx context.Context, f *Flow, known *subject) (Result, 
 
 // A subject is whom an attempt is about, as the store knew them when it began.
 type subject struct {
-	user    *directory.User // nil: nobody of that name
-	sources []source        // where failures count
-	excess  []string        // sessions that must give way to a new one
+	user        *directory.User // nil: nobody of that name
+	passwordSet time.Time       // when the password that is being checked was set
+	sources     []source        // where failures count
+	excess      []string        // sessions that must give way to a new one
 }
 
 func (s *subject) userID() string {
@@ -167,6 +169,9 @@ func (fs *Flows) lookUp(ctx context.Context, f *Flow, username string) (*subject
 		}
 		if err == nil {
 			known.user = u
+		}
+		if known.passwordSet, err = credential.PasswordSet(tx, tenant, known.userID()); err != nil {
+			return err
 		}
 		known.sources = fs.sources(ctx, f, known.userID(), username)
 		for i := range known.sources {

@@ -1,0 +1,250 @@
+package authn_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/authn"
+	"github.com/quis-idp/quis/identity/event"
+)
+
+func TestDelaysGrowAndAreCapped(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		n        int64
+		anywhere bool
+		want     time.Duration
+	}{
+		{0, false, 0}, {4, false, 0}, {5, false, time.Second}, {6, false, 2 * time.Second}, {10, false, 32 * time.Second},
+		{14, false, 5 * time.Minute}, {1 << 40, false, 5 * time.Minute},
+		{49, true, 0}, {50, true, time.Second}, {54, true, 16 * time.Second}, {55, true, 30 * time.Second}, {1 << 40, true, 30 * time.Second},
+	} {
+		if got := authn.DelayAfter(c.n, c.anywhere); got != c.want {
+			t.Errorf("after %d (everywhere %v): %v, want %v", c.n, c.anywhere, got, c.want)
+		}
+	}
+}
+
+func TestNetworkOf(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"192.0.2.7": "192.0.2.7", "::ffff:192.0.2.7": "192.0.2.7", "2001:db8:1:2:3::4": "2001:db8:1:2::/64",
+		"fe80::1%eth0": "fe80::/64", "": "unknown", "x": "unknown",
+	} {
+		if got := authn.NetworkOf(in); got != want {
+			t.Errorf("%q: got %q, want %q", in, got, want)
+		}
+	}
+}
+
+// guess fails n times, patiently: it lets each delay pass but the last one. Ten
+// failures make a delay that no slow machine outlasts by accident.
+func guess(t testing.TB, n *node, ip, name string, times int) {
+	t.Helper()
+	for i := range times {
+		n.Age(10 * time.Minute)
+		if _, err := n.try(t, from(t, ip), authn.Browser{}, name, "wrong"); !errors.Is(err, identity.ErrUnauthenticated) {
+			t.Fatalf("guess %d at %s: %v", i+1, name, err)
+		}
+	}
+}
+
+func limited(t testing.TB, n *node, ip string, b authn.Browser, name string) time.Duration {
+	t.Helper()
+	_, err := n.try(t, from(t, ip), b, name, good)
+	if err == nil {
+		return 0
+	}
+	e := identity.Errors(err)
+	if !errors.Is(err, identity.ErrLimited) || len(e) != 1 || e[0].RetryAfter <= 0 || e[0].RetryAfter > 5*time.Minute {
+		t.Fatalf("got %v", err)
+	}
+	return e[0].RetryAfter
+}
+
+func TestFailuresSlowDown(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 2)
+	n := h.nodes[0]
+	device, err := n.try(t, from(t, "192.0.2.9"), authn.Browser{}, "ann", good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"ann", "nobody"} { // alike, or they could be told apart
+		guess(t, n, "192.0.2.1", name, 10)
+		checks := n.checks.Load()
+		if limited(t, n, "192.0.2.1", authn.Browser{}, name) == 0 {
+			t.Errorf("%s: one more attempt was let through", name)
+		}
+		if name != "ann" && limited(t, n, "192.0.2.1", authn.Browser{Device: device.Device}, name) == 0 {
+			t.Errorf("%s: ann's device helps", name)
+		}
+		if n.checks.Load() != checks {
+			t.Errorf("%s: a limited attempt cost a hash", name)
+		}
+	}
+	if limited(t, h.nodes[1], "192.0.2.1", authn.Browser{}, "ann") != 0 {
+		t.Error("what node 0 has not written yet is known to node 1")
+	}
+	guess(t, n, "192.0.2.3", "ann", 10)
+	if err := n.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for i, other := range h.nodes {
+		if limited(t, other, "192.0.2.3", authn.Browser{}, "ann") == 0 {
+			t.Errorf("node %d does not know the failures", i)
+		}
+		if limited(t, other, "192.0.2.2", authn.Browser{}, "ann") != 0 {
+			t.Errorf("node %d: another network is limited too", i)
+		}
+		if limited(t, other, "192.0.2.3", authn.Browser{Device: device.Device}, "ann") != 0 {
+			t.Errorf("node %d: a known device is limited too", i)
+		}
+	}
+}
+
+// A delay must end, however hard someone keeps knocking.
+func TestNobodyIsLockedOutForEver(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	n := h.nodes[0]
+	guess(t, n, "192.0.2.1", "ann", 10)
+	first := limited(t, n, "192.0.2.1", authn.Browser{}, "ann")
+	for range 50 {
+		if again := limited(t, n, "192.0.2.1", authn.Browser{}, "ann"); again > first {
+			t.Fatalf("knocking made the delay longer: %v, then %v", first, again)
+		}
+	}
+	n.Age(time.Minute)
+	if d := limited(t, n, "192.0.2.1", authn.Browser{}, "ann"); d != 0 {
+		t.Errorf("after the delay: %v more", d)
+	}
+}
+
+func TestSuccessForgivesItsNetwork(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	n := h.nodes[0]
+	guess(t, n, "192.0.2.1", "ann", 4)
+	if err := n.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if limited(t, n, "192.0.2.1", authn.Browser{}, "ann") != 0 {
+		t.Error("limited after four")
+	}
+	guess(t, n, "192.0.2.1", "ann", 4)
+	if limited(t, n, "192.0.2.1", authn.Browser{}, "ann") != 0 {
+		t.Error("what came before the success counts still")
+	}
+}
+
+func TestFailuresAreForgotten(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	n := h.nodes[0]
+	guess(t, n, "192.0.2.1", "ann", 10)
+	if err := n.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h.pass(t, 16*time.Minute)
+	guess(t, n, "192.0.2.1", "ann", 4)
+}
+
+// A hundred guesses at once must not each find that there was none before it.
+func TestGuessesAtOnce(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	n := h.nodes[0]
+	const guesses = 40
+	hold, done := make(chan struct{}), make(chan error, guesses)
+	n.checked = func() { <-hold }
+	for range guesses {
+		f := n.fresh(t, from(t, "192.0.2.1"))
+		go func() {
+			_, err := n.Password(from(t, "192.0.2.1"), f, "ann", "wrong")
+			done <- err
+		}()
+	}
+	for range guesses - 5 {
+		if err := <-done; !errors.Is(err, identity.ErrLimited) {
+			t.Errorf("got %v, want ErrLimited", err)
+		}
+	}
+	close(hold)
+	for range 5 {
+		if err := <-done; !errors.Is(err, identity.ErrUnauthenticated) {
+			t.Errorf("got %v, want ErrUnauthenticated", err)
+		}
+	}
+}
+
+func TestManyNamesFromManyNetworks(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	n := h.nodes[0]
+	for i := range 53 {
+		_, err := n.try(t, from(t, fmt.Sprint("198.51.100.", i)), authn.Browser{}, "ann", "wrong")
+		if want := identity.ErrUnauthenticated; i < 50 && !errors.Is(err, want) {
+			t.Fatalf("guess %d: %v", i, err)
+		}
+		if i >= 50 && !errors.Is(err, identity.ErrLimited) {
+			t.Fatalf("guess %d from a network of its own: %v", i, err)
+		}
+	}
+}
+
+func TestABatchOfFailures(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	n := h.nodes[0]
+	const names = 130 // more than one transaction takes
+	for i := range names {
+		n.try(t, from(t, "192.0.2.1"), authn.Browser{}, fmt.Sprint("nobody", i), "wrong")
+	}
+	h.SetLeader(false)
+	if err := n.Flush(t.Context()); !errors.Is(err, fsm.ErrUnavailable) {
+		t.Errorf("got %v", err)
+	}
+	h.SetLeader(true)
+	before := h.Entries()
+	if err := n.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := h.Entries() - before; got != 2 {
+		t.Errorf("%d names took %d entries, want 2", names, got)
+	}
+	failed := h.events(t, event.SigninFailed)
+	if len(failed) != 1 || failed[0].Data["count"] != fmt.Sprint(names) {
+		t.Errorf("got %d events: %+v", len(failed), failed)
+	}
+	if tallies, kinds := n.Remembered(); tallies+kinds != 0 {
+		t.Errorf("%d tallies and %d kinds are left", tallies, kinds)
+	}
+}
+
+func TestRunWritesFailures(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	n := h.nodes[0]
+	ctx, cancel := context.WithCancel(t.Context())
+	for i := range 100 {
+		n.try(t, from(t, "192.0.2.1"), authn.Browser{}, fmt.Sprint("nobody", i), "wrong")
+	}
+	changed := h.DB[0].Changed()
+	ended := make(chan error)
+	go func() { ended <- n.Run(ctx) }()
+	<-changed // at once, because a hundred wait
+	guess(t, n, "192.0.2.1", "ann", 1)
+	cancel()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if failed := h.events(t, event.SigninFailed); len(failed) != 2 {
+		t.Errorf("got %d events, want 2: %+v", len(failed), failed)
+	}
+}

@@ -1,0 +1,170 @@
+package authn_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/fsm/fsmtest"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/authn"
+	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/session"
+	"github.com/quis-idp/quis/keys/seal"
+)
+
+const (
+	ten  = identity.DefaultTenant
+	good = "correct horse battery"
+)
+
+// A house is a cluster with sign-in at every node, and one user, ann.
+type house struct {
+	*fsmtest.Cluster
+	nodes []*node
+	pool  *credential.Pool
+	ann   *directory.User
+}
+
+type node struct {
+	*authn.Flows
+	db       *fsm.DB
+	sessions *session.Store
+	reg      *prometheus.Registry
+	checks   atomic.Int64
+	asked    atomic.Pointer[string] // user ID of the latest check
+	checked  func()                 // after a check
+}
+
+func newHouse(t testing.TB, n int) *house {
+	t.Helper()
+	schema := slices.Concat(authn.Tables, session.Tables, credential.Tables, directory.Tables, event.Tables, seal.Tables)
+	h := &house{
+		Cluster: fsmtest.NewCluster(t, n, schema...),
+		pool:    credential.NewPool(credential.Config{Params: credential.Params{Memory: 64, Time: 1, Threads: 1}}, nil),
+	}
+	root := seal.GenerateRootKey()
+	h.update(t, 0, func(tx *fsm.Tx) error { return errors.Join(seal.Init(tx, root), directory.EnsureDefault(tx)) })
+	h.ann = h.user(t, directory.User{Username: "ann", Email: "ann@example.com"}, good)
+	for _, db := range h.DB {
+		ring, err := seal.OpenRing(t.Context(), db, root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		nd := &node{db: db, sessions: session.NewStore(session.Config{DB: db, Ring: ring}), reg: prometheus.NewRegistry()}
+		nd.Flows = authn.New(authn.Config{
+			DB: db, Ring: ring, Sessions: nd.sessions, Registerer: nd.reg,
+			CheckPassword: func(ctx context.Context, tenant, user, password string) error {
+				nd.checks.Add(1)
+				nd.asked.Store(&user)
+				err := credential.CheckPassword(ctx, db, h.pool, tenant, user, password)
+				if nd.checked != nil {
+					nd.checked()
+				}
+				return err
+			},
+		})
+		h.nodes = append(h.nodes, nd)
+	}
+	return h
+}
+
+func (h *house) update(t testing.TB, node int, fn func(tx *fsm.Tx) error) {
+	t.Helper()
+	if err := h.DB[node].Update(t.Context(), fn); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (h *house) user(t testing.TB, u directory.User, password string) (made *directory.User) {
+	t.Helper()
+	phc := h.hash(t, password)
+	h.update(t, 0, func(tx *fsm.Tx) (err error) {
+		if made, err = directory.CreateUser(tx, ten, u); err != nil {
+			return err
+		}
+		return credential.SetPassword(tx, ten, made.ID, phc)
+	})
+	return made
+}
+
+func (h *house) hash(t testing.TB, password string) string {
+	t.Helper()
+	phc, err := h.pool.Hash(t.Context(), password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return phc
+}
+
+// pass moves the state's time forward by writing something under a later stamp.
+func (h *house) pass(t testing.TB, d time.Duration) {
+	t.Helper()
+	h.Advance(d)
+	h.update(t, 0, func(tx *fsm.Tx) error { return event.Append(tx, event.Event{Type: event.KeyRetired}) })
+}
+
+// events returns the tenant's events of a type, newest first.
+func (h *house) events(t testing.TB, typ event.Type) (page []event.Event) {
+	t.Helper()
+	err := h.DB[0].View(t.Context(), func(tx *fsm.Tx) (err error) {
+		page, _, err = event.List(tx, ten, event.Query{Type: string(typ), Limit: 500})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return page
+}
+
+// from is the context of a request from an address.
+func from(t testing.TB, ip string) context.Context {
+	ctx := identity.WithTenant(t.Context(), identity.Tenant{ID: ten})
+	return identity.WithRequest(ctx, identity.Request{ID: "req", IP: ip, UserAgent: "test"})
+}
+
+// begin returns a sealed flow that is bound, and the browser's binding value.
+func (n *node) begin(t testing.TB, ctx context.Context) (sealed, binding string) {
+	t.Helper()
+	open, err := n.Begin(ctx, authn.Need{ReturnTo: "/oauth2/authorize?client_id=web"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := n.load(t, ctx, open, "")
+	binding, err = n.Bind(f, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f.Sealed(), binding
+}
+
+func (n *node) load(t testing.TB, ctx context.Context, sealed, binding string) *authn.Flow {
+	t.Helper()
+	f, err := n.Load(ctx, sealed, binding)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// try signs in with a fresh flow, all at one node.
+func (n *node) try(t testing.TB, ctx context.Context, b authn.Browser, name, password string) (authn.Result, error) {
+	t.Helper()
+	f := n.fresh(t, ctx)
+	f.Browser = b
+	return n.Password(ctx, f, name, password)
+}
+
+func (n *node) fresh(t testing.TB, ctx context.Context) *authn.Flow {
+	t.Helper()
+	sealed, binding := n.begin(t, ctx)
+	return n.load(t, ctx, sealed, binding)
+}
