@@ -73,7 +73,7 @@ func (n *Node) watchLeader() {
 			}
 			n.changed.broadcast()
 			if n.raft.State() == raft.Shutdown && n.stopping() == nil {
-				n.die(fmt.Errorf("node %s was removed from the cluster: to bring it back, move its data directory %s away and start it again with cluster.join", n.cfg.NodeID, n.cfg.DataDir))
+				n.die(n.removedError())
 				return
 			}
 		case <-n.quit:
@@ -146,7 +146,7 @@ func (n *Node) endTerm() {
 // acknowledged. The context it returns ends with the leadership or with ctx, and
 // updates made under it are fenced by the term. Lead's error is that of ctx.
 func (n *Node) Lead(ctx context.Context) (context.Context, error) {
-	for {
+	for ctx.Err() == nil {
 		changed := n.changed.wait()
 		n.leadMu.Lock()
 		l := n.lead
@@ -161,9 +161,9 @@ func (n *Node) Lead(ctx context.Context) (context.Context, error) {
 		case <-n.quit:
 			return nil, fmt.Errorf("lead: %w", errStopping)
 		case <-ctx.Done():
-			return nil, fmt.Errorf("lead: %w", ctx.Err())
 		}
 	}
+	return nil, fmt.Errorf("lead: %w", ctx.Err())
 }
 
 // admit is what a leader does for membership: it puts the authority into the store
