@@ -171,6 +171,9 @@ func (n *Node) greet(ctx context.Context, peers []string) (seen []hello, away []
 		case a.err != nil:
 			away = append(away, a.from+": "+a.err.Error())
 		case a.Instance == me.Instance:
+		case me.ClusterID != "" && a.ClusterID != "" && a.ClusterID != me.ClusterID:
+			return nil, nil, fmt.Errorf("the data directory %s belongs to cluster %s, but node %s at %s to cluster %s: correct cluster.join, or give this node an empty data directory",
+				n.cfg.DataDir, me.ClusterID, a.NodeID, a.from, a.ClusterID)
 		case a.NodeID == me.NodeID:
 			return nil, nil, fmt.Errorf("the node at %s is also configured as %s: every node needs an ID of its own", a.from, me.NodeID)
 		case slices.ContainsFunc(seen, func(h hello) bool { return h.Instance == a.Instance }):
@@ -311,6 +314,9 @@ func (n *Node) enter(ctx context.Context, address string) error {
 		}
 		address = a.Leader
 	}
+	if n.id.Load() != nil {
+		return nil // made a founder meanwhile
+	}
 	var fault *wire.Fault
 	if errors.As(err, &fault) && fault.Code == codeRefused {
 		return fmt.Errorf("join the cluster through %s: %w", address, err)
@@ -352,22 +358,13 @@ func (n *Node) askToEnter(ctx context.Context, address string, q *enterRequest) 
 }
 
 // refuseForeignPeers looks, once at the start, whether those this node was told to
-// join belong to another cluster than its data directory.
-func (n *Node) refuseForeignPeers(ctx context.Context, id *identity) error {
+// join belong to another cluster than its data directory, or have its name.
+func (n *Node) refuseForeignPeers(ctx context.Context) error {
 	if len(n.cfg.Join) == 0 {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
 	defer cancel()
-	seen, _, err := n.greet(ctx, n.cfg.Join)
-	if err != nil {
-		return err
-	}
-	for _, h := range seen {
-		if h.ClusterID != "" && h.ClusterID != id.clusterID {
-			return fmt.Errorf("the data directory %s belongs to cluster %s, but node %s at %s to cluster %s: correct cluster.join, or give this node an empty data directory",
-				n.cfg.DataDir, id.clusterID, h.NodeID, h.Address, h.ClusterID)
-		}
-	}
-	return nil
+	_, _, err := n.greet(ctx, n.cfg.Join)
+	return err
 }

@@ -158,6 +158,15 @@ func (h *house) start(which ...int) {
 	}
 }
 
+// settled waits until the cluster writes nothing by itself any more.
+func (h *house) settled() {
+	h.t.Helper()
+	eventually(h.t, "the authority to be stored", func() bool {
+		row, err := storedAuthority(context.Background(), h.rooms[0].db)
+		return err == nil && row != nil
+	})
+}
+
 // stop ends node i in order.
 func (h *house) stop(i int) {
 	h.t.Helper()

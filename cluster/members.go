@@ -27,9 +27,10 @@ const (
 )
 
 type positionAnswer struct {
-	Applied uint64 `cbor:"1,keyasint"`
-	Version string `cbor:"2,keyasint,omitempty"`
-	Gossip  string `cbor:"3,keyasint,omitempty"`
+	Applied  uint64 `cbor:"1,keyasint"`
+	Version  string `cbor:"2,keyasint,omitempty"`
+	Gossip   string `cbor:"3,keyasint,omitempty"`
+	Stranger bool   `cbor:"4,keyasint,omitempty"` // the leader says: whoever asks is no member
 }
 
 type renewRequest struct {
@@ -46,12 +47,19 @@ func (n *Node) calls() *wire.Mux {
 	wire.Handle(m, methodPropose, n.handlePropose)
 	wire.Handle(m, methodReadIndex, n.handleReadIndex)
 	wire.Handle(m, methodRenew, n.handleRenew)
-	wire.Handle(m, methodPosition, func(context.Context, wire.Peer, *struct{}) (any, error) { return n.position(), nil })
+	wire.Handle(m, methodPosition, n.handlePosition)
 	return m
 }
 
-func (n *Node) position() *positionAnswer {
-	return &positionAnswer{Applied: n.cfg.DB.Position().Index, Version: n.cfg.Version, Gossip: n.gossipAddress()}
+func (n *Node) handlePosition(_ context.Context, from wire.Peer, _ *struct{}) (any, error) {
+	return &positionAnswer{
+		Applied: n.cfg.DB.Position().Index, Version: n.cfg.Version, Gossip: n.gossipAddress(),
+		Stranger: n.readyTerm.Load() != 0 && !n.isMember(from.NodeID),
+	}, nil
+}
+
+func (n *Node) isMember(id string) bool {
+	return slices.ContainsFunc(n.servers(), func(s raft.Server) bool { return string(s.ID) == id })
 }
 
 // leading refuses a call that only the leader can answer, and callers that are not
@@ -60,7 +68,7 @@ func (n *Node) leading(from wire.Peer) error {
 	if !n.started.Load() || n.raft.State() != raft.Leader {
 		return &wire.Fault{Code: codeNotLeader, Detail: "not the leader"}
 	}
-	if !slices.ContainsFunc(n.servers(), func(s raft.Server) bool { return string(s.ID) == from.NodeID }) {
+	if !n.isMember(from.NodeID) {
 		return &wire.Fault{Code: codeRefused, Detail: "node " + from.NodeID + " is not a member"}
 	}
 	return nil
@@ -289,11 +297,44 @@ func (n *Node) Remove(ctx context.Context, id string) error {
 	if n.readyTerm.Load() == 0 {
 		return fmt.Errorf("remove node %s: %w", id, fsm.ErrUnavailable)
 	}
-	if !slices.ContainsFunc(n.servers(), func(s raft.Server) bool { return string(s.ID) == id }) {
+	if !n.isMember(id) {
 		return fmt.Errorf("remove node %s: %w", id, fsm.ErrNotFound)
 	}
 	if err := n.raft.RemoveServer(raft.ServerID(id), 0, n.cfg.ProposeTimeout).Error(); err != nil {
 		return fmt.Errorf("remove node %s: %w", id, errors.Join(unavailable(err), err))
 	}
 	return ctx.Err()
+}
+
+// watchRemoval ends a node that was removed while it could not hear of it: Raft tells
+// only those who are still members. A node that has had no leader for a while asks
+// around; only the word of a leader that has committed in its own term counts.
+func (n *Node) watchRemoval() {
+	every := 5 * n.cfg.Heartbeat
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-n.quit:
+			return
+		}
+		if n.staleness() < every {
+			continue
+		}
+		for _, s := range n.servers() {
+			ctx, cancel := context.WithTimeout(n.ctx, time.Second)
+			var p positionAnswer
+			err := n.port.Caller().Call(ctx, string(s.ID), string(s.Address), methodPosition, &struct{}{}, &p)
+			cancel()
+			if err == nil && p.Stranger && string(s.ID) != n.cfg.NodeID {
+				n.die(n.removedError())
+				return
+			}
+		}
+	}
+}
+
+func (n *Node) removedError() error {
+	return fmt.Errorf("node %s was removed from the cluster: to bring it back, move its data directory %s away and start it again with cluster.join", n.cfg.NodeID, n.cfg.DataDir)
 }

@@ -107,7 +107,7 @@ func (n *Node) start(ctx context.Context) error {
 		}
 	} else {
 		n.adopt(id)
-		if err := n.refuseForeignPeers(ctx, id); err != nil {
+		if err := n.refuseForeignPeers(ctx); err != nil {
 			return err
 		}
 	}
@@ -170,6 +170,7 @@ func (n *Node) run(ctx context.Context) error {
 	n.loops.Go(n.probe)
 	n.loops.Go(n.renew)
 	n.loops.Go(n.watchDisk)
+	n.loops.Go(n.watchRemoval)
 	if err := n.startGossip(); err != nil {
 		return err
 	}

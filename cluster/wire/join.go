@@ -118,7 +118,7 @@ func (p *Port) DialJoin(ctx context.Context, address string) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = c.SetDeadline(time.Now().Add(handshakeTimeout))
+	err = c.SetDeadline(time.Now().Add(p.cfg.Handshake))
 	if err == nil {
 		err = p.proveToServer(c)
 	}

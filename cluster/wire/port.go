@@ -17,7 +17,6 @@ import (
 )
 
 const (
-	handshakeTimeout = 5 * time.Second
 	dialTimeout      = 2 * time.Second
 	maxStrangers     = 64   // connections that have not proved anything yet
 	maxConns         = 1024 // all connections
@@ -35,6 +34,7 @@ type Config struct {
 	JoinKey     [32]byte // proves the root key on quis-join/1
 	RootID      string   // public fingerprint of the root key, for error messages
 	Logger      *slog.Logger
+	Handshake   time.Duration // how long a stranger may take to prove itself; default 5 s
 }
 
 // A Port is the one listening socket of a node and the way to its peers.
@@ -56,6 +56,9 @@ type Port struct {
 // Listen binds the port and begins to serve. It never answers with anything before
 // the far end has proved what its protocol demands.
 func Listen(cfg Config) (*Port, error) {
+	if cfg.Handshake <= 0 {
+		cfg.Handshake = 5 * time.Second
+	}
 	l, err := (&net.ListenConfig{KeepAliveConfig: keepAlive}).Listen(context.Background(), "tcp", cfg.Listen)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("cluster address %s is in use by another process: choose another cluster.listen or end that process: %w", cfg.Listen, err)
@@ -185,7 +188,7 @@ func (p *Port) welcome(c *tls.Conn, raw net.Conn) {
 }
 
 func (p *Port) authenticate(c *tls.Conn) (Peer, error) {
-	deadline := time.Now().Add(handshakeTimeout)
+	deadline := time.Now().Add(p.cfg.Handshake)
 	if err := c.SetDeadline(deadline); err != nil {
 		return Peer{}, err
 	}

@@ -1,0 +1,122 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/quis-idp/quis/fsm"
+)
+
+func TestCatchUpSeesWhatWasAcknowledgedElsewhere(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 3, nil)
+	h.start()
+	leader := h.rooms[h.leader()]
+	for k := range 20 {
+		id := fmt.Sprint(k)
+		if err := put(leader.db, id, "x"); err != nil {
+			t.Fatal(err)
+		}
+		for _, i := range h.followers() {
+			if err := h.rooms[i].node.CatchUp(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if text(h.rooms[i].db, id) != "x" {
+				t.Fatalf("node %d caught up and does not see write %d", i, k)
+			}
+		}
+	}
+}
+
+func TestCatchUpWithoutAnyWrite(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 3, nil)
+	h.start()
+	for _, r := range h.rooms { // the last entries of the log are Raft's own and never reach the store
+		if err := r.node.CatchUp(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestFreshness(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 3, func(c *Config) { c.ProposeTimeout = time.Second })
+	h.start()
+	f := h.followers()
+	n := h.rooms[f[0]].node
+	if err := n.EnsureFresh(t.Context(), 500*time.Millisecond); err != nil {
+		t.Error(err)
+	}
+	eventually(t, "a follower to be fresh by the probe alone", func() bool { return n.staleness() < 100*time.Millisecond })
+	h.crash(h.leader())
+	h.crash(f[1])
+	// Whatever it last heard is soon too old, and nobody can confirm more.
+	const bound = 200 * time.Millisecond
+	eventually(t, "the bound to pass", func() bool { return n.staleness() > bound })
+	if err := n.EnsureFresh(t.Context(), bound); !errors.Is(err, fsm.ErrUnavailable) {
+		t.Errorf("stale and alone: %v", err)
+	}
+	if err := n.EnsureFresh(t.Context(), time.Hour); err != nil {
+		t.Errorf("within the bound: %v", err)
+	}
+}
+
+func TestBatcherNeverGivesAnOlderAnswer(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	var now uint64
+	rounds := 0
+	b := &batcher{}
+	gate := make(chan struct{}, 1000)
+	b.ask = func(context.Context) (uint64, error) {
+		mu.Lock()
+		v := now
+		rounds++
+		mu.Unlock()
+		<-gate // answers take long: more may have happened since
+		return v, nil
+	}
+	var all sync.WaitGroup
+	const callers = 200
+	for range callers {
+		all.Go(func() {
+			mu.Lock()
+			now++
+			mine := now
+			mu.Unlock()
+			got, err := b.get(t.Context(), t.Context())
+			if err != nil || got < mine {
+				t.Errorf("answer %d, %v to a question after %d", got, err, mine)
+			}
+		})
+		gate <- struct{}{}
+	}
+	all.Wait()
+	if rounds > callers {
+		t.Errorf("%d rounds for %d callers", rounds, callers)
+	}
+}
+
+func TestMinAppliedNeedsEveryVoter(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 3, nil)
+	h.start()
+	leader := h.rooms[h.leader()]
+	if err := put(leader.db, "a", "x"); err != nil {
+		t.Fatal(err)
+	}
+	want := leader.db.Position().Index
+	eventually(t, "all voters to have applied", func() bool {
+		got, err := leader.node.MinApplied(t.Context())
+		return err == nil && got >= want
+	})
+	h.stop(h.followers()[0])
+	if _, err := leader.node.MinApplied(t.Context()); !errors.Is(err, fsm.ErrUnavailable) {
+		t.Errorf("with a voter away: %v", err)
+	}
+}

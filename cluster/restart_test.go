@@ -1,0 +1,409 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/keys/seal"
+)
+
+func TestOneNodeIsReadyAtOnce(t *testing.T) {
+	t.Parallel()
+	// With these times any election by timeout would take more than five seconds.
+	h := newHouse(t, 1, func(c *Config) { c.Heartbeat = 5 * time.Second })
+	begun := time.Now()
+	h.start()
+	first := time.Since(begun)
+	if err := put(h.rooms[0].db, "a", "1"); err != nil {
+		t.Fatal(err)
+	}
+	h.crash(0)
+	begun = time.Now()
+	h.start()
+	again := time.Since(begun)
+	if text(h.rooms[0].db, "a") != "1" {
+		t.Error("write lost in a crash")
+	}
+	if max(first, again) > 4*time.Second {
+		t.Errorf("ready after %v, and after %v with data", first, again)
+	}
+	t.Logf("ready after %v, and after %v with data", first, again)
+}
+
+func TestAllCrashAndComeBack(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 3, nil)
+	h.start()
+	for k := range 30 {
+		if err := put(h.rooms[k%3].db, fmt.Sprint(k), "x"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range h.rooms {
+		h.crash(i)
+	}
+	h.start()
+	for k := range 30 {
+		if text(h.rooms[k%3].db, fmt.Sprint(k)) != "x" {
+			t.Errorf("write %d is lost", k)
+		}
+	}
+	h.sameState()
+}
+
+// small makes snapshots and truncation happen within a test.
+func small(c *Config) {
+	c.SnapshotThreshold, c.TrailingLogs, c.SnapshotInterval = 32, 8, 20*time.Millisecond
+}
+
+func (h *house) writeUntilTruncated(which ...int) {
+	h.t.Helper()
+	k := 0
+	eventually(h.t, "a truncated log", func() bool {
+		for range 20 {
+			k++
+			if err := put(h.rooms[which[0]].db, fmt.Sprint(k), "x"); err != nil {
+				h.t.Fatal(err)
+			}
+		}
+		for _, i := range which {
+			if first, err := h.rooms[i].node.logs.FirstIndex(); err != nil || first < 40 {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+func TestRestartAfterSnapshotsAndTruncation(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 3, small)
+	h.start()
+	h.writeUntilTruncated(0, 1, 2)
+	for i := range h.rooms {
+		h.crash(i)
+	}
+	h.start()
+	if err := put(h.rooms[1].db, "after", "y"); err != nil {
+		t.Fatal(err)
+	}
+	h.sameState()
+	for _, r := range h.rooms {
+		if text(r.db, "1") != "x" || text(r.db, "after") != "y" {
+			t.Errorf("%s has lost something", r.cfg.NodeID)
+		}
+	}
+}
+
+func TestWipedNodeIsInstalled(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 3, small)
+	h.start()
+	gone := h.followers()[0]
+	rest := []int{h.leader(), h.followers()[1]}
+	h.stop(gone)
+	h.wipe(gone)
+	h.writeUntilTruncated(rest...)
+	h.start(gone)
+	eventually(t, "the node to vote again", func() bool { return h.isVoter(gone) })
+	if err := put(h.rooms[gone].db, "back", "y"); err != nil {
+		t.Fatal(err)
+	}
+	h.sameState()
+	if text(h.rooms[gone].db, "1") != "x" {
+		t.Error("installed node lacks what came before its time")
+	}
+	left, err := filepath.Glob(filepath.Join(h.rooms[gone].cfg.DataDir, incomingPrefix+"*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("received streams left behind: %v, %v", left, err)
+	}
+	// What was installed is durable: it survives a crash right away.
+	h.crash(gone)
+	h.start(gone)
+	h.sameState()
+}
+
+func TestSlowFollowerIsInstalled(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 3, small)
+	h.start()
+	slow := h.followers()[0]
+	rest := []int{h.leader(), h.followers()[1]}
+	h.crash(slow)
+	h.writeUntilTruncated(rest...)
+	h.start(slow)
+	h.sameState()
+	if text(h.rooms[slow].db, "1") != "x" {
+		t.Error("follower lacks what it missed")
+	}
+}
+
+func TestSnapshotNeverPassesWhatIsDurable(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1, nil)
+	h.start()
+	r := h.rooms[0]
+	list := func() uint64 {
+		l, err := r.node.snaps.List()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(l) == 0 {
+			return 0
+		}
+		return l[0].Index
+	}
+	h.settled()
+	before := list()
+	if err := put(r.db, "a", "x"); err != nil {
+		t.Fatal(err)
+	}
+	if got := list(); got != before {
+		t.Errorf("listed %d after a write that is not flushed, before it %d", got, before)
+	}
+	if err := r.node.raft.Snapshot().Error(); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := list(), r.db.Position().Index; got != want {
+		t.Errorf("listed %d after a snapshot, want %d", got, want)
+	}
+	meta, stream, err := r.node.snaps.Open(engineSnapshot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Close()
+	if want := r.db.Position().Index; meta.Index != want || meta.Size == 0 || len(meta.Configuration.Servers) != 1 {
+		t.Errorf("opened %+v, want index %d and one server", meta, want)
+	}
+}
+
+func TestBadStreamLeavesTheStore(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1, nil)
+	h.start()
+	r := h.rooms[0]
+	if err := put(r.db, "a", "x"); err != nil {
+		t.Fatal(err)
+	}
+	sink, err := r.node.snaps.Create(raft.SnapshotVersionMax, 99, 9, raft.Configuration{}, 1, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sink.Write([]byte("no stream at all")); err != nil {
+		t.Fatal(err)
+	}
+	if err := sink.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, stream, err := r.node.snaps.Open(sink.ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.node.machine.Restore(stream); !errors.Is(err, fsm.ErrCorrupt) {
+		t.Errorf("restore: %v", err)
+	}
+	if err := stream.Close(); err != nil {
+		t.Error(err)
+	}
+	if r.died() != nil || text(r.db, "a") != "x" {
+		t.Errorf("store is gone: %v", r.died())
+	}
+}
+
+// refused starts node i, which must fail with an error that has all the words.
+func (h *house) refused(i int, words ...string) {
+	h.t.Helper()
+	ctx, cancel := context.WithTimeout(h.t.Context(), 10*time.Second)
+	defer cancel()
+	err := h.tryStart(ctx, i)
+	if err == nil {
+		h.t.Fatal("started")
+	}
+	for _, w := range words {
+		if !strings.Contains(err.Error(), w) {
+			h.t.Errorf("error %q does not say %q", err, w)
+		}
+	}
+}
+
+func TestDamagedDataDirectoryIsRefused(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		damage func(t *testing.T, dir string)
+		says   []string
+	}{
+		"log overwritten": {func(t *testing.T, dir string) {
+			write(t, filepath.Join(dir, logFile), strings.Repeat("garbage ", 8192))
+		}, []string{logFile, "damaged", "cluster.join"}},
+		"log cut short": {func(t *testing.T, dir string) { truncate(t, filepath.Join(dir, logFile), 12288) }, []string{logFile, "damaged"}},
+		"log empty":     {func(t *testing.T, dir string) { truncate(t, filepath.Join(dir, logFile), 100) }, []string{logFile, "damaged"}},
+		"log missing":   {func(t *testing.T, dir string) { remove(t, filepath.Join(dir, logFile)) }, []string{"log is missing", "cluster.join"}},
+		"no identity":   {func(t *testing.T, dir string) { remove(t, filepath.Join(dir, identityFile)) }, []string{identityFile, "missing"}},
+		"identity cut":  {func(t *testing.T, dir string) { write(t, filepath.Join(dir, identityFile), "{") }, []string{identityFile}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t, 1, nil)
+			h.start()
+			for k := range 50 {
+				if err := put(h.rooms[0].db, fmt.Sprint(k), strings.Repeat("x", 1000)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			h.stop(0)
+			c.damage(t, h.rooms[0].cfg.DataDir)
+			h.refused(0, c.says...)
+		})
+	}
+}
+
+func write(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func truncate(t *testing.T, path string, size int64) {
+	t.Helper()
+	if err := os.Truncate(path, size); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func remove(t *testing.T, path string) {
+	t.Helper()
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestMistakenConfigurationIsRefused(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1, nil)
+	h.start()
+	r := h.rooms[0]
+	id := r.node.id.Load().clusterID
+
+	other := newHouse(t, 1, nil)
+	other.root = h.root
+	other.rooms[0].cfg.Root = h.root
+	other.start()
+	foreign := other.rooms[0].node.id.Load().clusterID
+	other.stop(0)
+	other.rooms[0].cfg.Join = h.addrs
+	other.refused(0, "belongs to cluster "+foreign, "to cluster "+id)
+	other.rooms[0].cfg.Join = nil
+
+	other.rooms[0].cfg.NodeID = "n9"
+	other.refused(0, "belongs to node n1", "n9")
+	other.rooms[0].cfg.NodeID = "n1"
+
+	other.rooms[0].cfg.Root = seal.GenerateRootKey()
+	other.refused(0, h.root.ID(), other.rooms[0].cfg.Root.ID())
+	other.rooms[0].cfg.Root = h.root
+
+	other.rooms[0].cfg.Listen = h.addrs[0]
+	other.refused(0, h.addrs[0], "in use")
+	other.rooms[0].cfg.Listen = other.addrs[0]
+
+	// A second process on the same data.
+	db := open(t, t.TempDir())
+	defer db.Close()
+	c := r.cfg
+	c.DB, c.Listen = db, "127.0.0.1:0"
+	if _, err := Start(t.Context(), c); err == nil || !strings.Contains(err.Error(), "in use by another process") {
+		t.Errorf("second process: %v", err)
+	}
+}
+
+func TestStoreThatCannotApplyEndsTheNode(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1, func(c *Config) { c.ProposeTimeout = time.Second })
+	h.start()
+	r := h.rooms[0]
+	h.settled()
+	applied := r.db.Position().Index
+	r.node.raft.Apply([]byte{99}, 0) // an entry of a release to come
+	eventually(t, "the node to end", func() bool { return r.died() != nil })
+	if err := put(r.db, "a", "x"); !errors.Is(err, fsm.ErrUnknown) && !errors.Is(err, fsm.ErrUnavailable) {
+		t.Errorf("write after the end: %v", err)
+	}
+	if got := r.db.Position().Index; got != applied {
+		t.Errorf("applied up to %d after the end, want %d", got, applied)
+	}
+	if r.node.Ready() == nil {
+		t.Error("still ready")
+	}
+}
+
+func TestStalledDiskEndsTheNode(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 3, func(c *Config) { c.StallLimit = 300 * time.Millisecond })
+	h.start()
+	first := h.leader()
+	r := h.rooms[first]
+	r.node.logs.since.Store(time.Now().UnixNano()) // a write that does not return
+	eventually(t, "the node to end", func() bool { return errors.Is(r.died(), errStall) })
+	eventually(t, "another leader", func() bool {
+		for i, o := range h.rooms {
+			if i != first && o.node.IsLeader() {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+func TestLogDeletesInPieces(t *testing.T) {
+	t.Parallel()
+	l, err := openLog(t.TempDir(), newMetrics(&Node{}).fsync, func(err error) { t.Error(err) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	store := func(from, to uint64) {
+		var logs []*raft.Log
+		for i := from; i <= to; i++ {
+			logs = append(logs, &raft.Log{Index: i, Term: 1})
+		}
+		if err := l.StoreLogs(logs); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ends := func(first, last uint64) {
+		t.Helper()
+		f, err1 := l.FirstIndex()
+		b, err2 := l.LastIndex()
+		if f != first || b != last || err1 != nil || err2 != nil {
+			t.Errorf("log from %d to %d, want %d to %d (%v, %v)", f, b, first, last, err1, err2)
+		}
+	}
+	store(1, 2000)
+	for _, c := range []struct{ from, to, first, last uint64 }{
+		{1, 1200, 1201, 2000}, {1900, 2000, 1201, 1899}, {1201, 1201, 1202, 1899},
+	} {
+		if err := l.DeleteRange(c.from, c.to); err != nil {
+			t.Fatal(err)
+		}
+		ends(c.first, c.last)
+	}
+	store(1_000_000, 1_000_100) // what follows an installed snapshot, far ahead
+	if err := l.DeleteRange(1202, 1_000_050); err != nil {
+		t.Fatal(err)
+	}
+	ends(1_000_051, 1_000_100)
+	if err := l.DeleteRange(1_000_051, 1_000_100); err != nil {
+		t.Fatal(err)
+	}
+	ends(0, 0)
+}
