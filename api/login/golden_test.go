@@ -33,14 +33,14 @@ var examples = map[string]func(w http.ResponseWriter) error{
 	"sign_in": func(w http.ResponseWriter) error {
 		return signInPage.Write(w, get("/login"), 200, signInView{
 			Application: "Web", Action: "/login", Flow: "FLOW",
-			Username: page.Field{Name: "username", Label: "Username or e-mail", Autocomplete: "username", Focus: true},
+			Username: page.Field{Name: "username", Label: "Username or email", Autocomplete: "username", Focus: true},
 			Password: page.Field{Name: "password", Label: "Password", Type: "password", Autocomplete: "current-password"},
 		})
 	},
 	"sign_in_refused": func(w http.ResponseWriter) error {
 		return signInPage.Write(w, get("/login"), 401, signInView{
 			Action: "/login", Flow: "FLOW", Alert: page.Alert{Text: english.Text("sign_in.wrong")},
-			Username: page.Field{Name: "username", Label: "Username or e-mail", Value: "ada", Describes: "alert"},
+			Username: page.Field{Name: "username", Label: "Username or email", Value: "ada", Describes: "alert"},
 			Password: page.Field{Name: "password", Label: "Password", Type: "password", Focus: true, Describes: "alert"},
 		})
 	},
@@ -51,9 +51,9 @@ var examples = map[string]func(w http.ResponseWriter) error{
 		return waitPage.Write(w, get("/login"), 429, waitView{"2 minutes", "/login?flow=FLOW"})
 	},
 	"sign_out": func(w http.ResponseWriter) error {
-		return signOutPage.Write(w, get("/logout"), 200, signOutView{ada, "/logout", "/"})
+		return signOutPage.Write(w, get("/logout"), 200, signOutView{ada, "/logout", "/", ""})
 	},
-	"signed_out": func(w http.ResponseWriter) error { return signedOut(w, get("/logout"), "signed_out.detail") },
+	"signed_out": func(w http.ResponseWriter) error { return signedOut(w, get("/logout"), "signed_out.detail", "") },
 	"denied": func(w http.ResponseWriter) error {
 		Denied(w, get("/oauth2/authorize"), "Web", "com.example.app:/cb?error=access_denied")
 		return nil
@@ -61,7 +61,7 @@ var examples = map[string]func(w http.ResponseWriter) error{
 	"setup": func(w http.ResponseWriter) error { return showSetup(w, get("/setup/TOKEN"), 200, newcomer{}, nil) },
 	"setup_wrong": func(w http.ResponseWriter) error {
 		who := newcomer{username: "ada", email: "ada", name: "Ada", password: "a", repeat: "b"}
-		return showSetup(w, get("/setup/TOKEN"), 422, who, append(who.check(), identity.Invalid("email", "This is not an e-mail address.")))
+		return showSetup(w, get("/setup/TOKEN"), 422, who, append(who.check(), identity.Invalid("email", "This is not an email address.")))
 	},
 	"setup_dead": func(w http.ResponseWriter) error { return setupFault(w, get("/setup/TOKEN"), errDeadLink) },
 	"error": func(w http.ResponseWriter) error {

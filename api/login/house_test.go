@@ -219,4 +219,3 @@ func (a answer) want(t *testing.T, status int, contains ...string) {
 		}
 	}
 }
-

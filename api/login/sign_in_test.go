@@ -23,7 +23,7 @@ func TestSignIn(t *testing.T) {
 	flow := s.form("/login?flow=" + h.begin(authn.Need{ReturnTo: returnTo, Application: "Web & <Co>", LoginHint: "tester"}))
 
 	a := s.try(flow, "tester@example.com", "wrong")
-	a.want(t, 401, "Sign in", "to continue to Web &amp; &lt;Co&gt;", `role="alert"`, `value="tester@example.com"`, "do not belong together")
+	a.want(t, 401, "Sign in", "to continue to Web &amp; &lt;Co&gt;", `role="alert"`, `value="tester@example.com"`, "do not match")
 	if strings.Contains(a.body, "wrong") {
 		t.Error("the password came back")
 	}
@@ -53,8 +53,8 @@ func TestSignIn(t *testing.T) {
 	}
 
 	s.get("/").want(t, 200, "Hello, Test User", "tester@example.com")
-	s.get("/login?flow="+flow).want(t, 410, "This sign-in has ended")
-	s.try(flow, "tester", secret).want(t, 410, "This sign-in has ended")
+	s.get("/login?flow="+flow).want(t, 410, "This page no longer works")
+	s.try(flow, "tester", secret).want(t, 410, "This page no longer works")
 	if a := s.get("/login"); a.StatusCode != 303 || a.Header.Get("Location") != "/" {
 		t.Errorf("signed in and asked again: %d %v", a.StatusCode, a.Header)
 	}

@@ -47,6 +47,33 @@ func TestSignOut(t *testing.T) {
 	there.send(r).want(t, 403, "sent from another site")
 }
 
+// An application sends a person to sign out and waits for them: OIDC's end-session
+// endpoint asks here first, and is gone back to.
+func TestSignOutForAnApplication(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	const back = "/oauth2/logout?client_id=web&state=a%26b"
+	s := h.someone()
+	s.signIn()
+	s.get("/logout?return_to="+url.QueryEscape(back)).want(t, 200, `name="return_to" value="/oauth2/logout?client_id=web&amp;state=a%26b"`)
+	a := s.post("/logout", url.Values{"return_to": {back}})
+	a.want(t, 200, "You are signed out", "Continue")
+	if got := a.Header.Get("Refresh"); got != "0; url="+back {
+		t.Errorf("Refresh: %q", got)
+	}
+	if a := s.get("/logout?return_to=" + url.QueryEscape(back)); a.StatusCode != 303 || a.Header.Get("Location") != back {
+		t.Errorf("nobody signed in: %d %q", a.StatusCode, a.Header.Get("Location"))
+	}
+	for _, bad := range []string{
+		"https://evil.example/", "//evil.example/oauth2/logout?", "/oauth2/logout", "/\\evil.example", "/login",
+		"/oauth2/logout?\r\nx", "/oauth2/logout?" + strings.Repeat("x", 9000), "/t/acme/oauth2/logout?",
+	} {
+		if a := s.post("/logout", url.Values{"return_to": {bad}}); a.StatusCode != 200 || a.Header.Get("Refresh") != "" {
+			t.Errorf("%q: %d, Refresh %q", bad, a.StatusCode, a.Header.Get("Refresh"))
+		}
+	}
+}
+
 func TestSetup(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, nil)
@@ -91,4 +118,3 @@ func TestSetup(t *testing.T) {
 	h.someone().get("/setup/"+token).want(t, 410, "quis setup-link")
 	h.someone().get("/setup/guess").want(t, 410)
 }
-

@@ -17,10 +17,10 @@ var english = page.Texts{
 	"sign_in.title":    "Sign in",
 	"sign_in.heading":  "Sign in",
 	"sign_in.continue": "to continue to %s",
-	"sign_in.username": "Username or e-mail",
+	"sign_in.username": "Username or email",
 	"sign_in.password": "Password",
 	"sign_in.submit":   "Sign in",
-	"sign_in.wrong":    "That name and password do not belong together. Check both and try again.",
+	"sign_in.wrong":    "That name and password do not match. Check both and try again.",
 
 	"leaving.title":     "Signing you in",
 	"leaving.heading":   "Signing you in…",
@@ -28,8 +28,8 @@ var english = page.Texts{
 	"leaving.detail_to": "You should be taken on to %s at once.",
 	"leaving.link":      "Continue",
 
-	"dead.title":  "This sign-in has ended",
-	"dead.detail": "It took too long, was finished already, or was begun in another browser. Go back to the application and start again.",
+	"dead.title":  "This page no longer works",
+	"dead.detail": "Signing in took too long, was finished already, or was begun in another browser. Go back to the application and start again.",
 	"dead.link":   "Go to the start page",
 
 	"wait.title":   "Please wait a little",
@@ -61,7 +61,7 @@ var english = page.Texts{
 	"setup.heading":       "You go first",
 	"setup.lead":          "Make the first account. It may administer everything here; the others come later.",
 	"setup.username":      "Username",
-	"setup.email":         "E-mail",
+	"setup.email":         "Email",
 	"setup.name":          "Full name",
 	"setup.password":      "Password",
 	"setup.password.hint": "Longer is better: a few words of your own are easy to keep and hard to guess.",

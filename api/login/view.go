@@ -52,9 +52,10 @@ type (
 
 	// signOutView asks whether to end the session.
 	signOutView struct {
-		Person person
-		Action string
-		Back   string
+		Person   person
+		Action   string
+		Back     string // for who changes their mind
+		ReturnTo string // where to go afterwards; "" nowhere
 	}
 
 	// setupView is the form for the first administrator.

@@ -57,13 +57,17 @@ type frame struct {
 	Lang string
 	Home string // where the wordmark leads
 	Host string // where the person is, to be compared with the address bar
+	Safe bool   // over https
 	Data any
 }
 
 // Write answers with the page, in one piece and never to be stored: it shows somebody's data.
 func (t *Template[T]) Write(w http.ResponseWriter, r *http.Request, status int, data T) error {
 	var b bytes.Buffer
-	err := t.parsed.Execute(&b, frame{Lang: language, Home: Base(r) + "/", Host: host(r), Data: data})
+	issuer := place(r)
+	err := t.parsed.Execute(&b, frame{
+		Lang: language, Home: Base(r) + "/", Host: issuer.Host, Safe: issuer.Scheme == "https", Data: data,
+	})
 	if err != nil {
 		return fmt.Errorf("render page: %w", err)
 	}
@@ -92,11 +96,11 @@ func Base(r *http.Request) string {
 // page must also show a link to target, for who has that switched off.
 func Leave(w http.ResponseWriter, target string) { w.Header().Set("Refresh", "0; url="+target) }
 
-// host names the place by the tenant's issuer, never by the Host header, which a stranger chooses.
-func host(r *http.Request) string {
+// place is where the person is by the tenant's issuer, never by the Host header, which a stranger chooses.
+func place(r *http.Request) *url.URL {
 	u, err := url.Parse(identity.TenantFrom(r.Context()).Issuer)
 	if err != nil {
-		return ""
+		return &url.URL{}
 	}
-	return u.Host
+	return u
 }
