@@ -3,6 +3,8 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync"
 	"time"
 )
 
@@ -18,14 +20,14 @@ func (n *Node) Stop(ctx context.Context) error {
 	}
 	var errs []error
 	n.drain()
-	n.servers.Wait()
+	errs = append(errs, waitFor(ctx, &n.servers, "listeners"))
 	for _, l := range []interface{ Close() error }{n.public, n.operations, n.socket} {
 		if l != nil {
 			_ = l.Close() // closed already if it was served
 		}
 	}
 	n.end()
-	n.work.Wait()
+	errs = append(errs, waitFor(ctx, &n.work, "background work"))
 	if n.cluster != nil {
 		errs = append(errs, n.cluster.Stop(ctx))
 	}
@@ -39,6 +41,21 @@ func (n *Node) Stop(ctx context.Context) error {
 		n.log.Info("node stopped", "took", time.Since(began).Round(time.Millisecond))
 	}
 	return errors.Join(errs...)
+}
+
+// waitFor waits for wg, but no longer than ctx: a node that hangs must still end.
+func waitFor(ctx context.Context, wg *sync.WaitGroup, what string) error {
+	done := make(chan struct{})
+	go func() {
+		wg.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("stop: %s did not end in time", what)
+	}
 }
 
 // handOver gives leadership away while the node still serves, and leaves load
