@@ -1,0 +1,86 @@
+package authn
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/keys/seal"
+)
+
+// flowText is how boxes travel: one value has one spelling.
+var flowText = base64.RawURLEncoding.Strict()
+
+var flowDecoder = func() cbor.DecMode {
+	m, err := cbor.DecOptions{
+		DupMapKey: cbor.DupMapKeyEnforcedAPF, IndefLength: cbor.IndefLengthForbidden,
+		MaxNestedLevels: 8, MaxArrayElements: 64, MaxMapPairs: 64,
+	}.DecMode()
+	if err != nil {
+		panic(err)
+	}
+	return m
+}()
+
+// sealValue seals v for a tenant and purpose as text.
+func (fs *Flows) sealValue(purpose, tenant string, v any) (string, error) {
+	plain, err := cbor.Marshal(v)
+	if err != nil {
+		return "", err
+	}
+	box, err := fs.cfg.Ring.Seal(purpose, plain, []byte(tenant))
+	if err != nil {
+		return "", err
+	}
+	return flowText.EncodeToString(box), nil
+}
+
+// openValue is the inverse of sealValue. Anything but text that sealValue made is
+// errBox, except that fsm.ErrUnavailable and seal.ErrSealed pass: then we cannot know.
+func (fs *Flows) openValue(purpose, tenant, text string, v any) error {
+	if tenant == "" || len(text) > maxSealed {
+		return errBox
+	}
+	box, err := flowText.DecodeString(text)
+	if err != nil {
+		return errBox
+	}
+	plain, err := fs.cfg.Ring.Open(purpose, box, []byte(tenant))
+	if errors.Is(err, fsm.ErrUnavailable) || errors.Is(err, seal.ErrSealed) {
+		return err
+	}
+	if err != nil || flowDecoder.Unmarshal(plain, v) != nil {
+		return errBox
+	}
+	return nil
+}
+
+var errBox = errors.New("not sealed by us for this")
+
+func (fs *Flows) seal(f *Flow) error {
+	text, err := fs.sealValue(flowPurpose, f.Need.Tenant, f)
+	if err != nil {
+		return fmt.Errorf("seal flow: %w", err)
+	}
+	if len(text) > maxSealed {
+		return identity.Invalid("return_to", "is too long")
+	}
+	f.sealed = text
+	return nil
+}
+
+func (fs *Flows) open(tenant, sealed string) (*Flow, error) {
+	f := &Flow{sealed: sealed}
+	err := fs.openValue(flowPurpose, tenant, sealed, f)
+	if errors.Is(err, errBox) || err == nil && f.Need.Tenant != tenant {
+		return nil, dead("it is incomplete or was made elsewhere")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open flow: %w", err)
+	}
+	return f, nil
+}

@@ -1,0 +1,93 @@
+package session_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/fsm/fsmtest"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/session"
+	"github.com/quis-idp/quis/keys/seal"
+)
+
+const ten = identity.DefaultTenant
+
+// A house is a cluster with a Store at each node and one user.
+type house struct {
+	*fsmtest.Cluster
+	stores []*session.Store
+	rings  []*seal.Ring
+	user   *directory.User
+}
+
+func newHouse(t testing.TB, n int, cfg session.Config) *house {
+	t.Helper()
+	schema := slices.Concat(session.Tables, directory.Tables, event.Tables, seal.Tables)
+	h := &house{Cluster: fsmtest.NewCluster(t, n, schema...)}
+	root := seal.GenerateRootKey()
+	h.update(t, 0, func(tx *fsm.Tx) error {
+		return errors.Join(seal.Init(tx, root), directory.EnsureDefault(tx))
+	})
+	h.user = h.newUser(t, "ann")
+	for _, db := range h.DB {
+		ring, err := seal.OpenRing(t.Context(), db, root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.DB, cfg.Ring = db, ring
+		h.rings = append(h.rings, ring)
+		h.stores = append(h.stores, session.NewStore(cfg))
+	}
+	return h
+}
+
+func (h *house) newUser(t testing.TB, name string) (u *directory.User) {
+	t.Helper()
+	h.update(t, 0, func(tx *fsm.Tx) (err error) {
+		u, err = directory.CreateUser(tx, ten, directory.User{Username: name})
+		return err
+	})
+	return u
+}
+
+func (h *house) update(t testing.TB, node int, fn func(tx *fsm.Tx) error) {
+	t.Helper()
+	if err := h.DB[node].Update(t.Context(), fn); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (h *house) start(t testing.TB, node int, user string) (session.Session, string) {
+	t.Helper()
+	var s *session.Started
+	h.update(t, node, func(tx *fsm.Tx) (err error) {
+		s, err = h.stores[node].Start(tx, session.Session{Tenant: ten, UserID: user, AMR: []string{"pwd"}})
+		return err
+	})
+	cookie, err := h.stores[node].Cookie(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.Session, cookie
+}
+
+// pass moves the state's time forward by writing something under a later stamp.
+func (h *house) pass(t testing.TB, d time.Duration) {
+	t.Helper()
+	h.Advance(d)
+	h.update(t, 0, func(tx *fsm.Tx) error { return event.Append(tx, event.Event{Type: event.KeyRetired}) })
+}
+
+func (h *house) find(t testing.TB, node int, cookie string, want error) *session.Session {
+	t.Helper()
+	s, err := h.stores[node].Find(t.Context(), ten, cookie)
+	if !errors.Is(err, want) {
+		t.Errorf("find at node %d: got %v, want %v", node, err, want)
+	}
+	return s
+}
