@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/keys"
@@ -82,6 +83,13 @@ func (p *Provider) familyOf(ctx context.Context, id string, also func(tx *fsm.Tx
 		}
 		if err := p.live(tx, f); err != nil {
 			return err
+		}
+		app, _, err := federation.Get(tx, f.Tenant, f.Application)
+		if err != nil {
+			return err
+		}
+		if app.Disabled {
+			return errDead
 		}
 		return also(tx, f)
 	})

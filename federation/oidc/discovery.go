@@ -50,7 +50,7 @@ func describe(issuer string) document {
 		Token:          issuer + "/oauth2/token",
 		Userinfo:       issuer + "/oauth2/userinfo",
 		JWKS:           issuer + "/.well-known/jwks.json",
-		EndSession:     issuer + "/oauth2/logout",
+		EndSession:     issuer + logoutPath,
 		Revocation:     issuer + "/oauth2/revoke",
 		Introspection:  issuer + "/oauth2/introspect",
 		Scopes:         []string{federation.ScopeOpenID, federation.ScopeProfile, federation.ScopeEmail, federation.ScopeGroups, federation.ScopeOffline},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/ory/fosite"
 
@@ -12,9 +11,6 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/keys/seal"
 )
-
-// waitForEntry is how long a node that lags behind a token waits for the log entry that minted it.
-const waitForEntry = 2 * time.Second
 
 // refreshGrant trades a refresh token for new tokens and its successor (RFC 6749, section 6).
 type refreshGrant struct{ p *Provider }
@@ -59,7 +55,7 @@ func (p *Provider) reach(ctx context.Context, index uint64) error {
 	if p.db.Position().Index >= index {
 		return nil
 	}
-	wait, cancel := context.WithTimeout(ctx, waitForEntry)
+	wait, cancel := context.WithTimeout(ctx, p.wait)
 	defer cancel()
 	if p.db.WaitApplied(wait, index) == nil {
 		return nil

@@ -13,6 +13,8 @@ import (
 	"github.com/quis-idp/quis/identity/session"
 )
 
+const logoutPath = "/oauth2/logout"
+
 // A goodbye is a validated logout request.
 type goodbye struct {
 	form url.Values
@@ -26,7 +28,7 @@ type goodbye struct {
 // have sent the person here, so the page at LogoutURL asks first; it may lead back
 // here with the path and query it finds in its parameter return_to.
 func (p *Provider) logout(w http.ResponseWriter, r *http.Request) {
-	g, err := p.readGoodbye(w, r)
+	g, err := p.readGoodbye(r)
 	if err != nil {
 		e := registered(err)
 		p.note(r, e.CodeField, err)
@@ -52,20 +54,28 @@ func (p *Provider) logout(w http.ResponseWriter, r *http.Request) {
 	redirect(w, p.farewell(r, g))
 }
 
+// logoutPost takes the same request as a form and goes on as a GET, which carries
+// the session's SameSite=Lax cookie even if the form was posted from elsewhere.
+func (p *Provider) logoutPost(w http.ResponseWriter, r *http.Request) {
+	form, err := readForm(w, r)
+	if err != nil {
+		p.page(w, r, registered(err).CodeField, "Signing out cannot go on", registered(err).DescriptionField)
+		return
+	}
+	redirect(w, basePath(identity.TenantFrom(r.Context()))+logoutPath+"?"+form.Encode())
+}
+
 // ends reports whether the hint is enough to end s without asking: it was issued
 // in that session or, if there is none in this browser, names one itself.
 func ends(hint *idToken, s *session.Session) bool {
 	return hint != nil && (s == nil || (hint.Subject == s.UserID && hint.Session == s.ID))
 }
 
-func (p *Provider) readGoodbye(w http.ResponseWriter, r *http.Request) (*goodbye, error) {
+func (p *Provider) readGoodbye(r *http.Request) (*goodbye, error) {
 	if len(r.URL.RawQuery) > maxQuery {
 		return nil, refuse(codeInvalidRequest, "The request is too long.")
 	}
 	form, err := url.ParseQuery(r.URL.RawQuery)
-	if r.Method == http.MethodPost && err == nil {
-		form, err = readForm(w, r)
-	}
 	if err == nil {
 		err = once(form)
 	}
@@ -145,7 +155,7 @@ func (p *Provider) askFirst(w http.ResponseWriter, r *http.Request, g *goodbye) 
 	}
 	to := base + p.logoutAt
 	if len(back) > 0 {
-		to += "?" + url.Values{"return_to": {base + "/oauth2/logout?" + back.Encode()}}.Encode()
+		to += "?" + url.Values{"return_to": {base + logoutPath + "?" + back.Encode()}}.Encode()
 	}
 	redirect(w, to)
 }

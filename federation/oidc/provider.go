@@ -75,6 +75,7 @@ type Provider struct {
 	misses   *seal.Throttle
 
 	grace, idle, absolute time.Duration
+	wait                  time.Duration // for the log entry that minted a token
 }
 
 // New returns a provider. It panics if the configuration lacks what it must have.
@@ -87,7 +88,7 @@ func New(c Config) *Provider {
 		db: c.DB, keys: c.Keys, ring: c.Ring, sessions: c.Sessions, flows: c.Flows, fresh: c.Fresh,
 		page: c.ErrorPage, denied: c.DeniedPage, cookie: c.SessionCookie,
 		login: c.LoginURL, logoutAt: c.LogoutURL, log: c.Logger, metrics: newMetrics(c.Registerer),
-		grace: c.Grace, idle: c.Idle, absolute: c.Absolute,
+		grace: c.Grace, idle: c.Idle, absolute: c.Absolute, wait: 2 * time.Second,
 	}
 	if p.cookie == nil {
 		p.cookie = cookieName
@@ -125,15 +126,15 @@ func (p *Provider) Routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /.well-known/openid-configuration", p.discovery)
 	mux.HandleFunc("GET /.well-known/oauth-authorization-server", p.discovery)
 	mux.HandleFunc("GET /.well-known/jwks.json", p.jwks)
-	mux.HandleFunc("GET /oauth2/authorize", p.authorize)
-	mux.HandleFunc("POST /oauth2/authorize", p.authorizePost)
+	mux.HandleFunc("GET "+authorizePath, p.authorize)
+	mux.HandleFunc("POST "+authorizePath, p.authorizePost)
 	mux.HandleFunc("POST /oauth2/token", crossOrigin(p.token))
 	mux.HandleFunc("GET /oauth2/userinfo", crossOrigin(p.userinfo))
 	mux.HandleFunc("POST /oauth2/userinfo", crossOrigin(p.userinfo))
 	mux.HandleFunc("POST /oauth2/revoke", crossOrigin(p.revocation))
 	mux.HandleFunc("POST /oauth2/introspect", p.introspection)
-	mux.HandleFunc("GET /oauth2/logout", p.logout)
-	mux.HandleFunc("POST /oauth2/logout", p.logout)
+	mux.HandleFunc("GET "+logoutPath, p.logout)
+	mux.HandleFunc("POST "+logoutPath, p.logoutPost)
 	for _, path := range []string{"/oauth2/token", "/oauth2/userinfo", "/oauth2/revoke"} {
 		mux.HandleFunc("OPTIONS "+path, preflight)
 	}
