@@ -7,6 +7,7 @@ import (
 
 	"github.com/quis-idp/quis/cluster"
 	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/keys"
 )
@@ -17,7 +18,7 @@ func (a *API) installation() []route {
 	return []route{
 		{method: "GET", path: "/cluster/status", needs: ofInstallation, op: "clusterStatus", summary: "The cluster as this node sees it; needs no quorum.", do: handle(a.clusterStatus)},
 		{method: "GET", path: "/cluster/members", needs: ofInstallation, op: "clusterMembers", summary: "List the nodes of the cluster.", do: handle(a.clusterMembers)},
-		{method: "POST", path: "/cluster/transfer", needs: ofInstallation, op: "transferLeadership", summary: "Make the leader hand over to another voter.", do: handle(a.transferLeadership)},
+		{method: "POST", path: "/cluster/transfer", needs: ofInstallation, op: "transferLeadership", summary: "Hand leadership to another voter; only the node that leads can.", do: handle(a.transferLeadership)},
 		{method: "POST", path: "/setup-link", needs: ofInstallation, op: "createSetupLink", summary: "Make a one-time link by which a person becomes admin of the default tenant.", status: http.StatusCreated, do: handle(a.createSetupLink)},
 	}
 }
@@ -70,6 +71,13 @@ func (a *API) clusterMembers(c *call, _ *none) (*page[member], error) {
 }
 
 func (a *API) transferLeadership(c *call, _ *none) (*none, error) {
+	if s := a.cfg.Cluster.Status(c.ctx); s.LeaderID != s.NodeID {
+		detail := "This node does not lead. Ask " + s.LeaderID + "."
+		if s.LeaderID == "" {
+			detail = "The cluster has no leader just now."
+		}
+		return nil, &identity.Error{Kind: fsm.ErrUnavailable, Detail: detail}
+	}
 	return nil, a.cfg.Cluster.Transfer(c.ctx)
 }
 

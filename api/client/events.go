@@ -3,24 +3,37 @@ package client
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"time"
 )
 
 // An Event is something that happened.
 type Event struct {
-	ID     string            `json:"id"`
-	Time   time.Time         `json:"time"`
-	Type   string            `json:"type"`
-	Actor  Party             `json:"actor"`
-	Target Party             `json:"target"`
-	IP     string            `json:"ip"`
-	Data   map[string]string `json:"data"`
+	ID        string            `json:"id"`
+	Time      time.Time         `json:"time"`
+	Type      string            `json:"type"`
+	Actor     Party             `json:"actor"`
+	Target    Party             `json:"target"`
+	RequestID string            `json:"request_id"`
+	IP        string            `json:"ip"`
+	UserAgent string            `json:"user_agent"`
+	Data      map[string]string `json:"data"`
+	Changes   []Change          `json:"changes"`
+	Cursor    string            `json:"cursor"` // its place in the list, for List.After
 }
 
 // A Party is who did something or to what it was done.
 type Party struct {
 	Kind string `json:"kind"`
 	ID   string `json:"id"`
+	Name string `json:"name"` // as it was called then
+}
+
+// A Change is one field before and after.
+type Change struct {
+	Field  string `json:"field"`
+	Before string `json:"before"`
+	After  string `json:"after"`
 }
 
 // An EventFilter narrows a list of events. Zero values match everything.
@@ -58,5 +71,15 @@ type Verification struct {
 // VerifyAudit recomputes the chain of events on the answering node. A broken chain is
 // not an error but Intact = false.
 func (c *Client) VerifyAudit(ctx context.Context) (*Verification, error) {
-	return fetch[Verification](ctx, c, http.MethodGet, "/audit/verify", request{house: true}, nil)
+	return c.VerifyAuditSince(ctx, "")
+}
+
+// VerifyAuditSince is VerifyAudit, and proves that the events still begin with those
+// that anchor, the Head of an earlier Verification, stood for.
+func (c *Client) VerifyAuditSince(ctx context.Context, anchor string) (*Verification, error) {
+	in := request{house: true}
+	if anchor != "" {
+		in.query = url.Values{"anchor": {anchor}}
+	}
+	return fetch[Verification](ctx, c, http.MethodGet, "/audit/verify", in, nil)
 }
