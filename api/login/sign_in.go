@@ -16,6 +16,9 @@ import (
 
 // home is the start page.
 func (l *Login) home(w http.ResponseWriter, r *http.Request) error {
+	if r.URL.Query().Has(authn.TicketParameter) { // of use to protocols only; out of the address bar
+		return onward(w, r, page.Base(r)+"/")
+	}
 	_, u, err := l.signedIn(r)
 	if err != nil {
 		return err

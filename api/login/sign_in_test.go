@@ -53,6 +53,9 @@ func TestSignIn(t *testing.T) {
 	}
 
 	s.get("/").want(t, 200, "Hello, Test User", "tester@example.com")
+	if a := s.get("/?" + authn.TicketParameter + "=x"); a.StatusCode != 303 || a.Header.Get("Location") != "/" {
+		t.Errorf("a ticket stays in the address bar: %d", a.StatusCode)
+	}
 	s.get("/login?flow="+flow).want(t, 410, "This page no longer works")
 	s.try(flow, "tester", secret).want(t, 410, "This page no longer works")
 	if a := s.get("/login"); a.StatusCode != 303 || a.Header.Get("Location") != "/" {
