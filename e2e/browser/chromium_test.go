@@ -119,9 +119,11 @@ func (b *browser) waitLocation(prefix string) string {
 // signIn fills in the login form that is on the screen.
 func (b *browser) signIn(username, password string) {
 	b.t.Helper()
+	b.do(chromedp.WaitVisible(chromedp.CSS(`input[name="password"]`)))
+	if _, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool](`document.querySelector('input[name="username"]').select(), true`)); err != nil {
+		b.t.Fatal(err) // what is typed now replaces what stands there
+	}
 	b.do(
-		chromedp.WaitVisible(chromedp.CSS(`input[name="password"]`)),
-		chromedp.SetValue(chromedp.CSS(`input[name="username"]`), ""),
 		chromedp.SendKeys(chromedp.CSS(`input[name="username"]`), username),
 		chromedp.SendKeys(chromedp.CSS(`input[name="password"]`), password),
 		chromedp.Click(chromedp.CSS(`form [type="submit"]`)),
