@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -37,6 +38,7 @@ func benchmark(b *testing.B, clients int, atLeader bool) {
 	took := make([][]time.Duration, clients)
 	var next atomic.Int64
 	var all sync.WaitGroup
+	cpu := cpuTime(b)
 	b.ResetTimer()
 	for c := range clients {
 		all.Go(func() {
@@ -59,6 +61,7 @@ func benchmark(b *testing.B, clients int, atLeader bool) {
 	}
 	all.Wait()
 	b.StopTimer()
+	cpu = cpuTime(b) - cpu
 	every := slices.Sorted(slices.Values(slices.Concat(took...)))
 	if len(every) == 0 {
 		b.Fatal("nothing written")
@@ -66,5 +69,16 @@ func benchmark(b *testing.B, clients int, atLeader bool) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "writes/s")
 	b.ReportMetric(every[len(every)/2].Seconds()*1000, "p50-ms")
 	b.ReportMetric(every[len(every)*99/100].Seconds()*1000, "p99-ms")
+	b.ReportMetric(float64(cpu.Microseconds())/float64(b.N), "cpu-us/write") // clients and all three nodes
 	b.ReportMetric(float64(b.N)/float64(r.db.Position().Index-before), "writes/entry")
+}
+
+// cpuTime returns how much processor time this process has used.
+func cpuTime(b *testing.B) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

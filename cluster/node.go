@@ -31,6 +31,8 @@ type Node struct {
 	id          atomic.Pointer[identity] // nil until the node belongs to a cluster
 	port        *wire.Port
 	logs        *logStore
+	cache       raft.LogStore // logs, with the latest entries in memory
+	nudging     atomic.Bool
 	snaps       *snapshotStore
 	machine     *machine
 	transport   *transport

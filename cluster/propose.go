@@ -192,6 +192,7 @@ func (n *Node) forward(group []*pending) {
 	var fault *wire.Fault
 	switch {
 	case err == nil && len(a.Results) == len(group):
+		go n.nudge(a.Commit, id, address)
 		for i, p := range group {
 			r := a.Results[i]
 			p.done <- result{fate: fate(min(r.Fate, uint8(hopeless))), out: fsm.Outcome{Index: r.Index, Verdict: fsm.Verdict(r.Verdict)}, err: r.err()}
@@ -235,6 +236,7 @@ type proposeRequest struct {
 
 type proposeAnswer struct {
 	Results []proposeResult `cbor:"1,keyasint"`
+	Commit  commitNote      `cbor:"2,keyasint"`
 }
 
 type proposeResult struct {
@@ -268,12 +270,17 @@ func (n *Node) handlePropose(ctx context.Context, from wire.Peer, q *proposeRequ
 		}
 		waits[i] = p
 	}
+	var last uint64
 	for i, p := range waits {
 		r := n.await(ctx, p)
+		last = max(last, r.out.Index)
 		a.Results[i] = proposeResult{Fate: uint8(r.fate), Index: r.out.Index, Verdict: uint8(r.out.Verdict)}
 		if r.err != nil {
 			a.Results[i].Detail = r.err.Error()
 		}
+	}
+	if last > 0 {
+		a.Commit = n.note(last)
 	}
 	return &a, nil
 }

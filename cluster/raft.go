@@ -38,17 +38,18 @@ func newTransport(t *raft.NetworkTransport, quit <-chan struct{}) *transport {
 // Consumer gives Raft its incoming messages.
 func (t *transport) Consumer() <-chan raft.RPC { return t.in }
 
+// inject gives Raft a message and does not wait for its answer.
+func (t *transport) inject(command any, quit <-chan struct{}) {
+	select {
+	case t.in <- raft.RPC{Command: command, RespChan: make(chan raft.RPCResponse, 1)}:
+	case <-quit:
+	}
+}
+
 // electNow makes this node stand for election without waiting for a leader's
 // heartbeat to fail to come.
 func (t *transport) electNow(quit <-chan struct{}) {
-	rpc := raft.RPC{
-		Command:  &raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax}},
-		RespChan: make(chan raft.RPCResponse, 1),
-	}
-	select {
-	case t.in <- rpc:
-	case <-quit:
-	}
+	t.inject(&raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax}}, quit)
 }
 
 func (n *Node) raftConfig() *raft.Config {
@@ -76,6 +77,7 @@ func (n *Node) startRaft(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("start raft: %w", err)
 	}
+	n.cache = cache
 	n.transport = newTransport(raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream:                  n.port.Raft(n.expected),
 		MaxPool:                 3,

@@ -103,7 +103,7 @@ func (n *Node) visible(index uint64) (uint64, error) {
 	applied := n.cfg.DB.Position().Index
 	for ; index > applied; index-- {
 		var l raft.Log
-		if err := n.logs.GetLog(index, &l); err != nil {
+		if err := n.cache.GetLog(index, &l); err != nil {
 			return 0, fmt.Errorf("read index: %w", err)
 		}
 		if l.Type == raft.LogCommand || l.Type == raft.LogConfiguration {
@@ -130,13 +130,15 @@ func (n *Node) ask(ctx context.Context) (uint64, error) {
 	if err := n.port.Caller().Call(ctx, id, address, methodReadIndex, &struct{}{}, &a); err != nil {
 		return 0, err
 	}
+	n.nudge(a.Commit, id, address)
 	return a.Index, nil
 }
 
 const methodReadIndex = "read-index"
 
 type indexAnswer struct {
-	Index uint64 `cbor:"1,keyasint"`
+	Index  uint64     `cbor:"1,keyasint"`
+	Commit commitNote `cbor:"2,keyasint"`
 }
 
 func (n *Node) handleReadIndex(ctx context.Context, from wire.Peer, _ *struct{}) (any, error) {
@@ -147,7 +149,7 @@ func (n *Node) handleReadIndex(ctx context.Context, from wire.Peer, _ *struct{})
 	if err != nil {
 		return nil, &wire.Fault{Code: codeNotLeader, Detail: err.Error()}
 	}
-	return &indexAnswer{index}, nil
+	return &indexAnswer{index, n.note(index)}, nil
 }
 
 // CatchUp returns when this node has applied everything that was acknowledged

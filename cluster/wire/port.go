@@ -17,9 +17,9 @@ import (
 )
 
 const (
-	dialTimeout      = 2 * time.Second
-	maxStrangers     = 64   // connections that have not proved anything yet
-	maxConns         = 1024 // all connections
+	dialTimeout  = 2 * time.Second
+	maxStrangers = 64   // connections that have not proved anything yet
+	maxConns     = 1024 // all connections
 )
 
 // keepAlive ends connections to hosts that vanished without saying so.
