@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"strings"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -130,12 +132,13 @@ func (l engineLog) Errorf(format string, args ...any) {
 	l.log.Error("store engine", "message", fmt.Sprintf(format, args...))
 }
 
-// Fatalf is called when the engine cannot go on (an fsync failed, say). Going on
-// without it would acknowledge what is not stored, so the process ends; a panic in
-// a goroutine of its own, since nobody can recover that.
+// Fatalf is called when the engine cannot go on (an fsync failed, or what it reads
+// back is damaged). Going on without it would acknowledge what is not stored, so the
+// process ends, at once and without a chance to recover. The engine's text carries
+// stack traces of its own; its first line says what happened.
 func (l engineLog) Fatalf(format string, args ...any) {
-	msg := fmt.Sprintf(format, args...)
-	l.log.Error("store engine failed; the process ends to protect its data", "message", msg)
-	go panic("store engine: " + msg)
-	select {}
+	msg, _, _ := strings.Cut(fmt.Sprintf(format, args...), "\n")
+	l.log.Error("the store is damaged or cannot be written; the process ends to protect its data. Free or replace the disk; "+
+		"in a cluster, move this node's data directory away and start it again with cluster.join", "message", msg)
+	os.Exit(1)
 }
