@@ -2,6 +2,7 @@ package browser
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -91,15 +92,6 @@ func (b *browser) text(sel chromedp.CSS) string {
 	return s
 }
 
-func (b *browser) location() string {
-	b.t.Helper()
-	s, err := chromedp.Run(b.ctx, chromedp.Location())
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return s
-}
-
 // waitLocation waits until the tab is at a URL with the given prefix.
 func (b *browser) waitLocation(prefix string) string {
 	b.t.Helper()
@@ -109,11 +101,26 @@ func (b *browser) waitLocation(prefix string) string {
 		} else if b.ctx.Err() != nil {
 			b.t.Fatalf("at %s, never reached %s", at, prefix)
 		}
-		select {
-		case <-time.After(20 * time.Millisecond):
-		case <-b.ctx.Done():
-		}
+		b.wait()
 	}
+}
+
+// wait lets a moment pass between two looks at a condition.
+func (b *browser) wait() {
+	select {
+	case <-time.After(20 * time.Millisecond):
+	case <-b.ctx.Done():
+	}
+}
+
+// present reports whether the page has such an element.
+func (b *browser) present(selector string) bool {
+	b.t.Helper()
+	n, err := chromedp.Run(b.ctx, chromedp.Evaluate[int](fmt.Sprintf("document.querySelectorAll(%q).length", selector)))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return n > 0
 }
 
 // signIn fills in the login form that is on the screen.
@@ -137,7 +144,10 @@ func (b *browser) pictures(name string) {
 	dir := os.Getenv("QUIS_SCREENSHOTS")
 	for _, scheme := range []string{"light", "dark"} {
 		_, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+			Features: []*emulation.MediaFeature{
+				{Name: "prefers-color-scheme", Value: scheme},
+				{Name: "prefers-reduced-motion", Value: "reduce"}, // no picture of a transition
+			},
 		})
 		if err != nil {
 			b.t.Fatal(err)
@@ -189,9 +199,7 @@ func application(t *testing.T, addr string) {
 func (b *browser) signOutEverywhere() {
 	b.t.Helper()
 	choice := chromedp.CSS(`[name="everywhere"]`)
-	if n, err := chromedp.Run(b.ctx, chromedp.Evaluate[int](`document.querySelectorAll('[name="everywhere"]').length`)); err != nil {
-		b.t.Fatal(err)
-	} else if n > 0 {
+	if b.present(string(choice)) {
 		b.do(chromedp.Click(choice))
 	}
 	b.do(chromedp.Click(chromedp.CSS(`form [type="submit"]`)), chromedp.WaitNotPresent(choice))
