@@ -129,7 +129,7 @@ func complete(a *Application) {
 	if a.Type == TypeSPA {
 		a.IsPublic = true
 	}
-	if a.GrantTypes == nil {
+	if len(a.GrantTypes) == 0 {
 		a.GrantTypes = []string{GrantCode, GrantRefresh}
 	}
 	if a.AllowedScopes == nil {

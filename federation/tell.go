@@ -2,8 +2,8 @@ package federation
 
 import (
 	"fmt"
-	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/quis-idp/quis/fsm"
@@ -20,28 +20,31 @@ func tell(tx *fsm.Tx, a *Application, what event.Type, changes ...event.Change) 
 	})
 }
 
-// diff returns which fields differ, named as they are in Go and written for a person.
+// fields are what an administrator may change, as the API names and a person reads them.
+func (a *Application) fields() [][2]string {
+	list := func(s []string) string { return strings.Join(s, " ") }
+	return [][2]string{
+		{"name", a.Name}, {"friendly_name", a.FriendlyName}, {"description", a.Description}, {"type", a.Type},
+		{"redirect_uris", list(a.RedirectURIs)}, {"post_logout_uris", list(a.PostLogoutURIs)},
+		{"allowed_scopes", list(a.AllowedScopes)}, {"grant_types", list(a.GrantTypes)},
+		{"token_expiry", strconv.FormatInt(a.TokenExpiry, 10)}, {"signing_alg", a.SigningAlg},
+		{"id_token_on_refresh", strconv.FormatBool(a.IDTokenOnRefresh)},
+		{"access_restricted", strconv.FormatBool(a.AccessRestricted)},
+		{"show_in_dashboard", strconv.FormatBool(a.ShowInDashboard)}, {"launch_url", a.LaunchURL},
+		{"app_group", a.AppGroup}, {"icon_url", a.IconURL}, {"disabled", strconv.FormatBool(a.Disabled)},
+	}
+}
+
+// diff returns which fields differ.
 func diff(old, now *Application) []event.Change {
 	var changes []event.Change
-	o, n := reflect.ValueOf(*old), reflect.ValueOf(*now)
-	for i := range o.NumField() {
-		name := o.Type().Field(i).Name
-		if name == "Secrets" || name == "Updated" {
-			continue
-		}
-		before, after := text(o.Field(i)), text(n.Field(i))
-		if before != after {
-			changes = append(changes, event.Change{Field: name, Before: before, After: after})
+	after := now.fields()
+	for i, f := range old.fields() {
+		if f[1] != after[i][1] {
+			changes = append(changes, event.Change{Field: f[0], Before: f[1], After: after[i][1]})
 		}
 	}
 	return changes
-}
-
-func text(v reflect.Value) string {
-	if list, ok := v.Interface().([]string); ok {
-		return strings.Join(list, " ")
-	}
-	return fmt.Sprint(v.Interface())
 }
 
 // clone copies a deep enough that a change of the copy leaves a as it was.

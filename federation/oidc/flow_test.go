@@ -220,3 +220,18 @@ func TestIdleAndAbsoluteLifetimes(t *testing.T) {
 	pass(9 * 24 * time.Hour)
 	w.wantError(w.post(0, "/oauth2/token", refreshForm(r.Refresh)), 400, "invalid_grant")
 }
+
+func TestLaggingNodeCatchesUpForWhatIsNew(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 3)
+	w.cluster.Pause(2)
+	w.signIn() // a session that node 2 has not seen
+	got := w.want(w.post(2, "/oauth2/token", w.codeForm(w.code(0))), 200)
+	if got.Access == "" {
+		t.Fatal("no token")
+	}
+	got = w.tokens(0) // a family that node 2 has not seen
+	if rec := w.userinfo(2, got.Access); rec.Code != 200 {
+		t.Fatalf("userinfo %d %s", rec.Code, rec.Body)
+	}
+}

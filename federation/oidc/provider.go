@@ -99,7 +99,7 @@ func New(c Config) *Provider {
 	setDefault(&p.idle, 30*24*time.Hour)
 	setDefault(&p.absolute, 90*24*time.Hour)
 	p.fosite = newPipeline(p)
-	p.misses = seal.NewThrottle(20*time.Millisecond, p.catchUp)
+	p.misses = seal.NewThrottle(20*time.Millisecond, seal.CatchUp(c.DB))
 	return p
 }
 
@@ -138,15 +138,6 @@ func (p *Provider) Routes(mux *http.ServeMux) {
 	for _, path := range []string{"/oauth2/token", "/oauth2/userinfo", "/oauth2/revoke"} {
 		mux.HandleFunc("OPTIONS "+path, preflight)
 	}
-}
-
-// catchUp brings this replica up to the leader.
-func (p *Provider) catchUp(ctx context.Context) error {
-	err := p.db.Read(ctx, func(*fsm.Tx) error { return fsm.ErrNotFound })
-	if errors.Is(err, fsm.ErrNotFound) {
-		return nil
-	}
-	return err
 }
 
 // lookup is fsm.DB.Read for what strangers can miss at will: all misses share
