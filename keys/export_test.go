@@ -49,3 +49,16 @@ func InsertActive(ctx context.Context, k *Keys, tenant string, a Alg, private cr
 	}
 	return row.KID, k.db.Update(ctx, func(tx *fsm.Tx) error { return k.insert(tx, *row, Active, KeyActivated) })
 }
+
+// PrivateParts is how many keys of a tenant are stored with their private part.
+func PrivateParts(tx *fsm.Tx, tenant string) (n int, err error) {
+	for row, err := range signingKeys.List(tx, fsm.Scope(tenant)) {
+		if err != nil {
+			return n, err
+		}
+		if len(row.Sealed) > 0 || row.SealedBy != 0 {
+			n++
+		}
+	}
+	return n, nil
+}

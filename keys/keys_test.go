@@ -388,6 +388,45 @@ func TestTwoNodesRotateAtOnce(t *testing.T) {
 	}
 }
 
+// A plan is made, then another node does all of it, then the first goes on with what it planned.
+func TestStalePlanDoesNothing(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 2, keys.Policy{JWKSMaxAge: time.Minute, TokenLifetime: time.Minute})
+	if err := h.nodes[0].Ensure(t.Context(), tenant, keys.ES256, keys.EdDSA); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.nodes[0].RotateNow(t.Context(), tenant, keys.ES256); err != nil {
+		t.Fatal(err)
+	}
+	h.rotate(t, 0)
+	if err := h.nodes[0].RotateNow(t.Context(), tenant, keys.EdDSA); err != nil { // so that members are asked
+		t.Fatal(err)
+	}
+	h.pass(t, 2*time.Minute)
+	var after map[string]string
+	err := h.nodes[1].Rotate(t.Context(), func(ctx context.Context) (uint64, error) {
+		h.rotate(t, 0)
+		after = states(t, h.nodes[0])
+		return h.minApplied(ctx)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(after, states(t, h.nodes[0])); diff != "" {
+		t.Error(diff)
+	}
+	seen := map[string]bool{}
+	for _, e := range h.events() {
+		if seen[e] {
+			t.Errorf("%q happened twice", e)
+		}
+		seen[e] = true
+	}
+	if len(seen) != 6 { // 2 first keys, 2 successors, 1 retired, 1 activated
+		t.Errorf("events %v", h.events())
+	}
+}
+
 func TestLeaderDiesBetweenSteps(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 3, keys.Policy{Lifetime: time.Hour, JWKSMaxAge: time.Minute, TokenLifetime: time.Minute})
@@ -471,6 +510,16 @@ func TestEmergencyRotation(t *testing.T) {
 	got := states(t, k)
 	if got[old] != "gone" || got[successor] != "gone" {
 		t.Errorf("left alive: %v", got)
+	}
+	err := h.DB[0].View(t.Context(), func(tx *fsm.Tx) error {
+		n, err := keys.PrivateParts(tx, tenant)
+		if n != 2 {
+			t.Errorf("%d private keys are stored, want the new one and the EdDSA one", n)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	fresh := mustSign(t, k, keys.ES256)
 	if kid := kidOf(t, fresh); kid == old || kid == successor {

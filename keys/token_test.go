@@ -44,7 +44,7 @@ func TestAgreesWithGoJOSE(t *testing.T) {
 	for _, alg := range keys.Algs {
 		for range 40 { // leading zeros of r, s come in about one signature of 128
 			token := mustSign(t, k, alg)
-			jws, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(alg)})
+			jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(alg)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -240,6 +240,34 @@ func TestOtherSpellingOfOurHeaderVerifies(t *testing.T) {
 	}
 	if _, got, err := k.Verify(t.Context(), tenant, input+"."+b64(string(sig)), "JWT"); err != nil || got != kid {
 		t.Errorf("got %s, %v", got, err)
+	}
+}
+
+// A key has one algorithm; a header that names another one is refused though the
+// signature is sound.
+func TestAlgorithmIsTheKeys(t *testing.T) {
+	t.Parallel()
+	key, err := keys.Generate(keys.PS256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := newHouse(t, 1, keys.Policy{})
+	kid, err := keys.InsertActive(t.Context(), h.nodes[0], tenant, keys.PS256, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, signed := range []keys.Alg{keys.PS256, keys.RS256} {
+		for _, named := range []string{"PS256", "RS256", "ES256"} {
+			input := b64(`{ "alg":"`+named+`","kid":"`+kid+`","typ":"JWT"}`) + ".e30"
+			sig, err := keys.SignInput(signed, key, []byte(input))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _, err = h.nodes[0].Verify(t.Context(), tenant, input+"."+b64(string(sig)), "JWT")
+			if ok := signed == keys.PS256 && named == "PS256"; ok != (err == nil) {
+				t.Errorf("signed with %s, names %s: %v", signed, named, err)
+			}
+		}
 	}
 }
 

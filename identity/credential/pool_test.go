@@ -57,6 +57,13 @@ func TestHashAndVerify(t *testing.T) {
 			t.Errorf("%.30q: %v, %v, %v", password, ok, rehash, err)
 		}
 	}
+	p.OnCompute(func(func() []byte, credential.Params) []byte {
+		t.Error("hashed a password that nobody can have")
+		return nil
+	})
+	if ok, _, err := p.Verify(t.Context(), a, strings.Repeat("x", 1025)); ok || err != nil {
+		t.Errorf("long password: %v, %v", ok, err)
+	}
 	if _, _, err := p.Verify(t.Context(), "$2a$10$x", right); !errors.Is(err, fsm.ErrCorrupt) {
 		t.Errorf("foreign hash: %v", err)
 	}
