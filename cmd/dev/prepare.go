@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/quis-idp/quis/cmd/daemon"
 	"github.com/quis-idp/quis/keys/seal"
@@ -106,7 +107,9 @@ func writeNode(o Options, p place, keyFile, bootstrap string) error {
 			c.Cluster.Join = append(c.Cluster.Join, other.Cluster)
 		}
 	}
+	c.Drain = 0
 	if o.Nodes > 1 {
+		c.Drain = 600 * time.Millisecond // the proxy looks four times a second
 		c.TrustedProxies = []string{"127.0.0.1", "::1"}
 	}
 	c.BootstrapFile = bootstrap
