@@ -45,7 +45,7 @@ func (a *app) render(w http.ResponseWriter, s *session) {
 		v.Session = []pair{
 			{"Scopes granted", t.Scope},
 			{"Access token good until", t.got.Add(time.Duration(t.ExpiresIn) * time.Second).Format("15:04:05")},
-			{"Refreshed", fmt.Sprintf("%d times", s.refresh)},
+			{"Refreshed", times(s.refresh)},
 		}
 		v.Tokens = []tokenView{
 			show("ID token", "who signed in: for this application only", t.IDToken),
@@ -65,6 +65,13 @@ func show(title, note, token string) tokenView {
 		return tokenView{Title: title, Note: note, Raw: shorten(token)}
 	}
 	return tokenView{Title: title, Note: note, Header: indent(t.Header), Claims: indent(t.Claims), Raw: token}
+}
+
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
 }
 
 func shorten(s string) string {
