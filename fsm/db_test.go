@@ -108,6 +108,22 @@ func TestFence(t *testing.T) {
 	}
 }
 
+// What was alive when it was read must still be when the batch is applied.
+func TestRowThatExpiresOnTheWayIsAConflict(t *testing.T) {
+	t.Parallel()
+	c := fsmtest.NewCluster(t, 1, schema...)
+	code := link{ID: "code", Expires: time.Now().Add(5 * time.Second)}
+	update(t, c.DB[0], put(&code))
+	redeem := func(tx *fsm.Tx) error {
+		_, err := links.Get(tx, fsm.Global, fsm.K("code"))
+		c.Advance(6 * time.Second)
+		return errors.Join(err, put(&link{ID: "spent"})(tx))
+	}
+	if err := c.DB[0].Update(t.Context(), redeem); !errors.Is(err, fsm.ErrNotFound) {
+		t.Errorf("got %v, want ErrNotFound", err)
+	}
+}
+
 // A node whose clock is far off still gets its writes through, by the log's time.
 func TestWritesOfANodeWithAWrongClock(t *testing.T) {
 	t.Parallel()

@@ -46,7 +46,7 @@ var steps = rapid.Custom(func(t *rapid.T) step {
 		ID:   rapid.SampledFrom([]string{"a", "b", "c", "d"}).Draw(t, "id"),
 		Name: rapid.SampledFrom([]string{"", "N", "M"}).Draw(t, "name"),
 		Tag:  rapid.SampledFrom([]string{"red", "blue", "red/dark"}).Draw(t, "tag"),
-		TTL:  rapid.SampledFrom([]time.Duration{0, 0, 0, 20 * time.Second, 40 * time.Second}).Draw(t, "ttl"),
+		TTL:  rapid.SampledFrom([]time.Duration{0, 0, 16 * time.Second, 16 * time.Second} /* longer than a batch lives */).Draw(t, "ttl"),
 
 		Limit: rapid.IntRange(1, 4).Draw(t, "limit"), Reverse: rapid.Bool().Draw(t, "reverse"),
 		N: rapid.Int64Range(-3, 3).Draw(t, "n"), DependsOnIt: rapid.Bool().Draw(t, "depends"),

@@ -139,6 +139,10 @@ func (s *simulation) follow(t *rapid.T, now []proposal, verdicts []fsm.Verdict) 
 	s.states, s.times = append(s.states, m), append(s.times, at)
 }
 
+func (s *simulation) tick(t *rapid.T) {
+	s.clock = s.clock.Add(time.Duration(rapid.IntRange(-2000, 12000).Draw(t, "ms")) * time.Millisecond)
+}
+
 // catchUp lets a replica apply some more of the log in one go.
 func (s *simulation) catchUp(t *rapid.T) {
 	db := rapid.SampledFrom(s.replicas).Draw(t, "replica")
@@ -238,10 +242,9 @@ func TestHistoryIsSerialAndReplicasAgree(t *testing.T) {
 			"purge":   s.purge,
 			"catchUp": s.catchUp,
 			"install": s.install,
-			"tick": func(t *rapid.T) {
-				s.clock = s.clock.Add(time.Duration(rapid.IntRange(-2000, 12000).Draw(t, "ms")) * time.Millisecond)
-			},
-			"look": func(t *rapid.T) { s.look(t, rapid.SampledFrom(s.replicas).Draw(t, "replica")) },
+			"tick":    s.tick,
+			"tock":    s.tick,
+			"look":    func(t *rapid.T) { s.look(t, rapid.SampledFrom(s.replicas).Draw(t, "replica")) },
 		})
 		s.settle(t)
 	})
