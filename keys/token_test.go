@@ -2,21 +2,15 @@ package keys_test
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/keys"
@@ -325,114 +319,4 @@ func TestFixedSignature(t *testing.T) {
 			t.Errorf("%x: got %x, %v", der, got, err)
 		}
 	}
-}
-
-func FuzzParseHeader(f *testing.F) {
-	f.Add(`{"alg":"ES256","kid":"k","typ":"JWT"}`)
-	f.Add(`{"alg":"ES256","crit":["x"]}`)
-	f.Add(`{"alg":"a","\u0061lg":"b"}`)
-	f.Fuzz(func(t *testing.T, head string) {
-		alg, kid, typ, err := keys.ParseHeader(b64(head))
-		if err != nil {
-			return
-		}
-		// Whatever we accept means the same to a plain JSON decoder, which takes the last of duplicates.
-		var m map[string]string
-		if err := json.Unmarshal([]byte(head), &m); err != nil {
-			t.Fatalf("%q is no JSON object of strings: %v", head, err)
-		}
-		got := map[string]string{"alg": string(alg), "kid": kid, "typ": typ}
-		for n, v := range got {
-			if v == "" && m[n] == "" {
-				delete(got, n)
-				delete(m, n)
-			}
-		}
-		if diff := cmp.Diff(m, got); diff != "" {
-			t.Errorf("%q: %s", head, diff)
-		}
-	})
-}
-
-func FuzzVerify(f *testing.F) {
-	h := newHouse(f, 1, keys.Policy{})
-	k := h.nodes[0]
-	if err := k.Ensure(f.Context(), tenant); err != nil {
-		f.Fatal(err)
-	}
-	k.CountCatchUps(0, func() {})
-	good := mustSign(f, k, keys.ES256)
-	f.Add(good)
-	f.Add("..")
-	f.Add(good[:len(good)-1])
-	f.Fuzz(func(t *testing.T, token string) {
-		_, _, err := k.Verify(t.Context(), tenant, token, "JWT")
-		if (token == good) != (err == nil) {
-			t.Errorf("%q: %v", token, err)
-		}
-		if err != nil && !errors.Is(err, keys.ErrInvalidToken) {
-			t.Errorf("%q: not ErrInvalidToken: %v", token, err)
-		}
-	})
-}
-
-func BenchmarkSign(b *testing.B) {
-	h := newHouse(b, 1, keys.Policy{})
-	k := h.nodes[0]
-	if err := k.Ensure(b.Context(), tenant, keys.Algs...); err != nil {
-		b.Fatal(err)
-	}
-	claims := struct {
-		Iss, Sub, Aud, Cid, Jti, Scope string
-		Exp, Iat                       int64
-	}{"https://id.example.com", "usr_01jz7k2h8qf3v9x4m5n6p7r8st", "web", "web", "tok_01jz7k2h8qf3v9x4m5n6p7r8st", "openid profile", 1700000000, 1700000000}
-	for _, a := range keys.Algs {
-		b.Run(string(a), func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := k.Sign(b.Context(), tenant, a, "at+jwt", claims); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Run("bare P-256", func(b *testing.B) {
-		sum := sha256.Sum256([]byte("x"))
-		for b.Loop() {
-			if _, err := ecdsa.SignASN1(rand.Reader, key, sum[:]); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
-}
-
-func BenchmarkVerify(b *testing.B) {
-	h := newHouse(b, 1, keys.Policy{})
-	k := h.nodes[0]
-	if err := k.Ensure(b.Context(), tenant, keys.Algs...); err != nil {
-		b.Fatal(err)
-	}
-	for _, a := range keys.Algs {
-		token := mustSign(b, k, a)
-		b.Run(string(a), func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, _, err := k.Verify(b.Context(), tenant, token, "JWT"); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-	b.Run("unknown header", func(b *testing.B) {
-		token := fmt.Sprintf("%s.e30.%s", b64(`{"alg":"HS256"}`), b64("x"))
-		for b.Loop() {
-			if _, _, err := k.Verify(b.Context(), tenant, token, "JWT"); err == nil {
-				b.Fatal("accepted")
-			}
-		}
-	})
 }
