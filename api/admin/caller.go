@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -34,14 +35,8 @@ func (a *API) bearer(w http.ResponseWriter, r *http.Request) (caller, error) {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="quis"`)
 		return caller{}, identity.Unauthenticated("Send the access token of an admin user: Authorization: Bearer quis_pat_…")
 	}
-	from := identity.RequestFrom(r.Context()).IP
-	// A miss asks the leader, so a stranger's guesses must not be free.
-	if wait := a.failures.wait(from); wait > 0 {
-		return caller{}, identity.Limited("Too many requests with a bad token.", wait)
-	}
-	t, admin, err := a.owner(r, token)
+	t, admin, err := a.owner(r.Context(), token)
 	if errors.Is(err, identity.ErrUnauthenticated) {
-		a.failures.take(from)
 		w.Header().Set("WWW-Authenticate", `Bearer realm="quis", error="invalid_token"`)
 	}
 	if err != nil {
@@ -67,39 +62,52 @@ func bearerToken(r *http.Request) (token string, given bool) {
 
 // owner returns the token and whether its user is an admin. Whatever does not stand any
 // more (token, user, tenant) is the same to the caller as a token that never was.
-func (a *API) owner(r *http.Request, value string) (t *credential.Token, admin bool, err error) {
+func (a *API) owner(ctx context.Context, value string) (t *credential.Token, admin bool, err error) {
 	bad := identity.Unauthenticated("This access token is not valid.")
 	if !strings.HasPrefix(value, credential.TokenPrefix) {
 		return nil, false, bad
 	}
 	if a.cfg.Fresh != nil {
-		if err := a.cfg.Fresh(r.Context()); err != nil {
+		if err := a.cfg.Fresh(ctx); err != nil {
 			return nil, false, err
 		}
 	}
-	err = a.cfg.DB.Read(r.Context(), func(tx *fsm.Tx) error {
-		var err error
-		if t, err = credential.TokenOwner(tx, value); err != nil {
-			return err
+	look := func(tx *fsm.Tx) (err error) {
+		t, admin, err = whose(tx, value)
+		return err
+	}
+	err = a.cfg.DB.View(ctx, look)
+	if errors.Is(err, fsm.ErrNotFound) {
+		// Another node may have made it a moment ago. Asking the leader must not be free to
+		// strangers who guess, and their guessing must not keep anybody with a good token out.
+		if wait := a.failures.take(identity.RequestFrom(ctx).IP); wait > 0 {
+			return nil, false, identity.Limited("Too many requests with a bad token.", wait)
 		}
-		tenant, _, err := directory.GetTenant(tx, t.Tenant)
-		if err != nil {
-			return err
-		}
-		u, _, err := directory.GetUser(tx, t.Tenant, t.UserID)
-		if err != nil {
-			return err
-		}
-		if u.Disabled || tenant.Disabled {
-			return bad
-		}
-		admin = u.Admin
-		return nil
-	})
+		err = a.cfg.DB.Read(ctx, look)
+	}
 	if errors.Is(err, fsm.ErrNotFound) {
 		err = bad
 	}
 	return t, admin, err
+}
+
+// whose finds the token, and its user if that and the tenant stand; else fsm.ErrNotFound.
+func whose(tx *fsm.Tx, value string) (t *credential.Token, admin bool, err error) {
+	if t, err = credential.TokenOwner(tx, value); err != nil {
+		return nil, false, err
+	}
+	tenant, _, err := directory.GetTenant(tx, t.Tenant)
+	if err != nil {
+		return nil, false, err
+	}
+	u, _, err := directory.GetUser(tx, t.Tenant, t.UserID)
+	if err != nil {
+		return nil, false, err
+	}
+	if u.Disabled || tenant.Disabled {
+		return nil, false, fsm.ErrNotFound
+	}
+	return t, u.Admin, nil
 }
 
 // chooseTenant finds the tenant that the request is about: the caller's own, or the one

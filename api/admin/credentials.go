@@ -61,7 +61,7 @@ type listedToken struct {
 	ExpiresAt *time.Time `json:"expires_at,omitempty" doc:"When it stops working; absent: never."`
 }
 
-func (listedToken) schemaName() string { return "Token" }
+func (listedToken) SchemaName() string { return "Token" }
 
 // freshToken is a token with its value, for the one answer that shows it.
 type freshToken struct {
@@ -69,7 +69,7 @@ type freshToken struct {
 	Token string `json:"token" doc:"The token itself, in this answer only."`
 }
 
-func (freshToken) schemaName() string { return "TokenWithValue" }
+func (freshToken) SchemaName() string { return "TokenWithValue" }
 
 func showToken(t *credential.Token) listedToken {
 	out := listedToken{ID: t.ID, Name: t.Name, CreatedAt: t.Created}

@@ -44,7 +44,7 @@ type happening struct {
 	Cursor    string            `json:"cursor" doc:"Its place in the list, for after."`
 }
 
-func (happening) schemaName() string { return "Event" }
+func (happening) SchemaName() string { return "Event" }
 
 func showEvent(e *event.Event) happening {
 	out := happening{

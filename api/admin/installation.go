@@ -47,7 +47,7 @@ type clusterStatus struct {
 	Members      []member `json:"members" doc:"The nodes."`
 }
 
-func (clusterStatus) schemaName() string { return "ClusterStatus" }
+func (clusterStatus) SchemaName() string { return "ClusterStatus" }
 
 func showMember(m *cluster.Member) member {
 	return member{m.ID, m.Address, m.Voter, m.Leader, m.Alive, m.Version, m.AppliedIndex}

@@ -41,19 +41,12 @@ func (l *limiter) of(key string) *rate.Limiter {
 	return r
 }
 
-// wait returns how long key must wait before its next take would be allowed; 0: it need not.
-func (l *limiter) wait(key string) time.Duration {
-	missing := 1 - l.of(key).Tokens()
-	if missing <= 0 {
-		return 0
-	}
-	return max(time.Duration(missing/float64(l.perSecond)*float64(time.Second)), time.Millisecond)
-}
-
 // take counts one for key and returns 0, or how long it must wait instead.
 func (l *limiter) take(key string) time.Duration {
-	if l.of(key).Allow() {
+	r := l.of(key)
+	if r.Allow() {
 		return 0
 	}
-	return max(l.wait(key), time.Millisecond)
+	missing := 1 - r.Tokens()
+	return max(time.Duration(missing/float64(l.perSecond)*float64(time.Second)), time.Millisecond)
 }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/quis-idp/quis/api/admin/shape"
 	"github.com/quis-idp/quis/api/problem"
 )
 
@@ -15,45 +16,45 @@ const problemType = "application/problem+json"
 
 // document returns the OpenAPI 3.1 description of the table.
 func document(table []route, version string) ([]byte, error) {
-	s := newSchemas()
-	paths := node{}
+	s := shape.NewSchemas()
+	paths := shape.Node{}
 	for i := range table {
 		r := &table[i]
-		path, ok := paths[prefix+r.path].(node)
+		path, ok := paths[prefix+r.path].(shape.Node)
 		if !ok {
-			path = node{}
+			path = shape.Node{}
 			paths[prefix+r.path] = path
 		}
 		path[strings.ToLower(r.method)] = operation(s, r)
 	}
-	s.ref(reflect.TypeFor[problem.Problem](), answered)
-	return json.MarshalIndent(node{
+	s.Ref(reflect.TypeFor[problem.Problem](), shape.Answered)
+	return json.MarshalIndent(shape.Node{
 		"openapi": "3.1.0",
-		"info": node{
+		"info": shape.Node{
 			"title": "quis", "version": version,
 			"description": "Administration of quis. Requests are read strictly; errors are problem details (RFC 9457); " +
 				"lists are pages with a cursor; a resource's ETag is its revision and If-Match makes a change conditional.",
-			"license": node{"name": "Apache-2.0", "identifier": "Apache-2.0"},
+			"license": shape.Node{"name": "Apache-2.0", "identifier": "Apache-2.0"},
 		},
-		"servers":  []any{node{"url": "/"}},
-		"security": []any{node{"token": []string{}}},
+		"servers":  []any{shape.Node{"url": "/"}},
+		"security": []any{shape.Node{"token": []string{}}},
 		"paths":    paths,
-		"components": node{
-			"schemas": s.named,
-			"securitySchemes": node{"token": node{
+		"components": shape.Node{
+			"schemas": s.Named(),
+			"securitySchemes": shape.Node{"token": shape.Node{
 				"type": "http", "scheme": "bearer", "description": "An access token (quis_pat_…) of an admin user.",
 			}},
-			"responses": node{"Problem": node{
+			"responses": shape.Node{"Problem": shape.Node{
 				"description": "What went wrong.",
-				"headers":     node{"Retry-After": node{"description": "Seconds to wait before trying again.", "schema": node{"type": "integer"}}},
-				"content":     node{problemType: node{"schema": node{"$ref": "#/components/schemas/Problem"}}},
+				"headers":     shape.Node{"Retry-After": shape.Node{"description": "Seconds to wait before trying again.", "schema": shape.Node{"type": "integer"}}},
+				"content":     shape.Node{problemType: shape.Node{"schema": shape.Node{"$ref": "#/components/schemas/Problem"}}},
 			}},
 		},
 	}, "", " ")
 }
 
-func operation(s *schemas, r *route) node {
-	op := node{
+func operation(s *shape.Schemas, r *route) shape.Node {
+	op := shape.Node{
 		"operationId": r.op, "summary": r.summary, "tags": []string{r.tag()},
 		"parameters": openParameters(s, r), "responses": responses(s, r),
 	}
@@ -61,23 +62,23 @@ func operation(s *schemas, r *route) node {
 		op["description"] = "For admins of the default tenant and the operator of the machine."
 	}
 	if body := bodyOf(r.do.in); body != nil {
-		m := asked
+		m := shape.Asked
 		if r.method == http.MethodPatch {
-			m = patched
+			m = shape.Patched
 		}
-		op["requestBody"] = node{
+		op["requestBody"] = shape.Node{
 			"required": !optionalBody(r.do.in),
-			"content":  node{"application/json": node{"schema": s.of(body, "", m)}},
+			"content":  shape.Node{"application/json": shape.Node{"schema": s.Of(body, "", m)}},
 		}
 	}
 	return op
 }
 
-func openParameters(s *schemas, r *route) []any {
+func openParameters(s *shape.Schemas, r *route) []any {
 	out := []any{}
 	for _, p := range parametersOf(r.do.in, r) {
-		schema := s.of(p.typ, p.tag, asked)
-		n := node{"name": p.name, "in": p.in, "required": p.required(), "schema": schema}
+		schema := p.Schema(s)
+		n := shape.Node{"name": p.Name(), "in": p.In, "required": p.Required(), "schema": schema}
 		if d, ok := schema["description"]; ok {
 			n["description"] = d
 			delete(schema, "description")
@@ -85,8 +86,8 @@ func openParameters(s *schemas, r *route) []any {
 		out = append(out, n)
 	}
 	if r.conditional() {
-		out = append(out, node{
-			"name": "If-Match", "in": "header", "required": false, "schema": node{"type": "string"},
+		out = append(out, shape.Node{
+			"name": "If-Match", "in": "header", "required": false, "schema": shape.Node{"type": "string", "pattern": `^(\*|"[1-9][0-9]*")$`},
 			"description": "Change it only if this is still its ETag.",
 		})
 	}
@@ -98,24 +99,24 @@ func (r route) conditional() bool {
 	return r.tagged && slices.Contains([]string{http.MethodPut, http.MethodPatch, http.MethodDelete}, r.method)
 }
 
-func responses(s *schemas, r *route) node {
-	ok := node{"description": http.StatusText(r.success())}
-	headers := node{}
+func responses(s *shape.Schemas, r *route) shape.Node {
+	ok := shape.Node{"description": http.StatusText(r.success())}
+	headers := shape.Node{}
 	if r.do.out != reflect.TypeFor[none]() {
-		ok["content"] = node{"application/json": node{"schema": s.of(r.do.out, "", answered)}}
+		ok["content"] = shape.Node{"application/json": shape.Node{"schema": s.Of(r.do.out, "", shape.Answered)}}
 		if r.tagged {
-			headers["ETag"] = node{"description": "Revision of the resource.", "schema": node{"type": "string"}}
+			headers["ETag"] = shape.Node{"description": "Revision of the resource.", "schema": shape.Node{"type": "string"}}
 		}
 	}
 	if r.status == http.StatusCreated {
-		headers["Location"] = node{"description": "Where the new resource is.", "schema": node{"type": "string"}}
+		headers["Location"] = shape.Node{"description": "Where the new resource is.", "schema": shape.Node{"type": "string"}}
 	}
 	if len(headers) > 0 {
 		ok["headers"] = headers
 	}
-	out := node{strconv.Itoa(r.success()): ok}
+	out := shape.Node{strconv.Itoa(r.success()): ok}
 	for _, status := range r.faults() {
-		out[strconv.Itoa(status)] = node{"$ref": "#/components/responses/Problem"}
+		out[strconv.Itoa(status)] = shape.Node{"$ref": "#/components/responses/Problem"}
 	}
 	return out
 }

@@ -8,10 +8,10 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
-	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/quis-idp/quis/api/admin/shape"
 	"github.com/quis-idp/quis/api/problem"
 	"github.com/quis-idp/quis/identity"
 )
@@ -142,7 +142,7 @@ type change[T any] struct {
 func (b *change[T]) read(data []byte, partial bool) error {
 	var probe T
 	b.raw, b.partial = data, partial
-	return readJSON(data, &probe, partial)
+	return shape.Read(data, &probe, partial)
 }
 
 func (*change[T]) bodyType() reflect.Type { return reflect.TypeFor[T]() }
@@ -178,7 +178,8 @@ func bodyOf(in reflect.Type) reflect.Type {
 // bind fills in from path, query and body, and reports everything that is wrong.
 func (c *call) bind(in any) error {
 	v := reflect.ValueOf(in).Elem()
-	if err := c.bindParameters(v); err != nil {
+	params := parametersOf(v.Type(), c.route)
+	if err := shape.Bind(v, params, c.r.URL.RawQuery, c.r.PathValue); err != nil {
 		return err
 	}
 	data, err := readBody(c.r)
@@ -201,7 +202,7 @@ func (c *call) bind(in any) error {
 	if ch, ok := body.Addr().Interface().(changer); ok {
 		return ch.read(data, c.r.Method == http.MethodPatch)
 	}
-	return readJSON(data, body.Addr().Interface(), false)
+	return shape.Read(data, body.Addr().Interface(), false)
 }
 
 func optionalBody(in reflect.Type) bool {
@@ -226,36 +227,4 @@ func readBody(r *http.Request) ([]byte, error) {
 func isJSON(contentType string) bool {
 	t, _, err := mime.ParseMediaType(contentType)
 	return err == nil && (t == "application/json" || t == "application/merge-patch+json")
-}
-
-// bindParameters fills the fields tagged path and query.
-func (c *call) bindParameters(v reflect.Value) error {
-	query, err := url.ParseQuery(c.r.URL.RawQuery)
-	if err != nil {
-		return identity.Invalid("", "the query string is malformed")
-	}
-	var check checker
-	params := parametersOf(v.Type(), c.route)
-	for _, p := range params {
-		text, given := query.Get(p.name), query.Has(p.name)
-		if len(query[p.name]) > 1 {
-			check.fault(p.name, "appears more than once")
-		}
-		if p.in == "path" {
-			text, given = c.r.PathValue(p.name), true
-		}
-		if given {
-			if target := p.target(v); check.parameter(p, text) && target.IsValid() {
-				set(target, text)
-			}
-		} else if p.required() {
-			check.fault(p.name, "is required")
-		}
-	}
-	for name := range query {
-		if !slices.ContainsFunc(params, func(p parameter) bool { return p.in == "query" && p.name == name }) {
-			check.fault(escapePointer(name), "is not a query parameter of this request"+suggestParameter(name, params))
-		}
-	}
-	return check.err()
 }

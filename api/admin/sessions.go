@@ -30,7 +30,7 @@ type signedIn struct {
 	ExpiresAt time.Time `json:"expires_at" doc:"When it ends in any case."`
 }
 
-func (signedIn) schemaName() string { return "Session" }
+func (signedIn) SchemaName() string { return "Session" }
 
 func showSession(s *session.Session) signedIn {
 	out := signedIn{

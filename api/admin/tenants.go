@@ -7,6 +7,7 @@ import (
 	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/keys"
 )
@@ -131,6 +132,9 @@ func (a *API) deleteTenant(c *call, in *byID) (*none, error) {
 		}
 		if len(left) > 0 {
 			return identity.Denied("The tenant still has applications. Delete them first.")
+		}
+		if err := credential.DeleteTenant(tx, in.ID); err != nil {
+			return err
 		}
 		return keys.DeleteTenant(tx, in.ID)
 	})

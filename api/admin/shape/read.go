@@ -1,4 +1,4 @@
-package admin
+package shape
 
 import (
 	"bytes"
@@ -21,11 +21,11 @@ const (
 	maxFaults = 20 // reported for one request
 )
 
-// readJSON checks data against the type of v, then decodes it into v. Unlike
+// Read checks data against the type of v, then decodes it into v. Unlike
 // encoding/json it refuses unknown and repeated members, names in another case, null,
 // broken UTF-8 and deep nesting, and it reports every fault with its JSON pointer.
 // Members that the type requires may be absent if partial is set.
-func readJSON(data []byte, v any, partial bool) error {
+func Read(data []byte, v any, partial bool) error {
 	tree, err := parseJSON(data)
 	if err != nil {
 		return err
@@ -171,7 +171,7 @@ func (c *checker) value(at string, v any, t reflect.Type, tag reflect.StructTag)
 func (c *checker) object(at string, o object, t reflect.Type) {
 	if t.Kind() == reflect.Map {
 		for _, name := range slices.Sorted(maps.Keys(o.members)) {
-			c.value(at+"/"+escapePointer(name), o.members[name], t.Elem(), "")
+			c.value(at+"/"+escape(name), o.members[name], t.Elem(), "")
 		}
 		return
 	}
@@ -181,15 +181,15 @@ func (c *checker) object(at string, o object, t reflect.Type) {
 	}
 	fields := fieldsOf(t)
 	for _, name := range o.repeated {
-		c.fault(at+"/"+escapePointer(name), "appears more than once")
+		c.fault(at+"/"+escape(name), "appears more than once")
 	}
 	for _, name := range slices.Sorted(maps.Keys(o.members)) {
 		i := slices.IndexFunc(fields, func(f field) bool { return f.name == name })
 		if i < 0 {
-			c.fault(at+"/"+escapePointer(name), "is not known here"+suggest(name, fields))
+			c.fault(at+"/"+escape(name), "is not known here"+suggest(name, fields))
 			continue
 		}
-		c.value(at+"/"+escapePointer(name), o.members[name], fields[i].typ, fields[i].tag)
+		c.value(at+"/"+escape(name), o.members[name], fields[i].typ, fields[i].tag)
 	}
 	for _, f := range fields {
 		if _, ok := o.members[f.name]; !ok && !c.partial && f.required() {
@@ -249,9 +249,9 @@ func itemTag(tag reflect.StructTag) reflect.StructTag {
 	return reflect.StructTag(item)
 }
 
-// escapePointer makes a name one token of a JSON pointer in a URI fragment. The dot,
+// escape makes a name one token of a JSON pointer in a URI fragment. The dot,
 // which separates the parts of a field name below, is escaped too.
-func escapePointer(name string) string {
+func escape(name string) string {
 	if len(name) > 64 {
 		name = name[:64]
 	}

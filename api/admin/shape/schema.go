@@ -1,4 +1,4 @@
-package admin
+package shape
 
 import (
 	"fmt"
@@ -8,42 +8,44 @@ import (
 	"unicode"
 )
 
-// node is a piece of a JSON document; encoding/json sorts its names, so equal tables
+// Node is a piece of a JSON document; encoding/json sorts its names, so equal tables
 // give equal documents.
-type node = map[string]any
+type Node = map[string]any
 
-// A mode says from which side a schema is seen.
-type mode int
+// A Mode says from which side a schema is seen.
+type Mode int
 
+// Requests and answers differ in what must be there.
 const (
-	answered mode = iota // what has no omitempty is always there
-	asked                // what is tagged required must be there, nothing unknown may be
-	patched              // as asked, but nothing must be there
+	Answered Mode = iota // what has no omitempty is always there
+	Asked                // what is tagged required must be there, nothing unknown may be
+	Patched              // as Asked, but nothing must be there
 )
 
-// schemas collects the named schemas of a document.
-type schemas struct {
-	named node
-	types map[string]string // schema name -> Go type and mode, to catch two that share one
+// Schemas collects the named schemas of a document.
+type Schemas struct {
+	named Node
+	types map[string]string // schema name -> Go type and Mode, to catch two that share one
 }
 
-func newSchemas() *schemas { return &schemas{named: node{}, types: map[string]string{}} }
+// NewSchemas returns an empty collection.
+func NewSchemas() *Schemas { return &Schemas{named: Node{}, types: map[string]string{}} }
 
-// of returns the schema of a value of type t with the rules of tag.
-func (s *schemas) of(t reflect.Type, tag reflect.StructTag, m mode) node {
+// Of returns the schema of a value of type t with the rules of tag.
+func (s *Schemas) Of(t reflect.Type, tag reflect.StructTag, m Mode) Node {
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	n := node{}
+	n := Node{}
 	switch {
 	case t == timeType:
 		n["type"], n["format"] = "string", "date-time"
 	case t.Kind() == reflect.Struct:
-		n["$ref"] = s.ref(t, m)
+		n["$ref"] = s.Ref(t, m)
 	case t.Kind() == reflect.Map:
-		n["type"], n["additionalProperties"] = "object", s.of(t.Elem(), "", m)
+		n["type"], n["additionalProperties"] = "object", s.Of(t.Elem(), "", m)
 	case t.Kind() == reflect.Slice:
-		n["type"], n["items"] = "array", s.of(t.Elem(), itemTag(tag), m)
+		n["type"], n["items"] = "array", s.Of(t.Elem(), itemTag(tag), m)
 		limits(n, tag, "minItems", "maxItems")
 	case t.Kind() == reflect.Bool:
 		n["type"] = "boolean"
@@ -60,7 +62,7 @@ func (s *schemas) of(t reflect.Type, tag reflect.StructTag, m mode) node {
 			n["format"] = v
 		}
 	default:
-		panic(fmt.Sprintf("admin: no schema for %v", t))
+		panic(fmt.Sprintf("shape: no schema for %v", t))
 	}
 	if v := tag.Get("doc"); v != "" {
 		n["description"] = v
@@ -71,7 +73,7 @@ func (s *schemas) of(t reflect.Type, tag reflect.StructTag, m mode) node {
 	return n
 }
 
-func limits(n node, tag reflect.StructTag, low, high string) {
+func limits(n Node, tag reflect.StructTag, low, high string) {
 	if v, err := strconv.Atoi(tag.Get("min")); err == nil {
 		n[low] = v
 	}
@@ -91,33 +93,36 @@ func literal(v string, t reflect.Type) any {
 	return v
 }
 
-// ref names struct type t, writes down its schema if it is new, and returns the reference.
-func (s *schemas) ref(t reflect.Type, m mode) string {
+// Named returns the schemas by their names.
+func (s *Schemas) Named() Node { return s.named }
+
+// Ref names struct type t, writes down its schema if it is new, and returns the reference.
+func (s *Schemas) Ref(t reflect.Type, m Mode) string {
 	name := schemaName(t)
-	if m == patched {
+	if m == Patched {
 		name += "Patch"
 	}
 	at := "#/components/schemas/" + name
 	id := fmt.Sprint(t, m)
 	if have, ok := s.types[name]; ok {
 		if have != id {
-			panic("admin: two schemas are named " + name + ": " + have + " and " + id)
+			panic("shape: two schemas are named " + name + ": " + have + " and " + id)
 		}
 		return at
 	}
 	s.types[name] = id
-	properties, required := node{}, []string{}
+	properties, required := Node{}, []string{}
 	for _, f := range fieldsOf(t) {
-		properties[f.name] = s.of(f.typ, f.tag, m)
-		if m == answered && !f.omit || m == asked && f.required() {
+		properties[f.name] = s.Of(f.typ, f.tag, m)
+		if m == Answered && !f.omit || m == Asked && f.required() {
 			required = append(required, f.name)
 		}
 	}
-	n := node{"type": "object", "properties": properties}
+	n := Node{"type": "object", "properties": properties}
 	if len(required) > 0 {
 		n["required"] = required
 	}
-	if m != answered {
+	if m != Answered {
 		n["additionalProperties"] = false
 	}
 	s.named[name] = n
@@ -130,8 +135,8 @@ func schemaName(t reflect.Type) string {
 	if rows, ok := t.FieldByName("Data"); ok && strings.HasPrefix(t.Name(), "page[") {
 		return schemaName(rows.Type.Elem()) + "Page"
 	}
-	if n, ok := reflect.New(t).Interface().(interface{ schemaName() string }); ok {
-		return n.schemaName()
+	if n, ok := reflect.New(t).Interface().(interface{ SchemaName() string }); ok {
+		return n.SchemaName()
 	}
 	return upperFirst(t.Name())
 }
