@@ -24,10 +24,14 @@ func explainStore(dir string, err error) error {
 
 // explainCluster does the same for the cluster.
 func (n *Node) explainCluster(err error) error {
+	gossip := strings.Contains(err.Error(), "gossip")
 	switch {
-	case errors.Is(err, syscall.EADDRINUSE), errors.Is(err, syscall.EADDRNOTAVAIL), errors.Is(err, syscall.EACCES):
+	case errors.Is(err, syscall.EADDRNOTAVAIL), strings.Contains(err.Error(), syscall.EADDRINUSE.Error()):
+		if !errors.Is(err, syscall.EADDRNOTAVAIL) {
+			err = syscall.EADDRINUSE // memberlist keeps only the text
+		}
 		key, address := "cluster.listen", n.cfg.Cluster.Listen
-		if strings.Contains(err.Error(), "gossip") {
+		if gossip {
 			key, address = "cluster.gossip", n.cfg.Cluster.Gossip
 		}
 		return explainListen(key, address, err)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // didYouMean returns `; did you mean "x"?` for the closest of names, or nothing
@@ -16,6 +17,11 @@ func didYouMean(word string, names []string) string {
 	for _, n := range names {
 		if d := distance(word, n); d <= at && (best == "" || d < at) {
 			best, at = n, d
+		}
+	}
+	for _, n := range names {
+		if best == "" && len(word) >= 3 && (strings.HasPrefix(n, word) || strings.HasPrefix(word, n)) {
+			best = n
 		}
 	}
 	if best == "" {

@@ -28,7 +28,6 @@ const (
 func online(c *cobra.Command) *cobra.Command {
 	c.Flags().String("data-dir", "", "data directory of a node on this machine, or of a `quis dev`\n(default: $QUIS_DATA_DIR, ./"+devDir+", /var/lib/quis)")
 	c.Flags().String("addr", "", "address of a node elsewhere, with a token in $QUIS_TOKEN or $QUIS_TOKEN_FILE\n(default: $QUIS_ADDR)")
-	c.MarkFlagsMutuallyExclusive("data-dir", "addr")
 	return c
 }
 
@@ -36,6 +35,9 @@ func online(c *cobra.Command) *cobra.Command {
 func connect(cmd *cobra.Command) (*client.Client, error) {
 	addr, _ := cmd.Flags().GetString("addr")
 	dir, _ := cmd.Flags().GetString("data-dir")
+	if addr != "" && dir != "" {
+		return nil, usage(cmd, "--addr and --data-dir name two different nodes; give one")
+	}
 	if addr == "" && dir == "" {
 		addr = os.Getenv("QUIS_ADDR")
 	}
