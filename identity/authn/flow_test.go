@@ -147,6 +147,7 @@ func TestTicket(t *testing.T) {
 	for _, bad := range []string{
 		"", "flow_done=", "client_id=web", strings.Replace(query, "web", "evil", 1), query + "x", query + "&scope=x",
 		"scope=x&" + query, strings.TrimPrefix(query, "client_id=web&"), strings.Replace(query, "&flow_done", "flow_done", 1),
+		strings.Replace(query, "&flow_done", "xflow_done", 1),
 	} {
 		if _, ok := h.nodes[0].Finished(ctx, bad); ok {
 			t.Errorf("%.60q holds a ticket", bad)

@@ -83,6 +83,13 @@ func TestMembershipBothWays(t *testing.T) {
 	if got := groupsOf(t, db, bob.ID); got != nil {
 		t.Errorf("bob is still in %v", got)
 	}
+	err := db.View(t.Context(), func(tx *fsm.Tx) error {
+		_, _, err := directory.MembersOf(tx, ten, eng.ID, "", 0)
+		return err
+	})
+	if !errors.Is(err, fsm.ErrNotFound) {
+		t.Errorf("members of a deleted group: got %v, want ErrNotFound", err)
+	}
 	for _, pair := range [][2]string{{eng.ID, bob.ID}, {ops.ID, ann.ID}} {
 		err := db.Update(t.Context(), func(tx *fsm.Tx) error { return directory.AddMember(tx, ten, pair[0], pair[1]) })
 		if !errors.Is(err, fsm.ErrNotFound) {

@@ -148,6 +148,9 @@ func TestFailsClosedWhenStale(t *testing.T) {
 	_, cookie := h.start(t, 0, h.user.ID)
 	h.find(t, 0, cookie, fsm.ErrUnavailable)
 	h.find(t, 0, "garbage", identity.ErrUnauthenticated) // needs no fresh state
+	if _, err := h.stores[0].Find(t.Context(), "ten_other", cookie); !errors.Is(err, identity.ErrUnauthenticated) {
+		t.Errorf("another tenant's: got %v, want ErrUnauthenticated", err)
+	}
 }
 
 // The order matters: what is read after Fresh is as new as Fresh promised.
