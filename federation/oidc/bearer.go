@@ -81,7 +81,7 @@ func (p *Provider) familyOf(ctx context.Context, id string, also func(tx *fsm.Tx
 		if err != nil {
 			return err
 		}
-		if err := p.live(tx, f); err != nil {
+		if _, err := p.live(tx, f); err != nil {
 			return err
 		}
 		app, _, err := federation.Get(tx, f.Tenant, f.Application)

@@ -65,27 +65,13 @@ var (
 )
 
 // Tables are the tables of this room.
-var Tables = []fsm.Definition{families}
+var Tables = []fsm.Definition{families, floors}
 
 func (id familyID) key() fsm.Key { return fsm.K(string(id[:])) }
 
 // Families yields what applications hold for a user.
 func Families(tx *fsm.Tx, tenant, userID string) iter.Seq2[*Family, error] {
 	return familiesByUser.List(tx, fsm.Scope(tenant), fsm.Prefix(fsm.K(userID)))
-}
-
-// RevokeFamilies revokes everything that applications hold for a user: their
-// refresh tokens are dead and their access tokens refused here from now on.
-func RevokeFamilies(tx *fsm.Tx, tenant, userID, reason string) error {
-	for f, err := range Families(tx, tenant, userID) {
-		if err != nil {
-			return err
-		}
-		if err := revoke(tx, f, reason); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // RevokeFamily revokes one family by its ID, or reports fsm.ErrNotFound.
@@ -138,12 +124,15 @@ func reused(tx *fsm.Tx, f *Family, what string) error {
 }
 
 func tellFamily(tx *fsm.Tx, f *Family, what event.Type, reason string) error {
-	data := map[string]string{"application": f.Application, "client_id": f.ClientID, "user": f.UserID}
-	if reason != "" {
-		data["reason"] = reason
+	e := event.Event{
+		Tenant: f.Tenant, Type: what, Target: event.Target{Kind: "family", ID: f.ID.String()},
+		Data: map[string]string{"application": f.Application, "client_id": f.ClientID, "user": f.UserID},
 	}
-	return event.Append(tx, event.Event{
-		Tenant: f.Tenant, Type: what, Data: data,
-		Target: event.Target{Kind: "family", ID: f.ID.String()},
-	})
+	if reason != "" {
+		e.Data["reason"] = reason
+	}
+	if what == event.FamilyStarted {
+		e.Actor = identity.Actor{Kind: identity.ActorUser, ID: f.UserID, SessionID: f.SessionID}
+	}
+	return event.Append(tx, e)
 }

@@ -125,6 +125,7 @@ func (p *Provider) end(ctx context.Context, hint *idToken, s *session.Session) e
 	if s != nil {
 		id = s.ID
 	}
+	ctx = identity.WithActor(ctx, identity.Actor{Kind: identity.ActorUser, ID: hint.Subject, SessionID: id})
 	err := p.db.Update(ctx, func(tx *fsm.Tx) error {
 		stored, err := session.Get(tx, tenant, id)
 		if err != nil {

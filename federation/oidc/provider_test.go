@@ -2,6 +2,7 @@ package oidc
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -17,6 +18,7 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/keys/seal"
 )
 
 func TestDiscoveryIsTrue(t *testing.T) {
@@ -182,6 +184,21 @@ func TestTokenFromBeforeARestoreIsInvalid(t *testing.T) {
 	w.wantError(w.post(0, "/oauth2/token", refreshForm(token)), 400, "invalid_grant")
 	w.cluster.SetLeader(false)
 	w.wantError(w.post(0, "/oauth2/token", refreshForm(token)), 503, "temporarily_unavailable")
+}
+
+func TestRefreshTokenIsBoundToTenantAndClient(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	token := w.tokens(0).Refresh
+	ring := w.nodes[0].ring
+	if _, err := parseRefresh(ring, tenant.ID, "web", token); err != nil {
+		t.Fatal(err)
+	}
+	for _, who := range [][2]string{{tenant.ID, "we"}, {tenant.ID, "webb"}, {"ten_other", "web"}, {tenant.ID, ""}} {
+		if _, err := parseRefresh(ring, who[0], who[1], token); !errors.Is(err, seal.ErrBox) {
+			t.Errorf("passes for %v: %v", who, err)
+		}
+	}
 }
 
 func TestSaltOfTheFamilyIsNeeded(t *testing.T) {

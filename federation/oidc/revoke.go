@@ -40,6 +40,7 @@ func (p *Provider) revokeToken(w http.ResponseWriter, r *http.Request) error {
 	if err != nil || id == "" {
 		return err
 	}
+	ctx = identity.WithActor(ctx, identity.Actor{Kind: identity.ActorApplication, ID: app.ID})
 	err = p.db.Update(ctx, func(tx *fsm.Tx) error {
 		return RevokeFamily(tx, app.Tenant, id, "revoked by the application")
 	})

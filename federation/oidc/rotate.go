@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/quis-idp/quis/federation"
@@ -52,12 +53,19 @@ func (p *Provider) begin(ctx context.Context, app *federation.Application, c *gr
 		case c.expired(tx.Now()):
 			return fmt.Errorf("code is too old: %w", errDead)
 		}
-		f := p.newFamily(tx, app, c)
+		f := newFamily(tx, app, c)
 		if err := permitted(tx, app, federation.GrantCode, f.UserID); err != nil {
 			return err
 		}
-		if err := p.standing(tx, f); err != nil {
+		until, err := p.standing(tx, f, c.Issued)
+		if err != nil {
 			return err
+		}
+		if app.Allows(federation.GrantRefresh) {
+			f.Salt = make([]byte, 16)
+			rand.Read(f.Salt)
+			f.End = tx.Now().Add(p.absolute).UnixMilli()
+			p.turn(f, app, tx.Now(), until)
 		}
 		if err := families.Insert(tx, f); err != nil {
 			return err
@@ -71,33 +79,33 @@ func (p *Provider) begin(ctx context.Context, app *federation.Application, c *gr
 	return out, err
 }
 
-func (p *Provider) newFamily(tx *fsm.Tx, app *federation.Application, c *grantCode) *Family {
+// newFamily is a family without refresh tokens: needed as long as its access token is good.
+func newFamily(tx *fsm.Tx, app *federation.Application, c *grantCode) *Family {
 	now := tx.Now()
-	tokens := time.Duration(app.TokenExpiry)*time.Second + 2*codeLifetime
-	f := &Family{
+	return &Family{
 		ID: c.Family, Tenant: app.Tenant, Application: app.ID, ClientID: app.ClientID,
 		UserID: c.UserID, SessionID: c.SessionID, Scope: c.Scope, AuthTime: c.AuthTime, AMR: c.AMR, ACR: c.ACR,
-		Created: now.UnixMilli(), Expires: now.Add(tokens).UnixMilli(),
+		Offline: slices.Contains(c.Scope, federation.ScopeOffline),
+		Created: now.UnixMilli(), Expires: now.Add(tokenLife(app)).UnixMilli(),
 	}
-	for _, s := range c.Scope {
-		f.Offline = f.Offline || s == federation.ScopeOffline
-	}
-	if app.Allows(federation.GrantRefresh) {
-		f.Salt = make([]byte, 16)
-		rand.Read(f.Salt)
-		f.End = now.Add(p.absolute).UnixMilli()
-		p.turn(f, now, tokens)
-	}
-	return f
 }
 
-// turn makes the next generation of f.
-func (p *Provider) turn(f *Family, now time.Time, tokens time.Duration) {
+// tokenLife is how long a row must outlive the access token that was just minted,
+// clocks that differ and the code's own life included.
+func tokenLife(app *federation.Application) time.Duration {
+	return time.Duration(app.TokenExpiry)*time.Second + 2*codeLifetime
+}
+
+// turn makes the next generation of f. until is when its session ends; zero: it has none.
+func (p *Provider) turn(f *Family, app *federation.Application, now, until time.Time) {
 	f.Gen++
 	f.Key = p.ring.CurrentKey()
 	f.Rotated = now.UnixMilli()
 	f.IdleEnd = min(now.Add(p.idle).UnixMilli(), f.End)
-	f.Expires = max(f.IdleEnd, now.Add(tokens).UnixMilli())
+	if !until.IsZero() {
+		f.IdleEnd = min(f.IdleEnd, until.UnixMilli())
+	}
+	f.Expires = max(f.IdleEnd, now.Add(tokenLife(app)).UnixMilli())
 }
 
 // rotate trades a refresh token for its successor: one log entry; none if the
@@ -127,14 +135,15 @@ func (p *Provider) rotate(ctx context.Context, app *federation.Application, t *r
 		if err := permitted(tx, app, federation.GrantRefresh, f.UserID); err != nil {
 			return err
 		}
-		if err := p.live(tx, f); err != nil {
+		until, err := p.live(tx, f)
+		if err != nil {
 			return err
 		}
 		if t.Gen < f.Gen {
 			out, graced = held{f, rev}, true
 			return nil
 		}
-		p.turn(f, now, time.Duration(app.TokenExpiry)*time.Second+2*codeLifetime)
+		p.turn(f, app, now, until)
 		tx.OnCommit(func(index uint64) { out = held{f, index} })
 		return families.Put(tx, f)
 	})

@@ -3,6 +3,7 @@ package oidc
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity/directory"
@@ -11,31 +12,39 @@ import (
 // errDead: the family, or what it hangs on, is no more.
 var errDead = errors.New("family is dead")
 
-// live reports errDead, with the reason, unless the family still stands at the time of tx.
-func (p *Provider) live(tx *fsm.Tx, f *Family) error {
+// live reports errDead, with the reason, unless the family still stands at the time
+// of tx; see standing for what it returns.
+func (p *Provider) live(tx *fsm.Tx, f *Family) (until time.Time, err error) {
 	switch now := tx.Now().UnixMilli(); {
 	case f.RevokedAt != 0:
-		return fmt.Errorf("revoked: %w", errDead)
+		return until, fmt.Errorf("revoked: %w", errDead)
 	case now > f.Expires:
-		return fmt.Errorf("expired: %w", errDead)
+		return until, fmt.Errorf("expired: %w", errDead)
 	}
-	return p.standing(tx, f)
+	return p.standing(tx, f, f.Created)
 }
 
 // standing looks at what a family hangs on: its session, or with offline_access
-// its user alone. A miss stays fsm.ErrNotFound, so that the store looks again
-// before it is believed.
-func (p *Provider) standing(tx *fsm.Tx, f *Family) error {
+// its user alone, and that nothing given at that time (Unix milliseconds) was
+// revoked wholesale. It returns when the session ends, zero with offline_access. A
+// miss stays fsm.ErrNotFound, so that the store looks again before it is believed.
+func (p *Provider) standing(tx *fsm.Tx, f *Family, at int64) (until time.Time, err error) {
+	if err := above(tx, f.Tenant, f.UserID, at); err != nil {
+		return until, err
+	}
 	if !f.Offline {
-		_, err := p.sessions.Live(tx, f.Tenant, f.SessionID)
-		return err
+		s, err := p.sessions.Live(tx, f.Tenant, f.SessionID)
+		if err != nil {
+			return until, err
+		}
+		return s.Expires, nil
 	}
 	u, _, err := directory.GetUser(tx, f.Tenant, f.UserID)
 	if err != nil {
-		return err
+		return until, err
 	}
 	if u.Disabled {
-		return fmt.Errorf("user is disabled: %w", errDead)
+		return until, fmt.Errorf("user is disabled: %w", errDead)
 	}
-	return nil
+	return until, nil
 }

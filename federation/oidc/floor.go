@@ -1,0 +1,57 @@
+package oidc
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity/event"
+)
+
+// A floor voids every family and code of a user, or of a whole tenant, that is not
+// younger: one small row, however many families there are.
+type floor struct {
+	Tenant string `cbor:"1,keyasint,omitempty"`
+	UserID string `cbor:"2,keyasint,omitempty"` // empty: of the whole tenant
+	Since  int64  `cbor:"3,keyasint,omitempty"` // Unix milliseconds
+}
+
+var floors = fsm.NewTable(121, "family_floors", fsm.Spec[floor]{
+	Scope: func(f *floor) fsm.Scope { return fsm.Scope(f.Tenant) },
+	Key:   func(f *floor) fsm.Key { return fsm.K(f.UserID) },
+})
+
+// RevokeFamilies revokes everything that applications hold for a user, with and
+// without offline_access, and codes on their way to them; for an empty userID,
+// everything in the tenant. Refresh tokens are dead, and access tokens are refused
+// here, from now on. Sessions stay.
+func RevokeFamilies(tx *fsm.Tx, tenant, userID, reason string) error {
+	if err := floors.Put(tx, &floor{Tenant: tenant, UserID: userID, Since: tx.Now().UnixMilli()}); err != nil {
+		return err
+	}
+	target := event.Target{Kind: "user", ID: userID}
+	if userID == "" {
+		target = event.Target{Kind: "tenant", ID: tenant}
+	}
+	return event.Append(tx, event.Event{
+		Tenant: tenant, Type: event.FamilyRevoked, Target: target, Data: map[string]string{"reason": reason, "families": "all"},
+	})
+}
+
+// above reports errDead for what a user's application was given at a time (Unix
+// milliseconds) that a floor has overtaken.
+func above(tx *fsm.Tx, tenant, userID string, at int64) error {
+	for _, who := range []string{userID, ""} {
+		f, err := floors.Get(tx, fsm.Scope(tenant), fsm.K(who))
+		if errors.Is(err, fsm.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if at <= f.Since {
+			return fmt.Errorf("all of the user's or the tenant's were revoked: %w", errDead)
+		}
+	}
+	return nil
+}
