@@ -335,3 +335,39 @@ func TestDepositionFencesLateWrites(t *testing.T) {
 		t.Errorf("late write: %v", err)
 	}
 }
+
+func TestNodeComesBackUnderAnotherAddress(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 3, nil)
+	h.start()
+	i := h.followers()[0]
+	h.stop(i)
+	h.addrs[i] = freeAddresses(t, 1)[0]
+	h.rooms[i].cfg.Listen, h.rooms[i].cfg.Join = h.addrs[i], nil
+	h.start(i)
+	if err := put(h.rooms[i].db, "a", "x"); err != nil {
+		t.Fatal(err)
+	}
+	h.sameState()
+	if !h.isVoter(i) {
+		t.Error("the vote was lost on the way")
+	}
+}
+
+func TestLogIsBoundedInBytes(t *testing.T) {
+	t.Parallel()
+	n := &Node{cfg: Config{SnapshotThreshold: 8192, TrailingLogs: 20480}}
+	for _, c := range []struct {
+		entries, bytes      int64
+		threshold, trailing uint64
+	}{
+		{0, 0, 8192, 20480},
+		{1000, 300 * 1000, 8192, 20480},
+		{1000, 1000 * (40 << 10), 1638, 13107},
+		{1000, 1000 * (512 << 10), 256, 1024},
+	} {
+		if th, tr := n.bounds(c.entries, c.bytes); th != c.threshold || tr != c.trailing {
+			t.Errorf("%d entries of %d bytes: %d, %d; want %d, %d", c.entries, c.bytes, th, tr, c.threshold, c.trailing)
+		}
+	}
+}

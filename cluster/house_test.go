@@ -65,7 +65,7 @@ func (h *house) newRoom(i int) *room {
 		DataDir: h.t.TempDir(), NodeID: fmt.Sprintf("n%d", i+1), Version: "test",
 		Listen: h.addrs[i], BootstrapExpect: len(h.addrs), Root: h.root,
 		Logger: testLogger(h.t), Heartbeat: 150 * time.Millisecond, PromoteAfter: 30 * time.Millisecond,
-		ProbeEvery: 30 * time.Millisecond,
+		ProbeEvery: 30 * time.Millisecond, ProposeTimeout: 20 * time.Second,
 	}}
 	if len(h.addrs) > 1 {
 		r.cfg.Join = h.addrs

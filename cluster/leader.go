@@ -153,7 +153,8 @@ func (n *Node) Lead(ctx context.Context) (context.Context, error) {
 		n.leadMu.Unlock()
 		if l != nil && l.ctx.Err() == nil {
 			term, end := context.WithCancel(l.ctx)
-			context.AfterFunc(ctx, end)
+			forget := context.AfterFunc(ctx, end)
+			context.AfterFunc(term, func() { forget() })
 			return term, nil
 		}
 		select {

@@ -30,6 +30,8 @@ type logStore struct {
 	took    prometheus.Observer
 	fatal   func(error)
 	closing atomic.Bool
+	entries atomic.Int64 // stored since the start
+	bytes   atomic.Int64 // in them
 	since   atomic.Int64 // when the write under way began, Unix nanoseconds; 0: none
 }
 
@@ -159,6 +161,12 @@ func (l *logStore) StoreLogs(entries []*raft.Log) error {
 		return l.failed("write the log", err)
 	}
 	l.took.Observe(time.Since(begun).Seconds())
+	size := 0
+	for _, e := range entries {
+		size += len(e.Data)
+	}
+	l.entries.Add(int64(len(entries)))
+	l.bytes.Add(int64(size))
 	return nil
 }
 

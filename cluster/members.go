@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -47,6 +46,7 @@ func (n *Node) calls() *wire.Mux {
 	wire.Handle(m, methodPropose, n.handlePropose)
 	wire.Handle(m, methodReadIndex, n.handleReadIndex)
 	wire.Handle(m, methodRenew, n.handleRenew)
+	wire.Handle(m, methodMove, n.handleMove)
 	wire.Handle(m, methodPosition, n.handlePosition)
 	return m
 }
@@ -72,59 +72,6 @@ func (n *Node) leading(from wire.Peer) error {
 		return &wire.Fault{Code: codeRefused, Detail: "node " + from.NodeID + " is not a member"}
 	}
 	return nil
-}
-
-// handleEnter takes a new node, which has proved the root key, into the cluster: it
-// gets a certificate and becomes a member without a vote. A node that lost its data
-// and comes back under its old name is first removed: it has forgotten what it had
-// promised, so its old vote must not count.
-func (n *Node) handleEnter(ctx context.Context, _ wire.Peer, q *enterRequest) (any, error) {
-	if !n.started.Load() {
-		return nil, &wire.Fault{Code: codeNotLeader, Detail: "node is starting"}
-	}
-	if n.readyTerm.Load() == 0 {
-		id, address := n.Leader()
-		if id == "" || id == n.cfg.NodeID {
-			return nil, &wire.Fault{Code: codeNotLeader, Detail: "no leader yet"}
-		}
-		return &enterAnswer{Leader: address}, nil
-	}
-	if !wire.ValidNodeID(q.NodeID) {
-		return nil, &wire.Fault{Code: codeRefused, Detail: "not a node ID"}
-	}
-	n.admitting.Lock()
-	defer n.admitting.Unlock()
-	for _, s := range n.servers() {
-		if string(s.ID) != q.NodeID && string(s.Address) != q.Address {
-			continue
-		}
-		if n.answers(ctx, s) {
-			return nil, &wire.Fault{Code: codeRefused, Detail: fmt.Sprintf("node %s is a member already and answers at %s: give the new node another ID and address", s.ID, s.Address)}
-		}
-		if err := n.raft.RemoveServer(s.ID, 0, n.cfg.ProposeTimeout).Error(); err != nil {
-			return nil, &wire.Fault{Code: codeNotLeader, Detail: "remove the former " + string(s.ID) + ": " + err.Error()}
-		}
-		n.log.Info("member that lost its data removed", "member", string(s.ID), "address", string(s.Address))
-	}
-	row, cert, err := n.issue(ctx, q.Request, q.NodeID)
-	if err != nil {
-		return nil, err
-	}
-	if err := n.raft.AddNonvoter(raft.ServerID(q.NodeID), raft.ServerAddress(q.Address), 0, n.cfg.ProposeTimeout).Error(); err != nil {
-		return nil, &wire.Fault{Code: codeNotLeader, Detail: "add " + q.NodeID + ": " + err.Error()}
-	}
-	n.log.Info("node taken in", "member", q.NodeID, "address", q.Address)
-	return &enterAnswer{Authority: *row, Cert: cert}, nil
-}
-
-// answers says whether the member s is alive with its identity.
-func (n *Node) answers(ctx context.Context, s raft.Server) bool {
-	if string(s.ID) == n.cfg.NodeID {
-		return true
-	}
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	return n.port.Caller().Call(ctx, string(s.ID), string(s.Address), methodPosition, &struct{}{}, nil) == nil
 }
 
 func (n *Node) issue(ctx context.Context, request []byte, node string) (*authorityRow, []byte, error) {
@@ -221,74 +168,6 @@ func verifyWith(authority *x509.Certificate) x509.VerifyOptions {
 	roots := x509.NewCertPool()
 	roots.AddCert(authority)
 	return x509.VerifyOptions{Roots: roots, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth}}
-}
-
-// A Member is one node of the cluster, as seen from here.
-type Member struct {
-	ID, Address  string
-	Voter        bool
-	Leader       bool
-	Alive        bool // it answers, or gossip has seen it within the last seconds
-	Version      string
-	AppliedIndex uint64 // 0 if it does not answer
-
-	err error
-}
-
-// A Status says how a node and its cluster are.
-type Status struct {
-	NodeID, ClusterID string
-	State             string // leader, follower, candidate, shutdown or starting
-	Term              uint64
-	LeaderID          string
-	AppliedIndex      uint64
-	CommitIndex       uint64
-	LastIndex         uint64
-	Members           []Member
-}
-
-// Status asks every member how far it is, for at most a second.
-func (n *Node) Status(ctx context.Context) Status {
-	s := Status{NodeID: n.cfg.NodeID, State: "starting"}
-	if id := n.id.Load(); id != nil {
-		s.ClusterID = id.clusterID
-	}
-	if !n.started.Load() {
-		return s
-	}
-	s.State = stateName(n.raft.State())
-	s.Term = n.raft.CurrentTerm()
-	s.LeaderID, _ = n.Leader()
-	s.AppliedIndex = n.cfg.DB.Position().Index
-	s.CommitIndex = n.raft.CommitIndex()
-	s.LastIndex = n.raft.LastIndex()
-	s.Members = n.members(ctx)
-	return s
-}
-
-func (n *Node) members(ctx context.Context) []Member {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	leader, _ := n.Leader()
-	servers := n.servers()
-	members := make([]Member, len(servers))
-	var all sync.WaitGroup
-	for i, s := range servers {
-		m := &members[i]
-		*m = Member{ID: string(s.ID), Address: string(s.Address), Voter: s.Suffrage == raft.Voter, Leader: string(s.ID) == leader}
-		if m.ID == n.cfg.NodeID {
-			m.Alive, m.Version, m.AppliedIndex = true, n.cfg.Version, n.cfg.DB.Position().Index
-			continue
-		}
-		all.Go(func() {
-			var p positionAnswer
-			m.err = n.port.Caller().Call(ctx, m.ID, m.Address, methodPosition, &struct{}{}, &p)
-			m.Version, m.AppliedIndex = p.Version, p.Applied
-			m.Alive = m.err == nil || n.gossiping.Load() && n.gossip.Alive(m.ID)
-		})
-	}
-	all.Wait()
-	return members
 }
 
 // Remove takes a node out of the cluster for good. It reports fsm.ErrNotFound for a

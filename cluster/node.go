@@ -103,6 +103,7 @@ func (n *Node) start(ctx context.Context) error {
 	if err := n.openPort(); err != nil {
 		return err
 	}
+	n.port.Serve()
 	if id == nil {
 		if err := n.form(ctx); err != nil {
 			return err
@@ -173,6 +174,8 @@ func (n *Node) run(ctx context.Context) error {
 	n.loops.Go(n.renew)
 	n.loops.Go(n.watchDisk)
 	n.loops.Go(n.watchRemoval)
+	n.loops.Go(n.boundLog)
+	n.loops.Go(n.move)
 	if err := n.startGossip(); err != nil {
 		return err
 	}
@@ -241,6 +244,9 @@ func (n *Node) shutdown() error {
 	return n.stopErr
 }
 
+// unconfirmed is how long the freshness probe may fail before a node is not ready.
+const unconfirmed = 3 * time.Second
+
 // Ready returns nil when there is a leader and this node has caught up with it since
 // it started; otherwise the error says what is missing.
 func (n *Node) Ready() error {
@@ -252,6 +258,9 @@ func (n *Node) Ready() error {
 	}
 	if !n.caughtUp.Load() {
 		return fmt.Errorf("catching up with the leader: %w", fsm.ErrUnavailable)
+	}
+	if old := n.staleness(); old > max(unconfirmed, 20*n.cfg.ProbeEvery) {
+		return fmt.Errorf("no majority has confirmed this node's state for %s: %w", old.Round(time.Millisecond), fsm.ErrUnavailable)
 	}
 	return nil
 }

@@ -50,11 +50,9 @@ func (n *Node) nudge(c commitNote, id, address string) {
 	if n.raft.LastIndex() < c.Index || n.raft.CommitIndex() >= c.Index || n.raft.CurrentTerm() != c.Term || n.raft.State() != raft.Follower {
 		return
 	}
-	leader := []byte(address)
 	n.transport.inject(&raft.AppendEntriesRequest{
-		RPCHeader:    raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(id), Addr: leader},
+		RPCHeader:    raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(id), Addr: []byte(address)},
 		Term:         c.Term,
-		Leader:       leader,
 		PrevLogEntry: c.Index, PrevLogTerm: c.EntryTerm,
 		LeaderCommitIndex: c.Index,
 	}, n.quit)

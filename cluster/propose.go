@@ -182,7 +182,7 @@ func (n *Node) forward(group []*pending) {
 		n.answerAll(group, result{fate: notApplied, err: errNoLeader})
 		return
 	}
-	go n.whileLeader(ctx, cancel, id)
+	go n.whileLeader(ctx, cancel, id, address)
 	q := proposeRequest{Batches: make([][]byte, len(group))}
 	for i, p := range group {
 		q.Batches[i] = p.batch
@@ -212,12 +212,13 @@ func (n *Node) answerAll(group []*pending, r result) {
 	}
 }
 
-// whileLeader cancels ctx once id leads no more.
-func (n *Node) whileLeader(ctx context.Context, cancel func(), id string) {
+// whileLeader cancels ctx, and ends calls stuck on their way to id, once another leads.
+func (n *Node) whileLeader(ctx context.Context, cancel func(), id, address string) {
 	for {
 		changed := n.changed.wait()
 		if now, _ := n.Leader(); now != id && now != "" {
 			cancel()
+			n.port.Caller().Drop(id, address)
 			return
 		}
 		select {

@@ -84,7 +84,8 @@ func record(t *testing.T, r *room, ctx context.Context, fn func(tx *fsm.Tx) erro
 
 func TestTheFourAnswers(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, 3, func(c *Config) { c.ProposeTimeout = 1500 * time.Millisecond })
+	// The leader believes in itself for two seconds after the others have gone.
+	h := newHouse(t, 3, func(c *Config) { c.ProposeTimeout, c.Heartbeat = 1500*time.Millisecond, 3*time.Second })
 	h.start()
 	ctx := t.Context()
 	follower := h.rooms[h.followers()[0]]
@@ -117,9 +118,11 @@ func TestTheFourAnswers(t *testing.T) {
 	// The leader, left alone, takes a batch that it can neither commit nor disown.
 	leader := h.rooms[h.leader()]
 	late := record(t, leader, ctx, func(tx *fsm.Tx) error { return notes.Put(tx, &note{"late", "x"}) })
+	var all sync.WaitGroup
 	for _, i := range h.followers() {
-		h.crash(i)
+		all.Go(func() { h.crash(i) })
 	}
+	all.Wait()
 	_, err := leader.node.Propose(ctx, late)
 	if !errors.Is(err, fsm.ErrUnknown) || errors.Is(err, fsm.ErrUnavailable) {
 		t.Errorf("in the log of a leader without followers: %v; want ErrUnknown", err)

@@ -125,7 +125,7 @@ func (n *Node) ask(ctx context.Context) (uint64, error) {
 	if id == "" || id == n.cfg.NodeID {
 		return 0, errNoLeader
 	}
-	go n.whileLeader(ctx, cancel, id)
+	go n.whileLeader(ctx, cancel, id, address)
 	var a indexAnswer
 	if err := n.port.Caller().Call(ctx, id, address, methodReadIndex, &struct{}{}, &a); err != nil {
 		return 0, err

@@ -41,6 +41,7 @@ type Config struct {
 type Port struct {
 	cfg       Config
 	listener  net.Listener
+	server    *tls.Config
 	advertise string
 	raft      chan net.Conn
 	caller    *Caller
@@ -53,8 +54,7 @@ type Port struct {
 	closed    bool
 }
 
-// Listen binds the port and begins to serve. It never answers with anything before
-// the far end has proved what its protocol demands.
+// Listen binds the port. Nobody is answered before [Port.Serve].
 func Listen(cfg Config) (*Port, error) {
 	if cfg.Handshake <= 0 {
 		cfg.Handshake = 5 * time.Second
@@ -81,10 +81,13 @@ func Listen(cfg Config) (*Port, error) {
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.caller = &Caller{port: p, to: map[string]*link{}}
-	server := cfg.Credentials.server(temporary)
-	p.serving.Go(func() { p.accept(server) })
+	p.server = cfg.Credentials.server(temporary)
 	return p, nil
 }
+
+// Serve begins to serve, once, and returns. Nothing is answered before the far end
+// has proved what its protocol demands.
+func (p *Port) Serve() { p.serving.Go(func() { p.accept(p.server) }) }
 
 // Advertise returns the address under which peers reach this port.
 func (p *Port) Advertise() string { return p.advertise }

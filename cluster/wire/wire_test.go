@@ -67,6 +67,7 @@ func (s *site) port(node string, change ...func(*Config)) *Port {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	p.Serve()
 	s.t.Cleanup(func() {
 		if err := p.Close(); err != nil {
 			s.t.Error(err)
