@@ -6,7 +6,6 @@ import (
 	"strings"
 	"unicode"
 
-	"golang.org/x/net/idna"
 	"golang.org/x/text/cases"
 	"golang.org/x/text/secure/precis"
 	"golang.org/x/text/unicode/norm"
@@ -121,42 +120,28 @@ func scriptOf(r rune) string {
 	return "unknown"
 }
 
-var errEmail = errors.New("not an address")
-
-// parseEmail keeps to addresses that every mail server takes: a dot-atom of ASCII
-// (RFC 5321 §4.1.2 without quoted strings) at a host name, whose international
-// form becomes its A-labels. Case is kept in the first result and folded in the key:
-// RFC 5321 lets the local part tell cases apart, and nobody does.
-func parseEmail(s string) (address, key string, err error) {
+// emailKey is the address under which two spellings are the same, empty for what is
+// none. It keeps to addresses that every mail server takes: a dot-atom of ASCII (RFC
+// 5321 §4.1.2 without quoted strings) at a host name; an international domain is
+// written as its A-labels (xn--…), so that one mailbox has one spelling. Case is
+// folded: RFC 5321 lets the local part tell cases apart, and nobody does.
+func emailKey(s string) string {
 	local, domain, ok := strings.Cut(s, "@")
-	if !ok || len(local) < 1 || len(local) > 64 || len(s) > maxEmail {
-		return "", "", errEmail
+	if !ok || len(local) > 64 || len(s) > maxEmail {
+		return ""
 	}
 	for _, atom := range strings.Split(local, ".") {
 		if atom == "" || strings.ContainsFunc(atom, notAtext) {
-			return "", "", errEmail
+			return ""
 		}
-	}
-	domain, err = idna.Lookup.ToASCII(domain)
-	if err != nil || len(local)+1+len(domain) > maxEmail {
-		return "", "", errEmail
 	}
 	for _, label := range strings.Split(domain, ".") { // RFC 1034 §3.5
 		if label == "" || len(label) > 63 || strings.Trim(label, "-") != label ||
 			strings.ContainsFunc(label, func(r rune) bool { return r != '-' && !isAlphanumeric(r) }) {
-			return "", "", errEmail
+			return ""
 		}
 	}
-	return local + "@" + domain, strings.ToLower(local) + "@" + strings.ToLower(domain), nil
-}
-
-// emailKey is the address under which two spellings are the same; empty for what is none.
-func emailKey(s string) string {
-	_, key, err := parseEmail(s)
-	if err != nil {
-		return ""
-	}
-	return key
+	return strings.ToLower(s)
 }
 
 func notAtext(r rune) bool {
@@ -193,13 +178,8 @@ func (u *User) check() error {
 	u.Username = norm.NFC.String(strings.TrimSpace(u.Username))
 	u.Email = strings.TrimSpace(u.Email)
 	var errs []error
-	if u.Email != "" {
-		address, _, err := parseEmail(u.Email)
-		if err != nil {
-			errs = append(errs, identity.Invalid("email", "is not an email address"))
-		} else {
-			u.Email = address
-		}
+	if u.Email != "" && emailKey(u.Email) == "" {
+		errs = append(errs, identity.Invalid("email", "is not an email address"))
 	}
 	if err := checkUsername(u.Username, u.Email); err != nil {
 		errs = append(errs, err)

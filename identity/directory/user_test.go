@@ -54,11 +54,11 @@ func TestEmails(t *testing.T) {
 	t.Parallel()
 	db := cluster(t, 1).DB[0]
 	create(t, db, directory.User{Username: "first", Email: "Ann@Example.COM"})
-	create(t, db, directory.User{Username: "idn", Email: "a@bücher.example"})
+	create(t, db, directory.User{Username: "idn", Email: "a@XN--bcher-kva.example"})
 	i := 0
 	for mail, want := range map[string]error{
 		"o'neil+tag@sub.example.org": nil, "ann@EXAMPLE.com": fsm.ErrExists, "a@xn--bcher-kva.example": fsm.ErrExists,
-		"ann": identity.ErrInvalid, "a@b@c": identity.ErrInvalid, "@b": identity.ErrInvalid, "a@": identity.ErrInvalid,
+		"ann": identity.ErrInvalid, "a@bücher.example": identity.ErrInvalid, "a@b@c": identity.ErrInvalid, "@b": identity.ErrInvalid, "a@": identity.ErrInvalid,
 		"a b@c.d": identity.ErrInvalid, "a..b@c.d": identity.ErrInvalid, `"a"@c.d`: identity.ErrInvalid, "a@c..d": identity.ErrInvalid,
 		"a@c.d\nbcc:x": identity.ErrInvalid, "ä@c.d": identity.ErrInvalid, strings.Repeat("x", 65) + "@c.d": identity.ErrInvalid,
 		"a@[127.0.0.1]": identity.ErrInvalid, "a@.": identity.ErrInvalid, "<a@c.d>": identity.ErrInvalid,
