@@ -92,14 +92,12 @@ func (p *Provider) need(ctx context.Context, q *authorizeRequest, s *session.Ses
 	if s == nil {
 		return true, nil
 	}
-	just := q.ticket != nil && q.ticket.SessionID == s.ID && !s.AuthTime.Before(q.ticket.Begun)
-	if (q.prompts("login") || q.prompts("select_account")) && !just {
-		return true, nil
+	just := q.ticket != nil && q.ticket.SessionID == s.ID
+	again := q.prompts("login") || q.prompts("select_account") || q.maxAge == 0
+	if q.maxAge != anyAge && time.Since(s.AuthTime) > time.Duration(q.maxAge)*time.Second {
+		again = true
 	}
-	if q.maxAge != anyAge && !just && time.Since(s.AuthTime) > time.Duration(q.maxAge)*time.Second {
-		return true, nil
-	}
-	if q.maxAge == 0 && !just {
+	if again && !just {
 		return true, nil
 	}
 	hint, err := p.readHint(ctx, q.idTokenHint)

@@ -235,3 +235,16 @@ func TestLaggingNodeCatchesUpForWhatIsNew(t *testing.T) {
 		t.Fatalf("userinfo %d %s", rec.Code, rec.Body)
 	}
 }
+
+func TestIdleShorterThanTheAccessToken(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1, func(c *Config) { c.Idle = 10 * time.Minute })
+	got := w.tokens(0)
+	w.cluster.Advance(11 * time.Minute)
+	w.signIn()
+	// The row is still there for the access token, which lives an hour.
+	w.wantError(w.post(0, "/oauth2/token", refreshForm(got.Refresh)), 400, "invalid_grant")
+	if rec := w.userinfo(0, got.Access); rec.Code != 200 {
+		t.Fatalf("userinfo %d %s", rec.Code, rec.Body)
+	}
+}

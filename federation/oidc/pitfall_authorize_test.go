@@ -178,6 +178,8 @@ func TestPitfallPromptNone(t *testing.T) {
 func TestPitfallMaxAgeZeroAndPromptLoginAskAgain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1)
+	w.cluster.Advance(time.Minute) // sessions of a node whose clock is ahead
+	w.signIn()
 	for _, f := range []func(url.Values){set("max_age", "0"), set("prompt", "login"), set("prompt", "select_account")} {
 		rec := w.authorize(f)
 		if u, _ := w.back(rec); u.Path != "/login" {
