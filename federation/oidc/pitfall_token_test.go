@@ -65,6 +65,8 @@ func TestPitfallOneWayOfClientAuthentication(t *testing.T) {
 	w.register(federation.Application{ClientID: "b", Name: "B", RedirectURIs: []string{callback}}, secret+"-of-b")
 	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {"b"}, "client_secret": {secret + "-of-b"}}
 	w.wantError(w.post(0, "/oauth2/token", form), 400, "invalid_request") // Basic of one, body of the other
+	form = url.Values{"grant_type": {"client_credentials"}, "client_id": {"web"}, "client_secret": {secret}}
+	w.wantError(w.post(0, "/oauth2/token", form), 400, "invalid_request") // both of the same
 	form = url.Values{"grant_type": {"client_credentials"}, "client_id": {"b"}}
 	w.wantError(w.post(0, "/oauth2/token", form), 400, "invalid_request")
 	form = url.Values{"grant_type": {"client_credentials"}, "client_id": {"web"}, "client_secret": {secret}}
@@ -220,7 +222,11 @@ func TestPitfallStolenTokenOfAnotherClientHurtsNobody(t *testing.T) {
 	code := w.code(0)
 	w.register(federation.Application{ClientID: "thief", Name: "T", RedirectURIs: []string{callback}}, secret)
 	as := func(form url.Values) *httptest.ResponseRecorder {
-		r := formRequest(t.Context(), "/oauth2/token", form)
+		path := "/oauth2/token"
+		if form.Has("token") {
+			path = "/oauth2/revoke"
+		}
+		r := formRequest(t.Context(), path, form)
 		r.SetBasicAuth("thief", secret)
 		return w.nodes[0].do(r)
 	}
@@ -228,6 +234,11 @@ func TestPitfallStolenTokenOfAnotherClientHurtsNobody(t *testing.T) {
 		w.wantError(as(refreshForm(first.Refresh)), 400, "invalid_grant")
 		w.wantError(as(refreshForm(second.Refresh)), 400, "invalid_grant")
 		w.wantError(as(w.codeForm(code)), 400, "invalid_grant")
+		for _, token := range []string{second.Refresh, second.Access} {
+			if rec := as(url.Values{"token": {token}}); rec.Code != 200 {
+				t.Errorf("revoking what is not its own: %d", rec.Code)
+			}
+		}
 	}); n != 0 {
 		t.Fatalf("another client's attempts cost %d log entries", n)
 	}

@@ -59,7 +59,6 @@ type node struct {
 	provider *Provider
 	mux      *http.ServeMux
 	stale    atomic.Bool // Fresh reports fsm.ErrUnavailable
-	logged   strings.Builder
 }
 
 func tables() []fsm.Definition {
