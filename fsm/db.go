@@ -106,7 +106,28 @@ func (db *DB) openCurrent() error {
 	if err := removeOtherGenerations(db.cfg, gen); err != nil {
 		return err
 	}
+	if gen == noGeneration {
+		if gen, err = db.firstGeneration(); err != nil {
+			return err
+		}
+	}
 	return db.openGeneration(gen)
+}
+
+// firstGeneration builds the empty store.
+func (db *DB) firstGeneration() (string, error) {
+	name, err := nextGeneration(noGeneration)
+	if err != nil {
+		return "", err
+	}
+	eng, err := openEngine(db.cfg, name, db.fail)
+	if err != nil {
+		return "", err
+	}
+	if err := eng.retire(); err != nil {
+		return "", engineError("create", err)
+	}
+	return name, switchGeneration(db.cfg, name)
 }
 
 // openGeneration opens an engine, reads the state that it stands at and makes it the current one.

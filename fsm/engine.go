@@ -11,6 +11,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // An engine is one open generation of the embedded store. A restore builds the
@@ -34,7 +35,7 @@ const engineFormat = pebble.FormatValueSeparation
 // (a flush that found the disk full, say), after which the store must not go on.
 func openEngine(cfg Config, name string, failed func(error)) (*engine, error) {
 	opts := &pebble.Options{
-		FS:                          cfg.FS,
+		FS:                          orderedFS{cfg.FS},
 		DisableWAL:                  true, // the Raft log is the durable record; see the package comment
 		FormatMajorVersion:          engineFormat,
 		MemTableSize:                uint64(cfg.MemTable),
@@ -58,6 +59,25 @@ func openEngine(cfg Config, name string, failed func(error)) (*engine, error) {
 	}
 	return &engine{db: db, name: name, idle: make(chan struct{})}, nil
 }
+
+// orderedFS makes a manifest's directory entry durable before anything can name the
+// manifest: the engine leaves that order to the file system, and where it is not
+// kept, a power cut during an Open leaves a store that cannot be opened.
+type orderedFS struct{ vfs.FS }
+
+func (o orderedFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	f, err := o.FS.Create(name, category)
+	if err != nil || !strings.HasPrefix(o.FS.PathBase(name), "MANIFEST-") {
+		return f, err
+	}
+	if err := syncDir(o.FS, o.FS.PathDir(name)); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// Unwrap returns the file system underneath.
+func (o orderedFS) Unwrap() vfs.FS { return o.FS }
 
 func (e *engine) acquire() bool {
 	e.mu.Lock()

@@ -14,9 +14,12 @@ import (
 // CURRENT, a second one while a restore builds it, and the lock of the process
 // that has it open.
 const (
-	currentFile     = "CURRENT"
-	lockFile        = "LOCK"
-	firstGeneration = "gen-000001"
+	currentFile = "CURRENT"
+	lockFile    = "LOCK"
+	// noGeneration is what CURRENT names before there is one. The first is built like
+	// any other: a power cut in the midst of that leaves nothing that Open would have
+	// to make sense of.
+	noGeneration = "gen-000000"
 )
 
 // prepareDir creates the store's directory durably, with what leads to it.
@@ -47,7 +50,7 @@ func lockDir(cfg Config) (io.Closer, error) {
 	return lock, nil
 }
 
-// currentGeneration reads which generation to open; a fresh directory starts with the first.
+// currentGeneration reads which generation to open; in a fresh directory there is none.
 func currentGeneration(cfg Config) (string, error) {
 	f, err := cfg.FS.Open(cfg.FS.PathJoin(cfg.Dir, currentFile))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -80,7 +83,7 @@ func startGeneration(cfg Config) (string, error) {
 			return "", fmt.Errorf("open store in %s: there is %s but no %s: %w", cfg.Dir, n, currentFile, ErrCorrupt)
 		}
 	}
-	return firstGeneration, switchGeneration(cfg, firstGeneration)
+	return noGeneration, switchGeneration(cfg, noGeneration)
 }
 
 // switchGeneration durably makes name the generation that the next Open uses.
