@@ -53,6 +53,8 @@ type Node struct {
 	work    sync.WaitGroup
 	failed  chan error // why the node cannot go on
 
+	stopOnce   sync.Once
+	stopErr    error
 	draining   atomic.Bool
 	setupDone  atomic.Bool // by this node
 	setupSeen  atomic.Bool // in the store, after which it stays there

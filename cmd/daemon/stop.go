@@ -11,8 +11,13 @@ import (
 // Stop takes the node down in the reverse order of its start: readiness fails
 // first, leadership is handed over, requests under way finish, background work
 // writes what it holds, and only then the cluster and the store close. It may be
-// called on a node whose start failed half way.
+// called on a node whose start failed half way, and again.
 func (n *Node) Stop(ctx context.Context) error {
+	n.stopOnce.Do(func() { n.stopErr = n.stop(ctx) })
+	return n.stopErr
+}
+
+func (n *Node) stop(ctx context.Context) error {
 	began := time.Now()
 	n.draining.Store(true)
 	if n.front.Load() != nil {

@@ -11,6 +11,8 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -119,24 +121,35 @@ func (h *house) listen(ctx context.Context) (map[string]net.Listener, error) {
 	if h.Nodes > 1 {
 		open["the proxy"] = proxyAddress
 	}
+	deadline := time.Now().Add(time.Second)
+	var taken []string
 	var errs []error
-	for what, address := range open {
-		ln, err := listenSoon(ctx, address)
-		if err != nil {
-			errs = append(errs, portError(what, address, err))
-			continue
+	try := func(what, address string) net.Listener {
+		ln, err := listenSoon(ctx, address, deadline)
+		switch {
+		case errors.Is(err, syscall.EADDRINUSE):
+			taken = append(taken, address)
+		case err != nil:
+			errs = append(errs, fmt.Errorf("%s: %w", what, err))
 		}
-		out[address] = ln
+		return ln
+	}
+	for what, address := range open {
+		if ln := try(what, address); ln != nil {
+			out[address] = ln
+		}
 	}
 	for _, n := range h.nodes {
 		for _, address := range []string{n.Public, n.Operations, n.Cluster, n.Gossip} {
-			ln, err := listenSoon(ctx, address)
-			if err != nil {
-				errs = append(errs, portError(n.Name, address, err))
-				continue
+			if ln := try(n.Name, address); ln != nil {
+				ln.Close()
 			}
-			ln.Close()
 		}
+	}
+	if len(taken) > 0 {
+		slices.Sort(taken)
+		errs = append(errs, fmt.Errorf("in use by another program, perhaps another `quis dev`: %s: stop that one (`ss -ltnp` shows it), then try again",
+			strings.Join(taken, ", ")))
 	}
 	if len(errs) > 0 {
 		closeAll(out)
@@ -147,9 +160,9 @@ func (h *house) listen(ctx context.Context) (map[string]net.Listener, error) {
 
 // listenSoon listens on address, waiting a moment for nodes of a run that was
 // killed a second ago and are still on their way down.
-func listenSoon(ctx context.Context, address string) (net.Listener, error) {
+func listenSoon(ctx context.Context, address string, deadline time.Time) (net.Listener, error) {
 	ln, err := net.Listen("tcp", address)
-	for try := 0; errors.Is(err, syscall.EADDRINUSE) && try < 10; try++ {
+	for errors.Is(err, syscall.EADDRINUSE) && time.Now().Before(deadline) {
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
@@ -158,13 +171,6 @@ func listenSoon(ctx context.Context, address string) (net.Listener, error) {
 		ln, err = net.Listen("tcp", address)
 	}
 	return ln, err
-}
-
-func portError(what, address string, err error) error {
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("%s: %s is in use by another program: stop that one (`ss -ltnp` shows it), then try again", what, address)
-	}
-	return fmt.Errorf("%s: %w", what, err)
 }
 
 func closeAll(listeners map[string]net.Listener) {

@@ -38,7 +38,7 @@ type process struct {
 	alive *os.File // write end of the child's standard input; closing it ends the child
 	done  chan struct{}
 	state string
-	tail  *tail
+	began int64 // where in the log file this run begins
 }
 
 // start runs the node. What it writes goes to its log file.
@@ -57,33 +57,38 @@ func (p *process) start() error {
 		logFile.Close()
 		return fmt.Errorf("start %s: %w", p.Name, err)
 	}
-	p.tail = &tail{}
+	if p.began, err = logFile.Seek(0, io.SeekEnd); err != nil {
+		logFile.Close()
+		in.Close()
+		alive.Close()
+		return fmt.Errorf("start %s: %w", p.Name, err)
+	}
 	cmd := exec.Command(p.binary, "server", "--config", p.configFile(), "--until-stdin-closes")
 	cmd.Env = childEnv(os.Environ())
 	cmd.Stdin = in
-	cmd.Stdout = logFile
-	cmd.Stderr = io.MultiWriter(logFile, p.tail)
+	// The file itself, not a pipe through here: the node must be able to log its
+	// orderly stop when this process has died.
+	cmd.Stdout, cmd.Stderr = logFile, logFile
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	err = cmd.Start()
 	in.Close()
+	logFile.Close()
 	if err != nil {
-		logFile.Close()
 		alive.Close()
 		return fmt.Errorf("start %s: %w", p.Name, err)
 	}
 	p.cmd, p.alive, p.state, p.done = cmd, alive, stateRunning, make(chan struct{})
-	go p.wait(cmd, logFile, alive, p.done)
+	go p.wait(cmd, alive, p.done)
 	return nil
 }
 
-func (p *process) wait(cmd *exec.Cmd, logFile, alive *os.File, done chan struct{}) {
+func (p *process) wait(cmd *exec.Cmd, alive *os.File, done chan struct{}) {
 	cmd.Wait() // how it ended is in ProcessState
 	p.mu.Lock()
 	if p.state == stateRunning {
 		p.state = stateEnded
 	}
 	p.mu.Unlock()
-	logFile.Close()
 	alive.Close()
 	close(done)
 }
@@ -133,15 +138,20 @@ func (p *process) look() (state string, pid int, done <-chan struct{}) {
 	return p.state, pid, p.done
 }
 
-// lastWords is what the node wrote last, for the person in front of the terminal.
+// lastWords is what the node wrote last in its present run, for the person in
+// front of the terminal.
 func (p *process) lastWords() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.tail == nil {
+	b, err := os.ReadFile(p.logFile())
+	if err != nil || int64(len(b)) < p.began {
 		return ""
 	}
-	return p.tail.String()
+	lines := strings.Split(strings.TrimSpace(string(b[p.began:])), "\n")
+	return strings.Join(lines[max(0, len(lines)-maxLastWords):], "\n")
 }
+
+const maxLastWords = 8 // lines
 
 // how says how the last run ended: an exit code or a signal.
 func (p *process) how() string {
@@ -163,32 +173,4 @@ func childEnv(environ []string) []string {
 		}
 	}
 	return out
-}
-
-// A tail keeps the last lines that were written to it.
-type tail struct {
-	mu   sync.Mutex
-	text []byte
-}
-
-const tailSize = 4 << 10
-
-func (t *tail) Write(b []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.text = append(t.text, b...)
-	if over := len(t.text) - tailSize; over > 0 {
-		t.text = append(t.text[:0], t.text[over:]...)
-	}
-	return len(b), nil
-}
-
-func (t *tail) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	lines := strings.Split(strings.TrimSpace(string(t.text)), "\n")
-	if len(lines) > 8 {
-		lines = lines[len(lines)-8:]
-	}
-	return strings.Join(lines, "\n")
 }
