@@ -30,9 +30,12 @@ type Node struct {
 	log       *slog.Logger
 	dir       *dataDir
 	root      *seal.RootKey
+	began     time.Time
 	bootstrap *bootstrap.File // nil: none
-	metrics   *metrics.Metrics
-	cert      *api.Certificate // nil: plain HTTP
+	// bootstrapMAC tells the file from others; see setUp.
+	bootstrapMAC []byte
+	metrics      *metrics.Metrics
+	cert         *api.Certificate // nil: plain HTTP
 
 	db        *fsm.DB
 	cluster   *cluster.Node
@@ -111,7 +114,7 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 }
 
 func (n *Node) start(ctx context.Context) error {
-	began := time.Now()
+	n.began = time.Now()
 	for _, step := range []func(context.Context) error{
 		n.openFiles, n.openListeners, n.openStore, n.openCluster, n.openRooms, n.serve,
 	} {
@@ -120,7 +123,7 @@ func (n *Node) start(ctx context.Context) error {
 		}
 	}
 	n.log.Info("node started", "version", Version, "public_url", n.cfg.PublicURL,
-		"public", n.public.Addr().String(), "operations", n.operations.Addr().String(), "took", time.Since(began).Round(time.Millisecond))
+		"public", n.public.Addr().String(), "operations", n.operations.Addr().String(), "took", time.Since(n.began).Round(time.Millisecond))
 	return nil
 }
 
@@ -134,6 +137,9 @@ func (n *Node) openFiles(context.Context) (err error) {
 	if n.cfg.BootstrapFile != "" {
 		if n.bootstrap, err = bootstrap.Load(n.cfg.BootstrapFile); err != nil {
 			return readError(err)
+		}
+		if n.bootstrapMAC, err = n.macOf(n.cfg.BootstrapFile); err != nil {
+			return err
 		}
 	}
 	if n.cfg.TLS.CertFile != "" {

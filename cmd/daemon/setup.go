@@ -2,7 +2,11 @@ package daemon
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"errors"
+	"fmt"
+	"os"
 	"time"
 
 	"github.com/quis-idp/quis/cmd/daemon/bootstrap"
@@ -32,6 +36,10 @@ func (n *Node) setupLoop(ctx context.Context) {
 				return
 			}
 			n.setupFault.Store(&err)
+			if n.cfg.Dev && hopeless(err) {
+				n.fail(err) // somebody sits before it and waits
+				return
+			}
 			if term.Err() == nil {
 				n.log.Error("first-start setup is not done, trying again", "error", err, "wait", wait)
 			}
@@ -63,18 +71,48 @@ func (n *Node) setup(ctx context.Context) error {
 			return err
 		}
 	}
+	applied, err := n.applied(ctx)
+	if err != nil || applied {
+		return err
+	}
 	if n.bootstrap != nil {
 		if err := n.bootstrap.Apply(ctx, bootstrap.Rooms{DB: n.db, Ring: n.ring, Passwords: n.passwords}); err != nil {
-			return err
+			return fmt.Errorf("bootstrap: %w", err)
 		}
 	}
 	return n.db.Update(ctx, func(tx *fsm.Tx) error {
-		there, err := setUps.Has(tx, fsm.Global, fsm.K("setup"))
-		if err != nil || there {
-			return err
-		}
-		return setUps.Insert(tx, &setUp{Done: tx.Now(), Version: Version})
+		return setUps.Put(tx, &setUp{Done: tx.Now(), Version: Version, Bootstrap: n.bootstrapMAC})
 	})
+}
+
+// applied reports whether there is nothing left to apply: the setup has been done,
+// and if this node was given a bootstrap file, another node has applied the same
+// one since this node started. A new leader must not hash passwords before it is
+// ready only to find that all is as it should be.
+func (n *Node) applied(ctx context.Context) (bool, error) {
+	var done *setUp
+	err := n.db.Read(ctx, func(tx *fsm.Tx) (err error) {
+		done, err = setUps.Get(tx, fsm.Global, fsm.K("setup"))
+		return err
+	})
+	if errors.Is(err, fsm.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil || n.bootstrap == nil {
+		return err == nil, err
+	}
+	return hmac.Equal(done.Bootstrap, n.bootstrapMAC) && done.Done.After(n.began), nil
+}
+
+// hopeless reports whether trying again cannot help: the bootstrap file asks for
+// what cannot be.
+func hopeless(err error) bool {
+	for _, kind := range []error{fsm.ErrUnavailable, fsm.ErrUnknown, fsm.ErrConflict, fsm.ErrFenced, identity.ErrLimited, context.Canceled, context.DeadlineExceeded} {
+		if errors.Is(err, kind) {
+			return false
+		}
+	}
+	return true
 }
 
 // registerDemo registers the demo application of development mode.
@@ -106,14 +144,14 @@ func (n *Node) registerDemo(ctx context.Context) error {
 // checkSetup is the readiness check of the setup: done here, or, on a node that
 // does not lead, by whoever does.
 func (n *Node) checkSetup(ctx context.Context) error {
+	if n.cluster.IsLeader() && !n.setupDone.Load() {
+		if fault := n.setupFault.Load(); fault != nil {
+			return *fault
+		}
+		return errors.New("this node leads and is setting up")
+	}
 	if n.setupSeen.Load() {
 		return nil
-	}
-	if fault := n.setupFault.Load(); fault != nil && !n.setupDone.Load() && n.cluster.IsLeader() {
-		return *fault
-	}
-	if n.cluster.IsLeader() && !n.setupDone.Load() {
-		return errors.New("this node leads and is setting up")
 	}
 	err := n.db.View(ctx, func(tx *fsm.Tx) error {
 		_, err := setUps.Get(tx, fsm.Global, fsm.K("setup"))
@@ -126,4 +164,16 @@ func (n *Node) checkSetup(ctx context.Context) error {
 		n.setupSeen.Store(true)
 	}
 	return err
+}
+
+// macOf returns a MAC of a file's content under the root key.
+func (n *Node) macOf(file string) ([]byte, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, readError(err)
+	}
+	key := n.root.Derive("bootstrap file")
+	h := hmac.New(sha256.New, key[:])
+	h.Write(text)
+	return h.Sum(nil), nil
 }

@@ -22,6 +22,9 @@ import (
 type setUp struct {
 	Done    time.Time `cbor:"1,keyasint,omitempty"`
 	Version string    `cbor:"2,keyasint,omitempty"` // of the program that did it
+	// Bootstrap tells the bootstrap file that was applied from others. It is a MAC
+	// under the root key, because the file has passwords in it.
+	Bootstrap []byte `cbor:"3,keyasint,omitempty"`
 }
 
 var setUps = fsm.NewTable(170, "setup", fsm.Spec[setUp]{Key: func(*setUp) fsm.Key { return fsm.K("setup") }})

@@ -21,7 +21,7 @@ import (
 )
 
 // ErrNotFound: there is no such node in the house.
-var ErrNotFound = errors.New("there is no such node")
+var ErrNotFound = errors.New("no such node")
 
 // ErrState: the node is not in a state in which that could be done.
 var ErrState = errors.New("cannot be done now")
@@ -76,7 +76,7 @@ func (h *house) control() http.Handler {
 	mux.HandleFunc("POST /nodes/{index}/{action}", func(w http.ResponseWriter, r *http.Request) {
 		i, err := strconv.Atoi(r.PathValue("index"))
 		if err != nil || i < 1 || i > len(h.nodes) {
-			http.Error(w, fmt.Sprintf("there is no node %s; there are 1 to %d", r.PathValue("index"), len(h.nodes)), http.StatusNotFound)
+			http.Error(w, fmt.Sprintf("%s (there are 1 to %d)", r.PathValue("index"), len(h.nodes)), http.StatusNotFound)
 			return
 		}
 		if err := h.act(h.nodes[i-1], r.PathValue("action")); err != nil {

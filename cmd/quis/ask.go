@@ -30,7 +30,7 @@ func statusCommand() *cobra.Command {
 				row("Answered by", s.NodeID+" ("+s.State+")")
 				row("Leader", s.LeaderID)
 				row("Term", s.Term)
-				row("Applied", fmt.Sprintf("%d of %d", s.AppliedIndex, s.CommitIndex))
+				row("Log", fmt.Sprintf("applied %d, committed %d", s.AppliedIndex, s.CommitIndex))
 				for _, m := range s.Members {
 					row("Node "+m.ID, describe(m))
 				}
@@ -62,7 +62,7 @@ func judge(s *client.ClusterStatus) (string, int) {
 	for _, m := range s.Members {
 		if m.Voter {
 			voters++
-			if m.Alive {
+			if answers(m) {
 				alive++
 			}
 		}
@@ -85,10 +85,17 @@ func judge(s *client.ClusterStatus) (string, int) {
 	}
 }
 
+// answers reports whether a node answered the one that was asked: gossip goes on
+// calling a node alive for some seconds after its end.
+func answers(m client.Member) bool { return m.Alive && m.AppliedIndex > 0 }
+
 func describe(m client.Member) string {
 	text := "alive"
-	if !m.Alive {
+	switch {
+	case !m.Alive:
 		text = "not seen"
+	case !answers(m):
+		text = "does not answer"
 	}
 	switch {
 	case m.Leader:
@@ -96,7 +103,7 @@ func describe(m client.Member) string {
 	case !m.Voter:
 		text += ", not yet a voter"
 	}
-	if m.AppliedIndex > 0 {
+	if answers(m) {
 		text += fmt.Sprintf(", applied %d", m.AppliedIndex)
 	}
 	return text + ", " + m.Address
@@ -260,7 +267,7 @@ func clusterCommand() *cobra.Command {
 			}
 			return emit(cmd, members, []string{"NODE", "ADDRESS", "ROLE", "ALIVE", "VERSION", "APPLIED"}, func(row func(...any)) {
 				for _, m := range members {
-					row(m.ID, m.Address, role(m), yes(m.Alive), m.Version, m.AppliedIndex)
+					row(m.ID, m.Address, role(m), yes(answers(m)), m.Version, m.AppliedIndex)
 				}
 			})
 		},
