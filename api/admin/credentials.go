@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/quis-idp/quis/federation/oidc"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential"
@@ -47,6 +48,9 @@ func (a *API) setPassword(c *call, in *setPasswordIn) (*none, error) {
 			return err
 		}
 		if err := credential.SetPassword(tx, c.tenant.ID, in.ID, phc); err != nil {
+			return err
+		}
+		if err := oidc.RevokeFamilies(tx, c.tenant.ID, in.ID, "password changed"); err != nil {
 			return err
 		}
 		_, err := session.EndAllOf(tx, c.tenant.ID, in.ID)

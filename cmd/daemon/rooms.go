@@ -60,7 +60,7 @@ func (n *Node) frontDoor() (*api.API, http.Handler, error) {
 	}
 	provider := oidc.New(oidc.Config{
 		DB: n.db, Keys: n.keys, Ring: n.ring, Sessions: n.sessions, Flows: n.flows, Fresh: n.fresh,
-		ErrorPage: page.Error, Logger: n.log, Registerer: n.metrics.Registry,
+		ErrorPage: page.Error, DeniedPage: login.Denied, SessionCookie: login.SessionCookie, Logger: n.log, Registerer: n.metrics.Registry,
 	})
 	signIn := login.New(login.Config{
 		DB: n.db, Sessions: n.sessions, Flows: n.flows, Pool: n.passwords, Registerer: n.metrics.Registry,
@@ -77,13 +77,17 @@ func (n *Node) frontDoor() (*api.API, http.Handler, error) {
 	return door, administration.Local(), err
 }
 
-// tellOfKey writes the event of a signing key's change into its transaction.
+// tellOfKey writes the event of a signing key's change into its transaction. A key
+// that is revoked takes with it all that its tenant's applications hold.
 func tellOfKey(tx *fsm.Tx, kind, tenant, kid string) error {
 	e := event.Event{Tenant: tenant, Type: event.Type(kind), Target: event.Target{Kind: "key", ID: kid}}
 	switch kind {
 	case keys.KeyRevoked:
 		e.Type = event.KeyGone
 		e.Data = map[string]string{"reason": "emergency rotation"}
+		if err := oidc.RevokeFamilies(tx, tenant, "", "emergency rotation"); err != nil {
+			return err
+		}
 	}
 	return event.Append(tx, e)
 }

@@ -1,0 +1,67 @@
+package process
+
+import (
+	"testing"
+
+	"github.com/quis-idp/quis/api/client"
+	"github.com/quis-idp/quis/e2e/testbed"
+)
+
+// TestTakingAccessAway: what an administrator takes away is gone on every node at
+// once, and only that: the person signs in anew, with new keys and a new password.
+func TestTakingAccessAway(t *testing.T) {
+	d := start(t, 3)
+	ctx := t.Context()
+	admin, err := client.New(d.Public(2), "quis_pat_0123456789abcdef0123456789abcdef")
+	if err != nil {
+		t.Fatal(err)
+	}
+	password := "correct horse battery"
+	for _, act := range []struct {
+		name string
+		do   func() error
+	}{
+		{"emergency rotation", func() error {
+			_, err := admin.RotateKeys(ctx, "ES256", true)
+			return err
+		}},
+		{"new password", func() error {
+			u, err := admin.Users.Find(ctx, "tester")
+			if err != nil {
+				return err
+			}
+			password = "battery staple horse"
+			return admin.Users.SetPassword(ctx, u.ID, password)
+		}},
+	} {
+		p := testbed.NewPerson("tester", password)
+		a, err := p.Authorize(ctx, d.Public(1), web)
+		if err != nil {
+			t.Fatalf("before %s: %v", act.name, err)
+		}
+		tokens, err := web.Exchange(ctx, d.Public(1), a)
+		if err != nil {
+			t.Fatalf("before %s: %v", act.name, err)
+		}
+		if _, err := testbed.UserInfo(ctx, d.Public(3), tokens.AccessToken); err != nil {
+			t.Fatalf("before %s: %v", act.name, err)
+		}
+		if err := act.do(); err != nil {
+			t.Fatalf("%s: %v", act.name, err)
+		}
+		for i := 1; i <= 3; i++ {
+			if _, err := testbed.UserInfo(ctx, d.Public(i), tokens.AccessToken); err == nil {
+				t.Errorf("after %s node %d still takes the access token", act.name, i)
+			}
+			if _, err := web.Refresh(ctx, d.Public(i), tokens.RefreshToken); err == nil {
+				t.Errorf("after %s node %d still refreshes", act.name, i)
+			}
+		}
+	}
+	if _, err := testbed.NewPerson("tester", password).Authorize(ctx, d.Public(3), web); err != nil {
+		t.Errorf("signing in anew: %v", err)
+	}
+	if v, err := admin.VerifyAudit(ctx); err != nil || !v.Intact {
+		t.Errorf("audit record: %+v, %v", v, err)
+	}
+}
