@@ -122,20 +122,25 @@ func loadIdentity(dir string, root *seal.RootKey) (*identity, error) {
 	}
 	var f identityJSON
 	if err := json.Unmarshal(raw, &f); err != nil {
-		return nil, fmt.Errorf("node identity %s: %w", path, err)
+		return nil, damagedIdentity(path, err)
 	}
 	if f.RootKeyID != root.ID() {
 		return nil, fmt.Errorf("the data directory %s was made under root key %s, but this node was given root key %s: give it the right one: %w", dir, f.RootKeyID, root.ID(), seal.ErrSealed)
 	}
 	plain, err := root.Unwrap(f.Sealed, identityContext(f.ClusterID, f.NodeID))
 	if err != nil {
-		return nil, fmt.Errorf("node identity %s: %w", path, err)
+		return nil, damagedIdentity(path, err)
 	}
 	id := &identity{clusterID: f.ClusterID, nodeID: f.NodeID}
 	if err := cbor.Unmarshal(plain, &id.secret); err != nil {
-		return nil, fmt.Errorf("node identity %s: %w", path, err)
+		return nil, damagedIdentity(path, err)
 	}
 	return id, id.complete()
+}
+
+func damagedIdentity(path string, err error) error {
+	return fmt.Errorf("%s, which says of which cluster this node is, is damaged (%w). If other nodes of the cluster are healthy, move this node's "+
+		"whole data directory away and start it again with cluster.join; if this is the only node, bring the file back from a backup", path, err)
 }
 
 // save writes node.json so that a crash leaves the old one or the new one.
