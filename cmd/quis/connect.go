@@ -26,7 +26,7 @@ const (
 
 // online adds the flags of a command that asks a running node.
 func online(c *cobra.Command) *cobra.Command {
-	c.Flags().String("data-dir", "", "data directory of a node on this machine, or of a `quis dev`\n(default: $QUIS_DATA_DIR, ./"+devDir+", /var/lib/quis)")
+	c.Flags().String("data-dir", "", "data directory of a node on this machine, or of a quis dev\n(default: $QUIS_DATA_DIR, ./"+devDir+", /var/lib/quis)")
 	c.Flags().String("addr", "", "address of a node elsewhere, with a token in $QUIS_TOKEN or $QUIS_TOKEN_FILE\n(default: $QUIS_ADDR)")
 	return c
 }

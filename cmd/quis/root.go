@@ -14,7 +14,7 @@ const helpTemplate = `{{if .Example}}Examples:
 {{end}}{{with (or .Long .Short)}}{{. | trimTrailingWhitespaces}}
 
 {{end}}Usage:
-  {{if .Runnable}}{{.UseLine}}{{else}}{{.CommandPath}} COMMAND{{end}}
+  {{.UseLine}}
 {{if .HasAvailableSubCommands}}
 Commands:{{range .Commands}}{{if .IsAvailableCommand}}
   {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}
@@ -50,7 +50,8 @@ func newRoot() *cobra.Command {
 		case "completion":
 			c.Example = "  source <(quis completion bash)\n  quis completion zsh > \"${fpath[1]}/_quis\""
 			c.Long = "Prints the completion script of a shell."
-			c.Args, c.RunE = groupArgs, groupHelp
+			c.Short = "Print the completion script of a shell"
+			group(c)
 			for _, shell := range c.Commands() {
 				shell.Example, shell.Long = c.Example, ""
 				shell.Args = none
@@ -70,7 +71,11 @@ func defaultFormat() string {
 }
 
 // group makes c a command that only holds others: alone it shows its help.
-func group(c *cobra.Command) { c.Args, c.RunE = groupArgs, groupHelp }
+func group(c *cobra.Command) {
+	c.Args, c.RunE = groupArgs, groupHelp
+	c.Use += " COMMAND"
+	c.DisableFlagsInUseLine = true
+}
 
 func groupHelp(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 

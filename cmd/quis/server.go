@@ -55,13 +55,15 @@ func untilClosed(ctx context.Context, in io.Reader) context.Context {
 // configFlags gives c a flag for the file and for each setting that is no secret.
 func configFlags(c *cobra.Command) {
 	c.Flags().StringP("config", "c", "", "configuration file (default: $QUIS_CONFIG)")
+	defaults := daemon.Default()
+	defaults.NodeID = "" // the host's name says nothing to a reader
 	for _, s := range daemon.Settings() {
 		switch {
 		case s.Secret:
 		case s.List:
 			c.Flags().StringSlice(s.Flag(), nil, s.Doc)
 		default:
-			c.Flags().String(s.Flag(), "", s.Doc)
+			c.Flags().String(s.Flag(), s.Value(&defaults), s.Doc)
 		}
 	}
 }
