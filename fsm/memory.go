@@ -20,12 +20,11 @@ type memory struct {
 	entries []rememberedEntry // oldest first
 }
 
-// A rememberedEntry is what one log entry decided.
+// A rememberedEntry says which batches one log entry decided.
 type rememberedEntry struct {
-	index    uint64
-	until    int64
-	ids      [][16]byte
-	verdicts []Verdict
+	index uint64
+	until int64
+	ids   [][16]byte
 }
 
 func memoryKey(index uint64) []byte {
@@ -34,7 +33,7 @@ func memoryKey(index uint64) []byte {
 
 // add notes the verdict on b in e; from now on b is known.
 func (m *memory) add(e *rememberedEntry, b *batch, v Verdict) {
-	e.ids, e.verdicts = append(e.ids, b.id), append(e.verdicts, v)
+	e.ids = append(e.ids, b.id)
 	e.until = max(e.until, b.deadline)
 	m.byID[b.id] = v
 }
@@ -45,11 +44,10 @@ func (m *memory) remember(b *pebble.Batch, e rememberedEntry) error {
 		return nil
 	}
 	v := binary.BigEndian.AppendUint64(make([]byte, 0, 8+17*len(e.ids)), uint64(e.until))
-	for i, id := range e.ids {
+	for _, id := range e.ids {
 		v = append(v, id[:]...)
-		v = append(v, byte(e.verdicts[i]))
+		v = append(v, byte(m.byID[id]))
 	}
-	e.verdicts = nil // byID has them
 	m.entries = append(m.entries, e)
 	return b.Set(memoryKey(e.index), v, nil)
 }
