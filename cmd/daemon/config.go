@@ -23,7 +23,7 @@ type Config struct {
 	RootKeyFile string        // file that holds the root key, readable by its owner only
 
 	Cluster       Cluster
-	BootstrapFile string // users, groups, applications and tokens to create, as YAML
+	BootstrapFile string // users, groups, applications and tokens to bring about, as YAML
 	Log           Log
 	Staleness     time.Duration // how old this node's state may be when it answers yes on its own
 

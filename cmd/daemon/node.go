@@ -123,7 +123,7 @@ func (n *Node) start(ctx context.Context) error {
 		}
 	}
 	n.log.Info("node started", "version", Version, "public_url", n.cfg.PublicURL,
-		"public", n.public.Addr().String(), "operations", n.operations.Addr().String(), "took", time.Since(n.began).Round(time.Millisecond))
+		"public", n.public.Addr().String(), "operations", n.operations.Addr().String(), "took", time.Since(n.began).Round(time.Millisecond).String())
 	return nil
 }
 

@@ -79,7 +79,7 @@ var settings = []Setting{
 		func(c *Config) *[]string { return &c.Cluster.Join }),
 	duration("cluster.heartbeat", "How long a follower waits for its leader before it stands for election.",
 		func(c *Config) *time.Duration { return &c.Cluster.Heartbeat }),
-	text("bootstrap_file", "YAML file of users, groups, applications and tokens to create at the first start.",
+	text("bootstrap_file", "YAML file of users, groups, applications and tokens to bring about at start.",
 		func(c *Config) *string { return &c.BootstrapFile }),
 	{Key: "log.level", Doc: "debug, info, warn or error.",
 		set: func(c *Config, v []string) error {

@@ -43,7 +43,7 @@ func (n *Node) stop(ctx context.Context) error {
 		errs = append(errs, n.dir.close())
 	}
 	if n.front.Load() != nil {
-		n.log.Info("node stopped", "took", time.Since(began).Round(time.Millisecond))
+		n.log.Info("node stopped", "took", time.Since(began).Round(time.Millisecond).String())
 	}
 	return errors.Join(errs...)
 }
@@ -68,7 +68,10 @@ func waitFor(ctx context.Context, wg *sync.WaitGroup, what string) error {
 func (n *Node) handOver(ctx context.Context) {
 	wait := time.NewTimer(n.cfg.Drain)
 	defer wait.Stop()
-	if n.cluster.IsLeader() && len(n.cluster.Status(ctx).Members) > 1 {
+	if len(n.cluster.Status(ctx).Members) < 2 {
+		return // nobody to hand over to, and nowhere else for a request to go
+	}
+	if n.cluster.IsLeader() {
 		if err := n.cluster.Transfer(ctx); err != nil {
 			n.log.Warn("leadership was not handed over", "error", err)
 		}

@@ -148,6 +148,15 @@ func (p *process) lastWords() string {
 		return ""
 	}
 	lines := strings.Split(strings.TrimSpace(string(b[p.began:])), "\n")
+	var last []string
+	for _, l := range lines {
+		if strings.HasPrefix(l, "quis: ") { // the error itself; the rest is the log
+			last = append(last, l)
+		}
+	}
+	if last != nil {
+		lines = last
+	}
 	return strings.Join(lines[max(0, len(lines)-maxLastWords):], "\n")
 }
 
