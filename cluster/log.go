@@ -27,10 +27,8 @@ const (
 // it cannot store ends the node: an error here is never tried again in place.
 type logStore struct {
 	*raftboltdb.BoltStore
-	path    string
 	took    prometheus.Observer
 	fatal   func(error)
-	serving atomic.Bool // Raft runs on it
 	closing atomic.Bool
 	entries atomic.Int64 // stored since the start
 	bytes   atomic.Int64 // in them
@@ -58,11 +56,10 @@ func openLog(dir string, took prometheus.Observer, fatal func(error)) (l *logSto
 	if err != nil {
 		return nil, openError(path, err)
 	}
-	l = &logStore{BoltStore: store, path: path, took: took, fatal: fatal}
-	if err := l.readable(); err != nil {
+	if err := readable(store); err != nil {
 		return nil, errors.Join(damaged(path, err), store.Close())
 	}
-	return l, nil
+	return &logStore{BoltStore: store, took: took, fatal: fatal}, nil
 }
 
 func boltOptions(readOnly bool) *bbolt.Options {
@@ -109,18 +106,22 @@ func damaged(path string, err error) error {
 }
 
 // readable reads the ends of the log.
-func (l *logStore) readable() error {
-	first, err := l.FirstIndex()
+func readable(s *raftboltdb.BoltStore) error {
+	first, err := s.FirstIndex()
 	if err != nil {
 		return err
 	}
-	last, err := l.LastIndex()
+	last, err := s.LastIndex()
 	if err != nil || last == 0 {
 		return err
 	}
 	for _, i := range []uint64{first, last} {
-		if err := l.GetLog(i, &raft.Log{}); err != nil {
+		var l raft.Log
+		if err := s.GetLog(i, &l); err != nil {
 			return err
+		}
+		if l.Index != i {
+			return fmt.Errorf("entry %d says that it is %d", i, l.Index)
 		}
 	}
 	return nil
@@ -152,9 +153,6 @@ func (l *logStore) StoreLog(e *raft.Log) error { return l.StoreLogs([]*raft.Log{
 
 // StoreLogs stores entries durably.
 func (l *logStore) StoreLogs(entries []*raft.Log) error {
-	for _, e := range entries {
-		e.Extensions = checksum(e)
-	}
 	begun := time.Now()
 	l.since.Store(begun.UnixNano())
 	err := l.BoltStore.StoreLogs(entries)

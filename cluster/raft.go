@@ -126,7 +126,6 @@ func (n *Node) newRaft(conf *raft.Config, cache raft.LogStore) (err error) {
 	if n.raft, err = raft.NewRaft(conf, n.machine, cache, n.logs, n.snaps, n.transport); err != nil {
 		return fmt.Errorf("start raft: %w", err)
 	}
-	n.logs.serving.Store(true)
 	return nil
 }
 
