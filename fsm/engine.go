@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -55,7 +56,7 @@ func openEngine(cfg Config, name string, failed func(error)) (*engine, error) {
 	}
 	db, err := pebble.Open(cfg.FS.PathJoin(cfg.Dir, name), opts)
 	if err != nil {
-		return nil, fmt.Errorf("open store in %s: %w", cfg.Dir, err)
+		return nil, fmt.Errorf("open store in %s: %w", cfg.Dir, openError(err))
 	}
 	return &engine{db: db, name: name, idle: make(chan struct{})}, nil
 }
@@ -78,6 +79,20 @@ func (o orderedFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File
 
 // Unwrap returns the file system underneath.
 func (o orderedFS) Unwrap() vfs.FS { return o.FS }
+
+// openError tells what the system refused from what the engine cannot read: the
+// engine marks only some of the latter.
+func openError(err error) error {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	var system syscall.Errno
+	if errors.As(err, &system) && system != syscall.ENOENT { // a file of the store that is gone is damage
+		return fmt.Errorf("%s: %w", line, system)
+	}
+	if strings.Contains(line, "format major version") { // of a newer release
+		return errors.New(line)
+	}
+	return fmt.Errorf("%w: %s", ErrCorrupt, line)
+}
 
 func (e *engine) acquire() bool {
 	e.mu.Lock()
@@ -158,6 +173,10 @@ func (l engineLog) Errorf(format string, args ...any) {
 // stack traces of its own; its first line says what happened.
 func (l engineLog) Fatalf(format string, args ...any) {
 	msg, _, _ := strings.Cut(fmt.Sprintf(format, args...), "\n")
+	if strings.Contains(msg, syscall.ENOSPC.Error()) {
+		l.log.Error("the disk of the store is full and the process ends: make room; nothing that was acknowledged is lost", "message", msg)
+		os.Exit(1)
+	}
 	l.log.Error("the store is damaged or cannot be written; the process ends to protect its data. Free or replace the disk; "+
 		"in a cluster, move this node's data directory away and start it again with cluster.join", "message", msg)
 	os.Exit(1)
