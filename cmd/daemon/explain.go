@@ -1,8 +1,11 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"strings"
 	"syscall"
 
@@ -41,6 +44,36 @@ func (n *Node) explainCluster(err error) error {
 		return fmt.Errorf("root key: %w", oneLine(err))
 	}
 	return fmt.Errorf("cluster: %w", oneLine(err))
+}
+
+// explainRootKey adds where a root key comes from, if there is none.
+func explainRootKey(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("root key: %w: copy the key of the cluster there, or make the first with `quis init`", err)
+	}
+	return fmt.Errorf("root key: %w", err)
+}
+
+// watchStore ends the node when the store can no longer write.
+func (n *Node) watchStore(ctx context.Context) error {
+	select {
+	case <-n.db.Failed():
+		_, err := n.db.Flush() // says why
+		n.cannotGoOn(err)
+	case <-ctx.Done():
+	}
+	return nil
+}
+
+// cannotGoOn ends the process at once, with the reason: what is under way must
+// not be answered.
+func (n *Node) cannotGoOn(err error) {
+	if n.cfg.Fatal != nil {
+		n.cfg.Fatal(err)
+		return
+	}
+	n.log.Error("this node cannot go on and ends", "error", n.explainCluster(err))
+	os.Exit(1)
 }
 
 // oneLine keeps err's kind and puts its text on one line.

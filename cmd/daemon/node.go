@@ -131,7 +131,7 @@ func (n *Node) start(ctx context.Context) error {
 func (n *Node) openFiles(context.Context) (err error) {
 	if n.root = n.cfg.RootKey; n.root == nil {
 		if n.root, err = seal.LoadRootKey(n.cfg.RootKeyFile, ""); err != nil {
-			return fmt.Errorf("root key: %w", err)
+			return explainRootKey(err)
 		}
 	}
 	if n.cfg.BootstrapFile != "" {
@@ -173,6 +173,7 @@ func (n *Node) openStore(context.Context) (err error) {
 	if err != nil {
 		return explainStore(n.cfg.DataDir, err)
 	}
+	n.background(n.watchStore)
 	return nil
 }
 
@@ -184,7 +185,7 @@ func (n *Node) openCluster(ctx context.Context) (err error) {
 		GossipListen: c.Gossip, GossipAdvertise: c.GossipAdvertise,
 		Join: c.Join, BootstrapExpect: c.BootstrapExpect, Heartbeat: c.Heartbeat,
 		Root: n.root, DB: n.db, Logger: n.cfg.Logger, Registerer: n.metrics.Registry,
-		Fatal: n.cfg.Fatal,
+		Fatal: n.cannotGoOn,
 	})
 	if err != nil {
 		return n.explainCluster(err)
