@@ -1,8 +1,11 @@
 package cluster
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -27,6 +30,8 @@ const (
 // it cannot store ends the node: an error here is never tried again in place.
 type logStore struct {
 	*raftboltdb.BoltStore
+	path    string
+	armed   atomic.Bool // failures are fatal; before that, they are errors of Start
 	took    prometheus.Observer
 	fatal   func(error)
 	closing atomic.Bool
@@ -56,17 +61,20 @@ func openLog(dir string, took prometheus.Observer, fatal func(error)) (l *logSto
 	if err != nil {
 		return nil, openError(path, err)
 	}
-	if err := readable(store); err != nil {
+	l = &logStore{BoltStore: store, path: path, took: took, fatal: fatal}
+	if err := l.readable(); err != nil {
 		return nil, errors.Join(damaged(path, err), store.Close())
 	}
-	return &logStore{BoltStore: store, took: took, fatal: fatal}, nil
+	return l, nil
 }
 
 func boltOptions(readOnly bool) *bbolt.Options {
 	return &bbolt.Options{Timeout: time.Second, FreelistType: bbolt.FreelistMapType, NoFreelistSync: true, ReadOnly: readOnly}
 }
 
-// probeLog finds a file that has lost its end, which would fault much later.
+// probeLog walks the whole tree of the file. Opened for writing, a damaged one would
+// make the library panic in a goroutine of its own, where nobody can catch it, and
+// one that has lost its end would fault much later.
 func probeLog(path string) error {
 	info, err := os.Stat(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -79,13 +87,21 @@ func probeLog(path string) error {
 	if err != nil {
 		return openError(path, err)
 	}
-	var size int64
-	err = db.View(func(tx *bbolt.Tx) error { size = tx.Size(); return nil })
+	err = db.View(func(tx *bbolt.Tx) (err error) {
+		defer func() { // here, so that the file is closed again
+			if p := recover(); p != nil {
+				err = fmt.Errorf("%v", p)
+			}
+		}()
+		if size := tx.Size(); size > info.Size() {
+			return fmt.Errorf("it should have %d bytes and has %d", size, info.Size())
+		}
+		return tx.ForEach(func(_ []byte, b *bbolt.Bucket) error {
+			return b.ForEach(func(_, _ []byte) error { return nil })
+		})
+	})
 	if err = errors.Join(err, db.Close()); err != nil {
 		return openError(path, err)
-	}
-	if size > info.Size() {
-		return damaged(path, fmt.Errorf("it should have %d bytes and has %d", size, info.Size()))
 	}
 	return nil
 }
@@ -106,22 +122,18 @@ func damaged(path string, err error) error {
 }
 
 // readable reads the ends of the log.
-func readable(s *raftboltdb.BoltStore) error {
-	first, err := s.FirstIndex()
+func (l *logStore) readable() error {
+	first, err := l.FirstIndex()
 	if err != nil {
 		return err
 	}
-	last, err := s.LastIndex()
+	last, err := l.LastIndex()
 	if err != nil || last == 0 {
 		return err
 	}
 	for _, i := range []uint64{first, last} {
-		var l raft.Log
-		if err := s.GetLog(i, &l); err != nil {
+		if err := l.get(i, &raft.Log{}); err != nil {
 			return err
-		}
-		if l.Index != i {
-			return fmt.Errorf("entry %d says that it is %d", i, l.Index)
 		}
 	}
 	return nil
@@ -167,6 +179,35 @@ func (l *logStore) StoreLogs(entries []*raft.Log) error {
 	}
 	l.entries.Add(int64(len(entries)))
 	l.bytes.Add(int64(size))
+	return nil
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// checksum is what the leader sends along with an entry. The file has none of its own.
+func checksum(data []byte) []byte {
+	return binary.BigEndian.AppendUint32(nil, crc32.Checksum(data, castagnoli))
+}
+
+// GetLog reads an entry. A damaged one ends the node before it can be applied or sent on.
+func (l *logStore) GetLog(index uint64, e *raft.Log) error {
+	err := l.get(index, e)
+	if err != nil && !errors.Is(err, raft.ErrLogNotFound) {
+		return l.failed("read the log", damaged(l.path, err))
+	}
+	return err
+}
+
+func (l *logStore) get(index uint64, e *raft.Log) error {
+	if err := l.BoltStore.GetLog(index, e); err != nil {
+		return err
+	}
+	if e.Index != index {
+		return fmt.Errorf("entry %d says that it is %d", index, e.Index)
+	}
+	if e.Type == raft.LogCommand && len(e.Extensions) == crc32.Size && !bytes.Equal(e.Extensions, checksum(e.Data)) {
+		return fmt.Errorf("entry %d fails its checksum", index)
+	}
 	return nil
 }
 
@@ -225,7 +266,7 @@ func (l *logStore) SetUint64(k []byte, v uint64) error {
 
 func (l *logStore) failed(what string, err error) error {
 	err = fmt.Errorf("%s: %w", what, err)
-	if !l.closing.Load() {
+	if l.armed.Load() && !l.closing.Load() {
 		l.fatal(err)
 	}
 	return err

@@ -142,7 +142,8 @@ func (n *Node) appendEntry(group []*pending) {
 	for i, p := range group {
 		batches[i] = p.batch
 	}
-	future := n.raft.Apply(fsm.EncodeEntry(time.Now(), batches), n.cfg.ProposeTimeout)
+	data := fsm.EncodeEntry(time.Now(), batches)
+	future := n.raft.ApplyLog(raft.Log{Data: data, Extensions: checksum(data)}, n.cfg.ProposeTimeout)
 	settled := make(chan error, 1)
 	go func() { settled <- future.Error() }() // Raft may drop a future when it shuts down
 	var err error

@@ -108,6 +108,7 @@ func (n *Node) startRaft(ctx context.Context) error {
 	if err := n.newRaft(conf, cache); err != nil {
 		return err
 	}
+	n.logs.armed.Store(true)
 	n.metrics.observe(n.raft)
 	if founding || n.alone() {
 		n.transport.electNow(n.quit)

@@ -1,13 +1,17 @@
 package cluster
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/hashicorp/raft"
 
 	"github.com/quis-idp/quis/keys/seal"
 )
@@ -37,11 +41,13 @@ func TestDamagedDataDirectoryIsRefused(t *testing.T) {
 		"log overwritten": {func(t *testing.T, dir string) {
 			write(t, filepath.Join(dir, logFile), strings.Repeat("garbage ", 8192))
 		}, []string{logFile, "damaged", "cluster.join"}},
-		"log cut short": {func(t *testing.T, dir string) { truncate(t, filepath.Join(dir, logFile), 12288) }, []string{logFile, "damaged"}},
-		"log empty":     {func(t *testing.T, dir string) { truncate(t, filepath.Join(dir, logFile), 100) }, []string{logFile, "damaged"}},
-		"log missing":   {func(t *testing.T, dir string) { remove(t, filepath.Join(dir, logFile)) }, []string{"log is missing", "cluster.join"}},
-		"no identity":   {func(t *testing.T, dir string) { remove(t, filepath.Join(dir, identityFile)) }, []string{identityFile, "missing"}},
-		"identity cut":  {func(t *testing.T, dir string) { write(t, filepath.Join(dir, identityFile), "{") }, []string{identityFile}},
+		"log entry changed": {func(t *testing.T, dir string) { replace(t, filepath.Join(dir, logFile), "xxxx", "xxyx") }, []string{logFile, "damaged", "checksum"}},
+		"log pages zeroed":  {func(t *testing.T, dir string) { zero(t, filepath.Join(dir, logFile), 3*4096) }, []string{logFile, "damaged"}},
+		"log cut short":     {func(t *testing.T, dir string) { truncate(t, filepath.Join(dir, logFile), 12288) }, []string{logFile, "damaged"}},
+		"log empty":         {func(t *testing.T, dir string) { truncate(t, filepath.Join(dir, logFile), 100) }, []string{logFile, "damaged"}},
+		"log missing":       {func(t *testing.T, dir string) { remove(t, filepath.Join(dir, logFile)) }, []string{"log is missing", "cluster.join"}},
+		"no identity":       {func(t *testing.T, dir string) { remove(t, filepath.Join(dir, identityFile)) }, []string{identityFile, "missing"}},
+		"identity cut":      {func(t *testing.T, dir string) { write(t, filepath.Join(dir, identityFile), "{") }, []string{identityFile}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -64,6 +70,26 @@ func write(t *testing.T, path, content string) {
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func replace(t *testing.T, path, old, text string) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, path, strings.ReplaceAll(string(b), old, text))
+}
+
+// zero makes zeros of everything in path after the first bytes.
+func zero(t *testing.T, path string, after int) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clear(b[after:])
+	write(t, path, string(b))
 }
 
 func truncate(t *testing.T, path string, size int64) {
@@ -117,4 +143,70 @@ func TestMistakenConfigurationIsRefused(t *testing.T) {
 	if _, err := Start(t.Context(), c); err == nil || !strings.Contains(err.Error(), "in use by another process") {
 		t.Errorf("second process: %v", err)
 	}
+}
+
+// Whatever has happened to the file, opening and reading it gives what was written
+// or an error.
+func TestDamagedLogIsNeverBelieved(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, logFile)
+	observe := newMetrics(&Node{}).fsync
+	quiet := func(error) {}
+	l, err := openLog(dir, observe, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const entries = 60
+	for i := range uint64(entries) {
+		data := bytes.Repeat([]byte{byte(i)}, 50+int(i)*40)
+		if err := l.StoreLog(&raft.Log{Index: i + 1, Term: 1, Data: data, Extensions: checksum(data)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := 0
+	for round := range uint64(150) {
+		r := rand.New(rand.NewPCG(7, round))
+		b := bytes.Clone(whole)
+		switch at := r.IntN(len(b)); r.IntN(3) {
+		case 0:
+			b[at] ^= 1 << r.IntN(8)
+		case 1:
+			page := b[at&^4095:]
+			clear(page[:min(len(page), 4096)])
+		case 2:
+			copy(b[at:], b[r.IntN(len(b)):][:r.IntN(300)%(len(b)-at)])
+		}
+		dir := filepath.Join(dir, fmt.Sprint(round)) // its own: a library that panicked may hold the file
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(dir, logFile), string(b))
+		l, err := openLog(dir, observe, quiet)
+		if err != nil {
+			refused++
+			continue
+		}
+		for i := range uint64(entries) {
+			var e raft.Log
+			if err := l.GetLog(i+1, &e); err == nil && !bytes.Equal(e.Data, bytes.Repeat([]byte{byte(i)}, 50+int(i)*40)) && len(e.Extensions) == 4 {
+				t.Errorf("round %d: entry %d reads wrong", round, i+1)
+			} else if err != nil {
+				refused++
+				break
+			}
+		}
+		l.Close() // of a damaged file: any answer will do
+	}
+	if refused == 0 {
+		t.Error("no damage was found")
+	}
+	t.Logf("%d damages found", refused)
 }

@@ -261,6 +261,7 @@ func TestLogDeletesInPieces(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
+	l.armed.Store(true)
 	store := func(from, to uint64) {
 		var logs []*raft.Log
 		for i := from; i <= to; i++ {
