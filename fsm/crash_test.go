@@ -136,6 +136,22 @@ func TestPowerCutLeavesAPrefix(t *testing.T) {
 	}
 }
 
+// flushedAt returns a store on disk that has applied log and made it durable.
+func flushedAt(t *testing.T, disk vfs.FS, log []fsm.Entry, inject errorfs.InjectorFunc) *fsm.DB {
+	t.Helper()
+	db, err := fsm.Open(fsm.Config{Dir: "/data/store", FS: errorfs.Wrap(disk, inject), Schema: schema})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Apply(log); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
 // A restore that is cut off, or that the disk fails, at any of its operations
 // leaves the old store or the new one.
 func TestInterruptedRestoreLeavesOldOrNew(t *testing.T) {
@@ -147,20 +163,6 @@ func TestInterruptedRestoreLeavesOldOrNew(t *testing.T) {
 		t.Fatal(err)
 	}
 	snapshot := stream(t, target)
-	start := func(inject errorfs.InjectorFunc) (*vfs.MemFS, *fsm.DB) {
-		disk := vfs.NewCrashableMem()
-		db, err := fsm.Open(fsm.Config{Dir: "/data/store", FS: errorfs.Wrap(disk, inject), Schema: schema})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := db.Apply(log[:old]); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := db.Flush(); err != nil {
-			t.Fatal(err)
-		}
-		return disk, db
-	}
 	seen := map[uint64]int{}
 	oldOrNew := func(fs vfs.FS) {
 		t.Helper()
@@ -176,7 +178,8 @@ func TestInterruptedRestoreLeavesOldOrNew(t *testing.T) {
 	var disk *vfs.MemFS
 	restoring := false
 	rng := rand.New(rand.NewPCG(2, 3))
-	disk, db := start(func(op errorfs.Op) error {
+	disk = vfs.NewCrashableMem()
+	db := flushedAt(t, disk, log[:old], func(op errorfs.Op) error {
 		mu.Lock()
 		defer mu.Unlock()
 		if restoring && op.Kind.ReadOrWrite() == errorfs.OpIsWrite {
@@ -221,7 +224,7 @@ func TestRestoreOnAFailingDisk(t *testing.T) {
 		disk := vfs.NewCrashableMem()
 		var left atomic.Int64
 		var armed atomic.Bool
-		fs := errorfs.Wrap(disk, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		db := flushedAt(t, disk, log[:5], func(op errorfs.Op) error {
 			switch op.Kind {
 			case errorfs.OpCreate, errorfs.OpRename, errorfs.OpOpenDir, errorfs.OpMkdirAll:
 				// Where its manifest fails, the engine itself ends the process.
@@ -231,20 +234,10 @@ func TestRestoreOnAFailingDisk(t *testing.T) {
 				}
 			}
 			return nil
-		}))
-		db, err := fsm.Open(fsm.Config{Dir: "/data/store", FS: fs, Schema: schema})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := db.Apply(log[:5]); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := db.Flush(); err != nil {
-			t.Fatal(err)
-		}
+		})
 		left.Store(n)
 		armed.Store(true)
-		err = db.Restore(bytes.NewReader(snapshot))
+		err := db.Restore(bytes.NewReader(snapshot))
 		armed.Store(false)
 		if err != nil {
 			failures++
