@@ -267,7 +267,9 @@ func (n *Node) handlePropose(ctx context.Context, from wire.Peer, q *proposeRequ
 	a := proposeAnswer{Results: make([]proposeResult, len(q.Batches))}
 	for i, b := range q.Batches {
 		p := &pending{batch: b, forwarded: true, done: make(chan result, 1)}
-		if len(b) > fsm.MaxBatch || !n.proposals.add(p) {
+		if err := fsm.CheckBatch(b); err != nil { // it would stop every replica, or cost all of them for nothing
+			p.done <- result{fate: decided, out: fsm.Outcome{Verdict: fsm.Refused}}
+		} else if !n.proposals.add(p) {
 			p.done <- result{fate: hopeless, err: errFull}
 		}
 		waits[i] = p
