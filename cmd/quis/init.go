@@ -87,6 +87,9 @@ func initCommand() *cobra.Command {
 				return err
 			}
 			config := p.config()
+			if config.DataDir, err = filepath.Abs(config.DataDir); err != nil {
+				return err
+			}
 			if err := p.write(config); err != nil {
 				return err
 			}
@@ -178,6 +181,9 @@ func joinCommand() *cobra.Command {
 				return err
 			}
 			config := p.config()
+			if config.DataDir, err = filepath.Abs(config.DataDir); err != nil {
+				return err
+			}
 			config.Cluster.BootstrapExpect = 0
 			config.Cluster.Join = []string{address}
 			if err := p.write(config); err != nil {
