@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -61,7 +62,8 @@ func exitCode(err error) int {
 		return exitNotFound
 	case errors.Is(err, dev.ErrState):
 		return exitConflict
-	case errors.Is(err, dev.ErrNoHouse), errors.Is(err, errNoNode), errors.Is(err, syscall.ECONNREFUSED), errors.As(err, &network):
+	case errors.Is(err, dev.ErrNoHouse), errors.Is(err, errNoNode), errors.Is(err, syscall.ECONNREFUSED),
+		errors.Is(err, io.EOF), errors.As(err, &network): // gone, or never there
 		return exitUnavailable
 	case errors.Is(err, fs.ErrPermission):
 		return exitDenied
