@@ -67,7 +67,7 @@ type house struct {
 func newHouse(t *testing.T, change func(*Config)) *house {
 	t.Helper()
 	db := fsmtest.New(t, slices.Concat(event.Tables, directory.Tables)...)
-	h := &house{log: &bytes.Buffer{}, met: metrics.New("test")}
+	h := &house{log: &bytes.Buffer{}, met: metrics.New("test", "none")}
 	err := db.Update(t.Context(), func(tx *fsm.Tx) (err error) {
 		if err := directory.EnsureDefault(tx); err != nil {
 			return err

@@ -82,7 +82,7 @@ func newHouse(t *testing.T, change func(*Config)) *house {
 	if change != nil {
 		change(&cfg)
 	}
-	door, err := api.New(api.Config{PublicURL: publicURL, DB: h.db, Rooms: []api.Room{New(cfg)}, Metrics: metrics.New("test")})
+	door, err := api.New(api.Config{PublicURL: publicURL, DB: h.db, Rooms: []api.Room{New(cfg)}, Metrics: metrics.New("test", "none")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package metrics
 import (
 	"net/http"
 	"runtime"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -24,8 +23,8 @@ type Metrics struct {
 	panics   prometheus.Counter
 }
 
-// New returns a registry of its own that tells the build, the Go runtime, the process and HTTP.
-func New(version string) *Metrics {
+// New returns a registry of its own that tells the build (a release and a commit), the Go runtime, the process and HTTP.
+func New(version, revision string) *Metrics {
 	m := &Metrics{
 		Registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -45,7 +44,7 @@ func New(version string) *Metrics {
 	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "quis_build_info", Help: "Always 1; the labels say what is running.",
-		ConstLabels: prometheus.Labels{"version": version, "revision": revision(), "goversion": runtime.Version()},
+		ConstLabels: prometheus.Labels{"version": version, "revision": revision, "goversion": runtime.Version()},
 	})
 	build.Set(1)
 	m.Registry.MustRegister(build, m.requests, m.duration, m.inFlight, m.panics,
@@ -90,22 +89,4 @@ func known(method string) string {
 		return method
 	}
 	return "other"
-}
-
-// revision is the commit that the binary was built from, if the toolchain noted it.
-func revision() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	rev, dirty := "unknown", ""
-	for _, s := range info.Settings {
-		switch {
-		case s.Key == "vcs.revision":
-			rev = s.Value
-		case s.Key == "vcs.modified" && s.Value == "true":
-			dirty = "-dirty"
-		}
-	}
-	return rev + dirty
 }

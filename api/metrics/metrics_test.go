@@ -14,7 +14,7 @@ import (
 
 func TestRequestsAreCountedByRoute(t *testing.T) {
 	t.Parallel()
-	m := New("1.2.3")
+	m := New("1.2.3", "none")
 	for _, call := range []struct {
 		pattern, method string
 		code            int

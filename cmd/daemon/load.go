@@ -4,9 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
+
+	"github.com/quis-idp/quis/api/admin/shape"
 )
 
 // A Source says where a configuration comes from.
@@ -55,7 +59,7 @@ func readEnv(c *Config, environ []string) []error {
 		}
 		s, ok := known[name]
 		if !ok {
-			errs = append(errs, fmt.Errorf("environment: unknown variable %s%s", name, didYouMean(name, keysOf(known))))
+			errs = append(errs, fmt.Errorf("environment: unknown variable %s%s", name, shape.DidYouMean(name, slices.Sorted(maps.Keys(known)))))
 			continue
 		}
 		values := []string{strings.TrimSpace(value)}

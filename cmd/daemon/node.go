@@ -163,7 +163,7 @@ func (n *Node) openListeners(context.Context) (err error) {
 	if n.socket, err = listenSocket(n.dir.file("quis.sock")); err != nil {
 		return err
 	}
-	n.metrics = metrics.New(Version)
+	n.metrics = metrics.New(Version, Revision())
 	n.serveOn(n.operations, http.HandlerFunc(n.serveOperations), nil)
 	return nil
 }

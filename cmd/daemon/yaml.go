@@ -8,6 +8,8 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+
+	"github.com/quis-idp/quis/api/admin/shape"
 )
 
 // maxConfig bounds a configuration file, in bytes: a wrong path should not be read into memory.
@@ -83,7 +85,7 @@ func (w *yamlWalk) pair(prefix string, p *ast.MappingValueNode) {
 			return
 		}
 	}
-	hint := didYouMean(word, here)
+	hint := shape.DidYouMean(word, here)
 	if hint == "" {
 		if s, ok := settingOf(strings.ReplaceAll(word, "-", "_")); ok {
 			hint = fmt.Sprintf("; did you mean %q?", s.Key)

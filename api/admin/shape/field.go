@@ -62,38 +62,9 @@ func parseTime(s string) (time.Time, error) { return time.Parse(time.RFC3339, s)
 
 // suggest names the field that was perhaps meant, for the end of an error message.
 func suggest(name string, fields []field) string {
-	best, distance := "", 3
-	for _, f := range fields {
-		if d := editDistance(strings.ToLower(name), f.name); d < distance && d < len(f.name) {
-			best, distance = f.name, d
-		}
+	names := make([]string, len(fields))
+	for i, f := range fields {
+		names[i] = f.name
 	}
-	if best == "" {
-		return ""
-	}
-	return "; did you mean " + best + "?"
-}
-
-// editDistance is Levenshtein's, for short names only.
-func editDistance(a, b string) int {
-	if len(a) > 64 || len(b) > 64 {
-		return 64
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
+	return DidYouMean(strings.ToLower(name), names)
 }

@@ -73,7 +73,7 @@ func TestSuggest(t *testing.T) {
 	t.Parallel()
 	var v probeBody
 	err := Read([]byte(`{"name":"a","knid":"a"}`), &v, false)
-	if err == nil || !strings.Contains(err.Error(), "did you mean kind?") {
+	if err == nil || !strings.Contains(err.Error(), `did you mean "kind"?`) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
+
+	"github.com/quis-idp/quis/api/admin/shape"
 )
 
 const (
@@ -274,43 +276,15 @@ func echo(key *ast.StringNode, value ast.Node) string {
 // hint says which key was perhaps meant, or else which there are.
 func hint(key *ast.StringNode, t reflect.Type) string {
 	var known []string
-	best, distance := "", 3
 	for i := range t.NumField() {
-		name := t.Field(i).Tag.Get("yaml")
-		if name == "-" || name == "" {
-			continue
-		}
-		known = append(known, name)
-		if key == nil || len(key.Value) > 32 {
-			continue
-		}
-		if d := editDistance(strings.ToLower(key.Value), name); d < distance && d < len(name)-1 {
-			best, distance = name, d
+		if name := t.Field(i).Tag.Get("yaml"); name != "-" && name != "" {
+			known = append(known, name)
 		}
 	}
-	if best != "" {
-		return "; did you mean " + best + "?"
+	if key != nil {
+		if meant := shape.DidYouMean(strings.ToLower(key.Value), known); meant != "" {
+			return meant
+		}
 	}
 	return "; known here: " + strings.Join(known, ", ")
-}
-
-// editDistance is Levenshtein's.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
 }

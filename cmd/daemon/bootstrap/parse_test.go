@@ -67,8 +67,8 @@ func TestParseBlockStyle(t *testing.T) {
 func TestParseFaults(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, text, want string }{
-		{"unknown key", "user: []", "b.yaml:1:1: unknown key user; did you mean users?"},
-		{"unknown key inside", "users:\n  - username: a\n    pasword: hunter2hunter2\n", "b.yaml:3:5: unknown key pasword; did you mean password?"},
+		{"unknown key", "user: []", "b.yaml:1:1: unknown key user; did you mean \"users\"?"},
+		{"unknown key inside", "users:\n  - username: a\n    pasword: hunter2hunter2\n", "b.yaml:3:5: unknown key pasword; did you mean \"password\"?"},
 		{"unknown key in flow", `users: [{username: a, role: x}]`, "b.yaml:1:23: unknown key role; known here: username, email"},
 		{"all at once", "users:\n  - name: 7\n    admin: yes\nfoo: 1\n",
 			"b.yaml:2:5: username is missing\nb.yaml:2:11: name must be text; put it in quotes\nb.yaml:3:12: admin must be true or false\nb.yaml:4:1: unknown key foo; known here: users, groups, applications, tokens"},

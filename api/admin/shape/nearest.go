@@ -1,15 +1,14 @@
-package daemon
+package shape
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 )
 
-// didYouMean returns `; did you mean "x"?` for the closest of names, or nothing
-// if none is close.
-func didYouMean(word string, names []string) string {
+// DidYouMean returns `; did you mean "x"?` for the name closest to word, to end an
+// error message with, or nothing if none is close. Files and requests with fields
+// that nobody knows are answered alike by everything that reads them.
+func DidYouMean(word string, names []string) string {
 	best, at := "", 3 // three edits away is another word
 	if len(word) < 6 {
 		at = 2
@@ -30,7 +29,8 @@ func didYouMean(word string, names []string) string {
 	return fmt.Sprintf("; did you mean %q?", best)
 }
 
-// distance is the Levenshtein distance of two words, in bytes.
+// distance is the Levenshtein distance of two words, in bytes; words that are too
+// long to be names are far from everything.
 func distance(a, b string) int {
 	if len(a) > 64 || len(b) > 64 {
 		return 64
@@ -53,5 +53,3 @@ func distance(a, b string) int {
 	}
 	return row[len(b)]
 }
-
-func keysOf[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
