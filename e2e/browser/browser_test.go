@@ -1,13 +1,11 @@
 package browser
 
 import (
-	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -50,32 +48,6 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-func start(t *testing.T, nodes int, file string) *testbed.Dev {
-	t.Helper()
-	if file != "" {
-		path := filepath.Join(t.TempDir(), "bootstrap.yaml")
-		if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		file = path
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute) // mostly to get a turn
-	defer cancel()
-	d, err := testbed.Start(ctx, nodes, filepath.Join(t.TempDir(), "quis"), file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := d.Stop(); err != nil {
-			t.Error(err)
-		}
-		if t.Failed() {
-			t.Logf("quis dev said:\n%s", d.Output())
-		}
-	})
-	return d
-}
-
 // authorizeURL is where app sends its people, with what it must remember.
 func authorizeURL(node string, app testbed.Application) (string, *testbed.Authorization) {
 	a := &testbed.Authorization{Verifier: rand.Text() + rand.Text(), Nonce: rand.Text()}
@@ -97,7 +69,7 @@ func params(t *testing.T, at string) url.Values {
 }
 
 func TestSingleSignOnAndOutOverThreeNodes(t *testing.T) {
-	d := start(t, 3, bootstrap)
+	d := testbed.Run(t, 3, bootstrap)
 	application(t, "localhost:9999")
 	application(t, "localhost:9998")
 	b := newBrowser(t)

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+
+	"github.com/quis-idp/quis/e2e/testbed"
 )
 
 var setupLink = regexp.MustCompile(`http://localhost:8080/setup/\S+`)
@@ -14,7 +16,7 @@ var setupLink = regexp.MustCompile(`http://localhost:8080/setup/\S+`)
 // TestNewcomer does what the terminal says after `quis dev`: opens the setup link,
 // becomes the first administrator, and tries every button of the demo application.
 func TestNewcomer(t *testing.T) {
-	d := start(t, 1, "")
+	d := testbed.Run(t, 1, "")
 	t.Logf("ready %v after the start of the process", d.ReadyAfter.Round(time.Millisecond))
 	b := newBrowser(t)
 	link := ""

@@ -28,7 +28,7 @@ func TestLeaderKills(t *testing.T) {
 			t.Fatalf("QUIS_KILLS: %v", err)
 		}
 	}
-	d := start(t, 3)
+	d := testbed.Run(t, 3, bootstrap)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	w := &workload{t: t, d: d}

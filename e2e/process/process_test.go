@@ -1,13 +1,10 @@
 package process
 
 import (
-	"context"
 	"errors"
 	"os"
-	"path/filepath"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/quis-idp/quis/e2e/testbed"
 )
@@ -49,30 +46,6 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// start runs `quis dev` with n nodes and the bootstrap file for the length of the test.
-func start(t *testing.T, n int) *testbed.Dev {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "bootstrap.yaml")
-	if err := os.WriteFile(file, []byte(bootstrap), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute) // mostly to get a turn
-	defer cancel()
-	d, err := testbed.Start(ctx, n, filepath.Join(t.TempDir(), "quis"), file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := d.Stop(); err != nil {
-			t.Error(err)
-		}
-		if t.Failed() {
-			t.Logf("quis dev said:\n%s", d.Output())
-		}
-	})
-	return d
-}
-
 func tester() *testbed.Person { return testbed.NewPerson("tester", "correct horse battery") }
 
 // status returns the HTTP status and OAuth error code of err.
@@ -85,7 +58,7 @@ func status(err error) (int, string) {
 }
 
 func TestThreeNodesSignAPersonIn(t *testing.T) {
-	d := start(t, 3)
+	d := testbed.Run(t, 3, bootstrap)
 	ctx := t.Context()
 	p := tester()
 	a, err := p.Authorize(ctx, d.Public(1), web)
@@ -124,7 +97,7 @@ func TestThreeNodesSignAPersonIn(t *testing.T) {
 }
 
 func TestSixteenRefreshesHaveOneSuccessor(t *testing.T) {
-	d := start(t, 3)
+	d := testbed.Run(t, 3, bootstrap)
 	ctx := t.Context()
 	a, err := tester().Authorize(ctx, d.Public(1), web)
 	if err != nil {

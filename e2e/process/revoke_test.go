@@ -24,7 +24,7 @@ func until(ctx context.Context, done func() bool) time.Duration {
 // TestTakingAccessAway: what an administrator takes away is gone on every node within
 // the staleness bound, and only that: the person signs in anew, with new keys and a new password.
 func TestTakingAccessAway(t *testing.T) {
-	d := start(t, 3)
+	d := testbed.Run(t, 3, bootstrap)
 	ctx := t.Context()
 	admin, err := client.New(d.Public(2), "quis_pat_0123456789abcdef0123456789abcdef")
 	if err != nil {
