@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/directory"
 )
 
 // credentials are what a request says about who sends it: exactly one method.
@@ -111,13 +113,28 @@ func (p *Provider) authenticate(ctx context.Context, r *http.Request, form url.V
 	return app, nil
 }
 
-// application looks an application up by its client_id within the tenant of ctx.
+// application looks an application up by its client_id within the tenant of ctx. Its
+// secrets, redirect URIs and being there at all are reasons to say yes, so they are read
+// from a state that is fresh: one that becomes so afterwards would not change the row.
 func (p *Provider) application(ctx context.Context, clientID string) (app *federation.Application, err error) {
 	if clientID == "" || len(clientID) > 256 {
 		return nil, fsm.ErrNotFound
 	}
+	if err := p.fresh(ctx); err != nil {
+		return nil, fmt.Errorf("application: %w", err)
+	}
+	t := identity.TenantFrom(ctx)
 	err = p.lookup(ctx, func(tx *fsm.Tx) error {
-		app, err = federation.ByClientID(tx, identity.TenantFrom(ctx).ID, clientID)
+		if t.ID != identity.DefaultTenant { // the front door looked before the state was fresh
+			stored, _, err := directory.GetTenant(tx, t.ID)
+			if err != nil {
+				return err
+			}
+			if stored.Disabled {
+				return fsm.ErrNotFound
+			}
+		}
+		app, err = federation.ByClientID(tx, t.ID, clientID)
 		return err
 	})
 	return app, err

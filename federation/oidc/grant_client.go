@@ -2,7 +2,6 @@ package oidc
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/ory/fosite"
 
@@ -23,8 +22,9 @@ var aboutPeople = []string{
 	federation.ScopeOpenID, federation.ScopeProfile, federation.ScopeEmail, federation.ScopeGroups, federation.ScopeOffline,
 }
 
-// HandleTokenEndpointRequest decides on the scope.
-func (g clientGrant) HandleTokenEndpointRequest(ctx context.Context, req fosite.AccessRequester) error {
+// HandleTokenEndpointRequest decides on the scope. No log entry decides anything here:
+// the application is as fresh as Provider.application read it.
+func (clientGrant) HandleTokenEndpointRequest(_ context.Context, req fosite.AccessRequester) error {
 	c, ex, err := requested(req, federation.GrantClientCredentials)
 	if err != nil {
 		return err
@@ -40,10 +40,6 @@ func (g clientGrant) HandleTokenEndpointRequest(ctx context.Context, req fosite.
 		if !subset([]string{s}, aboutPeople) {
 			ex.scope = append(ex.scope, s)
 		}
-	}
-	// No log entry decides here, so the application's row must not be an old one.
-	if err := g.p.fresh(ctx); err != nil {
-		return fmt.Errorf("client credentials: %w", err)
 	}
 	return nil
 }
