@@ -97,7 +97,14 @@ func probeLog(path string) error {
 			return fmt.Errorf("it should have %d bytes and has %d", size, info.Size())
 		}
 		return tx.ForEach(func(_ []byte, b *bbolt.Bucket) error {
-			return b.ForEach(func(_, _ []byte) error { return nil })
+			var last []byte
+			return b.ForEach(func(k, _ []byte) error {
+				if bytes.Compare(last, k) >= 0 || b.Get(k) == nil {
+					return errors.New("its keys are out of order")
+				}
+				last = k
+				return nil
+			})
 		})
 	})
 	if err = errors.Join(err, db.Close()); err != nil {
