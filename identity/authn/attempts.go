@@ -14,6 +14,7 @@ import (
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/directory"
 )
 
 // How failures slow down further attempts. Delays, not locks: a lock would let
@@ -47,15 +48,21 @@ func (s *source) key() fsm.Key { return fsm.K(s.name, s.from) }
 // sources says where an attempt counts: with a device that the user has signed in
 // from before, only there; else with the network it comes from, and with all others.
 // Names nobody has count like those of users, or the delay would tell them apart.
-func (fs *Flows) sources(ctx context.Context, f *Flow, userID, login string) []source {
-	if d, ok := fs.deviceOf(f, userID); ok {
-		return []source{{tenant: f.Need.Tenant, name: userID, from: "device " + d.Nonce}}
+// That is why username and address of one user count apart: a delay that passed from
+// one to the other would tell that both are somebody's, and the same person's.
+func (fs *Flows) sources(ctx context.Context, f *Flow, u *directory.User, login string) []source {
+	if u != nil {
+		if d, ok := fs.deviceOf(f, u.ID); ok {
+			return []source{{tenant: f.Need.Tenant, name: u.ID, from: "device " + d.Nonce}}
+		}
+		if strings.Contains(login, "@") { // as the directory stores it: one name, one count, however it is spelled
+			login = u.Email
+		} else {
+			login = u.Username
+		}
 	}
-	name := userID
-	if name == "" {
-		sum := sha256.Sum256([]byte(cases.Fold().String(norm.NFKC.String(strings.TrimSpace(login)))))
-		name = "unknown " + hex.EncodeToString(sum[:16])
-	}
+	sum := sha256.Sum256([]byte(cases.Fold().String(norm.NFKC.String(strings.TrimSpace(login)))))
+	name := "login " + hex.EncodeToString(sum[:16])
 	network := "network " + networkOf(identity.RequestFrom(ctx).IP)
 	return []source{
 		{tenant: f.Need.Tenant, name: name, from: network},

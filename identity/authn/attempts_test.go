@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/authn"
+	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
 )
 
@@ -104,6 +106,25 @@ func TestFailuresSlowDown(t *testing.T) {
 		}
 		if limited(t, other, "192.0.2.3", authn.Browser{Device: device.Device}, "ann") != 0 {
 			t.Errorf("node %d: a known device is limited too", i)
+		}
+	}
+}
+
+// Failures at an address must not delay the username beside it: two names that nobody
+// has do not do that, so it would tell that there is such a user.
+func TestDelaysDoNotTellWhichNamesBelongTogether(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	h.user(t, directory.User{Username: "mary", Email: "mary@example.com"}, good)
+	n := h.nodes[0]
+	for address, username := range map[string]string{"mary@example.com": "mary", "nobody@example.com": "nobody"} {
+		guess(t, n, "192.0.2.1", address, 10)
+		_, err := n.try(t, from(t, "192.0.2.1"), authn.Browser{}, username, "wrong")
+		if !errors.Is(err, identity.ErrUnauthenticated) {
+			t.Errorf("%s after failures at %s: %v", username, address, err)
+		}
+		if limited(t, n, "192.0.2.1", authn.Browser{}, strings.ToUpper(address)) == 0 {
+			t.Errorf("another spelling of %s is another name", address)
 		}
 	}
 }

@@ -173,7 +173,7 @@ func (fs *Flows) lookUp(ctx context.Context, f *Flow, username string) (*subject
 		if known.passwordSet, err = credential.PasswordSet(tx, tenant, known.userID()); err != nil {
 			return err
 		}
-		known.sources = fs.sources(ctx, f, known.userID(), username)
+		known.sources = fs.sources(ctx, f, known.user, username)
 		for i := range known.sources {
 			if err := known.sources[i].load(tx); err != nil {
 				return err
