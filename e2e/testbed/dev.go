@@ -102,6 +102,9 @@ func (d *Dev) Stop() error {
 	}
 }
 
+// Process returns the process ID of `quis dev` itself.
+func (d *Dev) Process() int { return d.cmd.Process.Pid }
+
 // Output returns what it has printed so far.
 func (d *Dev) Output() string { return d.out.String() }
 

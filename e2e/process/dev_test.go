@@ -1,0 +1,108 @@
+package process
+
+import (
+	"errors"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/quis-idp/quis/e2e/testbed"
+)
+
+// eventually waits for done, which must come true within the given time.
+func eventually(t *testing.T, what string, within time.Duration, done func() bool) {
+	t.Helper()
+	for start := time.Now(); !done(); {
+		if time.Since(start) > within {
+			t.Fatalf("%s: not within %v", what, within)
+		}
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-t.Context().Done():
+			t.Fatal(t.Context().Err())
+		}
+	}
+}
+
+func alive(pid int) bool { return !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }
+
+// TestDevFromAnotherTerminal walks through the commands that steer a running `quis dev`.
+func TestDevFromAnotherTerminal(t *testing.T) {
+	d := testbed.Run(t, 3, bootstrap)
+	ctx := t.Context()
+	status := func() string {
+		out, err := d.Quis(ctx, "dev", "status", "--data-dir", d.Dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	before, err := d.PID(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out := status(); !strings.Contains(out, "node-2") || !strings.Contains(out, "8082") {
+		t.Errorf("status does not show node 2 and its port:\n%s", out)
+	}
+	if err := d.Kill(ctx, 2); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "node 2 is dead", 5*time.Second, func() bool { return !alive(before) })
+	for i := range 6 { // the proxy skips it from the first request on
+		if _, err := testbed.NewPerson("tester", "correct horse battery").Authorize(ctx, d.Public(0), web); err != nil {
+			t.Fatalf("sign-in %d through the proxy: %v", i, err)
+		}
+	}
+	if err := d.Restart(ctx, 2); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.WaitReady(ctx, 2); err != nil {
+		t.Fatal(err)
+	}
+	if after, err := d.PID(2); err != nil || after == before || !alive(after) {
+		t.Errorf("node 2 has pid %d after %d: %v", after, before, err)
+	}
+	if _, err := d.Quis(ctx, "dev", "stop", "3", "--data-dir", d.Dir); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "node 3 has stopped", 15*time.Second, func() bool { return !d.Ready(ctx, 3) })
+	if _, err := testbed.NewPerson("tester", "correct horse battery").Authorize(ctx, d.Public(1), web); err != nil {
+		t.Errorf("sign-in without node 3: %v", err)
+	}
+}
+
+// TestDevLeavesNothingBehind: nodes end with `quis dev` even if it is killed, and
+// a second one says which port is taken.
+func TestDevLeavesNothingBehind(t *testing.T) {
+	d := testbed.Run(t, 3, "")
+	var pids []int
+	for i := 1; i <= 3; i++ {
+		pid, err := d.PID(i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pids = append(pids, pid)
+	}
+	out, err := d.Quis(t.Context(), "dev", "--data-dir", t.TempDir())
+	if err == nil || !strings.Contains(out, "8080") || strings.Contains(out, "goroutine") {
+		t.Errorf("a second quis dev: %v, %s", err, out)
+	}
+	parent, err := os.FindProcess(d.Process())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := parent.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "nodes end with their parent", 15*time.Second, func() bool {
+		return !alive(pids[0]) && !alive(pids[1]) && !alive(pids[2])
+	})
+	l, err := net.Listen("tcp", "localhost:8080")
+	if err != nil {
+		t.Fatalf("port 8080 is not free: %v", err)
+	}
+	l.Close()
+}
