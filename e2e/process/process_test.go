@@ -42,6 +42,7 @@ var (
 
 func TestMain(m *testing.M) {
 	code := m.Run()
+	removeSeeds()
 	testbed.RemoveBinary()
 	os.Exit(code)
 }
