@@ -79,6 +79,32 @@ func TestAdminsKeepTheirOwnAccess(t *testing.T) {
 	h.want(200, h.root, "PATCH", at, `{"name":"Root"}`)
 }
 
+// What applications hold for a user ends with the password and with being disabled, and
+// does not come back when the user is enabled again.
+func TestTakingAccessAwayRevokesWhatApplicationsHold(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	at := "/api/v1/users/" + h.plainUser
+	for _, step := range []struct {
+		status             int
+		method, path, body string
+		revoked            int // so far
+	}{
+		{200, "PATCH", at, `{"name":"Plain"}`, 0},
+		{204, "PUT", at + "/password", `{"password":"another horse battery"}`, 1},
+		{200, "PATCH", at, `{"disabled":true}`, 2},
+		{200, "PATCH", at, `{"disabled":true,"name":"P"}`, 2},
+		{200, "PATCH", at, `{"disabled":false}`, 2},
+		{200, "PATCH", at, `{"disabled":true,"email":"p@example.com"}`, 3},
+	} {
+		h.want(step.status, h.root, step.method, step.path, step.body)
+		_, body := h.call(h.root, "GET", "/api/v1/events?type=family.revoked&target="+h.plainUser, "")
+		if got := strings.Count(body, `"evt_`); got != step.revoked {
+			t.Errorf("after %s %s: revoked %d times, want %d", step.method, step.body, got, step.revoked)
+		}
+	}
+}
+
 func TestGroups(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)

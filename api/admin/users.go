@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/quis-idp/quis/federation/oidc"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential"
@@ -152,7 +153,9 @@ func (a *API) changeUser(c *call, in *changeUserIn) (*user, error) {
 		return nil, err
 	}
 	err = a.cfg.DB.Update(c.ctx, func(tx *fsm.Tx) error {
+		wasDisabled := false
 		u, err := directory.UpdateUser(tx, c.tenant.ID, in.ID, rev, func(u *directory.User) error {
+			wasDisabled = u.Disabled
 			f, err := in.Body.onto(fieldsOfUser(u), userFields{})
 			f.onto(u)
 			return err
@@ -163,9 +166,14 @@ func (a *API) changeUser(c *call, in *changeUserIn) (*user, error) {
 		if c.isSelf(u.ID) && (u.Disabled || !u.Admin) {
 			return identity.Denied("You cannot take your own access away. Ask another admin.")
 		}
-		if u.Disabled {
-			_, err = session.EndAllOf(tx, c.tenant.ID, u.ID)
+		if !u.Disabled || wasDisabled {
+			return nil
 		}
+		// For good: what was taken away must not come back when the user is enabled again.
+		if err := oidc.RevokeFamilies(tx, c.tenant.ID, u.ID, "user disabled"); err != nil {
+			return err
+		}
+		_, err = session.EndAllOf(tx, c.tenant.ID, u.ID)
 		return err
 	})
 	if err != nil {
