@@ -1,6 +1,6 @@
 # `make run` starts a node and signs you in; `make test` proves that it works.
 export CGO_ENABLED ?= 0
-BUILD = go build -trimpath -o bin/quis ./cmd/quis
+BUILD = go build -trimpath -ldflags "-s -w" -o bin/quis ./cmd/quis
 ROOMS = $(shell go list ./... | grep -v /e2e/)
 BROWSER = $(shell ls /usr/bin/chromium /usr/bin/chromium-browser /usr/bin/google-chrome 2>/dev/null)
 STORIES = $(shell go list ./e2e/... | grep -v $(if $(CI)$(BROWSER),nothing,/browser$$))

@@ -20,7 +20,7 @@ var Binary = sync.OnceValues(func() (string, error) {
 		return "", fmt.Errorf("build quis: %w", err)
 	}
 	out := filepath.Join(dir, "quis")
-	cmd := exec.Command("go", "build", "-trimpath", "-o", out, "./cmd/quis")
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", out, "./cmd/quis")
 	cmd.Dir = top
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if b, err := cmd.CombinedOutput(); err != nil {
