@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -95,19 +96,30 @@ func testLogger(t testing.TB) *slog.Logger {
 	return slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
-// freeAddresses returns loopback addresses that nobody listens on just now.
+// nextPort walks through ports that no outgoing connection is ever given, so that an
+// address found free stays free until a node binds it.
+var nextPort atomic.Int32
+
+func init() { nextPort.Store(int32(10000 + os.Getpid()%200*100)) }
+
+// freeAddresses returns loopback addresses that nobody listens on.
 func freeAddresses(t testing.TB, n int) []string {
 	t.Helper()
 	var addrs []string
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	for range 2000 {
+		port := 10000 + nextPort.Add(1)%20000
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err != nil {
-			t.Fatal(err)
+			continue
 		}
-		defer l.Close()
 		addrs = append(addrs, l.Addr().String())
+		l.Close()
+		if len(addrs) == n {
+			return addrs
+		}
 	}
-	return addrs
+	t.Fatal("no free ports")
+	return nil
 }
 
 func open(t testing.TB, dir string) *fsm.DB {

@@ -242,8 +242,11 @@ func TestStalledDiskEndsTheNode(t *testing.T) {
 	h.settled()
 	first := h.leader()
 	r := h.rooms[first]
-	r.node.logs.since.Store(time.Now().Add(-time.Minute).UnixNano()) // a write that does not return
-	eventually(t, "the node to end", func() bool { return errors.Is(r.died(), errStall) })
+	stuck := time.Now().Add(-time.Minute).UnixNano()
+	eventually(t, "the node to end", func() bool {
+		r.node.logs.since.Store(stuck) // a write that does not return
+		return errors.Is(r.died(), errStall)
+	})
 	eventually(t, "another leader", func() bool {
 		for i, o := range h.rooms {
 			if i != first && o.node.IsLeader() {
