@@ -135,7 +135,8 @@ func (n *Node) checkIdentity(id *identity) error {
 		return err
 	}
 	if row.ClusterID != id.clusterID {
-		return fmt.Errorf("the store belongs to cluster %s, but %s/%s to cluster %s: they do not belong together", row.ClusterID, n.cfg.DataDir, identityFile, id.clusterID)
+		return fmt.Errorf("the store belongs to cluster %s, but %s/%s to cluster %s: %s",
+			row.ClusterID, n.cfg.DataDir, identityFile, id.clusterID, apart)
 	}
 	return nil
 }
@@ -163,6 +164,9 @@ func (n *Node) adopt(id *identity) {
 
 // run starts Raft and everything that lives as long as it.
 func (n *Node) run(ctx context.Context) error {
+	if err := n.logs.claim(n.id.Load()); err != nil {
+		return err
+	}
 	if err := n.startRaft(ctx); err != nil {
 		return err
 	}
