@@ -215,3 +215,33 @@ func TestBootstrapThatCannotBeApplied(t *testing.T) {
 	s.signIn()
 	s.stop()
 }
+
+// TestRefusesMixedDirectories: files of two nodes put together are no node.
+func TestRefusesMixedDirectories(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"store", "raft.db", "node.json"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, tokens := seeded(t, false)
+			other, _ := seeded(t, true) // of another cluster
+			other.start()
+			other.signIn()
+			other.stop()
+			own, kept := filepath.Join(s.data, name), filepath.Join(s.dir, "kept")
+			if err := os.Rename(own, kept); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Rename(filepath.Join(other.data, name), own); err != nil {
+				t.Fatal(err)
+			}
+			s.refuses(s.data, "belongs to", "cluster", "bring back the files of one node")
+			if err := os.RemoveAll(own); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Rename(kept, own); err != nil {
+				t.Fatal(err)
+			}
+			s.holds(tokens)
+		})
+	}
+}
