@@ -168,9 +168,6 @@ func garbageBearers(t *testing.T, s *server, tokens *testbed.Tokens) {
 		t.Errorf("userinfo without a token: WWW-Authenticate %q (RFC 6750 §3.1 wants no error code)", c)
 	}
 	for _, token := range append(garbage(tokens.AccessToken), tokens.IDToken, tokens.RefreshToken, apiToken) {
-		if strings.ContainsAny(token, "\x80\xff") {
-			continue // Go's client will not send it; the raw port stories do
-		}
 		resp := s.wants(t, request{method: "GET", path: "/oauth2/userinfo", header: bearer(token)}, http.StatusUnauthorized, "")
 		if c := resp.Header.Get("WWW-Authenticate"); !strings.HasPrefix(c, "Bearer") || !strings.Contains(c, `error="invalid_token"`) {
 			t.Errorf("userinfo with %.40q: WWW-Authenticate %q", token, c)
@@ -290,9 +287,6 @@ func garbageFlows(t *testing.T, s *server, tokens *testbed.Tokens) {
 
 func garbageAdmin(t *testing.T, s *server, tokens *testbed.Tokens) {
 	for _, token := range append(garbage(tokens.AccessToken), "", tokens.IDToken, tokens.RefreshToken) {
-		if strings.ContainsAny(token, "\x80\xff") {
-			continue
-		}
 		resp := s.wants(t, request{method: "GET", path: "/api/v1/users", header: bearer(token)}, http.StatusUnauthorized, "TypeUnauthenticated")
 		if c := resp.Header.Get("WWW-Authenticate"); !strings.HasPrefix(c, "Bearer") {
 			t.Errorf("admin API with %.40q: WWW-Authenticate %q", token, c)
