@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
+	"errors"
 	"net"
 	"strings"
 	"sync"
@@ -94,7 +95,11 @@ func TestFounderThatCrashedGoesOn(t *testing.T) {
 	for i, a := range h.addrs {
 		founders = append(founders, founder{h.rooms[i].cfg.NodeID, a})
 	}
-	if err := n.establish(founders); err != nil {
+	l, err := openLog(r.cfg.DataDir, newMetrics(&Node{}).fsync, func(err error) { t.Error(err) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(l.Close(), n.establish(founders)); err != nil {
 		t.Fatal(err)
 	}
 	h.start()

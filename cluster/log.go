@@ -18,6 +18,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
+
+	"github.com/quis-idp/quis/fsm"
 )
 
 const (
@@ -147,23 +149,43 @@ func (l *logStore) readable() error {
 	return nil
 }
 
-// fits reports an error if the log does not continue where the store stands.
-func (l *logStore) fits(applied uint64) error {
+const startOver = "Move this node's whole data directory away and start it again with cluster.join"
+
+// mustHaveLog refuses a node that belongs to a cluster and has no log file, before one
+// is made. The file is older than the identity, so it has been lost, and with it what
+// the node had acknowledged and for whom it had voted: as a voter it could help to elect
+// a leader that lacks what was acknowledged.
+func mustHaveLog(dir string) error {
+	path := filepath.Join(dir, logFile)
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("this node belongs to a cluster, but its log is missing (%s): a node must not go on without the log it has acknowledged. "+startOver, path)
+	}
+	return nil
+}
+
+// termKey is where Raft keeps its term.
+var termKey = []byte("CurrentTerm")
+
+// fits reports an error if the log cannot be that of the store, or of this node. The
+// log may be empty (a snapshot was installed, nothing came since) or end before the
+// store does, but the term in it is never behind that of an entry it had to hold.
+func (l *logStore) fits(p fsm.Position, belongs bool) error {
 	first, err := l.FirstIndex()
 	if err != nil {
 		return err
 	}
-	last, err := l.LastIndex()
-	if err != nil {
+	term, err := l.GetUint64(termKey)
+	if err != nil && !errors.Is(err, raftboltdb.ErrKeyNotFound) {
 		return err
 	}
 	switch {
-	case last == 0 && applied > 0:
-		return fmt.Errorf("the store holds everything up to entry %d, but its log is missing: a node must not go on without the log it has acknowledged. "+
-			"Move this node's whole data directory away and start it again with cluster.join", applied)
-	case first > applied+1:
-		return fmt.Errorf("the store stands at entry %d, but the log begins at %d: the two do not belong together. "+
-			"Move this node's whole data directory away and start it again with cluster.join", applied, first)
+	case !belongs && (term > 0 || first > 0):
+		return fmt.Errorf("the log %s is of a cluster, but %s beside it, which says of which, is missing: bring it back. Otherwise: "+startOver, l.path, identityFile)
+	case term < p.Term:
+		return fmt.Errorf("the store holds everything up to entry %d of term %d, but its log knows only of term %d: it is not the log that this node has acknowledged. "+startOver,
+			p.Index, p.Term, term)
+	case first > p.Index+1:
+		return fmt.Errorf("the store stands at entry %d, but the log begins at %d: the two do not belong together. "+startOver, p.Index, first)
 	}
 	return nil
 }

@@ -2,11 +2,13 @@ package cluster
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/hashicorp/raft"
 
 	"github.com/quis-idp/quis/cluster/wire"
+	"github.com/quis-idp/quis/fsm"
 )
 
 const methodMove = "move"
@@ -76,11 +78,18 @@ func (n *Node) handleMove(_ context.Context, from wire.Peer, q *moveRequest) (an
 func (n *Node) moved(id, address string) error {
 	n.admitting.Lock()
 	defer n.admitting.Unlock()
-	change := n.raft.AddNonvoter
+	var change func(raft.ServerID, raft.ServerAddress, uint64, time.Duration) raft.IndexFuture
 	for _, s := range n.servers() {
-		if string(s.ID) == id && s.Suffrage == raft.Voter {
+		if string(s.ID) != id {
+			continue
+		}
+		change = n.raft.AddNonvoter
+		if s.Suffrage == raft.Voter {
 			change = n.raft.AddVoter
 		}
+	}
+	if change == nil { // removed since it asked: moving must not bring it back
+		return fmt.Errorf("move node %s: %w", id, fsm.ErrNotFound)
 	}
 	err := change(raft.ServerID(id), raft.ServerAddress(address), 0, n.cfg.ProposeTimeout).Error()
 	if err != nil {

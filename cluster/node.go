@@ -46,6 +46,7 @@ type Node struct {
 	admitting   sync.Mutex // one new node at a time
 
 	proposals *coalescer
+	clock     clock   // stamps entries
 	confirms  batcher // leader: quorum rounds
 	asks      batcher // any node: questions to the leader
 
@@ -91,10 +92,15 @@ func (n *Node) start(ctx context.Context) error {
 	if err := n.checkIdentity(id); err != nil {
 		return err
 	}
+	if id != nil {
+		if err := mustHaveLog(n.cfg.DataDir); err != nil {
+			return err
+		}
+	}
 	if n.logs, err = openLog(n.cfg.DataDir, n.metrics.fsync, n.die); err != nil {
 		return err
 	}
-	if err := n.logs.fits(n.cfg.DB.Position().Index); err != nil {
+	if err := n.logs.fits(n.cfg.DB.Position(), id != nil); err != nil {
 		return err
 	}
 	if n.snaps, err = openSnapshots(n.cfg.DB, n.cfg.DataDir); err != nil {

@@ -14,11 +14,12 @@ type commitNote struct {
 	Term      uint64 `cbor:"3,keyasint,omitempty"` // the leader's
 }
 
-// note describes the committed entry at index, as far as this leader can.
+// note describes the committed entry at index, as far as this leader can. It speaks
+// only for a term that this node leads: under another it would pass for its leader.
 func (n *Node) note(index uint64) commitNote {
-	term := n.raft.CurrentTerm()
+	term := n.readyTerm.Load()
 	var l raft.Log
-	if err := n.cache.GetLog(index, &l); err != nil {
+	if term == 0 || n.cache.GetLog(index, &l) != nil {
 		return commitNote{}
 	}
 	return commitNote{Index: index, EntryTerm: l.Term, Term: term}

@@ -142,7 +142,7 @@ func (n *Node) appendEntry(group []*pending) {
 	for i, p := range group {
 		batches[i] = p.batch
 	}
-	data := fsm.EncodeEntry(time.Now(), batches)
+	data := fsm.EncodeEntry(n.clock.next(time.Now(), time.Since(n.begun), n.cfg.DB.Position().Time), batches)
 	future := n.raft.ApplyLog(raft.Log{Data: data, Extensions: checksum(data)}, n.cfg.ProposeTimeout)
 	settled := make(chan error, 1)
 	go func() { settled <- future.Error() }() // Raft may drop a future when it shuts down

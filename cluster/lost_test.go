@@ -1,0 +1,166 @@
+package cluster
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/quis-idp/quis/fsm"
+)
+
+// A voter that has forgotten its log and its vote could elect a leader that lacks what
+// a majority had acknowledged, this node among it. It must come back as a new node.
+func TestVoterWithoutItsLogIsRefused(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 3, nil)
+	h.start()
+	for i := range h.rooms { // founder or not
+		h.stop(i)
+		dir := h.rooms[i].cfg.DataDir
+		remove(t, filepath.Join(dir, logFile))
+		if err := os.RemoveAll(filepath.Join(dir, "store")); err != nil {
+			t.Fatal(err)
+		}
+		h.refused(i, "log is missing", "cluster.join")
+		h.refused(i, "log is missing") // and again: the first try has made no log
+		h.wipe(i)
+		h.start(i)
+		eventually(t, "the node to vote again", func() bool { return h.isVoter(i) })
+	}
+}
+
+// A log without an identity may be of another cluster, where the same index and term
+// stand for another entry.
+func TestLogWithoutIdentityIsRefused(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1, nil)
+	h.start()
+	h.stop(0)
+	dir := h.rooms[0].cfg.DataDir
+	remove(t, filepath.Join(dir, identityFile))
+	if err := os.RemoveAll(filepath.Join(dir, "store")); err != nil {
+		t.Fatal(err)
+	}
+	h.refused(0, logFile, identityFile, "missing")
+}
+
+func TestLogFitsTheStore(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		term     uint64
+		from, to uint64
+		store    fsm.Position
+		belongs  bool
+		fits     bool
+	}{
+		"new node":                   {fits: true},
+		"made a founder":             {belongs: true, fits: true},
+		"snapshot installed":         {term: 3, store: fsm.Position{Index: 100, Term: 2}, belongs: true, fits: true},
+		"installed far ahead":        {term: 3, from: 1, to: 40, store: fsm.Position{Index: 100, Term: 3}, belongs: true, fits: true},
+		"goes on":                    {term: 3, from: 50, to: 120, store: fsm.Position{Index: 100, Term: 3}, belongs: true, fits: true},
+		"another, empty log":         {store: fsm.Position{Index: 100, Term: 1}, belongs: true},
+		"an older log":               {term: 2, from: 1, to: 40, store: fsm.Position{Index: 100, Term: 3}, belongs: true},
+		"begins behind the store":    {term: 3, from: 102, to: 120, store: fsm.Position{Index: 100, Term: 3}, belongs: true},
+		"entries of who knows where": {term: 1, from: 1, to: 2},
+		"a vote of who knows where":  {term: 1},
+	} {
+		l, err := openLog(t.TempDir(), newMetrics(&Node{}).fsync, func(err error) { t.Error(err) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.term > 0 {
+			err = l.SetUint64(termKey, c.term)
+		}
+		for i := c.from; i <= c.to && i > 0 && err == nil; i++ {
+			err = l.StoreLog(&raft.Log{Index: i, Term: 1})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.fits(c.store, c.belongs); (err == nil) != c.fits {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// What a deposed leader still answers must not make others take it for the leader of
+// the term it has only heard of.
+func TestOnlyALeaderVouchesForCommits(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 2, nil)
+	h.start()
+	h.settled()
+	for i, r := range h.rooms {
+		c := r.node.note(r.db.Position().Index)
+		if leads := i == h.leader(); leads != (c.EntryTerm != 0) {
+			t.Errorf("%s leads: %v, vouches: %+v", r.cfg.NodeID, leads, c)
+		}
+	}
+}
+
+// The address of a node that was removed in the meantime must not bring it back.
+func TestMovingDoesNotBringBackARemovedNode(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1, nil)
+	h.start()
+	n := h.rooms[0].node
+	if err := n.moved("ghost", "127.0.0.1:1"); err == nil || n.isMember("ghost") {
+		t.Errorf("moved a node that is no member: %v, member: %v", err, n.isMember("ghost"))
+	}
+}
+
+// A leader with a fast clock has stamped an hour ahead. While the others' clocks
+// get there, time must go on: for deadlines, for expiry, and for forgetting batches.
+func TestTimeGoesOnAfterAFastClock(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1, nil)
+	h.start()
+	r := h.rooms[0]
+	data := fsm.EncodeEntry(time.Now().Add(time.Hour), nil)
+	if err := r.node.raft.ApplyLog(raft.Log{Data: data, Extensions: checksum(data)}, 0).Error(); err != nil {
+		t.Fatal(err)
+	}
+	ahead := r.db.Position().Time
+	if time.Until(ahead) < 50*time.Minute {
+		t.Fatalf("state's time is %v", ahead)
+	}
+	eventually(t, "the state's time to go on", func() bool {
+		if err := put(r.db, "a", "x"); err != nil {
+			t.Fatal(err)
+		}
+		return r.db.Position().Time.Sub(ahead) > 20*time.Millisecond
+	})
+}
+
+func TestClock(t *testing.T) {
+	t.Parallel()
+	var c clock
+	began := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	wall, state, passed := began, time.UnixMilli(0), time.Duration(0)
+	step := func(what string, by, jump time.Duration, want time.Time) {
+		t.Helper()
+		passed += by
+		wall = wall.Add(by + jump)
+		got := c.next(wall, passed, state)
+		if !got.Equal(want) {
+			t.Errorf("%s: %v, want %v", what, got, want)
+		}
+		if got.Before(state) {
+			t.Errorf("%s: time went back", what)
+		}
+		state = got
+	}
+	step("first", 0, 0, began)
+	step("goes with the clock", time.Second, 0, began.Add(time.Second))
+	step("clock set back an hour", time.Second, -time.Hour, began.Add(1500*time.Millisecond))
+	step("half as fast", 10*time.Minute, 0, began.Add(5*time.Minute+1500*time.Millisecond))
+	step("until the clock has caught up", 3*time.Hour, 0, wall.Add(3*time.Hour))
+	state = state.Add(time.Minute)
+	step("another leader was ahead", time.Second, 0, state)
+}
