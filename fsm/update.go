@@ -46,7 +46,8 @@ func (db *DB) Read(ctx context.Context, fn func(tx *Tx) error) error {
 // When Update returns nil, this replica has applied the writes.
 //
 // If fn returns an error, nothing is written and Update returns that error; a miss
-// (ErrNotFound) is looked at again after catching up with the leader.
+// (ErrNotFound) is looked at again after catching up with the leader. So is what fn
+// read if it wrote nothing: "nothing is there to be revoked" must be true, too.
 // Update reports ErrConflict when others kept interfering, ErrUnavailable or
 // ErrUnknown from the log, ErrRefused for a batch over the limits and ErrFenced
 // under [FencedBy] when the term has passed.
@@ -70,6 +71,18 @@ func (db *DB) Update(ctx context.Context, fn func(tx *Tx) error) error {
 		if err != nil {
 			return unmissed(err)
 		}
+		if out.Verdict == nothing {
+			if !caughtUp {
+				caughtUp = true
+				if err := log.CatchUp(ctx); err != nil {
+					return fmt.Errorf("catch up: %w", err)
+				}
+				if db.Position().Index > out.Index {
+					continue
+				}
+			}
+			out.Verdict = Applied
+		}
 		switch out.Verdict {
 		case Applied:
 			for _, f := range callbacks {
@@ -88,6 +101,10 @@ func (db *DB) Update(ctx context.Context, fn func(tx *Tx) error) error {
 	}
 	return fmt.Errorf("transaction tried %d times: %w", maxAttempts, ErrConflict)
 }
+
+// nothing is the verdict on a transaction that has read and found nothing to write.
+// No log entry decides whether what it read was stale.
+const nothing Verdict = 0
 
 // errMissed wraps an ErrNotFound that came out of a closure, which may be due to a stale snapshot.
 var errMissed = errors.New("missed")
@@ -120,8 +137,11 @@ func (db *DB) attempt(ctx context.Context, log Log, byLog bool, fn func(tx *Tx) 
 	if err != nil {
 		return Outcome{}, nil, err
 	}
-	if tx.empty() {
+	if tx.empty() && len(tx.reads)+len(tx.ranges) == 0 {
 		return Outcome{Index: tx.index, Verdict: Applied}, tx.callbacks, nil
+	}
+	if tx.empty() {
+		return Outcome{Index: tx.index, Verdict: nothing}, tx.callbacks, nil
 	}
 	b, err := tx.batch()
 	if err != nil {
