@@ -21,7 +21,7 @@ type benchRow struct {
 
 var (
 	benchRows = fsm.NewTable(1, "rows", fsm.Spec[benchRow]{Key: func(r *benchRow) fsm.Key { return fsm.K(r.ID) }})
-	benchTeam = benchRows.Index(1, "team", func(r *benchRow) []fsm.Key { return []fsm.Key{fsm.K(r.Team)} })
+	_         = benchRows.Index(1, "team", func(r *benchRow) []fsm.Key { return []fsm.Key{fsm.K(r.Team)} })
 )
 
 func benchAt(i int) *benchRow {
