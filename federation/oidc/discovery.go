@@ -1,11 +1,13 @@
 package oidc
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/fsm"
@@ -82,9 +84,23 @@ func (p *Provider) discovery(w http.ResponseWriter, r *http.Request) {
 	publish(w, "application/json", body, 300)
 }
 
-// jwks serves the public keys for as long as a new key is announced before it signs.
+const (
+	jwksPatience = 300 * time.Millisecond
+	jwksStaleAge = 5 // seconds
+)
+
+// jwks serves the public keys for as long as a new key is announced before it signs. A
+// key in it is believed by everybody, so it is looked at whether one was revoked
+// meanwhile. Where that cannot be known the keys are served all the same, or an outage of
+// the cluster would be one of all applications, but nobody may keep them for long.
 func (p *Provider) jwks(w http.ResponseWriter, r *http.Request) {
 	t := identity.TenantFrom(r.Context())
+	maxAge := int(p.keys.Policy().JWKSMaxAge.Seconds())
+	short, cancel := context.WithTimeout(r.Context(), jwksPatience)
+	defer cancel()
+	if p.fresh(short) != nil {
+		maxAge = min(maxAge, jwksStaleAge)
+	}
 	body, err := p.keys.JWKS(r.Context(), t.ID)
 	if errors.Is(err, fsm.ErrNotFound) {
 		if err = p.keys.Ensure(r.Context(), t.ID, keys.ES256); err == nil {
@@ -95,7 +111,7 @@ func (p *Provider) jwks(w http.ResponseWriter, r *http.Request) {
 		p.writeError(w, r, fmt.Errorf("JWKS: %w", err))
 		return
 	}
-	publish(w, "application/jwk-set+json", body, int(p.keys.Policy().JWKSMaxAge.Seconds()))
+	publish(w, "application/jwk-set+json", body, maxAge)
 }
 
 // publish answers with what anybody may read and keep for a while, in seconds.

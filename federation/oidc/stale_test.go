@@ -10,7 +10,24 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/keys"
 )
+
+// newSleepyWorld is one whose node 1, when it is paused, catches up as soon as it asks
+// whether its state is fresh, as the cluster does it.
+func newSleepyWorld(t *testing.T) (w *world) {
+	t.Helper()
+	w = newWorld(t, 2, func(c *Config) {
+		db := c.DB
+		c.Fresh = func(context.Context) error {
+			if w != nil && db == w.cluster.DB[1] {
+				w.cluster.Resume(t, 1)
+			}
+			return nil
+		}
+	})
+	return w
+}
 
 // A node that has slept believes in the application of before. It must learn that its
 // state is old before it looks the application up, not after.
@@ -56,16 +73,7 @@ func TestWokenNodeDoesNotActOnAnOldApplication(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var w *world
-			w = newWorld(t, 2, func(c *Config) {
-				db := c.DB
-				c.Fresh = func(context.Context) error { // as the cluster does it: catch up, then say yes
-					if w != nil && db == w.cluster.DB[1] {
-						w.cluster.Resume(t, 1)
-					}
-					return nil
-				}
-			})
+			w := newSleepyWorld(t)
 			w.update(0, func(tx *fsm.Tx) error { return redirectURIs(callback, taken)(tx, w) })
 			got := w.tokens(1)
 			w.cluster.Pause(1)
@@ -109,4 +117,32 @@ func TestWokenNodeServesNoDisabledTenant(t *testing.T) {
 		return err
 	})
 	w.wantError(ask(), 401, "invalid_client")
+}
+
+// Everybody believes the keys in a JWKS for as long as it may be kept.
+func TestWokenNodeDoesNotPublishARevokedKey(t *testing.T) {
+	t.Parallel()
+	w := newSleepyWorld(t)
+	before := w.get(1, "/.well-known/jwks.json", false)
+	if got := before.Header().Get("Cache-Control"); got != "public, max-age=600" {
+		t.Errorf("Cache-Control: %s", got)
+	}
+	w.cluster.Pause(1)
+	if err := w.nodes[0].keys.RotateEmergency(t.Context(), tenant.ID, keys.ES256); err != nil {
+		t.Fatal(err)
+	}
+	want := w.get(0, "/.well-known/jwks.json", false).Body.String()
+	if got := w.get(1, "/.well-known/jwks.json", false).Body.String(); got != want || got == before.Body.String() {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestKeysThatMayBeOldAreNotKept(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	w.nodes[0].stale.Store(true)
+	rec := w.get(0, "/.well-known/jwks.json", false)
+	if got := rec.Header().Get("Cache-Control"); rec.Code != 200 || got != "public, max-age=5" {
+		t.Errorf("status %d, Cache-Control: %s", rec.Code, got)
+	}
 }
