@@ -3,6 +3,7 @@ package cluster
 import (
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"testing"
 	"time"
@@ -212,6 +213,45 @@ func TestBadStreamLeavesTheStore(t *testing.T) {
 	}
 	if r.died() != nil || text(r.db, "a") != "x" {
 		t.Errorf("store is gone: %v", r.died())
+	}
+}
+
+// A message that was long on its way must not take the store back behind what readers
+// of this node have been told.
+func TestOldStreamIsRefused(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1, nil)
+	h.start()
+	h.settled()
+	r := h.rooms[0]
+	_, old, err := r.node.snaps.Open(engineSnapshot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := r.db.Position()
+	if err := put(r.db, "a", "x"); err != nil {
+		t.Fatal(err)
+	}
+	sink, err := r.node.snaps.Create(raft.SnapshotVersionMax, at.Index, at.Term, raft.Configuration{}, 1, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(sink, old); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(old.Close(), sink.Close()); err != nil {
+		t.Fatal(err)
+	}
+	_, stream, err := r.node.snaps.Open(sink.ID())
+	if err == nil {
+		err = errors.Join(r.node.machine.Restore(stream), stream.Close())
+	}
+	if !errors.Is(err, fsm.ErrRefused) || text(r.db, "a") != "x" {
+		t.Errorf("restored: %v, the row reads %q", err, text(r.db, "a"))
+	}
+	left, err := filepath.Glob(filepath.Join(r.cfg.DataDir, incomingPrefix+"*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
 

@@ -209,6 +209,11 @@ func (s *snapshotStore) openArrived(id string) (*raft.SnapshotMeta, io.ReadClose
 	if i == nil {
 		return nil, nil, fmt.Errorf("snapshot %s: %w", id, fsm.ErrNotFound)
 	}
+	// One that was long on its way. Readers here have been told of more than it holds,
+	// and the leader sends what follows, or a newer one.
+	if at := s.db.Position().Index; i.meta.Index < at {
+		return nil, nil, errors.Join(fmt.Errorf("snapshot of entry %d arrived, the store stands at %d: %w", i.meta.Index, at, fsm.ErrRefused), os.Remove(i.path()))
+	}
 	f, err := os.Open(i.path())
 	if err != nil {
 		return nil, nil, fmt.Errorf("open received snapshot: %w", err)
