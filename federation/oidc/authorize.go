@@ -118,9 +118,9 @@ func (p *Provider) need(ctx context.Context, q *authorizeRequest, s *session.Ses
 // issue answers with a code, if the person may use the application.
 func (p *Provider) issue(w http.ResponseWriter, r *http.Request, q *authorizeRequest, s *session.Session) {
 	ctx := r.Context()
-	allowed, now := false, time.Time{}
+	allowed, g := false, granted{q: q, s: s}
 	err := p.db.View(ctx, func(tx *fsm.Tx) (err error) {
-		now = tx.Now()
+		g.now, g.index = tx.Now(), tx.Index()
 		allowed, err = federation.MayUse(tx, q.app, s.UserID)
 		return err
 	})
@@ -132,7 +132,7 @@ func (p *Provider) issue(w http.ResponseWriter, r *http.Request, q *authorizeReq
 		p.refuseUser(w, r, q)
 		return
 	}
-	resp, err := p.fosite.NewAuthorizeResponse(context.WithValue(ctx, grantedKey{}, granted{q, s, now}), q, &exchange{subject: s.UserID})
+	resp, err := p.fosite.NewAuthorizeResponse(context.WithValue(ctx, grantedKey{}, g), q, &exchange{subject: s.UserID})
 	if err != nil {
 		p.writeAuthorizeError(w, r, q, err)
 		return
@@ -154,9 +154,10 @@ type grantedKey struct{}
 
 // granted is what the handler of response_type=code needs beyond fosite's request.
 type granted struct {
-	q   *authorizeRequest
-	s   *session.Session
-	now time.Time
+	q     *authorizeRequest
+	s     *session.Session
+	now   time.Time
+	index uint64 // of the state that was asked
 }
 
 // issueCode seals the code. It is fosite's handler of the authorization endpoint.
@@ -172,7 +173,7 @@ func (h issueCode) HandleAuthorizeEndpointRequest(ctx context.Context, req fosit
 	code, err := sealCode(h.p.ring, t.ID, g.q.app.ClientID, &grantCode{
 		Family: newFamilyID(), RedirectURI: g.q.redirectURI, Scope: g.q.GrantedScope,
 		UserID: g.s.UserID, SessionID: g.s.ID, Nonce: g.q.nonce, Challenge: g.q.challenge,
-		AuthTime: g.s.AuthTime.Unix(), AMR: g.s.AMR, ACR: g.s.ACR, Issued: g.now.UnixMilli(),
+		AuthTime: g.s.AuthTime.Unix(), AMR: g.s.AMR, ACR: g.s.ACR, Issued: g.now.UnixMilli(), Index: g.index,
 	})
 	if err != nil {
 		return err

@@ -30,6 +30,7 @@ type grantCode struct {
 	AMR         []string `cbor:"9,keyasint,omitempty"`
 	ACR         string   `cbor:"10,keyasint,omitempty"`
 	Issued      int64    `cbor:"11,keyasint,omitempty"` // Unix milliseconds
+	Index       uint64   `cbor:"12,keyasint,omitempty"` // log index of the state that it was given by
 }
 
 // codeContext binds a code to its tenant and client: for anybody else's it does not even open.

@@ -48,6 +48,7 @@ type Family struct {
 	End       int64  `cbor:"18,keyasint,omitempty"` // nor after this, ever
 	Expires   int64  `cbor:"19,keyasint,omitempty"` // the row is needed until then
 	RevokedAt int64  `cbor:"20,keyasint,omitempty"`
+	Given     uint64 `cbor:"21,keyasint,omitempty"` // log index of the state that gave the code
 }
 
 // LogValue keeps the salt out of logs.

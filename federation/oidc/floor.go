@@ -38,18 +38,19 @@ func RevokeFamilies(tx *fsm.Tx, tenant, userID, reason string) error {
 	})
 }
 
-// above reports errDead for what a user's application was given at a time (Unix
-// milliseconds) that a floor has overtaken.
-func above(tx *fsm.Tx, tenant, userID string, at int64) error {
+// above reports errDead for what a user's application was given by a state, at a log
+// index, that did not know of a floor yet. Times would not do: a node whose clock is
+// ahead would give what outlives a revocation that comes after it.
+func above(tx *fsm.Tx, tenant, userID string, given uint64) error {
 	for _, who := range []string{userID, ""} {
-		f, err := floors.Get(tx, fsm.Scope(tenant), fsm.K(who))
+		_, rev, err := floors.GetRev(tx, fsm.Scope(tenant), fsm.K(who))
 		if errors.Is(err, fsm.ErrNotFound) {
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		if at <= f.Since {
+		if given < rev {
 			return fmt.Errorf("all of the user's or the tenant's were revoked: %w", errDead)
 		}
 	}

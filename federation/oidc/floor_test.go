@@ -86,3 +86,22 @@ func TestRevokeFamilyByID(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// A code from a node whose clock is ahead is no younger than a revocation after it.
+func TestRevocationDoesNotGoByClocks(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	ring := w.nodes[0].ring
+	code, err := openCode(ring, tenant.ID, w.app.ClientID, w.code(0, set("scope", "openid offline_access")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	code.Issued += 30_000
+	ahead, err := sealCode(ring, tenant.ID, w.app.ClientID, code)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.update(0, func(tx *fsm.Tx) error { return RevokeFamilies(tx, tenant.ID, w.user.ID, "test") })
+	w.wantError(w.post(0, "/oauth2/token", w.codeForm(ahead)), 400, "invalid_grant")
+	w.want(w.post(0, "/oauth2/token", w.codeForm(w.code(0))), 200) // what is given afterwards is good at once
+}

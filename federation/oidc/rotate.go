@@ -57,7 +57,7 @@ func (p *Provider) begin(ctx context.Context, app *federation.Application, c *gr
 		if err := permitted(tx, app, federation.GrantCode, f.UserID); err != nil {
 			return err
 		}
-		until, err := p.standing(tx, f, c.Issued)
+		until, err := p.standing(tx, f)
 		if err != nil {
 			return err
 		}
@@ -86,7 +86,7 @@ func newFamily(tx *fsm.Tx, app *federation.Application, c *grantCode) *Family {
 		ID: c.Family, Tenant: app.Tenant, Application: app.ID, ClientID: app.ClientID,
 		UserID: c.UserID, SessionID: c.SessionID, Scope: c.Scope, AuthTime: c.AuthTime, AMR: c.AMR, ACR: c.ACR,
 		Offline: slices.Contains(c.Scope, federation.ScopeOffline),
-		Created: now.UnixMilli(), Expires: now.Add(tokenLife(app)).UnixMilli(),
+		Given:   c.Index, Created: now.UnixMilli(), Expires: now.Add(tokenLife(app)).UnixMilli(),
 	}
 }
 

@@ -21,15 +21,15 @@ func (p *Provider) live(tx *fsm.Tx, f *Family) (until time.Time, err error) {
 	case now > f.Expires:
 		return until, fmt.Errorf("expired: %w", errDead)
 	}
-	return p.standing(tx, f, f.Created)
+	return p.standing(tx, f)
 }
 
 // standing looks at what a family hangs on: its session, or with offline_access
-// its user alone, and that nothing given at that time (Unix milliseconds) was
-// revoked wholesale. It returns when the session ends, zero with offline_access. A
+// its user alone, and that what was given when it was given was not revoked
+// wholesale. It returns when the session ends, zero with offline_access. A
 // miss stays fsm.ErrNotFound, so that the store looks again before it is believed.
-func (p *Provider) standing(tx *fsm.Tx, f *Family, at int64) (until time.Time, err error) {
-	if err := above(tx, f.Tenant, f.UserID, at); err != nil {
+func (p *Provider) standing(tx *fsm.Tx, f *Family) (until time.Time, err error) {
+	if err := above(tx, f.Tenant, f.UserID, f.Given); err != nil {
 		return until, err
 	}
 	if !f.Offline {
