@@ -21,7 +21,8 @@ func (h *house) banner(ctx context.Context, took time.Duration) {
 		nodes = fmt.Sprintf("%d nodes", h.Nodes)
 	}
 	fmt.Fprintf(&b, "\n  quis %s, development mode: %s, ready in %s. NOT for production.\n", h.Version, nodes, took.Round(10*time.Millisecond))
-	fmt.Fprintf(&b, "  Data in %s (`quis dev --reset` begins anew).\n\n", h.Dir)
+	quis := h.command()
+	fmt.Fprintf(&b, "  Data in %s (`%s dev --reset` begins anew).\n\n", h.Dir, quis)
 
 	next := "open the demo app and sign in"
 	link, err := h.setupLink(ctx)
@@ -29,7 +30,7 @@ func (h *house) banner(ctx context.Context, took time.Duration) {
 	case err != nil:
 		line("First admin", "no setup link: "+err.Error(), "")
 	case link != "":
-		line("First admin", link, "works once, within 60 minutes; `quis setup-link` makes a new one")
+		line("First admin", link, "works once, within 60 minutes; `"+quis+" setup-link` makes a new one")
 		next = "open the setup link, then the demo app"
 	}
 	line("Demo app", DemoURL, "OIDC client \"demo\", already registered; shows its tokens")
@@ -53,12 +54,21 @@ func (h *house) banner(ctx context.Context, took time.Duration) {
 	} else {
 		line("Log", h.nodes[0].logFile(), "")
 	}
-	more := "quis status"
+	more := quis + " status"
 	if h.Nodes > 1 {
-		more = "quis dev kill 2  ·  quis dev start 2  ·  quis dev status"
+		more = fmt.Sprintf("%[1]s dev kill 2  ·  %[1]s dev start 2  ·  %[1]s dev status", quis)
 	}
 	fmt.Fprintf(&b, "\n  Next:  %s  ·  %s\n  Ctrl-C stops everything.\n\n", next, more)
 	h.say("%s", b.String())
+}
+
+// command is what a person types for this program: as this terminal did if that was
+// a path (bin/quis), or its name.
+func (h *house) command() string {
+	if strings.ContainsAny(h.Program, " \t'\"") || !strings.Contains(h.Program, "/") {
+		return "quis"
+	}
+	return h.Program
 }
 
 func (h *house) setupLink(ctx context.Context) (string, error) {

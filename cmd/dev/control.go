@@ -23,7 +23,7 @@ import (
 // ErrNotFound: there is no such node in the house.
 var ErrNotFound = errors.New("no such node")
 
-// ErrState: the node is not in a state in which that could be done.
+// ErrState: a node, or the directory, is not in a state in which that could be done.
 var ErrState = errors.New("cannot be done now")
 
 // ErrNoHouse: no `quis dev` runs in this directory.

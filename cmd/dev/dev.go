@@ -25,12 +25,13 @@ const readyWithin = 60 * time.Second
 
 // Options are what a person may say to `quis dev`.
 type Options struct {
-	Nodes     int    // 1 to MaxNodes
+	Nodes     int    // 1 to MaxNodes; 0: as many as Dir holds, or 1
 	Dir       string // data directory; made if it is missing
 	Bootstrap string // bootstrap file, or ""
 	Reset     bool   // begin with nothing
 	LogLevel  string // of the nodes; "" is info
 	Version   string // for the banner
+	Program   string // this command as it was called, for the banner
 
 	Out io.Writer // what a person reads
 	// SetupLink asks a running node for a fresh setup link, by its data directory.
@@ -52,7 +53,7 @@ type house struct {
 // Run runs the house until ctx ends, then stops everything it started. It
 // returns an error if the house could not be set up.
 func Run(ctx context.Context, o Options) error {
-	if o.Nodes < 1 || o.Nodes > MaxNodes {
+	if o.Nodes < 0 || o.Nodes > MaxNodes {
 		return fmt.Errorf("--nodes %d is out of range: 1 to %d", o.Nodes, MaxNodes)
 	}
 	dir, err := filepath.Abs(o.Dir)
@@ -60,7 +61,7 @@ func Run(ctx context.Context, o Options) error {
 		return fmt.Errorf("--data-dir: %w", err)
 	}
 	o.Dir = dir
-	unlock, err := prepare(o)
+	unlock, err := prepare(&o)
 	if err != nil {
 		return err
 	}

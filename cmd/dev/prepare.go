@@ -14,8 +14,9 @@ import (
 )
 
 // prepare makes the directory ready: locked, with a root key and a configuration
-// file for each node. The returned function lets go of the lock.
-func prepare(o Options) (unlock func(), err error) {
+// file for each node; it settles how many they are. The returned function lets go
+// of the lock.
+func prepare(o *Options) (unlock func(), err error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
@@ -25,7 +26,7 @@ func prepare(o Options) (unlock func(), err error) {
 	}
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		lock.Close()
-		return nil, fmt.Errorf("another `quis dev` is running in %s: end it with Ctrl-C, or use --data-dir", o.Dir)
+		return nil, fmt.Errorf("%w: another `quis dev` is running in %s: end it with Ctrl-C, or use --data-dir", ErrState, o.Dir)
 	}
 	if err := prepareLocked(o); err != nil {
 		lock.Close()
@@ -34,7 +35,7 @@ func prepare(o Options) (unlock func(), err error) {
 	return func() { lock.Close() }, nil
 }
 
-func prepareLocked(o Options) error {
+func prepareLocked(o *Options) error {
 	old, err := filepath.Glob(filepath.Join(o.Dir, "node-[1-9]"))
 	if err != nil {
 		return fmt.Errorf("data directory: %w", err)
@@ -47,7 +48,11 @@ func prepareLocked(o Options) error {
 		}
 		old = nil
 	}
-	if len(old) > 0 && len(old) != o.Nodes {
+	if o.Nodes == 0 {
+		o.Nodes = max(1, len(old))
+	}
+	// More nodes than before join the ones that are there; fewer would be no majority.
+	if len(old) > o.Nodes {
 		return fmt.Errorf("%s holds a cluster of %d: use --nodes %d to go on with it, or --reset to begin anew", o.Dir, len(old), len(old))
 	}
 	keyFile := filepath.Join(o.Dir, "root.key")
@@ -66,7 +71,7 @@ func prepareLocked(o Options) error {
 		f.Close()
 	}
 	for i := range o.Nodes {
-		if err := writeNode(o, placeOf(o.Dir, i+1, o.Nodes), keyFile, bootstrap); err != nil {
+		if err := writeNode(*o, placeOf(o.Dir, i+1, o.Nodes), keyFile, bootstrap); err != nil {
 			return err
 		}
 	}

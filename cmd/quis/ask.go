@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -9,104 +10,26 @@ import (
 	"github.com/quis-idp/quis/api/client"
 )
 
-func statusCommand() *cobra.Command {
-	return online(&cobra.Command{
-		Use:     "status",
-		Short:   "Show whether the cluster is healthy (exit code 0 healthy, 1 error, 2 degraded)",
-		Example: "  quis status\n  quis status -o json --data-dir /var/lib/quis",
-		Args:    none,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := askStatus(cmd)
-			if err != nil {
-				if code := exitCode(err); code == exitUsage {
-					return err
-				}
-				return exitError{exitFailed, err.Error()}
-			}
-			health, code := judge(s)
-			err = emit(cmd, s, nil, func(row func(...any)) {
-				row("Health", health)
-				row("Cluster", s.ClusterID)
-				row("Answered by", s.NodeID+" ("+s.State+")")
-				row("Leader", s.LeaderID)
-				row("Term", s.Term)
-				row("Log", fmt.Sprintf("applied %d, committed %d", s.AppliedIndex, s.CommitIndex))
-				for _, m := range s.Members {
-					row("Node "+m.ID, describe(m))
-				}
-			})
-			if err == nil && code != exitOK {
-				return exitError{code: code}
-			}
+// answer is what an online command runs: ask the node that its flags name, then print
+// what it said. A mistake in --output is found before a node changes anything.
+// The method expressions of client.Client fit ask.
+func answer[T any](ask func(*client.Client, context.Context) (T, error), print func(*cobra.Command, T) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, _ []string) error {
+		if _, err := asJSON(cmd); err != nil {
 			return err
-		},
-	})
-}
-
-func askStatus(cmd *cobra.Command) (*client.ClusterStatus, error) {
-	if _, err := asJSON(cmd); err != nil {
-		return nil, err
-	}
-	c, err := connect(cmd)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := asking(cmd)
-	defer cancel()
-	return c.Status(ctx)
-}
-
-// judge says in words how the cluster is, and how many failures it can take.
-func judge(s *client.ClusterStatus) (string, int) {
-	voters, alive := 0, 0
-	for _, m := range s.Members {
-		if m.Voter {
-			voters++
-			if answers(m) {
-				alive++
-			}
 		}
+		c, err := connect(cmd)
+		if err != nil {
+			return err
+		}
+		ctx, cancel := asking(cmd)
+		defer cancel()
+		said, err := ask(c, ctx)
+		if err != nil {
+			return err
+		}
+		return print(cmd, said)
 	}
-	switch spare := alive - (voters/2 + 1); {
-	case s.LeaderID == "":
-		return "degraded: there is no leader; nothing can be written", exitDegraded
-	case !s.Ready:
-		return "degraded: this node is not ready: " + s.NotReady, exitDegraded
-	case alive < voters && spare <= 0:
-		return fmt.Sprintf("degraded: %d of %d voters are alive; one more failure stops all writes", alive, voters), exitDegraded
-	case alive < voters:
-		return fmt.Sprintf("degraded: %d of %d voters are alive", alive, voters), exitDegraded
-	case spare == 0:
-		return "healthy; no failure is tolerated", exitOK
-	case spare == 1:
-		return "healthy; one failure is tolerated", exitOK
-	default:
-		return fmt.Sprintf("healthy; %d failures are tolerated", spare), exitOK
-	}
-}
-
-// answers reports whether a node answered the one that was asked: gossip goes on
-// calling a node alive for some seconds after its end.
-func answers(m client.Member) bool { return m.Alive && m.AppliedIndex > 0 }
-
-func describe(m client.Member) string {
-	text := "alive"
-	switch {
-	case !m.Alive:
-		text = "not seen"
-	case !answers(m):
-		text = "does not answer"
-	}
-	switch {
-	case m.Leader:
-		text += ", leader"
-	case !m.Voter:
-		text += ", not yet a voter"
-	}
-	if answers(m) {
-		text += fmt.Sprintf(", applied %d", m.AppliedIndex)
-	}
-	return text + ", " + m.Address
 }
 
 func setupLinkCommand() *cobra.Command {
@@ -115,21 +38,11 @@ func setupLinkCommand() *cobra.Command {
 		Short:   "Make a new one-time link to create an administrator",
 		Example: "  quis setup-link\n  quis setup-link --data-dir /var/lib/quis",
 		Args:    none,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := connect(cmd)
-			if err != nil {
-				return err
-			}
-			ctx, cancel := asking(cmd)
-			defer cancel()
-			link, err := c.SetupLink(ctx)
-			if err != nil {
-				return err
-			}
-			err = emit(cmd, link, nil, func(row func(...any)) { row(link.URL) })
+		RunE: answer((*client.Client).SetupLink, func(cmd *cobra.Command, link *client.SetupLink) error {
+			err := emit(cmd, link, nil, func(row func(...any)) { row(link.URL) })
 			fmt.Fprintf(cmd.ErrOrStderr(), "It works once, until %s.\n", link.ExpiresAt.Local().Format("15:04"))
 			return err
-		},
+		}),
 	})
 }
 
@@ -146,33 +59,25 @@ func auditCommand() *cobra.Command {
 		Long:    "Recomputes the chain of hashes over every event on the node asked. Note the head down and compare it later: it must be found again in the same place.",
 		Example: "  quis audit verify\n  quis audit verify -o json | jq -r .head",
 		Args:    none,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := connect(cmd)
-			if err != nil {
-				return err
-			}
-			ctx, cancel := asking(cmd)
-			defer cancel()
-			v, err := c.VerifyAudit(ctx)
-			if err != nil {
-				return err
-			}
-			err = emit(cmd, v, nil, func(row func(...any)) {
-				row("Intact", yes(v.Intact))
-				row("Events", v.Entries)
-				row("Head", v.Head)
-				row("Node", v.NodeID)
-				if v.Fault != "" {
-					row("Fault", v.Fault)
-				}
-			})
-			if err == nil && !v.Intact {
-				return exitError{exitFailed, "the record of events is not intact: " + v.Fault}
-			}
-			return err
-		},
+		RunE:    answer((*client.Client).VerifyAudit, printVerification),
 	}))
 	return c
+}
+
+func printVerification(cmd *cobra.Command, v *client.Verification) error {
+	err := emit(cmd, v, nil, func(row func(...any)) {
+		row("Intact", yes(v.Intact))
+		row("Events", v.Entries)
+		row("Head", v.Head)
+		row("Node", v.NodeID)
+		if v.Fault != "" {
+			row("Fault", v.Fault)
+		}
+	})
+	if err == nil && !v.Intact {
+		return exitError{exitFailed, "the record of events is not intact: " + v.Fault}
+	}
+	return err
 }
 
 func keysCommand() *cobra.Command {
@@ -187,20 +92,10 @@ func keysCommand() *cobra.Command {
 		Short:   "List the signing keys with their phase",
 		Example: "  quis keys list\n  quis keys list -o json",
 		Args:    none,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := connect(cmd)
-			if err != nil {
-				return err
-			}
-			ctx, cancel := asking(cmd)
-			defer cancel()
-			keys, err := c.Keys(ctx)
-			if err != nil {
-				return err
-			}
-			return printKeys(cmd, keys)
-		},
+		RunE:    answer((*client.Client).Keys, printKeys),
 	}))
+	var alg string
+	var emergency bool
 	rotate := online(&cobra.Command{
 		Use:   "rotate",
 		Short: "Publish successors of the signing keys now",
@@ -208,24 +103,13 @@ func keysCommand() *cobra.Command {
 			"With --emergency it signs at once, the old key is gone, and everything it signed is void.",
 		Example: "  quis keys rotate\n  quis keys rotate --alg RS256 --emergency",
 		Args:    none,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			alg, _ := cmd.Flags().GetString("alg")
-			emergency, _ := cmd.Flags().GetBool("emergency")
-			c, err := connect(cmd)
-			if err != nil {
-				return err
-			}
-			ctx, cancel := asking(cmd)
-			defer cancel()
-			keys, err := c.RotateKeys(ctx, alg, emergency)
-			if err != nil {
-				return err
-			}
-			return printKeys(cmd, keys)
-		},
+		RunE: answer(func(c *client.Client, ctx context.Context) ([]client.Key, error) {
+			return c.RotateKeys(ctx, alg, emergency)
+		}, printKeys),
 	})
-	rotate.Flags().String("alg", "", "one algorithm only: ES256, RS256, PS256 or EdDSA (default: all in use)")
-	rotate.Flags().Bool("emergency", false, "the old key has leaked: it is void at once")
+	rotate.Flags().StringVar(&alg, "alg", "", "one algorithm only: ES256, RS256, PS256 or EdDSA (default: all in use)")
+	rotate.Flags().BoolVar(&emergency, "emergency", false, "the old key has leaked: it is void at once")
+	complete(rotate, "alg", "ES256", "RS256", "PS256", "EdDSA")
 	c.AddCommand(rotate)
 	return c
 }
@@ -254,25 +138,17 @@ func clusterCommand() *cobra.Command {
 		Short:   "List the nodes",
 		Example: "  quis cluster members\n  quis cluster members -o json",
 		Args:    none,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := connect(cmd)
-			if err != nil {
-				return err
-			}
-			ctx, cancel := asking(cmd)
-			defer cancel()
-			members, err := c.Members(ctx)
-			if err != nil {
-				return err
-			}
-			return emit(cmd, members, []string{"NODE", "ADDRESS", "ROLE", "ALIVE", "VERSION", "APPLIED"}, func(row func(...any)) {
-				for _, m := range members {
-					row(m.ID, m.Address, role(m), yes(answers(m)), m.Version, m.AppliedIndex)
-				}
-			})
-		},
+		RunE:    answer((*client.Client).Members, printMembers),
 	}))
 	return c
+}
+
+func printMembers(cmd *cobra.Command, members []client.Member) error {
+	return emit(cmd, members, []string{"NODE", "ADDRESS", "ROLE", "ALIVE", "VERSION", "APPLIED"}, func(row func(...any)) {
+		for _, m := range members {
+			row(m.ID, m.Address, role(m), yes(answers(m)), m.Version, m.AppliedIndex)
+		}
+	})
 }
 
 func role(m client.Member) string {

@@ -82,6 +82,9 @@ func connectDir(ctx context.Context, dir string) (*client.Client, error) {
 	if denied != nil {
 		return nil, denied
 	}
+	if dir != "" {
+		return nil, fmt.Errorf("%w in %s: start it, or name the --data-dir of one that runs", errNoNode, dir)
+	}
 	return nil, fmt.Errorf("%w in %s: start one, name its --data-dir, or set QUIS_ADDR and QUIS_TOKEN", errNoNode, strings.Join(dirs, " or "))
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/quis-idp/quis/api/client"
 	"github.com/quis-idp/quis/cmd/daemon"
 	"github.com/quis-idp/quis/cmd/dev"
 )
@@ -21,21 +22,25 @@ func devCommand() *cobra.Command {
 		Example: "  quis dev\n  quis dev --nodes 3 --bootstrap users.yaml",
 		Args:    groupArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Changed("nodes") && (o.Nodes < 1 || o.Nodes > dev.MaxNodes) {
+				return usage(cmd, "--nodes %d is out of range: 1 to %d", o.Nodes, dev.MaxNodes)
+			}
 			ctx, stop := dev.Signals(cmd.Context())
 			defer stop()
 			if o.Bootstrap == "" {
 				o.Bootstrap = os.Getenv("QUIS_BOOTSTRAP_FILE")
 			}
-			o.Version, o.Out = daemon.Version, cmd.OutOrStdout()
+			o.Version, o.Program, o.Out = daemon.Version, os.Args[0], cmd.OutOrStdout()
 			o.SetupLink, o.Leader = setupLinkOf, leaderOf
 			return dev.Run(ctx, o)
 		},
 	}
-	c.Flags().IntVar(&o.Nodes, "nodes", 1, fmt.Sprintf("how many nodes, 1 to %d", dev.MaxNodes))
+	c.Flags().IntVar(&o.Nodes, "nodes", 0, fmt.Sprintf("how many nodes, 1 to %d; a cluster that is there can grow\n(default: those of the data directory, or 1)", dev.MaxNodes))
 	c.Flags().StringVar(&o.Bootstrap, "bootstrap", "", "YAML file of users, groups, applications and tokens to create\n(default: $QUIS_BOOTSTRAP_FILE)")
 	c.Flags().BoolVar(&o.Reset, "reset", false, "delete the data first")
 	c.Flags().StringVar(&o.LogLevel, "log-level", "info", "what the nodes log: debug, info, warn or error")
 	c.PersistentFlags().StringVar(&o.Dir, "data-dir", devDir, "where the nodes keep their data")
+	complete(c, "log-level", "debug", "info", "warn", "error")
 	for _, a := range []struct{ name, short string }{
 		{"kill", "Kill node N as a power cut would (SIGKILL)"},
 		{"stop", "Stop node N in order"},
@@ -103,10 +108,19 @@ func devStatusCommand(dir *string) *cobra.Command {
 	}
 }
 
+// setupLinkOf returns a new setup link, or "" if there is an administrator already.
 func setupLinkOf(ctx context.Context, dir string) (string, error) {
 	c, err := connectDir(ctx, dir)
 	if err != nil {
 		return "", err
+	}
+	for u, err := range client.All(ctx, client.List{Limit: 200, Consistent: true}, c.Users.List) {
+		if err != nil {
+			return "", err
+		}
+		if u.Admin && !u.Disabled {
+			return "", nil
+		}
 	}
 	link, err := c.SetupLink(ctx)
 	if err != nil {

@@ -29,6 +29,15 @@ func (p *plan) flags(c *cobra.Command) {
 	c.Flags().StringVar(&p.host, "advertise", "", "name or address under which other nodes reach this host (default: none do)")
 }
 
+// check finds an --advertise that would make an address of nonsense: its ports are
+// cluster.advertise's and cluster.gossip_advertise's own.
+func (p *plan) check(cmd *cobra.Command) error {
+	if _, port, err := net.SplitHostPort(p.host); err == nil {
+		return usage(cmd, "--advertise is a name or an address without a port; for port %s change cluster.advertise in the file written", port)
+	}
+	return nil
+}
+
 // config turns the plan into a configuration.
 func (p *plan) config() daemon.Config {
 	c := daemon.Default()
@@ -55,6 +64,9 @@ func (p *plan) write(c daemon.Config) error {
 	if err := c.Validate(); err != nil {
 		return err
 	}
+	if err := os.MkdirAll(filepath.Dir(p.file), 0o755); err != nil {
+		return fmt.Errorf("directory of the configuration: %w", err)
+	}
 	f, err := os.OpenFile(p.file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	if errors.Is(err, os.ErrExist) {
 		return exitError{exitConflict, p.file + " is there already and is left as it is: remove it, or write another with --config"}
@@ -77,6 +89,9 @@ func initCommand() *cobra.Command {
 		Args:    none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := p.ask(cmd); err != nil {
+				return err
+			}
+			if err := p.check(cmd); err != nil {
 				return err
 			}
 			if p.keyFile == "" {
@@ -168,6 +183,9 @@ func joinCommand() *cobra.Command {
 				if value == "" {
 					return usage(cmd, "--%s is missing", flag)
 				}
+			}
+			if err := p.check(cmd); err != nil {
+				return err
 			}
 			address := args[0]
 			if _, _, err := net.SplitHostPort(address); err != nil {

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/quis-idp/quis/cmd/daemon"
 )
 
 // helpTemplate puts the examples first: most people want nothing else.
@@ -32,15 +34,18 @@ func newRoot() *cobra.Command {
 		Short: "quis is an identity provider: one binary, three nodes, no database",
 		Example: "  quis dev --nodes 3                      # a cluster on this machine, with a demo application\n" +
 			"  quis server --config /etc/quis/quis.yaml  # one node",
+		Version:       daemon.Version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
 	group(root)
 	root.SetHelpTemplate(helpTemplate)
+	root.SetVersionTemplate("quis {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage(cmd, "%s", flagMistake(cmd, err))
 	})
 	root.PersistentFlags().StringP("output", "o", defaultFormat(), "how to print data: table or json")
+	complete(root, "output", "table", "json")
 	root.AddCommand(devCommand(), serverCommand(), initCommand(), joinCommand(), statusCommand(), setupLinkCommand(),
 		auditCommand(), keysCommand(), clusterCommand(), versionCommand())
 	root.InitDefaultHelpCmd()
@@ -68,6 +73,13 @@ func defaultFormat() string {
 		return f
 	}
 	return "table"
+}
+
+// complete names the values of a flag to the shells.
+func complete(c *cobra.Command, flag string, values ...string) {
+	if err := c.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+		panic(err) // the flag is not defined, or completed twice
+	}
 }
 
 // group makes c a command that only holds others: alone it shows its help.

@@ -1,0 +1,44 @@
+package dev
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// A cluster goes on with the nodes that it has, and can grow but not shrink.
+func TestPrepareCountsTheNodes(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, step := range []struct {
+		nodes int
+		reset bool
+		want  int // 0: refused
+	}{
+		{nodes: 0, want: 1}, {nodes: 3, want: 3}, {nodes: 0, want: 3}, {nodes: 1}, {nodes: 2, reset: true, want: 2}, {nodes: 0, want: 2},
+	} {
+		o := Options{Dir: dir, Nodes: step.nodes, Reset: step.reset}
+		unlock, err := prepare(&o)
+		if step.want == 0 {
+			if err == nil {
+				t.Fatalf("%+v was not refused", step)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatalf("%+v: %v", step, err)
+		}
+		if _, err := prepare(&Options{Dir: dir}); !errors.Is(err, ErrState) {
+			t.Errorf("a second one in the directory: %v", err)
+		}
+		unlock()
+		configs, err := filepath.Glob(filepath.Join(dir, "node-*", "quis.yaml"))
+		if err != nil || len(configs) != step.want || o.Nodes != step.want {
+			t.Errorf("%+v: %d nodes, %q, %v", step, o.Nodes, configs, err)
+		}
+		if _, err := os.Stat(filepath.Join(dir, "root.key")); err != nil {
+			t.Error(err)
+		}
+	}
+}

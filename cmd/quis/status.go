@@ -1,0 +1,126 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/quis-idp/quis/api/client"
+)
+
+func statusCommand() *cobra.Command {
+	var ready bool
+	ask := answer((*client.Client).Status, func(cmd *cobra.Command, s *client.ClusterStatus) error {
+		return printStatus(cmd, s, ready)
+	})
+	c := online(&cobra.Command{
+		Use:     "status",
+		Short:   "Show whether the cluster is healthy (exit code 0 healthy, 1 error, 2 degraded)",
+		Example: "  quis status\n  quis status -o json --data-dir /var/lib/quis",
+		Args:    none,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			err := ask(cmd, args)
+			var exit exitError
+			if err == nil || errors.As(err, &exit) || exitCode(err) == exitUsage {
+				return err
+			}
+			return exitError{exitFailed, err.Error()} // the other codes would be taken for a health
+		},
+	})
+	c.Flags().BoolVar(&ready, "ready", false, "the exit code tells of the node asked alone: 0 ready, 1 not (for a container's health check)")
+	return c
+}
+
+func printStatus(cmd *cobra.Command, s *client.ClusterStatus, ready bool) error {
+	health, code := judge(s)
+	err := emit(cmd, s, nil, func(row func(...any)) {
+		row("Health", health)
+		row("Cluster", s.ClusterID)
+		row("Answered by", s.NodeID+" ("+s.State+")")
+		row("Leader", s.LeaderID)
+		row("Term", s.Term)
+		row("Log", fmt.Sprintf("applied %d, committed %d", s.AppliedIndex, s.CommitIndex))
+		for _, m := range s.Members {
+			row("Node "+m.ID, describe(m))
+		}
+	})
+	switch {
+	case err != nil:
+		return err
+	case ready && !s.Ready:
+		return exitError{exitFailed, s.NodeID + " is not ready: " + s.NotReady}
+	case !ready && code != exitOK:
+		return exitError{code: code}
+	}
+	return nil
+}
+
+// judge says in words how the cluster is, and how many failures it can take.
+func judge(s *client.ClusterStatus) (string, int) {
+	voters, alive, silent := 0, 0, ""
+	for _, m := range s.Members {
+		switch {
+		case m.Voter && answers(m):
+			voters, alive = voters+1, alive+1
+		case m.Voter:
+			voters++
+			if m.Leader {
+				silent = m.ID
+			}
+		}
+	}
+	quorum := voters/2 + 1
+	switch spare := alive - quorum; {
+	case voters > 0 && spare < 0:
+		return fmt.Sprintf("degraded: %s; %d are needed: nothing can be written", aliveOf(alive, voters), quorum), exitDegraded
+	case s.LeaderID == "":
+		return "degraded: there is no leader; nothing can be written", exitDegraded
+	case silent != "":
+		return "degraded: the leader " + silent + " does not answer; nothing can be written until another is elected", exitDegraded
+	case !s.Ready:
+		return "degraded: this node is not ready: " + s.NotReady, exitDegraded
+	case alive < voters && spare == 0:
+		return "degraded: " + aliveOf(alive, voters) + "; one more failure stops all writes", exitDegraded
+	case alive < voters:
+		return "degraded: " + aliveOf(alive, voters), exitDegraded
+	case spare == 0:
+		return "healthy; no failure is tolerated", exitOK
+	case spare == 1:
+		return "healthy; one failure is tolerated", exitOK
+	default:
+		return fmt.Sprintf("healthy; %d failures are tolerated", spare), exitOK
+	}
+}
+
+func aliveOf(alive, voters int) string {
+	verb := "are"
+	if alive == 1 {
+		verb = "is"
+	}
+	return fmt.Sprintf("%d of %d voters %s alive", alive, voters, verb)
+}
+
+// answers reports whether a node answered the one that was asked: gossip goes on
+// calling a node alive for some seconds after its end.
+func answers(m client.Member) bool { return m.Alive && m.AppliedIndex > 0 }
+
+func describe(m client.Member) string {
+	text := "alive"
+	switch {
+	case !m.Alive:
+		text = "not seen"
+	case !answers(m):
+		text = "does not answer"
+	}
+	switch {
+	case m.Leader:
+		text += ", leader"
+	case !m.Voter:
+		text += ", not yet a voter"
+	}
+	if answers(m) {
+		text += fmt.Sprintf(", applied %d", m.AppliedIndex)
+	}
+	return text + ", " + m.Address
+}
