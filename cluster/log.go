@@ -151,13 +151,18 @@ func (l *logStore) readable() error {
 
 const startOver = "Move this node's whole data directory away and start it again with cluster.join"
 
-// mustHaveLog refuses a node that belongs to a cluster and has no log file, before one
+// expectLog refuses a node that belongs to a cluster and has no log file, before one
 // is made. The file is older than the identity, so it has been lost, and with it what
 // the node had acknowledged and for whom it had voted: as a voter it could help to elect
-// a leader that lacks what was acknowledged.
-func mustHaveLog(dir string) error {
+// a leader that lacks what was acknowledged. For a node that belongs to none, it removes
+// the empty file that a first start leaves if it dies while making the log.
+func expectLog(dir string, belongs bool) error {
 	path := filepath.Join(dir, logFile)
-	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+	info, err := os.Stat(path)
+	if !belongs && err == nil && info.Size() == 0 {
+		return os.Remove(path)
+	}
+	if belongs && errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("this node belongs to a cluster, but its log is missing (%s): a node must not go on without the log it has acknowledged. "+startOver, path)
 	}
 	return nil

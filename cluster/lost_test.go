@@ -47,6 +47,13 @@ func TestLogWithoutIdentityIsRefused(t *testing.T) {
 	h.refused(0, logFile, identityFile, "missing")
 }
 
+func TestStartThatDiedMakingTheLogIsRepeated(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1, nil)
+	write(t, filepath.Join(h.rooms[0].cfg.DataDir, logFile), "")
+	h.start()
+}
+
 func TestLogFitsTheStore(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -92,10 +92,8 @@ func (n *Node) start(ctx context.Context) error {
 	if err := n.checkIdentity(id); err != nil {
 		return err
 	}
-	if id != nil {
-		if err := mustHaveLog(n.cfg.DataDir); err != nil {
-			return err
-		}
+	if err := expectLog(n.cfg.DataDir, id != nil); err != nil {
+		return err
 	}
 	if n.logs, err = openLog(n.cfg.DataDir, n.metrics.fsync, n.die); err != nil {
 		return err
