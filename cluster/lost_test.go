@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -170,4 +171,32 @@ func TestClock(t *testing.T) {
 	step("until the clock has caught up", 3*time.Hour, 0, wall.Add(3*time.Hour))
 	state = state.Add(time.Minute)
 	step("another leader was ahead", time.Second, 0, state)
+}
+
+// What a majority has acknowledged may be on the leader and on the node that lost its
+// disk only. Until a majority of those who remember is there, the empty one gets no say.
+func TestEmptyNodeIsNoMajority(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 3, nil)
+	h.start()
+	f := h.followers()
+	h.crash(f[1])
+	if err := put(h.rooms[f[0]].db, "a", "x"); err != nil { // on the leader and f[0]
+		t.Fatal(err)
+	}
+	h.crash(f[0])
+	h.wipe(f[0])
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if err := h.tryStart(ctx, f[0]); err == nil {
+		t.Error("taken in without a majority")
+	}
+	h.start(f[1])
+	h.start(f[0])
+	h.sameState()
+	for _, r := range h.rooms {
+		if text(r.db, "a") != "x" {
+			t.Errorf("%s: the write is lost", r.cfg.NodeID)
+		}
+	}
 }
