@@ -144,6 +144,7 @@ func clusterCommand() *cobra.Command {
 }
 
 func printMembers(cmd *cobra.Command, members []client.Member) error {
+	sortMembers(members)
 	return emit(cmd, members, []string{"NODE", "ADDRESS", "ROLE", "ALIVE", "VERSION", "APPLIED"}, func(row func(...any)) {
 		for _, m := range members {
 			row(m.ID, m.Address, role(m), yes(answers(m)), m.Version, m.AppliedIndex)

@@ -19,7 +19,7 @@ func devCommand() *cobra.Command {
 		Use:     "dev",
 		Short:   "Run a cluster on this machine, with a demo application",
 		Long:    "Runs one node, or several as processes of their own behind a small proxy, on loopback only.\nThe issuer is always " + dev.Issuer + ".",
-		Example: "  quis dev\n  quis dev --nodes 3 --bootstrap users.yaml",
+		Example: "  quis dev\n  quis dev --nodes 3 --bootstrap deploy/bootstrap.yaml",
 		Args:    groupArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if cmd.Flags().Changed("nodes") && (o.Nodes < 1 || o.Nodes > dev.MaxNodes) {

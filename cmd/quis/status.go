@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -33,6 +35,7 @@ func statusCommand() *cobra.Command {
 }
 
 func printStatus(cmd *cobra.Command, s *client.ClusterStatus, ready bool) error {
+	sortMembers(s.Members)
 	health, code := judge(s)
 	err := emit(cmd, s, nil, func(row func(...any)) {
 		row("Health", health)
@@ -99,6 +102,11 @@ func aliveOf(alive, voters int) string {
 		verb = "is"
 	}
 	return fmt.Sprintf("%d of %d voters %s alive", alive, voters, verb)
+}
+
+// sortMembers puts nodes in the order of their names; they come in that of joining.
+func sortMembers(members []client.Member) {
+	slices.SortFunc(members, func(a, b client.Member) int { return strings.Compare(a.ID, b.ID) })
 }
 
 // answers reports whether a node answered the one that was asked: gossip goes on
