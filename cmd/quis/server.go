@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"os/signal"
@@ -89,5 +90,8 @@ func loadConfig(cmd *cobra.Command) (daemon.Config, error) {
 	if err != nil {
 		return config, err
 	}
-	return config, config.Validate()
+	if err = config.Validate(); err != nil && src.File == "" {
+		err = errors.Join(err, errors.New("no configuration file was named: --config does (`quis init` writes one)"))
+	}
+	return config, err
 }
