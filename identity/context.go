@@ -1,6 +1,9 @@
 package identity
 
-import "context"
+import (
+	"context"
+	"net/netip"
+)
 
 // DefaultTenant is the ID of the tenant that lives at the root of the public URL.
 const DefaultTenant = "ten_default"
@@ -37,6 +40,20 @@ type Request struct {
 	ID        string `cbor:"1,keyasint,omitempty"`
 	IP        string `cbor:"2,keyasint,omitempty"` // of the person, behind trusted proxies
 	UserAgent string `cbor:"3,keyasint,omitempty"`
+}
+
+// Network is the part of IP that one party is likely to hold: all of IPv4, the
+// first 64 bits of IPv6. Limits count by it.
+func (r Request) Network() string {
+	a, err := netip.ParseAddr(r.IP)
+	if err != nil {
+		return "unknown"
+	}
+	if a = a.Unmap().WithZone(""); a.Is6() {
+		p, _ := a.Prefix(64)
+		return p.String()
+	}
+	return a.String()
 }
 
 type (

@@ -195,3 +195,15 @@ func FuzzPrintable(f *testing.F) {
 		}
 	})
 }
+
+func TestNetwork(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"192.0.2.7": "192.0.2.7", "::ffff:192.0.2.7": "192.0.2.7", "2001:db8:1:2:3::4": "2001:db8:1:2::/64",
+		"fe80::1%eth0": "fe80::/64", "": "unknown", "x": "unknown",
+	} {
+		if got := (identity.Request{IP: in}).Network(); got != want {
+			t.Errorf("%q: got %q, want %q", in, got, want)
+		}
+	}
+}

@@ -6,7 +6,9 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/quis-idp/quis/api/limit"
 	"github.com/quis-idp/quis/api/problem"
 	"github.com/quis-idp/quis/cluster"
 	"github.com/quis-idp/quis/fsm"
@@ -45,13 +47,13 @@ type API struct {
 	cfg      Config
 	table    []route
 	openapi  []byte
-	failures *limiter // by address: bad tokens
-	requests *limiter // by token
+	failures *limit.Limiter // by address: bad tokens
+	requests *limit.Limiter // by token
 }
 
 // New returns the API. Its error is a fault in the route table itself.
 func New(cfg Config) (*API, error) {
-	a := &API{cfg: cfg, failures: newLimiter(1, 20), requests: newLimiter(500, 1000)}
+	a := &API{cfg: cfg, failures: limit.New(limit.Rate{Burst: 20, Every: time.Second}), requests: limit.New(limit.Rate{Burst: 1000, Every: 2 * time.Millisecond})}
 	a.table = slices.Concat(a.tenants(), a.users(), a.credentials(), a.groups(), a.applications(), a.access(),
 		a.sessions(), a.signingKeys(), a.events(), a.installation())
 	var err error

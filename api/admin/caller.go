@@ -45,7 +45,7 @@ func (a *API) bearer(w http.ResponseWriter, r *http.Request) (caller, error) {
 	if !admin {
 		return caller{}, identity.Denied("This user is not an admin.")
 	}
-	if wait := a.requests.take(t.ID); wait > 0 {
+	if wait := a.requests.Take(t.ID); wait > 0 {
 		return caller{}, identity.Limited("Too many requests with this token.", wait)
 	}
 	return caller{actor: identity.Actor{Kind: identity.ActorUser, ID: t.UserID}, home: t.Tenant}, nil
@@ -80,7 +80,7 @@ func (a *API) owner(ctx context.Context, value string) (t *credential.Token, adm
 	if errors.Is(err, fsm.ErrNotFound) {
 		// Another node may have made it a moment ago. Asking the leader must not be free to
 		// strangers who guess, and their guessing must not keep anybody with a good token out.
-		if wait := a.failures.take(identity.RequestFrom(ctx).IP); wait > 0 {
+		if wait := a.failures.Take(identity.RequestFrom(ctx).Network()); wait > 0 {
 			return nil, false, identity.Limited("Too many requests with a bad token.", wait)
 		}
 		err = a.cfg.DB.Read(ctx, look)

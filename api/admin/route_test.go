@@ -130,22 +130,3 @@ func resolves(doc map[string]any, ref string) bool {
 	}
 	return true
 }
-
-func TestLimiter(t *testing.T) {
-	t.Parallel()
-	l := newLimiter(0.001, 2)
-	for i, wait := range []bool{false, false, true} {
-		if (l.take("a") > 0) != wait {
-			t.Errorf("take %d: must wait: %t", i, !wait)
-		}
-	}
-	if l.take("b") != 0 {
-		t.Error("keys are apart")
-	}
-	for i := range 3 * limitedKeys {
-		l.take(string(rune(i)))
-	}
-	if n := len(l.young) + len(l.old); n > 2*limitedKeys {
-		t.Errorf("remembers %d keys", n)
-	}
-}

@@ -2,11 +2,11 @@ package login
 
 import (
 	"net/http"
-	"net/netip"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/quis-idp/quis/api/limit"
 	"github.com/quis-idp/quis/api/page"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
@@ -17,7 +17,7 @@ import (
 
 // PerAddress is how many failed attempts one address may make: thirty at once, then
 // twelve a minute. Attempts that succeed do not count.
-var PerAddress = Rate{Burst: 30, Every: 5 * time.Second}
+var PerAddress = limit.Rate{Burst: 30, Every: 5 * time.Second}
 
 // Config says what the pages work with; all but PerAddress and Registerer is needed.
 type Config struct {
@@ -26,14 +26,14 @@ type Config struct {
 	Flows    *authn.Flows
 	Pool     *credential.Pool
 
-	PerAddress Rate // zero: the default of that name
+	PerAddress limit.Rate // zero: the default of that name
 	Registerer prometheus.Registerer
 }
 
 // A Login serves the pages.
 type Login struct {
 	cfg     Config
-	address *limiter
+	address *limit.Limiter
 	limited *prometheus.CounterVec
 }
 
@@ -43,7 +43,7 @@ func New(cfg Config) *Login {
 		cfg.PerAddress = PerAddress
 	}
 	l := &Login{
-		cfg: cfg, address: newLimiter(cfg.PerAddress),
+		cfg: cfg, address: limit.New(cfg.PerAddress),
 		limited: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "quis_rate_limited_total", Help: "Requests refused because there were too many, by rule.",
 		}, []string{"rule"}),
@@ -75,23 +75,10 @@ func (l *Login) Routes(mux *http.ServeMux) {
 // admit counts an attempt of r's address against rule. When it is refused, wait says for
 // how long; otherwise giveBack undoes the count, once the attempt has proved to be honest.
 func (l *Login) admit(r *http.Request, rule string) (wait time.Duration, giveBack func()) {
-	key := rule + " " + network(identity.RequestFrom(r.Context()).IP)
-	if wait = l.address.take(key); wait > 0 {
+	key := rule + " " + identity.RequestFrom(r.Context()).Network()
+	if wait = l.address.Take(key); wait > 0 {
 		l.limited.WithLabelValues(rule).Inc()
 		return wait, nil
 	}
-	return 0, func() { l.address.giveBack(key) }
-}
-
-// network is what one party is likely to hold: an IPv4 address, or the first 64 bits of IPv6.
-func network(ip string) string {
-	a, err := netip.ParseAddr(ip)
-	if err != nil || a.Is4() {
-		return ip
-	}
-	p, err := a.Prefix(64)
-	if err != nil {
-		return ip
-	}
-	return p.String()
+	return 0, func() { l.address.GiveBack(key) }
 }

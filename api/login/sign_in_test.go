@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quis-idp/quis/api/limit"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/authn"
@@ -144,7 +145,7 @@ func TestEmptyFieldsAreNamed(t *testing.T) {
 
 func TestAddressIsLimited(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, func(c *Config) { c.PerAddress = Rate{Burst: 2, Every: 90 * time.Second} })
+	h := newHouse(t, func(c *Config) { c.PerAddress = limit.Rate{Burst: 2, Every: 90 * time.Second} })
 	s := h.someone()
 	flow := s.form("/login")
 	for range 5 { // not counted: they were right

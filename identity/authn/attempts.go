@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -63,25 +62,11 @@ func (fs *Flows) sources(ctx context.Context, f *Flow, u *directory.User, login 
 	}
 	sum := sha256.Sum256([]byte(cases.Fold().String(norm.NFKC.String(strings.TrimSpace(login)))))
 	name := "login " + hex.EncodeToString(sum[:16])
-	network := "network " + networkOf(identity.RequestFrom(ctx).IP)
+	network := "network " + identity.RequestFrom(ctx).Network()
 	return []source{
 		{tenant: f.Need.Tenant, name: name, from: network},
 		{tenant: f.Need.Tenant, name: name, from: everywhere},
 	}
-}
-
-// networkOf is the part of an address that one party is likely to hold: all of
-// IPv4, the first 64 bits of IPv6.
-func networkOf(ip string) string {
-	a, err := netip.ParseAddr(ip)
-	if err != nil {
-		return "unknown"
-	}
-	if a = a.Unmap().WithZone(""); a.Is6() {
-		p, _ := a.Prefix(64)
-		return p.String()
-	}
-	return a.String()
 }
 
 func (s *source) load(tx *fsm.Tx) error {

@@ -32,18 +32,6 @@ func TestDelaysGrowAndAreCapped(t *testing.T) {
 	}
 }
 
-func TestNetworkOf(t *testing.T) {
-	t.Parallel()
-	for in, want := range map[string]string{
-		"192.0.2.7": "192.0.2.7", "::ffff:192.0.2.7": "192.0.2.7", "2001:db8:1:2:3::4": "2001:db8:1:2::/64",
-		"fe80::1%eth0": "fe80::/64", "": "unknown", "x": "unknown",
-	} {
-		if got := authn.NetworkOf(in); got != want {
-			t.Errorf("%q: got %q, want %q", in, got, want)
-		}
-	}
-}
-
 // guess fails n times, patiently: it lets each delay pass but the last one. Ten
 // failures make a delay that no slow machine outlasts by accident.
 func guess(t testing.TB, n *node, ip, name string, times int) {

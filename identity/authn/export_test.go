@@ -4,11 +4,8 @@ import (
 	"time"
 )
 
-// LocalPath and NetworkOf are the parsers of what strangers send.
-var (
-	LocalPath = localPath
-	NetworkOf = networkOf
-)
+// LocalPath is the parser of what strangers send.
+var LocalPath = localPath
 
 // DelayAfter is the delay after n failures from one network, or from everywhere.
 func DelayAfter(n int64, anywhere bool) time.Duration {

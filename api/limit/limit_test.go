@@ -1,4 +1,4 @@
-package login
+package limit
 
 import (
 	"fmt"
@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-func clocked(rate Rate) (*limiter, *time.Time) {
+func clocked(rate Rate) (*Limiter, *time.Time) {
 	now := time.Unix(1_800_000_000, 0)
-	l := newLimiter(rate)
+	l := New(rate)
 	l.now = func() time.Time { return now }
 	return l, &now
 }
@@ -17,25 +17,25 @@ func TestLimiterAllowsABurstThenARate(t *testing.T) {
 	t.Parallel()
 	l, now := clocked(Rate{Burst: 3, Every: 10 * time.Second})
 	for i := range 3 {
-		if wait := l.take("a"); wait != 0 {
+		if wait := l.Take("a"); wait != 0 {
 			t.Fatalf("attempt %d waits %v", i, wait)
 		}
 	}
-	if wait := l.take("a"); wait != 10*time.Second {
+	if wait := l.Take("a"); wait != 10*time.Second {
 		t.Errorf("fourth attempt waits %v, want 10s", wait)
 	}
-	if wait := l.take("b"); wait != 0 {
+	if wait := l.Take("b"); wait != 0 {
 		t.Errorf("another key waits %v", wait)
 	}
 	*now = now.Add(4 * time.Second)
-	if wait := l.take("a"); wait != 6*time.Second {
+	if wait := l.Take("a"); wait != 6*time.Second {
 		t.Errorf("waits %v, want 6s: being refused must not lengthen the wait", wait)
 	}
 	*now = now.Add(6 * time.Second)
-	if wait := l.take("a"); wait != 0 {
+	if wait := l.Take("a"); wait != 0 {
 		t.Errorf("waits %v after its time", wait)
 	}
-	if wait := l.take("a"); wait == 0 {
+	if wait := l.Take("a"); wait == 0 {
 		t.Error("two attempts where the rate allows one")
 	}
 }
@@ -44,39 +44,39 @@ func TestLimiterGivesBack(t *testing.T) {
 	t.Parallel()
 	l, _ := clocked(Rate{Burst: 2, Every: time.Minute})
 	for i := range 20 {
-		if wait := l.take("a"); wait != 0 {
+		if wait := l.Take("a"); wait != 0 {
 			t.Fatalf("attempt %d waits %v although all before were given back", i, wait)
 		}
-		l.giveBack("a")
+		l.GiveBack("a")
 	}
 	if len(l.full) != 0 {
 		t.Errorf("%d keys remembered, none is owed anything", len(l.full))
 	}
-	l.take("a")
-	l.take("a")
-	l.giveBack("a")
-	if l.take("a") != 0 || l.take("a") == 0 {
+	l.Take("a")
+	l.Take("a")
+	l.GiveBack("a")
+	if l.Take("a") != 0 || l.Take("a") == 0 {
 		t.Error("giving one back must allow exactly one")
 	}
-	l.giveBack("never seen")
+	l.GiveBack("never seen")
 }
 
 func TestLimiterIsBounded(t *testing.T) {
 	t.Parallel()
 	l, now := clocked(Rate{Burst: 2, Every: time.Minute})
-	l.take("victim")
-	l.take("victim")
+	l.Take("victim")
+	l.Take("victim")
 	for i := range maxKeys + 500 {
-		l.take(fmt.Sprint(i))
+		l.Take(fmt.Sprint(i))
 	}
 	if len(l.full) > maxKeys {
 		t.Errorf("%d keys remembered, at most %d wanted", len(l.full), maxKeys)
 	}
-	if l.take("victim") == 0 {
+	if l.Take("victim") == 0 {
 		t.Error("a flood of keys freed one that was held back")
 	}
 	*now = now.Add(time.Hour)
-	l.take("new")
+	l.Take("new")
 	if len(l.full) != 1 {
 		t.Errorf("%d keys remembered after an hour, want 1", len(l.full))
 	}

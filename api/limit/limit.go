@@ -1,4 +1,11 @@
-package login
+// Package limit holds back whoever comes too often: a burst at once, then one more
+// for each interval, for each key (an address, a token).
+//
+// Strangers choose the keys, so memory is bounded, and a flood of new keys cannot free
+// one that is being held back. A limiter belongs to one node; behind a balancer a
+// cluster of three so allows up to three times the rate. What must hold across the
+// cluster (guesses of one person's password) is counted by identity/authn.
+package limit
 
 import (
 	"sync"
@@ -11,13 +18,12 @@ type Rate struct {
 	Every time.Duration
 }
 
-// maxKeys bounds the memory of a limiter: strangers choose the keys.
+// maxKeys bounds the memory of a limiter.
 const maxKeys = 100_000
 
-// A limiter holds back keys that come too often (GCRA: for each key one time, at which
-// its burst will be whole again). It belongs to one node; behind a balancer a cluster of
-// three so allows up to three times the rate.
-type limiter struct {
+// A Limiter holds back keys that come too often (GCRA: for each key one time, at which
+// its burst will be whole again).
+type Limiter struct {
 	rate Rate
 	now  func() time.Time
 
@@ -26,14 +32,15 @@ type limiter struct {
 	swept time.Time            // guarded by mu
 }
 
-func newLimiter(rate Rate) *limiter {
-	return &limiter{rate: rate, now: time.Now, full: map[string]time.Time{}}
+// New returns a limiter at which nobody has been yet.
+func New(rate Rate) *Limiter {
+	return &Limiter{rate: rate, now: time.Now, full: map[string]time.Time{}}
 }
 
-// take counts an attempt of key, or says how long it must wait for the next one. Giving
+// Take counts an attempt of key, or says how long it must wait for the next one. Giving
 // back what turned out to be no attack keeps many people behind one address apart from one
 // who guesses.
-func (l *limiter) take(key string) (wait time.Duration) {
+func (l *Limiter) Take(key string) (wait time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
@@ -48,8 +55,8 @@ func (l *limiter) take(key string) (wait time.Duration) {
 	return 0
 }
 
-// giveBack undoes one take.
-func (l *limiter) giveBack(key string) {
+// GiveBack undoes one Take.
+func (l *Limiter) GiveBack(key string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	at, ok := l.full[key]
@@ -65,7 +72,7 @@ func (l *limiter) giveBack(key string) {
 
 // makeRoom forgets the keys whose burst is whole, and if that is not enough, the one among
 // some that would be first to be: those that are held back stay. l.mu is held.
-func (l *limiter) makeRoom(now time.Time) {
+func (l *Limiter) makeRoom(now time.Time) {
 	if now.Sub(l.swept) >= time.Second { // a flood must not buy a walk through the map with each key
 		l.swept = now
 		for key, at := range l.full {
