@@ -1,19 +1,33 @@
 package credential
 
 import (
+	_ "embed"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/quis-idp/quis/identity"
 )
 
-// Bounds of a password. NIST SP 800-63B-4 §3.1.1.2 asks for length and against rules
-// of composition.
+// Bounds of a password. NIST SP 800-63B-4 §3.1.1.2 asks for length and a list of what
+// everybody tries first, and against rules of composition.
 const (
 	minRunes    = 8
 	maxRunes    = 256
 	maxPassword = 1024 // bytes
 )
+
+//go:embed common.txt
+var commonText string
+
+// common are the passwords of at least minRunes that head every published list of
+// guesses, in lower case. Searching leaked ones by the million is another room's work.
+var common = func() map[string]bool {
+	m := map[string]bool{}
+	for p := range strings.Lines(commonText) {
+		m[strings.TrimSpace(p)] = true
+	}
+	return m
+}()
 
 // Acceptable reports identity.ErrInvalid, field password, with a sentence for the person,
 // if password cannot be a new password of somebody with these names (username, email address).
@@ -28,6 +42,8 @@ func Acceptable(password string, names ...string) error {
 		return identity.Invalid("password", "Use at most 256 characters.")
 	case strings.Count(password, string([]rune(password)[:1])) == n:
 		return identity.Invalid("password", "Use more than one character over and over.")
+	case common[strings.ToLower(strings.TrimSpace(password))]:
+		return identity.Invalid("password", "That is one of the passwords that are guessed first. Choose another.")
 	}
 	for _, name := range names {
 		local, _, _ := strings.Cut(name, "@")

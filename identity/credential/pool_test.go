@@ -139,7 +139,7 @@ func TestAcceptable(t *testing.T) {
 	t.Parallel()
 	names := []string{"Longusername", "somebody@example.com"}
 	for password, ok := range map[string]bool{
-		right: true, "passw0rd": true, "日本語の長い合言葉": true, strings.Repeat("ab", 128): true,
+		right: true, "passw0rd": false, "PassWord1": false, " password ": false, "password of mine": true, "日本語の長い合言葉": true, strings.Repeat("ab", 128): true,
 		"": false, "7 chars": false, "日本語": false, strings.Repeat("ab", 129): false, strings.Repeat("日", 8) + strings.Repeat("月", 248): true,
 		"aaaaaaaaaa": false, "日日日日日日日日日": false, "bad\xffutf-8 text": false,
 		"longusername": false, " LONGUSERNAME ": false, "somebody@example.com": false, "somebody": false, "somebody else": true,
