@@ -4,11 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/quis-idp/quis/identity"
 )
@@ -50,10 +53,22 @@ func Of(ctx context.Context, err error) Problem {
 			p.Errors = append(p.Errors, Field{Pointer: pointer(e.Field), Detail: e.Detail})
 		}
 		if p.Detail == "" {
-			p.Detail = e.Detail
+			p.Detail = sentence(e)
 		}
 	}
+	if n := len(p.Errors) - 1; n > 0 {
+		p.Detail = fmt.Sprintf("%s (and %d more, see errors)", p.Detail, n)
+	}
 	return p
+}
+
+// sentence is what e says where its field is not shown beside it: a detail that goes
+// on from the field's name is given that name.
+func sentence(e *identity.Error) string {
+	if first, _ := utf8.DecodeRuneInString(e.Detail); e.Field == "" || !unicode.IsLower(first) {
+		return e.Detail
+	}
+	return strings.TrimPrefix(e.Field, "/") + " " + e.Detail
 }
 
 // Report logs err if nobody expects it, that is if it is a fault of ours, and reports

@@ -99,8 +99,12 @@ func TestDetailComesOnlyFromIdentityErrors(t *testing.T) {
 		identity.Invalid("email", "An e-mail address has an @."),
 		fmt.Errorf("wrapped: %w", identity.Invalid("redirect_uris.1", "Give an absolute URL.")))))
 	want := []Field{{"#/email", "An e-mail address has an @."}, {"#/redirect_uris/1", "Give an absolute URL."}}
-	if d := cmp.Diff(want, p.Errors); d != "" || p.Detail != want[0].Detail {
+	if d := cmp.Diff(want, p.Errors); d != "" || p.Detail != want[0].Detail+" (and 1 more, see errors)" {
 		t.Errorf("errors (-want +got):\n%s detail %q", d, p.Detail)
+	}
+	_, p, _ = answer(t, t.Context(), identity.Invalid("/nmae", "is not known here"))
+	if p.Detail != "nmae is not known here" {
+		t.Errorf("detail %q is no sentence", p.Detail)
 	}
 }
 
