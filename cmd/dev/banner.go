@@ -24,14 +24,15 @@ func (h *house) banner(ctx context.Context, took time.Duration) {
 	quis := h.command()
 	fmt.Fprintf(&b, "  Data in %s (`%s dev --reset` begins anew).\n\n", h.Dir, quis)
 
-	next := "open the demo app and sign in"
-	link, err := h.setupLink(ctx)
-	switch {
-	case err != nil:
-		line("First admin", "no setup link: "+err.Error(), "")
-	case link != "":
-		line("First admin", link, "works once, within 60 minutes; `"+quis+" setup-link` makes a new one")
-		next = "open the setup link, then the demo app"
+	next, who := "open the demo app and sign in", "New admin"
+	link, first, err := h.setupLink(ctx)
+	if first {
+		next, who = "open the setup link, then the demo app", "First admin"
+	}
+	if err != nil {
+		line(who, "no setup link: "+err.Error(), "")
+	} else {
+		line(who, link, "works once, within 60 minutes; `"+quis+" setup-link` makes a new one")
 	}
 	line("Demo app", DemoURL, "OIDC client \"demo\", already registered; shows its tokens")
 	line("Issuer", Issuer, "")
@@ -71,18 +72,13 @@ func (h *house) command() string {
 	return h.Program
 }
 
-func (h *house) setupLink(ctx context.Context) (string, error) {
-	if h.SetupLink == nil {
-		return "", nil
-	}
+func (h *house) setupLink(ctx context.Context) (link string, first bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	var err error
 	for _, n := range h.nodes {
-		var link string
-		if link, err = h.SetupLink(ctx, n.Dir); err == nil {
-			return link, nil
+		if link, first, err = h.SetupLink(ctx, n.Dir); err == nil {
+			return link, first, nil
 		}
 	}
-	return "", err
+	return "", false, err
 }

@@ -34,9 +34,9 @@ type Options struct {
 	Program   string // this command as it was called, for the banner
 
 	Out io.Writer // what a person reads
-	// SetupLink asks a running node for a fresh setup link, by its data directory.
-	// An empty link means that there is an administrator already.
-	SetupLink func(ctx context.Context, dataDir string) (string, error)
+	// SetupLink asks a running node, by its data directory, for a fresh setup link,
+	// and whether it would make the first administrator.
+	SetupLink func(ctx context.Context, dataDir string) (url string, first bool, err error)
 	// Leader asks a running node which node leads.
 	Leader func(ctx context.Context, dataDir string) (string, error)
 }
@@ -222,27 +222,39 @@ func serveUntil(ctx context.Context, background *sync.WaitGroup, ln net.Listener
 func (h *house) waitReady(ctx context.Context) error {
 	deadline := time.Now().Add(readyWithin)
 	for _, n := range h.nodes {
-		reason := ""
-		for {
-			ok, text := ready(ctx, n.readyURL())
-			if ok {
-				break
-			}
-			reason = text
-			_, _, done := n.look()
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case <-done:
-				return fmt.Errorf("%s did not start (%s). It said:\n%s\nIts log: %s", n.Name, n.how(), n.lastWords(), n.logFile())
-			case <-time.After(50 * time.Millisecond):
-			}
-			if time.Now().After(deadline) {
-				return fmt.Errorf("%s is not ready after %s: %s\nIts log: %s", n.Name, readyWithin, reason, n.logFile())
-			}
+		if err := h.waitNode(ctx, n, deadline); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// waitNode waits for one node. That somebody ends it meanwhile, from another terminal
+// or with a signal, is no failure of the start: the house goes on without it.
+func (h *house) waitNode(ctx context.Context, n *process, deadline time.Time) error {
+	for {
+		ok, reason := ready(ctx, n.readyURL())
+		if ok {
+			return nil
+		}
+		_, _, done := n.look()
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-done:
+			state, _, _ := n.look()
+			if state == stateEnded && !n.signalled() {
+				return fmt.Errorf("%s did not start (%s). It said:\n%s\nIts log: %s", n.Name, n.how(), n.lastWords(), n.logFile())
+			}
+			if state != stateRunning {
+				return nil
+			}
+		case <-time.After(50 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%s is not ready after %s: %s\nIts log: %s", n.Name, readyWithin, reason, n.logFile())
+		}
+	}
 }
 
 // report tells when a node ends that nobody asked to.

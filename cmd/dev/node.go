@@ -172,6 +172,17 @@ func (p *process) how() string {
 	return p.cmd.ProcessState.String()
 }
 
+// signalled reports whether the last run was ended by a signal, not by itself.
+func (p *process) signalled() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd == nil || p.cmd.ProcessState == nil {
+		return false
+	}
+	status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled()
+}
+
 // childEnv drops the QUIS_ variables: a child's configuration is its file alone.
 // GOMEMLIMIT and the like stay.
 func childEnv(environ []string) []string {

@@ -108,25 +108,27 @@ func devStatusCommand(dir *string) *cobra.Command {
 	}
 }
 
-// setupLinkOf returns a new setup link, or "" if there is an administrator already.
-func setupLinkOf(ctx context.Context, dir string) (string, error) {
+// setupLinkOf returns a new setup link, and whether it would make the first administrator.
+func setupLinkOf(ctx context.Context, dir string) (url string, first bool, err error) {
 	c, err := connectDir(ctx, dir)
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
+	first = true
 	for u, err := range client.All(ctx, client.List{Limit: 200, Consistent: true}, c.Users.List) {
 		if err != nil {
-			return "", err
+			return "", false, err
 		}
 		if u.Admin && !u.Disabled {
-			return "", nil
+			first = false
+			break
 		}
 	}
 	link, err := c.SetupLink(ctx)
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
-	return link.URL, nil
+	return link.URL, first, nil
 }
 
 func leaderOf(ctx context.Context, dir string) (string, error) {

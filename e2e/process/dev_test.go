@@ -1,9 +1,11 @@
 package process
 
 import (
+	"context"
 	"errors"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -105,4 +107,33 @@ func TestDevLeavesNothingBehind(t *testing.T) {
 		t.Fatalf("port 8080 is not free: %v", err)
 	}
 	l.Close()
+}
+
+// TestDevSurvivesAKillDuringItsStart: a node that somebody kills before everything is up is no
+// reason to give up the others.
+func TestDevSurvivesAKillDuringItsStart(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute) // mostly to get a turn
+	defer cancel()
+	d, err := testbed.Start(ctx, 3, filepath.Join(t.TempDir(), "quis"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	pid, err := d.PID(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.WaitBanner(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.WaitLeader(ctx, 1); err != nil {
+		t.Error(err)
+	}
 }

@@ -176,6 +176,20 @@ func (d *Dev) WaitReady(ctx context.Context, i int) error {
 	}
 }
 
+// WaitBanner waits until `quis dev` has said that everything runs.
+func (d *Dev) WaitBanner(ctx context.Context) error {
+	for !strings.Contains(d.Output(), "Next:") {
+		select {
+		case <-d.done:
+			return fmt.Errorf("quis dev ended before it was up; it said:\n%s", d.Output())
+		case <-time.After(5 * time.Millisecond):
+		case <-ctx.Done():
+			return fmt.Errorf("quis dev is not up: %w", ctx.Err())
+		}
+	}
+	return nil
+}
+
 // Leader returns the node that says in its metrics that it leads, 0 if none does.
 func (d *Dev) Leader(ctx context.Context) int {
 	for i := 1; i <= d.Nodes; i++ {

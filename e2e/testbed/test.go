@@ -25,6 +25,9 @@ func Run(t *testing.T, n int, bootstrap string) *Dev {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := d.WaitBanner(ctx); err != nil {
+		t.Error(err)
+	}
 	t.Cleanup(func() {
 		if err := d.Stop(); err != nil {
 			t.Error(err)
