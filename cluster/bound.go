@@ -20,7 +20,7 @@ func (n *Node) boundLog() {
 		case <-n.quit:
 			return
 		}
-		threshold, trailing := n.bounds(n.logs.entries.Load(), n.logs.bytes.Load())
+		threshold, trailing := n.bounds(n.logs.Written())
 		c := n.raft.ReloadableConfig()
 		if c.SnapshotThreshold == threshold && c.TrailingLogs == trailing {
 			continue

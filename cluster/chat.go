@@ -13,7 +13,7 @@ func (n *Node) startGossip() error {
 		return nil
 	}
 	g, err := gossip.Start(gossip.Config{
-		Self:   gossip.Peer{NodeID: n.cfg.NodeID, Address: n.port.Advertise(), Version: n.cfg.Version, ClusterID: n.id.Load().clusterID},
+		Self:   gossip.Peer{NodeID: n.cfg.NodeID, Address: n.port.Advertise(), Version: n.cfg.Version, ClusterID: n.self.Identity().ClusterID},
 		Listen: n.cfg.GossipListen, Advertise: n.cfg.GossipAdvertise,
 		Key: n.cfg.Root.Derive("gossip"), Logger: n.log, Changed: n.changed.broadcast,
 	})

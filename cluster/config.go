@@ -10,10 +10,14 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/quis-idp/quis/cluster/form"
 	"github.com/quis-idp/quis/cluster/wire"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/keys/seal"
 )
+
+// Tables are what this room keeps in the store.
+var Tables = form.Tables
 
 // Config says who a node is and how it finds the others. The zero values of the
 // times and sizes stand for the defaults beside them.

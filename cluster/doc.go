@@ -12,12 +12,12 @@
 // confirmed ([Node.CatchUp], [Node.EnsureFresh]); clocks of two nodes are never compared.
 //
 // The engine of the store is its own snapshot: taking one is a flush, and streams
-// are made only for a node that must be installed. A node that cannot write, or
+// are made only for a node that must be installed (package disk). A node that cannot write, or
 // cannot apply, ends its process rather than go on.
 //
 // A node with an empty data directory founds a cluster or joins one, proving that
-// it holds the root key; everything after that runs under certificates of the
-// cluster's own authority (package wire). Gossip helps to find and to watch peers
+// it holds the root key (package form); everything after that runs under certificates
+// of the cluster's own authority (package wire). Gossip helps to find and to watch peers
 // and decides nothing.
 //
 // Not here: what is in the batches (fsm), what the leader does besides (duty).

@@ -13,6 +13,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/quis-idp/quis/cluster/disk"
+	"github.com/quis-idp/quis/cluster/form"
 	"github.com/quis-idp/quis/cluster/wire"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/keys/seal"
@@ -91,15 +93,15 @@ func TestFounderThatCrashedGoesOn(t *testing.T) {
 	// What the lowest node leaves if it dies after deciding and before telling anybody.
 	r := h.rooms[0]
 	n := &Node{cfg: r.cfg, log: r.cfg.Logger, creds: &wire.Credentials{}}
-	var founders []founder
+	var founders []form.Founder
 	for i, a := range h.addrs {
-		founders = append(founders, founder{h.rooms[i].cfg.NodeID, a})
+		founders = append(founders, form.Founder{ID: h.rooms[i].cfg.NodeID, Address: a})
 	}
-	l, err := openLog(r.cfg.DataDir, newMetrics(&Node{}).fsync, func(err error) { t.Error(err) })
+	l, err := disk.OpenLog(r.cfg.DataDir, newMetrics(n).fsync, func(err error) { t.Error(err) })
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(l.Close(), n.establish(founders)); err != nil {
+	if err := errors.Join(l.Close(), n.newSelf().Establish(founders)); err != nil {
 		t.Fatal(err)
 	}
 	h.start()
@@ -243,9 +245,9 @@ func TestCertificateIsRenewed(t *testing.T) {
 	h := newHouse(t, 3, nil)
 	h.start()
 	for _, r := range h.rooms {
-		old := r.node.id.Load().tls.Cert.Leaf.SerialNumber
+		old := r.node.self.Identity().TLS.Cert.Leaf.SerialNumber
 		eventually(t, "a leader that renews", func() bool { return r.node.renewNow(t.Context()) == nil })
-		if r.node.id.Load().tls.Cert.Leaf.SerialNumber.Cmp(old) == 0 {
+		if r.node.self.Identity().TLS.Cert.Leaf.SerialNumber.Cmp(old) == 0 {
 			t.Error("same certificate as before")
 		}
 	}

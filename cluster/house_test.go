@@ -16,6 +16,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/quis-idp/quis/cluster/form"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/keys/seal"
 )
@@ -29,6 +30,12 @@ type note struct {
 var notes = fsm.NewTable(1000, "notes", fsm.Spec[note]{Key: func(n *note) fsm.Key { return fsm.K(n.ID) }})
 
 var counts = fsm.NewCounter(1001, "counts")
+
+// Files in a data directory.
+const (
+	logFile      = "raft.db"
+	identityFile = "node.json"
+)
 
 // A house is a cluster of real nodes in this process: TLS on loopback, logs on disk.
 type house struct {
@@ -174,7 +181,7 @@ func (h *house) start(which ...int) {
 func (h *house) settled() {
 	h.t.Helper()
 	eventually(h.t, "the authority to be stored", func() bool {
-		row, err := storedAuthority(context.Background(), h.rooms[0].db)
+		row, err := form.StoredAuthority(context.Background(), h.rooms[0].db)
 		return err == nil && row != nil
 	})
 }

@@ -52,21 +52,23 @@ func (n *Node) watchLeadership() {
 	}
 }
 
-// watchLeader wakes whoever waits for another leader, and notices being removed.
-func (n *Node) watchLeader() {
-	seen := make(chan raft.Observation, 64)
-	o := raft.NewObserver(seen, false, func(o *raft.Observation) bool {
+// observeLeaders has Raft tell of leaders. It comes before anything that could make one.
+func (n *Node) observeLeaders() {
+	n.leaders = make(chan raft.Observation, 64)
+	n.raft.RegisterObserver(raft.NewObserver(n.leaders, false, func(o *raft.Observation) bool {
 		switch o.Data.(type) {
 		case raft.LeaderObservation, raft.RaftState:
 			return true
 		}
 		return false
-	})
-	n.raft.RegisterObserver(o)
-	defer n.raft.DeregisterObserver(o)
+	}))
+}
+
+// watchLeader wakes whoever waits for another leader, and notices being removed.
+func (n *Node) watchLeader() {
 	for {
 		select {
-		case s := <-seen:
+		case s := <-n.leaders:
 			if l, ok := s.Data.(raft.LeaderObservation); ok && l.LeaderID != "" {
 				n.metrics.changes.Inc()
 				n.log.Info("leader elected", "leader", string(l.LeaderID), "term", n.raft.CurrentTerm())
@@ -176,7 +178,7 @@ func (n *Node) admit(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		if !stored {
-			err := n.storeAuthority(ctx)
+			err := n.self.Identity().Authority().Store(ctx, n.cfg.DB)
 			stored = err == nil
 			if err != nil && ctx.Err() == nil {
 				n.log.Warn("cluster authority not stored yet", "error", err)
@@ -220,31 +222,4 @@ func (n *Node) consider(ctx context.Context, s raft.Server, kept map[raft.Server
 		return
 	}
 	n.log.Info("new node votes", "member", string(s.ID), "address", string(s.Address))
-}
-
-// storeAuthority writes the authority in the cluster's first transaction, so that
-// whoever leads can issue certificates.
-func (n *Node) storeAuthority(ctx context.Context) error {
-	row := n.id.Load().secret.Authority
-	return n.cfg.DB.Update(ctx, func(tx *fsm.Tx) error {
-		has, err := authorities.Has(tx, fsm.Global, authorityKey)
-		if err != nil || has {
-			return err
-		}
-		return authorities.Put(tx, &row)
-	})
-}
-
-// storedAuthority returns the authority as it stands in the store, or nil.
-func storedAuthority(ctx context.Context, db *fsm.DB) (*authorityRow, error) {
-	var row *authorityRow
-	err := db.View(ctx, func(tx *fsm.Tx) error {
-		r, err := authorities.Get(tx, fsm.Global, authorityKey)
-		row = r
-		return err
-	})
-	if errors.Is(err, fsm.ErrNotFound) {
-		return nil, nil
-	}
-	return row, err
 }

@@ -55,48 +55,6 @@ func TestStartThatDiedMakingTheLogIsRepeated(t *testing.T) {
 	h.start()
 }
 
-func TestLogFitsTheStore(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct {
-		term     uint64
-		from, to uint64
-		store    fsm.Position
-		belongs  bool
-		fits     bool
-	}{
-		"new node":                   {fits: true},
-		"made a founder":             {belongs: true, fits: true},
-		"snapshot installed":         {term: 3, store: fsm.Position{Index: 100, Term: 2}, belongs: true, fits: true},
-		"installed far ahead":        {term: 3, from: 1, to: 40, store: fsm.Position{Index: 100, Term: 3}, belongs: true, fits: true},
-		"goes on":                    {term: 3, from: 50, to: 120, store: fsm.Position{Index: 100, Term: 3}, belongs: true, fits: true},
-		"another, empty log":         {store: fsm.Position{Index: 100, Term: 1}, belongs: true},
-		"an older log":               {term: 2, from: 1, to: 40, store: fsm.Position{Index: 100, Term: 3}, belongs: true},
-		"begins behind the store":    {term: 3, from: 102, to: 120, store: fsm.Position{Index: 100, Term: 3}, belongs: true},
-		"entries of who knows where": {term: 1, from: 1, to: 2},
-		"a vote of who knows where":  {term: 1},
-	} {
-		l, err := openLog(t.TempDir(), newMetrics(&Node{}).fsync, func(err error) { t.Error(err) })
-		if err != nil {
-			t.Fatal(err)
-		}
-		if c.term > 0 {
-			err = l.SetUint64(termKey, c.term)
-		}
-		for i := c.from; i <= c.to && i > 0 && err == nil; i++ {
-			err = l.StoreLog(&raft.Log{Index: i, Term: 1})
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := l.fits(c.store, c.belongs); (err == nil) != c.fits {
-			t.Errorf("%s: %v", name, err)
-		}
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-	}
-}
-
 // What a deposed leader still answers must not make others take it for the leader of
 // the term it has only heard of.
 func TestOnlyALeaderVouchesForCommits(t *testing.T) {
@@ -131,7 +89,7 @@ func TestTimeGoesOnAfterAFastClock(t *testing.T) {
 	h.start()
 	r := h.rooms[0]
 	data := fsm.EncodeEntry(time.Now().Add(time.Hour), nil)
-	if err := r.node.raft.ApplyLog(raft.Log{Data: data, Extensions: checksum(data)}, 0).Error(); err != nil {
+	if err := r.node.raft.ApplyLog(raft.Log{Data: data}, 0).Error(); err != nil {
 		t.Fatal(err)
 	}
 	ahead := r.db.Position().Time

@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,14 +9,15 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/quis-idp/quis/cluster/form"
 	"github.com/quis-idp/quis/cluster/wire"
 	"github.com/quis-idp/quis/fsm"
 )
 
 // The codes of faults between nodes.
 const (
-	codeNotLeader uint8 = iota + 1 // ask the leader, or later
-	codeRefused                    // asking again is in vain
+	codeNotLeader = form.CodeNotLeader
+	codeRefused   = form.CodeRefused
 )
 
 const (
@@ -74,24 +74,16 @@ func (n *Node) leading(from wire.Peer) error {
 	return nil
 }
 
-func (n *Node) issue(ctx context.Context, request []byte, node string) (*authorityRow, []byte, error) {
-	row, err := storedAuthority(ctx, n.cfg.DB)
+func (n *Node) issue(ctx context.Context, request []byte, node string) (*form.Authority, []byte, error) {
+	row, err := form.StoredAuthority(ctx, n.cfg.DB)
 	if err != nil {
 		return nil, nil, err
 	}
 	if row == nil { // not stored yet
-		own := n.id.Load().secret.Authority
-		row = &own
+		row = n.self.Identity().Authority()
 	}
-	a, err := row.unwrap(n.cfg.Root)
-	if err != nil {
-		return nil, nil, err
-	}
-	cert, err := a.Issue(request, node, time.Now())
-	if err != nil {
-		return nil, nil, &wire.Fault{Code: codeRefused, Detail: err.Error()}
-	}
-	return row, cert, nil
+	cert, err := row.Issue(request, node, n.cfg.Root)
+	return row, cert, err
 }
 
 func (n *Node) handleRenew(ctx context.Context, from wire.Peer, q *renewRequest) (any, error) {
@@ -146,28 +138,12 @@ func (n *Node) renewNow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	old := n.id.Load()
-	next, err := newIdentity(n.cfg.NodeID, &old.secret.Authority, a.Cert, key)
-	if err != nil {
+	if err := n.self.Renew(a.Cert, key); err != nil {
 		return err
 	}
-	if _, err := next.tls.Cert.Leaf.Verify(verifyWith(next.tls.Authority)); err != nil {
-		return fmt.Errorf("renew certificate: %w", err)
-	}
-	next.secret.Founding = old.secret.Founding
-	if err := next.save(n.cfg.DataDir, n.cfg.Root); err != nil {
-		return err
-	}
-	n.adopt(next)
 	n.port.Caller().Reset()
 	n.transport.CloseStreams()
 	return nil
-}
-
-func verifyWith(authority *x509.Certificate) x509.VerifyOptions {
-	roots := x509.NewCertPool()
-	roots.AddCert(authority)
-	return x509.VerifyOptions{Roots: roots, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth}}
 }
 
 // Remove takes a node out of the cluster for good. It reports fsm.ErrNotFound for a

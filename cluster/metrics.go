@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -123,7 +122,7 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	put(descPeers, float64(voters), "true")
 	put(descPeers, float64(others), "false")
 	at := 0.0
-	if t := g.n.snaps.lastSuccess(); !t.IsZero() {
+	if t := g.n.snaps.LastFlush(); !t.IsZero() {
 		at = float64(t.UnixMilli()) / 1000
 	}
 	put(descSnapshot, at)
@@ -141,5 +140,3 @@ func one(b bool) float64 {
 	}
 	return 0
 }
-
-var errStall = errors.New("the disk does not answer")

@@ -12,6 +12,8 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/quis-idp/quis/cluster/disk"
+	"github.com/quis-idp/quis/cluster/form"
 	"github.com/quis-idp/quis/cluster/gossip"
 	"github.com/quis-idp/quis/cluster/wire"
 	"github.com/quis-idp/quis/fsm"
@@ -28,22 +30,22 @@ type Node struct {
 	loops sync.WaitGroup
 
 	creds       *wire.Credentials
-	id          atomic.Pointer[identity] // nil until the node belongs to a cluster
+	self        *form.Self
 	port        *wire.Port
-	logs        *logStore
+	logs        *disk.Log
 	cache       raft.LogStore // logs, with the latest entries in memory
 	nudging     atomic.Bool
-	snaps       *snapshotStore
-	machine     *machine
+	snaps       *disk.Snapshots
+	machine     *disk.Machine
 	transport   *transport
 	raft        *raft.Raft
 	started     atomic.Bool // raft is there
 	gossip      *gossip.Gossip
 	gossiping   atomic.Bool // gossip is there
 	metrics     *metrics
-	leaderships chan bool // from Raft
-	forming     forming
-	admitting   sync.Mutex // one new node at a time
+	leaderships chan bool             // from Raft
+	leaders     chan raft.Observation // from Raft
+	admitting   sync.Mutex            // one new node at a time
 
 	proposals *coalescer
 	clock     clock   // stamps entries
@@ -73,6 +75,7 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 	n := &Node{cfg: cfg, log: cfg.Logger.With("node", cfg.NodeID), begun: time.Now(), quit: make(chan struct{}), creds: &wire.Credentials{}}
 	n.ctx, n.stop = context.WithCancel(context.Background())
 	n.confirms.ask, n.asks.ask = n.confirm, n.ask
+	n.self = n.newSelf()
 	n.metrics = newMetrics(n)
 	if err := n.start(ctx); err != nil {
 		return nil, errors.Join(err, n.shutdown())
@@ -85,23 +88,20 @@ func (n *Node) start(ctx context.Context) error {
 	if err := os.MkdirAll(n.cfg.DataDir, 0o700); err != nil {
 		return fmt.Errorf("data directory: %w", err)
 	}
-	id, err := loadIdentity(n.cfg.DataDir, n.cfg.Root)
+	id, err := n.self.Load(n.ctx, n.cfg.DB)
 	if err != nil {
 		return err
 	}
-	if err := n.checkIdentity(id); err != nil {
+	if err := disk.Expect(n.cfg.DataDir, id != nil); err != nil {
 		return err
 	}
-	if err := expectLog(n.cfg.DataDir, id != nil); err != nil {
+	if n.logs, err = disk.OpenLog(n.cfg.DataDir, n.metrics.fsync, n.die); err != nil {
 		return err
 	}
-	if n.logs, err = openLog(n.cfg.DataDir, n.metrics.fsync, n.die); err != nil {
+	if err := n.logs.Fits(n.cfg.DB.Position(), id != nil); err != nil {
 		return err
 	}
-	if err := n.logs.fits(n.cfg.DB.Position(), id != nil); err != nil {
-		return err
-	}
-	if n.snaps, err = openSnapshots(n.cfg.DB, n.cfg.DataDir); err != nil {
+	if n.snaps, err = disk.OpenSnapshots(n.cfg.DB, n.cfg.DataDir); err != nil {
 		return err
 	}
 	if err := n.openPort(); err != nil {
@@ -109,40 +109,16 @@ func (n *Node) start(ctx context.Context) error {
 	}
 	n.port.Serve()
 	if id == nil {
-		if err := n.form(ctx); err != nil {
+		if err := n.self.Form(ctx); err != nil {
 			return err
 		}
 	} else {
-		n.adopt(id)
-		if err := n.refuseForeignPeers(ctx); err != nil {
+		n.self.Adopt(id)
+		if err := n.self.RefuseForeignPeers(ctx); err != nil {
 			return err
 		}
 	}
 	return n.run(ctx)
-}
-
-// checkIdentity compares what the data directory says with what the node was told.
-func (n *Node) checkIdentity(id *identity) error {
-	applied := n.cfg.DB.Position().Index
-	if id == nil {
-		if applied > 0 {
-			return fmt.Errorf("the store holds data up to entry %d, but %s/%s, which says of which cluster, is missing: "+
-				"bring it back, or move the whole data directory away and join again", applied, n.cfg.DataDir, identityFile)
-		}
-		return nil
-	}
-	if id.nodeID != n.cfg.NodeID {
-		return fmt.Errorf("the data directory %s belongs to node %s, but this node is configured as %s", n.cfg.DataDir, id.nodeID, n.cfg.NodeID)
-	}
-	row, err := storedAuthority(n.ctx, n.cfg.DB)
-	if err != nil || row == nil {
-		return err
-	}
-	if row.ClusterID != id.clusterID {
-		return fmt.Errorf("the store belongs to cluster %s, but %s/%s to cluster %s: %s",
-			row.ClusterID, n.cfg.DataDir, identityFile, id.clusterID, apart)
-	}
-	return nil
 }
 
 func (n *Node) openPort() error {
@@ -152,23 +128,29 @@ func (n *Node) openPort() error {
 	}
 	n.port, err = wire.Listen(wire.Config{
 		Listen: n.cfg.Listen, Advertise: advertise, Credentials: n.creds,
-		RPC: n.calls(), Join: n.joinCalls(),
+		RPC: n.calls(), Join: n.self.Calls(),
 		JoinKey: n.cfg.Root.Derive("cluster join"), RootID: n.cfg.Root.ID(),
 		Logger: n.log,
 	})
+	n.self.Use(n.port)
 	return err
 }
 
-// adopt makes id this node's identity on the wire.
-func (n *Node) adopt(id *identity) {
-	n.id.Store(id)
-	n.creds.Set(id.tls)
-	n.changed.broadcast()
+func (n *Node) newSelf() *form.Self {
+	return form.New(form.Config{
+		NodeID: n.cfg.NodeID, Version: n.cfg.Version, DataDir: n.cfg.DataDir, Listen: n.cfg.Listen,
+		Join: n.cfg.Join, Expect: n.cfg.BootstrapExpect, Root: n.cfg.Root, Logger: n.log,
+		Adopted: func(id *form.Identity) {
+			n.creds.Set(id.TLS)
+			n.changed.broadcast()
+		},
+		Admit: n.handleEnter,
+	})
 }
 
 // run starts Raft and everything that lives as long as it.
 func (n *Node) run(ctx context.Context) error {
-	if err := n.logs.claim(n.id.Load()); err != nil {
+	if err := n.logs.Claim(n.cfg.NodeID, n.self.Identity().ClusterID); err != nil {
 		return err
 	}
 	if err := n.startRaft(ctx); err != nil {
@@ -188,6 +170,13 @@ func (n *Node) run(ctx context.Context) error {
 		return err
 	}
 	return n.metrics.register()
+}
+
+// watchDisk ends the node when its disk no longer answers.
+func (n *Node) watchDisk() {
+	if err := n.logs.Watch(n.cfg.StallLimit, n.quit); err != nil {
+		n.die(err)
+	}
 }
 
 // die is for a node that cannot go on: it stops talking at once, so that the others
@@ -225,7 +214,7 @@ func (n *Node) shutdown() error {
 		}
 		if n.raft != nil {
 			if n.logs != nil {
-				n.logs.closing.Store(true)
+				n.logs.Arm(false)
 			}
 			errs = append(errs, n.raft.Shutdown().Error())
 		}

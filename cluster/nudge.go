@@ -56,5 +56,5 @@ func (n *Node) nudge(c commitNote, id, address string) {
 		Term:         c.Term,
 		PrevLogEntry: c.Index, PrevLogTerm: c.EntryTerm,
 		LeaderCommitIndex: c.Index,
-	}, n.quit)
+	})
 }

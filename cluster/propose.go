@@ -143,7 +143,7 @@ func (n *Node) appendEntry(group []*pending) {
 		batches[i] = p.batch
 	}
 	data := fsm.EncodeEntry(n.clock.next(time.Now(), time.Since(n.begun), n.cfg.DB.Position().Time), batches)
-	future := n.raft.ApplyLog(raft.Log{Data: data, Extensions: checksum(data)}, n.cfg.ProposeTimeout)
+	future := n.raft.ApplyLog(raft.Log{Data: data}, n.cfg.ProposeTimeout)
 	settled := make(chan error, 1)
 	go func() { settled <- future.Error() }() // Raft may drop a future when it shuts down
 	var err error

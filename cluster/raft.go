@@ -8,17 +8,26 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/quis-idp/quis/cluster/disk"
+	"github.com/quis-idp/quis/cluster/form"
 )
 
-// A transport is Raft's, with a second way in for messages from this node itself.
+// A transport is Raft's, with a second way in for messages from this node itself. It
+// lets no message through before it is opened.
 type transport struct {
 	*raft.NetworkTransport
-	in chan raft.RPC
+	in   chan raft.RPC
+	open chan struct{} // closed when it is
+	quit <-chan struct{}
 }
 
 func newTransport(t *raft.NetworkTransport, quit <-chan struct{}) *transport {
-	w := &transport{NetworkTransport: t, in: make(chan raft.RPC)}
+	w := &transport{NetworkTransport: t, in: make(chan raft.RPC), open: make(chan struct{}), quit: quit}
 	go func() {
+		if !w.opened() {
+			return
+		}
 		for {
 			select {
 			case rpc := <-t.Consumer():
@@ -35,21 +44,40 @@ func newTransport(t *raft.NetworkTransport, quit <-chan struct{}) *transport {
 	return w
 }
 
+// opened waits until the transport is open, and reports false if the node stops before.
+func (t *transport) opened() bool {
+	select {
+	case <-t.open:
+		return true
+	case <-t.quit:
+		return false
+	}
+}
+
+// SetHeartbeatHandler gives heartbeats a way past the other messages.
+func (t *transport) SetHeartbeatHandler(handle func(raft.RPC)) {
+	t.NetworkTransport.SetHeartbeatHandler(func(r raft.RPC) {
+		if t.opened() {
+			handle(r)
+		}
+	})
+}
+
 // Consumer gives Raft its incoming messages.
 func (t *transport) Consumer() <-chan raft.RPC { return t.in }
 
 // inject gives Raft a message and does not wait for its answer.
-func (t *transport) inject(command any, quit <-chan struct{}) {
+func (t *transport) inject(command any) {
 	select {
 	case t.in <- raft.RPC{Command: command, RespChan: make(chan raft.RPCResponse, 1)}:
-	case <-quit:
+	case <-t.quit:
 	}
 }
 
 // electNow makes this node stand for election without waiting for a leader's
 // heartbeat to fail to come.
-func (t *transport) electNow(quit <-chan struct{}) {
-	t.inject(&raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax}}, quit)
+func (t *transport) electNow() {
+	t.inject(&raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax}})
 }
 
 func (n *Node) raftConfig() *raft.Config {
@@ -71,8 +99,19 @@ func (n *Node) raftConfig() *raft.Config {
 	return c
 }
 
+// configuration is what Raft is bootstrapped with.
+func configuration(founders []form.Founder) raft.Configuration {
+	var c raft.Configuration
+	for _, f := range founders {
+		c.Servers = append(c.Servers, raft.Server{ID: raft.ServerID(f.ID), Address: raft.ServerAddress(f.Address)})
+	}
+	return c
+}
+
+const cachedLogs = 512 // entries held in memory; each may be half a megabyte
+
 func (n *Node) startRaft(ctx context.Context) error {
-	n.machine = &machine{db: n.cfg.DB, quit: n.quit, fatal: n.die, took: n.metrics.apply}
+	n.machine = disk.NewMachine(n.cfg.DB, n.metrics.apply, n.die, n.quit)
 	cache, err := raft.NewLogCache(cachedLogs, n.logs)
 	if err != nil {
 		return fmt.Errorf("start raft: %w", err)
@@ -91,13 +130,13 @@ func (n *Node) startRaft(ctx context.Context) error {
 		return err
 	}
 	if founding {
-		if err := n.found(ctx); err != nil {
+		if err := n.self.Found(ctx); err != nil {
 			return err
 		}
 	}
 	conf := n.raftConfig()
 	if founding {
-		err := raft.BootstrapCluster(conf, cache, n.logs, n.snaps, n.transport, configuration(n.id.Load().secret.Founding))
+		err := raft.BootstrapCluster(conf, cache, n.logs, n.snaps, n.transport, configuration(n.self.Identity().Founders()))
 		if err != nil {
 			return fmt.Errorf("found the cluster: %w", err)
 		}
@@ -108,10 +147,12 @@ func (n *Node) startRaft(ctx context.Context) error {
 	if err := n.newRaft(conf, cache); err != nil {
 		return err
 	}
-	n.logs.armed.Store(true)
+	n.logs.Arm(true)
 	n.metrics.observe(n.raft)
+	n.observeLeaders()
+	close(n.transport.open)
 	if founding || n.alone() {
-		n.transport.electNow(n.quit)
+		n.transport.electNow()
 	}
 	return nil
 }
@@ -121,7 +162,7 @@ func (n *Node) newRaft(conf *raft.Config, cache raft.LogStore) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
-			err = damaged(n.cfg.DataDir+"/"+logFile, fmt.Errorf("%v", p))
+			err = n.logs.Damaged(fmt.Errorf("%v", p))
 		}
 	}()
 	if n.raft, err = raft.NewRaft(conf, n.machine, cache, n.logs, n.snaps, n.transport); err != nil {
@@ -132,7 +173,7 @@ func (n *Node) newRaft(conf *raft.Config, cache raft.LogStore) (err error) {
 
 // mustFound says whether this node has to found the cluster that it has an identity of.
 func (n *Node) mustFound() (bool, error) {
-	if len(n.id.Load().secret.Founding) == 0 {
+	if len(n.self.Identity().Founders()) == 0 {
 		return false, nil
 	}
 	exists, err := raft.HasExistingState(n.logs, n.logs, n.snaps)

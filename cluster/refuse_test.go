@@ -1,17 +1,13 @@
 package cluster
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/hashicorp/raft"
 
 	"github.com/quis-idp/quis/keys/seal"
 )
@@ -111,13 +107,13 @@ func TestMistakenConfigurationIsRefused(t *testing.T) {
 	h := newHouse(t, 1, nil)
 	h.start()
 	r := h.rooms[0]
-	id := r.node.id.Load().clusterID
+	id := r.node.self.Identity().ClusterID
 
 	other := newHouse(t, 1, nil)
 	other.root = h.root
 	other.rooms[0].cfg.Root = h.root
 	other.start()
-	foreign := other.rooms[0].node.id.Load().clusterID
+	foreign := other.rooms[0].node.self.Identity().ClusterID
 	other.stop(0)
 	other.rooms[0].cfg.Join = h.addrs
 	other.refused(0, "belongs to cluster "+foreign, "to cluster "+id)
@@ -143,70 +139,4 @@ func TestMistakenConfigurationIsRefused(t *testing.T) {
 	if _, err := Start(t.Context(), c); err == nil || !strings.Contains(err.Error(), "in use by another process") {
 		t.Errorf("second process: %v", err)
 	}
-}
-
-// Whatever has happened to the file, opening and reading it gives what was written
-// or an error.
-func TestDamagedLogIsNeverBelieved(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	path := filepath.Join(dir, logFile)
-	observe := newMetrics(&Node{}).fsync
-	quiet := func(error) {}
-	l, err := openLog(dir, observe, quiet)
-	if err != nil {
-		t.Fatal(err)
-	}
-	const entries = 60
-	for i := range uint64(entries) {
-		data := bytes.Repeat([]byte{byte(i)}, 50+int(i)*40)
-		if err := l.StoreLog(&raft.Log{Index: i + 1, Term: 1, Data: data, Extensions: checksum(data)}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	whole, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	refused := 0
-	for round := range uint64(150) {
-		r := rand.New(rand.NewPCG(7, round))
-		b := bytes.Clone(whole)
-		switch at := r.IntN(len(b)); r.IntN(3) {
-		case 0:
-			b[at] ^= 1 << r.IntN(8)
-		case 1:
-			page := b[at&^4095:]
-			clear(page[:min(len(page), 4096)])
-		case 2:
-			copy(b[at:], b[r.IntN(len(b)):][:r.IntN(300)%(len(b)-at)])
-		}
-		dir := filepath.Join(dir, fmt.Sprint(round)) // its own: a library that panicked may hold the file
-		if err := os.Mkdir(dir, 0o700); err != nil {
-			t.Fatal(err)
-		}
-		write(t, filepath.Join(dir, logFile), string(b))
-		l, err := openLog(dir, observe, quiet)
-		if err != nil {
-			refused++
-			continue
-		}
-		for i := range uint64(entries) {
-			var e raft.Log
-			if err := l.GetLog(i+1, &e); err == nil && !bytes.Equal(e.Data, bytes.Repeat([]byte{byte(i)}, 50+int(i)*40)) && len(e.Extensions) == 4 {
-				t.Errorf("round %d: entry %d reads wrong", round, i+1)
-			} else if err != nil {
-				refused++
-				break
-			}
-		}
-		l.Close() // of a damaged file: any answer will do
-	}
-	if refused == 0 {
-		t.Error("no damage was found")
-	}
-	t.Logf("%d damages found", refused)
 }

@@ -35,8 +35,8 @@ type Status struct {
 // Status asks every member how far it is, for at most a second.
 func (n *Node) Status(ctx context.Context) Status {
 	s := Status{NodeID: n.cfg.NodeID, State: "starting"}
-	if id := n.id.Load(); id != nil {
-		s.ClusterID = id.clusterID
+	if id := n.self.Identity(); id != nil {
+		s.ClusterID = id.ClusterID
 	}
 	if !n.started.Load() {
 		return s

@@ -1,4 +1,4 @@
-package cluster
+package disk
 
 import (
 	"errors"
@@ -13,12 +13,12 @@ import (
 	"github.com/quis-idp/quis/fsm"
 )
 
-// A machine gives committed entries to the store. It is Raft's BatchingFSM.
+// A Machine gives committed entries to the store. It is Raft's BatchingFSM.
 //
 // When the store cannot apply an entry, it cannot apply any later one either: the
 // machine reports why, once, and then holds Raft's applying goroutine until the
 // node is stopped, so that nothing is answered and nothing is passed over.
-type machine struct {
+type Machine struct {
 	db     *fsm.DB
 	quit   <-chan struct{} // closed when the node stops
 	fatal  func(error)
@@ -26,8 +26,14 @@ type machine struct {
 	failed atomic.Bool
 }
 
+// NewMachine returns the machine of db. The time of applying goes to took, in seconds;
+// fatal is told why the node cannot go on, and quit is closed when it stops.
+func NewMachine(db *fsm.DB, took prometheus.Observer, fatal func(error), quit <-chan struct{}) *Machine {
+	return &Machine{db: db, quit: quit, fatal: fatal, took: took}
+}
+
 // ApplyBatch applies entries in one engine commit. The answer to a proposal is its []fsm.Verdict.
-func (m *machine) ApplyBatch(logs []*raft.Log) []any {
+func (m *Machine) ApplyBatch(logs []*raft.Log) []any {
 	answers := make([]any, len(logs))
 	entries := make([]fsm.Entry, len(logs))
 	for i, l := range logs {
@@ -50,7 +56,7 @@ func (m *machine) ApplyBatch(logs []*raft.Log) []any {
 }
 
 // apply turns a panic of the engine (how it reports a failed fsync) into an error.
-func (m *machine) apply(entries []fsm.Entry) (v [][]fsm.Verdict, err error) {
+func (m *Machine) apply(entries []fsm.Entry) (v [][]fsm.Verdict, err error) {
 	if m.failed.Load() {
 		return nil, errors.New("an earlier entry could not be applied")
 	}
@@ -62,7 +68,7 @@ func (m *machine) apply(entries []fsm.Entry) (v [][]fsm.Verdict, err error) {
 	return m.db.Apply(entries)
 }
 
-func (m *machine) stop(err error) {
+func (m *Machine) stop(err error) {
 	if !m.failed.Swap(true) {
 		m.fatal(err)
 	}
@@ -70,14 +76,14 @@ func (m *machine) stop(err error) {
 }
 
 // Apply is for Raft's interface; entries come through ApplyBatch.
-func (m *machine) Apply(l *raft.Log) any { return m.ApplyBatch([]*raft.Log{l})[0] }
+func (m *Machine) Apply(l *raft.Log) any { return m.ApplyBatch([]*raft.Log{l})[0] }
 
 // Snapshot needs no preparation: Persist flushes whatever has been applied by then.
-func (m *machine) Snapshot() (raft.FSMSnapshot, error) { return flush{m}, nil }
+func (m *Machine) Snapshot() (raft.FSMSnapshot, error) { return flush{m}, nil }
 
 // Restore replaces the store by an installed snapshot. A stream that is bad leaves
 // the store as it was and the leader sends another; any other failure is final.
-func (m *machine) Restore(r io.ReadCloser) error {
+func (m *Machine) Restore(r io.ReadCloser) error {
 	err := m.db.Restore(r)
 	if err != nil && !errors.Is(err, fsm.ErrCorrupt) {
 		m.stop(fmt.Errorf("install snapshot: %w", err))
@@ -87,7 +93,7 @@ func (m *machine) Restore(r io.ReadCloser) error {
 
 // A flush is the snapshot: it makes durable what the engine holds. Nothing is
 // written to the sink.
-type flush struct{ m *machine }
+type flush struct{ m *Machine }
 
 func (f flush) Persist(sink raft.SnapshotSink) error {
 	p, err := f.m.db.Flush()

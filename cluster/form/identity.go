@@ -1,4 +1,4 @@
-package cluster
+package form
 
 import (
 	"crypto/rand"
@@ -11,16 +11,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/fxamacker/cbor/v2"
-	"github.com/hashicorp/raft"
 
+	"github.com/quis-idp/quis/cluster/disk"
 	"github.com/quis-idp/quis/cluster/wire"
 	"github.com/quis-idp/quis/keys/seal"
 )
-
-const identityFile = "node.json"
 
 // identityJSON is node.json: who this node is. What must stay secret is wrapped
 // under the root key; the rest is for error messages and people.
@@ -32,25 +29,32 @@ type identityJSON struct {
 }
 
 type identitySecret struct {
-	Authority authorityRow `cbor:"1,keyasint"`
-	Cert      []byte       `cbor:"2,keyasint"`
-	Key       []byte       `cbor:"3,keyasint"`           // PKCS #8
-	Founding  []founder    `cbor:"4,keyasint,omitempty"` // set on the node that founds the cluster
+	Authority Authority `cbor:"1,keyasint"`
+	Cert      []byte    `cbor:"2,keyasint"`
+	Key       []byte    `cbor:"3,keyasint"`           // PKCS #8
+	Founding  []Founder `cbor:"4,keyasint,omitempty"` // set on the node that founds the cluster
 }
 
-// A founder is a node that the cluster begins with.
-type founder struct {
+// A Founder is a node that the cluster begins with.
+type Founder struct {
 	ID      string `cbor:"1,keyasint"`
 	Address string `cbor:"2,keyasint"`
 }
 
-// identity is what a node knows about itself once it belongs to a cluster.
-type identity struct {
-	clusterID string
-	nodeID    string
+// Identity is what a node knows about itself once it belongs to a cluster.
+type Identity struct {
+	ClusterID string
+	NodeID    string
+	TLS       wire.Identity // certificate and key
 	secret    identitySecret
-	tls       wire.Identity
 }
+
+// Authority returns the cluster's authority as this node got it.
+func (id *Identity) Authority() *Authority { return &id.secret.Authority }
+
+// Founders returns with whom this node has to found the cluster, itself included, or
+// nothing on a node that does not found it.
+func (id *Identity) Founders() []Founder { return id.secret.Founding }
 
 // newClusterID returns a random name that fits into a URI's host.
 func newClusterID() string {
@@ -60,33 +64,29 @@ func newClusterID() string {
 }
 
 // newIdentity joins what was issued with its key.
-func newIdentity(node string, authority *authorityRow, cert []byte, key any) (*identity, error) {
+func newIdentity(node string, authority *Authority, cert []byte, key any) (*Identity, error) {
 	raw, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		return nil, fmt.Errorf("node identity: %w", err)
 	}
-	id := &identity{clusterID: authority.ClusterID, nodeID: node, secret: identitySecret{Authority: *authority, Cert: cert, Key: raw}}
+	id := &Identity{ClusterID: authority.ClusterID, NodeID: node, secret: identitySecret{Authority: *authority, Cert: cert, Key: raw}}
 	return id, id.complete()
 }
 
 // issueIdentity makes an identity with the authority itself at hand.
-func issueIdentity(node string, row *authorityRow, root *seal.RootKey) (*identity, error) {
-	a, err := row.unwrap(root)
-	if err != nil {
-		return nil, err
-	}
+func issueIdentity(node string, row *Authority, root *seal.RootKey) (*Identity, error) {
 	key, request, err := wire.NewKey()
 	if err != nil {
 		return nil, err
 	}
-	cert, err := a.Issue(request, node, time.Now())
+	cert, err := row.Issue(request, node, root)
 	if err != nil {
 		return nil, err
 	}
 	return newIdentity(node, row, cert, key)
 }
 
-func (id *identity) complete() error {
+func (id *Identity) complete() error {
 	authority, err := x509.ParseCertificate(id.secret.Authority.Cert)
 	if err != nil {
 		return fmt.Errorf("node identity: %w", err)
@@ -99,8 +99,8 @@ func (id *identity) complete() error {
 	if err != nil {
 		return fmt.Errorf("node identity: %w", err)
 	}
-	id.tls = wire.Identity{
-		ClusterID: id.clusterID, NodeID: id.nodeID, Authority: authority,
+	id.TLS = wire.Identity{
+		ClusterID: id.ClusterID, NodeID: id.NodeID, Authority: authority,
 		Cert: tls.Certificate{Certificate: [][]byte{id.secret.Cert}, PrivateKey: key, Leaf: leaf},
 	}
 	return nil
@@ -111,8 +111,8 @@ func identityContext(cluster, node string) []byte {
 }
 
 // loadIdentity reads node.json. Without one it returns nil.
-func loadIdentity(dir string, root *seal.RootKey) (*identity, error) {
-	path := filepath.Join(dir, identityFile)
+func loadIdentity(dir string, root *seal.RootKey) (*Identity, error) {
+	path := filepath.Join(dir, disk.IdentityFile)
 	raw, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
@@ -131,7 +131,7 @@ func loadIdentity(dir string, root *seal.RootKey) (*identity, error) {
 	if err != nil {
 		return nil, damagedIdentity(path, err)
 	}
-	id := &identity{clusterID: f.ClusterID, nodeID: f.NodeID}
+	id := &Identity{ClusterID: f.ClusterID, NodeID: f.NodeID}
 	if err := cbor.Unmarshal(plain, &id.secret); err != nil {
 		return nil, damagedIdentity(path, err)
 	}
@@ -144,20 +144,20 @@ func damagedIdentity(path string, err error) error {
 }
 
 // save writes node.json so that a crash leaves the old one or the new one.
-func (id *identity) save(dir string, root *seal.RootKey) error {
+func (id *Identity) save(dir string, root *seal.RootKey) error {
 	plain, err := cbor.Marshal(&id.secret)
 	if err != nil {
 		return fmt.Errorf("save node identity: %w", err)
 	}
-	box, err := root.Wrap(plain, identityContext(id.clusterID, id.nodeID))
+	box, err := root.Wrap(plain, identityContext(id.ClusterID, id.NodeID))
 	if err != nil {
 		return fmt.Errorf("save node identity: %w", err)
 	}
-	raw, err := json.MarshalIndent(identityJSON{id.clusterID, id.nodeID, root.ID(), box}, "", "  ")
+	raw, err := json.MarshalIndent(identityJSON{id.ClusterID, id.NodeID, root.ID(), box}, "", "  ")
 	if err != nil {
 		return fmt.Errorf("save node identity: %w", err)
 	}
-	if err := replaceFile(filepath.Join(dir, identityFile), raw); err != nil {
+	if err := replaceFile(filepath.Join(dir, disk.IdentityFile), raw); err != nil {
 		return fmt.Errorf("save node identity: %w", err)
 	}
 	return nil
@@ -182,11 +182,10 @@ func replaceFile(path string, content []byte) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// configuration is what Raft is bootstrapped with.
-func configuration(founders []founder) raft.Configuration {
-	var c raft.Configuration
-	for _, f := range founders {
-		c.Servers = append(c.Servers, raft.Server{ID: raft.ServerID(f.ID), Address: raft.ServerAddress(f.Address)})
-	}
-	return c
+// verify says whether the certificate is one of the cluster's authority.
+func (id *Identity) verify() error {
+	roots := x509.NewCertPool()
+	roots.AddCert(id.TLS.Authority)
+	_, err := id.TLS.Cert.Leaf.Verify(x509.VerifyOptions{Roots: roots, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth}})
+	return err
 }

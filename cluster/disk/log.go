@@ -1,11 +1,9 @@
-package cluster
+package disk
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -22,29 +20,32 @@ import (
 	"github.com/quis-idp/quis/fsm"
 )
 
+// IdentityFile is the name of the file beside the log that says whose log it is.
+const IdentityFile = "node.json"
+
 const (
 	logFile     = "raft.db"
 	deleteChunk = 500 // entries of one prefix delete: a longer one stalls the writers behind it
 	deletePause = 2 * time.Millisecond
-	cachedLogs  = 512 // entries held in memory; each may be half a megabyte
 )
 
-// A logStore is the durable log: raft-boltdb with fsync before every answer. What
+// A Log is the durable log: raft-boltdb with fsync before every answer. What
 // it cannot store ends the node: an error here is never tried again in place.
-type logStore struct {
+type Log struct {
 	*raftboltdb.BoltStore
 	path    string
-	armed   atomic.Bool // failures are fatal; before that, they are errors of Start
+	armed   atomic.Bool // failures are fatal
 	took    prometheus.Observer
 	fatal   func(error)
-	closing atomic.Bool
 	entries atomic.Int64 // stored since the start
 	bytes   atomic.Int64 // in them
 	since   atomic.Int64 // when the write under way began, Unix nanoseconds; 0: none
 }
 
-// openLog opens the log in dir. A damaged file is an error that says what to do.
-func openLog(dir string, took prometheus.Observer, fatal func(error)) (l *logStore, err error) {
+// OpenLog opens the log in dir, or makes it. A damaged file is an error that says what
+// to do. The time of every durable write goes to took, in seconds; fatal is told what
+// ends the node, once the log is armed.
+func OpenLog(dir string, took prometheus.Observer, fatal func(error)) (l *Log, err error) {
 	path := filepath.Join(dir, logFile)
 	// A damaged file can make the library panic, or fault in its memory map.
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
@@ -64,7 +65,7 @@ func openLog(dir string, took prometheus.Observer, fatal func(error)) (l *logSto
 	if err != nil {
 		return nil, openError(path, err)
 	}
-	l = &logStore{BoltStore: store, path: path, took: took, fatal: fatal}
+	l = &Log{BoltStore: store, path: path, took: took, fatal: fatal}
 	if err := l.readable(); err != nil {
 		return nil, errors.Join(damaged(path, err), store.Close())
 	}
@@ -131,8 +132,18 @@ func damaged(path string, err error) error {
 		"and start it again with cluster.join: it gets everything from them. If this is the only node, restore a backup", path, err)
 }
 
+// Damaged says what is to be done about a log that err shows to be damaged.
+func (l *Log) Damaged(err error) error { return damaged(l.path, err) }
+
+// Arm says whether a failure is fatal from now on, or only an error of whoever caused
+// it, as during the start and the end of the node.
+func (l *Log) Arm(on bool) { l.armed.Store(on) }
+
+// Written returns how many entries were stored since the log was opened, and the bytes in them.
+func (l *Log) Written() (entries, bytes int64) { return l.entries.Load(), l.bytes.Load() }
+
 // readable reads the ends of the log.
-func (l *logStore) readable() error {
+func (l *Log) readable() error {
 	first, err := l.FirstIndex()
 	if err != nil {
 		return err
@@ -151,12 +162,12 @@ func (l *logStore) readable() error {
 
 const startOver = "Move this node's whole data directory away and start it again with cluster.join"
 
-// expectLog refuses a node that belongs to a cluster and has no log file, before one
+// Expect refuses a node that belongs to a cluster and has no log file, before one
 // is made. The file is older than the identity, so it has been lost, and with it what
 // the node had acknowledged and for whom it had voted: as a voter it could help to elect
 // a leader that lacks what was acknowledged. For a node that belongs to none, it removes
 // the empty file that a first start leaves if it dies while making the log.
-func expectLog(dir string, belongs bool) error {
+func Expect(dir string, belongs bool) error {
 	path := filepath.Join(dir, logFile)
 	info, err := os.Stat(path)
 	if !belongs && err == nil && info.Size() == 0 {
@@ -171,10 +182,10 @@ func expectLog(dir string, belongs bool) error {
 // termKey is where Raft keeps its term.
 var termKey = []byte("CurrentTerm")
 
-// fits reports an error if the log cannot be that of the store, or of this node. The
+// Fits reports an error if the log cannot be that of the store, or of this node. The
 // log may be empty (a snapshot was installed, nothing came since) or end before the
 // store does, but the term in it is never behind that of an entry it had to hold.
-func (l *logStore) fits(p fsm.Position, belongs bool) error {
+func (l *Log) Fits(p fsm.Position, belongs bool) error {
 	first, err := l.FirstIndex()
 	if err != nil {
 		return err
@@ -185,7 +196,7 @@ func (l *logStore) fits(p fsm.Position, belongs bool) error {
 	}
 	switch {
 	case !belongs && (term > 0 || first > 0):
-		return fmt.Errorf("the log %s is of a cluster, but %s beside it, which says of which, is missing: bring it back. Otherwise: "+startOver, l.path, identityFile)
+		return fmt.Errorf("the log %s is of a cluster, but %s beside it, which says of which, is missing: bring it back. Otherwise: "+startOver, l.path, IdentityFile)
 	case term < p.Term:
 		return fmt.Errorf("the store holds everything up to entry %d of term %d, but its log knows only of term %d: it is not the log that this node has acknowledged. "+startOver,
 			p.Index, p.Term, term)
@@ -196,10 +207,15 @@ func (l *logStore) fits(p fsm.Position, belongs bool) error {
 }
 
 // StoreLog stores one entry durably.
-func (l *logStore) StoreLog(e *raft.Log) error { return l.StoreLogs([]*raft.Log{e}) }
+func (l *Log) StoreLog(e *raft.Log) error { return l.StoreLogs([]*raft.Log{e}) }
 
-// StoreLogs stores entries durably.
-func (l *logStore) StoreLogs(entries []*raft.Log) error {
+// StoreLogs stores entries durably, and gives those that have none yet their checksum.
+func (l *Log) StoreLogs(entries []*raft.Log) error {
+	for _, e := range entries {
+		if err := sign(e); err != nil {
+			return l.failed("write the log", err)
+		}
+	}
 	begun := time.Now()
 	l.since.Store(begun.UnixNano())
 	err := l.BoltStore.StoreLogs(entries)
@@ -217,15 +233,8 @@ func (l *logStore) StoreLogs(entries []*raft.Log) error {
 	return nil
 }
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-// checksum is what the leader sends along with an entry. The file has none of its own.
-func checksum(data []byte) []byte {
-	return binary.BigEndian.AppendUint32(nil, crc32.Checksum(data, castagnoli))
-}
-
 // GetLog reads an entry. A damaged one ends the node before it can be applied or sent on.
-func (l *logStore) GetLog(index uint64, e *raft.Log) error {
+func (l *Log) GetLog(index uint64, e *raft.Log) error {
 	err := l.get(index, e)
 	if err != nil && !errors.Is(err, raft.ErrLogNotFound) {
 		return l.failed("read the log", damaged(l.path, err))
@@ -233,23 +242,20 @@ func (l *logStore) GetLog(index uint64, e *raft.Log) error {
 	return err
 }
 
-func (l *logStore) get(index uint64, e *raft.Log) error {
+func (l *Log) get(index uint64, e *raft.Log) error {
 	if err := l.BoltStore.GetLog(index, e); err != nil {
 		return err
 	}
 	if e.Index != index {
 		return fmt.Errorf("entry %d says that it is %d", index, e.Index)
 	}
-	if e.Type == raft.LogCommand && len(e.Extensions) == crc32.Size && !bytes.Equal(e.Extensions, checksum(e.Data)) {
-		return fmt.Errorf("entry %d fails its checksum", index)
-	}
-	return nil
+	return check(e)
 }
 
 // DeleteRange deletes the entries from and to and those between, a few at a time.
 // Raft deletes a prefix after a snapshot; a suffix, when a new leader has other
 // entries, goes from its end, so that a crash in between never leaves a hole.
-func (l *logStore) DeleteRange(from, to uint64) error {
+func (l *Log) DeleteRange(from, to uint64) error {
 	last, err := l.LastIndex()
 	if err != nil {
 		return l.failed("shorten the log", err)
@@ -269,7 +275,7 @@ func (l *logStore) DeleteRange(from, to uint64) error {
 	return nil
 }
 
-func (l *logStore) deleteSuffix(from, to uint64) error {
+func (l *Log) deleteSuffix(from, to uint64) error {
 	for to >= from {
 		at := from
 		if to-from >= deleteChunk {
@@ -284,7 +290,7 @@ func (l *logStore) deleteSuffix(from, to uint64) error {
 }
 
 // Set stores a value of Raft's own, such as its vote.
-func (l *logStore) Set(k, v []byte) error {
+func (l *Log) Set(k, v []byte) error {
 	if err := l.BoltStore.Set(k, v); err != nil {
 		return l.failed("write the vote", err)
 	}
@@ -292,23 +298,23 @@ func (l *logStore) Set(k, v []byte) error {
 }
 
 // SetUint64 stores a number of Raft's own, such as its term.
-func (l *logStore) SetUint64(k []byte, v uint64) error {
+func (l *Log) SetUint64(k []byte, v uint64) error {
 	if err := l.BoltStore.SetUint64(k, v); err != nil {
 		return l.failed("write the term", err)
 	}
 	return nil
 }
 
-func (l *logStore) failed(what string, err error) error {
+func (l *Log) failed(what string, err error) error {
 	err = fmt.Errorf("%s: %w", what, err)
-	if l.armed.Load() && !l.closing.Load() {
+	if l.armed.Load() {
 		l.fatal(err)
 	}
 	return err
 }
 
 // Close closes the file.
-func (l *logStore) Close() error {
-	l.closing.Store(true)
+func (l *Log) Close() error {
+	l.Arm(false)
 	return l.BoltStore.Close()
 }

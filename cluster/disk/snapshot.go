@@ -1,4 +1,4 @@
-package cluster
+package disk
 
 import (
 	"errors"
@@ -15,11 +15,11 @@ import (
 	"github.com/quis-idp/quis/fsm"
 )
 
-// A snapshotStore answers Raft from the engine. What it lists is the position that
+// Snapshots answers Raft from the engine. What it lists is the position that
 // the engine has durably reached, never anything that a file claims, so a crash
 // between receiving a snapshot and restoring it loses nothing: the old position
 // is listed and the leader sends again.
-type snapshotStore struct {
+type Snapshots struct {
 	db       *fsm.DB
 	dir      string // where streams arrive
 	mu       sync.Mutex
@@ -34,8 +34,9 @@ const (
 	incomingPrefix = "incoming-"
 )
 
-// openSnapshots removes streams that a crash left behind: the engine has them or has not.
-func openSnapshots(db *fsm.DB, dir string) (*snapshotStore, error) {
+// OpenSnapshots returns the snapshots of db. Streams arrive in dir; it removes those
+// that a crash left behind: the engine has them or has not.
+func OpenSnapshots(db *fsm.DB, dir string) (*Snapshots, error) {
 	names, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
@@ -47,11 +48,11 @@ func openSnapshots(db *fsm.DB, dir string) (*snapshotStore, error) {
 			}
 		}
 	}
-	return &snapshotStore{db: db, dir: dir, durable: db.Position(), arrived: map[string]*incoming{}}, nil
+	return &Snapshots{db: db, dir: dir, durable: db.Position(), arrived: map[string]*incoming{}}, nil
 }
 
 // flushed notes that the engine is durable up to p.
-func (s *snapshotStore) flushed(p fsm.Position) {
+func (s *Snapshots) flushed(p fsm.Position) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if p.Index >= s.durable.Index {
@@ -60,7 +61,8 @@ func (s *snapshotStore) flushed(p fsm.Position) {
 	s.lastGood = time.Now()
 }
 
-func (s *snapshotStore) lastSuccess() time.Time {
+// LastFlush returns when the store was last made durable, or zero: not since the start.
+func (s *Snapshots) LastFlush() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.lastGood
@@ -81,7 +83,7 @@ func metaOf(p fsm.Position) (meta *raft.SnapshotMeta, err error) {
 }
 
 // List returns the engine's durable position, or nothing for an empty store.
-func (s *snapshotStore) List() ([]*raft.SnapshotMeta, error) {
+func (s *Snapshots) List() ([]*raft.SnapshotMeta, error) {
 	s.mu.Lock()
 	p := s.durable
 	s.mu.Unlock()
@@ -97,7 +99,7 @@ func (s *snapshotStore) List() ([]*raft.SnapshotMeta, error) {
 
 // Open returns a stream of the engine as it is now, or one that arrived and is to
 // be restored. The stream is walked twice: Raft wants to know its length beforehand.
-func (s *snapshotStore) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
+func (s *Snapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
 	if id != engineSnapshot {
 		return s.openArrived(id)
 	}
@@ -140,7 +142,7 @@ func (o *outgoing) Close() error {
 
 // Create returns the sink of a snapshot: one taken here writes nothing to it, one
 // that is being installed here goes to a file of its own.
-func (s *snapshotStore) Create(_ raft.SnapshotVersion, index, term uint64, c raft.Configuration, configIndex uint64, _ raft.Transport) (raft.SnapshotSink, error) {
+func (s *Snapshots) Create(_ raft.SnapshotVersion, index, term uint64, c raft.Configuration, configIndex uint64, _ raft.Transport) (raft.SnapshotSink, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.next++
@@ -152,7 +154,7 @@ func (s *snapshotStore) Create(_ raft.SnapshotVersion, index, term uint64, c raf
 
 // incoming is a raft.SnapshotSink.
 type incoming struct {
-	store *snapshotStore
+	store *Snapshots
 	meta  raft.SnapshotMeta
 	file  *os.File
 }
@@ -201,7 +203,7 @@ func (i *incoming) Cancel() error {
 	return errors.Join(i.file.Close(), os.Remove(i.path()))
 }
 
-func (s *snapshotStore) openArrived(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
+func (s *Snapshots) openArrived(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
 	s.mu.Lock()
 	i := s.arrived[id]
 	delete(s.arrived, id)

@@ -1,0 +1,31 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
+)
+
+// claimKey says in the log's file whose log it is. Entries alone do not: those of two
+// clusters fit together without a gap.
+var claimKey = []byte("quis member")
+
+// Claim makes the log that of a node of a cluster, or reports whose it is.
+func (l *Log) Claim(nodeID, clusterID string) error {
+	mine := fmt.Sprintf("node %s of cluster %s", nodeID, clusterID)
+	is, err := l.Get(claimKey)
+	switch {
+	case errors.Is(err, raftboltdb.ErrKeyNotFound):
+		return l.Set(claimKey, []byte(mine))
+	case err != nil:
+		return fmt.Errorf("read whose log it is: %w", err)
+	case string(is) != mine:
+		return fmt.Errorf("the log %s belongs to %s, but %s says %s: %s", l.path, is, filepath.Join(filepath.Dir(l.path), IdentityFile), mine, Apart)
+	}
+	return nil
+}
+
+// Apart is what to do about a data directory that holds files of two nodes.
+const Apart = "bring back the files of one node, or move the whole data directory away and start again with cluster.join"

@@ -1,0 +1,155 @@
+package form
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/quis-idp/quis/cluster/wire"
+)
+
+// errWait means: not yet, look again.
+var errWait = errors.New("waiting")
+
+// Form gets this node an identity: it founds a cluster, is made a founder by
+// another node, or enters a cluster that exists. It waits for peers until ctx ends.
+func (s *Self) Form(ctx context.Context) error {
+	peers := slices.DeleteFunc(slices.Clone(s.cfg.Join), func(a string) bool { return a == s.port.Advertise() || a == s.cfg.Listen })
+	if s.cfg.Expect == 1 && len(peers) == 0 {
+		return s.Establish([]Founder{{s.cfg.NodeID, s.port.Advertise()}})
+	}
+	if len(peers) == 0 {
+		return errors.New("the data directory is empty and there is nobody to ask: set cluster.join to the addresses of other nodes, or cluster.bootstrap_expect: 1 to begin a cluster of one")
+	}
+	s.mu.Lock()
+	s.open = true
+	s.mu.Unlock()
+	pause, said := 50*time.Millisecond, ""
+	for s.id.Load() == nil {
+		err := s.formOnce(ctx, peers)
+		if err == nil {
+			continue
+		}
+		if !errors.Is(err, errWait) {
+			return err
+		}
+		if now := err.Error(); now != said {
+			s.cfg.Logger.Info("not in a cluster yet", "state", now)
+			said, pause = now, 50*time.Millisecond
+		}
+		select {
+		case <-s.adopted:
+		case <-time.After(pause):
+			pause = min(pause*2, time.Second)
+		case <-ctx.Done():
+			return fmt.Errorf("form or join a cluster: %s: %w", said, ctx.Err())
+		}
+	}
+	return nil
+}
+
+// formOnce looks at the peers and does what can be done now.
+func (s *Self) formOnce(ctx context.Context, peers []string) error {
+	seen, away, err := s.greet(ctx, peers)
+	if err != nil {
+		return err
+	}
+	founders := []Founder{{s.cfg.NodeID, s.port.Advertise()}}
+	for _, h := range seen {
+		if h.ClusterID != "" {
+			return s.enter(ctx, h.Address)
+		}
+		if h.Expect != s.cfg.Expect {
+			return fmt.Errorf("node %s at %s has cluster.bootstrap_expect %d, this node %d: they must agree", h.NodeID, h.Address, h.Expect, s.cfg.Expect)
+		}
+		founders = append(founders, Founder{h.NodeID, h.Address})
+	}
+	want := s.cfg.Expect
+	switch {
+	case want == 0 || want == 1:
+		return fmt.Errorf("%w: no node of cluster.join belongs to a cluster (%s)", errWait, strings.Join(away, "; "))
+	case len(founders) < want:
+		return fmt.Errorf("%w: %d of %d founders found (%s)", errWait, len(founders), want, strings.Join(away, "; "))
+	case len(founders) > want:
+		return fmt.Errorf("%d nodes want to found a cluster of %d: set cluster.bootstrap_expect to %d, or begin with fewer and let the others join", len(founders), want, len(founders))
+	}
+	slices.SortFunc(founders, func(a, b Founder) int { return strings.Compare(a.ID, b.ID) })
+	if founders[0].ID != s.cfg.NodeID {
+		return fmt.Errorf("%w: node %s founds the cluster", errWait, founders[0].ID)
+	}
+	return s.Establish(founders)
+}
+
+// greet asks all peers who they are, leaving out this node itself. Peers that do not
+// answer are in away, with the reason.
+func (s *Self) greet(ctx context.Context, peers []string) (seen []hello, away []string, err error) {
+	type answer struct {
+		hello
+		from string
+		err  error
+	}
+	answers := make(chan answer, len(peers))
+	for _, p := range peers {
+		go func() {
+			h, err := s.greetOne(ctx, p)
+			answers <- answer{h, p, err}
+		}()
+	}
+	me := s.hello()
+	for range peers {
+		a := <-answers
+		switch {
+		case errors.Is(a.err, wire.ErrRootKey):
+			return nil, nil, fmt.Errorf("node at %s: %w: all nodes of a cluster must be given the same root key", a.from, a.err)
+		case a.err != nil:
+			away = append(away, a.from+": "+a.err.Error())
+		case a.Instance == me.Instance:
+		case me.ClusterID != "" && a.ClusterID != "" && a.ClusterID != me.ClusterID:
+			return nil, nil, fmt.Errorf("the data directory %s belongs to cluster %s, but node %s at %s to cluster %s: correct cluster.join, or give this node an empty data directory",
+				s.cfg.DataDir, me.ClusterID, a.NodeID, a.from, a.ClusterID)
+		case a.NodeID == me.NodeID:
+			return nil, nil, fmt.Errorf("the node at %s is also configured as %s: every node needs an ID of its own", a.from, me.NodeID)
+		case slices.ContainsFunc(seen, func(h hello) bool { return h.Instance == a.Instance }):
+		case slices.ContainsFunc(seen, func(h hello) bool { return h.NodeID == a.NodeID }):
+			return nil, nil, fmt.Errorf("two other nodes are configured as %s: every node needs an ID of its own", a.NodeID)
+		default:
+			seen = append(seen, a.hello)
+		}
+	}
+	slices.Sort(away)
+	return seen, away, nil
+}
+
+func (s *Self) greetOne(ctx context.Context, address string) (hello, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	var h hello
+	c, err := s.port.DialJoin(ctx, address)
+	if err != nil {
+		return h, err
+	}
+	defer c.Close()
+	me := s.hello()
+	if err := c.Call(ctx, methodHello, &me, &h); err != nil {
+		return h, err
+	}
+	if !wire.ValidNodeID(h.NodeID) {
+		return h, fmt.Errorf("%q is no node ID", h.NodeID)
+	}
+	return h, nil
+}
+
+// RefuseForeignPeers looks, once at the start, whether those this node was told to
+// join belong to another cluster than its data directory, or have its name.
+func (s *Self) RefuseForeignPeers(ctx context.Context) error {
+	if len(s.cfg.Join) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
+	defer cancel()
+	_, _, err := s.greet(ctx, s.cfg.Join)
+	return err
+}

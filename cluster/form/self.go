@@ -1,0 +1,174 @@
+package form
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"github.com/quis-idp/quis/cluster/disk"
+	"github.com/quis-idp/quis/cluster/wire"
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/keys/seal"
+)
+
+// The codes of faults between nodes.
+const (
+	CodeNotLeader uint8 = iota + 1 // ask the leader, or later
+	CodeRefused                    // asking again is in vain
+)
+
+const (
+	methodHello = "hello" // who are you?
+	methodFound = "found" // be a founder of this cluster
+	methodEnter = "enter" // take me into your cluster
+)
+
+// A hello is what nodes tell each other on quis-join/1.
+type hello struct {
+	NodeID    string `cbor:"1,keyasint"`
+	Address   string `cbor:"2,keyasint"`
+	ClusterID string `cbor:"3,keyasint,omitempty"`
+	Expect    int    `cbor:"4,keyasint,omitempty"`
+	Instance  string `cbor:"5,keyasint"`
+	Version   string `cbor:"6,keyasint,omitempty"`
+}
+
+type foundRequest struct {
+	Authority Authority `cbor:"1,keyasint"`
+	Founder   string    `cbor:"2,keyasint"`
+}
+
+// An EnterRequest asks a leader to take a new node in.
+type EnterRequest struct {
+	NodeID  string `cbor:"1,keyasint"`
+	Address string `cbor:"2,keyasint"`
+	Request []byte `cbor:"3,keyasint"` // PKCS #10
+}
+
+// An EnterAnswer names the leader, or holds what the new node needs.
+type EnterAnswer struct {
+	Leader    string    `cbor:"1,keyasint,omitempty"` // ask there instead
+	Authority Authority `cbor:"2,keyasint,omitempty"`
+	Cert      []byte    `cbor:"3,keyasint,omitempty"`
+}
+
+// Config says who this node is to be and whom it asks. All of it is required.
+type Config struct {
+	NodeID, Version string
+	DataDir         string // node.json lives here
+	Listen          string // the node's own address in Join is passed over
+	Join            []string
+	Expect          int // how many nodes found the cluster together; 0: only join
+	Root            *seal.RootKey
+	Logger          *slog.Logger
+
+	// Adopted is told of every new identity, before anything else is done with it.
+	Adopted func(*Identity)
+	// Admit answers a node that asks to be taken in.
+	Admit func(context.Context, wire.Peer, *EnterRequest) (any, error)
+}
+
+// Self is this node: one that looks for a cluster, or has its identity.
+type Self struct {
+	cfg      Config
+	instance string // tells this process from another that claims the same node ID
+	port     *wire.Port
+	id       atomic.Pointer[Identity] // nil until the node belongs to a cluster
+	adopted  chan struct{}            // closed when it does
+	once     sync.Once
+	mu       sync.Mutex
+	open     bool // may be taken into a cluster
+}
+
+// New returns a node that has not looked yet who it is.
+func New(cfg Config) *Self {
+	return &Self{cfg: cfg, instance: rand.Text(), adopted: make(chan struct{})}
+}
+
+// Identity returns who this node is, or nil as long as it belongs to no cluster.
+func (s *Self) Identity() *Identity { return s.id.Load() }
+
+// Use gives the node its port, before that serves and before anything is asked of others.
+func (s *Self) Use(p *wire.Port) { s.port = p }
+
+// Load reads node.json, or returns nil if there is none, and compares it with the
+// configuration and the store. [Self.Adopt] is for when nothing else speaks against it.
+func (s *Self) Load(ctx context.Context, db *fsm.DB) (*Identity, error) {
+	id, err := loadIdentity(s.cfg.DataDir, s.cfg.Root)
+	if err != nil {
+		return nil, err
+	}
+	if id == nil {
+		if applied := db.Position().Index; applied > 0 {
+			return nil, fmt.Errorf("the store holds data up to entry %d, but %s/%s, which says of which cluster, is missing: "+
+				"bring it back, or move the whole data directory away and join again", applied, s.cfg.DataDir, disk.IdentityFile)
+		}
+		return nil, nil
+	}
+	if id.NodeID != s.cfg.NodeID {
+		return nil, fmt.Errorf("the data directory %s belongs to node %s, but this node is configured as %s", s.cfg.DataDir, id.NodeID, s.cfg.NodeID)
+	}
+	row, err := StoredAuthority(ctx, db)
+	if err != nil || row == nil {
+		return id, err
+	}
+	if row.ClusterID != id.ClusterID {
+		return nil, fmt.Errorf("the store belongs to cluster %s, but %s/%s to cluster %s: %s",
+			row.ClusterID, s.cfg.DataDir, disk.IdentityFile, id.ClusterID, disk.Apart)
+	}
+	return id, nil
+}
+
+// Adopt makes id this node's identity.
+func (s *Self) Adopt(id *Identity) {
+	s.id.Store(id)
+	s.cfg.Adopted(id)
+	s.once.Do(func() { close(s.adopted) })
+}
+
+// Renew replaces this node's certificate by cert, which was issued for key, on disk
+// and in use.
+func (s *Self) Renew(cert []byte, key any) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.id.Load()
+	next, err := newIdentity(s.cfg.NodeID, &old.secret.Authority, cert, key)
+	if err != nil {
+		return err
+	}
+	if err := next.verify(); err != nil {
+		return fmt.Errorf("renew certificate: %w", err)
+	}
+	next.secret.Founding = old.secret.Founding
+	return s.become(next)
+}
+
+// become writes id down, after which this node is taken in by nobody else, and adopts it.
+func (s *Self) become(id *Identity) error {
+	if err := id.save(s.cfg.DataDir, s.cfg.Root); err != nil {
+		return err
+	}
+	s.open = false
+	s.Adopt(id)
+	return nil
+}
+
+// Calls are the methods of quis-join/1. Callers have proved the root key.
+func (s *Self) Calls() *wire.Mux {
+	m := &wire.Mux{}
+	wire.Handle(m, methodHello, func(context.Context, wire.Peer, *hello) (any, error) { return s.hello(), nil })
+	wire.Handle(m, methodFound, s.handleFound)
+	wire.Handle(m, methodEnter, s.cfg.Admit)
+	return m
+}
+
+func (s *Self) hello() hello {
+	h := hello{NodeID: s.cfg.NodeID, Address: s.port.Advertise(), Expect: s.cfg.Expect, Instance: s.instance, Version: s.cfg.Version}
+	if id := s.id.Load(); id != nil {
+		h.ClusterID = id.ClusterID
+	}
+	return h
+}
