@@ -111,6 +111,20 @@ func TestParallelRefreshesYieldOneSuccessor(t *testing.T) {
 	w.want(w.post(1, "/oauth2/token", refreshForm(responses[0].Refresh)), 200)
 }
 
+// TestRefreshSentTwiceHasOneSuccessor: the leader's answer was lost and the batch entered
+// the log a second time. Who asks again within the grace time must get the same token.
+func TestRefreshSentTwiceHasOneSuccessor(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 2)
+	got := w.tokens(0)
+	w.cluster.Repeat(1)
+	first := w.want(w.post(0, "/oauth2/token", refreshForm(got.Refresh)), 200)
+	second := w.want(w.post(1, "/oauth2/token", refreshForm(got.Refresh)), 200)
+	if first.Refresh != second.Refresh {
+		t.Errorf("one refresh token has two successors: %s, %s", first.Refresh, second.Refresh)
+	}
+}
+
 func TestParallelExchangesOfOneCodeSucceedOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 3)

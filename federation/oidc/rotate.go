@@ -147,10 +147,31 @@ func (p *Provider) rotate(ctx context.Context, app *federation.Application, t *r
 		tx.OnCommit(func(index uint64) { out = held{f, index} })
 		return families.Put(tx, f)
 	})
-	if err == nil && again {
+	switch {
+	case err == nil && again:
 		return held{}, false, errReused
+	case err == nil && !graced:
+		out, err = p.asWritten(ctx, out)
 	}
 	return out, graced, err
+}
+
+// asWritten gives h the index that the family's row bears. It is that of the commit, but
+// for a batch that was sent again after a lost answer: that commits once and is answered
+// at its second place in the log, whereas a successor is named by the first, so that
+// everybody who asks for it is told the same.
+func (p *Provider) asWritten(ctx context.Context, h held) (held, error) {
+	err := p.db.View(ctx, func(tx *fsm.Tx) error {
+		f, rev, err := families.GetRev(tx, fsm.Scope(h.family.Tenant), h.family.ID.key())
+		if errors.Is(err, fsm.ErrNotFound) {
+			return nil
+		}
+		if err == nil && f.Gen == h.family.Gen && f.RevokedAt == 0 {
+			h.index = rev
+		}
+		return err
+	})
+	return h, err
 }
 
 // permitted looks at the application again, inside the transaction that decides.
