@@ -241,3 +241,6 @@ func Delete(tx *fsm.Tx, tenant, id string, rev uint64) error {
 	}
 	return tell(tx, a, event.ApplicationDeleted)
 }
+
+// Count returns how many applications there are, in all tenants.
+func Count(tx *fsm.Tx) (int, error) { return applications.CountAll(tx) }

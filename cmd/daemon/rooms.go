@@ -25,7 +25,7 @@ func (n *Node) openRooms(ctx context.Context) (err error) {
 		return oneLine(err)
 	}
 	n.keys = keys.New(n.db, n.ring, n.log, keys.WithHook(tellOfKey))
-	n.metrics.Registry.MustRegister(n.keys)
+	n.metrics.Registry.MustRegister(n.keys, event.Collector())
 	n.passwords = credential.NewPool(credential.Config{}, n.metrics.Registry)
 	n.sessions = session.NewStore(session.Config{
 		DB: n.db, Ring: n.ring, Fresh: n.fresh, Logger: n.log, Registerer: n.metrics.Registry,

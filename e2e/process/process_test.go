@@ -80,6 +80,12 @@ func TestThreeNodesSignAPersonIn(t *testing.T) {
 	if claims["email"] != "tester@example.com" || claims["preferred_username"] != "tester" {
 		t.Errorf("userinfo = %v", claims)
 	}
+	if n, err := d.Metric(ctx, 1, `quis_audit_events_total{action="session.started"}`); err != nil || n != 1 {
+		t.Errorf("node 1 counts %v sessions begun, %v; want 1", n, err)
+	}
+	if _, err := d.Metric(ctx, 1, "quis_users"); err != nil {
+		t.Error(err)
+	}
 	p.Password = "no longer known" // single sign-on asks for none
 	if _, err := p.Authorize(ctx, d.Public(3), wiki); err != nil {
 		t.Errorf("single sign-on to a second application at node 3: %v", err)

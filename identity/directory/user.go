@@ -197,3 +197,6 @@ func tenantExists(tx *fsm.Tx, id string) error {
 	}
 	return err
 }
+
+// CountUsers returns how many users there are, in all tenants.
+func CountUsers(tx *fsm.Tx) (int, error) { return users.CountAll(tx) }

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 )
@@ -71,8 +73,18 @@ func Append(tx *fsm.Tx, e Event) error {
 		e.Request = identity.RequestFrom(tx.Context())
 	}
 	e.bound()
+	tx.OnCommit(func(uint64) { appended.WithLabelValues(string(e.Type)).Inc() })
 	return journal.Append(tx, fsm.Scope(e.Tenant), &e)
 }
+
+// appended counts what this process wrote. Types are constants of our rooms, so the
+// label is bounded; it belongs to no instance, as Append belongs to none.
+var appended = prometheus.NewCounterVec(prometheus.CounterOpts{
+	Name: "quis_audit_events_total", Help: "Events that this node appended to the record, by type.",
+}, []string{"action"})
+
+// Collector returns the metrics of this room, for cmd/daemon to register.
+func Collector() prometheus.Collector { return appended }
 
 // bound cuts all text to its limit and makes it printable; see identity.Printable.
 func (e *Event) bound() {

@@ -139,15 +139,9 @@ func (st *Store) flushSome(ctx context.Context, keys []seenKey) error {
 // count walks all sessions: a few microseconds each, once in a flush interval.
 func (st *Store) count(ctx context.Context) error {
 	n := 0
-	err := st.cfg.DB.View(ctx, func(tx *fsm.Tx) error {
-		n = 0
-		for _, err := range sessions.ListAll(tx) {
-			if err != nil {
-				return err
-			}
-			n++
-		}
-		return nil
+	err := st.cfg.DB.View(ctx, func(tx *fsm.Tx) (err error) {
+		n, err = sessions.CountAll(tx)
+		return err
 	})
 	if err == nil {
 		st.active.Set(float64(n))
