@@ -59,6 +59,16 @@ func (p *plan) config() daemon.Config {
 	return c
 }
 
+// absolute is config with paths that hold wherever the server is started.
+func (p *plan) absolute() (c daemon.Config, err error) {
+	if p.keyFile, err = filepath.Abs(p.keyFile); err != nil {
+		return c, err
+	}
+	c = p.config()
+	c.DataDir, err = filepath.Abs(c.DataDir)
+	return c, err
+}
+
 // write writes the configuration file, never over one that is there.
 func (p *plan) write(c daemon.Config) error {
 	if err := c.Validate(); err != nil {
@@ -97,12 +107,8 @@ func initCommand() *cobra.Command {
 			if p.keyFile == "" {
 				p.keyFile = filepath.Join(filepath.Dir(p.file), "root.key")
 			}
-			var err error
-			if p.keyFile, err = filepath.Abs(p.keyFile); err != nil {
-				return err
-			}
-			config := p.config()
-			if config.DataDir, err = filepath.Abs(config.DataDir); err != nil {
+			config, err := p.absolute()
+			if err != nil {
 				return err
 			}
 			if err := p.write(config); err != nil {
@@ -194,12 +200,8 @@ func joinCommand() *cobra.Command {
 			if _, err := seal.LoadRootKey(p.keyFile, ""); err != nil {
 				return err
 			}
-			var err error
-			if p.keyFile, err = filepath.Abs(p.keyFile); err != nil {
-				return err
-			}
-			config := p.config()
-			if config.DataDir, err = filepath.Abs(config.DataDir); err != nil {
+			config, err := p.absolute()
+			if err != nil {
 				return err
 			}
 			config.Cluster.BootstrapExpect = 0
