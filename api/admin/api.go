@@ -55,7 +55,7 @@ type API struct {
 func New(cfg Config) (*API, error) {
 	a := &API{cfg: cfg, failures: limit.New(limit.Rate{Burst: 20, Every: time.Second}), requests: limit.New(limit.Rate{Burst: 1000, Every: 2 * time.Millisecond})}
 	a.table = slices.Concat(a.tenants(), a.users(), a.credentials(), a.groups(), a.applications(), a.access(),
-		a.sessions(), a.signingKeys(), a.events(), a.installation())
+		a.sessions(), a.signingKeys(), a.events(), a.installation(), a.clusterRoutes())
 	var err error
 	a.openapi, err = document(a.table, cfg.Version)
 	return a, err
