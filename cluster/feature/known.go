@@ -1,0 +1,71 @@
+package feature
+
+import (
+	"slices"
+	"strings"
+)
+
+// A Feature is something that nodes of different releases must agree on.
+type Feature struct {
+	Name string // stored for ever; lower case, with a number where there are several: "row/2"
+	Does string // one sentence for operators
+	// Base is what the release before this package reads already: announced for the
+	// releases to come, never activated.
+	Base bool
+}
+
+// known is every feature of this release. Names are never used for something else.
+var known = []Feature{
+	{Name: "row/1", Does: "rows with revision, expiry and index entries", Base: true},
+	{Name: "batch/1", Does: "batches of verified reads and writes", Base: true},
+	{Name: "entry/1", Does: "stamped log entries of many batches", Base: true},
+	{Name: "stream/1", Does: "the whole store as one checked stream", Base: true},
+}
+
+// Set when linking, by tests of mixed releases alone, as names separated by commas:
+// what this binary reads beyond its release, and what of its release it does not
+// ("all": it is a binary of the time before this package).
+var (
+	added    string
+	withheld string
+)
+
+// Known returns the features that this binary reads.
+func Known() []Feature {
+	if withheld == "all" {
+		return nil
+	}
+	out := slices.Clone(known)
+	for _, name := range split(added) {
+		out = append(out, Feature{Name: name, Does: "a trial"})
+	}
+	return slices.DeleteFunc(out, func(f Feature) bool { return slices.Contains(split(withheld), f.Name) })
+}
+
+// Reads returns the names of what this binary reads, sorted, as it announces them.
+func Reads() []string {
+	var out []string
+	for _, f := range Known() {
+		out = append(out, f.Name)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// Gated returns the names of what this binary waits to have activated.
+func Gated() []string {
+	var out []string
+	for _, f := range Known() {
+		if !f.Base {
+			out = append(out, f.Name)
+		}
+	}
+	return out
+}
+
+func split(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return strings.Split(s, ",")
+}
