@@ -1,6 +1,8 @@
 package admin
 
 import (
+	"encoding/hex"
+
 	"github.com/quis-idp/quis/cluster"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
@@ -31,6 +33,7 @@ type clusterStatus struct {
 	Term         uint64   `json:"term" doc:"Leadership term."`
 	LeaderID     string   `json:"leader_id" doc:"Node that leads; empty: none."`
 	AppliedIndex uint64   `json:"applied_index" doc:"Last log entry applied here."`
+	AppliedChain string   `json:"applied_chain" doc:"Hash over all entries up to that one: equal index, equal hash."`
 	CommitIndex  uint64   `json:"commit_index" doc:"Last log entry known to be committed."`
 	LastIndex    uint64   `json:"last_index" doc:"Last log entry stored here."`
 	Ready        bool     `json:"ready" doc:"Whether this node can serve."`
@@ -46,9 +49,10 @@ func showMember(m *cluster.Member) member {
 
 func (a *API) clusterStatus(c *call, _ *none) (*clusterStatus, error) {
 	s := a.cfg.Cluster.Status(c.ctx)
+	at := a.cfg.DB.Position()
 	out := &clusterStatus{
 		NodeID: s.NodeID, ClusterID: s.ClusterID, State: s.State, Term: s.Term, LeaderID: s.LeaderID,
-		AppliedIndex: s.AppliedIndex, CommitIndex: s.CommitIndex, LastIndex: s.LastIndex, Ready: true,
+		AppliedIndex: at.Index, AppliedChain: hex.EncodeToString(at.Chain[:]), CommitIndex: s.CommitIndex, LastIndex: s.LastIndex, Ready: true,
 		Members: show(s.Members, "", showMember).Data,
 	}
 	if err := a.cfg.Cluster.Ready(); err != nil {
@@ -69,5 +73,5 @@ func (a *API) transferLeadership(c *call, _ *none) (*none, error) {
 		}
 		return nil, &identity.Error{Kind: fsm.ErrUnavailable, Detail: detail}
 	}
-	return nil, a.cfg.Cluster.Transfer(c.ctx)
+	return nil, a.cfg.Cluster.Transfer(c.ctx, "")
 }

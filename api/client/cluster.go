@@ -24,6 +24,7 @@ type ClusterStatus struct {
 	Term         uint64   `json:"term"`
 	LeaderID     string   `json:"leader_id"` // empty: there is none
 	AppliedIndex uint64   `json:"applied_index"`
+	AppliedChain string   `json:"applied_chain"` // hash over all entries up to AppliedIndex
 	CommitIndex  uint64   `json:"commit_index"`
 	LastIndex    uint64   `json:"last_index"`
 	Ready        bool     `json:"ready"`
