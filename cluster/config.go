@@ -1,15 +1,18 @@
 package cluster
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/quis-idp/quis/cluster/autopilot"
 	"github.com/quis-idp/quis/cluster/form"
 	"github.com/quis-idp/quis/cluster/wire"
 	"github.com/quis-idp/quis/fsm"
@@ -17,7 +20,7 @@ import (
 )
 
 // Tables are what this room keeps in the store.
-var Tables = form.Tables
+var Tables = slices.Concat(form.Tables, autopilot.Tables)
 
 // Config says who a node is and how it finds the others. The zero values of the
 // times and sizes stand for the defaults beside them.
@@ -46,6 +49,12 @@ type Config struct {
 	SnapshotThreshold uint64        // 8192 entries
 	TrailingLogs      uint64        // 20480 entries kept behind a snapshot
 	StallLimit        time.Duration // 5 s; a disk that does not answer for longer ends the process
+
+	// Dial makes the connections to peers, in place of the network's own; tests cut and
+	// delay links with it. The network is always "tcp".
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Now is this node's wall clock, for tests that set it; default time.Now.
+	Now func() time.Time
 
 	// Fatal is told why this node can no longer go on, after its port has been closed.
 	// The default logs and ends the process with status 1.
@@ -96,6 +105,9 @@ func (c *Config) complete() error {
 	}
 	if c.TrailingLogs == 0 {
 		c.TrailingLogs = 20480
+	}
+	if c.Now == nil {
+		c.Now = time.Now
 	}
 	if c.Fatal == nil {
 		log := c.Logger

@@ -186,7 +186,7 @@ func TestRemovedNodeEnds(t *testing.T) {
 	h.start()
 	gone := h.followers()[0]
 	id := h.rooms[gone].cfg.NodeID
-	if err := h.rooms[h.leader()].node.Remove(t.Context(), id); err != nil {
+	if err := h.rooms[h.leader()].node.Remove(t.Context(), id, true); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the removed node to end", func() bool { return h.rooms[gone].died() != nil })
@@ -329,7 +329,7 @@ func TestDepositionFencesLateWrites(t *testing.T) {
 	if err := old.db.Update(term, write); err != nil {
 		t.Fatal(err)
 	}
-	if err := old.node.Transfer(t.Context()); err != nil {
+	if err := old.node.Transfer(t.Context(), ""); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the term to end", func() bool { return term.Err() != nil })

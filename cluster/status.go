@@ -17,6 +17,15 @@ type Member struct {
 	Version      string
 	AppliedIndex uint64 // 0 if it does not answer
 
+	Role        string        // voter, joining (being let in), non-voter (by an operator's wish) or removed
+	Healthy     bool          // it answers, keeps up, and has been seen just now
+	Reason      string        // why it is not healthy, in words
+	Lag         uint64        // entries applied less than by the leader
+	LastSeen    time.Time     // when it last answered; zero: not since this node looks
+	ClockOffset time.Duration // its wall clock less this node's, ± ClockError
+	ClockError  time.Duration // 0: its clock is not known
+	CA          string        // fingerprint of the authority that its certificate is from
+
 	err error
 }
 
@@ -30,6 +39,11 @@ type Status struct {
 	CommitIndex       uint64
 	LastIndex         uint64
 	Members           []Member
+
+	Voters    int    // how many there are
+	Healthy   int    // how many of them are healthy
+	Tolerates int    // how many more may fail before nothing can be written
+	Summary   string // all that in words
 }
 
 // Status asks every member how far it is, for at most a second.

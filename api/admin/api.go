@@ -23,7 +23,7 @@ import (
 type Cluster interface {
 	Status(ctx context.Context) cluster.Status
 	Ready() error
-	Transfer(ctx context.Context) error
+	Transfer(ctx context.Context, to string) error
 	CatchUp(ctx context.Context) error
 }
 

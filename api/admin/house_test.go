@@ -55,9 +55,11 @@ func (oneNode) Status(context.Context) cluster.Status {
 		Members: []cluster.Member{{ID: "n1", Voter: true, Leader: true, Alive: true}},
 	}
 }
-func (oneNode) Ready() error                   { return nil }
-func (oneNode) Transfer(context.Context) error { return identity.Denied("There is no other voter.") }
-func (oneNode) CatchUp(context.Context) error  { return nil }
+func (oneNode) Ready() error { return nil }
+func (oneNode) Transfer(context.Context, string) error {
+	return identity.Denied("There is no other voter.")
+}
+func (oneNode) CatchUp(context.Context) error { return nil }
 
 func newHouse(t *testing.T) *house {
 	t.Helper()

@@ -35,6 +35,8 @@ type Config struct {
 	RootID      string   // public fingerprint of the root key, for error messages
 	Logger      *slog.Logger
 	Handshake   time.Duration // how long a stranger may take to prove itself; default 5 s
+	// Dial makes the connections to peers; default: the network's, with keep-alives.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // A Port is the one listening socket of a node and the way to its peers.
@@ -58,6 +60,9 @@ type Port struct {
 func Listen(cfg Config) (*Port, error) {
 	if cfg.Handshake <= 0 {
 		cfg.Handshake = 5 * time.Second
+	}
+	if cfg.Dial == nil {
+		cfg.Dial = (&net.Dialer{KeepAliveConfig: keepAlive}).DialContext
 	}
 	l, err := (&net.ListenConfig{KeepAliveConfig: keepAlive}).Listen(context.Background(), "tcp", cfg.Listen)
 	if errors.Is(err, syscall.EADDRINUSE) {
@@ -229,7 +234,7 @@ func (p *Port) dial(ctx context.Context, address, node, proto string) (net.Conn,
 func (p *Port) dialTLS(ctx context.Context, address string, cfg *tls.Config) (*tls.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	raw, err := (&net.Dialer{KeepAliveConfig: keepAlive}).DialContext(ctx, "tcp", address)
+	raw, err := p.cfg.Dial(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}
