@@ -81,11 +81,13 @@ func Missing(tx *fsm.Tx, members []string, name string) ([]string, error) {
 
 // Active reports whether the feature is in use, so that its format may be written in
 // this very transaction: one point read, verified with the rest.
-func Active(tx *fsm.Tx, name string) (bool, error) { return activations.Has(tx, fsm.Global, fsm.K(name)) }
+func Active(tx *fsm.Tx, name string) (bool, error) {
+	return activations.Has(tx, fsm.Global, fsm.K(name))
+}
 
-// Allows returns an error for an operator if something is active that a binary of this
-// version, which reads what is given, does not read: it must neither start nor join.
-func Allows(tx *fsm.Tx, version string, reads []string) error {
+// Allows returns an error for an operator, of kind [ErrTooOld], if something is active
+// that who ("release 0.1.0") does not read: that binary must neither start nor join.
+func Allows(tx *fsm.Tx, who string, reads []string) error {
 	var beyond []string
 	for a, err := range activations.List(tx, fsm.Global) {
 		if err != nil {
@@ -98,8 +100,8 @@ func Allows(tx *fsm.Tx, version string, reads []string) error {
 	if len(beyond) == 0 {
 		return nil
 	}
-	return fmt.Errorf("the cluster uses %s, which release %s does not read: run the newer release on this node; %w",
-		strings.Join(beyond, ", "), version, ErrTooOld)
+	return fmt.Errorf("the cluster uses %s, which %s does not read: run the newer release there: %w",
+		strings.Join(beyond, ", "), who, ErrTooOld)
 }
 
 // ErrTooOld is the kind of what Allows reports.
@@ -113,8 +115,8 @@ type Report struct {
 	Skew    string              // in words, empty if all members announce the same release
 }
 
-// Look reports on the members as this replica knows them.
-func Look(tx *fsm.Tx, members []string) (Report, error) {
+// Look reports on the members as this replica knows them, and on the features that this binary reads.
+func Look(tx *fsm.Tx, members []string, features []Feature) (Report, error) {
 	r := Report{Waiting: map[string][]string{}}
 	for a, err := range activations.List(tx, fsm.Global) {
 		if err != nil {
@@ -134,7 +136,7 @@ func Look(tx *fsm.Tx, members []string) (Report, error) {
 		r.Nodes = append(r.Nodes, *n)
 		releases[n.release()] = append(releases[n.release()], id)
 	}
-	for _, name := range Gated() {
+	for _, name := range gated(features) {
 		if slices.ContainsFunc(r.Active, func(a Activation) bool { return a.Name == name }) {
 			continue
 		}

@@ -14,13 +14,12 @@ import (
 
 // Config says whose announcements are kept, and how the others are asked.
 type Config struct {
-	NodeID  string
-	Version string
-	Reads   []string // what this node announces; see [Reads]
-	Gated   []string // what is to be activated once all members read it; see [Gated]
-	DB      *fsm.DB
-	Logger  *slog.Logger
-	Every   time.Duration // how often to look; default 2 s
+	NodeID   string
+	Version  string
+	Features []Feature // what this node reads; see [Known]
+	DB       *fsm.DB
+	Logger   *slog.Logger
+	Every    time.Duration // how often to look; default 2 s
 
 	// Members are the nodes of the cluster as Raft has them now.
 	Members func() []string
@@ -37,6 +36,7 @@ type Config struct {
 // A Keeper keeps one node's announcement, and on the leader those of all.
 type Keeper struct {
 	cfg    Config
+	reads  []string
 	active atomic.Pointer[map[string]bool]
 }
 
@@ -48,13 +48,23 @@ func NewKeeper(cfg Config) *Keeper {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	k := &Keeper{cfg: cfg}
+	k := &Keeper{cfg: cfg, reads: Names(cfg.Features)}
 	k.active.Store(&map[string]bool{})
 	return k
 }
 
-// Reads is what this node announces.
-func (k *Keeper) Reads() []string { return k.cfg.Reads }
+// Reads is what this node announces, sorted.
+func (k *Keeper) Reads() []string { return k.reads }
+
+// Allows is [Allows] for the store as it stands here.
+func (k *Keeper) Allows(ctx context.Context, who string, reads []string) error {
+	return k.cfg.DB.View(ctx, func(tx *fsm.Tx) error { return Allows(tx, who, reads) })
+}
+
+// Check is Allows for this binary.
+func (k *Keeper) Check(ctx context.Context) error {
+	return k.Allows(ctx, "release "+k.cfg.Version, k.reads)
+}
 
 // Active is [Active] without a transaction, as of the last look: yes may come late,
 // which is harmless. For paths that are too hot for a read.
@@ -72,7 +82,7 @@ func (k *Keeper) Run(ctx context.Context) {
 		case err != nil:
 			k.cfg.Logger.DebugContext(ctx, "announcements not read", "error", err)
 		case !same && slices.Contains(k.cfg.Members(), k.cfg.NodeID):
-			if err := Announce(ctx, k.cfg.DB, k.cfg.NodeID, k.cfg.Version, k.cfg.Reads); err != nil {
+			if err := Announce(ctx, k.cfg.DB, k.cfg.NodeID, k.cfg.Version, k.reads); err != nil {
 				k.cfg.Logger.DebugContext(ctx, "not announced yet", "error", err)
 			}
 		}
@@ -85,7 +95,7 @@ func (k *Keeper) Run(ctx context.Context) {
 func (k *Keeper) look(ctx context.Context) (same bool, err error) {
 	active := map[string]bool{}
 	err = k.cfg.DB.View(ctx, func(tx *fsm.Tx) error {
-		if err := Allows(tx, k.cfg.Version, k.cfg.Reads); err != nil {
+		if err := Allows(tx, "release "+k.cfg.Version, k.reads); err != nil {
 			return err
 		}
 		for a, err := range activations.List(tx, fsm.Global) {
@@ -95,8 +105,8 @@ func (k *Keeper) look(ctx context.Context) (same bool, err error) {
 			active[a.Name] = true
 		}
 		var err error
-		same, err = announced(tx, &Node{ID: k.cfg.NodeID, Version: k.cfg.Version, Reads: k.cfg.Reads})
-		if len(k.cfg.Reads) == 0 { // a trial of a release that knows nothing of all this
+		same, err = announced(tx, &Node{ID: k.cfg.NodeID, Version: k.cfg.Version, Reads: k.reads})
+		if len(k.reads) == 0 { // a trial of a release that knows nothing of all this
 			same = true
 		}
 		return err
@@ -113,7 +123,7 @@ func (k *Keeper) Lead(term context.Context) {
 		if err := k.tidy(term); err != nil && term.Err() == nil {
 			k.cfg.Logger.DebugContext(term, "announcements not tidied", "error", err)
 		}
-		for _, name := range k.cfg.Gated {
+		for _, name := range gated(k.cfg.Features) {
 			if k.Active(name) {
 				continue
 			}

@@ -42,20 +42,20 @@ func Known() []Feature {
 	return slices.DeleteFunc(out, func(f Feature) bool { return slices.Contains(split(withheld), f.Name) })
 }
 
-// Reads returns the names of what this binary reads, sorted, as it announces them.
-func Reads() []string {
+// Names returns the names of features, sorted, as a node announces them.
+func Names(features []Feature) []string {
 	var out []string
-	for _, f := range Known() {
+	for _, f := range features {
 		out = append(out, f.Name)
 	}
 	slices.Sort(out)
 	return out
 }
 
-// Gated returns the names of what this binary waits to have activated.
-func Gated() []string {
+// gated returns the names of what waits to be activated.
+func gated(features []Feature) []string {
 	var out []string
-	for _, f := range Known() {
+	for _, f := range features {
 		if !f.Base {
 			out = append(out, f.Name)
 		}
