@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/quis-idp/quis/cluster/autopilot"
+	"github.com/quis-idp/quis/cluster/feature"
 	"github.com/quis-idp/quis/cluster/form"
 	"github.com/quis-idp/quis/cluster/wire"
 	"github.com/quis-idp/quis/fsm"
@@ -20,7 +21,7 @@ import (
 )
 
 // Tables are what this room keeps in the store.
-var Tables = slices.Concat(form.Tables, autopilot.Tables)
+var Tables = slices.Concat(form.Tables, feature.Tables, autopilot.Tables)
 
 // Config says who a node is and how it finds the others. The zero values of the
 // times and sizes stand for the defaults beside them.
@@ -34,6 +35,8 @@ type Config struct {
 	GossipAdvertise string
 	Join            []string // cluster addresses of other nodes
 	BootstrapExpect int      // how many nodes found the cluster together; 0: only join
+
+	Features []feature.Feature // what this binary reads; default: feature.Known
 
 	Root       *seal.RootKey
 	DB         *fsm.DB // its schema must contain Tables
@@ -108,6 +111,9 @@ func (c *Config) complete() error {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Features == nil {
+		c.Features = feature.Known()
 	}
 	if c.Fatal == nil {
 		log := c.Logger

@@ -48,6 +48,7 @@ func (n *Node) calls() *wire.Mux {
 	wire.Handle(m, methodRenew, n.handleRenew)
 	wire.Handle(m, methodMove, n.handleMove)
 	wire.Handle(m, methodPosition, n.handlePosition)
+	wire.Handle(m, methodFeatures, n.handleFeatures)
 	return m
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/quis-idp/quis/cluster/disk"
+	"github.com/quis-idp/quis/cluster/feature"
 	"github.com/quis-idp/quis/cluster/form"
 	"github.com/quis-idp/quis/cluster/gossip"
 	"github.com/quis-idp/quis/cluster/group"
@@ -44,6 +45,7 @@ type Node struct {
 	gossip      *gossip.Gossip
 	gossiping   atomic.Bool // gossip is there
 	metrics     *metrics
+	features    *feature.Keeper
 	leaderships chan bool             // from Raft
 	leaders     chan raft.Observation // from Raft
 	admitting   sync.Mutex            // one new node at a time
@@ -78,6 +80,7 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 	n.confirms.ask, n.asks.ask = n.confirm, n.ask
 	n.self = n.newSelf()
 	n.metrics = newMetrics(n)
+	n.features = n.newKeeper()
 	if err := n.start(ctx); err != nil {
 		return nil, errors.Join(err, n.shutdown())
 	}
@@ -91,6 +94,9 @@ func (n *Node) start(ctx context.Context) error {
 	}
 	id, err := n.self.Load(n.ctx, n.cfg.DB)
 	if err != nil {
+		return err
+	}
+	if err := n.features.Check(ctx); err != nil {
 		return err
 	}
 	if err := disk.Expect(n.cfg.DataDir, id != nil); err != nil {
@@ -140,7 +146,7 @@ func (n *Node) openPort() error {
 func (n *Node) newSelf() *form.Self {
 	return form.New(form.Config{
 		NodeID: n.cfg.NodeID, Version: n.cfg.Version, DataDir: n.cfg.DataDir, Listen: n.cfg.Listen,
-		Join: n.cfg.Join, Expect: n.cfg.BootstrapExpect, Root: n.cfg.Root, Logger: n.log,
+		Reads: n.features.Reads(), Join: n.cfg.Join, Expect: n.cfg.BootstrapExpect, Root: n.cfg.Root, Logger: n.log,
 		Adopted: func(id *form.Identity) {
 			n.creds.Set(id.TLS)
 			n.changed.broadcast()
@@ -167,6 +173,7 @@ func (n *Node) run(ctx context.Context) error {
 	n.loops.Go(n.watchRemoval)
 	n.loops.Go(n.boundLog)
 	n.loops.Go(n.move)
+	n.loops.Go(func() { n.features.Run(n.ctx) })
 	if err := n.startGossip(); err != nil {
 		return err
 	}

@@ -48,7 +48,7 @@ type EnterRequest struct {
 	Request []byte `cbor:"3,keyasint"` // PKCS #10
 }
 
-// An EnterAnswer names the leader, or holds what the new node needs.
+XXX, or holds what the new node needs.
 type EnterAnswer struct {
 	Leader    string    `cbor:"1,keyasint,omitempty"` // ask there instead
 	Authority Authority `cbor:"2,keyasint,omitempty"`
