@@ -31,6 +31,9 @@ func (n *Node) handleEnter(ctx context.Context, _ wire.Peer, q *form.EnterReques
 	}
 	n.admitting.Lock()
 	defer n.admitting.Unlock()
+	if err := n.newEnough(ctx, q); err != nil {
+		return nil, err
+	}
 	for _, s := range n.servers() {
 		if string(s.ID) != q.NodeID && string(s.Address) != q.Address {
 			continue

@@ -15,7 +15,7 @@ func (s *Self) enter(ctx context.Context, address string) error {
 	if err != nil {
 		return err
 	}
-	q := EnterRequest{NodeID: s.cfg.NodeID, Address: s.port.Advertise(), Request: request}
+	q := EnterRequest{NodeID: s.cfg.NodeID, Address: s.port.Advertise(), Request: request, Reads: s.cfg.Reads}
 	var a EnterAnswer
 	for range 3 { // leaders may change while we ask
 		if a, err = s.askToEnter(ctx, address, &q); err != nil || a.Leader == "" {

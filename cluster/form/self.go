@@ -46,9 +46,11 @@ type EnterRequest struct {
 	NodeID  string `cbor:"1,keyasint"`
 	Address string `cbor:"2,keyasint"`
 	Request []byte `cbor:"3,keyasint"` // PKCS #10
+	// Reads are the features that the node reads; see cluster/feature.
+	Reads []string `cbor:"20,keyasint,omitempty"`
 }
 
-XXX, or holds what the new node needs.
+// An EnterAnswer names the leader, or holds what the new node needs.
 type EnterAnswer struct {
 	Leader    string    `cbor:"1,keyasint,omitempty"` // ask there instead
 	Authority Authority `cbor:"2,keyasint,omitempty"`
@@ -58,6 +60,7 @@ type EnterAnswer struct {
 // Config says who this node is to be and whom it asks. All of it is required.
 type Config struct {
 	NodeID, Version string
+	Reads           []string // features; see cluster/feature
 	DataDir         string // node.json lives here
 	Listen          string // the node's own address in Join is passed over
 	Join            []string
