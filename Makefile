@@ -36,8 +36,9 @@ verify: lint ## lint, modules unchanged since their checksums, the rules of the 
 e2e: chromium ## the stories: real processes, a real browser
 	go test -timeout 30m -count 1 -p 1 -v $(STORIES)
 
-faults: ## kill the leader QUIS_KILLS times (30) under load and report the gaps
+faults: ## kill the leader QUIS_KILLS times (30), restart all nodes QUIS_ROLLS times (20) under load; report the gaps
 	QUIS_KILLS=$${QUIS_KILLS:-30} go test -timeout 60m -count 1 -v -run TestLeaderKills ./e2e/process
+	QUIS_ROLLS=$${QUIS_ROLLS:-20} go test -timeout 60m -count 1 -v -run TestRollingRestart ./e2e/process
 
 fuzz: ## every fuzz target for FUZZTIME (20s)
 	@grep -rlE '^func Fuzz' --include='*_test.go' . | xargs -n1 dirname | sort -u | while read -r dir; do \

@@ -214,7 +214,12 @@ func (d *Dev) WaitLeader(ctx context.Context, not int) (int, error) {
 
 // Metric reads one sample from node i, named as it is exposed.
 func (d *Dev) Metric(ctx context.Context, i int, name string) (float64, error) {
-	_, body, err := fetch(ctx, d.Operations(i)+"/metrics")
+	return Sample(ctx, d.Operations(i), name)
+}
+
+// Sample reads one sample, named as it is exposed, from the operations listener with that base URL.
+func Sample(ctx context.Context, operations, name string) (float64, error) {
+	_, body, err := fetch(ctx, operations+"/metrics")
 	if err != nil {
 		return 0, err
 	}
@@ -223,7 +228,7 @@ func (d *Dev) Metric(ctx context.Context, i int, name string) (float64, error) {
 			return strconv.ParseFloat(strings.TrimSpace(rest), 64)
 		}
 	}
-	return 0, fmt.Errorf("node %d has no metric %s", i, name)
+	return 0, fmt.Errorf("%s has no metric %s", operations, name)
 }
 
 func fetch(ctx context.Context, url string) (int, []byte, error) {
