@@ -61,8 +61,8 @@ type EnterAnswer struct {
 type Config struct {
 	NodeID, Version string
 	Reads           []string // features; see cluster/feature
-	DataDir         string // node.json lives here
-	Listen          string // the node's own address in Join is passed over
+	DataDir         string   // node.json lives here
+	Listen          string   // the node's own address in Join is passed over
 	Join            []string
 	Expect          int // how many nodes found the cluster together; 0: only join
 	Root            *seal.RootKey
