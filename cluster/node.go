@@ -78,9 +78,9 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 	n := &Node{cfg: cfg, log: cfg.Logger.With("node", cfg.NodeID), begun: time.Now(), quit: make(chan struct{}), creds: &wire.Credentials{}}
 	n.ctx, n.stop = context.WithCancel(context.Background())
 	n.confirms.ask, n.asks.ask = n.confirm, n.ask
+	n.features = n.newKeeper()
 	n.self = n.newSelf()
 	n.metrics = newMetrics(n)
-	n.features = n.newKeeper()
 	if err := n.start(ctx); err != nil {
 		return nil, errors.Join(err, n.shutdown())
 	}
