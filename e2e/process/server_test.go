@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math/rand/v2"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -39,6 +41,8 @@ type server struct {
 	data      string
 	keys      map[string]string // of the configuration: dotted key to value
 	bootstrap bool
+	within    func(start func() error) error // starts the process somewhere else: on another host
+	log       io.Writer                      // gets what is printed, too; nil: nobody
 
 	cmd    *exec.Cmd
 	stderr bytes.Buffer // whole after done
@@ -144,10 +148,18 @@ func (s *server) run() {
 	s.stderr.Reset()
 	s.done = make(chan struct{})
 	s.cmd = exec.Command(bin, "server", "--config", s.config())
-	s.cmd.Stdout, s.cmd.Stderr = &s.stderr, &s.stderr // data goes to stdout, and a server has none
-	s.cmd.Env = append(os.Environ(), "QUIS_BOOTSTRAP_FILE=")
+	var out io.Writer = &s.stderr
+	if s.log != nil {
+		out = io.MultiWriter(&s.stderr, s.log)
+	}
+	s.cmd.Stdout, s.cmd.Stderr = out, out // data goes to stdout, and a server has none
+	s.cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "QUIS_") })
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := s.cmd.Start(); err != nil {
+	start := s.cmd.Start
+	if s.within != nil {
+		start = func() error { return s.within(s.cmd.Start) }
+	}
+	if err := start(); err != nil {
 		s.t.Fatal(err)
 	}
 	done, cmd := s.done, s.cmd
