@@ -146,7 +146,7 @@ func (n *Node) openPort() error {
 func (n *Node) newSelf() *form.Self {
 	return form.New(form.Config{
 		NodeID: n.cfg.NodeID, Version: n.cfg.Version, DataDir: n.cfg.DataDir, Listen: n.cfg.Listen,
-		Reads: n.features.Reads(), Join: n.cfg.Join, Expect: n.cfg.BootstrapExpect, Root: n.cfg.Root, Logger: n.log,
+		Reads: feature.Names(n.cfg.Features), Join: n.cfg.Join, Expect: n.cfg.BootstrapExpect, Root: n.cfg.Root, Logger: n.log,
 		Adopted: func(id *form.Identity) {
 			n.creds.Set(id.TLS)
 			n.changed.broadcast()
