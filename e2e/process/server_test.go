@@ -41,6 +41,7 @@ type server struct {
 	data      string
 	keys      map[string]string // of the configuration: dotted key to value
 	bootstrap bool
+	bin       string                           // what runs; empty: the binary of this tree
 	within    func(start func() error) error // starts the process somewhere else: on another host
 	log       io.Writer                      // gets what is printed, too; nil: nobody
 
@@ -141,7 +142,10 @@ func (s *server) operations() string { return "http://" + s.keys["listen.operati
 // run starts the process and returns at once.
 func (s *server) run() {
 	s.t.Helper()
-	bin, err := testbed.Binary()
+	bin, err := s.bin, error(nil)
+	if bin == "" {
+		bin, err = testbed.Binary()
+	}
 	if err != nil {
 		s.t.Fatal(err)
 	}
