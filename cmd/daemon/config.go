@@ -5,6 +5,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/quis-idp/quis/cluster"
+	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/keys/seal"
 )
 
@@ -40,6 +42,10 @@ type Config struct {
 	// Fatal, if set, is told why the node can no longer go on, instead of ending the
 	// process. Tests set it.
 	Fatal func(error)
+	// TuneStore and TuneCluster, if set, change what the store and the node's place in
+	// the cluster are opened with: tests cut links, set clocks and pull plugs with them.
+	TuneStore   func(*fsm.Config)
+	TuneCluster func(*cluster.Config)
 }
 
 // Listen says where a node serves HTTP.

@@ -169,7 +169,11 @@ func (n *Node) openListeners(context.Context) (err error) {
 }
 
 func (n *Node) openStore(context.Context) (err error) {
-	n.db, err = fsm.Open(fsm.Config{Dir: n.dir.file("store"), Schema: Tables(), Logger: n.log})
+	cfg := fsm.Config{Dir: n.dir.file("store"), Schema: Tables(), Logger: n.log}
+	if n.cfg.TuneStore != nil {
+		n.cfg.TuneStore(&cfg)
+	}
+	n.db, err = fsm.Open(cfg)
 	if err != nil {
 		return explainStore(n.cfg.DataDir, err)
 	}
@@ -179,15 +183,18 @@ func (n *Node) openStore(context.Context) (err error) {
 
 func (n *Node) openCluster(ctx context.Context) (err error) {
 	c := n.cfg.Cluster
-	n.cluster, err = cluster.Start(ctx, cluster.Config{
+	cfg := cluster.Config{
 		DataDir: n.cfg.DataDir, NodeID: n.cfg.NodeID, Version: Version,
 		Listen: c.Listen, Advertise: c.Advertise,
 		GossipListen: c.Gossip, GossipAdvertise: c.GossipAdvertise,
 		Join: c.Join, BootstrapExpect: c.BootstrapExpect, Heartbeat: c.Heartbeat,
 		Root: n.root, DB: n.db, Logger: n.cfg.Logger, Registerer: n.metrics.Registry,
 		Fatal: n.cannotGoOn,
-	})
-	if err != nil {
+	}
+	if n.cfg.TuneCluster != nil {
+		n.cfg.TuneCluster(&cfg)
+	}
+	if n.cluster, err = cluster.Start(ctx, cfg); err != nil {
 		return n.explainCluster(err)
 	}
 	return nil
