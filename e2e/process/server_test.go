@@ -41,7 +41,7 @@ type server struct {
 	data      string
 	keys      map[string]string // of the configuration: dotted key to value
 	bootstrap bool
-	bin       string                           // what runs; empty: the binary of this tree
+	bin       string                         // what runs; empty: the binary of this tree
 	within    func(start func() error) error // starts the process somewhere else: on another host
 	log       io.Writer                      // gets what is printed, too; nil: nobody
 
