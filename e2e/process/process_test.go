@@ -43,6 +43,7 @@ var (
 func TestMain(m *testing.M) {
 	code := m.Run()
 	removeSeeds()
+	removeReleases()
 	testbed.RemoveBinary()
 	os.Exit(code)
 }
