@@ -1,0 +1,323 @@
+package process
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestRollingUpgrade is invariant 18: three nodes of the previous release are upgraded
+// one by one while people sign in, taken back, and upgraded again in another order, with
+// an old node leading new ones and a new one leading old ones, and not one request of
+// anybody fails.
+//
+// QUIS_UPGRADES is how many rounds there and back it goes, in orders that its seed, which
+// is printed, decides (QUIS_SEED repeats one); default 1, the leader first.
+func TestRollingUpgrade(t *testing.T) {
+	rounds, seed := number(t, "QUIS_UPGRADES", 1), number(t, "QUIS_SEED", int(time.Now().UnixNano()%1_000_000))
+	t.Logf("seed %d", seed)
+	dice := rand.New(rand.NewPCG(uint64(seed), 18))
+	f := newFleet(t, previousOrStandIn(t))
+	for round := range rounds {
+		there, back := f.leaderFirst(), f.leaderLast()
+		if round > 0 {
+			there, back = f.order(dice.Perm(3)), f.order(dice.Perm(3))
+		}
+		for i, pick := range there {
+			f.move(pick(), f.ours)
+			switch i {
+			case 0:
+				f.leadBy(f.ours)
+				f.works()
+			case 1:
+				f.leadBy(f.theirs)
+				f.works()
+			}
+		}
+		f.works()
+		for i, pick := range back {
+			f.move(pick(), f.theirs)
+			if i == 0 {
+				f.leadBy(f.theirs)
+				f.works()
+			}
+		}
+		f.works()
+		if t.Failed() {
+			t.Fatalf("round %d", round)
+		}
+	}
+	for _, pick := range f.leaderLast() { // it ends where it should
+		f.move(pick(), f.ours)
+	}
+	f.works()
+	f.end()
+}
+
+// TestActivatedFeatureKeepsOlderReleasesOut: once a format that only the next release reads
+// is in use, this one neither starts on its data nor is let in, and says why.
+func TestActivatedFeatureKeepsOlderReleasesOut(t *testing.T) {
+	newer, err := next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newServer(t)
+	activated := newSighting("feature activated")
+	s.bin, s.log = newer, activated
+	s.start()
+	s.signIn()
+	activated.wait(t)
+	s.stop()
+	s.bin, s.log = "", nil
+	s.refuses("trial/1", "run the newer release")
+
+	s.bin = newer
+	s.start()
+	late := newServer(t)
+	late.bootstrap = false
+	late.keys["node_id"] = "two"
+	late.keys["cluster.join"] = s.keys["cluster.listen"]
+	late.keys["cluster.bootstrap_expect"] = "0"
+	late.keys["root_key_file"] = s.keys["root_key_file"]
+	late.refuses("trial/1", "node two")
+	late.bin = newer
+	late.start()
+	late.stop()
+	s.stop()
+}
+
+// A sighting waits for words in what a node prints.
+type sighting struct {
+	words []byte
+	seen  chan struct{}
+	once  sync.Once
+	text  []byte // of the process's one writer
+}
+
+func newSighting(words string) *sighting {
+	return &sighting{words: []byte(words), seen: make(chan struct{})}
+}
+
+func (s *sighting) Write(p []byte) (int, error) {
+	s.text = append(s.text, p...)
+	if bytes.Contains(s.text, s.words) {
+		s.once.Do(func() { close(s.seen) })
+	}
+	return len(p), nil
+}
+
+func (s *sighting) wait(t *testing.T) {
+	t.Helper()
+	select {
+	case <-s.seen:
+	case <-time.After(patience):
+		t.Fatalf("nothing was said of %q", s.words)
+	}
+}
+
+// number reads a variable of this test's, and hides it from the nodes, which refuse
+// variables that they do not know.
+func number(t *testing.T, name string, otherwise int) int {
+	t.Helper()
+	s := os.Getenv(name)
+	if s == "" {
+		return otherwise
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	t.Setenv(name, "")
+	return n
+}
+
+// A fleet is three nodes behind a balancer, each of one of two releases, with people at work.
+type fleet struct {
+	t            *testing.T
+	ours, theirs string // binaries
+	b            *balancer
+	nodes        []*server
+	u            *users
+	cancel       context.CancelFunc
+	work         sync.WaitGroup
+	led          map[string]int // who led while the nodes were mixed: release to steps
+	moves        int
+}
+
+func newFleet(t *testing.T, theirs string) *fleet {
+	t.Helper()
+	f := &fleet{t: t, ours: "", theirs: theirs, b: newBalancer(t), led: map[string]int{}}
+	f.nodes = threeServers(t, f.b.front.URL)
+	for _, s := range f.nodes {
+		s.bin = theirs
+		s.run()
+	}
+	for _, s := range f.nodes {
+		s.waitReady()
+		f.b.add(t, s.public())
+	}
+	f.b.watch(t)
+	f.u = &users{base: f.b.front.URL}
+	ctx, cancel := context.WithCancel(t.Context())
+	f.cancel = cancel
+	for range 2 {
+		f.work.Go(func() { f.u.run(ctx) })
+	}
+	for range 3 {
+		f.work.Go(func() { f.u.refresh(ctx) })
+	}
+	t.Cleanup(func() {
+		cancel()
+		f.work.Wait()
+	})
+	return f
+}
+
+// The orders in which nodes can be moved: each pick chooses when its turn has come.
+func (f *fleet) leaderFirst() []func() *server { return f.picks(true) }
+func (f *fleet) leaderLast() []func() *server  { return f.picks(false) }
+
+func (f *fleet) picks(leader bool) []func() *server {
+	var picks []func() *server
+	moved := map[*server]bool{}
+	for i := range f.nodes {
+		picks = append(picks, func() *server {
+			now := f.leader()
+			var others []*server
+			for _, s := range f.nodes {
+				if !moved[s] && s != now {
+					others = append(others, s)
+				}
+			}
+			pick := now
+			if moved[now] || !(leader && i == 0) && len(others) > 0 {
+				pick = others[0]
+			}
+			moved[pick] = true
+			return pick
+		})
+	}
+	return picks
+}
+
+func (f *fleet) order(of []int) []func() *server {
+	var picks []func() *server
+	for _, i := range of {
+		picks = append(picks, func() *server { return f.nodes[i] })
+	}
+	return picks
+}
+
+// leader waits until exactly one node leads.
+func (f *fleet) leader() *server {
+	f.t.Helper()
+	ctx, cancel := context.WithTimeout(f.t.Context(), patience)
+	defer cancel()
+	for {
+		var lead []*server
+		for _, s := range f.nodes {
+			if leads(ctx, s) {
+				lead = append(lead, s)
+			}
+		}
+		if len(lead) == 1 {
+			return lead[0]
+		}
+		select {
+		case <-ctx.Done():
+			f.t.Fatalf("%d nodes lead", len(lead))
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// move stops a node as an operator does, and starts it with another binary.
+func (f *fleet) move(s *server, bin string) {
+	f.t.Helper()
+	if s.bin == bin {
+		return
+	}
+	s.cmd.Process.Signal(syscall.SIGTERM)
+	if code := s.ended(); code != 0 {
+		f.t.Errorf("%s (%s): exit code %d after SIGTERM:\n%s", s.keys["node_id"], f.name(s.bin), code, s.stderr.String())
+	}
+	s.clean()
+	s.bin = bin
+	s.run()
+	s.waitReady()
+	f.b.await(f.t, s.public())
+	f.moves++
+}
+
+func (f *fleet) name(bin string) string {
+	if bin == f.ours {
+		return "this release"
+	}
+	return "the previous release"
+}
+
+// leadBy hands leadership around until a node of that release has it.
+func (f *fleet) leadBy(bin string) {
+	f.t.Helper()
+	ctx, cancel := context.WithTimeout(f.t.Context(), patience)
+	defer cancel()
+	for ctx.Err() == nil {
+		l := f.leader()
+		if l.bin == bin {
+			f.led[f.name(bin)]++
+			return
+		}
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, l.public()+"/api/v1/cluster/transfer", bytes.NewReader(nil))
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer quis_pat_0123456789abcdef0123456789abcdef")
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		body, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if resp.StatusCode >= 400 && resp.StatusCode != http.StatusConflict && resp.StatusCode != http.StatusServiceUnavailable {
+			f.t.Fatalf("hand leadership over: %s: %s", resp.Status, body)
+		}
+	}
+	f.t.Fatalf("no node of %s came to lead", f.name(bin))
+}
+
+// works has a person sign in at each node by itself, and has two nodes take turns with
+// what came of it.
+func (f *fleet) works() {
+	f.t.Helper()
+	for i, s := range f.nodes {
+		tokens := s.signIn()
+		if _, err := web.Refresh(f.t.Context(), f.nodes[(i+1)%3].public(), tokens.RefreshToken); err != nil {
+			f.t.Errorf("a token of %s is refused by its neighbour: %v", s.keys["node_id"], err)
+		}
+	}
+}
+
+// end checks what people met.
+func (f *fleet) end() {
+	f.t.Helper()
+	f.cancel()
+	f.work.Wait()
+	for _, s := range slices.Concat(f.b.failures(), f.u.failures()) {
+		f.t.Error(s)
+	}
+	f.t.Logf("%d nodes changed their release; mixed nodes were led %v; %d requests through the balancer, %d failed; %d sign-ins, %d refreshes",
+		f.moves, fmt.Sprint(f.led), f.b.served.Load(), len(f.b.failures()), f.u.signins.Load(), f.u.refreshes.Load())
+	if f.u.signins.Load() == 0 || f.u.refreshes.Load() == 0 || len(f.led) != 2 {
+		f.t.Error("nobody signed in, or one release never led the other: this proves nothing")
+	}
+}
