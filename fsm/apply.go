@@ -7,6 +7,8 @@ import (
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/quis-idp/quis/fsm/notice"
 )
 
 // An Entry is one committed log entry: a proposal made by EncodeEntry, or a new
@@ -56,7 +58,7 @@ type applier struct {
 	b       *pebble.Batch // what was written since then
 	st      state
 	mem     *memory
-	changes []change
+	changes []notice.Change
 	now     int64  // the state's time for the current entry
 	ordinal uint32 // journal entries of the current log entry so far
 }
@@ -84,7 +86,7 @@ func (a *applier) entries(entries []Entry) ([][]Verdict, error) {
 			return nil, fmt.Errorf("apply log entry %d: %w", e.Index, err)
 		}
 		fresh = true
-		check := a.db.cfg.HashEvery > 0 && e.Index%a.db.cfg.HashEvery == 0
+		check := a.db.due(e.Index)
 		if !check && a.b.Len() < maxCommit {
 			continue
 		}
@@ -118,13 +120,14 @@ func (a *applier) commit() error {
 	db.committing = false
 	if err == nil {
 		db.st = a.st
-		db.hub.publish(a.st.applied, a.changes)
+		db.hub.Publish(a.st.applied, a.changes)
 	}
 	db.mu.Unlock()
 	if err != nil {
 		return engineError("write", err)
 	}
-	db.applied.advance(a.st.applied)
+	db.settle() // the log has gone on from what was restored
+	db.applied.Advance(a.st.applied)
 	return nil
 }
 

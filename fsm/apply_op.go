@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/quis-idp/quis/fsm/notice"
 )
 
 // op carries out one verified write.
@@ -41,7 +43,7 @@ func (a *applier) setEntry(key, value []byte) error {
 func (a *applier) setRow(key []byte, s *standing, value []byte) error {
 	k := string(key) // shares nothing with the log entry, which it outlives in the hub
 	a.known.rows[k] = s
-	a.changes = append(a.changes, change{index: a.st.applied, key: k})
+	a.changes = append(a.changes, notice.Change{Index: a.st.applied, Key: k})
 	if s == nil {
 		return a.b.Delete(key, nil)
 	}

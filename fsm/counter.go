@@ -12,7 +12,13 @@ import (
 type Counter struct{ def definition }
 
 // NewCounter describes a counter table; see NewTable for num.
-func NewCounter(num uint16, name string) *Counter { return &Counter{definition{num, name}} }
+func NewCounter(num uint16, name string) *Counter { return &Counter{definition{num: num, name: name}} }
+
+// Transient says that no number comes back when a backup is restored.
+func (c *Counter) Transient() *Counter {
+	c.def.life = passing
+	return c
+}
 
 func (c *Counter) definition() definition { return c.def }
 

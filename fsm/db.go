@@ -7,10 +7,13 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/quis-idp/quis/fsm/notice"
 )
 
 // Log is where batches go. A Raft node implements it; so does fsmtest.
@@ -52,9 +55,11 @@ type DB struct {
 	closed     bool
 
 	remembered  *memory // of the applying goroutine
-	hub         *hub
-	applied     *progress
+	hub         *notice.Hub
+	applied     *notice.Progress
 	failure     failure
+	generation  atomic.Uint64
+	kept        atomic.Pointer[previous] // nil: none
 	checkpoints checkpoints
 	background  sync.WaitGroup // retiring generations, checkpoints being hashed
 }
@@ -90,7 +95,7 @@ func Open(cfg Config) (*DB, error) {
 	}
 	db := &DB{
 		cfg: cfg, schema: schema, now: cfg.Now, lock: lock,
-		hub: newHub(), applied: newProgress(), failure: failure{happened: make(chan struct{})},
+		hub: notice.NewHub(), applied: notice.NewProgress(), failure: failure{happened: make(chan struct{})},
 	}
 	if err := db.openCurrent(); err != nil {
 		return nil, errors.Join(err, lock.Close())
@@ -103,7 +108,15 @@ func (db *DB) openCurrent() error {
 	if err != nil {
 		return err
 	}
-	if err := removeOtherGenerations(db.cfg, gen); err != nil {
+	kept, err := loadPrevious(db.cfg, gen)
+	if err != nil {
+		return err
+	}
+	keep := []string{gen}
+	if kept != nil {
+		keep = append(keep, kept.name)
+	}
+	if err := removeOtherGenerations(db.cfg, keep...); err != nil {
 		return err
 	}
 	if gen == noGeneration {
@@ -111,7 +124,14 @@ func (db *DB) openCurrent() error {
 			return err
 		}
 	}
-	return db.openGeneration(gen)
+	if err := db.openGeneration(gen); err != nil {
+		return err
+	}
+	db.kept.Store(kept)
+	if kept != nil && db.st.applied > kept.index {
+		db.settle()
+	}
+	return nil
 }
 
 // firstGeneration builds the empty store.
@@ -150,9 +170,10 @@ func (db *DB) openGeneration(name string) error {
 		return errors.Join(ErrClosed, eng.db.Close())
 	}
 	db.eng, db.st, db.remembered = eng, st, mem
-	db.hub.reset(st.applied)
+	db.hub.Reset(st.applied)
 	db.mu.Unlock()
-	db.applied.advance(st.applied)
+	db.generation.Add(1)
+	db.applied.Advance(st.applied)
 	return nil
 }
 
@@ -186,8 +207,8 @@ func (db *DB) Close() error {
 	if again {
 		return nil
 	}
-	db.applied.close()
-	db.hub.close()
+	db.applied.Close()
+	db.hub.Close()
 	if db.failure.get() == nil {
 		if flushed, err := eng.db.AsyncFlush(); err == nil {
 			select {
@@ -256,7 +277,7 @@ func (db *DB) Position() Position {
 
 // WaitApplied returns once this replica has applied the log entry at index.
 func (db *DB) WaitApplied(ctx context.Context, index uint64) error {
-	return db.applied.wait(ctx, index)
+	return db.applied.Wait(ctx, index)
 }
 
 // Failed returns a channel that closes when the store cannot go on: the disk

@@ -207,6 +207,7 @@ func TestRestoreDoesNotWaitForReaders(t *testing.T) {
 		})
 		return nil
 	})
+	update(t, db, put(&link{ID: "next"})) // until then, the old generation could be needed again
 	<-inside
 	if err := <-watch; !errors.Is(err, fsm.ErrCompacted) {
 		t.Errorf("watcher got %v, want ErrCompacted", err)

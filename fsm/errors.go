@@ -1,6 +1,10 @@
 package fsm
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/quis-idp/quis/fsm/notice"
+)
 
 // The kinds of error that the store reports; compare with errors.Is.
 var (
@@ -22,9 +26,9 @@ var (
 	// ErrFenced: the batch was made for another leader's term. Nothing was written.
 	ErrFenced = errors.New("leadership term has passed")
 	// ErrCompacted: the changes asked for are no longer held; list, then watch from there.
-	ErrCompacted = errors.New("changes no longer held")
+	ErrCompacted = notice.ErrCompacted
 	// ErrClosed: the store has been closed.
-	ErrClosed = errors.New("store is closed")
+	ErrClosed = notice.ErrClosed
 	// ErrCorrupt: stored or received bytes fail their checksum or cannot be read.
 	ErrCorrupt = errors.New("corrupt")
 )

@@ -177,3 +177,5 @@ func FuzzStream(f *testing.F) {
 		}
 	})
 }
+
+const streamMagic = "quis-fsm-stream-1\n"

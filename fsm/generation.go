@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -91,18 +92,26 @@ func switchGeneration(cfg Config, name string) error {
 	if err := syncDir(cfg.FS, cfg.Dir); err != nil { // the generation before the name of it
 		return err
 	}
-	tmp := cfg.FS.PathJoin(cfg.Dir, currentFile+".new")
+	if err := writeName(cfg, currentFile, name); err != nil {
+		return fmt.Errorf("switch store generation: %w", err)
+	}
+	return nil
+}
+
+// writeName durably makes file hold text.
+func writeName(cfg Config, file, text string) error {
+	tmp := cfg.FS.PathJoin(cfg.Dir, file+".new")
 	f, err := cfg.FS.Create(tmp, vfs.WriteCategoryUnspecified)
 	if err != nil {
-		return fmt.Errorf("switch store generation: %w", err)
+		return err
 	}
-	_, err = f.Write([]byte(name + "\n"))
+	_, err = f.Write([]byte(text + "\n"))
 	err = errors.Join(err, f.Sync(), f.Close())
 	if err == nil {
-		err = cfg.FS.Rename(tmp, cfg.FS.PathJoin(cfg.Dir, currentFile))
+		err = cfg.FS.Rename(tmp, cfg.FS.PathJoin(cfg.Dir, file))
 	}
 	if err != nil {
-		return fmt.Errorf("switch store generation: %w", err)
+		return err
 	}
 	return syncDir(cfg.FS, cfg.Dir)
 }
@@ -116,13 +125,13 @@ func nextGeneration(name string) (string, error) {
 }
 
 // removeOtherGenerations deletes what an interrupted restore left behind.
-func removeOtherGenerations(cfg Config, keep string) error {
+func removeOtherGenerations(cfg Config, keep ...string) error {
 	names, err := cfg.FS.List(cfg.Dir)
 	if err != nil {
 		return fmt.Errorf("open store: %w", err)
 	}
 	for _, n := range names {
-		if strings.HasPrefix(n, "gen-") && n != keep {
+		if strings.HasPrefix(n, "gen-") && !slices.Contains(keep, n) {
 			if err := removeGeneration(cfg, n); err != nil {
 				return fmt.Errorf("open store: remove old generation: %w", err)
 			}

@@ -20,7 +20,7 @@ type Journal[T any] struct{ def definition }
 
 // NewJournal describes a journal; see NewTable for num.
 func NewJournal[T any](num uint16, name string) *Journal[T] {
-	return &Journal[T]{definition{num, name}}
+	return &Journal[T]{definition{num: num, name: name}}
 }
 
 func (j *Journal[T]) definition() definition { return j.def }

@@ -11,8 +11,8 @@ import (
 // Restore replaces the whole store by a stream. The next generation is built
 // beside the old one, verified and made durable before anything is switched, so a
 // bad or interrupted stream leaves the store as it was. Readers inside finish on
-// the old one, which goes when they are done. Watchers get ErrCompacted. Restore
-// belongs to the applying goroutine.
+// the old one, which stays on the disk until the next entry has been applied: see
+// Undo. Watchers get ErrCompacted. Restore belongs to the applying goroutine.
 func (db *DB) Restore(r io.Reader) error { return db.RestoreAs(r, 0, 0) }
 
 // RestoreAs is Restore for a stream that enters the log at an index of its own, as
@@ -33,10 +33,16 @@ func (db *DB) RestoreAs(r io.Reader, index, term uint64) error {
 	if err != nil {
 		return err
 	}
-	if err := db.build(name, r, index, term); err != nil {
+	if _, err := db.Flush(); err != nil { // or Undo would lose what the log no longer holds
+		return err
+	}
+	st, err := db.build(name, r, index, term)
+	if err != nil {
 		return errors.Join(fmt.Errorf("restore: %w", err), removeGeneration(db.cfg, name))
 	}
-	err = switchGeneration(db.cfg, name)
+	if err = db.keep(old.name, st); err == nil {
+		err = switchGeneration(db.cfg, name)
+	}
 	if err == nil {
 		err = db.openGeneration(name)
 	}
@@ -49,17 +55,16 @@ func (db *DB) RestoreAs(r io.Reader, index, term uint64) error {
 	return nil
 }
 
-// discard closes and deletes a generation once its last reader has left. The log
-// must not wait for that: a reader may itself wait for the log.
+// discard closes a generation once its last reader has left. The log must not wait
+// for that: a reader may itself wait for the log.
 func (db *DB) discard(old *engine) {
+	p := db.kept.Load()
 	done := func() {
-		err := old.retire()
-		if err == nil {
-			err = removeGeneration(db.cfg, old.name)
+		if err := old.retire(); err != nil { // the next Open removes it
+			db.cfg.Logger.Warn("old store generation not closed", "generation", old.name, "error", err)
+			return
 		}
-		if err != nil { // the next Open tries again
-			db.cfg.Logger.Warn("old store generation not removed", "generation", old.name, "error", err)
-		}
+		db.left(p)
 	}
 	db.mu.Lock()
 	closed := db.closed
@@ -73,9 +78,9 @@ func (db *DB) discard(old *engine) {
 }
 
 // build fills a new generation from a stream and makes it durable.
-func (db *DB) build(name string, r io.Reader, index, term uint64) error {
+func (db *DB) build(name string, r io.Reader, index, term uint64) (st state, err error) {
 	if err := removeGeneration(db.cfg, name); err != nil {
-		return err
+		return st, err
 	}
 	failed := make(chan error, 1)
 	eng, err := openEngine(db.cfg, name, func(err error) {
@@ -85,16 +90,16 @@ func (db *DB) build(name string, r io.Reader, index, term uint64) error {
 		}
 	})
 	if err != nil {
-		return err
+		return st, err
 	}
 	err = fill(eng.db, r)
 	if err == nil {
-		err = verify(eng.db, index, term)
+		st, err = verify(eng.db, index, term)
 	}
 	if err == nil {
 		err = flush(eng.db, failed)
 	}
-	return errors.Join(err, eng.retire())
+	return st, errors.Join(err, eng.retire())
 }
 
 func flush(db *pebble.DB, failed <-chan error) error {
@@ -138,23 +143,23 @@ func fill(db *pebble.DB, r io.Reader) error {
 }
 
 // verify reads what the next Open will need, and sets the position if index is not 0.
-func verify(db *pebble.DB, index, term uint64) error {
+func verify(db *pebble.DB, index, term uint64) (state, error) {
 	st, err := loadState(db)
 	if err != nil {
-		return err
+		return st, err
 	}
 	if _, err := loadMemory(db); err != nil {
-		return err
+		return st, err
 	}
 	if index == 0 {
-		return nil
+		return st, nil
 	}
 	if index < st.applied {
-		return fmt.Errorf("stream of log index %d cannot enter the log at %d: %w", st.applied, index, ErrRefused)
+		return st, fmt.Errorf("stream of log index %d cannot enter the log at %d: %w", st.applied, index, ErrRefused)
 	}
 	st.applied, st.term = index, term
 	if err := db.Set(keyState, st.encode(), pebble.NoSync); err != nil {
-		return engineError("write", err)
+		return st, engineError("write", err)
 	}
-	return nil
+	return st, nil
 }

@@ -10,6 +10,7 @@ type Definition interface{ definition() definition }
 type definition struct {
 	num  uint16
 	name string
+	life life
 }
 
 func checkSchema(defs []Definition) (map[uint16]string, error) {

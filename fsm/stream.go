@@ -1,22 +1,14 @@
 package fsm
 
 import (
-	"bufio"
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/quis-idp/quis/fsm/stream"
 )
-
-// The stream format: magic, then records of key and value, each with its length;
-// an empty key ends them, followed by the SHA-256 of everything before it.
-const streamMagic = "quis-fsm-stream-1\n"
-
-// maxStreamField bounds one key or value of a stream that comes from outside.
-const maxStreamField = 2 << 20
 
 // Flush makes everything applied so far durable and returns that position: the
 // engine itself is the snapshot. The log may be truncated up to Position.Index.
@@ -91,10 +83,7 @@ var errStopped = errors.New("stopped")
 // writeStream writes what r holds, without the checksum, which it returns. It ends
 // with errStopped if stop says so.
 func writeStream(r reader, w io.Writer, stop func() bool) (sum [32]byte, err error) {
-	h := sha256.New()
-	out := bufio.NewWriterSize(io.MultiWriter(w, h), 256<<10)
-	out.WriteString(streamMagic) // out keeps its first error for Flush
-	var head []byte
+	out := stream.NewWriter(w)
 	var werr error
 	n := 0
 	err = iterate(r, &pebble.IterOptions{}, false, func(key, value []byte) bool {
@@ -102,20 +91,13 @@ func writeStream(r reader, w io.Writer, stop func() bool) (sum [32]byte, err err
 			werr = errStopped
 			return false
 		}
-		head = binary.AppendUvarint(head[:0], uint64(len(key)))
-		head = binary.AppendUvarint(append(head, key...), uint64(len(value)))
-		out.Write(head)
-		_, werr = out.Write(value)
+		werr = out.Put(key, value)
 		return werr == nil
 	})
 	if err = errors.Join(err, werr); err != nil {
 		return sum, err
 	}
-	out.WriteByte(0)
-	if err := out.Flush(); err != nil {
-		return sum, err
-	}
-	return [32]byte(h.Sum(nil)), nil
+	return out.Sum()
 }
 
 type countingWriter struct {
@@ -132,73 +114,11 @@ func (c *countingWriter) Write(p []byte) (int, error) {
 // readStream gives each record of a stream to put, which must keep nothing of it.
 // Only when it returns nil was the stream whole and undamaged.
 func readStream(r io.Reader, put func(key, value []byte) error) error {
-	in := &streamReader{r: bufio.NewReaderSize(r, 256<<10), sum: sha256.New()}
-	if magic, err := in.take(len(streamMagic), nil); err != nil || string(magic) != streamMagic {
-		return fmt.Errorf("not a store stream: %w", ErrCorrupt)
+	err := stream.Read(r, put)
+	if errors.Is(err, stream.ErrDamaged) {
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
-	var key, value []byte
-	var err error
-	for {
-		if key, err = in.field(key); err != nil {
-			return err
-		}
-		if len(key) == 0 {
-			break
-		}
-		if value, err = in.field(value); err != nil {
-			return err
-		}
-		if err := put(key, value); err != nil {
-			return err
-		}
-	}
-	want := in.sum.Sum(nil)
-	if got, err := in.take(len(want), nil); err != nil || string(got) != string(want) {
-		return fmt.Errorf("store stream fails its checksum: %w", ErrCorrupt)
-	}
-	return nil
-}
-
-// A streamReader hashes what it reads.
-type streamReader struct {
-	r   *bufio.Reader
-	sum interface {
-		io.Writer
-		Sum([]byte) []byte
-	}
-}
-
-// take reads n bytes into buf, or a larger one. What it allocates grows with what
-// really arrives.
-func (s *streamReader) take(n int, buf []byte) ([]byte, error) {
-	buf = buf[:0]
-	for len(buf) < n {
-		part := min(n-len(buf), 64<<10)
-		at := len(buf)
-		if cap(buf) < at+part {
-			buf = append(make([]byte, 0, 2*(at+part)), buf...)
-		}
-		buf = buf[:at+part]
-		if _, err := io.ReadFull(s.r, buf[at:]); err != nil {
-			return nil, fmt.Errorf("store stream: truncated: %w: %w", ErrCorrupt, err)
-		}
-	}
-	s.sum.Write(buf)
-	return buf, nil
-}
-
-func (s *streamReader) field(buf []byte) ([]byte, error) {
-	peek, err := s.r.Peek(binary.MaxVarintLen32)
-	if len(peek) == 0 {
-		return nil, fmt.Errorf("store stream: truncated: %w: %w", ErrCorrupt, err)
-	}
-	n, size := binary.Uvarint(peek)
-	if size <= 0 || n > maxStreamField {
-		return nil, fmt.Errorf("store stream: malformed: %w", ErrCorrupt)
-	}
-	s.sum.Write(peek[:size])
-	s.r.Discard(size)
-	return s.take(int(n), buf)
+	return err
 }
 
 // StateHash returns a hash over all that is stored, and the log index it is of.

@@ -14,6 +14,11 @@ type Spec[T any] struct {
 	Scope   func(*T) Scope     // nil: Global
 	Key     func(*T) Key       // primary key within the scope
 	Expires func(*T) time.Time // nil, or a zero time: never
+
+	// What becomes of the rows when a backup is restored: transient ones (sessions,
+	// spent marks) are void, own ones (of the cluster, not of its data) stay those of
+	// the store that it is restored into. Any other comes back.
+	Transient, Own bool
 }
 
 // A Table is a set of rows of type T, ordered by key within each scope. It is a
@@ -27,7 +32,7 @@ type Table[T any] struct {
 // NewTable describes a table. num identifies it in stored keys for ever: never
 // change it, never use it again.
 func NewTable[T any](num uint16, name string, spec Spec[T]) *Table[T] {
-	return &Table[T]{def: definition{num, name}, spec: spec}
+	return &Table[T]{def: definition{num, name, lifeOf(spec.Transient, spec.Own)}, spec: spec}
 }
 
 func (t *Table[T]) definition() definition { return t.def }

@@ -25,25 +25,25 @@ func (t *Table[T]) Watch(ctx context.Context, db *DB, from uint64) iter.Seq2[Row
 	return func(yield func(RowChange[T], error) bool) {
 		era := uint64(0)
 		for ctx.Err() == nil {
-			tail, err := db.hub.since(from, era)
+			tail, err := db.hub.Since(from, era)
 			if err != nil {
 				yield(RowChange[T]{}, err)
 				return
 			}
-			for _, c := range tail.changes {
-				num, scope, key, err := splitDataKey([]byte(c.key))
+			for _, c := range tail.Changes {
+				num, scope, key, err := splitDataKey([]byte(c.Key))
 				if err != nil || num != t.def.num {
 					continue
 				}
-				rc := RowChange[T]{Index: c.index, Scope: scope, Key: key}
-				rc.Value, err = t.current(ctx, db, c.key)
+				rc := RowChange[T]{Index: c.Index, Scope: scope, Key: key}
+				rc.Value, err = t.current(ctx, db, c.Key)
 				if !yield(rc, err) || err != nil {
 					return
 				}
 			}
-			from, era = tail.upTo, tail.era
+			from, era = tail.UpTo, tail.Era
 			select {
-			case <-tail.wake:
+			case <-tail.Wake:
 			case <-ctx.Done():
 				return
 			}
@@ -66,12 +66,5 @@ func (t *Table[T]) current(ctx context.Context, db *DB, key string) (v *T, err e
 // beyond what it had when Changed was called, was restored or is closed: call it,
 // look, then wait.
 func (db *DB) Changed() <-chan struct{} {
-	db.hub.mu.Lock()
-	defer db.hub.mu.Unlock()
-	if db.hub.closed {
-		done := make(chan struct{})
-		close(done)
-		return done
-	}
-	return db.hub.woken()
+	return db.hub.Changed()
 }
