@@ -43,19 +43,27 @@ func (s *Settings) check() error {
 	return nil
 }
 
-// A row holds the settings in milliseconds.
+// A row holds the settings, in milliseconds, or names a member that an operator demoted.
 type row struct {
 	CleanupDead    bool   `cbor:"1,keyasint,omitempty"`
 	DeadAfter      int64  `cbor:"2,keyasint,omitempty"`
 	MinQuorum      int    `cbor:"3,keyasint,omitempty"`
 	StabilizeAfter int64  `cbor:"4,keyasint,omitempty"`
 	MaxLag         uint64 `cbor:"5,keyasint,omitempty"`
+	Demoted        string `cbor:"6,keyasint,omitempty"`
 }
 
-var settingsKey = fsm.K("settings") // the only row
+var settingsKey = fsm.K("settings")
+
+func demotedKey(id string) fsm.Key { return fsm.K("demoted", id) }
 
 var settings = fsm.NewTable(152, "autopilot_settings", fsm.Spec[row]{
-	Key: func(*row) fsm.Key { return settingsKey },
+	Key: func(r *row) fsm.Key {
+		if r.Demoted != "" {
+			return demotedKey(r.Demoted)
+		}
+		return settingsKey
+	},
 })
 
 // Tables are what this room keeps in the store.
@@ -82,5 +90,26 @@ func Store(tx *fsm.Tx, s Settings) error {
 	if err := s.check(); err != nil {
 		return err
 	}
-	return settings.Put(tx, &row{s.CleanupDead, s.DeadAfter.Milliseconds(), s.MinQuorum, s.StabilizeAfter.Milliseconds(), s.MaxLag})
+	return settings.Put(tx, &row{
+		CleanupDead: s.CleanupDead, DeadAfter: s.DeadAfter.Milliseconds(), MinQuorum: s.MinQuorum,
+		StabilizeAfter: s.StabilizeAfter.Milliseconds(), MaxLag: s.MaxLag,
+	})
+}
+
+// SetDemoted notes whether member id is to stay without a vote, so that no leader gives it
+// back by itself.
+func SetDemoted(tx *fsm.Tx, id string, demoted bool) error {
+	has, err := settings.Has(tx, fsm.Global, demotedKey(id))
+	switch {
+	case err != nil || has == demoted:
+		return err
+	case demoted:
+		return settings.Put(tx, &row{Demoted: id})
+	}
+	return settings.Delete(tx, fsm.Global, demotedKey(id))
+}
+
+// IsDemoted says whether an operator took the vote of member id away.
+func IsDemoted(tx *fsm.Tx, id string) (bool, error) {
+	return settings.Has(tx, fsm.Global, demotedKey(id))
 }
