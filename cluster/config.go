@@ -36,6 +36,11 @@ type Config struct {
 	Join            []string // cluster addresses of other nodes
 	BootstrapExpect int      // how many nodes found the cluster together; 0: only join
 
+	CertLife time.Duration // 30 days; of the node certificates that this node signs
+	Resolver form.Resolver // looks up the names in Join; the zero value asks the system
+	// Told hears of join tokens and of the authority, in the transaction that changes them.
+	Told form.Hook
+
 	Features []feature.Feature // what this binary reads; default: feature.Known
 
 	Root       *seal.RootKey
@@ -71,9 +76,12 @@ func (c *Config) complete() error {
 	if c.DataDir == "" || c.Root == nil || c.DB == nil {
 		return errors.New("cluster: data directory, root key and store are required")
 	}
-	for _, a := range append([]string{c.Listen}, c.Join...) {
-		if _, _, err := net.SplitHostPort(a); err != nil {
-			return fmt.Errorf("cluster address %q: %w", a, err)
+	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+		return fmt.Errorf("cluster address %q: %w", c.Listen, err)
+	}
+	for _, j := range c.Join {
+		if err := form.CheckPeer(j); err != nil {
+			return fmt.Errorf("cluster.join: %w", err)
 		}
 	}
 	if c.Advertise != "" {
@@ -98,6 +106,7 @@ func (c *Config) complete() error {
 		{&c.Heartbeat, 300 * time.Millisecond}, {&c.CommitTimeout, 10 * time.Millisecond},
 		{&c.ProposeTimeout, 5 * time.Second}, {&c.ProbeEvery, 100 * time.Millisecond},
 		{&c.PromoteAfter, time.Second}, {&c.SnapshotInterval, 30 * time.Second}, {&c.StallLimit, 5 * time.Second},
+		{&c.CertLife, wire.CertLife},
 	} {
 		if *d.at <= 0 {
 			*d.at = d.here

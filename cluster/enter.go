@@ -11,20 +11,37 @@ import (
 	"github.com/quis-idp/quis/cluster/wire"
 )
 
-// handleEnter takes a new node, which has proved the root key, into the cluster: it
-// gets a certificate and becomes a member without a vote. A node that lost its data
-// and comes back under its old name is first removed: it has forgotten what it had
-// promised, so its old vote must not count.
+// handleEnter takes a new node in that has proved the root key.
 func (n *Node) handleEnter(ctx context.Context, _ wire.Peer, q *form.EnterRequest) (any, error) {
-	if !n.started.Load() {
-		return nil, &wire.Fault{Code: codeNotLeader, Detail: "node is starting"}
+	return n.takeIn(ctx, q, func() error { return nil })
+}
+
+// handleTokenEnter takes a new node in that has proved to know a join token, which is
+// used up by that. Everything that may be refused is looked at before.
+func (n *Node) handleTokenEnter(ctx context.Context, from wire.Peer, q *form.EnterRequest) (any, error) {
+	handOver := false
+	a, err := n.takeIn(ctx, q, func() (err error) {
+		use := form.Use{ID: from.Token, Secret: q.Secret, Node: q.NodeID, Request: q.Request}
+		handOver, err = form.UseToken(ctx, n.cfg.DB, use, n.cfg.Told)
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
-	if n.readyTerm.Load() == 0 {
-		id, address := n.Leader()
-		if id == "" || id == n.cfg.NodeID {
-			return nil, &wire.Fault{Code: codeNotLeader, Detail: "no leader yet"}
-		}
-		return &form.EnterAnswer{Leader: address}, nil
+	if handOver && len(a.Cert) > 0 {
+		a.RootKey = []byte(n.cfg.Root.Encode())
+		n.log.Info("root key handed to a node that joins", "member", q.NodeID, "token", from.Token)
+	}
+	return a, nil
+}
+
+// takeIn gives a new node a certificate and makes it a member without a vote, once it is
+// allowed. A node that lost its data and comes back under its old name is first removed:
+// it has forgotten what it had promised, so its old vote must not count. A node that asks
+// again because the answer was lost finds itself a member that does not answer, too.
+func (n *Node) takeIn(ctx context.Context, q *form.EnterRequest, allow func() error) (*form.EnterAnswer, error) {
+	if answer, err := n.elsewhere(); answer != nil || err != nil {
+		return answer, err
 	}
 	if !wire.ValidNodeID(q.NodeID) {
 		return nil, &wire.Fault{Code: codeRefused, Detail: "not a node ID"}
@@ -34,13 +51,14 @@ func (n *Node) handleEnter(ctx context.Context, _ wire.Peer, q *form.EnterReques
 	if err := n.newEnough(ctx, q); err != nil {
 		return nil, err
 	}
-	for _, s := range n.servers() {
-		if string(s.ID) != q.NodeID && string(s.Address) != q.Address {
-			continue
-		}
-		if n.answers(ctx, s) {
-			return nil, &wire.Fault{Code: codeRefused, Detail: fmt.Sprintf("node %s is a member already and answers at %s: give the new node another ID and address", s.ID, s.Address)}
-		}
+	former, err := n.former(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	if err := allow(); err != nil {
+		return nil, err
+	}
+	for _, s := range former {
 		if err := n.raft.RemoveServer(s.ID, 0, n.cfg.ProposeTimeout).Error(); err != nil {
 			return nil, &wire.Fault{Code: codeNotLeader, Detail: "remove the former " + string(s.ID) + ": " + err.Error()}
 		}
@@ -55,6 +73,21 @@ func (n *Node) handleEnter(ctx context.Context, _ wire.Peer, q *form.EnterReques
 	}
 	n.log.Info("node taken in", "member", q.NodeID, "address", q.Address)
 	return &form.EnterAnswer{Authority: *row, Cert: cert}, nil
+}
+
+// former returns the members whose name or address the new node claims, none of which may answer.
+func (n *Node) former(ctx context.Context, q *form.EnterRequest) ([]raft.Server, error) {
+	var out []raft.Server
+	for _, s := range n.servers() {
+		if string(s.ID) != q.NodeID && string(s.Address) != q.Address {
+			continue
+		}
+		if n.answers(ctx, s) {
+			return nil, &wire.Fault{Code: codeRefused, Detail: fmt.Sprintf("node %s is a member already and answers at %s: give the new node another ID and address", s.ID, s.Address)}
+		}
+		out = append(out, s)
+	}
+	return out, nil
 }
 
 // answers says whether the member s is alive with its identity.

@@ -130,6 +130,7 @@ func (n *Node) take(ctx context.Context, term uint64) {
 	n.leadMu.Unlock()
 	n.changed.broadcast()
 	n.loops.Go(func() { n.admit(l.ctx) })
+	n.loops.Go(func() { n.rotateAuthority(l.ctx) })
 	n.loops.Go(func() { n.features.Lead(l.ctx) })
 }
 

@@ -30,14 +30,8 @@ type positionAnswer struct {
 	Version  string `cbor:"2,keyasint,omitempty"`
 	Gossip   string `cbor:"3,keyasint,omitempty"`
 	Stranger bool   `cbor:"4,keyasint,omitempty"` // the leader says: whoever asks is no member
-}
-
-type renewRequest struct {
-	Request []byte `cbor:"1,keyasint"`
-}
-
-type renewAnswer struct {
-	Cert []byte `cbor:"1,keyasint"`
+	// Stand is about the rotation of the authority; nil from releases that know none.
+	Stand *form.Stand `cbor:"30,keyasint,omitempty"`
 }
 
 // calls are the methods of quis-rpc/1, between nodes that have certificates.
@@ -55,6 +49,7 @@ func (n *Node) calls() *wire.Mux {
 func (n *Node) handlePosition(_ context.Context, from wire.Peer, _ *struct{}) (any, error) {
 	return &positionAnswer{
 		Applied: n.cfg.DB.Position().Index, Version: n.cfg.Version, Gossip: n.gossipAddress(),
+		Stand:    n.self.Identity().Stand(),
 		Stranger: n.readyTerm.Load() != 0 && !n.isMember(from.NodeID),
 	}, nil
 }
@@ -72,78 +67,6 @@ func (n *Node) leading(from wire.Peer) error {
 	if !n.isMember(from.NodeID) {
 		return &wire.Fault{Code: codeRefused, Detail: "node " + from.NodeID + " is not a member"}
 	}
-	return nil
-}
-
-func (n *Node) issue(ctx context.Context, request []byte, node string) (*form.Authority, []byte, error) {
-	row, err := form.StoredAuthority(ctx, n.cfg.DB)
-	if err != nil {
-		return nil, nil, err
-	}
-	if row == nil { // not stored yet
-		row = n.self.Identity().Authority()
-	}
-	cert, err := row.Issue(request, node, n.cfg.Root)
-	return row, cert, err
-}
-
-func (n *Node) handleRenew(ctx context.Context, from wire.Peer, q *renewRequest) (any, error) {
-	if err := n.leading(from); err != nil {
-		return nil, err
-	}
-	_, cert, err := n.issue(ctx, q.Request, from.NodeID)
-	if err != nil {
-		return nil, err
-	}
-	return &renewAnswer{cert}, nil
-}
-
-// renew replaces this node's certificate when two thirds of its life have passed.
-func (n *Node) renew() {
-	for {
-		wait := time.Until(n.creds.Expires().Add(wire.RenewAfter - wire.CertLife))
-		if wait <= 0 {
-			if err := n.renewNow(n.ctx); err != nil {
-				n.log.Warn("node certificate not renewed yet", "expires", n.creds.Expires(), "error", err)
-				wait = time.Minute
-			} else {
-				n.log.Info("node certificate renewed", "expires", n.creds.Expires())
-				continue
-			}
-		}
-		t := time.NewTimer(min(wait, time.Hour)) // wall clocks jump
-		select {
-		case <-t.C:
-		case <-n.quit:
-			t.Stop()
-			return
-		}
-	}
-}
-
-func (n *Node) renewNow(ctx context.Context) error {
-	key, request, err := wire.NewKey()
-	if err != nil {
-		return err
-	}
-	var a renewAnswer
-	id, address := n.Leader()
-	switch id {
-	case "":
-		return fmt.Errorf("renew certificate: %w: %w", fsm.ErrUnavailable, errNoLeader)
-	case n.cfg.NodeID:
-		_, a.Cert, err = n.issue(ctx, request, id)
-	default:
-		err = n.port.Caller().Call(ctx, id, address, methodRenew, &renewRequest{request}, &a)
-	}
-	if err != nil {
-		return err
-	}
-	if err := n.self.Renew(a.Cert, key); err != nil {
-		return err
-	}
-	n.port.Caller().Reset()
-	n.transport.CloseStreams()
 	return nil
 }
 

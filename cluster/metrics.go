@@ -132,6 +132,9 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	}
 	put(descStale, stale)
 	put(descCert, float64(g.n.creds.Expires().Unix()), "node")
+	if id := g.n.self.Identity(); id != nil {
+		put(descCert, float64(id.AuthorityEnds().Unix()), "cluster_ca")
+	}
 }
 
 func one(b bool) float64 {

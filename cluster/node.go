@@ -135,7 +135,7 @@ func (n *Node) openPort() error {
 	}
 	n.port, err = wire.Listen(wire.Config{
 		Listen: n.cfg.Listen, Advertise: advertise, Credentials: n.creds,
-		RPC: n.calls(), Join: n.self.Calls(),
+		RPC: n.calls(), Join: n.self.Calls(), Token: n.tokenCalls(), Vouch: n.vouch,
 		JoinKey: n.cfg.Root.Derive("cluster join"), RootID: n.cfg.Root.ID(),
 		Logger: n.log, Dial: n.cfg.Dial,
 	})
@@ -147,6 +147,7 @@ func (n *Node) newSelf() *form.Self {
 	return form.New(form.Config{
 		NodeID: n.cfg.NodeID, Version: n.cfg.Version, DataDir: n.cfg.DataDir, Listen: n.cfg.Listen,
 		Reads: feature.Names(n.cfg.Features), Join: n.cfg.Join, Expect: n.cfg.BootstrapExpect, Root: n.cfg.Root, Logger: n.log,
+		CertLife: n.cfg.CertLife, Resolver: n.cfg.Resolver, Reissue: n.handleReissue, Pristine: n.pristine,
 		Adopted: func(id *form.Identity) {
 			n.creds.Set(id.TLS)
 			n.changed.broadcast()

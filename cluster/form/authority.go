@@ -2,6 +2,7 @@ package form
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"time"
@@ -11,11 +12,19 @@ import (
 	"github.com/quis-idp/quis/keys/seal"
 )
 
-// An Authority is the row of the cluster's certificate authority. Its key is wrapped under the root key.
+// An Authority is the row of the cluster's certificate authority. Its key is wrapped under
+// the root key. What is behind the third field is there only during a rotation and after
+// one; the release before rotations reads the first three.
 type Authority struct {
 	ClusterID string `cbor:"1,keyasint,omitempty"`
-	Cert      []byte `cbor:"2,keyasint,omitempty"`
+	Cert      []byte `cbor:"2,keyasint,omitempty"` // signs
 	SealedKey []byte `cbor:"3,keyasint,omitempty"`
+
+	Next       []byte `cbor:"4,keyasint,omitempty"` // is trusted already and shall sign
+	NextSealed []byte `cbor:"5,keyasint,omitempty"`
+	Former     []byte `cbor:"6,keyasint,omitempty"` // is still trusted and signs no more
+	Revision   uint64 `cbor:"7,keyasint,omitempty"` // counts the steps of all rotations; nobody goes back
+	Since      int64  `cbor:"8,keyasint,omitempty"` // when it came to this revision, in Unix milliseconds
 }
 
 var authorityKey = fsm.K("authority") // the only row
@@ -25,7 +34,7 @@ var authorities = fsm.NewTable(150, "cluster_authority", fsm.Spec[Authority]{
 })
 
 // Tables are what this room keeps in the store.
-var Tables = []fsm.Definition{authorities}
+var Tables = []fsm.Definition{authorities, tickets}
 
 func wrapAuthority(a *wire.Authority, root *seal.RootKey) (*Authority, error) {
 	key, err := a.Key()
@@ -55,14 +64,39 @@ func (a *Authority) unwrap(root *seal.RootKey) (*wire.Authority, error) {
 	return w, nil
 }
 
-// Issue signs the certificate request (PKCS #10) of a node. A request that is not to
-// be signed is a wire.Fault with [CodeRefused].
-func (a *Authority) Issue(request []byte, node string, root *seal.RootKey) ([]byte, error) {
+// issuer returns the certificate that signs now.
+func (a *Authority) issuer() (*x509.Certificate, error) {
+	c, err := x509.ParseCertificate(a.Cert)
+	if err != nil {
+		return nil, fmt.Errorf("authority of cluster %s: %w", a.ClusterID, err)
+	}
+	return c, nil
+}
+
+// trusted returns every certificate whose signature counts now, the one that signs first.
+func (a *Authority) trusted() ([]*x509.Certificate, error) {
+	var out []*x509.Certificate
+	for _, raw := range [][]byte{a.Cert, a.Next, a.Former} {
+		if len(raw) == 0 && len(out) > 0 {
+			continue
+		}
+		c, err := x509.ParseCertificate(raw)
+		if err != nil {
+			return nil, fmt.Errorf("authority of cluster %s: %w", a.ClusterID, err)
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
+// Issue signs the certificate request (PKCS #10) of a node, for life. A request that is
+// not to be signed is a wire.Fault with [CodeRefused].
+func (a *Authority) Issue(request []byte, node string, root *seal.RootKey, life time.Duration) ([]byte, error) {
 	w, err := a.unwrap(root)
 	if err != nil {
 		return nil, err
 	}
-	cert, err := w.Issue(request, node, time.Now())
+	cert, err := w.Issue(request, node, time.Now(), life)
 	if err != nil {
 		return nil, &wire.Fault{Code: CodeRefused, Detail: err.Error()}
 	}
@@ -70,12 +104,13 @@ func (a *Authority) Issue(request []byte, node string, root *seal.RootKey) ([]by
 }
 
 // Store writes the authority in the cluster's first transaction, so that whoever
-// leads can issue certificates.
+// leads can issue certificates, and again over one that is older than what this node
+// already goes by: that of a backup which was restored.
 func (a *Authority) Store(ctx context.Context, db *fsm.DB) error {
 	row := *a
 	return db.Update(ctx, func(tx *fsm.Tx) error {
-		has, err := authorities.Has(tx, fsm.Global, authorityKey)
-		if err != nil || has {
+		old, err := authorities.Get(tx, fsm.Global, authorityKey)
+		if err == nil && old.Revision >= row.Revision || err != nil && !errors.Is(err, fsm.ErrNotFound) {
 			return err
 		}
 		return authorities.Put(tx, &row)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/quis-idp/quis/cluster/wire"
@@ -18,7 +19,8 @@ func (s *Self) enter(ctx context.Context, address string) error {
 	q := EnterRequest{NodeID: s.cfg.NodeID, Address: s.port.Advertise(), Request: request, Reads: s.cfg.Reads}
 	var a EnterAnswer
 	for range 3 { // leaders may change while we ask
-		if a, err = s.askToEnter(ctx, address, &q); err != nil || a.Leader == "" {
+		a = EnterAnswer{}
+		if err = s.ask(ctx, address, MethodEnter, &q, &a); err != nil || a.Leader == "" {
 			break
 		}
 		address = a.Leader
@@ -52,14 +54,39 @@ func (s *Self) enter(ctx context.Context, address string) error {
 	return nil
 }
 
-func (s *Self) askToEnter(ctx context.Context, address string, q *EnterRequest) (EnterAnswer, error) {
+func (s *Self) ask(ctx context.Context, address, method string, q *EnterRequest, a *EnterAnswer) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	var a EnterAnswer
 	c, err := s.port.DialJoin(ctx, address)
 	if err != nil {
-		return a, err
+		return err
 	}
 	defer c.Close()
-	return a, c.Call(ctx, methodEnter, q, &a)
+	return c.Call(ctx, method, q, a)
+}
+
+// Reissue asks the members at the addresses, by the root key, for a certificate in the
+// place of one that is not accepted any more. A wire.Fault with [CodeRefused] is the
+// leader's word that this node is no member.
+func (s *Self) Reissue(ctx context.Context, addresses []string, request []byte) (*EnterAnswer, error) {
+	q := EnterRequest{NodeID: s.cfg.NodeID, Address: s.port.Advertise(), Request: request, Reads: s.cfg.Reads}
+	more, _ := s.cfg.Resolver.expand(ctx, s.cfg.Join) // names that give nothing now are asked for again later
+	var last error
+	for _, at := range append(slices.Clone(addresses), more...) {
+		for range 3 {
+			var a EnterAnswer
+			if last = s.ask(ctx, at, methodReissue, &q, &a); last != nil {
+				break
+			}
+			if len(a.Cert) > 0 {
+				return &a, nil
+			}
+			at = a.Leader
+		}
+		var fault *wire.Fault
+		if errors.As(last, &fault) && fault.Code == CodeRefused {
+			return nil, last
+		}
+	}
+	return nil, fmt.Errorf("no member signs another certificate: %w", errors.Join(last, errWait))
 }

@@ -21,7 +21,7 @@ func newcomer(t *testing.T, root *seal.RootKey, node string, expect int) *Self {
 	t.Helper()
 	creds := &wire.Credentials{}
 	s := New(Config{
-		NodeID: node, DataDir: t.TempDir(), Expect: expect, Root: root, Logger: slog.New(slog.DiscardHandler),
+		NodeID: node, CertLife: wire.CertLife, DataDir: t.TempDir(), Expect: expect, Root: root, Logger: slog.New(slog.DiscardHandler),
 		Adopted: func(id *Identity) { creds.Set(id.TLS) },
 		Admit: func(context.Context, wire.Peer, *EnterRequest) (any, error) {
 			return nil, &wire.Fault{Code: CodeRefused, Detail: "nobody is admitted here"}
@@ -104,7 +104,7 @@ func TestRenewedIdentityMustBeOfTheCluster(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		cert, err := s.Identity().Authority().Issue(request, "a", root)
+		cert, err := s.Identity().Authority().Issue(request, "a", root, wire.CertLife)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -25,7 +25,7 @@ func (s *Self) Establish(founders []Founder) error {
 	if err != nil {
 		return err
 	}
-	id, err := issueIdentity(s.cfg.NodeID, row, s.cfg.Root)
+	id, err := issueIdentity(s.cfg.NodeID, row, s.cfg.Root, s.cfg.CertLife)
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func (s *Self) handleFound(_ context.Context, _ wire.Peer, q *foundRequest) (any
 	if !s.open {
 		return nil, &wire.Fault{Code: CodeNotLeader, Detail: "node is starting"}
 	}
-	id, err := issueIdentity(s.cfg.NodeID, &q.Authority, s.cfg.Root)
+	id, err := issueIdentity(s.cfg.NodeID, &q.Authority, s.cfg.Root, s.cfg.CertLife)
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/fxamacker/cbor/v2"
 
@@ -52,6 +53,15 @@ type Identity struct {
 // Authority returns the cluster's authority as this node got it.
 func (id *Identity) Authority() *Authority { return &id.secret.Authority }
 
+// Current says whether this node's certificate is of the authority that signs now, and valid.
+func (id *Identity) Current() bool {
+	leaf := id.TLS.Cert.Leaf
+	return leaf.CheckSignatureFrom(id.TLS.Trust[0]) == nil && time.Now().Before(leaf.NotAfter)
+}
+
+// AuthorityEnds returns when the certificate of the authority that signs now ends.
+func (id *Identity) AuthorityEnds() time.Time { return id.TLS.Trust[0].NotAfter }
+
 // Founders returns with whom this node has to found the cluster, itself included, or
 // nothing on a node that does not found it.
 func (id *Identity) Founders() []Founder { return id.secret.Founding }
@@ -74,12 +84,12 @@ func newIdentity(node string, authority *Authority, cert []byte, key any) (*Iden
 }
 
 // issueIdentity makes an identity with the authority itself at hand.
-func issueIdentity(node string, row *Authority, root *seal.RootKey) (*Identity, error) {
+func issueIdentity(node string, row *Authority, root *seal.RootKey, life time.Duration) (*Identity, error) {
 	key, request, err := wire.NewKey()
 	if err != nil {
 		return nil, err
 	}
-	cert, err := row.Issue(request, node, root)
+	cert, err := row.Issue(request, node, root, life)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +97,7 @@ func issueIdentity(node string, row *Authority, root *seal.RootKey) (*Identity, 
 }
 
 func (id *Identity) complete() error {
-	authority, err := x509.ParseCertificate(id.secret.Authority.Cert)
+	trust, err := id.secret.Authority.trusted()
 	if err != nil {
 		return fmt.Errorf("node identity: %w", err)
 	}
@@ -99,8 +109,14 @@ func (id *Identity) complete() error {
 	if err != nil {
 		return fmt.Errorf("node identity: %w", err)
 	}
+	issuer := trust[0]
+	for _, c := range trust {
+		if leaf.CheckSignatureFrom(c) == nil {
+			issuer = c
+		}
+	}
 	id.TLS = wire.Identity{
-		ClusterID: id.ClusterID, NodeID: id.NodeID, Authority: authority,
+		ClusterID: id.ClusterID, NodeID: id.NodeID, Authority: issuer, Trust: trust,
 		Cert: tls.Certificate{Certificate: [][]byte{id.secret.Cert}, PrivateKey: key, Leaf: leaf},
 	}
 	return nil
@@ -185,7 +201,9 @@ func replaceFile(path string, content []byte) error {
 // verify says whether the certificate is one of the cluster's authority.
 func (id *Identity) verify() error {
 	roots := x509.NewCertPool()
-	roots.AddCert(id.TLS.Authority)
+	for _, c := range id.TLS.Trust {
+		roots.AddCert(c)
+	}
 	_, err := id.TLS.Cert.Leaf.Verify(x509.VerifyOptions{Roots: roots, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth}})
 	return err
 }

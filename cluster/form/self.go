@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/quis-idp/quis/cluster/disk"
 	"github.com/quis-idp/quis/cluster/wire"
@@ -23,7 +24,11 @@ const (
 const (
 	methodHello = "hello" // who are you?
 	methodFound = "found" // be a founder of this cluster
-	methodEnter = "enter" // take me into your cluster
+
+	// MethodEnter asks to be taken in, on quis-join/1 and on quis-token/1.
+	MethodEnter = "enter"
+
+	methodReissue = "reissue" // I am a member, but my certificate is not accepted: sign another
 )
 
 // A hello is what nodes tell each other on quis-join/1.
@@ -34,11 +39,16 @@ type hello struct {
 	Expect    int    `cbor:"4,keyasint,omitempty"`
 	Instance  string `cbor:"5,keyasint"`
 	Version   string `cbor:"6,keyasint,omitempty"`
+	// Founding says that the node has a cluster's identity and nothing else: it waits
+	// for whoever made it a founder.
+	Founding bool `cbor:"7,keyasint,omitempty"`
 }
 
 type foundRequest struct {
 	Authority Authority `cbor:"1,keyasint"`
 	Founder   string    `cbor:"2,keyasint"`
+	// Instead names the cluster that a node waits for in vain and shall forget.
+	Instead string `cbor:"3,keyasint,omitempty"`
 }
 
 // An EnterRequest asks a leader to take a new node in.
@@ -46,6 +56,8 @@ type EnterRequest struct {
 	NodeID  string `cbor:"1,keyasint"`
 	Address string `cbor:"2,keyasint"`
 	Request []byte `cbor:"3,keyasint"` // PKCS #10
+	// Secret is that of the join token by which the node comes, if it does.
+	Secret []byte `cbor:"4,keyasint,omitempty"`
 	// Reads are the features that the node reads; see cluster/feature.
 	Reads []string `cbor:"20,keyasint,omitempty"`
 }
@@ -55,6 +67,7 @@ type EnterAnswer struct {
 	Leader    string    `cbor:"1,keyasint,omitempty"` // ask there instead
 	Authority Authority `cbor:"2,keyasint,omitempty"`
 	Cert      []byte    `cbor:"3,keyasint,omitempty"`
+	RootKey   []byte    `cbor:"4,keyasint,omitempty"` // its text, to a node whose token says so
 }
 
 // Config says who this node is to be and whom it asks. All of it is required.
@@ -66,12 +79,19 @@ type Config struct {
 	Join            []string
 	Expect          int // how many nodes found the cluster together; 0: only join
 	Root            *seal.RootKey
+	CertLife        time.Duration // of the certificates that this node issues
+	Resolver        Resolver      // the zero value asks the system
 	Logger          *slog.Logger
 
 	// Adopted is told of every new identity, before anything else is done with it.
 	Adopted func(*Identity)
 	// Admit answers a node that asks to be taken in.
 	Admit func(context.Context, wire.Peer, *EnterRequest) (any, error)
+	// Reissue answers a member whose certificate is no longer accepted.
+	Reissue func(context.Context, wire.Peer, *EnterRequest) (any, error)
+	// Pristine says whether this node's log and store are empty, so that it has
+	// acknowledged nothing and may be made a founder of another cluster; nil: it is not.
+	Pristine func() bool
 }
 
 // Self is this node: one that looks for a cluster, or has its identity.
@@ -132,6 +152,24 @@ func (s *Self) Adopt(id *Identity) {
 	s.once.Do(func() { close(s.adopted) })
 }
 
+// Follow makes this node go by the authority as it stands in the store, on disk and in
+// use, and reports whether that was news. One that is older than what the node goes by
+// already, or another cluster's, is passed over.
+func (s *Self) Follow(row *Authority) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.id.Load()
+	if row.ClusterID != old.ClusterID || row.Revision <= old.secret.Authority.Revision {
+		return false, nil
+	}
+	next := &Identity{ClusterID: old.ClusterID, NodeID: old.NodeID, secret: old.secret}
+	next.secret.Authority = *row
+	if err := next.complete(); err != nil {
+		return false, err
+	}
+	return true, s.become(next)
+}
+
 // Renew replaces this node's certificate by cert, which was issued for key, on disk
 // and in use.
 func (s *Self) Renew(cert []byte, key any) error {
@@ -164,14 +202,20 @@ func (s *Self) Calls() *wire.Mux {
 	m := &wire.Mux{}
 	wire.Handle(m, methodHello, func(context.Context, wire.Peer, *hello) (any, error) { return s.hello(), nil })
 	wire.Handle(m, methodFound, s.handleFound)
-	wire.Handle(m, methodEnter, s.cfg.Admit)
+	wire.Handle(m, MethodEnter, s.cfg.Admit)
+	if s.cfg.Reissue != nil {
+		wire.Handle(m, methodReissue, s.cfg.Reissue)
+	}
 	return m
 }
+
+func (s *Self) pristine() bool { return s.cfg.Pristine != nil && s.cfg.Pristine() }
 
 func (s *Self) hello() hello {
 	h := hello{NodeID: s.cfg.NodeID, Address: s.port.Advertise(), Expect: s.cfg.Expect, Instance: s.instance, Version: s.cfg.Version}
 	if id := s.id.Load(); id != nil {
 		h.ClusterID = id.ClusterID
+		h.Founding = len(id.secret.Founding) == 0 && s.pristine()
 	}
 	return h
 }

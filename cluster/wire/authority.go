@@ -15,10 +15,8 @@ import (
 )
 
 const (
-	// CertLife is how long a node's certificate is valid.
-	CertLife = 30 * 24 * time.Hour
-	// RenewAfter is the age at which a node asks for its next certificate.
-	RenewAfter    = CertLife * 2 / 3
+	// CertLife is how long a node's certificate is valid, unless a test says otherwise.
+	CertLife      = 30 * 24 * time.Hour
 	authorityLife = 50 * 365 * 24 * time.Hour
 	clockSlack    = time.Hour // certificates begin this much earlier, for clocks that differ
 )
@@ -91,9 +89,9 @@ func authorityCluster(c *x509.Certificate) string {
 	return c.URIs[0].Host
 }
 
-// Issue signs a certificate for node with the key of a PKCS #10 request. Nothing
-// else of the request is used: what a certificate says is decided here.
-func (a *Authority) Issue(request []byte, node string, now time.Time) ([]byte, error) {
+// Issue signs a certificate for node, for life from now on, with the key of a PKCS #10
+// request. Nothing else of the request is used: what a certificate says is decided here.
+func (a *Authority) Issue(request []byte, node string, now time.Time, life time.Duration) ([]byte, error) {
 	if !ValidNodeID(node) {
 		return nil, fmt.Errorf("issue certificate: %q is no node ID", node)
 	}
@@ -115,7 +113,7 @@ func (a *Authority) Issue(request []byte, node string, now time.Time) ([]byte, e
 		SerialNumber: serial,
 		Subject:      pkix.Name{CommonName: node},
 		NotBefore:    now.Add(-clockSlack),
-		NotAfter:     now.Add(CertLife),
+		NotAfter:     now.Add(life),
 		KeyUsage:     x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 		URIs:         []*url.URL{nodeURI(a.ClusterID(), node)},
@@ -138,6 +136,12 @@ func NewKey() (key *ecdsa.PrivateKey, request []byte, err error) {
 		return nil, nil, fmt.Errorf("make node key: %w", err)
 	}
 	return key, request, nil
+}
+
+// RenewAt returns when the holder of a node's certificate asks for the next: two thirds of its life on.
+func RenewAt(leaf *x509.Certificate) time.Time {
+	life := leaf.NotAfter.Sub(leaf.NotBefore) - clockSlack
+	return leaf.NotAfter.Add(-life / 3)
 }
 
 func newSerial() (*big.Int, error) {

@@ -13,6 +13,8 @@ import (
 // ErrNotSent reports a call that certainly did not reach the peer.
 var ErrNotSent = errors.New("not sent")
 
+var errRetired = errors.New("connection is in use no more")
+
 // ErrLost reports a call that left, but whose answer did not come.
 var ErrLost = errors.New("answer lost")
 
@@ -42,6 +44,7 @@ type Conn struct {
 	next uint64
 	wait map[uint64]chan *message
 	err  error
+	last bool // no more calls: it ends with the last answer
 	gone chan struct{}
 }
 
@@ -55,6 +58,20 @@ func newConn(c net.Conn) *Conn {
 func (c *Conn) Close() error {
 	c.fail(net.ErrClosed)
 	return nil
+}
+
+// retire ends the connection when the calls under way are answered, which takes no longer
+// than a call may take. New calls are not made over it.
+func (c *Conn) retire() {
+	c.mu.Lock()
+	c.last = true
+	idle := len(c.wait) == 0
+	c.mu.Unlock()
+	if idle {
+		c.fail(net.ErrClosed)
+		return
+	}
+	time.AfterFunc(longestCall, func() { c.fail(net.ErrClosed) })
 }
 
 func (c *Conn) fail(err error) {
@@ -79,9 +96,13 @@ func (c *Conn) read() {
 		c.mu.Lock()
 		ch := c.wait[m.ID]
 		delete(c.wait, m.ID)
+		done := c.last && len(c.wait) == 0
 		c.mu.Unlock()
 		if ch != nil {
 			ch <- m
+		}
+		if done {
+			c.fail(net.ErrClosed)
 		}
 	}
 }
@@ -100,10 +121,9 @@ func (c *Conn) Call(ctx context.Context, method string, q, a any) error {
 	m := &message{Method: method, Timeout: uint32(max(1, time.Until(until).Milliseconds())), Body: body}
 	ch := make(chan *message, 1)
 	c.mu.Lock()
-	if c.err != nil {
-		err := c.err
+	if err := c.err; err != nil || c.last {
 		c.mu.Unlock()
-		return fmt.Errorf("call %s: %w: %w", method, ErrNotSent, err)
+		return fmt.Errorf("call %s: %w: %w", method, ErrNotSent, errors.Join(err, errRetired))
 	}
 	c.next++
 	m.ID = c.next

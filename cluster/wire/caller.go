@@ -2,6 +2,7 @@ package wire
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -22,11 +23,19 @@ type link struct {
 
 // Call makes a call to the node at address; node, if not empty, is who must answer there.
 func (c *Caller) Call(ctx context.Context, node, address, method string, q, a any) error {
-	conn, err := c.conn(ctx, node, address)
-	if err != nil {
-		return fmt.Errorf("call %s: %w: %w", method, ErrNotSent, err)
+	for {
+		conn, err := c.conn(ctx, node, address)
+		if errors.Is(err, errRetired) && ctx.Err() == nil {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("call %s: %w: %w", method, ErrNotSent, err)
+		}
+		// Retired between the two lines: the next is another connection.
+		if err = conn.Call(ctx, method, q, a); !errors.Is(err, errRetired) || ctx.Err() != nil {
+			return err
+		}
 	}
-	return conn.Call(ctx, method, q, a)
 }
 
 func (c *Caller) conn(ctx context.Context, node, address string) (*Conn, error) {
@@ -57,15 +66,22 @@ func (c *Caller) conn(ctx context.Context, node, address string) (*Conn, error) 
 	l.conn = newConn(raw)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.done {
+	switch {
+	case c.done:
 		l.conn.Close()
 		return nil, net.ErrClosed
+	case c.to[node+"@"+address] != l: // Reset came between: this one has the former credentials
+		l.conn.Close()
+		return nil, errRetired
 	}
 	return l.conn, nil
 }
 
-// Reset closes all connections, so that the next calls use new credentials.
-func (c *Caller) Reset() {
+// Reset makes the next calls use new connections, with the credentials of that time. The
+// calls under way are answered over the old ones.
+func (c *Caller) Reset() { c.leave((*Conn).retire) }
+
+func (c *Caller) leave(conns func(*Conn)) {
 	c.mu.Lock()
 	old := c.to
 	c.to = map[string]*link{}
@@ -73,7 +89,7 @@ func (c *Caller) Reset() {
 	for _, l := range old {
 		l.mu.Lock()
 		if l.conn != nil {
-			l.conn.Close()
+			conns(l.conn)
 		}
 		l.mu.Unlock()
 	}
@@ -99,5 +115,5 @@ func (c *Caller) close() {
 	c.mu.Lock()
 	c.done = true
 	c.mu.Unlock()
-	c.Reset()
+	c.leave(func(conn *Conn) { conn.fail(net.ErrClosed) })
 }

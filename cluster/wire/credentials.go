@@ -15,13 +15,16 @@ const (
 	protoRaft = "quis-raft/1"
 	protoRPC  = "quis-rpc/1"
 	protoJoin = "quis-join/1"
+
+	protoToken = "quis-token/1"
 )
 
 // An Identity is what a node shows to its peers and demands of them.
 type Identity struct {
 	ClusterID string
 	NodeID    string
-	Authority *x509.Certificate
+	Authority *x509.Certificate   // issued Cert
+	Trust     []*x509.Certificate // whose certificates are accepted; empty: Authority's alone
 	Cert      tls.Certificate
 }
 
@@ -38,6 +41,9 @@ type held struct {
 func (c *Credentials) Set(id Identity) {
 	h := &held{Identity: id, roots: x509.NewCertPool()}
 	h.roots.AddCert(id.Authority)
+	for _, a := range id.Trust {
+		h.roots.AddCert(a)
+	}
 	c.current.Store(h)
 }
 
@@ -100,6 +106,9 @@ func (c *Credentials) server(temporary *tls.Certificate) *tls.Config {
 		if h == nil {
 			return nil, errNoIdentity
 		}
+		if proto == protoToken {
+			return h.toStrangers(), nil
+		}
 		return &tls.Config{
 			MinVersion:             tls.VersionTLS13,
 			NextProtos:             []string{protoRaft, protoRPC},
@@ -113,6 +122,19 @@ func (c *Credentials) server(temporary *tls.Certificate) *tls.Config {
 		}, nil
 	}
 	return &tls.Config{MinVersion: tls.VersionTLS13, GetConfigForClient: choose, SessionTicketsDisabled: true}
+}
+
+// toStrangers is the configuration for somebody with a join token, who pins the authority
+// and has no certificate: it shows both certificates.
+func (h *held) toStrangers() *tls.Config {
+	chain := h.Cert
+	chain.Certificate = [][]byte{h.Cert.Certificate[0], h.Authority.Raw}
+	return &tls.Config{
+		MinVersion:             tls.VersionTLS13,
+		NextProtos:             []string{protoToken},
+		Certificates:           []tls.Certificate{chain},
+		SessionTicketsDisabled: true,
+	}
 }
 
 // client returns the configuration to call node (empty: any node of the cluster).

@@ -9,9 +9,11 @@ import (
 	"time"
 )
 
-// A Peer is the far end of an authenticated connection. NodeID is empty on quis-join/1.
+// A Peer is the far end of an authenticated connection. NodeID is empty on quis-join/1
+// and quis-token/1.
 type Peer struct {
 	NodeID  string
+	Token   string // ID of the join token that it has proved to know, on quis-token/1
 	Address string // its end of the connection; informative
 }
 

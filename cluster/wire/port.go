@@ -31,6 +31,8 @@ type Config struct {
 	Advertise   string // host:port by which peers reach it; default: what was bound
 	Credentials *Credentials
 	RPC, Join   *Mux
+	Token       *Mux     // for those who know a join token; nil: nobody does
+	Vouch       Vouch    // looks join tokens up
 	JoinKey     [32]byte // proves the root key on quis-join/1
 	RootID      string   // public fingerprint of the root key, for error messages
 	Logger      *slog.Logger
@@ -52,7 +54,8 @@ type Port struct {
 	strangers chan struct{}
 	serving   sync.WaitGroup
 	mu        sync.Mutex
-	open      map[net.Conn]struct{} // closed with the port
+	open      map[net.Conn]*x509.Certificate // closed with the port; of nodes that called: what they showed
+	strikes   strikes
 	closed    bool
 }
 
@@ -79,7 +82,7 @@ func Listen(cfg Config) (*Port, error) {
 		cfg: cfg, listener: l, advertise: cfg.Advertise,
 		raft:      make(chan net.Conn),
 		strangers: make(chan struct{}, maxStrangers),
-		open:      map[net.Conn]struct{}{},
+		open:      map[net.Conn]*x509.Certificate{},
 	}
 	if p.advertise == "" {
 		p.advertise = l.Addr().String()
@@ -156,7 +159,7 @@ func (p *Port) track(c net.Conn) bool {
 		c.Close()
 		return false
 	}
-	p.open[c] = struct{}{}
+	p.open[c] = nil
 	return true
 }
 
@@ -164,6 +167,22 @@ func (p *Port) forget(c net.Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.open, c)
+}
+
+// Recheck closes the connections of nodes whose certificate is not accepted any more: it
+// has expired meanwhile, or its authority has been replaced.
+func (p *Port) Recheck() {
+	h := p.cfg.Credentials.current.Load()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c, leaf := range p.open {
+		if leaf == nil {
+			continue
+		}
+		if _, err := h.verify([]*x509.Certificate{leaf}, x509.ExtKeyUsageClientAuth); err != nil {
+			c.Close() // whoever reads from it forgets it
+		}
+	}
 }
 
 // welcome authenticates one incoming connection and hands it to its protocol.
@@ -184,6 +203,8 @@ func (p *Port) welcome(c *tls.Conn, raw net.Conn) {
 	switch c.ConnectionState().NegotiatedProtocol {
 	case protoJoin:
 		p.cfg.Join.serve(p.ctx, c, peer)
+	case protoToken:
+		p.cfg.Token.serve(p.ctx, c, peer)
 	case protoRPC:
 		p.cfg.RPC.serve(p.ctx, c, peer)
 	case protoRaft:
@@ -207,17 +228,27 @@ func (p *Port) authenticate(c *tls.Conn) (Peer, error) {
 	}
 	peer := Peer{Address: c.RemoteAddr().String()}
 	s := c.ConnectionState()
-	if s.NegotiatedProtocol == protoJoin {
+	switch s.NegotiatedProtocol {
+	case protoJoin:
 		if err := p.proveToClient(c); err != nil {
 			return Peer{}, err
 		}
-	} else {
+	case protoToken:
+		id, err := p.admitByToken(ctx, c)
+		if err != nil {
+			return Peer{}, err
+		}
+		peer.Token = id
+	default:
 		h := p.cfg.Credentials.current.Load()
 		node, err := h.verify(s.PeerCertificates, x509.ExtKeyUsageClientAuth)
 		if err != nil {
 			return Peer{}, err
 		}
 		peer.NodeID = node
+		p.mu.Lock()
+		p.open[c.NetConn()] = s.PeerCertificates[0]
+		p.mu.Unlock()
 	}
 	return peer, c.SetDeadline(time.Time{})
 }

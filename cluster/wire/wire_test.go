@@ -42,7 +42,7 @@ func (s *site) identity(node string, at time.Time) Identity {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	der, err := s.authority.Issue(request, node, at)
+	der, err := s.authority.Issue(request, node, at, CertLife)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -295,13 +295,13 @@ func TestIssueTrustsNothingOfTheRequest(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, bad := range []string{"", "A", "a/b", "../a", strings.Repeat("a", 64), "-a"} {
-		if _, err := s.authority.Issue(request, bad, time.Now()); err == nil {
+		if _, err := s.authority.Issue(request, bad, time.Now(), CertLife); err == nil {
 			t.Errorf("issued for node %q", bad)
 		}
 	}
 	spoiled := bytes.Clone(request)
 	spoiled[len(spoiled)-1] ^= 1
-	if _, err := s.authority.Issue(spoiled, "a", time.Now()); err == nil {
+	if _, err := s.authority.Issue(spoiled, "a", time.Now(), CertLife); err == nil {
 		t.Error("issued for a request with a bad signature")
 	}
 }

@@ -1,0 +1,127 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/quis-idp/quis/cluster/form"
+	"github.com/quis-idp/quis/cluster/wire"
+	"github.com/quis-idp/quis/fsm"
+)
+
+// CreateJoinToken makes a token by which one new node may join, and returns its text,
+// which is kept nowhere. It may be asked of any node. It reports fsm.ErrRefused for a life
+// over [form.MaxTokenLife] or too many tokens.
+func (n *Node) CreateJoinToken(ctx context.Context, q form.TokenRequest) (string, form.TokenInfo, error) {
+	t, info, err := form.CreateToken(ctx, n.cfg.DB, q, n.cfg.Told)
+	if err != nil {
+		return "", info, err
+	}
+	return t.Text(), info, nil
+}
+
+// ListJoinTokens returns the tokens that can still be used, and for a day after their end the others.
+func (n *Node) ListJoinTokens(ctx context.Context) ([]form.TokenInfo, error) {
+	return form.ListTokens(ctx, n.cfg.DB)
+}
+
+// RevokeJoinToken makes a token worthless. It reports fsm.ErrNotFound for one that is not
+// known, and fsm.ErrConflict for one that was used.
+func (n *Node) RevokeJoinToken(ctx context.Context, id string) error {
+	return form.RevokeToken(ctx, n.cfg.DB, id, n.cfg.Told)
+}
+
+// An AuthorityStatus says how the cluster's certificate authority is, and how far its
+// rotation, if one is under way.
+type AuthorityStatus struct {
+	ClusterID   string
+	Phase       form.Phase
+	Since       time.Time // in this phase; zero: since the founding
+	Fingerprint string    // of the authority that signs
+	Expires     time.Time // its end
+	Next        string    // fingerprint of the one that shall sign
+	Former      string    // fingerprint of the one that is still trusted
+	Members     []AuthorityMember
+}
+
+// An AuthorityMember is a member's part in a rotation.
+type AuthorityMember struct {
+	ID      string
+	CA      string // fingerprint of the authority that its certificate is from; empty: not known
+	Waiting string // what the rotation waits for there, in words; empty: nothing
+}
+
+// AuthorityStatus asks every member, for at most a second.
+func (n *Node) AuthorityStatus(ctx context.Context) (AuthorityStatus, error) {
+	row, err := form.StoredAuthority(ctx, n.cfg.DB)
+	if err == nil && row == nil {
+		err = fmt.Errorf("the cluster is still being founded: %w", fsm.ErrUnavailable)
+	}
+	if err != nil {
+		return AuthorityStatus{}, fmt.Errorf("authority: %w", err)
+	}
+	s := AuthorityStatus{
+		ClusterID: row.ClusterID, Phase: row.Phase(), Fingerprint: form.Fingerprint(row.Cert),
+		Expires: n.self.Identity().AuthorityEnds(), Next: form.Fingerprint(row.Next), Former: form.Fingerprint(row.Former),
+	}
+	if row.Since > 0 {
+		s.Since = time.UnixMilli(row.Since)
+	}
+	for _, m := range n.stands(ctx) {
+		a := AuthorityMember{ID: m.Node, Waiting: row.Waiting(m)}
+		if m.Stand != nil {
+			a.CA = m.Stand.Issuer
+		}
+		s.Members = append(s.Members, a)
+	}
+	return s, nil
+}
+
+// RotateAuthority begins to replace the cluster's certificate authority; [Node.AuthorityStatus]
+// tells how far that is. It may be asked of any node, and does nothing while a rotation is
+// under way. It reports fsm.ErrRefused while a member does not answer or its release
+// knows no rotation.
+func (n *Node) RotateAuthority(ctx context.Context) error {
+	row, err := form.StoredAuthority(ctx, n.cfg.DB)
+	if err != nil {
+		return fmt.Errorf("rotate authority: %w", err)
+	}
+	if row != nil && row.Phase() != form.Stable {
+		return nil
+	}
+	for _, m := range n.stands(ctx) {
+		switch {
+		case m.Err != nil:
+			return fmt.Errorf("rotate authority: node %s does not answer, and would be locked out: start it, or remove it from the cluster: %w", m.Node, fsm.ErrRefused)
+		case m.Stand == nil:
+			return fmt.Errorf("rotate authority: the release on node %s knows no rotation: upgrade it first: %w", m.Node, fsm.ErrRefused)
+		}
+	}
+	return form.BeginRotation(ctx, n.cfg.DB, n.cfg.Root, n.cfg.Told)
+}
+
+// pristine says whether this node has an empty log and an empty store: it has
+// acknowledged nothing to anybody.
+func (n *Node) pristine() bool {
+	if n.logs == nil || n.cfg.DB.Position().Index > 0 {
+		return false
+	}
+	last, err := n.logs.LastIndex()
+	return err == nil && last == 0
+}
+
+// vouch is what this node knows of a join token.
+func (n *Node) vouch(ctx context.Context, id string) (wire.Voucher, error) {
+	if !n.started.Load() {
+		return wire.Voucher{}, fmt.Errorf("node is starting: %w", fsm.ErrUnavailable)
+	}
+	return form.Voucher(ctx, n.cfg.DB, id)
+}
+
+// tokenCalls are the methods for those who have proved to know a join token.
+func (n *Node) tokenCalls() *wire.Mux {
+	m := &wire.Mux{}
+	wire.Handle(m, form.MethodEnter, n.handleTokenEnter)
+	return m
+}
