@@ -63,6 +63,9 @@ func (p *Provider) verifyAccess(ctx context.Context, token string) (*accessToken
 	if json.Unmarshal(payload, &c) != nil || c.Issuer != t.Issuer || c.Audience != t.Issuer || time.Now().Unix() >= c.Expires {
 		return nil, errBadToken
 	}
+	if began := p.ring.Began(); !began.IsZero() && c.Issued <= began.Unix() {
+		return nil, errBadToken
+	}
 	return &c, nil
 }
 

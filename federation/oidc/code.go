@@ -31,6 +31,8 @@ type grantCode struct {
 	ACR         string   `cbor:"10,keyasint,omitempty"`
 	Issued      int64    `cbor:"11,keyasint,omitempty"` // Unix milliseconds
 	Index       uint64   `cbor:"12,keyasint,omitempty"` // log index of the state that it was given by
+
+	epoch seal.Epoch // that it was opened in
 }
 
 // codeContext binds a code to its tenant and client: for anybody else's it does not even open.
@@ -41,7 +43,7 @@ func sealCode(ring *seal.Ring, tenant, clientID string, c *grantCode) (string, e
 	if err != nil {
 		return "", fmt.Errorf("code: %w", err)
 	}
-	box, err := ring.Seal(codePurpose, plain, codeContext(tenant, clientID))
+	box, err := ring.Seal(ring.Passing(codePurpose), plain, codeContext(tenant, clientID))
 	if err != nil {
 		return "", fmt.Errorf("code: %w", err)
 	}
@@ -57,7 +59,8 @@ func openCode(ring *seal.Ring, tenant, clientID, text string) (*grantCode, error
 	if err != nil {
 		return nil, fmt.Errorf("code: %w", seal.ErrBox)
 	}
-	plain, err := ring.Open(codePurpose, box, codeContext(tenant, clientID))
+	epoch := ring.Epoch()
+	plain, err := ring.Open(ring.Passing(codePurpose), box, codeContext(tenant, clientID))
 	if err != nil {
 		return nil, fmt.Errorf("code: %w", err)
 	}
@@ -65,6 +68,7 @@ func openCode(ring *seal.Ring, tenant, clientID, text string) (*grantCode, error
 	if err := cbor.Unmarshal(plain, &c); err != nil {
 		return nil, fmt.Errorf("code: %w", seal.ErrBox)
 	}
+	c.epoch = epoch
 	return &c, nil
 }
 

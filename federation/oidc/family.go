@@ -58,9 +58,10 @@ func (f *Family) LogValue() slog.Value {
 
 var (
 	families = fsm.NewTable(120, "families", fsm.Spec[Family]{
-		Scope:   func(f *Family) fsm.Scope { return fsm.Scope(f.Tenant) },
-		Key:     func(f *Family) fsm.Key { return f.ID.key() },
-		Expires: func(f *Family) time.Time { return time.UnixMilli(f.Expires) },
+		Scope:     func(f *Family) fsm.Scope { return fsm.Scope(f.Tenant) },
+		Key:       func(f *Family) fsm.Key { return f.ID.key() },
+		Expires:   func(f *Family) time.Time { return time.UnixMilli(f.Expires) },
+		Transient: true,
 	})
 	familiesByUser = families.Index(1, "user", func(f *Family) []fsm.Key { return []fsm.Key{fsm.K(f.UserID)} })
 )

@@ -6,6 +6,7 @@ import (
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/keys/seal"
 )
 
 // A floor voids every family and code of a user, or of a whole tenant, that is not
@@ -42,6 +43,13 @@ func RevokeFamilies(tx *fsm.Tx, tenant, userID, reason string) error {
 // index, that did not know of a floor yet. Times would not do: a node whose clock is
 // ahead would give what outlives a revocation that comes after it.
 func above(tx *fsm.Tx, tenant, userID string, given uint64) error {
+	_, began, err := seal.EpochOf(tx)
+	if err != nil {
+		return err
+	}
+	if given < began {
+		return fmt.Errorf("given before a backup was restored: %w", errDead)
+	}
 	for _, who := range []string{userID, ""} {
 		_, rev, err := floors.GetRev(tx, fsm.Scope(tenant), fsm.K(who))
 		if errors.Is(err, fsm.ErrNotFound) {

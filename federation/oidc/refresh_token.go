@@ -49,7 +49,7 @@ func (t *refreshToken) outer(ring *seal.Ring, tenant, clientID string) ([]byte, 
 	msg := t.head()
 	msg = append(append(append(msg, tenant...), 0), clientID...)
 	msg = append(msg, t.inner[:]...)
-	mac, err := ring.MAC(refreshPurpose, t.Key, msg)
+	mac, err := ring.MAC(ring.Passing(refreshPurpose), t.Key, msg)
 	if err != nil {
 		return nil, err
 	}

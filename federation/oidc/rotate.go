@@ -11,6 +11,7 @@ import (
 	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/keys/seal"
 )
 
 // overlap is how long after the winner began its exchange another one of the same
@@ -40,6 +41,11 @@ func (p *Provider) begin(ctx context.Context, app *federation.Application, c *gr
 	err := p.db.Update(ctx, func(tx *fsm.Tx) error {
 		overlapped := !first
 		out, spent, first = held{}, false, false
+		if err := seal.Check(tx, c.epoch); errors.Is(err, seal.ErrBox) {
+			return fmt.Errorf("%w: %w", err, errDead)
+		} else if err != nil {
+			return err
+		}
 		old, err := families.Get(tx, fsm.Scope(app.Tenant), c.Family.key())
 		switch {
 		case err == nil:

@@ -62,20 +62,21 @@ func (fs *Flows) openValue(purpose, tenant, text string, v any) error {
 var errBox = errors.New("not sealed by us for this")
 
 func (fs *Flows) seal(f *Flow) error {
-	text, err := fs.sealValue(flowPurpose, f.Need.Tenant, f)
+	epoch := fs.cfg.Ring.Epoch()
+	text, err := fs.sealValue(fs.cfg.Ring.Passing(flowPurpose), f.Need.Tenant, f)
 	if err != nil {
 		return fmt.Errorf("seal flow: %w", err)
 	}
 	if len(text) > maxSealed {
 		return identity.Invalid("return_to", "is too long")
 	}
-	f.sealed = text
+	f.sealed, f.epoch = text, epoch
 	return nil
 }
 
 func (fs *Flows) open(tenant, sealed string) (*Flow, error) {
-	f := &Flow{sealed: sealed}
-	err := fs.openValue(flowPurpose, tenant, sealed, f)
+	f := &Flow{sealed: sealed, epoch: fs.cfg.Ring.Epoch()}
+	err := fs.openValue(fs.cfg.Ring.Passing(flowPurpose), tenant, sealed, f)
 	if errors.Is(err, errBox) || err == nil && f.Need.Tenant != tenant {
 		return nil, dead("it is incomplete or was made elsewhere")
 	}

@@ -28,9 +28,10 @@ type spentFlow struct {
 
 var (
 	spent = fsm.NewTable(80, "spent_flows", fsm.Spec[spentFlow]{
-		Scope:   func(s *spentFlow) fsm.Scope { return fsm.Scope(s.Tenant) },
-		Key:     func(s *spentFlow) fsm.Key { return fsm.K(s.ID) },
-		Expires: func(s *spentFlow) time.Time { return s.Expires },
+		Scope:     func(s *spentFlow) fsm.Scope { return fsm.Scope(s.Tenant) },
+		Key:       func(s *spentFlow) fsm.Key { return fsm.K(s.ID) },
+		Expires:   func(s *spentFlow) time.Time { return s.Expires },
+		Transient: true,
 	})
 	lastSignin = fsm.NewCounter(81, "last_signin") // milliseconds since 1970
 )

@@ -14,6 +14,7 @@ import (
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/keys/seal"
 )
 
 // Bounds in bytes. A flow travels in URLs and forms: with a ReturnTo of the full
@@ -61,6 +62,7 @@ type Flow struct {
 	// Browser is what the browser brings besides the flow; set it before a step.
 	Browser Browser `cbor:"-"`
 	sealed  string
+	epoch   seal.Epoch // that it was opened in
 }
 
 // A Browser is what is known of the browser that takes a step; all may be empty.
@@ -151,8 +153,14 @@ func (fs *Flows) Load(ctx context.Context, sealed, binding string) (*Flow, error
 	return f, nil
 }
 
-// alive checks what only the store can say: the time, and whether f is spent.
+// alive checks what only the store can say: the time, whether f is spent, and that no
+// backup has been restored since.
 func alive(tx *fsm.Tx, f *Flow) error {
+	if err := seal.Check(tx, f.epoch); errors.Is(err, seal.ErrBox) {
+		return dead("it was begun before a backup was restored")
+	} else if err != nil {
+		return err
+	}
 	if !tx.Now().Before(f.Expires) {
 		return dead("it has expired")
 	}

@@ -33,7 +33,7 @@ type Ticket struct {
 func (fs *Flows) returnTo(f *Flow, s *session.Session) (string, error) {
 	path, query, _ := strings.Cut(f.Need.ReturnTo, "?")
 	hash := sha256.Sum256([]byte(query))
-	text, err := fs.sealValue(ticketPurpose, f.Need.Tenant, Ticket{
+	text, err := fs.sealValue(fs.cfg.Ring.Passing(ticketPurpose), f.Need.Tenant, Ticket{
 		FlowID: f.ID, Begun: f.Begun, SessionID: s.ID, Query: hash[:], Until: s.AuthTime.Add(ticketLifetime),
 	})
 	if err != nil {
@@ -57,7 +57,7 @@ func (fs *Flows) Finished(ctx context.Context, rawQuery string) (Ticket, bool) {
 	}
 	text := rawQuery[at+len(TicketParameter)+1:]
 	hash := sha256.Sum256([]byte(rawQuery[:max(at-1, 0)]))
-	if err := fs.openValue(ticketPurpose, identity.TenantFrom(ctx).ID, text, &t); err != nil {
+	if err := fs.openValue(fs.cfg.Ring.Passing(ticketPurpose), identity.TenantFrom(ctx).ID, text, &t); err != nil {
 		return Ticket{}, false
 	}
 	if subtle.ConstantTimeCompare(hash[:], t.Query) != 1 || !t.Until.After(time.Now()) {

@@ -20,8 +20,9 @@ type setup struct {
 }
 
 var setups = fsm.NewTable(62, "setup_links", fsm.Spec[setup]{
-	Key:     func(s *setup) fsm.Key { return fsm.K(string(s.Hash)) },
-	Expires: func(s *setup) time.Time { return s.Created.Add(SetupLifetime) },
+	Key:       func(s *setup) fsm.Key { return fsm.K(string(s.Hash)) },
+	Expires:   func(s *setup) time.Time { return s.Created.Add(SetupLifetime) },
+	Transient: true,
 })
 
 // CreateSetup makes a setup link's secret, safe in a URL, and voids all earlier ones.

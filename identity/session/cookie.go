@@ -92,7 +92,7 @@ func (st *Store) open(tenant, value string) (handle, error) {
 }
 
 func (st *Store) mac(tenant string, key uint32, signed []byte) (short [macSize]byte, err error) {
-	full, err := st.cfg.Ring.MAC(cookiePurpose, key, append(signed[:len(signed):len(signed)], tenant...))
+	full, err := st.cfg.Ring.MAC(st.cfg.Ring.Passing(cookiePurpose), key, append(signed[:len(signed):len(signed)], tenant...))
 	copy(short[:], full[:])
 	return short, err
 }

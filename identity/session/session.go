@@ -34,12 +34,13 @@ type Session struct {
 
 var (
 	sessions = fsm.NewTable(70, "sessions", fsm.Spec[Session]{
-		Scope:   func(s *Session) fsm.Scope { return fsm.Scope(s.Tenant) },
-		Key:     func(s *Session) fsm.Key { return fsm.K(s.ID) },
-		Expires: func(s *Session) time.Time { return s.Expires },
+		Scope:     func(s *Session) fsm.Scope { return fsm.Scope(s.Tenant) },
+		Key:       func(s *Session) fsm.Key { return fsm.K(s.ID) },
+		Expires:   func(s *Session) time.Time { return s.Expires },
+		Transient: true,
 	})
 	sessionsByUser = sessions.Index(1, "user", func(s *Session) []fsm.Key { return []fsm.Key{fsm.K(s.UserID)} })
-	lastSeen       = fsm.NewCounter(71, "session_last_seen") // milliseconds since 1970
+	lastSeen       = fsm.NewCounter(71, "session_last_seen").Transient() // milliseconds since 1970
 )
 
 // A Started session is one whose cookie can be made once its transaction has been applied.

@@ -50,6 +50,10 @@ type keySet struct {
 	byID   map[uint32]*ringKey
 	order  []*ringKey // ascending
 	newest uint32
+
+	epoch      Epoch
+	began      time.Time // zero: nothing was ever restored
+	generation uint64    // of the store that this was read from
 }
 
 // A ringKey is an unwrapped sealing key with its subkeys, made when first needed.
@@ -160,7 +164,7 @@ func boxContext(head []byte, purpose string, aad []byte) []byte {
 // current returns the newest key that has settled, or the oldest if none has.
 func (r *Ring) current() (*ringKey, error) {
 	now := r.now()
-	set := r.keys.Load()
+	set := r.set()
 	if len(set.order) == 0 || now.UnixNano()-r.looked.Load() > int64(lookEvery) {
 		ctx, cancel := context.WithTimeout(context.Background(), lookEvery)
 		defer cancel()
@@ -184,7 +188,7 @@ func (r *Ring) current() (*ringKey, error) {
 // key returns the key with this id. An id that might be newer than what this node
 // has applied is looked for here and then at the leader, which the throttle limits.
 func (r *Ring) key(id uint32) (*ringKey, error) {
-	set := r.keys.Load()
+	set := r.set()
 	if k, ok := set.byID[id]; ok {
 		return k, nil
 	}
@@ -210,12 +214,38 @@ func (r *Ring) key(id uint32) (*ringKey, error) {
 func (r *Ring) look(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.db.View(ctx, r.load)
+	generation := r.db.Generation() // before the view: at worst it is read once more
+	return r.db.View(ctx, func(tx *fsm.Tx) error { return r.load(tx, generation) })
+}
+
+// set returns the keys at hand, read again if the store was replaced since: not one
+// request may be judged by the keys and the epoch of before a restore.
+func (r *Ring) set() *keySet {
+	set := r.keys.Load()
+	if set.generation == r.db.Generation() {
+		return set
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lookEvery)
+	defer cancel()
+	if err := r.look(ctx); err != nil {
+		return &keySet{} // that opens and seals nothing
+	}
+	return r.keys.Load()
 }
 
 // load replaces the key set by what tx sees, keeping keys that are unwrapped already.
-func (r *Ring) load(tx *fsm.Tx) error {
-	old, set := r.keys.Load(), &keySet{byID: map[uint32]*ringKey{}}
+func (r *Ring) load(tx *fsm.Tx, generation uint64) (err error) {
+	old, set := r.keys.Load(), &keySet{byID: map[uint32]*ringKey{}, generation: generation}
+	if set.epoch, _, err = EpochOf(tx); err != nil {
+		return err
+	}
+	if set.epoch != "" {
+		latest, err := LatestRestoration(tx)
+		if err != nil {
+			return err
+		}
+		set.began = latest.At
+	}
 	for row, err := range sealingKeys.List(tx, fsm.Global) {
 		if err != nil {
 			return err

@@ -29,7 +29,7 @@ var sealingKeys = fsm.NewTable(10, "seal_keys", fsm.Spec[sealingKey]{
 })
 
 // Tables are what this room keeps in the store.
-var Tables = []fsm.Definition{sealingKeys}
+var Tables = []fsm.Definition{sealingKeys, restorations}
 
 // Init creates the first sealing key if there is none. Whoever creates a cluster
 // calls it in the cluster's first transaction.
