@@ -20,6 +20,9 @@ func (n *Node) boundLog() {
 		case <-n.quit:
 			return
 		}
+		if n.Isolated() != nil { // nothing may be cut off now
+			continue
+		}
 		threshold, trailing := n.bounds(n.logs.Written())
 		c := n.raft.ReloadableConfig()
 		if c.SnapshotThreshold == threshold && c.TrailingLogs == trailing {

@@ -57,6 +57,7 @@ type Config struct {
 	SnapshotThreshold uint64        // 8192 entries
 	TrailingLogs      uint64        // 20480 entries kept behind a snapshot
 	StallLimit        time.Duration // 5 s; a disk that does not answer for longer ends the process
+	CompareEvery      time.Duration // 5 min; how often the members' states are compared
 
 	// Dial makes the connections to peers, in place of the network's own; tests cut and
 	// delay links with it. The network is always "tcp".
@@ -106,6 +107,7 @@ func (c *Config) complete() error {
 		{&c.Heartbeat, 300 * time.Millisecond}, {&c.CommitTimeout, 10 * time.Millisecond},
 		{&c.ProposeTimeout, 5 * time.Second}, {&c.ProbeEvery, 100 * time.Millisecond},
 		{&c.PromoteAfter, time.Second}, {&c.SnapshotInterval, 30 * time.Second}, {&c.StallLimit, 5 * time.Second},
+		{&c.CompareEvery, 5 * time.Minute},
 		{&c.CertLife, wire.CertLife},
 	} {
 		if *d.at <= 0 {

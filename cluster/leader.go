@@ -88,9 +88,10 @@ func (n *Node) watchLeader() {
 // everything before it. Only then does it know what its predecessors acknowledged.
 func (n *Node) beginTerm(ctx context.Context) {
 	for ctx.Err() == nil {
+		n.yieldLead(ctx)
 		term := n.raft.CurrentTerm()
 		err := n.barrier(ctx)
-		if err == nil && n.raft.State() == raft.Leader && n.raft.CurrentTerm() == term {
+		if err == nil && n.raft.State() == raft.Leader && n.raft.CurrentTerm() == term && n.Isolated() == nil {
 			n.take(ctx, term)
 			return
 		}
@@ -130,6 +131,7 @@ func (n *Node) take(ctx context.Context, term uint64) {
 	n.leadMu.Unlock()
 	n.changed.broadcast()
 	n.loops.Go(func() { n.admit(l.ctx) })
+	n.loops.Go(func() { n.compare.Lead(l.ctx) })
 	n.loops.Go(func() { n.rotateAuthority(l.ctx) })
 	n.loops.Go(func() { n.features.Lead(l.ctx) })
 }

@@ -42,6 +42,7 @@ func (n *Node) calls() *wire.Mux {
 	wire.Handle(m, methodRenew, n.handleRenew)
 	wire.Handle(m, methodMove, n.handleMove)
 	wire.Handle(m, methodPosition, n.handlePosition)
+	n.compare.Handle(m)
 	wire.Handle(m, methodFeatures, n.handleFeatures)
 	return m
 }
@@ -61,7 +62,7 @@ func (n *Node) isMember(id string) bool {
 // leading refuses a call that only the leader can answer, and callers that are not
 // members: a removed node keeps its certificate until that expires.
 func (n *Node) leading(from wire.Peer) error {
-	if !n.started.Load() || n.raft.State() != raft.Leader {
+	if !n.started.Load() || n.raft.State() != raft.Leader || n.Isolated() != nil {
 		return &wire.Fault{Code: codeNotLeader, Detail: "not the leader"}
 	}
 	if !n.isMember(from.NodeID) {

@@ -44,7 +44,7 @@ func (m *metrics) register() error {
 	if m.reg == nil {
 		return nil
 	}
-	for _, c := range []prometheus.Collector{m.apply, m.fsync, m.changes, (*gauges)(m)} {
+	for _, c := range []prometheus.Collector{m.apply, m.fsync, m.changes, (*gauges)(m), m.n.compare} {
 		if err := m.reg.Register(c); err != nil {
 			return fmt.Errorf("register cluster metrics: %w", err)
 		}

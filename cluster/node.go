@@ -12,6 +12,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/quis-idp/quis/cluster/compare"
 	"github.com/quis-idp/quis/cluster/disk"
 	"github.com/quis-idp/quis/cluster/feature"
 	"github.com/quis-idp/quis/cluster/form"
@@ -38,10 +39,11 @@ type Node struct {
 	cache       raft.LogStore // logs, with the latest entries in memory
 	nudging     atomic.Bool
 	snaps       *disk.Snapshots
-	machine     *disk.Machine
+	machine     *disk.Mendable
 	transport   *transport
 	raft        *raft.Raft
 	started     atomic.Bool // raft is there
+	compare     *compare.Comparer
 	gossip      *gossip.Gossip
 	gossiping   atomic.Bool // gossip is there
 	metrics     *metrics
@@ -111,6 +113,9 @@ func (n *Node) start(ctx context.Context) error {
 	if n.snaps, err = disk.OpenSnapshots(n.cfg.DB, n.cfg.DataDir); err != nil {
 		return err
 	}
+	if n.compare, err = n.newComparer(); err != nil {
+		return err
+	}
 	if err := n.openPort(); err != nil {
 		return err
 	}
@@ -174,6 +179,7 @@ func (n *Node) run(ctx context.Context) error {
 	n.loops.Go(n.watchRemoval)
 	n.loops.Go(n.boundLog)
 	n.loops.Go(n.move)
+	n.loops.Go(func() { n.compare.Run(n.ctx) })
 	n.loops.Go(func() { n.features.Run(n.ctx) })
 	if err := n.startGossip(); err != nil {
 		return err
@@ -234,6 +240,9 @@ func (n *Node) shutdown() error {
 			errs = append(errs, n.transport.Close())
 		}
 		n.loops.Wait()
+		if n.compare != nil {
+			n.compare.Close()
+		}
 		if n.proposals != nil {
 			n.proposals.Drain(errStopping)
 		}
@@ -258,6 +267,9 @@ const unconfirmed = 3 * time.Second
 func (n *Node) Ready() error {
 	if n.died.Load() || n.stopping() != nil {
 		return fmt.Errorf("node has stopped: %w", fsm.ErrUnavailable)
+	}
+	if err := n.Isolated(); err != nil {
+		return err
 	}
 	if id, _ := n.Leader(); id == "" {
 		return fmt.Errorf("no leader: %w", fsm.ErrUnavailable)

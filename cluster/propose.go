@@ -32,6 +32,9 @@ func (n *Node) Propose(ctx context.Context, batch []byte) (fsm.Outcome, error) {
 	if len(batch) > fsm.MaxBatch {
 		return fsm.Outcome{}, fmt.Errorf("propose %d bytes: %w", len(batch), fsm.ErrRefused)
 	}
+	if err := n.Isolated(); err != nil {
+		return fsm.Outcome{}, fmt.Errorf("propose: %w", err)
+	}
 	ctx, cancel := context.WithTimeout(ctx, n.cfg.ProposeTimeout)
 	defer cancel()
 	begun := time.Now()
@@ -101,7 +104,7 @@ func (n *Node) stopping() error {
 // flush brings one group into the log: here if this node leads, otherwise through
 // the leader.
 func (n *Node) flush(batches []*group.Batch) {
-	if n.raft.State() == raft.Leader {
+	if n.raft.State() == raft.Leader && n.Isolated() == nil {
 		n.appendEntry(batches)
 		return
 	}

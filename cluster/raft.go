@@ -111,7 +111,7 @@ func configuration(founders []form.Founder) raft.Configuration {
 const cachedLogs = 512 // entries held in memory; each may be half a megabyte
 
 func (n *Node) startRaft(ctx context.Context) error {
-	n.machine = disk.NewMachine(n.cfg.DB, n.metrics.apply, n.die, n.quit)
+	n.machine = disk.NewMendable(disk.NewMachine(n.cfg.DB, n.metrics.apply, n.die, n.quit), n.logs, n.snaps)
 	cache, err := raft.NewLogCache(cachedLogs, n.logs)
 	if err != nil {
 		return fmt.Errorf("start raft: %w", err)

@@ -156,6 +156,9 @@ func (n *Node) handleReadIndex(ctx context.Context, from wire.Peer, _ *struct{})
 // anywhere before the call. While a leader is being elected it waits; without a
 // majority it reports fsm.ErrUnavailable when ctx ends or the time limit has passed.
 func (n *Node) CatchUp(ctx context.Context) error {
+	if err := n.Isolated(); err != nil {
+		return fmt.Errorf("catch up: %w", err)
+	}
 	ctx, cancel := context.WithTimeout(ctx, n.cfg.ProposeTimeout)
 	defer cancel()
 	begun := time.Now()
@@ -203,7 +206,7 @@ func (n *Node) staleness() time.Duration {
 // is applied here. Where the freshness probe does not show that already, it asks
 // the leader; without one it reports fsm.ErrUnavailable.
 func (n *Node) EnsureFresh(ctx context.Context, bound time.Duration) error {
-	if n.caughtUp.Load() && n.staleness() <= bound {
+	if n.Isolated() == nil && n.caughtUp.Load() && n.staleness() <= bound {
 		return nil
 	}
 	return n.CatchUp(ctx)
