@@ -312,7 +312,7 @@ func TestInstallation(t *testing.T) {
 	if !strings.HasPrefix(link.URL, "http://id.test/setup/") || !link.ExpiresAt.After(time.Now()) {
 		t.Errorf("got %+v", link)
 	}
-	if err := c.Transfer(ctx); client.Status(err) != 403 {
+	if err := c.Transfer(ctx, ""); client.Status(err) != 403 {
 		t.Errorf("got %v", err)
 	}
 }

@@ -24,6 +24,9 @@ type Cluster interface {
 	Status(ctx context.Context) cluster.Status
 	Ready() error
 	Transfer(ctx context.Context, to string) error
+	Remove(ctx context.Context, id string, force bool) error
+	Demote(ctx context.Context, id string) error
+	Promote(ctx context.Context, id string) error
 	CatchUp(ctx context.Context) error
 }
 

@@ -3,6 +3,7 @@ package admin_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -16,6 +17,7 @@ import (
 	"github.com/quis-idp/quis/api/client"
 	"github.com/quis-idp/quis/api/problem"
 	"github.com/quis-idp/quis/cluster"
+	"github.com/quis-idp/quis/cluster/autopilot"
 	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/federation/oidc"
 	"github.com/quis-idp/quis/fsm"
@@ -59,12 +61,23 @@ func (oneNode) Ready() error { return nil }
 func (oneNode) Transfer(context.Context, string) error {
 	return identity.Denied("There is no other voter.")
 }
-func (oneNode) CatchUp(context.Context) error { return nil }
+func (oneNode) Remove(_ context.Context, id string, force bool) error {
+	switch {
+	case id != "n2":
+		return fmt.Errorf("remove node %s: %w", id, fsm.ErrNotFound)
+	case !force:
+		return fmt.Errorf("removing node %s leaves one voter: %w", id, fsm.ErrRefused)
+	}
+	return nil
+}
+func (oneNode) Demote(_ context.Context, id string) error  { return oneNode{}.Remove(nil, id, true) }
+func (oneNode) Promote(_ context.Context, id string) error { return oneNode{}.Remove(nil, id, true) }
+func (oneNode) CatchUp(context.Context) error              { return nil }
 
 func newHouse(t *testing.T) *house {
 	t.Helper()
 	h := &house{t: t}
-	h.log = fsmtest.NewCluster(t, 1, slices.Concat(seal.Tables, keys.Tables, event.Tables, directory.Tables,
+	h.log = fsmtest.NewCluster(t, 1, slices.Concat(autopilot.Tables, seal.Tables, keys.Tables, event.Tables, directory.Tables,
 		credential.Tables, session.Tables, federation.Tables, oidc.Tables)...)
 	h.db = h.log.DB[0]
 	root := seal.GenerateRootKey()

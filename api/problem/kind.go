@@ -21,6 +21,8 @@ var (
 	ErrMediaType = errors.New("unsupported media type")
 	// ErrTooLarge: the request body is over the limit; also reported for [http.MaxBytesError].
 	ErrTooLarge = errors.New("content too large")
+	// ErrState: nothing is wrong with the request, but things are in no state that allows it.
+	ErrState = errors.New("not possible as things are")
 	// ErrRoute: there is nothing at this path.
 	ErrRoute = errors.New("no such path")
 )
@@ -44,6 +46,8 @@ const (
 	TypeExists = base + "TypeExists"
 	// TypeConflict: others kept changing the same thing; nothing was written, try again. Status 409.
 	TypeConflict = base + "TypeConflict"
+	// TypeState: as things are it would do harm, or is impossible; the detail says why. Status 409.
+	TypeState = base + "TypeState"
 	// TypePrecondition: it has changed since you read it; read it again. Status 412.
 	TypePrecondition = base + "TypePrecondition"
 	// TypeTooLarge: the body is over the limit of this path. Status 413.
@@ -90,6 +94,7 @@ var kinds = []kind{
 	{identity.ErrUnauthenticated, TypeUnauthenticated, "Authentication is required", http.StatusUnauthorized, false},
 	{identity.ErrDenied, TypeDenied, "Not allowed", http.StatusForbidden, false},
 	{identity.ErrPrecondition, TypePrecondition, "It has changed since you read it", http.StatusPreconditionFailed, false},
+	{ErrState, TypeState, "Not possible as things are", http.StatusConflict, false},
 	{ErrMethod, TypeMethod, "Method not allowed", http.StatusMethodNotAllowed, false},
 	{ErrMediaType, TypeMediaType, "Unsupported media type", http.StatusUnsupportedMediaType, false},
 	{ErrTooLarge, TypeTooLarge, "The request is too large", http.StatusRequestEntityTooLarge, false},

@@ -120,6 +120,16 @@ func exactly(names ...string) cobra.PositionalArgs {
 	}
 }
 
+// atMost is exactly for an argument that may be left out.
+func atMost(name string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return usage(cmd, "%s takes one %s at most, found %q", cmd.CommandPath(), name, args[1])
+		}
+		return nil
+	}
+}
+
 // flagMistake adds to an unknown flag the one that was perhaps meant.
 func flagMistake(cmd *cobra.Command, err error) string {
 	text := err.Error()

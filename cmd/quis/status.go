@@ -13,25 +13,31 @@ import (
 
 func statusCommand() *cobra.Command {
 	var ready bool
-	ask := answer((*client.Client).Status, func(cmd *cobra.Command, s *client.ClusterStatus) error {
-		return printStatus(cmd, s, ready)
-	})
 	c := online(&cobra.Command{
 		Use:     "status",
 		Short:   "Show whether the cluster is healthy (exit code 0 healthy, 1 error, 2 degraded)",
 		Example: "  quis status\n  quis status -o json --data-dir /var/lib/quis",
 		Args:    none,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			err := ask(cmd, args)
-			var exit exitError
-			if err == nil || errors.As(err, &exit) || exitCode(err) == exitUsage {
-				return err
-			}
-			return exitError{exitFailed, err.Error()} // the other codes would be taken for a health
-		},
+		RunE: health(func(cmd *cobra.Command, s *client.ClusterStatus) error {
+			return printStatus(cmd, s, ready)
+		}),
 	})
 	c.Flags().BoolVar(&ready, "ready", false, "the exit code tells of the node asked alone: 0 ready, 1 not (for a container's health check)")
 	return c
+}
+
+// health is what a command runs whose exit code is the health of the cluster: any error
+// ends with code 1, because the other codes would be taken for a health.
+func health(print func(*cobra.Command, *client.ClusterStatus) error) func(*cobra.Command, []string) error {
+	ask := answer((*client.Client).Status, print)
+	return func(cmd *cobra.Command, args []string) error {
+		err := ask(cmd, args)
+		var exit exitError
+		if err == nil || errors.As(err, &exit) || exitCode(err) == exitUsage {
+			return err
+		}
+		return exitError{exitFailed, err.Error()}
+	}
 }
 
 func printStatus(cmd *cobra.Command, s *client.ClusterStatus, ready bool) error {

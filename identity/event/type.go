@@ -44,6 +44,12 @@ const (
 	KeyActivated Type = "key.activated"
 	KeyRetired   Type = "key.retired"
 	KeyGone      Type = "key.gone"
+
+	ClusterLeaderMoved    Type = "cluster.leader_moved"
+	ClusterMemberRemoved  Type = "cluster.member_removed"
+	ClusterMemberDemoted  Type = "cluster.member_demoted"
+	ClusterMemberPromoted Type = "cluster.member_promoted"
+	ClusterAutopilotSet   Type = "cluster.autopilot_set"
 )
 
 // Catalogue says in one sentence what each type means.
@@ -86,4 +92,10 @@ var Catalogue = map[Type]string{
 	KeyActivated: "A signing key was put into use.",
 	KeyRetired:   "A signing key was taken out of use; it still verifies.",
 	KeyGone:      "A signing key was removed.",
+
+	ClusterLeaderMoved:    "An administrator had another node lead.",
+	ClusterMemberRemoved:  "An administrator took a node out of the cluster.",
+	ClusterMemberDemoted:  "An administrator took a node's vote away.",
+	ClusterMemberPromoted: "An administrator let a node vote.",
+	ClusterAutopilotSet:   "The rules by which nodes are let in and removed were changed.",
 }
