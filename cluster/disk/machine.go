@@ -20,6 +20,7 @@ import (
 // node is stopped, so that nothing is answered and nothing is passed over.
 type Machine struct {
 	db     *fsm.DB
+	snaps  *Snapshots
 	quit   <-chan struct{} // closed when the node stops
 	fatal  func(error)
 	took   prometheus.Observer
@@ -28,8 +29,8 @@ type Machine struct {
 
 // NewMachine returns the machine of db. The time of applying goes to took, in seconds;
 // fatal is told why the node cannot go on, and quit is closed when it stops.
-func NewMachine(db *fsm.DB, took prometheus.Observer, fatal func(error), quit <-chan struct{}) *Machine {
-	return &Machine{db: db, quit: quit, fatal: fatal, took: took}
+func NewMachine(db *fsm.DB, snaps *Snapshots, took prometheus.Observer, fatal func(error), quit <-chan struct{}) *Machine {
+	return &Machine{db: db, snaps: snaps, quit: quit, fatal: fatal, took: took}
 }
 
 // ApplyBatch applies entries in one engine commit. The answer to a proposal is its []fsm.Verdict.
@@ -81,10 +82,13 @@ func (m *Machine) Apply(l *raft.Log) any { return m.ApplyBatch([]*raft.Log{l})[0
 // Snapshot needs no preparation: Persist flushes whatever has been applied by then.
 func (m *Machine) Snapshot() (raft.FSMSnapshot, error) { return flush{m}, nil }
 
-// Restore replaces the store by an installed snapshot. A stream that is bad leaves
-// the store as it was and the leader sends another; any other failure is final.
+// Restore replaces the store by an installed snapshot, or by a backup that enters the
+// log at an index of its own: where the store then stands is what Raft says of the
+// stream. One that is bad leaves the store as it was and the leader sends another;
+// any other failure is final.
 func (m *Machine) Restore(r io.ReadCloser) error {
-	err := m.db.Restore(r)
+	index, term := m.snaps.opened()
+	err := m.db.RestoreAs(r, index, term)
 	if err != nil && !errors.Is(err, fsm.ErrCorrupt) {
 		m.stop(fmt.Errorf("install snapshot: %w", err))
 	}

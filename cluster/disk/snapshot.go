@@ -27,6 +27,7 @@ type Snapshots struct {
 	lastGood time.Time
 	arrived  map[string]*incoming
 	next     int
+	last     *raft.SnapshotMeta // of the stream opened last, by the one goroutine that restores
 }
 
 const (
@@ -220,7 +221,20 @@ func (s *Snapshots) openArrived(id string) (*raft.SnapshotMeta, io.ReadCloser, e
 	if err != nil {
 		return nil, nil, fmt.Errorf("open received snapshot: %w", err)
 	}
+	s.mu.Lock()
+	s.last = &i.meta
+	s.mu.Unlock()
 	return &i.meta, &restoring{File: f, of: i}, nil
+}
+
+// opened returns the position of the stream that was opened last, 0: of its own.
+func (s *Snapshots) opened() (index, term uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.last == nil {
+		return 0, 0
+	}
+	return s.last.Index, s.last.Term
 }
 
 // restoring is a stream being restored; closing it notes the new durable position

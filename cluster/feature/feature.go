@@ -26,9 +26,9 @@ type Activation struct {
 }
 
 var (
-	nodes = fsm.NewTable(155, "node_features", fsm.Spec[Node]{Key: func(n *Node) fsm.Key { return fsm.K(n.ID) }})
+	nodes = fsm.NewTable(155, "node_features", fsm.Spec[Node]{Key: func(n *Node) fsm.Key { return fsm.K(n.ID) }, Own: true})
 
-	activations = fsm.NewTable(157, "active_features", fsm.Spec[Activation]{Key: func(a *Activation) fsm.Key { return fsm.K(a.Name) }})
+	activations = fsm.NewTable(157, "active_features", fsm.Spec[Activation]{Key: func(a *Activation) fsm.Key { return fsm.K(a.Name) }, Own: true})
 )
 
 // Tables are what this room keeps in the store.

@@ -20,7 +20,11 @@ var known = []Feature{
 	{Name: "batch/1", Does: "batches of verified reads and writes", Base: true},
 	{Name: "entry/1", Does: "stamped log entries of many batches", Base: true},
 	{Name: "stream/1", Does: "the whole store as one checked stream", Base: true},
+	{Name: Epoch, Does: "what is sealed for passing use is bound to the time since a backup was restored", Base: true},
 }
+
+// Epoch is needed of every member before a backup may be restored, which activates it.
+const Epoch = "epoch/1"
 
 // Set when linking, by tests of mixed releases alone, as names separated by commas:
 // what this binary reads beyond its release, and what of its release it does not

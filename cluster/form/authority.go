@@ -31,6 +31,7 @@ var authorityKey = fsm.K("authority") // the only row
 
 var authorities = fsm.NewTable(150, "cluster_authority", fsm.Spec[Authority]{
 	Key: func(*Authority) fsm.Key { return authorityKey },
+	Own: true,
 })
 
 // Tables are what this room keeps in the store.

@@ -1,0 +1,78 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/quis-idp/quis/cluster/feature"
+	"github.com/quis-idp/quis/fsm"
+)
+
+// CanRestore reports fsm.ErrRefused, with what to do, while a member is too old to
+// understand a restored state.
+func (n *Node) CanRestore(ctx context.Context) error {
+	return n.cfg.DB.Read(ctx, func(tx *fsm.Tx) error {
+		missing, err := feature.Missing(tx, n.memberIDs(), feature.Epoch)
+		if err == nil && len(missing) > 0 {
+			err = fmt.Errorf("restore: %s would go on accepting what the restore voids: run this release there, or wait a moment if it was started just now: %w", strings.Join(missing, ", "), fsm.ErrRefused)
+		}
+		return err
+	})
+}
+
+// Restore replaces the state of the whole cluster by a stream of size bytes that
+// fsm.DB.Adopt has written here, standing at index. It makes this node the leader first,
+// and returns when a majority has the new state. Everything that was applied between
+// Adopt and Restore is lost. Without an error it is done; fsm.ErrUnavailable: nothing
+// has changed; any other: it may be either, but on every node the same in the end.
+func (n *Node) Restore(ctx context.Context, stream io.Reader, size int64, index uint64) error {
+	if err := n.leadFor(ctx); err != nil {
+		return fmt.Errorf("restore: %w", err)
+	}
+	begun := n.raft.CurrentTerm()
+	meta := &raft.SnapshotMeta{Version: raft.SnapshotVersionMax, Index: index - 1, Term: begun, Size: size}
+	done := make(chan error, 1)
+	go func() { done <- n.raft.Restore(meta, io.LimitReader(stream, size+1), 0) }()
+	var err error
+	select {
+	case err = <-done:
+	case <-n.quit:
+		err = errStopping
+	}
+	switch {
+	case errors.Is(err, raft.ErrNotLeader):
+		return fmt.Errorf("restore: another node leads now: %w", fsm.ErrUnavailable)
+	case err != nil:
+		return fmt.Errorf("restore: %w: %w", fsm.ErrUnknown, err)
+	}
+	n.log.Info("state restored", "index", n.cfg.DB.Position().Index)
+	return nil
+}
+
+// leadFor makes this node the leader, for the one thing that only a leader can do with
+// what lies on its own disk.
+func (n *Node) leadFor(ctx context.Context) error {
+	for {
+		changed := n.changed.wait()
+		if n.readyTerm.Load() != 0 {
+			return nil
+		}
+		if id, _ := n.Leader(); id != n.cfg.NodeID {
+			if err := n.Transfer(ctx, n.cfg.NodeID); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("become leader: %w: %w", fsm.ErrUnavailable, ctx.Err())
+		case <-n.quit:
+			return errStopping
+		}
+	}
+}
