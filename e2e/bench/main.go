@@ -7,6 +7,9 @@
 // processes with fsync on, all on this machine's disk and cores. Figures are for
 // comparing releases on one machine, and for finding out what a change costs: they
 // are measurements, not tests.
+//
+// `-only scale` takes long (a million users, ten million sessions) and is not part
+// of the default.
 package main
 
 import (
@@ -53,10 +56,13 @@ var measurements = []struct {
 	{"rss", idleMemory},
 	{"tokens", tokenRates},
 	{"signin", signInRate},
+	{"scale", scale},
 }
 
 type options struct {
 	duration time.Duration
+	sizes    []int // of scale, in users
+	sessions int   // of scale, for each user
 }
 
 func main() {
@@ -64,14 +70,23 @@ func main() {
 		benchNode()
 		return
 	}
+	if os.Getenv(fillEnv) != "" {
+		fillNode()
+		return
+	}
 	var o options
 	file := flag.String("json", "", "write the figures to this `file`")
-	only := flag.String("only", "", "comma-separated `names` of measurements: writes,start,rss,tokens,signin")
+	only := flag.String("only", "", "comma-separated `names` of measurements: writes,start,rss,tokens,signin (the default), scale")
 	flag.DurationVar(&o.duration, "duration", 5*time.Second, "length of each load")
+	sizes := flag.String("sizes", "10000,100000,1000000", "`numbers` of users at which scale measures")
+	flag.IntVar(&o.sessions, "sessions", 10, "sessions of each user in scale")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	err := run(ctx, o, *only, *file)
+	var err error
+	if o.sizes, err = parseSizes(*sizes); err == nil {
+		err = run(ctx, o, *only, *file)
+	}
 	testbed.RemoveBinary()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -82,7 +97,7 @@ func main() {
 func run(ctx context.Context, o options, only, file string) error {
 	r := report{Time: time.Now().UTC().Truncate(time.Second), CPU: cpuModel(), Cores: runtime.NumCPU(), Go: runtime.Version()}
 	for _, m := range measurements {
-		if only != "" && !slices.Contains(strings.Split(only, ","), m.name) {
+		if only == "" && m.name == "scale" || only != "" && !slices.Contains(strings.Split(only, ","), m.name) {
 			continue
 		}
 		fmt.Fprintf(os.Stderr, "measuring %s …\n", m.name)

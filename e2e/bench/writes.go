@@ -218,11 +218,5 @@ func write(ctx context.Context, db *fsm.DB, d time.Duration) writeResult {
 		})
 	}
 	wg.Wait()
-	r := writeResult{Elapsed: time.Since(start)}
-	all := slices.Concat(times...)
-	slices.Sort(all)
-	if r.Writes = len(all); r.Writes > 0 {
-		r.P50, r.P99 = all[r.Writes/2], all[r.Writes*99/100]
-	}
-	return r
+	return summary(slices.Concat(times...), time.Since(start))
 }
