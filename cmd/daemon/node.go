@@ -240,3 +240,6 @@ func (n *Node) Cluster() *cluster.Node { return n.cluster }
 
 // DB is the node's store, for tests.
 func (n *Node) DB() *fsm.DB { return n.db }
+
+// Keys are the node's signing keys, for tests.
+func (n *Node) Keys() *keys.Keys { return n.keys }

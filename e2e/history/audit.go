@@ -19,8 +19,9 @@ type Node struct {
 	Hash func(ctx context.Context) (index uint64, hash []byte, err error)
 	// Chain returns the head of the chain over the log's entries and verdicts, and its index.
 	Chain func(ctx context.Context) (index uint64, head []byte, err error)
-	// Events recomputes the chain of events and returns its end in one word; an error if it is broken.
-	Events func(ctx context.Context) (end string, err error)
+	// Events recomputes the chain of events and returns how many there are and the link
+	// of the last; an error if it is broken.
+	Events func(ctx context.Context) (count uint64, end string, err error)
 	// Read returns what this node itself holds of a register, counter or name, as a
 	// Read, Count or Lookup of that key would; "" if nothing.
 	Read func(ctx context.Context, kind Kind, key string) (string, error)
@@ -39,22 +40,15 @@ func Audit(ctx context.Context, rec *Recorder, nodes []Node) (bad []Violation, u
 	read(ctx, rec, nodes, &bad, &unasked)
 	compare(ctx, nodes, "state hash", func(n Node) digest { return n.Hash }, &bad, &unasked)
 	compare(ctx, nodes, "log chain", func(n Node) digest { return n.Chain }, &bad, &unasked)
-	ends := map[string][]string{}
-	for _, n := range nodes {
+	compare(ctx, nodes, "event chain", func(n Node) digest {
 		if n.Events == nil {
-			unasked = append(unasked, n.Name+": events")
-			continue
+			return nil
 		}
-		end, err := n.Events(ctx)
-		if err != nil {
-			bad = append(bad, Violation{"event chain", n.Name, err.Error()})
-			continue
+		return func(ctx context.Context) (uint64, []byte, error) {
+			count, end, err := n.Events(ctx)
+			return count, []byte(end), err
 		}
-		ends[end] = append(ends[end], n.Name)
-	}
-	if len(ends) > 1 {
-		bad = append(bad, Violation{"event chain", "end", fmt.Sprintf("the nodes' chains end differently: %v", ends)})
-	}
+	}, &bad, &unasked)
 	return bad, unasked
 }
 
@@ -122,34 +116,58 @@ func read(ctx context.Context, rec *Recorder, nodes []Node, bad *[]Violation, un
 
 type digest = func(ctx context.Context) (uint64, []byte, error)
 
-// compare asks every node for a hash; at one index all must be equal.
+// compare asks every node for a hash; at one index all must be equal. While the nodes
+// stand at different indexes it asks again: somebody is still writing.
 func compare(ctx context.Context, nodes []Node, rule string, of func(Node) digest, bad *[]Violation, unasked *[]string) {
+	var able []Node
+	for _, n := range nodes {
+		if of(n) == nil {
+			*unasked = append(*unasked, n.Name+": "+rule)
+			continue
+		}
+		able = append(able, n)
+	}
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		indexes, found := ask(ctx, able, rule, of)
+		if len(found) > 0 {
+			*bad = append(*bad, found...)
+			return
+		}
+		if indexes <= 1 {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			*bad = append(*bad, Violation{rule, "index", fmt.Sprintf("the nodes stand at %d different indexes: not all were compared", indexes)})
+			return
+		}
+	}
+}
+
+// ask makes one round and says at how many indexes the nodes stood.
+func ask(ctx context.Context, nodes []Node, rule string, of func(Node) digest) (indexes int, bad []Violation) {
 	type answer struct {
 		node string
 		hash []byte
 	}
 	seen := map[uint64]answer{}
 	for _, n := range nodes {
-		ask := of(n)
-		if ask == nil {
-			*unasked = append(*unasked, n.Name+": "+rule)
-			continue
-		}
-		index, hash, err := ask(ctx)
+		index, hash, err := of(n)(ctx)
 		if err != nil {
-			*bad = append(*bad, Violation{rule, n.Name, err.Error()})
+			bad = append(bad, Violation{rule, n.Name, err.Error()})
 			continue
 		}
 		other, ok := seen[index]
 		if ok && !bytes.Equal(other.hash, hash) {
-			*bad = append(*bad, Violation{rule, fmt.Sprint("index ", index),
+			bad = append(bad, Violation{rule, fmt.Sprint("index ", index),
 				fmt.Sprintf("%s has %s, %s has %s", other.node, hex.EncodeToString(other.hash), n.Name, hex.EncodeToString(hash))})
 		}
 		seen[index] = answer{n.Name, hash}
 	}
-	if len(seen) > 1 {
-		*bad = append(*bad, Violation{rule, "index", fmt.Sprintf("the nodes stand at %d different indexes: nothing was compared", len(seen))})
-	}
+	return len(seen), bad
 }
 
 // A KeyUse is a token that a node signed.

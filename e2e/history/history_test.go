@@ -153,7 +153,7 @@ func node(name string, rows map[string]string) history.Node {
 	sum := func(context.Context) (uint64, []byte, error) { return 7, []byte("sum"), nil }
 	return history.Node{
 		Name: name, Hash: sum, Chain: sum,
-		Events:  func(context.Context) (string, error) { return "end", nil },
+		Events:  func(context.Context) (uint64, string, error) { return 3, "end", nil },
 		Applied: func(context.Context) (uint64, error) { return 7, nil },
 		Read: func(_ context.Context, k history.Kind, key string) (string, error) {
 			return rows[string(k)+" "+key], nil
@@ -185,10 +185,10 @@ func TestAudit(t *testing.T) {
 			n.Chain = func(context.Context) (uint64, []byte, error) { return 7, []byte("other"), nil }
 		}},
 		"a broken chain": {"event chain", func(n *history.Node) {
-			n.Events = func(context.Context) (string, error) { return "", errors.New("corrupt") }
+			n.Events = func(context.Context) (uint64, string, error) { return 0, "", errors.New("corrupt") }
 		}},
 		"another chain": {"event chain", func(n *history.Node) {
-			n.Events = func(context.Context) (string, error) { return "other end", nil }
+			n.Events = func(context.Context) (uint64, string, error) { return 3, "other end", nil }
 		}},
 		"left behind": {"nodes agree", func(n *history.Node) {
 			n.Applied = func(context.Context) (uint64, error) { return 6, nil }
