@@ -64,6 +64,7 @@ var settings = fsm.NewTable(152, "autopilot_settings", fsm.Spec[row]{
 		}
 		return settingsKey
 	},
+	Own: true,
 })
 
 // Tables are what this room keeps in the store.

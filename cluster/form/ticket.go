@@ -71,6 +71,7 @@ type ticket struct {
 var tickets = fsm.NewTable(151, "cluster_join_tokens", fsm.Spec[ticket]{
 	Key:     func(t *ticket) fsm.Key { return fsm.K(t.ID) },
 	Expires: func(t *ticket) time.Time { return t.Expires.Add(remembered) },
+	Own:     true,
 })
 
 func (t *ticket) info() TokenInfo {
