@@ -141,7 +141,8 @@ func (db *DB) hash(eng *engine, snap *pebble.Snapshot, st state) {
 		sum, err := writeStream(snap, io.Discard, db.isClosed)
 		snap.Close()
 		eng.release()
-		c.done(Checkpoint{Asked: asked, Index: st.applied, Chain: st.chain, Hash: sum, Took: time.Since(began)}, err == nil)
+		made := Checkpoint{Asked: asked, Index: st.applied, Chain: st.chain, Hash: sum, Took: time.Since(began)}
+		c.done(made, func() bool { return err == nil && db.uses(eng) })
 		if err != nil && err != errStopped {
 			db.fail(err)
 		}
@@ -155,11 +156,25 @@ func (db *DB) hash(eng *engine, snap *pebble.Snapshot, st state) {
 	go run() // it ends at once
 }
 
-func (c *checkpoints) done(made Checkpoint, ok bool) {
+// forget drops what was made of a store that has been replaced.
+func (c *checkpoints) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.target.Store(0)
+	c.held = nil
+}
+
+func (db *DB) uses(eng *engine) bool {
+	db.mu.RLock()
+	defer db.mu.RUnlock()
+	return db.eng == eng
+}
+
+func (c *checkpoints) done(made Checkpoint, ok func() bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.busy = false
-	if !ok {
+	if !ok() {
 		return
 	}
 	if len(c.held) == checkpointsHeld {

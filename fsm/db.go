@@ -173,6 +173,7 @@ func (db *DB) openGeneration(name string) error {
 	db.hub.Reset(st.applied)
 	db.mu.Unlock()
 	db.generation.Add(1)
+	db.checkpoints.forget()
 	db.applied.Advance(st.applied)
 	return nil
 }
