@@ -3,11 +3,17 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/quis-idp/quis/cluster/disk"
+	"github.com/quis-idp/quis/cluster/feature"
 	"github.com/quis-idp/quis/cluster/form"
 	"github.com/quis-idp/quis/cluster/wire"
 	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/keys/seal"
 )
 
 // CreateJoinToken makes a token by which one new node may join, and returns its text,
@@ -111,6 +117,15 @@ func (n *Node) pristine() bool {
 	return err == nil && last == 0
 }
 
+// endSoon ends the node when the answer under way has had its time to leave.
+func (n *Node) endSoon(err error) {
+	select {
+	case <-time.After(lookEvery):
+	case <-n.quit:
+	}
+	n.die(err)
+}
+
 // vouch is what this node knows of a join token.
 func (n *Node) vouch(ctx context.Context, id string) (wire.Voucher, error) {
 	if !n.started.Load() {
@@ -124,4 +139,54 @@ func (n *Node) tokenCalls() *wire.Mux {
 	m := &wire.Mux{}
 	wire.Handle(m, form.MethodEnter, n.handleTokenEnter)
 	return m
+}
+
+// A JoinConfig says how a node with an empty data directory joins by a token, before it is
+// started with [Start].
+type JoinConfig struct {
+	DataDir, NodeID   string
+	Listen, Advertise string   // as in Config
+	Join              []string // as in Config
+	Token             form.Token
+	Features          []feature.Feature // as in Config
+	Resolver          form.Resolver     // as in Config
+	Logger            *slog.Logger
+
+	Root     *seal.RootKey             // nil: the token brings it
+	SaveRoot func(*seal.RootKey) error // keeps the one that the token brought
+}
+
+// Enrolled says whether the data directory belongs to a node of a cluster, so that a token is of no use there.
+func Enrolled(dir string) (bool, error) { return form.Enrolled(dir) }
+
+// Join gets a node its identity by a join token, for as long as ctx lasts, and returns the
+// root key of the cluster. What it writes down is what Start goes on with.
+func Join(ctx context.Context, cfg JoinConfig) (*seal.RootKey, error) {
+	c := Config{
+		DataDir: cfg.DataDir, NodeID: cfg.NodeID, Listen: cfg.Listen, Advertise: cfg.Advertise, Join: cfg.Join,
+		Features: cfg.Features, Logger: cfg.Logger, Root: seal.GenerateRootKey(), DB: &fsm.DB{}, // only to complete the rest
+	}
+	if err := c.complete(); err != nil {
+		return nil, err
+	}
+	address, err := c.advertisable()
+	if err == nil && address == "" {
+		address = c.Listen
+	}
+	if err != nil {
+		return nil, err
+	}
+	// The log is made first: a node with an identity and without a log has lost it.
+	unused := prometheus.NewHistogram(prometheus.HistogramOpts{Name: "unused"})
+	logs, err := disk.OpenLog(cfg.DataDir, unused, func(err error) { c.Fatal(err) })
+	if err != nil {
+		return nil, err
+	}
+	if err := logs.Close(); err != nil {
+		return nil, err
+	}
+	return form.Obtain(ctx, form.Application{
+		NodeID: cfg.NodeID, Address: address, Reads: feature.Names(c.Features), DataDir: cfg.DataDir, Join: cfg.Join,
+		Token: cfg.Token, Root: cfg.Root, Resolver: cfg.Resolver, Logger: c.Logger, SaveRoot: cfg.SaveRoot,
+	})
 }

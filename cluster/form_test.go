@@ -93,6 +93,7 @@ func TestFounderThatCrashedGoesOn(t *testing.T) {
 	// What the lowest node leaves if it dies after deciding and before telling anybody.
 	r := h.rooms[0]
 	n := &Node{cfg: r.cfg, log: r.cfg.Logger, creds: &wire.Credentials{}}
+	n.cfg.CertLife = wire.CertLife
 	var founders []form.Founder
 	for i, a := range h.addrs {
 		founders = append(founders, form.Founder{ID: h.rooms[i].cfg.NodeID, Address: a})

@@ -16,8 +16,12 @@ import (
 	"github.com/quis-idp/quis/cluster/disk"
 	"github.com/quis-idp/quis/cluster/feature"
 	"github.com/quis-idp/quis/cluster/form"
+	"github.com/quis-idp/quis/cluster/fresh"
 	"github.com/quis-idp/quis/cluster/gossip"
 	"github.com/quis-idp/quis/cluster/group"
+	"github.com/quis-idp/quis/cluster/meter"
+	"github.com/quis-idp/quis/cluster/roster"
+	"github.com/quis-idp/quis/cluster/stamp"
 	"github.com/quis-idp/quis/cluster/wire"
 	"github.com/quis-idp/quis/fsm"
 )
@@ -40,29 +44,29 @@ type Node struct {
 	nudging     atomic.Bool
 	snaps       *disk.Snapshots
 	machine     *disk.Mendable
-	transport   *transport
+	transport   *wire.Transport
 	raft        *raft.Raft
 	started     atomic.Bool // raft is there
 	compare     *compare.Comparer
 	gossip      *gossip.Gossip
 	gossiping   atomic.Bool // gossip is there
-	metrics     *metrics
+	metrics     *meter.Meter
 	features    *feature.Keeper
 	leaderships chan bool             // from Raft
 	leaders     chan raft.Observation // from Raft
 	admitting   sync.Mutex            // one new node at a time
 
+	roster    *roster.Roster
 	proposals *group.Packer
-	clock     clock   // stamps entries
-	confirms  batcher // leader: quorum rounds
-	asks      batcher // any node: questions to the leader
+	clock     stamp.Clock  // stamps entries
+	confirms  fresh.Shared // leader: quorum rounds
+	asks      fresh.Shared // any node: questions to the leader
 
 	changed   signal        // leader, term, identity, readiness
 	readyTerm atomic.Uint64 // the term in which this leader has committed; 0: none
 	leadMu    sync.Mutex
 	lead      *leadership // not nil while leading and ready
-	fresh     atomic.Int64
-	caughtUp  atomic.Bool
+	fresh     *fresh.Mark // how old this node's state may be
 
 	stopOnce sync.Once
 	stopErr  error
@@ -79,10 +83,12 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 	}
 	n := &Node{cfg: cfg, log: cfg.Logger.With("node", cfg.NodeID), begun: time.Now(), quit: make(chan struct{}), creds: &wire.Credentials{}}
 	n.ctx, n.stop = context.WithCancel(context.Background())
-	n.confirms.ask, n.asks.ask = n.confirm, n.ask
+	n.confirms.Ask, n.asks.Ask = n.confirm, n.ask
 	n.features = n.newKeeper()
 	n.self = n.newSelf()
-	n.metrics = newMetrics(n)
+	n.metrics = meter.New(n.figures)
+	n.fresh = fresh.NewMark(n.begun)
+	n.roster = n.newRoster()
 	if err := n.start(ctx); err != nil {
 		return nil, errors.Join(err, n.shutdown())
 	}
@@ -104,7 +110,7 @@ func (n *Node) start(ctx context.Context) error {
 	if err := disk.Expect(n.cfg.DataDir, id != nil); err != nil {
 		return err
 	}
-	if n.logs, err = disk.OpenLog(n.cfg.DataDir, n.metrics.fsync, n.die); err != nil {
+	if n.logs, err = disk.OpenLog(n.cfg.DataDir, n.metrics.Fsync, n.die); err != nil {
 		return err
 	}
 	if err := n.logs.Fits(n.cfg.DB.Position(), id != nil); err != nil {
@@ -153,6 +159,7 @@ func (n *Node) newSelf() *form.Self {
 		NodeID: n.cfg.NodeID, Version: n.cfg.Version, DataDir: n.cfg.DataDir, Listen: n.cfg.Listen,
 		Reads: feature.Names(n.cfg.Features), Join: n.cfg.Join, Expect: n.cfg.BootstrapExpect, Root: n.cfg.Root, Logger: n.log,
 		CertLife: n.cfg.CertLife, Resolver: n.cfg.Resolver, Reissue: n.handleReissue, Pristine: n.pristine,
+		Forget: func() error { return n.logs.Unclaim() }, Anew: func(err error) { go n.endSoon(err) },
 		Adopted: func(id *form.Identity) {
 			n.creds.Set(id.TLS)
 			n.changed.broadcast()
@@ -171,20 +178,19 @@ func (n *Node) run(ctx context.Context) error {
 	}
 	n.proposals = group.New(n.ctx, n.flush)
 	n.started.Store(true)
+	n.roster.Begin(n.ctx, n.raft, n.port, &n.loops)
 	n.loops.Go(n.watchLeadership)
 	n.loops.Go(n.watchLeader)
 	n.loops.Go(n.probe)
 	n.loops.Go(n.renew)
 	n.loops.Go(n.watchDisk)
-	n.loops.Go(n.watchRemoval)
 	n.loops.Go(n.boundLog)
-	n.loops.Go(n.move)
 	n.loops.Go(func() { n.compare.Run(n.ctx) })
 	n.loops.Go(func() { n.features.Run(n.ctx) })
 	if err := n.startGossip(); err != nil {
 		return err
 	}
-	return n.metrics.register()
+	return n.metrics.Register(n.cfg.Registerer, n.compare)
 }
 
 // watchDisk ends the node when its disk no longer answers.
@@ -210,7 +216,7 @@ func (n *Node) die(err error) {
 // Stop hands leadership to another voter, if this node has it, and ends the node.
 // The store stays open, but has no log any more.
 func (n *Node) Stop(ctx context.Context) error {
-	if n.started.Load() && n.raft.State() == raft.Leader && n.voters() > 1 {
+	if n.started.Load() && n.raft.State() == raft.Leader && n.roster.Voters() > 1 {
 		if err := n.Transfer(ctx, ""); err != nil {
 			n.log.Warn("leadership could not be handed over before stopping", "error", err)
 		}
@@ -253,7 +259,7 @@ func (n *Node) shutdown() error {
 			_, err := n.cfg.DB.Flush() // so that the next start has nothing to replay
 			errs = append(errs, err)
 		}
-		n.metrics.unregister()
+		n.metrics.Unregister()
 		n.stopErr = errors.Join(errs...)
 	})
 	return n.stopErr
@@ -274,7 +280,7 @@ func (n *Node) Ready() error {
 	if id, _ := n.Leader(); id == "" {
 		return fmt.Errorf("no leader: %w", fsm.ErrUnavailable)
 	}
-	if !n.caughtUp.Load() {
+	if !n.fresh.Known() {
 		return fmt.Errorf("catching up with the leader: %w", fsm.ErrUnavailable)
 	}
 	if old := n.staleness(); old > max(unconfirmed, 20*n.cfg.ProbeEvery) {

@@ -17,7 +17,7 @@ func (l *Log) Claim(nodeID, clusterID string) error {
 	mine := fmt.Sprintf("node %s of cluster %s", nodeID, clusterID)
 	is, err := l.Get(claimKey)
 	switch {
-	case errors.Is(err, raftboltdb.ErrKeyNotFound):
+	case errors.Is(err, raftboltdb.ErrKeyNotFound), err == nil && len(is) == 0:
 		return l.Set(claimKey, []byte(mine))
 	case err != nil:
 		return fmt.Errorf("read whose log it is: %w", err)
@@ -25,6 +25,14 @@ func (l *Log) Claim(nodeID, clusterID string) error {
 		return fmt.Errorf("the log %s belongs to %s, but %s says %s: %s", l.path, is, filepath.Join(filepath.Dir(l.path), IdentityFile), mine, Apart)
 	}
 	return nil
+}
+
+// Unclaim makes the log, which must be empty, nobody's.
+func (l *Log) Unclaim() error {
+	if last, err := l.LastIndex(); err != nil || last > 0 {
+		return fmt.Errorf("the log %s holds entries up to %d and stays what it is: %w", l.path, last, errors.Join(errors.New("not empty"), err))
+	}
+	return l.Set(claimKey, nil)
 }
 
 // Apart is what to do about a data directory that holds files of two nodes.

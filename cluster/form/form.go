@@ -17,9 +17,9 @@ var errWait = errors.New("waiting")
 // Form gets this node an identity: it founds a cluster, is made a founder by
 // another node, or enters a cluster that exists. It waits for peers until ctx ends.
 func (s *Self) Form(ctx context.Context) error {
-	peers := slices.DeleteFunc(slices.Clone(s.cfg.Join), func(a string) bool { return a == s.port.Advertise() || a == s.cfg.Listen })
+	peers := s.others()
 	if s.cfg.Expect == 1 && len(peers) == 0 {
-		return s.Establish([]Founder{{s.cfg.NodeID, s.port.Advertise()}})
+		return s.Establish([]Founder{{ID: s.cfg.NodeID, Address: s.port.Advertise()}})
 	}
 	if len(peers) == 0 {
 		return errors.New("the data directory is empty and there is nobody to ask: set cluster.join to the addresses of other nodes, or cluster.bootstrap_expect: 1 to begin a cluster of one")
@@ -51,21 +51,26 @@ func (s *Self) Form(ctx context.Context) error {
 	return nil
 }
 
+// others are the entries of cluster.join but for this node's own address.
+func (s *Self) others() []string {
+	return slices.DeleteFunc(slices.Clone(s.cfg.Join), func(a string) bool { return a == s.port.Advertise() || a == s.cfg.Listen })
+}
+
 // formOnce looks at the peers and does what can be done now.
 func (s *Self) formOnce(ctx context.Context, peers []string) error {
 	seen, away, err := s.greet(ctx, peers)
 	if err != nil {
 		return err
 	}
-	founders := []Founder{{s.cfg.NodeID, s.port.Advertise()}}
+	founders := []Founder{{ID: s.cfg.NodeID, Address: s.port.Advertise()}}
 	for _, h := range seen {
-		if h.ClusterID != "" {
+		if h.ClusterID != "" && !h.Founding {
 			return s.enter(ctx, h.Address)
 		}
 		if h.Expect != s.cfg.Expect {
 			return fmt.Errorf("node %s at %s has cluster.bootstrap_expect %d, this node %d: they must agree", h.NodeID, h.Address, h.Expect, s.cfg.Expect)
 		}
-		founders = append(founders, Founder{h.NodeID, h.Address})
+		founders = append(founders, Founder{ID: h.NodeID, Address: h.Address, Instead: h.ClusterID})
 	}
 	want := s.cfg.Expect
 	switch {
@@ -77,15 +82,32 @@ func (s *Self) formOnce(ctx context.Context, peers []string) error {
 		return fmt.Errorf("%d nodes want to found a cluster of %d: set cluster.bootstrap_expect to %d, or begin with fewer and let the others join", len(founders), want, len(founders))
 	}
 	slices.SortFunc(founders, func(a, b Founder) int { return strings.Compare(a.ID, b.ID) })
-	if founders[0].ID != s.cfg.NodeID {
-		return fmt.Errorf("%w: node %s founds the cluster", errWait, founders[0].ID)
+	if first := foremost(founders); first != s.cfg.NodeID {
+		return fmt.Errorf("%w: node %s founds the cluster", errWait, first)
 	}
 	return s.Establish(founders)
 }
 
+// foremost returns which of the founders, sorted by ID, founds the cluster: the first that
+// does not wait for another's word. Those who wait do so for a node that is gone, or it
+// would be here: as all founders are, and none of them holds an entry, nothing was ever
+// acknowledged by that cluster, and founding begins anew.
+func foremost(founders []Founder) string {
+	for _, f := range founders {
+		if f.Instead == "" {
+			return f.ID
+		}
+	}
+	return ""
+}
+
 // greet asks all peers who they are, leaving out this node itself. Peers that do not
 // answer are in away, with the reason.
-func (s *Self) greet(ctx context.Context, peers []string) (seen []hello, away []string, err error) {
+func (s *Self) greet(ctx context.Context, entries []string) (seen []hello, away []string, err error) {
+	peers, faults := s.cfg.Resolver.expand(ctx, entries)
+	for _, f := range faults {
+		away = append(away, f.Error())
+	}
 	type answer struct {
 		hello
 		from string

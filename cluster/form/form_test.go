@@ -23,7 +23,10 @@ func newcomer(t *testing.T, root *seal.RootKey, node string, expect int) *Self {
 	s := New(Config{
 		NodeID: node, CertLife: wire.CertLife, DataDir: t.TempDir(), Expect: expect, Root: root, Logger: slog.New(slog.DiscardHandler),
 		Adopted: func(id *Identity) { creds.Set(id.TLS) },
-		Admit: func(context.Context, wire.Peer, *EnterRequest) (any, error) {
+		Admit: func(_ context.Context, _ wire.Peer, q *EnterRequest) (any, error) {
+			if q.NodeID < "d" {
+				return nil, &wire.Fault{Code: CodeNotLeader, Detail: "founders come in another way"}
+			}
 			return nil, &wire.Fault{Code: CodeRefused, Detail: "nobody is admitted here"}
 		},
 	})

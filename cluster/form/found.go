@@ -73,16 +73,22 @@ func (s *Self) tell(ctx context.Context, f Founder, q *foundRequest) error {
 		return err
 	}
 	defer c.Close()
-	return c.Call(ctx, methodFound, q, nil)
+	mine := *q
+	mine.Instead = f.Instead
+	return c.Call(ctx, methodFound, &mine, nil)
 }
 
-// handleFound makes this node a founder, if it belongs to no cluster.
+// handleFound makes this node a founder, if it belongs to no cluster, or if it holds
+// nothing of the one that the caller says has come to nothing.
 func (s *Self) handleFound(_ context.Context, _ wire.Peer, q *foundRequest) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if id := s.id.Load(); id != nil {
 		if id.ClusterID == q.Authority.ClusterID {
 			return nil, nil // told before
+		}
+		if q.Instead == id.ClusterID && len(id.secret.Founding) == 0 && s.pristine() {
+			return nil, s.beginAnew(id, q)
 		}
 		return nil, &wire.Fault{Code: CodeRefused, Detail: fmt.Sprintf("node %s belongs to cluster %s already, not to %s", s.cfg.NodeID, id.ClusterID, q.Authority.ClusterID)}
 	}
@@ -98,4 +104,23 @@ func (s *Self) handleFound(_ context.Context, _ wire.Peer, q *foundRequest) (any
 	}
 	s.cfg.Logger.Info("made a founder", "cluster", id.ClusterID, "by", q.Founder)
 	return nil, nil
+}
+
+// beginAnew writes down that this node, which holds nothing of its cluster, is a founder of
+// another, and ends the process: what runs was told of the first one.
+func (s *Self) beginAnew(old *Identity, q *foundRequest) error {
+	next, err := issueIdentity(s.cfg.NodeID, &q.Authority, s.cfg.Root, s.cfg.CertLife)
+	if err != nil {
+		return err
+	}
+	if err := s.cfg.Forget(); err != nil {
+		return err
+	}
+	if err := next.save(s.cfg.DataDir, s.cfg.Root); err != nil {
+		return err
+	}
+	s.id.Store(next) // whoever asks now is told so; nothing else goes by it any more
+	s.cfg.Anew(fmt.Errorf("the founding of cluster %s came to nothing, and node %s founded cluster %s instead: this node ends and goes on with that when it is started again",
+		old.ClusterID, q.Founder, next.ClusterID))
+	return nil
 }

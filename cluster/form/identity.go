@@ -40,6 +40,8 @@ type identitySecret struct {
 type Founder struct {
 	ID      string `cbor:"1,keyasint"`
 	Address string `cbor:"2,keyasint"`
+	// Instead is the cluster of an earlier founding, which came to nothing, that the node waits for.
+	Instead string `cbor:"3,keyasint,omitempty"`
 }
 
 // Identity is what a node knows about itself once it belongs to a cluster.

@@ -92,6 +92,10 @@ type Config struct {
 	// Pristine says whether this node's log and store are empty, so that it has
 	// acknowledged nothing and may be made a founder of another cluster; nil: it is not.
 	Pristine func() bool
+	// Forget drops whose log it is; only a pristine node is asked.
+	Forget func() error
+	// Anew ends the process, which must go on as a founder of another cluster.
+	Anew func(error)
 }
 
 // Self is this node: one that looks for a cluster, or has its identity.
