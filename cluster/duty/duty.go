@@ -41,25 +41,21 @@ type Leader interface {
 // Run runs the jobs whenever leader says so, until ctx ends, and returns when all
 // of them have stopped. Its error is about the jobs as given, never about a run.
 func Run(ctx context.Context, leader Leader, jobs []Job, log *slog.Logger, reg prometheus.Registerer) error {
-	runs := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "quis_task_runs_total",
-		Help: "Runs of the leader's duties by how they ended: ok, error, fenced or cancelled.",
-	}, []string{"task", "result"})
+	met := newMetrics()
 	seen := map[string]bool{}
 	for _, j := range jobs {
 		if j.Name == "" || j.Every <= 0 || j.Run == nil || seen[j.Name] {
 			return fmt.Errorf("duty %q: needs a name of its own, an interval and something to do", j.Name)
 		}
 		seen[j.Name] = true
-		for _, r := range []string{"ok", "error", "fenced", "cancelled"} {
-			runs.WithLabelValues(j.Name, r)
-		}
+		met.begin(j.Name)
 	}
 	if reg != nil {
-		if err := reg.Register(runs); err != nil {
-			return fmt.Errorf("register duty metrics: %w", err)
+		done, err := met.register(reg)
+		if err != nil {
+			return err
 		}
-		defer reg.Unregister(runs)
+		defer done()
 	}
 	for {
 		term, err := leader.Lead(ctx)
@@ -68,20 +64,21 @@ func Run(ctx context.Context, leader Leader, jobs []Job, log *slog.Logger, reg p
 		}
 		var all sync.WaitGroup
 		for _, j := range jobs {
-			all.Go(func() { repeat(term, j, log, runs) })
+			all.Go(func() { repeat(term, j, log, met) })
 		}
 		all.Wait()
 	}
 }
 
 // repeat runs one job through one term.
-func repeat(term context.Context, j Job, log *slog.Logger, runs *prometheus.CounterVec) {
+func repeat(term context.Context, j Job, log *slog.Logger, met *metrics) {
 	tick := time.NewTicker(j.Every)
 	defer tick.Stop()
 	for {
+		began := time.Now()
 		err := once(term, j)
 		result := outcome(term, err)
-		runs.WithLabelValues(j.Name, result).Inc()
+		met.ran(j.Name, result, time.Since(began))
 		if result == "error" {
 			log.Error("duty failed and will run again", "duty", j.Name, "error", err, "every", j.Every)
 		}

@@ -115,10 +115,25 @@ func TestEndOfTermCancelsARun(t *testing.T) {
 		synctest.Wait()
 		want := map[string]string{"slow": "cancelled", "bad": "error", "mad": "error"}
 		families, err := reg.Gather()
-		if err != nil || len(families) != 1 || families[0].GetName() != "quis_task_runs_total" {
+		if err != nil || len(families) != 3 || families[2].GetName() != "quis_task_runs_total" {
 			t.Fatalf("%v, %v", families, err)
 		}
+		for i, name := range []string{"quis_task_duration_seconds", "quis_task_last_success_timestamp_seconds"} {
+			if f := families[i]; f.GetName() != name || len(f.GetMetric()) != 3 {
+				t.Errorf("%v, want 3 series of %s", f, name)
+			}
+		}
 		for _, m := range families[0].GetMetric() {
+			if n := m.GetHistogram().GetSampleCount(); n != 1 {
+				t.Errorf("%v: %d runs timed, want 1", m.GetLabel(), n)
+			}
+		}
+		for _, m := range families[1].GetMetric() {
+			if at := m.GetGauge().GetValue(); at != 0 {
+				t.Errorf("%v: never succeeded, but at %v", m.GetLabel(), at)
+			}
+		}
+		for _, m := range families[2].GetMetric() {
 			task, result := "", ""
 			for _, l := range m.GetLabel() {
 				if l.GetName() == "task" {

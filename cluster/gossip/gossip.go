@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/memberlist"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // A Peer is what a node tells about itself.
@@ -41,6 +42,8 @@ type Config struct {
 	Logger    *slog.Logger
 	Changed   func() // called, if not nil, when somebody came, changed or went
 	Fast      bool   // for tests: notice a loss within a second
+
+	Registerer prometheus.Registerer // gets the figures, until Close; nil: nobody
 }
 
 // Gossip is one node's part in it.
@@ -95,6 +98,11 @@ func Start(cfg Config) (*Gossip, error) {
 			return nil, fmt.Errorf("gossip address %s is in use by another process: choose another cluster.gossip or end that process: %w", cfg.Listen, err)
 		}
 		return nil, fmt.Errorf("gossip on %s: %w", cfg.Listen, err)
+	}
+	if cfg.Registerer != nil {
+		if err := cfg.Registerer.Register(figures{g}); err != nil {
+			return nil, errors.Join(fmt.Errorf("register gossip metrics: %w", err), g.list.Shutdown())
+		}
 	}
 	return g, nil
 }
@@ -151,6 +159,9 @@ func (g *Gossip) Find(node string) (Peer, bool) {
 
 // Close says good-bye, briefly, and ends.
 func (g *Gossip) Close() error {
+	if g.cfg.Registerer != nil {
+		g.cfg.Registerer.Unregister(figures{g})
+	}
 	err := g.list.Leave(200 * time.Millisecond)
 	if err != nil {
 		g.cfg.Logger.Debug("gossip: nobody heard the good-bye", "error", err)

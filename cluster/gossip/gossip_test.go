@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // freeAddress returns one that is free for TCP and UDP just now.
@@ -100,5 +102,33 @@ func TestMistakesAreNamed(t *testing.T) {
 		if _, err := Start(cfg); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not say %s", err, want)
 		}
+	}
+}
+
+func TestFigures(t *testing.T) {
+	t.Parallel()
+	reg := prometheus.NewPedanticRegistry()
+	g, err := Start(Config{
+		Self:   Peer{NodeID: "a", Address: "addr-a", ClusterID: "c1"},
+		Listen: freeAddress(t), Key: [32]byte{1}, Logger: slog.New(slog.DiscardHandler), Fast: true, Registerer: reg,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := start(t, "b", "c1", 1)
+	defer b.Close()
+	if err := b.Meet([]string{g.Address()}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "two to be alive", func() bool {
+		families, err := reg.Gather()
+		return err == nil && len(families) == 2 && families[0].GetName() == "quis_gossip_alive_members" &&
+			families[0].GetMetric()[0].GetGauge().GetValue() == 2
+	})
+	if err := g.Close(); err != nil {
+		t.Error(err)
+	}
+	if families, err := reg.Gather(); err != nil || len(families) != 0 {
+		t.Errorf("figures of gossip that has ended: %v, %v", families, err)
 	}
 }
