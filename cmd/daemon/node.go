@@ -17,6 +17,7 @@ import (
 	"github.com/quis-idp/quis/cluster"
 	"github.com/quis-idp/quis/cmd/daemon/bootstrap"
 	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/fsm/figures"
 	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/session"
@@ -177,6 +178,7 @@ func (n *Node) openStore(context.Context) (err error) {
 	if err != nil {
 		return explainStore(n.cfg.DataDir, err)
 	}
+	n.metrics.Registry.MustRegister(figures.New(n.db, n.cfg.DataDir))
 	n.background(n.watchStore)
 	return nil
 }
