@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/quis-idp/quis/cluster/autopilot"
+	"github.com/quis-idp/quis/cluster/checkup"
 	"github.com/quis-idp/quis/cluster/feature"
 	"github.com/quis-idp/quis/cluster/form"
 	"github.com/quis-idp/quis/cluster/wire"
@@ -42,6 +43,8 @@ type Config struct {
 	Told form.Hook
 
 	Features []feature.Feature // what this binary reads; default: feature.Known
+	// Checkup is what the node finds on its own machine, for [Node.Checkup]; nil: nothing.
+	Checkup func(context.Context) []checkup.Finding
 
 	Root       *seal.RootKey
 	DB         *fsm.DB // its schema must contain Tables

@@ -44,6 +44,7 @@ func (n *Node) calls() *wire.Mux {
 	wire.Handle(m, methodPosition, n.handlePosition)
 	n.compare.Handle(m)
 	wire.Handle(m, methodFeatures, n.handleFeatures)
+	wire.Handle(m, methodCheckup, n.handleCheckup)
 	return m
 }
 
