@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
-	"errors"
 	"net"
 	"strings"
 	"sync"
@@ -13,9 +12,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/quis-idp/quis/cluster/disk"
-	"github.com/quis-idp/quis/cluster/form"
-	"github.com/quis-idp/quis/cluster/wire"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/keys/seal"
 )
@@ -90,21 +86,7 @@ func TestFoundersStartInAnyOrder(t *testing.T) {
 func TestFounderThatCrashedGoesOn(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 3, nil)
-	// What the lowest node leaves if it dies after deciding and before telling anybody.
-	r := h.rooms[0]
-	n := &Node{cfg: r.cfg, log: r.cfg.Logger, creds: &wire.Credentials{}}
-	n.cfg.CertLife = wire.CertLife
-	var founders []form.Founder
-	for i, a := range h.addrs {
-		founders = append(founders, form.Founder{ID: h.rooms[i].cfg.NodeID, Address: a})
-	}
-	l, err := disk.OpenLog(r.cfg.DataDir, newMetrics(n).fsync, func(err error) { t.Error(err) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(l.Close(), n.newSelf().Establish(founders)); err != nil {
-		t.Fatal(err)
-	}
+	h.decided()
 	h.start()
 	if err := put(h.rooms[2].db, "a", "x"); err != nil {
 		t.Fatal(err)
