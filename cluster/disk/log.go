@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -29,8 +30,9 @@ const (
 	deletePause = 2 * time.Millisecond
 )
 
-// A Log is the durable log: raft-boltdb with fsync before every answer. What
-// it cannot store ends the node: an error here is never tried again in place.
+// A Log is the durable log: raft-boltdb with fsync before every answer. Where there
+// is no room it refuses to write, and goes on when there is; any other failure
+// ends the node: after a failed fsync nobody knows what is on the disk.
 type Log struct {
 	*raftboltdb.BoltStore
 	path    string
@@ -40,6 +42,7 @@ type Log struct {
 	entries atomic.Int64 // stored since the start
 	bytes   atomic.Int64 // in them
 	since   atomic.Int64 // when the write under way began, Unix nanoseconds; 0: none
+	space   *space
 }
 
 // OpenLog opens the log in dir, or makes it. A damaged file is an error that says what
@@ -57,6 +60,7 @@ func OpenLog(dir string, took prometheus.Observer, fatal func(error)) (l *Log, e
 	if err := probeLog(path); err != nil {
 		return nil, err
 	}
+	_, statErr := os.Stat(path)
 	store, err := raftboltdb.New(raftboltdb.Options{
 		Path:                    path,
 		BoltOptions:             boltOptions(false),
@@ -65,11 +69,33 @@ func OpenLog(dir string, took prometheus.Observer, fatal func(error)) (l *Log, e
 	if err != nil {
 		return nil, openError(path, err)
 	}
-	l = &Log{BoltStore: store, path: path, took: took, fatal: fatal}
+	l = &Log{BoltStore: store, path: path, took: took, fatal: fatal, space: spaceOf(path)}
 	if err := l.readable(); err != nil {
 		return nil, errors.Join(damaged(path, err), store.Close())
 	}
+	if statErr != nil { // the file is new: a power cut must not take its name
+		if err := syncDirs(dir); err != nil {
+			return nil, errors.Join(fmt.Errorf("open log: %w", err), store.Close())
+		}
+	}
 	return l, nil
+}
+
+// syncDirs makes the names in dir durable, and its own.
+func syncDirs(dir string) error {
+	for _, d := range []string{dir, filepath.Dir(dir)} {
+		f, err := os.Open(d)
+		if d != dir && errors.Is(err, os.ErrPermission) {
+			continue // whoever made it has seen to that
+		}
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(f.Sync(), f.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func boltOptions(readOnly bool) *bbolt.Options {
@@ -160,6 +186,8 @@ func (l *Log) readable() error {
 	return nil
 }
 
+const writeTerm = "write the term"
+
 const startOver = "Move this node's whole data directory away and start it again with cluster.join"
 
 // Expect refuses a node that belongs to a cluster and has no log file, before one
@@ -216,6 +244,11 @@ func (l *Log) StoreLogs(entries []*raft.Log) error {
 			return l.failed("write the log", err)
 		}
 	}
+	if slices.ContainsFunc(entries, func(e *raft.Log) bool { return e.Type == raft.LogCommand }) { // Raft's own are small and few
+		if err := l.space.refuse(); err != nil {
+			return err
+		}
+	}
 	begun := time.Now()
 	l.since.Store(begun.UnixNano())
 	err := l.BoltStore.StoreLogs(entries)
@@ -224,6 +257,7 @@ func (l *Log) StoreLogs(entries []*raft.Log) error {
 		return l.failed("write the log", err)
 	}
 	l.took.Observe(time.Since(begun).Seconds())
+	l.space.took(time.Since(begun))
 	size := 0
 	for _, e := range entries {
 		size += len(e.Data)
@@ -300,13 +334,17 @@ func (l *Log) Set(k, v []byte) error {
 // SetUint64 stores a number of Raft's own, such as its term.
 func (l *Log) SetUint64(k []byte, v uint64) error {
 	if err := l.BoltStore.SetUint64(k, v); err != nil {
-		return l.failed("write the term", err)
+		return l.failed(writeTerm, err)
 	}
 	return nil
 }
 
 func (l *Log) failed(what string, err error) error {
 	err = fmt.Errorf("%s: %w", what, err)
+	if transient(err) && what != writeTerm { // of which Raft makes a panic
+		l.space.refused(err)
+		return err
+	}
 	if l.armed.Load() {
 		l.fatal(err)
 	}

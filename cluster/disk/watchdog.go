@@ -14,8 +14,8 @@ const canaryFile = "canary"
 var ErrStall = errors.New("the disk does not answer")
 
 // Watch returns [ErrStall] when a write to the log, or a small one beside it, takes
-// longer than limit, another error when the small one fails, and nil once quit is
-// closed. A leader that cannot write goes on sending heartbeats, which touch no disk,
+// longer than limit, another error when the small one fails for another reason than
+// that there is no room, and nil once quit is closed. It keeps the condition up to date. A leader that cannot write goes on sending heartbeats, which touch no disk,
 // and so keeps its followers loyal for ever; only its falling silent lets them elect another.
 func (l *Log) Watch(limit time.Duration, quit <-chan struct{}) error {
 	dir := filepath.Dir(l.path)
@@ -23,12 +23,17 @@ func (l *Log) Watch(limit time.Duration, quit <-chan struct{}) error {
 	busy := false
 	var since time.Time
 	tick := time.NewTicker(max(limit/5, 10*time.Millisecond))
+	l.space.look(nil)
 	defer tick.Stop()
 	for {
 		select {
 		case err := <-wrote:
 			busy = false
-			if err != nil {
+			if err == nil {
+				l.space.took(time.Since(since))
+			}
+			l.space.look(err)
+			if err != nil && !transient(err) {
 				return fmt.Errorf("write to the data directory %s: %w", dir, err)
 			}
 		case now := <-tick.C:
