@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"context"
 	"time"
 
 	"github.com/quis-idp/quis/cluster/gossip"
@@ -43,12 +42,9 @@ func (n *Node) chat() {
 			if string(s.ID) == n.cfg.NodeID || n.gossip.Alive(string(s.ID)) {
 				continue
 			}
-			ctx, cancel := context.WithTimeout(n.ctx, time.Second)
-			var p positionAnswer
-			if n.port.Caller().Call(ctx, string(s.ID), string(s.Address), methodPosition, &struct{}{}, &p) == nil {
-				todo = append(todo, p.Gossip)
+			if a := n.roster.GossipOf(string(s.ID)); a != "" {
+				todo = append(todo, a)
 			}
-			cancel()
 		}
 		if err := n.gossip.Meet(todo); err != nil {
 			n.log.Debug("gossip peers not met yet", "error", err)

@@ -55,7 +55,7 @@ type Config struct {
 	CommitTimeout     time.Duration // 10 ms; how soon an idle follower learns of a commit
 	ProposeTimeout    time.Duration // 5 s
 	ProbeEvery        time.Duration // 100 ms; the freshness probe
-	PromoteAfter      time.Duration // 1 s; how long a new node must keep up before it votes
+	PromoteAfter      time.Duration // in place of the autopilot's StabilizeAfter, for tests; 0: as that says
 	SnapshotInterval  time.Duration // 30 s
 	SnapshotThreshold uint64        // 8192 entries
 	TrailingLogs      uint64        // 20480 entries kept behind a snapshot
@@ -109,7 +109,7 @@ func (c *Config) complete() error {
 	}{
 		{&c.Heartbeat, 300 * time.Millisecond}, {&c.CommitTimeout, 10 * time.Millisecond},
 		{&c.ProposeTimeout, 5 * time.Second}, {&c.ProbeEvery, 100 * time.Millisecond},
-		{&c.PromoteAfter, time.Second}, {&c.SnapshotInterval, 30 * time.Second}, {&c.StallLimit, 5 * time.Second},
+		{&c.SnapshotInterval, 30 * time.Second}, {&c.StallLimit, 5 * time.Second},
 		{&c.CompareEvery, 5 * time.Minute},
 		{&c.CertLife, wire.CertLife},
 	} {

@@ -1,8 +1,10 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"time"
 
 	"github.com/hashicorp/raft"
 
@@ -21,7 +23,7 @@ type featuresAnswer struct {
 func (n *Node) newKeeper() *feature.Keeper {
 	return feature.NewKeeper(feature.Config{
 		NodeID: n.cfg.NodeID, Version: n.cfg.Version, Features: n.cfg.Features, DB: n.cfg.DB, Logger: n.log,
-		Every: 2 * n.cfg.PromoteAfter, Members: n.memberIDs, Ask: n.askFeatures, Admission: &n.admitting, Fatal: n.die,
+		Every: 2 * cmp.Or(n.cfg.PromoteAfter, time.Second), Members: n.memberIDs, Ask: n.askFeatures, Admission: &n.admitting, Fatal: n.die,
 	})
 }
 

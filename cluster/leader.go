@@ -11,14 +11,6 @@ import (
 	"github.com/quis-idp/quis/fsm"
 )
 
-// unavailable maps Raft's refusals to the store's kind of error.
-func unavailable(err error) error {
-	if errors.Is(err, raft.ErrNotLeader) || errors.Is(err, raft.ErrLeadershipTransferInProgress) || errors.Is(err, raft.ErrRaftShutdown) {
-		return fsm.ErrUnavailable
-	}
-	return nil
-}
-
 // A leadership is one term of this node's.
 type leadership struct {
 	term uint64
@@ -70,8 +62,11 @@ func (n *Node) watchLeader() {
 		select {
 		case s := <-n.leaders:
 			if l, ok := s.Data.(raft.LeaderObservation); ok && l.LeaderID != "" {
-				n.metrics.changes.Inc()
+				n.metrics.Changes.Inc()
 				n.log.Info("leader elected", "leader", string(l.LeaderID), "term", n.raft.CurrentTerm())
+			}
+			if s.Data == raft.Candidate {
+				n.metrics.Elections.Inc()
 			}
 			n.changed.broadcast()
 			if n.raft.State() == raft.Shutdown && n.stopping() == nil {
@@ -83,6 +78,9 @@ func (n *Node) watchLeader() {
 		}
 	}
 }
+
+// acquaintTime is how long a new leader waits for the clocks of voters that it never met.
+const acquaintTime = 300 * time.Millisecond
 
 // beginTerm makes a new leader ready: it commits an entry of its own term and applies
 // everything before it. Only then does it know what its predecessors acknowledged.
@@ -130,7 +128,8 @@ func (n *Node) take(ctx context.Context, term uint64) {
 	n.readyTerm.Store(term)
 	n.leadMu.Unlock()
 	n.changed.broadcast()
-	n.loops.Go(func() { n.admit(l.ctx) })
+	n.loops.Go(func() { n.storeAuthority(l.ctx) })
+	n.loops.Go(func() { n.roster.Lead(l.ctx) })
 	n.loops.Go(func() { n.compare.Lead(l.ctx) })
 	n.loops.Go(func() { n.rotateAuthority(l.ctx) })
 	n.loops.Go(func() { n.features.Lead(l.ctx) })
@@ -173,57 +172,19 @@ func (n *Node) Lead(ctx context.Context) (context.Context, error) {
 	return nil, fmt.Errorf("lead: %w", ctx.Err())
 }
 
-// admit is what a leader does for membership: it puts the authority into the store
-// and lets new nodes vote once they keep up.
-func (n *Node) admit(ctx context.Context) {
-	kept := map[raft.ServerID]time.Time{} // since when a new node keeps up
-	stored := false
-	tick := time.NewTicker(max(n.cfg.PromoteAfter/5, 10*time.Millisecond))
-	defer tick.Stop()
-	for {
-		if !stored {
-			err := n.self.Identity().Authority().Store(ctx, n.cfg.DB)
-			stored = err == nil
-			if err != nil && ctx.Err() == nil {
-				n.log.Warn("cluster authority not stored yet", "error", err)
-			}
-		}
-		for _, s := range n.servers() {
-			if s.Suffrage == raft.Voter {
-				continue
-			}
-			n.consider(ctx, s, kept)
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
+// storeAuthority puts the authority into the store, once.
+func (n *Node) storeAuthority(ctx context.Context) {
+	for ctx.Err() == nil {
+		err := n.self.Identity().Authority().Store(ctx, n.cfg.DB)
+		if err == nil {
 			return
 		}
+		if ctx.Err() == nil {
+			n.log.Warn("cluster authority not stored yet", "error", err)
+		}
+		select {
+		case <-time.After(200 * time.Millisecond):
+		case <-ctx.Done():
+		}
 	}
-}
-
-// slack is how many entries a new node may be behind and still count as keeping up.
-const slack = 64
-
-func (n *Node) consider(ctx context.Context, s raft.Server, kept map[raft.ServerID]time.Time) {
-	commit := n.raft.CommitIndex()
-	var p positionAnswer
-	err := n.port.Caller().Call(ctx, string(s.ID), string(s.Address), methodPosition, &struct{}{}, &p)
-	if err != nil || p.Applied+slack < commit {
-		delete(kept, s.ID)
-		return
-	}
-	since, ok := kept[s.ID]
-	if !ok {
-		kept[s.ID] = time.Now()
-		return
-	}
-	if time.Since(since) < n.cfg.PromoteAfter {
-		return
-	}
-	if err := n.raft.AddVoter(s.ID, s.Address, 0, n.cfg.ProposeTimeout).Error(); err != nil {
-		n.log.Warn("new node cannot vote yet", "member", string(s.ID), "error", err)
-		return
-	}
-	n.log.Info("new node votes", "member", string(s.ID), "address", string(s.Address))
 }

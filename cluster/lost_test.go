@@ -76,7 +76,7 @@ func TestMovingDoesNotBringBackARemovedNode(t *testing.T) {
 	h := newHouse(t, 1, nil)
 	h.start()
 	n := h.rooms[0].node
-	if err := n.moved("ghost", "127.0.0.1:1"); err == nil || n.isMember("ghost") {
+	if err := n.roster.Move("ghost", "127.0.0.1:1"); err == nil || n.isMember("ghost") {
 		t.Errorf("moved a node that is no member: %v, member: %v", err, n.isMember("ghost"))
 	}
 }
@@ -102,33 +102,6 @@ func TestTimeGoesOnAfterAFastClock(t *testing.T) {
 		}
 		return r.db.Position().Time.Sub(ahead) > 20*time.Millisecond
 	})
-}
-
-func TestClock(t *testing.T) {
-	t.Parallel()
-	var c clock
-	began := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
-	wall, state, passed := began, time.UnixMilli(0), time.Duration(0)
-	step := func(what string, by, jump time.Duration, want time.Time) {
-		t.Helper()
-		passed += by
-		wall = wall.Add(by + jump)
-		got := c.next(wall, passed, state)
-		if !got.Equal(want) {
-			t.Errorf("%s: %v, want %v", what, got, want)
-		}
-		if got.Before(state) {
-			t.Errorf("%s: time went back", what)
-		}
-		state = got
-	}
-	step("first", 0, 0, began)
-	step("goes with the clock", time.Second, 0, began.Add(time.Second))
-	step("clock set back an hour", time.Second, -time.Hour, began.Add(1500*time.Millisecond))
-	step("half as fast", 10*time.Minute, 0, began.Add(5*time.Minute+1500*time.Millisecond))
-	step("until the clock has caught up", 3*time.Hour, 0, wall.Add(3*time.Hour))
-	state = state.Add(time.Minute)
-	step("another leader was ahead", time.Second, 0, state)
 }
 
 // What a majority has acknowledged may be on the leader and on the node that lost its

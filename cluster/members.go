@@ -2,16 +2,13 @@ package cluster
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
-	"time"
 
 	"github.com/hashicorp/raft"
 
 	"github.com/quis-idp/quis/cluster/form"
+	"github.com/quis-idp/quis/cluster/roster"
 	"github.com/quis-idp/quis/cluster/wire"
-	"github.com/quis-idp/quis/fsm"
 )
 
 // The codes of faults between nodes.
@@ -20,18 +17,35 @@ const (
 	codeRefused   = form.CodeRefused
 )
 
-const (
-	methodPosition = "position"
-	methodRenew    = "renew"
-)
+const methodRenew = "renew"
 
-type positionAnswer struct {
-	Applied  uint64 `cbor:"1,keyasint"`
-	Version  string `cbor:"2,keyasint,omitempty"`
-	Gossip   string `cbor:"3,keyasint,omitempty"`
-	Stranger bool   `cbor:"4,keyasint,omitempty"` // the leader says: whoever asks is no member
-	// Stand is about the rotation of the authority; nil from releases that know none.
-	Stand *form.Stand `cbor:"30,keyasint,omitempty"`
+// What a node says of itself, and how it is asked.
+type positionAnswer = roster.Position
+
+const methodPosition = roster.MethodPosition
+
+// A Member is one node of the cluster, as seen from here.
+type Member = roster.Member
+
+// A Status says how a node and its cluster are.
+type Status = roster.Status
+
+func (n *Node) newRoster() *roster.Roster {
+	return roster.New(roster.Config{
+		NodeID: n.cfg.NodeID, Version: n.cfg.Version, DB: n.cfg.DB, Logger: n.log, Heartbeat: n.cfg.Heartbeat,
+		Timeout: n.cfg.ProposeTimeout, PromoteAfter: n.cfg.PromoteAfter, Now: n.cfg.Now, Changing: &n.admitting,
+		Leads: n.leading, Leading: n.readyTerm.Load, Stale: n.staleness, Changed: n.changed.wait, Quit: n.quit,
+		Apart: func() bool { return n.Isolated() != nil }, Gossip: n.gossipAddress,
+		Alive: func(id string) bool { return n.gossiping.Load() && n.gossip.Alive(id) },
+		Stand: func() *form.Stand {
+			if id := n.self.Identity(); id != nil {
+				return id.Stand()
+			}
+			return nil
+		},
+		Busy:    func() bool { return n.started.Load() && n.transport.Installing() },
+		Removed: func() { n.die(n.removedError()) },
+	})
 }
 
 // calls are the methods of quis-rpc/1, between nodes that have certificates.
@@ -40,25 +54,18 @@ func (n *Node) calls() *wire.Mux {
 	wire.Handle(m, methodPropose, n.handlePropose)
 	wire.Handle(m, methodReadIndex, n.handleReadIndex)
 	wire.Handle(m, methodRenew, n.handleRenew)
-	wire.Handle(m, methodMove, n.handleMove)
-	wire.Handle(m, methodPosition, n.handlePosition)
+	n.roster.Handle(m)
 	n.compare.Handle(m)
 	wire.Handle(m, methodFeatures, n.handleFeatures)
 	wire.Handle(m, methodCheckup, n.handleCheckup)
 	return m
 }
 
-func (n *Node) handlePosition(_ context.Context, from wire.Peer, _ *struct{}) (any, error) {
-	return &positionAnswer{
-		Applied: n.cfg.DB.Position().Index, Version: n.cfg.Version, Gossip: n.gossipAddress(),
-		Stand:    n.self.Identity().Stand(),
-		Stranger: n.readyTerm.Load() != 0 && !n.isMember(from.NodeID),
-	}, nil
-}
+// servers returns the current configuration, committed or not; nothing before Raft runs.
+func (n *Node) servers() []raft.Server { return n.roster.Servers() }
 
-func (n *Node) isMember(id string) bool {
-	return slices.ContainsFunc(n.servers(), func(s raft.Server) bool { return string(s.ID) == id })
-}
+// isMember also holds while an admission, or a removal, is not committed.
+func (n *Node) isMember(id string) bool { return n.roster.IsMember(id) }
 
 // leading refuses a call that only the leader can answer, and callers that are not
 // members: a removed node keeps its certificate until that expires.
@@ -73,63 +80,49 @@ func (n *Node) leading(from wire.Peer) error {
 }
 
 // Transfer hands leadership to the voter named to, or if that is empty to the one
-// that is furthest. It may be asked of any node. It reports fsm.ErrRefused, with a
-// sentence for people, if that voter cannot lead, and fsm.ErrUnavailable without a leader.
-func (n *Node) Transfer(ctx context.Context, to string) error { return n.transfer(ctx) }
+// that is furthest. It may be asked of any node. It reports an [autopilot.Refusal] if that voter
+// cannot lead, fsm.ErrNotFound if it is no member, and fsm.ErrUnavailable without a leader.
+func (n *Node) Transfer(ctx context.Context, to string) error {
+	return n.roster.Make(ctx, roster.Transfer, to, false)
+}
 
 // Remove takes a node out of the cluster for good. It may be asked of any node. It reports
-// fsm.ErrNotFound for a node that is no member, and without force fsm.ErrRefused, with a
-// sentence for people, for a removal that would cost the cluster its quorum or the
-// operator's minimum. A leader that is to be removed hands over first.
+// fsm.ErrNotFound for a node that is no member, and without force an [autopilot.Refusal] for a
+// removal that would cost the cluster its quorum or the operator's minimum. The last voter is
+// never removed. A leader that is to be removed hands over first.
 func (n *Node) Remove(ctx context.Context, id string, force bool) error {
-	if n.readyTerm.Load() == 0 {
-		return fmt.Errorf("remove node %s: %w", id, fsm.ErrUnavailable)
-	}
-	if !n.isMember(id) {
-		return fmt.Errorf("remove node %s: %w", id, fsm.ErrNotFound)
-	}
-	if err := n.raft.RemoveServer(raft.ServerID(id), 0, n.cfg.ProposeTimeout).Error(); err != nil {
-		return fmt.Errorf("remove node %s: %w", id, errors.Join(unavailable(err), err))
-	}
-	return ctx.Err()
+	return n.roster.Make(ctx, roster.Remove, id, force)
 }
 
-// Demote takes a node's vote away and keeps it as a member that follows. It may be
-// asked of any node. It refuses as [Node.Remove] does.
-func (n *Node) Demote(ctx context.Context, id string) error { return nil }
+// Demote takes a node's vote away and keeps it as a member that follows, until it is promoted.
+// It may be asked of any node. It refuses as [Node.Remove] does.
+func (n *Node) Demote(ctx context.Context, id string) error {
+	return n.roster.Make(ctx, roster.Demote, id, false)
+}
 
 // Promote lets a member vote, also one that was demoted. It may be asked of any node.
-// It reports fsm.ErrRefused for a member that is not healthy.
-func (n *Node) Promote(ctx context.Context, id string) error { return nil }
-
-// watchRemoval ends a node that was removed while it could not hear of it: Raft tells
-// only those who are still members. A node that has had no leader for a while asks
-// around; only the word of a leader that has committed in its own term counts.
-func (n *Node) watchRemoval() {
-	every := 5 * n.cfg.Heartbeat
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-		case <-n.quit:
-			return
-		}
-		if n.staleness() < every {
-			continue
-		}
-		for _, s := range n.servers() {
-			ctx, cancel := context.WithTimeout(n.ctx, time.Second)
-			var p positionAnswer
-			err := n.port.Caller().Call(ctx, string(s.ID), string(s.Address), methodPosition, &struct{}{}, &p)
-			cancel()
-			if err == nil && p.Stranger && string(s.ID) != n.cfg.NodeID {
-				n.die(n.removedError())
-				return
-			}
-		}
-	}
+// It reports an [autopilot.Refusal] for a member that is not healthy.
+func (n *Node) Promote(ctx context.Context, id string) error {
+	return n.roster.Make(ctx, roster.Promote, id, false)
 }
+
+// Status says how the cluster is as this node sees it. It needs no quorum, and waits for
+// members that do not answer for less than half a second.
+func (n *Node) Status(ctx context.Context) Status {
+	s := n.roster.Status(ctx)
+	s.State = "starting"
+	if id := n.self.Identity(); id != nil {
+		s.ClusterID = id.ClusterID
+	}
+	if n.started.Load() {
+		s.State = stateName(n.raft.State())
+	}
+	return s
+}
+
+// MinApplied returns the log index up to which every voter has applied. If one does
+// not answer, that is an error: there is no such index that could be relied on.
+func (n *Node) MinApplied(ctx context.Context) (uint64, error) { return n.roster.MinApplied(ctx) }
 
 func (n *Node) removedError() error {
 	return fmt.Errorf("node %s was removed from the cluster: to bring it back, move its data directory %s away and start it again with cluster.join", n.cfg.NodeID, n.cfg.DataDir)

@@ -51,7 +51,7 @@ func (n *Node) nudge(c commitNote, id, address string) {
 	if n.raft.LastIndex() < c.Index || n.raft.CommitIndex() >= c.Index || n.raft.CurrentTerm() != c.Term || n.raft.State() != raft.Follower {
 		return
 	}
-	n.transport.inject(&raft.AppendEntriesRequest{
+	n.transport.Inject(&raft.AppendEntriesRequest{
 		RPCHeader:    raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(id), Addr: []byte(address)},
 		Term:         c.Term,
 		PrevLogEntry: c.Index, PrevLogTerm: c.EntryTerm,

@@ -127,7 +127,9 @@ func (n *Node) appendEntry(batches []*group.Batch) {
 	for i, p := range batches {
 		bodies[i] = p.Bytes
 	}
-	data := fsm.EncodeEntry(n.clock.next(n.cfg.Now(), time.Since(n.begun), n.cfg.DB.Position().Time), bodies)
+	n.metrics.Packed.Observe(float64(len(bodies)))
+	state := n.cfg.DB.Position().Time
+	data := fsm.EncodeEntry(n.clock.Next(n.roster.Time(state), time.Since(n.begun), state), bodies)
 	future := n.raft.ApplyLog(raft.Log{Data: data}, n.cfg.ProposeTimeout)
 	settled := make(chan error, 1)
 	go func() { settled <- future.Error() }() // Raft may drop a future when it shuts down

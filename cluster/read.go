@@ -2,9 +2,7 @@ package cluster
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -12,61 +10,6 @@ import (
 	"github.com/quis-idp/quis/cluster/wire"
 	"github.com/quis-idp/quis/fsm"
 )
-
-// A batcher lets callers who ask the same question at the same time share an answer
-// that is younger than each of their questions: whoever asks while a round is under
-// way gets the next one.
-type batcher struct {
-	ask  func(ctx context.Context) (uint64, error)
-	mu   sync.Mutex
-	now  *round // under way
-	next *round // begins when now has ended
-}
-
-type round struct {
-	done  chan struct{}
-	index uint64
-	err   error
-}
-
-// get returns an answer to a question asked after the call of get.
-func (b *batcher) get(ctx, life context.Context) (uint64, error) {
-	b.mu.Lock()
-	r := b.next
-	if r == nil {
-		r = &round{done: make(chan struct{})}
-		if b.now == nil {
-			b.now = r
-			go b.run(life)
-		} else {
-			b.next = r
-		}
-	}
-	b.mu.Unlock()
-	select {
-	case <-r.done:
-		return r.index, r.err
-	case <-ctx.Done():
-		return 0, fmt.Errorf("read index: %w: %w", fsm.ErrUnavailable, ctx.Err())
-	}
-}
-
-func (b *batcher) run(ctx context.Context) {
-	for {
-		b.mu.Lock()
-		r := b.now
-		b.mu.Unlock()
-		r.index, r.err = b.ask(ctx)
-		close(r.done)
-		b.mu.Lock()
-		b.now, b.next = b.next, nil
-		over := b.now == nil
-		b.mu.Unlock()
-		if over {
-			return
-		}
-	}
-}
 
 // readTimeout bounds one question for a read index.
 const readTimeout = 2 * time.Second
@@ -119,7 +62,7 @@ func (n *Node) ask(ctx context.Context) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	if n.raft.State() == raft.Leader {
-		return n.confirms.get(ctx, n.ctx)
+		return n.confirms.Get(ctx, n.ctx)
 	}
 	id, address := n.Leader()
 	if id == "" || id == n.cfg.NodeID {
@@ -145,7 +88,7 @@ func (n *Node) handleReadIndex(ctx context.Context, from wire.Peer, _ *struct{})
 	if err := n.leading(from); err != nil {
 		return nil, err
 	}
-	index, err := n.confirms.get(ctx, n.ctx)
+	index, err := n.confirms.Get(ctx, n.ctx)
 	if err != nil {
 		return nil, &wire.Fault{Code: codeNotLeader, Detail: err.Error()}
 	}
@@ -165,7 +108,7 @@ func (n *Node) CatchUp(ctx context.Context) error {
 	for {
 		changed := n.changed.wait()
 		asked := time.Now()
-		index, err := n.asks.get(ctx, n.ctx)
+		index, err := n.asks.Get(ctx, n.ctx)
 		if err == nil {
 			if err := n.cfg.DB.WaitApplied(ctx, index); err != nil {
 				return fmt.Errorf("catch up: %w: %w", fsm.ErrUnavailable, err)
@@ -182,31 +125,19 @@ func (n *Node) CatchUp(ctx context.Context) error {
 
 // freshAt notes that the local state held everything acknowledged before t.
 func (n *Node) freshAt(t time.Time) {
-	since := int64(t.Sub(n.begun)) // monotonic
-	for {
-		old := n.fresh.Load()
-		if since <= old {
-			return
-		}
-		if n.fresh.CompareAndSwap(old, since) {
-			if n.caughtUp.CompareAndSwap(false, true) {
-				n.changed.broadcast()
-			}
-			return
-		}
+	if n.fresh.Note(t) {
+		n.changed.broadcast()
 	}
 }
 
 // staleness returns how old this node's state may be.
-func (n *Node) staleness() time.Duration {
-	return time.Since(n.begun) - time.Duration(n.fresh.Load())
-}
+func (n *Node) staleness() time.Duration { return n.fresh.Age() }
 
 // EnsureFresh returns nil if everything acknowledged anywhere more than bound ago
 // is applied here. Where the freshness probe does not show that already, it asks
 // the leader; without one it reports fsm.ErrUnavailable.
 func (n *Node) EnsureFresh(ctx context.Context, bound time.Duration) error {
-	if n.Isolated() == nil && n.caughtUp.Load() && n.staleness() <= bound {
+	if n.Isolated() == nil && n.fresh.Known() && n.staleness() <= bound {
 		return nil
 	}
 	return n.CatchUp(ctx)
@@ -219,14 +150,14 @@ func (n *Node) probe() {
 	for {
 		changed := n.changed.wait()
 		asked := time.Now()
-		if index, err := n.asks.get(n.ctx, n.ctx); err == nil {
+		if index, err := n.asks.Get(n.ctx, n.ctx); err == nil {
 			ctx, cancel := context.WithTimeout(n.ctx, readTimeout)
 			if n.cfg.DB.WaitApplied(ctx, index) == nil {
 				n.freshAt(asked)
 			}
 			cancel()
 		}
-		if n.caughtUp.Load() {
+		if n.fresh.Known() {
 			changed = nil // no hurry
 		}
 		select {
@@ -236,20 +167,4 @@ func (n *Node) probe() {
 			return
 		}
 	}
-}
-
-// MinApplied returns the log index up to which every voter has applied. If one does
-// not answer, that is an error: there is no such index that could be relied on.
-func (n *Node) MinApplied(ctx context.Context) (uint64, error) {
-	least := n.cfg.DB.Position().Index
-	for _, m := range n.members(ctx) {
-		if !m.Voter {
-			continue
-		}
-		if m.err != nil {
-			return 0, fmt.Errorf("applied index of node %s: %w", m.ID, errors.Join(m.err, fsm.ErrUnavailable))
-		}
-		least = min(least, m.AppliedIndex)
-	}
-	return least, nil
 }

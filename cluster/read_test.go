@@ -1,10 +1,8 @@
 package cluster
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"testing"
 	"time"
 
@@ -63,42 +61,6 @@ func TestFreshness(t *testing.T) {
 	}
 	if err := n.EnsureFresh(t.Context(), time.Hour); err != nil {
 		t.Errorf("within the bound: %v", err)
-	}
-}
-
-func TestBatcherNeverGivesAnOlderAnswer(t *testing.T) {
-	t.Parallel()
-	var mu sync.Mutex
-	var now uint64
-	rounds := 0
-	b := &batcher{}
-	gate := make(chan struct{}, 1000)
-	b.ask = func(context.Context) (uint64, error) {
-		mu.Lock()
-		v := now
-		rounds++
-		mu.Unlock()
-		<-gate // answers take long: more may have happened since
-		return v, nil
-	}
-	var all sync.WaitGroup
-	const callers = 200
-	for range callers {
-		all.Go(func() {
-			mu.Lock()
-			now++
-			mine := now
-			mu.Unlock()
-			got, err := b.get(t.Context(), t.Context())
-			if err != nil || got < mine {
-				t.Errorf("answer %d, %v to a question after %d", got, err, mine)
-			}
-		})
-		gate <- struct{}{}
-	}
-	all.Wait()
-	if rounds > callers {
-		t.Errorf("%d rounds for %d callers", rounds, callers)
 	}
 }
 

@@ -95,3 +95,30 @@ func TestStampsDoNotGoBack(t *testing.T) {
 		t.Error("stamp before the state's time")
 	}
 }
+
+func TestClock(t *testing.T) {
+	t.Parallel()
+	var c Clock
+	began := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	wall, state, passed := began, time.UnixMilli(0), time.Duration(0)
+	step := func(what string, by, jump time.Duration, want time.Time) {
+		t.Helper()
+		passed += by
+		wall = wall.Add(by + jump)
+		got := c.Next(wall, passed, state)
+		if !got.Equal(want) {
+			t.Errorf("%s: %v, want %v", what, got, want)
+		}
+		if got.Before(state) {
+			t.Errorf("%s: time went back", what)
+		}
+		state = got
+	}
+	step("first", 0, 0, began)
+	step("goes with the clock", time.Second, 0, began.Add(time.Second))
+	step("clock set back an hour", time.Second, -time.Hour, began.Add(1500*time.Millisecond))
+	step("half as fast", 10*time.Minute, 0, began.Add(5*time.Minute+1500*time.Millisecond))
+	step("until the clock has caught up", 3*time.Hour, 0, wall.Add(3*time.Hour))
+	state = state.Add(time.Minute)
+	step("another leader was ahead", time.Second, 0, state)
+}

@@ -26,11 +26,13 @@ type Fault struct {
 
 func (f *Fault) Error() string { return f.Detail }
 
+// NoMethod is the code of a fault that says that the peer, of an older release, does not know the method.
+const NoMethod uint8 = 254
+
 const (
 	writeTimeout   = 10 * time.Second
 	longestCall    = 30 * time.Second
 	callsPerPeer   = 256 // handled at once for one connection; more wait unread
-	faultNoMethod  = 254
 	faultUntyped   = 255
 	maxFaultDetail = 1 << 10
 )

@@ -74,7 +74,7 @@ func (m *Mux) serve(ctx context.Context, c net.Conn, from Peer) {
 func (m *Mux) answer(ctx context.Context, from Peer, q *message) *message {
 	fn := m.methods[q.Method]
 	if fn == nil {
-		return &message{ID: q.ID, Code: faultNoMethod, Detail: "no such method"}
+		return &message{ID: q.ID, Code: NoMethod, Detail: "no such method"}
 	}
 	a, err := fn(ctx, from, q.Body)
 	if err != nil {

@@ -1,4 +1,4 @@
-package cluster
+package wire
 
 import (
 	"context"
@@ -9,9 +9,9 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// raftLogger lets Raft speak through slog. Its routine news is debug: what an
-// operator must know, this package says itself.
-func raftLogger(log *slog.Logger) hclog.Logger {
+// RaftLogger lets Raft speak through slog. Its routine news is debug: what an
+// operator must know, the cluster package says itself.
+func RaftLogger(log *slog.Logger) hclog.Logger {
 	l := hclog.NewInterceptLogger(&hclog.LoggerOptions{Name: "raft", Level: hclog.Debug, Output: io.Discard})
 	l.RegisterSink(raftSink{log})
 	return l

@@ -1,0 +1,286 @@
+package roster
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/quis-idp/quis/cluster/autopilot"
+	"github.com/quis-idp/quis/cluster/stamp"
+	"github.com/quis-idp/quis/fsm"
+)
+
+const (
+	askEvery   = 500 * time.Millisecond // how often a member is asked how far it is
+	askTimeout = time.Second
+	lookEvery  = 100 * time.Millisecond // how often the loop looks whom to ask
+	recent     = 2 * time.Second        // a sign of life older than this is none
+)
+
+// A sight is what this node has seen of one member.
+type sight struct {
+	Position
+	at      time.Time // when it was asked what it answered; zero: it never did
+	err     error     // of the latest try
+	tried   time.Time // when that began
+	done    chan struct{}
+	lag     uint64
+	clock   stamp.Reading
+	alive   time.Time // latest sign of life, also by gossip
+	healthy bool
+	since   time.Time // since when it is healthy, or is not
+}
+
+// observe asks the members how they are until the node stops.
+func (r *Roster) observe() {
+	for {
+		r.load()
+		servers := r.Servers()
+		r.forget(servers)
+		pause := lookEvery
+		for _, s := range servers {
+			every := askEvery
+			if s.Suffrage != raft.Voter && r.cfg.Leading() != 0 {
+				every = min(every, max(r.Settings().StabilizeAfter/5, 10*time.Millisecond))
+			}
+			pause = min(pause, every)
+			if r.due(string(s.ID), every) {
+				go r.ask(r.life.ctx, s)
+			}
+		}
+		r.judge(servers)
+		t := time.NewTimer(pause)
+		select {
+		case <-t.C:
+		case <-r.cfg.Quit:
+			t.Stop()
+			return
+		}
+	}
+}
+
+// load reads what operators have decided, as it stands in this node's store.
+func (r *Roster) load() {
+	servers := r.Servers()
+	demoted := map[string]bool{}
+	var s autopilot.Settings
+	err := r.cfg.DB.View(r.life.ctx, func(tx *fsm.Tx) (err error) {
+		for _, m := range servers {
+			if demoted[string(m.ID)], err = autopilot.IsDemoted(tx, string(m.ID)); err != nil {
+				return err
+			}
+		}
+		s, err = autopilot.Load(tx)
+		return err
+	})
+	if err != nil {
+		return // the store is being closed, or replaced
+	}
+	if r.cfg.PromoteAfter > 0 {
+		s.StabilizeAfter = r.cfg.PromoteAfter
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.settings, r.demoted = s, demoted
+}
+
+func (r *Roster) forget(servers []raft.Server) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	members := map[string]bool{}
+	for _, s := range servers {
+		members[string(s.ID)] = true
+	}
+	for id := range r.sights {
+		if !members[id] {
+			delete(r.sights, id)
+		}
+	}
+}
+
+// see returns what is known of a member; r.mu is held.
+func (r *Roster) see(id string) *sight {
+	s := r.sights[id]
+	if s == nil {
+		now := time.Now()
+		s = &sight{alive: now, since: now}
+		r.sights[id] = s
+	}
+	return s
+}
+
+func (r *Roster) due(id string, every time.Duration) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.see(id)
+	return s.done == nil && time.Since(s.tried) >= every
+}
+
+// ask asks a member how far it is and notes the answer. A question that is under way
+// already is not asked twice: its end is waited for.
+func (r *Roster) ask(ctx context.Context, m raft.Server) {
+	id := string(m.ID)
+	r.mu.Lock()
+	s := r.see(id)
+	if s.done != nil {
+		under := s.done
+		r.mu.Unlock()
+		select {
+		case <-under:
+		case <-ctx.Done():
+		}
+		return
+	}
+	begun := time.Now()
+	done := make(chan struct{})
+	s.done, s.tried = done, begun
+	r.mu.Unlock()
+
+	reference := r.reference(id)
+	var p Position
+	var err error
+	if id == r.cfg.NodeID {
+		p = r.here()
+	} else {
+		ctx, cancel := context.WithTimeout(r.life.ctx, askTimeout)
+		err = r.life.port.Caller().Call(ctx, id, string(m.Address), MethodPosition, &struct{}{}, &p)
+		cancel()
+	}
+	ended := time.Now()
+
+	r.mu.Lock()
+	s.err, s.done = err, nil
+	if err == nil {
+		s.Position, s.at, s.alive = p, begun, ended
+		s.lag = reference - min(reference, p.Applied)
+		if p.Clock != 0 {
+			s.clock = s.clock.Better(stamp.Read(time.UnixMicro(p.Clock), begun, ended))
+		}
+	}
+	r.mu.Unlock()
+	close(done)
+	if err == nil && id != r.cfg.NodeID {
+		r.hearOfRemoval(&p)
+	}
+}
+
+// reference is how far a member should be: as far as the leader, or this node, was.
+func (r *Roster) reference(id string) uint64 {
+	leader, _ := r.Leader()
+	at := r.cfg.DB.Position().Index
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s := r.sights[leader]; s != nil && leader != id {
+		at = max(at, s.Applied)
+	}
+	return at
+}
+
+// hearOfRemoval ends a node that was removed while it could not hear of it: Raft tells
+// only those who are still members. Only the word of a leader counts whose term is no older than
+// what this node has seen, and only when nobody else confirms this node.
+func (r *Roster) hearOfRemoval(p *Position) {
+	if !p.Stranger || r.cfg.Stale() < 5*r.cfg.Heartbeat {
+		return
+	}
+	if p.Term == 0 || p.Term >= r.life.raft.CurrentTerm() { // 0: an older release
+		r.cfg.Removed()
+	}
+}
+
+// judge decides who is healthy, and since when.
+func (r *Roster) judge(servers []raft.Server) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	for _, m := range servers {
+		s := r.see(string(m.ID))
+		if r.cfg.Alive(string(m.ID)) {
+			s.alive = now
+		}
+		if healthy := r.ill(s, now) == ""; healthy != s.healthy {
+			s.healthy, s.since = healthy, now
+		}
+	}
+}
+
+// ill says in words why a member is not healthy; r.mu is held.
+func (r *Roster) ill(s *sight, now time.Time) string {
+	switch {
+	case s.at.IsZero() && s.err == nil:
+		return "not asked yet"
+	case s.at.IsZero():
+		return "has not answered since this node looks"
+	case s.err != nil || now.Sub(s.at) > recent:
+		return "has not answered for " + now.Sub(s.at).Round(time.Second).String()
+	case s.Busy:
+		return "is being installed from a snapshot"
+	case s.Apart:
+		return "keeps apart until its state is that of the others again"
+	case s.lag > r.settings.MaxLag:
+		return "is catching up"
+	}
+	return ""
+}
+
+// Survey asks every member anew, for at most as long as ctx lasts, and judges them.
+func (r *Roster) Survey(ctx context.Context) {
+	servers := r.Servers()
+	var all sync.WaitGroup
+	for _, s := range servers {
+		all.Go(func() {
+			asked := make(chan struct{})
+			go func() {
+				r.ask(ctx, s)
+				close(asked)
+			}()
+			select {
+			case <-asked:
+			case <-ctx.Done():
+			}
+		})
+	}
+	all.Wait()
+	r.judge(servers)
+}
+
+// Acquaint waits, for at most as long as ctx lasts, until every voter was asked once: a leader needs
+// their clocks before it stamps anything.
+func (r *Roster) Acquaint(ctx context.Context) {
+	r.mu.Lock()
+	strange := false
+	for _, m := range r.Servers() {
+		s := r.sights[string(m.ID)]
+		strange = strange || m.Suffrage == raft.Voter && (s == nil || s.at.IsZero() && s.err == nil)
+	}
+	r.mu.Unlock()
+	if strange {
+		r.Survey(ctx)
+	}
+}
+
+// Time returns what time it is by most of the voters' clocks; state is the latest stamp.
+func (r *Roster) Time(state time.Time) time.Time {
+	now := time.Now()
+	var others []stamp.Reading
+	r.mu.Lock()
+	for _, m := range r.Servers() {
+		if s := r.sights[string(m.ID)]; s != nil && m.Suffrage == raft.Voter && string(m.ID) != r.cfg.NodeID {
+			others = append(others, s.clock)
+		}
+	}
+	r.mu.Unlock()
+	return stamp.Median(r.cfg.Now(), now, others, state)
+}
+
+// GossipOf returns where a member said that it gossips, or nothing.
+func (r *Roster) GossipOf(id string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s := r.sights[id]; s != nil && s.err == nil {
+		return s.Gossip
+	}
+	return ""
+}
