@@ -80,3 +80,20 @@ func TestHealth(t *testing.T) {
 		})
 	}
 }
+
+func TestReadinessIsScraped(t *testing.T) {
+	t.Parallel()
+	m := New("1.2.3", "none")
+	m.Watch(
+		Check{"keys", func(context.Context) error { return nil }},
+		Check{"leader", func(context.Context) error { return errors.New("no leader") }},
+		Check{"disk", func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }},
+	)
+	w := httptest.NewRecorder()
+	m.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	for _, s := range []string{`quis_ready{check="keys"} 1`, `quis_ready{check="leader"} 0`, `quis_ready{check="disk"} 0`} {
+		if !strings.Contains(w.Body.String(), s) {
+			t.Errorf("/metrics lacks %q", s)
+		}
+	}
+}
