@@ -18,6 +18,7 @@ func (n *Node) serve(context.Context) error {
 		return err
 	}
 	n.front.Store(&door.Operations)
+	n.metrics.Watch(n.checks()...)
 	n.serveOn(n.public, n.leaving(door.Public), n.cert)
 	n.serveOn(n.socket, local, nil)
 
