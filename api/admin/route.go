@@ -45,7 +45,7 @@ func (r route) success() int {
 	if r.status != 0 {
 		return r.status
 	}
-	if r.do.out == reflect.TypeFor[none]() {
+	if r.do.out == reflect.TypeFor[none]() && r.do.stream == nil {
 		return http.StatusNoContent
 	}
 	return http.StatusOK
@@ -64,6 +64,7 @@ func (r route) reads() bool { return r.method == http.MethodGet }
 type handler struct {
 	in, out reflect.Type
 	serve   func(c *call) (any, error)
+	stream  func(c *call, w http.ResponseWriter) error // instead of serve
 }
 
 // handle wraps a function of the form that all resources are written in. In is a struct
@@ -81,6 +82,23 @@ func handle[In, Out any](fn func(*call, *In) (*Out, error)) handler {
 				return nil, err
 			}
 			return out, nil
+		},
+	}
+}
+
+// streaming wraps a function that reads the body of its request, or writes that of its
+// answer, piece by piece; parameters are bound as ever. An error is answered as a problem
+// if nothing was written before.
+func streaming[In any](fn func(*call, *In, http.ResponseWriter) error) handler {
+	return handler{
+		in: reflect.TypeFor[In](), out: reflect.TypeFor[none](),
+		stream: func(c *call, w http.ResponseWriter) error {
+			var in In
+			v := reflect.ValueOf(&in).Elem()
+			if err := shape.Bind(v, parametersOf(v.Type(), c.route), c.r.URL.RawQuery, c.r.PathValue); err != nil {
+				return err
+			}
+			return fn(c, &in, w)
 		},
 	}
 }
