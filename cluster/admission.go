@@ -20,7 +20,11 @@ import (
 // which is kept nowhere. It may be asked of any node. It reports fsm.ErrRefused for a life
 // over [form.MaxTokenLife] or too many tokens.
 func (n *Node) CreateJoinToken(ctx context.Context, q form.TokenRequest) (string, form.TokenInfo, error) {
-	t, info, err := form.CreateToken(ctx, n.cfg.DB, q, n.cfg.Told)
+	row, err := n.authority(ctx)
+	if err != nil {
+		return "", form.TokenInfo{}, err
+	}
+	t, info, err := form.CreateToken(ctx, n.cfg.DB, row, q, n.cfg.Told)
 	if err != nil {
 		return "", info, err
 	}
@@ -60,12 +64,9 @@ type AuthorityMember struct {
 
 // AuthorityStatus asks every member, for at most a second.
 func (n *Node) AuthorityStatus(ctx context.Context) (AuthorityStatus, error) {
-	row, err := form.StoredAuthority(ctx, n.cfg.DB)
-	if err == nil && row == nil {
-		err = fmt.Errorf("the cluster is still being founded: %w", fsm.ErrUnavailable)
-	}
+	row, err := n.authority(ctx)
 	if err != nil {
-		return AuthorityStatus{}, fmt.Errorf("authority: %w", err)
+		return AuthorityStatus{}, err
 	}
 	s := AuthorityStatus{
 		ClusterID: row.ClusterID, Phase: row.Phase(), Fingerprint: form.Fingerprint(row.Cert),
@@ -89,11 +90,11 @@ func (n *Node) AuthorityStatus(ctx context.Context) (AuthorityStatus, error) {
 // under way. It reports fsm.ErrRefused while a member does not answer or its release
 // knows no rotation.
 func (n *Node) RotateAuthority(ctx context.Context) error {
-	row, err := form.StoredAuthority(ctx, n.cfg.DB)
+	row, err := n.authority(ctx)
 	if err != nil {
-		return fmt.Errorf("rotate authority: %w", err)
+		return err
 	}
-	if row != nil && row.Phase() != form.Stable {
+	if row.Phase() != form.Stable {
 		return nil
 	}
 	for _, m := range n.stands(ctx) {

@@ -23,15 +23,24 @@ type renewAnswer struct {
 	Cert []byte `cbor:"1,keyasint"`
 }
 
-// issue signs a node's certificate with the authority that stands in the store, or with
-// that of this node's own identity if the store has none yet or an older one.
-func (n *Node) issue(ctx context.Context, request []byte, node string) (*form.Authority, []byte, error) {
+// authority returns the one that stands in the store, or that of this node's own identity
+// if the store has none yet or an older one.
+func (n *Node) authority(ctx context.Context) (*form.Authority, error) {
 	row, err := form.StoredAuthority(ctx, n.cfg.DB)
 	if err != nil {
-		return nil, nil, err
+		return nil, fmt.Errorf("authority: %w", err)
 	}
 	if mine := n.self.Identity().Authority(); row == nil || row.Revision < mine.Revision {
 		row = mine
+	}
+	return row, nil
+}
+
+// issue signs a node's certificate.
+func (n *Node) issue(ctx context.Context, request []byte, node string) (*form.Authority, []byte, error) {
+	row, err := n.authority(ctx)
+	if err != nil {
+		return nil, nil, err
 	}
 	cert, err := row.Issue(request, node, n.cfg.Root, n.cfg.CertLife)
 	return row, cert, err

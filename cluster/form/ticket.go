@@ -104,22 +104,15 @@ func (h Hook) tell(tx *fsm.Tx, kind, target string, data map[string]string) erro
 	return h(tx, News{kind, target, data})
 }
 
-// CreateToken makes a join token of the cluster whose authority is in the store. The text
-// is nowhere but in what it returns. It reports fsm.ErrRefused for a life that is too
+// CreateToken makes a join token of the cluster whose authority row is. The text is
+// nowhere but in what it returns. It reports fsm.ErrRefused for a life that is too
 // long, or when there are too many.
-func CreateToken(ctx context.Context, db *fsm.DB, q TokenRequest, hook Hook) (Token, TokenInfo, error) {
+func CreateToken(ctx context.Context, db *fsm.DB, row *Authority, q TokenRequest, hook Hook) (Token, TokenInfo, error) {
 	if q.TTL == 0 {
 		q.TTL = DefaultTokenLife
 	}
 	if q.TTL < time.Second || q.TTL > MaxTokenLife {
 		return Token{}, TokenInfo{}, fmt.Errorf("create join token: a life of %s is not between 1s and %s: %w", q.TTL, MaxTokenLife, fsm.ErrRefused)
-	}
-	row, err := StoredAuthority(ctx, db)
-	if err == nil && row == nil {
-		err = fmt.Errorf("the cluster is still being founded: %w", fsm.ErrUnavailable)
-	}
-	if err != nil {
-		return Token{}, TokenInfo{}, fmt.Errorf("create join token: %w", err)
 	}
 	issuer, err := row.issuer()
 	if err != nil {
