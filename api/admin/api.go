@@ -11,6 +11,7 @@ import (
 	"github.com/quis-idp/quis/api/limit"
 	"github.com/quis-idp/quis/api/problem"
 	"github.com/quis-idp/quis/cluster"
+	"github.com/quis-idp/quis/cluster/checkup"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential"
@@ -28,6 +29,7 @@ type Cluster interface {
 	Demote(ctx context.Context, id string) error
 	Promote(ctx context.Context, id string) error
 	CatchUp(ctx context.Context) error
+	Checkup(ctx context.Context) []checkup.Finding
 }
 
 // Config is what the API works on.
