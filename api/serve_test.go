@@ -18,6 +18,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // writeCertificate makes a self-signed certificate with this serial number.
@@ -51,9 +53,7 @@ func writeCertificate(t *testing.T, dir string, serial int64) (certFile, keyFile
 
 func serial(t *testing.T, c *Certificate) int64 {
 	t.Helper()
-	c.mu.Lock()
-	c.looked = time.Time{} // as if some seconds had passed
-	c.mu.Unlock()
+	c.watch()
 	got, err := c.get(&tls.ClientHelloInfo{})
 	if err != nil {
 		t.Fatal(err)
@@ -76,8 +76,16 @@ func TestCertificateIsReadAgain(t *testing.T) {
 	if err := os.WriteFile(certFile, []byte("half a file"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got := serial(t, c); got != 1 || !bytes.Contains(log.Bytes(), []byte("the old one stays")) {
-		t.Errorf("serial %d with a broken file, want 1; log %s", got, &log)
+	if err := c.Reload(); err == nil {
+		t.Error("half a file was read without an error")
+	}
+	if got := serial(t, c); got != 1 || log.Len() > 0 {
+		t.Errorf("serial %d with a broken file, want 1, and nothing said yet; log %s", got, &log)
+	}
+	for range 3 {
+		if got := serial(t, c); got != 1 || bytes.Count(log.Bytes(), []byte("the old one stays")) != 1 {
+			t.Errorf("serial %d with a broken file, want 1, and once said; log %s", got, &log)
+		}
 	}
 	writeCertificate(t, dir, 2)
 	if got := serial(t, c); got != 2 {
@@ -91,6 +99,76 @@ func TestCertificateIsReadAgain(t *testing.T) {
 	}
 	if _, err := LoadCertificate(certFile, keyFile, slog.Default()); err == nil {
 		t.Error("a certificate without its key")
+	}
+}
+
+// A pair whose halves do not belong together is what a look between two renames finds.
+func TestCertificateIsRenamedIntoPlace(t *testing.T) {
+	t.Parallel()
+	dir, fresh := t.TempDir(), t.TempDir()
+	certFile, keyFile := writeCertificate(t, dir, 1)
+	var log bytes.Buffer
+	c, err := LoadCertificate(certFile, keyFile, slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	newCert, newKey := writeCertificate(t, fresh, 2)
+	if err := os.Rename(newCert, certFile); err != nil {
+		t.Fatal(err)
+	}
+	if got := serial(t, c); got != 1 {
+		t.Errorf("serial %d with the new certificate and the old key, want 1", got)
+	}
+	if err := os.Rename(newKey, keyFile); err != nil {
+		t.Fatal(err)
+	}
+	if got := serial(t, c); got != 2 {
+		t.Errorf("serial %d after both renames, want 2", got)
+	}
+	if bytes.Contains(log.Bytes(), []byte("level=ERROR")) {
+		t.Errorf("a renewal under way was called an error: %s", &log)
+	}
+}
+
+// Kubernetes leads a link called ..data to another directory, and cert-manager, too, never
+// touches the files that the configuration names.
+func TestCertificateChangesBehindALink(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	mount := func(name string, serial int64) {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		writeCertificate(t, filepath.Join(dir, name), serial)
+		next := filepath.Join(dir, "..next")
+		if err := os.Symlink(name, next); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(next, filepath.Join(dir, "..data")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mount("..1", 1)
+	var names []string
+	for _, name := range []string{"cert.pem", "key.pem"} {
+		names = append(names, filepath.Join(dir, name))
+		if err := os.Symlink(filepath.Join("..data", name), filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := LoadCertificate(names[0], names[1], slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mount("..2", 2)
+	if got := serial(t, c); got != 2 {
+		t.Errorf("serial %d behind the link, want 2", got)
+	}
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(c)
+	got, err := metrics.Gather()
+	if err != nil || len(got) != 1 || got[0].GetMetric()[0].GetGauge().GetValue() != float64(c.Expires().Unix()) {
+		t.Errorf("the metric of its end: %v, %v", got, err)
 	}
 }
 

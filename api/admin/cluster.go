@@ -26,6 +26,7 @@ func (a *API) clusterRoutes() []route {
 		{method: "DELETE", path: "/cluster/members/{id}", needs: ofInstallation, op: "removeNode", summary: "Take a node out of the cluster for good.", do: handle(a.removeNode)},
 		{method: "POST", path: "/cluster/members/{id}/demote", needs: ofInstallation, op: "demoteNode", summary: "Take a node's vote away; it goes on serving.", do: handle(a.demoteNode)},
 		{method: "POST", path: "/cluster/members/{id}/promote", needs: ofInstallation, op: "promoteNode", summary: "Let a node vote.", do: handle(a.promoteNode)},
+		{method: "GET", path: "/cluster/doctor", needs: ofInstallation, op: "examineCluster", summary: "Have every node examine its machine and its way to the others; takes some seconds.", do: handle(a.examineCluster)},
 		{method: "GET", path: "/cluster/autopilot", needs: ofInstallation, op: "getAutopilot", summary: "The rules by which nodes are let in and removed.", do: handle(a.getAutopilot)},
 		{method: "PUT", path: "/cluster/autopilot", needs: ofInstallation, op: "replaceAutopilot", summary: "Replace the rules by which nodes are let in and removed.", do: handle(a.changeAutopilot)},
 		{method: "PATCH", path: "/cluster/autopilot", needs: ofInstallation, op: "updateAutopilot", summary: "Change what is mentioned of those rules.", do: handle(a.changeAutopilot)},
@@ -186,6 +187,9 @@ func (a *API) tell(c *call, what event.Type, node string, data map[string]string
 // refusal gives a person the sentence of a change that the cluster refused, and the name of
 // what was not found.
 func refusal(err error) error {
+	if r, ok := errors.AsType[autopilot.Refusal](err); ok {
+		return &identity.Error{Kind: problem.ErrState, Detail: asSentence(r.Error())}
+	}
 	for kind, as := range map[error]error{fsm.ErrRefused: problem.ErrState, fsm.ErrNotFound: fsm.ErrNotFound} {
 		if errors.Is(err, kind) && len(identity.Errors(err)) == 0 {
 			return &identity.Error{Kind: as, Detail: asSentence(strings.TrimSuffix(err.Error(), ": "+kind.Error()))}

@@ -18,6 +18,7 @@ import (
 	"github.com/quis-idp/quis/api/problem"
 	"github.com/quis-idp/quis/cluster"
 	"github.com/quis-idp/quis/cluster/autopilot"
+	"github.com/quis-idp/quis/cluster/checkup"
 	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/federation/oidc"
 	"github.com/quis-idp/quis/fsm"
@@ -73,6 +74,9 @@ func (oneNode) Remove(_ context.Context, id string, force bool) error {
 func (oneNode) Demote(_ context.Context, id string) error  { return oneNode{}.Remove(nil, id, true) }
 func (oneNode) Promote(_ context.Context, id string) error { return oneNode{}.Remove(nil, id, true) }
 func (oneNode) CatchUp(context.Context) error              { return nil }
+func (oneNode) Checkup(context.Context) []checkup.Finding {
+	return []checkup.Finding{{Check: "clock", Found: "well"}, {Node: "n1", Check: "disk space", Level: checkup.Warn, Found: "little", Advice: "Make room."}}
+}
 
 func newHouse(t *testing.T) *house {
 	t.Helper()

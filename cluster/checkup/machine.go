@@ -109,30 +109,32 @@ func measure(ctx context.Context, path string) (took []time.Duration, err error)
 	return took, nil
 }
 
-// Private looks whether nobody but the owner can read what is at path, which holds what.
-func Private(check, path, what string) Finding {
-	f := Finding{Check: check}
-	info, err := os.Stat(path)
+// Private looks whether nobody but its owner can reach the data directory at dir. A group
+// counts as the owner where the directory is handed on to it (setgid), as Kubernetes does.
+func Private(dir string) Finding {
+	f := Finding{Check: "data directory"}
+	info, err := os.Stat(dir)
 	if err != nil {
-		f.Level, f.Found = Fail, path+": "+cause(err).Error()
-		f.Advice = "Look for it, or name another place in the configuration."
+		f.Level, f.Found = Fail, dir+": "+cause(err).Error()
+		f.Advice = "Look at data_dir in the configuration."
 		return f
 	}
-	mode := info.Mode().Perm()
-	f.Found = fmt.Sprintf("%s: mode %04o", path, mode)
-	if owner, ok := info.Sys().(*syscall.Stat_t); ok && int(owner.Uid) != os.Geteuid() && os.Geteuid() != 0 {
-		f.Level, f.Found = Warn, f.Found+fmt.Sprintf(", owned by user %d, while this runs as user %d", owner.Uid, os.Geteuid())
-		f.Advice = fmt.Sprintf("chown %d %s", os.Geteuid(), path)
+	mode, others := info.Mode().Perm(), fs.FileMode(0o077)
+	if info.Mode()&fs.ModeSetgid != 0 {
+		others = 0o007
 	}
-	if mode&0o077 == 0 {
-		return f
+	f.Found = fmt.Sprintf("%s has mode %04o", dir, mode)
+	if s, ok := info.Sys().(*syscall.Stat_t); ok && int(s.Uid) != os.Geteuid() && os.Geteuid() != 0 && info.Mode()&fs.ModeSetgid == 0 {
+		f.Level, f.Advice = Warn, fmt.Sprintf("chown -R %d %s", os.Geteuid(), dir)
+		f.Found += fmt.Sprintf(" and belongs to user %d, while this is user %d", s.Uid, os.Geteuid())
 	}
-	f.Level = Warn
-	if mode&0o022 != 0 || !info.IsDir() {
-		f.Level = Fail
+	if mode&others != 0 {
+		f.Level, f.Advice = Warn, "chmod go-rwx "+dir
+		f.Found += ": other users of this machine can look into it"
+		if mode&others&0o022 != 0 {
+			f.Level = Fail
+		}
 	}
-	f.Found += ": others can reach " + what
-	f.Advice = "chmod go-rwx " + path
 	return f
 }
 

@@ -77,6 +77,7 @@ func Run(ctx context.Context, cfg Config) error {
 		}
 		return err
 	}
+	defer onHangup(n.reload)()
 	var fault error
 	select {
 	case <-ctx.Done():
@@ -191,7 +192,7 @@ func (n *Node) openCluster(ctx context.Context) (err error) {
 		GossipListen: c.Gossip, GossipAdvertise: c.GossipAdvertise,
 		Join: c.Join, BootstrapExpect: c.BootstrapExpect, Heartbeat: c.Heartbeat,
 		Root: n.root, DB: n.db, Logger: n.cfg.Logger, Registerer: n.metrics.Registry,
-		Fatal: n.cannotGoOn,
+		Fatal: n.cannotGoOn, Checkup: n.examine,
 	}
 	if n.cfg.TuneCluster != nil {
 		n.cfg.TuneCluster(&cfg)

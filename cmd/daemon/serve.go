@@ -25,6 +25,10 @@ func (n *Node) serve(context.Context) error {
 	n.background(n.sessions.Run)
 	n.background(n.flows.Run)
 	n.background(n.countRows)
+	if n.cert != nil {
+		n.metrics.Registry.MustRegister(n.cert)
+		n.background(n.cert.Watch)
+	}
 	n.background(func(ctx context.Context) error { n.setupLoop(ctx); return nil })
 	n.background(func(ctx context.Context) error {
 		return duty.Run(ctx, n.cluster, n.duties(), n.log, n.metrics.Registry)

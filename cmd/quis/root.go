@@ -46,7 +46,7 @@ func newRoot() *cobra.Command {
 	})
 	root.PersistentFlags().StringP("output", "o", defaultFormat(), "how to print data: table or json")
 	complete(root, "output", "table", "json")
-	root.AddCommand(devCommand(), serverCommand(), initCommand(), joinCommand(), statusCommand(), setupLinkCommand(),
+	root.AddCommand(devCommand(), serverCommand(), initCommand(), joinCommand(), statusCommand(), doctorCommand(), setupLinkCommand(),
 		auditCommand(), keysCommand(), clusterCommand(), versionCommand())
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()

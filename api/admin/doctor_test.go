@@ -1,0 +1,24 @@
+package admin_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/quis-idp/quis/api/client"
+)
+
+func TestDiagnosisNamesTheWorst(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	got, err := h.client(h.root).Doctor(t.Context())
+	h.must(err)
+	want := &client.Diagnosis{Level: "warn", Findings: []client.Finding{
+		{Check: "clock", Level: "ok", Found: "well"},
+		{Node: "n1", Check: "disk space", Level: "warn", Found: "little", Advice: "Make room."},
+	}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	h.want(403, h.acme, "GET", "/api/v1/cluster/doctor", "") // says much about the machines
+}
