@@ -1,19 +1,18 @@
 # `make run` starts a node and signs you in; `make test` proves that it works.
 export CGO_ENABLED ?= 0
-BUILD = go build -trimpath -ldflags "-s -w" -o bin/quis ./cmd/quis
 ROOMS = $(shell go list ./... | grep -v /e2e/)
 BROWSER = $(shell ls /usr/bin/chromium /usr/bin/chromium-browser /usr/bin/google-chrome 2>/dev/null)
 STORIES = $(shell go list ./e2e/... | grep -v $(if $(CI)$(BROWSER),nothing,/browser$$))
 FUZZTIME ?= 20s
+FAULTS ?= 2m
 
-.PHONY: build run run3 test race lint verify e2e faults fuzz bench chromium clean help
+.PHONY: build run run3 test race lint verify e2e faults soak fuzz bench chromium clean help
 
 build: ## build bin/quis, one static binary
-	$(BUILD)
+	go build -trimpath -ldflags "-s -w" -o bin/quis ./cmd/quis
 
 run: build ## one node with the demo application
 	bin/quis dev
-
 run3: build ## three nodes with the demo application
 	bin/quis dev --nodes 3
 
@@ -28,7 +27,6 @@ lint: ## gofmt, go vet, staticcheck
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
 	go vet ./...
 	go tool staticcheck ./...
-
 verify: lint ## lint, modules unchanged since their checksums, the rules of the house
 	go mod verify
 	go test -count 1 ./e2e/layout
@@ -36,9 +34,11 @@ verify: lint ## lint, modules unchanged since their checksums, the rules of the 
 e2e: chromium ## the stories: real processes, a real browser
 	go test -timeout 30m -count 1 -p 1 -v $(STORIES)
 
-faults: ## kill the leader QUIS_KILLS times (30), restart all nodes QUIS_ROLLS times (20) under load; report the gaps
-	QUIS_KILLS=$${QUIS_KILLS:-30} go test -timeout 60m -count 1 -v -run TestLeaderKills ./e2e/process
-	QUIS_ROLLS=$${QUIS_ROLLS:-20} go test -timeout 60m -count 1 -v -run TestRollingRestart ./e2e/process
+faults: ## every fault for FAULTS (2m) in one process and on real nodes, leader kills, rolling restarts; a table
+	QUIS_FAULTS_FOR=$(FAULTS) QUIS_KILLS=$${QUIS_KILLS:-30} QUIS_ROLLS=$${QUIS_ROLLS:-3} go test -timeout 3h -count 1 -p 1 -v \
+	  -run 'TestHouse|TestFaults|TestLeaderKills|TestRollingRestart' ./e2e/house ./e2e/process
+soak: ## the same for an hour
+	$(MAKE) faults FAULTS=24m QUIS_KILLS=100 QUIS_ROLLS=20
 
 fuzz: ## every fuzz target for FUZZTIME (20s)
 	@grep -rlE '^func Fuzz' --include='*_test.go' . | xargs -n1 dirname | sort -u | while read -r dir; do \
@@ -56,6 +56,5 @@ chromium: # a browser for the browser stories, from Debian's packages if we may 
 
 clean: ## remove what was built and measured; data of quis dev stays (quis dev --reset)
 	rm -rf bin bench.json
-
 help: ## this list
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10

@@ -26,6 +26,8 @@ type campaign struct {
 	out  map[string]*result // by fault
 	now  []string           // faults of this chapter
 	n    int                // rounds
+
+	networks bool // there was one that could break
 }
 
 // A result is what came of one fault.
@@ -35,9 +37,9 @@ type result struct {
 	gaps                           []time.Duration // from the fault to the next successful write
 }
 
-func newCampaign(t *testing.T, tr *trio, seed uint64) *campaign {
+func newCampaign(t *testing.T, seed uint64) *campaign {
 	t.Logf("seed %d", seed)
-	return &campaign{t: t, tr: tr, rng: rand.New(rand.NewPCG(seed, 0)), out: map[string]*result{}}
+	return &campaign{t: t, rng: rand.New(rand.NewPCG(seed, 0)), out: map[string]*result{}}
 }
 
 func (c *campaign) of(name string) *result {
@@ -47,10 +49,12 @@ func (c *campaign) of(name string) *result {
 	return c.out[name]
 }
 
-// run injects faults, chosen by pick, until enough says so, and stops at the first
-// chapter with a violation.
-func (c *campaign) run(pick func(rng *rand.Rand) []fault, enough func(rounds int) bool) {
+// run injects faults into tr, chosen by pick, until enough says so, and stops at the
+// first chapter with a violation.
+func (c *campaign) run(tr *trio, pick func(rng *rand.Rand) []fault, enough func(rounds int) bool) {
 	c.t.Helper()
+	c.tr = tr
+	c.networks = c.networks || tr.net != nil
 	for !enough(c.n) && !c.t.Failed() && c.t.Context().Err() == nil {
 		c.load = begin(c.t.Context(), c.tr, c.rng)
 		c.now = nil
@@ -90,11 +94,18 @@ func (c *campaign) round(faults []fault) error {
 	var names, hits []string
 	var heals []func(context.Context) error
 	total, hold := false, time.Duration(0)
+	c.tr.mortal = false
 	start := c.load.rec.Since()
 	c.tr.mark("round %d begins", c.n)
 	from, answered := c.load.arm()
 	for _, f := range faults {
 		names = append(names, f.name)
+	}
+	name := strings.Join(names, " + ")
+	if !slices.Contains(c.now, name) {
+		c.now = append(c.now, name)
+	}
+	for _, f := range faults {
 		heal, what, err := f.strike(ctx, c.tr, c.rng)
 		if heal != nil {
 			heals = append(heals, heal)
@@ -107,11 +118,8 @@ func (c *campaign) round(faults []fault) error {
 			from, answered = c.load.arm() // what was on its way counts for nothing
 		}
 		total = total || f.total || len(faults) > 1
+		c.tr.mortal = c.tr.mortal || f.disk
 		hold = max(hold, f.least+time.Duration(c.rng.Int64N(int64(f.most-f.least)+1)))
-	}
-	name := strings.Join(names, " + ")
-	if !slices.Contains(c.now, name) {
-		c.now = append(c.now, name)
 	}
 	c.tr.mark("round %d: %s: %s, for %v", c.n, name, hits, hold)
 	gap, err := c.endure(ctx, from, answered, hold, total, heals)
@@ -199,7 +207,7 @@ func (c *campaign) table() string {
 		fmt.Fprintf(&b, "| %s | %d | %d | %d | %v | %v | %v | %v |\n", name, r.rounds, r.operations, r.violations,
 			round(r.outage), p(50), p(99), p(100))
 	}
-	if c.tr.net == nil {
+	if !c.networks {
 		b.WriteString("\nWithout network faults: this machine or user cannot make network namespaces.\n")
 	}
 	return b.String()

@@ -16,6 +16,9 @@ type fault struct {
 	campaign string // the one that it belongs to
 	network  bool   // needs hosts of their own
 	total    bool   // nobody can write until it is healed
+	disk     bool   // needs disks that can fail; a node may end because of it
+	alone    bool   // makes no sense together with another
+	long     bool   // only in a soak
 	// hold is how long it lasts at least and at most; the end of a fault that is not
 	// total waits for the next write, too.
 	least, most time.Duration
@@ -23,7 +26,7 @@ type fault struct {
 	strike func(ctx context.Context, tr *trio, rng *rand.Rand) (heal func(ctx context.Context) error, what string, err error)
 }
 
-// faults are all of them. The powerless are in faults_power_test.go.
+// faults are all of them; those of disks are in faults_power_test.go.
 func faults() []fault {
 	return append([]fault{
 		{name: "kill -9 of the leader", campaign: "kill", strike: killLeader},
@@ -36,6 +39,7 @@ func faults() []fault {
 		{name: "SIGSTOP of the leader", campaign: "stop", least: 200 * time.Millisecond, most: 2 * time.Second, strike: freezeLeader},
 		{name: "SIGSTOP of one", campaign: "stop", least: 100 * time.Millisecond, most: 3 * time.Second, strike: freeze(1)},
 		{name: "SIGSTOP of two at once", campaign: "stop", least: 100 * time.Millisecond, most: 2 * time.Second, total: true, strike: freeze(2)},
+		{name: "SIGSTOP of one for a minute or two", campaign: "stop", long: true, least: time.Minute, most: 2 * time.Minute, strike: freeze(1)},
 
 		{name: "the leader cut off", campaign: "partition", network: true, least: 500 * time.Millisecond, most: 2 * time.Second, strike: isolateLeader},
 		{name: "one node cut off", campaign: "partition", network: true, least: 300 * time.Millisecond, most: 2 * time.Second, strike: isolate},
@@ -45,17 +49,14 @@ func faults() []fault {
 		{name: "asymmetric: one direction of one link", campaign: "partition", network: true, least: 500 * time.Millisecond, most: 2 * time.Second, strike: oneWay},
 		{name: "1–30 % of the packets lost", campaign: "partition", network: true, least: time.Second, most: 3 * time.Second, strike: lose},
 
-		{name: "leadership handed on and on", campaign: "member", least: 300 * time.Millisecond, most: time.Second, strike: storm},
-		{name: "a node removed, wiped, and back", campaign: "member", strike: replace},
+		{name: "leadership handed on and on", campaign: "member", alone: true, least: 300 * time.Millisecond, most: time.Second, strike: storm},
+		{name: "a node removed, wiped, and back", campaign: "member", alone: true, strike: replace},
 		{name: "a node wiped while others sign in", campaign: "member", strike: wipe},
 	}, powerFaults()...)
 }
 
 func killLeader(ctx context.Context, tr *trio, _ *rand.Rand) (func(context.Context) error, string, error) {
-	i, err := tr.leader(ctx)
-	if err != nil {
-		return nil, "", err
-	}
+	i := tr.leaderOrAny(ctx)
 	tr.node(i).kill()
 	return relaunch(tr, i), fmt.Sprint("node ", i), nil
 }
@@ -104,20 +105,16 @@ func relaunch(tr *trio, hit ...int) func(context.Context) error {
 }
 
 func freezeLeader(ctx context.Context, tr *trio, _ *rand.Rand) (func(context.Context) error, string, error) {
-	i, err := tr.leader(ctx)
-	if err != nil {
-		return nil, "", err
-	}
-	return thaw(tr, i), fmt.Sprint("node ", i), tr.signal(i, syscall.SIGSTOP)
+	i := tr.leaderOrAny(ctx)
+	tr.signal(i, syscall.SIGSTOP)
+	return thaw(tr, i), fmt.Sprint("node ", i), nil
 }
 
 func freeze(n int) func(context.Context, *trio, *rand.Rand) (func(context.Context) error, string, error) {
 	return func(_ context.Context, tr *trio, rng *rand.Rand) (func(context.Context) error, string, error) {
 		hit := some(tr, rng, n)
 		for _, i := range hit {
-			if err := tr.signal(i, syscall.SIGSTOP); err != nil {
-				return nil, "", err
-			}
+			tr.signal(i, syscall.SIGSTOP)
 		}
 		return thaw(tr, hit...), fmt.Sprint("nodes ", hit), nil
 	}
@@ -125,11 +122,10 @@ func freeze(n int) func(context.Context, *trio, *rand.Rand) (func(context.Contex
 
 func thaw(tr *trio, hit ...int) func(context.Context) error {
 	return func(context.Context) error {
-		var errs []error
 		for _, i := range hit {
-			errs = append(errs, tr.signal(i, syscall.SIGCONT))
+			tr.signal(i, syscall.SIGCONT)
 		}
-		return errors.Join(errs...)
+		return nil
 	}
 }
 
@@ -138,10 +134,7 @@ func mend(tr *trio) func(context.Context) error {
 }
 
 func isolateLeader(ctx context.Context, tr *trio, _ *rand.Rand) (func(context.Context) error, string, error) {
-	i, err := tr.leader(ctx)
-	if err != nil {
-		return nil, "", err
-	}
+	i := tr.leaderOrAny(ctx)
 	return mend(tr), fmt.Sprint("node ", i), tr.net.Isolate(i)
 }
 
@@ -161,10 +154,7 @@ func bridge(_ context.Context, tr *trio, rng *rand.Rand) (func(context.Context) 
 
 // deaf lets the leader speak, and hear nobody.
 func deaf(ctx context.Context, tr *trio, _ *rand.Rand) (func(context.Context) error, string, error) {
-	i, err := tr.leader(ctx)
-	if err != nil {
-		return nil, "", err
-	}
+	i := tr.leaderOrAny(ctx)
 	return mend(tr), fmt.Sprint("to node ", i), errors.Join(tr.net.Lose(1+i%3, i, 100), tr.net.Lose(1+(i+1)%3, i, 100))
 }
 
@@ -193,7 +183,7 @@ func storm(ctx context.Context, tr *trio, rng *rand.Rand) (func(context.Context)
 	for range n {
 		limited, cancel := context.WithTimeout(ctx, 3*time.Second)
 		i, err := tr.leader(limited)
-		if err == nil && tr.admin(limited, i, http.MethodPost, "/cluster/transfer", struct{}{}, nil) == nil {
+		if err == nil && tr.admin(limited, i, http.MethodPost, "/cluster/transfer", nil, nil) == nil {
 			done++
 		}
 		cancel()

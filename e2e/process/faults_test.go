@@ -3,7 +3,6 @@ package process
 import (
 	"math/rand/v2"
 	"os"
-	"strconv"
 	"testing"
 	"time"
 )
@@ -11,80 +10,123 @@ import (
 // TestFaults breaks a cluster of three real nodes under load, in every way that
 // this machine allows, and judges all that was answered. The environment says how:
 //
-//	QUIS_CAMPAIGN   kill, stop, partition, member, power, mix or all (all)
-//	QUIS_ROUNDS     how many faults; 0: as QUIS_FAULTS_FOR says
-//	QUIS_FAULTS_FOR how long, such as 5m; without both a short selection
-//	QUIS_SEED       repeats the schedule of a run (not its timing)
+//	QUIS_CAMPAIGN   kill, stop, partition, member, mix, power, disk or all (all)
+//	QUIS_ROUNDS     how many faults of each kind of cluster (ordinary, with weak disks)
+//	QUIS_FAULTS_FOR how long, such as 5m; without it and QUIS_ROUNDS a short selection
+//	QUIS_SEED       repeats the schedule of a run, though not its timing
 //	QUIS_REPORT     file to which the table is added
+//
+// The short selection has one seed that is always the same, and a fresh one.
 func TestFaults(t *testing.T) {
 	which := "all"
 	if s := os.Getenv("QUIS_CAMPAIGN"); s != "" {
 		which = s
 	}
-	rounds, seed, limit := setting(t, "QUIS_ROUNDS"), setting(t, "QUIS_SEED"), 40*time.Second
+	rounds, limit := number(t, "QUIS_ROUNDS", 0), time.Duration(0)
 	if s := os.Getenv("QUIS_FAULTS_FOR"); s != "" {
 		var err error
 		if limit, err = time.ParseDuration(s); err != nil {
 			t.Fatalf("QUIS_FAULTS_FOR: %v", err)
 		}
 	}
-	if seed == 0 {
-		seed = int(rand.Uint32())
+	seeds := []uint64{uint64(number(t, "QUIS_SEED", 0))}
+	switch {
+	case seeds[0] == 0 && rounds == 0 && limit == 0:
+		seeds = []uint64{1, uint64(rand.Uint32())}
+	case seeds[0] == 0:
+		seeds[0] = uint64(rand.Uint32())
 	}
-	tr := newTrio(t, nil)
-	choose, ok := selection(tr, which)
-	if !ok {
-		t.Fatalf("QUIS_CAMPAIGN: there is no campaign %q", which)
+	if limit == 0 && rounds == 0 {
+		limit = 25 * time.Second
 	}
-	c := newCampaign(t, tr, uint64(seed))
-	begun := time.Now()
-	c.run(choose, func(n int) bool {
+	for _, seed := range seeds {
+		c := newCampaign(t, seed)
+		c.ordinary(which, rounds, limit)
+		c.weak(which, rounds, limit/4)
+		c.report("Faults: "+which, seed)
+		if c.n == 0 && !t.Failed() {
+			t.Errorf("QUIS_CAMPAIGN=%s: no such fault can be made here", which)
+		}
+	}
+}
+
+// ordinary is the part of the campaign on ordinary disks.
+func (c *campaign) ordinary(which string, rounds int, limit time.Duration) {
+	c.t.Helper()
+	if selection(which, false, true, false) == nil {
+		return
+	}
+	tr := newTrio(c.t, nil, nil)
+	c.runFor(tr, selection(which, false, tr.net != nil, limit >= 30*time.Minute), rounds, limit)
+	tr.close()
+}
+
+// weak is the part of the campaign on disks that can fail.
+func (c *campaign) weak(which string, rounds int, limit time.Duration) {
+	c.t.Helper()
+	if selection(which, true, true, false) == nil || c.t.Failed() {
+		return
+	}
+	tr := newWeakTrio(c.t)
+	if tr == nil {
+		return
+	}
+	c.runFor(tr, selection(which, true, tr.net != nil, false), rounds, limit)
+	tr.close()
+}
+
+func (c *campaign) runFor(tr *trio, choose func(*rand.Rand) []fault, rounds int, limit time.Duration) {
+	c.t.Helper()
+	if choose == nil {
+		return
+	}
+	begun, before := time.Now(), c.n
+	c.run(tr, choose, func(n int) bool {
 		if rounds > 0 {
-			return n >= rounds
+			return n-before >= rounds
 		}
 		return time.Since(begun) > limit
 	})
-	c.report("Faults: "+which, uint64(seed))
 }
 
-// selection returns what chooses the faults of a round.
-func selection(tr *trio, which string) (func(*rand.Rand) []fault, bool) {
-	var some []fault
+// selection returns what chooses the faults of a round, nil if there are none: all of
+// the campaign, in an order of chance, before any comes again.
+func selection(which string, disks, network, soak bool) func(*rand.Rand) []fault {
+	var some, rare []fault
 	for _, f := range faults() {
-		if f.network && tr.net == nil || which != "all" && which != "mix" && f.campaign != which {
-			continue
+		switch {
+		case f.disk != disks, f.network && !network:
+		case which == "mix" && (f.alone || f.disk || f.long):
+		case which != "all" && which != "mix" && f.campaign != which:
+		case f.long && soak:
+			rare = append(rare, f)
+		case !f.long:
+			some = append(some, f)
 		}
-		some = append(some, f)
 	}
 	if len(some) == 0 {
-		return nil, false
+		return nil
 	}
-	next := 0
-	var order []int
-	one := func(rng *rand.Rand) fault { // all of them, before any comes again
-		if next == len(order) {
-			next, order = 0, rng.Perm(len(some))
+	var queue []fault
+	next := func(rng *rand.Rand) (f fault) {
+		if len(queue) == 0 {
+			for _, i := range rng.Perm(len(some)) {
+				queue = append(queue, some[i])
+			}
+			if len(rare) > 0 && rng.IntN(10) == 0 {
+				queue = append(queue, rare[rng.IntN(len(rare))])
+			}
 		}
-		next++
-		return some[order[next-1]]
+		f, queue = queue[0], queue[1:]
+		return f
 	}
 	return func(rng *rand.Rand) []fault {
-		if which != "mix" {
-			return []fault{one(rng)}
+		f := next(rng)
+		if which == "mix" || which == "all" && !f.alone && !f.disk && !f.long && rng.IntN(6) == 0 {
+			if other := next(rng); other.name != f.name && !other.alone && !other.long {
+				return []fault{f, other}
+			}
 		}
-		return []fault{one(rng), one(rng)}
-	}, true
-}
-
-func setting(t *testing.T, name string) int {
-	t.Helper()
-	s := os.Getenv(name)
-	if s == "" {
-		return 0
+		return []fault{f}
 	}
-	n, err := strconv.Atoi(s)
-	if err != nil || n < 0 {
-		t.Fatalf("%s: %q is not a whole number", name, s)
-	}
-	return n
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/quis-idp/quis/api/client"
+	"github.com/quis-idp/quis/e2e/faultfs"
 	"github.com/quis-idp/quis/e2e/netns"
 	"github.com/quis-idp/quis/e2e/testbed"
 )
@@ -27,13 +28,15 @@ type trio struct {
 	servers []*server
 	admins  []*client.Client
 	net     *netns.Network // nil: there can be none here, and all nodes share this host
+	disks   []*faultfs.FS  // empty: ordinary ones
+	mortal  bool           // a node may end by itself, and is then started again
 	logs    string         // directory of what the nodes print; kept if the test fails
 }
 
-// newTrio founds a cluster. data says where node i keeps its data; nil: anywhere.
-func newTrio(t *testing.T, data func(i int) string) *trio {
+// newTrio founds a cluster, on disks that can fail if there are any.
+func newTrio(t *testing.T, disks []*faultfs.FS, dirs []string) *trio {
 	t.Helper()
-	tr := &trio{t: t, servers: threeServers(t, testbed.Issuer)}
+	tr := &trio{t: t, servers: threeServers(t, testbed.Issuer), disks: disks}
 	network, err := netns.New(3)
 	switch {
 	case err == nil:
@@ -55,7 +58,10 @@ func newTrio(t *testing.T, data func(i int) string) *trio {
 		}
 	})
 	for i := range tr.servers {
-		tr.equip(i+1, data)
+		tr.equip(i + 1)
+		if len(disks) > 0 {
+			tr.servers[i].data = dirs[i]
+		}
 	}
 	for _, s := range tr.servers {
 		s.run()
@@ -67,7 +73,7 @@ func newTrio(t *testing.T, data func(i int) string) *trio {
 }
 
 // equip gives node i its host, its log and its clients.
-func (tr *trio) equip(i int, data func(int) string) {
+func (tr *trio) equip(i int) {
 	tr.t.Helper()
 	s := tr.node(i)
 	if tr.net != nil {
@@ -82,9 +88,6 @@ func (tr *trio) equip(i int, data func(int) string) {
 		s.within = func(start func() error) error { return tr.net.On(i, start) }
 	}
 	s.keys["drain"] = "0s"
-	if data != nil {
-		s.data = filepath.Join(data(i), "data")
-	}
 	log, err := os.Create(filepath.Join(tr.logs, fmt.Sprintf("node-%d.log", i)))
 	if err != nil {
 		tr.t.Fatal(err)
@@ -99,6 +102,19 @@ func (tr *trio) equip(i int, data func(int) string) {
 }
 
 func (tr *trio) node(i int) *server { return tr.servers[i-1] }
+
+// close stops the nodes in order.
+func (tr *trio) close() {
+	tr.t.Helper()
+	for i, s := range tr.servers {
+		if !tr.ended(i + 1) {
+			s.stop()
+		}
+	}
+	if tr.net != nil {
+		tr.net.Close()
+	}
+}
 
 // mark writes a line into every node's log, so that a reader finds the round.
 func (tr *trio) mark(format string, args ...any) {
@@ -117,8 +133,8 @@ func (tr *trio) ended(i int) bool {
 	}
 }
 
-// signal sends one to node i.
-func (tr *trio) signal(i int, sig syscall.Signal) error { return tr.node(i).cmd.Process.Signal(sig) }
+// signal sends one to node i, if it runs.
+func (tr *trio) signal(i int, sig syscall.Signal) { tr.node(i).cmd.Process.Signal(sig) }
 
 // launch starts node i if it does not run.
 func (tr *trio) launch(i int) {
@@ -138,7 +154,10 @@ func (tr *trio) healthy(ctx context.Context) error {
 	defer cancel()
 	for i := 1; i <= len(tr.servers); i++ {
 		for !tr.node(i).ready(ctx) {
-			if tr.ended(i) {
+			switch {
+			case tr.ended(i) && tr.mortal:
+				tr.launch(i)
+			case tr.ended(i):
 				return fmt.Errorf("node %d has ended:\n%s", i, tail(tr.node(i).stderr.String()))
 			}
 			if err := pause(ctx, 5*time.Millisecond); err != nil {
@@ -172,6 +191,17 @@ func (tr *trio) leader(ctx context.Context) (int, error) {
 			return 0, fmt.Errorf("no leader: %w", err)
 		}
 	}
+}
+
+// leaderOrAny returns the leader, or any node if there is none.
+func (tr *trio) leaderOrAny(ctx context.Context) int {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	i, err := tr.leader(ctx)
+	if err != nil {
+		return 1
+	}
+	return i
 }
 
 // admin calls the admin API of node i where there is no method of the client for it.
