@@ -116,7 +116,7 @@ func (s *Self) beginAnew(old *Identity, q *foundRequest) error {
 	if err := s.cfg.Forget(); err != nil {
 		return err
 	}
-	if err := next.save(s.cfg.DataDir, s.cfg.Root); err != nil {
+	if err := next.Save(s.cfg.DataDir, s.cfg.Root); err != nil {
 		return err
 	}
 	s.id.Store(next) // whoever asks now is told so; nothing else goes by it any more

@@ -161,8 +161,8 @@ func damagedIdentity(path string, err error) error {
 		"whole data directory away and start it again with cluster.join; if this is the only node, bring the file back from a backup", path, err)
 }
 
-// save writes node.json so that a crash leaves the old one or the new one.
-func (id *Identity) save(dir string, root *seal.RootKey) error {
+// Save writes node.json so that a crash leaves the old one or the new one.
+func (id *Identity) Save(dir string, root *seal.RootKey) error {
 	plain, err := cbor.Marshal(&id.secret)
 	if err != nil {
 		return fmt.Errorf("save node identity: %w", err)

@@ -209,7 +209,7 @@ func (a *Application) accept(answer *EnterAnswer, key *ecdsa.PrivateKey) (*seal.
 			return nil, fmt.Errorf("join the cluster: %w", err)
 		}
 	}
-	if err := id.save(a.DataDir, root); err != nil {
+	if err := id.Save(a.DataDir, root); err != nil {
 		return nil, err
 	}
 	a.Logger.Info("taken into the cluster", "cluster", id.ClusterID, "by", a.Token)

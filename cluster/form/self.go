@@ -193,7 +193,7 @@ func (s *Self) Renew(cert []byte, key any) error {
 
 // become writes id down, after which this node is taken in by nobody else, and adopts it.
 func (s *Self) become(id *Identity) error {
-	if err := id.save(s.cfg.DataDir, s.cfg.Root); err != nil {
+	if err := id.Save(s.cfg.DataDir, s.cfg.Root); err != nil {
 		return err
 	}
 	s.open = false
