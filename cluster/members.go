@@ -86,6 +86,10 @@ func (n *Node) Transfer(ctx context.Context, to string) error {
 	return n.roster.Make(ctx, roster.Transfer, to, false)
 }
 
+// Yield hands leadership, if this node has it, to the best voter. It tries once, for a few
+// seconds at most: it is for a node that is about to stop.
+func (n *Node) Yield(ctx context.Context) error { return n.roster.Yield(ctx) }
+
 // Remove takes a node out of the cluster for good. It may be asked of any node. It reports
 // fsm.ErrNotFound for a node that is no member, and without force an [autopilot.Refusal] for a
 // removal that would cost the cluster its quorum or the operator's minimum. The last voter is

@@ -216,10 +216,8 @@ func (n *Node) die(err error) {
 // Stop hands leadership to another voter, if this node has it, and ends the node.
 // The store stays open, but has no log any more.
 func (n *Node) Stop(ctx context.Context) error {
-	if n.started.Load() && n.raft.State() == raft.Leader && n.roster.Voters() > 1 {
-		if err := n.Transfer(ctx, ""); err != nil {
-			n.log.Warn("leadership could not be handed over before stopping", "error", err)
-		}
+	if err := n.Yield(ctx); err != nil {
+		n.log.Warn("leadership could not be handed over before stopping", "error", err)
 	}
 	return n.shutdown()
 }

@@ -29,6 +29,7 @@ const (
 	methodChange = "change"
 	codeNotFound = form.CodeRefused + 1
 	surveyTime   = 700 * time.Millisecond // what a change allows for looking how the members are
+	yieldTime    = 3 * time.Second
 )
 
 type changeRequest struct {
@@ -95,6 +96,20 @@ func (r *Roster) try(ctx context.Context, c Change, id string, force bool) error
 		return autopilot.Refusal(fault.Detail)
 	case wire.NoMethod:
 		return autopilot.Refusal(fmt.Sprintf("the release on node %s, which leads, takes no such orders from others: ask that node itself, or upgrade it", leader))
+	}
+	return err
+}
+
+// Yield hands leadership over once, if this node has it: for one that is about to stop.
+func (r *Roster) Yield(ctx context.Context) error {
+	if !r.on.Load() || r.cfg.Leading() == 0 || r.Voters() < 2 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, yieldTime)
+	defer cancel()
+	err := r.change(ctx, Transfer, "", false)
+	if err != nil && r.cfg.Leading() == 0 {
+		return nil // lost instead
 	}
 	return err
 }

@@ -49,7 +49,7 @@ func (r *Roster) view() []autopilot.Member {
 	now := time.Now()
 	members := make([]autopilot.Member, len(servers))
 	for i, m := range servers {
-		s := r.see(string(m.ID))
+		s := r.meet(m)
 		members[i] = autopilot.Member{
 			ID: string(m.ID), Voter: m.Suffrage == raft.Voter, Leader: string(m.ID) == r.cfg.NodeID,
 			Demoted: r.demoted[string(m.ID)], Busy: s.Busy && s.err == nil, Healthy: s.healthy, Since: s.since,

@@ -29,6 +29,7 @@ type sight struct {
 	lag     uint64
 	clock   stamp.Reading
 	alive   time.Time // latest sign of life, also by gossip
+	voted   bool // it had a vote when this node last looked
 	healthy bool
 	since   time.Time // since when it is healthy, or is not
 }
@@ -111,6 +112,20 @@ func (r *Roster) see(id string) *sight {
 	return s
 }
 
+// meet is see for a member of the configuration. One that had a vote and has none now
+// may have been removed in between and come back with an empty disk: nothing that was
+// seen of the former is true of it. r.mu is held.
+func (r *Roster) meet(m raft.Server) *sight {
+	id, votes := string(m.ID), m.Suffrage == raft.Voter
+	s := r.see(id)
+	if s.voted && !votes {
+		delete(r.sights, id) // a question under way is about the former, too
+		s = r.see(id)
+	}
+	s.voted = votes
+	return s
+}
+
 func (r *Roster) due(id string, every time.Duration) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -153,6 +168,9 @@ func (r *Roster) ask(ctx context.Context, m raft.Server) {
 	r.mu.Lock()
 	s.err, s.done = err, nil
 	if err == nil {
+		if p.Applied < s.Applied { // it has lost data, or begins anew
+			s.healthy, s.since = false, ended
+		}
 		s.Position, s.at, s.alive = p, begun, ended
 		s.lag = reference - min(reference, p.Applied)
 		if p.Clock != 0 {
@@ -196,7 +214,7 @@ func (r *Roster) judge(servers []raft.Server) {
 	defer r.mu.Unlock()
 	now := time.Now()
 	for _, m := range servers {
-		s := r.see(string(m.ID))
+		s := r.meet(m)
 		if r.cfg.Alive(string(m.ID)) {
 			s.alive = now
 		}

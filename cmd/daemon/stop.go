@@ -97,7 +97,7 @@ func (n *Node) handOver(ctx context.Context) {
 	var fault error
 	began := time.Now()
 	for n.cluster.IsLeader() {
-		if fault = n.cluster.Transfer(ctx, ""); fault == nil {
+		if fault = n.cluster.Yield(ctx); fault == nil {
 			break
 		}
 		select { // a successor that lags may do so no longer in a moment
