@@ -29,7 +29,7 @@ type sight struct {
 	lag     uint64
 	clock   stamp.Reading
 	alive   time.Time // latest sign of life, also by gossip
-	voted   bool // it had a vote when this node last looked
+	voted   bool      // it had a vote when this node last looked
 	healthy bool
 	since   time.Time // since when it is healthy, or is not
 }
