@@ -14,6 +14,7 @@ import (
 
 	"github.com/quis-idp/quis/cluster/autopilot"
 	"github.com/quis-idp/quis/cluster/checkup"
+	"github.com/quis-idp/quis/cluster/disk"
 	"github.com/quis-idp/quis/cluster/feature"
 	"github.com/quis-idp/quis/cluster/form"
 	"github.com/quis-idp/quis/cluster/wire"
@@ -61,6 +62,7 @@ type Config struct {
 	TrailingLogs      uint64        // 20480 entries kept behind a snapshot
 	StallLimit        time.Duration // 5 s; a disk that does not answer for longer ends the process
 	CompareEvery      time.Duration // 5 min; how often the members' states are compared
+	Disk              disk.Limits   // when the disk is no longer good enough
 
 	// Dial makes the connections to peers, in place of the network's own; tests cut and
 	// delay links with it. The network is always "tcp".

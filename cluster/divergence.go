@@ -21,7 +21,13 @@ func (n *Node) newComparer() (*compare.Comparer, error) {
 			}
 			return all
 		},
-		Leader:  func() string { id, _ := n.Leader(); return id },
+		Leader: func() string {
+			if !n.started.Load() {
+				return ""
+			}
+			id, _ := n.Leader()
+			return id
+		},
 		Written: func() int64 { _, bytes := n.logs.Written(); return bytes },
 		Call: func(ctx context.Context, m compare.Member, method string, q, a any) error {
 			return n.port.Caller().Call(ctx, m.ID, m.Address, method, q, a)

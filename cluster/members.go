@@ -56,6 +56,7 @@ func (n *Node) calls() *wire.Mux {
 	wire.Handle(m, methodRenew, n.handleRenew)
 	n.roster.Handle(m)
 	n.compare.Handle(m)
+	wire.Handle(m, methodFitness, n.handleFitness)
 	wire.Handle(m, methodFeatures, n.handleFeatures)
 	wire.Handle(m, methodCheckup, n.handleCheckup)
 	return m

@@ -113,6 +113,7 @@ func (n *Node) start(ctx context.Context) error {
 	if n.logs, err = disk.OpenLog(n.cfg.DataDir, n.metrics.Fsync, n.die); err != nil {
 		return err
 	}
+	n.logs.Limit(n.cfg.Disk)
 	if err := n.logs.Fits(n.cfg.DB.Position(), id != nil); err != nil {
 		return err
 	}
@@ -186,11 +187,12 @@ func (n *Node) run(ctx context.Context) error {
 	n.loops.Go(n.watchDisk)
 	n.loops.Go(n.boundLog)
 	n.loops.Go(func() { n.compare.Run(n.ctx) })
+	n.loops.Go(n.watchFitness)
 	n.loops.Go(func() { n.features.Run(n.ctx) })
 	if err := n.startGossip(); err != nil {
 		return err
 	}
-	return n.metrics.Register(n.cfg.Registerer, n.compare)
+	return n.metrics.Register(n.cfg.Registerer, n.compare, diskGauges{n})
 }
 
 // watchDisk ends the node when its disk no longer answers.
@@ -272,7 +274,7 @@ func (n *Node) Ready() error {
 	if n.died.Load() || n.stopping() != nil {
 		return fmt.Errorf("node has stopped: %w", fsm.ErrUnavailable)
 	}
-	if err := n.Isolated(); err != nil {
+	if err := errors.Join(n.Isolated(), n.noRoom()); err != nil {
 		return err
 	}
 	if id, _ := n.Leader(); id == "" {

@@ -104,6 +104,14 @@ func (n *Node) stopping() error {
 // flush brings one group into the log: here if this node leads, otherwise through
 // the leader.
 func (n *Node) flush(batches []*group.Batch) {
+	if err := n.noRoom(); err != nil && n.raft.State() == raft.Leader {
+		r := group.Result{Fate: group.NotApplied, Err: err}
+		if n.alone() {
+			r.Fate = group.Hopeless
+		}
+		n.answerAll(batches, r)
+		return
+	}
 	if n.raft.State() == raft.Leader && n.Isolated() == nil {
 		n.appendEntry(batches)
 		return

@@ -89,7 +89,7 @@ func (n *Node) newRaft(conf *raft.Config, cache raft.LogStore) (err error) {
 			err = n.logs.Damaged(fmt.Errorf("%v", p))
 		}
 	}()
-	if n.raft, err = raft.NewRaft(conf, n.machine, cache, n.logs, n.snaps, n.transport); err != nil {
+	if n.raft, err = raft.NewRaft(conf, n.machine, cache, n.logs, n.snaps, candidacy{n.transport, n}); err != nil {
 		return fmt.Errorf("start raft: %w", err)
 	}
 	return nil
