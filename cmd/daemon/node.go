@@ -15,6 +15,7 @@ import (
 	"github.com/quis-idp/quis/api"
 	"github.com/quis-idp/quis/api/metrics"
 	"github.com/quis-idp/quis/cluster"
+	"github.com/quis-idp/quis/cluster/backup"
 	"github.com/quis-idp/quis/cmd/daemon/bootstrap"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/fsm/figures"
@@ -44,6 +45,7 @@ type Node struct {
 	keys      *keys.Keys
 	passwords *credential.Pool
 	sessions  *session.Store
+	backups   *backup.Keeper
 	flows     *authn.Flows
 
 	public, operations, socket net.Listener

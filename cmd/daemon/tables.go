@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/quis-idp/quis/cluster"
+	"github.com/quis-idp/quis/cluster/backup"
 	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/federation/oidc"
 	"github.com/quis-idp/quis/fsm"
@@ -42,6 +43,7 @@ func Tables() []fsm.Definition {
 		federation.Tables,
 		oidc.Tables,
 		cluster.Tables,
+		backup.Tables,
 		[]fsm.Definition{setUps},
 	)
 }

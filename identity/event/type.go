@@ -50,6 +50,7 @@ const (
 	ClusterMemberDemoted  Type = "cluster.member_demoted"
 	ClusterMemberPromoted Type = "cluster.member_promoted"
 	ClusterAutopilotSet   Type = "cluster.autopilot_set"
+	ClusterRestored       Type = "cluster.restored"
 )
 
 // Catalogue says in one sentence what each type means.
@@ -98,4 +99,5 @@ var Catalogue = map[Type]string{
 	ClusterMemberDemoted:  "An administrator took a node's vote away.",
 	ClusterMemberPromoted: "An administrator let a node vote.",
 	ClusterAutopilotSet:   "The rules by which nodes are let in and removed were changed.",
+	ClusterRestored:       "A backup was put in the place of everything; everybody was signed out.",
 }
