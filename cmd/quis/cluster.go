@@ -23,13 +23,13 @@ func clusterCommand() *cobra.Command {
 }
 
 func clusterStatusCommand() *cobra.Command {
-	return online(&cobra.Command{
+	return waitFlag(online(&cobra.Command{
 		Use:     "status",
 		Short:   "Say what the cluster tolerates, and how each node is (exit code 0 healthy, 1 error, 2 degraded)",
 		Example: "  quis cluster status\n  quis cluster status -o json | jq .tolerates",
 		Args:    none,
 		RunE:    health(printClusterStatus),
-	})
+	}))
 }
 
 func printClusterStatus(cmd *cobra.Command, s *client.ClusterStatus) error {

@@ -13,15 +13,15 @@ import (
 
 func statusCommand() *cobra.Command {
 	var ready bool
-	c := online(&cobra.Command{
+	c := waitFlag(online(&cobra.Command{
 		Use:     "status",
 		Short:   "Show whether the cluster is healthy (exit code 0 healthy, 1 error, 2 degraded)",
-		Example: "  quis status\n  quis status -o json --data-dir /var/lib/quis",
+		Example: "  quis status\n  quis status --wait   # until the node just restarted is back\n  quis status -o json --data-dir /var/lib/quis",
 		Args:    none,
 		RunE: health(func(cmd *cobra.Command, s *client.ClusterStatus) error {
 			return printStatus(cmd, s, ready)
 		}),
-	})
+	}))
 	c.Flags().BoolVar(&ready, "ready", false, "the exit code tells of the node asked alone: 0 ready, 1 not (for a container's health check)")
 	return c
 }
@@ -31,6 +31,7 @@ func statusCommand() *cobra.Command {
 func health(print func(*cobra.Command, *client.ClusterStatus) error) func(*cobra.Command, []string) error {
 	ask := answer((*client.Client).Status, print)
 	return func(cmd *cobra.Command, args []string) error {
+		settled(cmd)
 		err := ask(cmd, args)
 		var exit exitError
 		if err == nil || errors.As(err, &exit) || exitCode(err) == exitUsage {
