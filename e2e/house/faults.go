@@ -270,7 +270,7 @@ func (h *House) rotateKeys(ctx context.Context) error {
 	if l == nil {
 		return nil
 	}
-	admin, err := client.New(l.URL, token)
+	admin, err := client.New(l.URL, Token)
 	if err != nil {
 		return err
 	}

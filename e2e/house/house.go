@@ -43,19 +43,22 @@ type House struct {
 	terms  int // how often somebody came to lead
 }
 
+// The person, who is an administrator too, and a token of theirs.
 const (
-	password = "correct horse battery"
-	token    = "quis_pat_0123456789abcdef0123456789abcdef"
+	Username = "tester"
+	Password = "correct horse battery"
+	Token    = "quis_pat_0123456789abcdef0123456789abcdef"
 )
 
-var web = testbed.Application{
+// Web is the application that the person signs in to.
+var Web = testbed.Application{
 	ClientID: "web", Secret: "0123456789abcdef0123456789abcdef-web",
 	RedirectURI: "http://localhost:9999/cb", Scope: "openid profile offline_access",
 }
 
 const bootstrap = `
 users:
-  - {username: tester, email: tester@example.com, name: Test User, password: "` + password + `", admin: true}
+  - {username: ` + Username + `, email: tester@example.com, name: Test User, password: "` + Password + `", admin: true}
 applications:
   - name: web
     type: oidc
@@ -65,11 +68,21 @@ applications:
     grant_types: [authorization_code, refresh_token]
     allowed_scopes: [openid, profile, offline_access]
 tokens:
-  - {user: tester, token: "` + token + `"}
+  - {user: ` + Username + `, token: "` + Token + `"}
 `
+
+// A Tuning says how a house differs from what a configuration file without settings makes.
+type Tuning struct {
+	Staleness time.Duration // of answers; default 500 ms
+}
 
 // Open starts three nodes in dir and waits until all are ready. Close them in any case.
 func Open(ctx context.Context, dir string, seed uint64, logf func(format string, args ...any)) (*House, error) {
+	return OpenWith(ctx, dir, seed, logf, Tuning{})
+}
+
+// OpenWith is Open of nodes that are tuned.
+func OpenWith(ctx context.Context, dir string, seed uint64, logf func(format string, args ...any), tuning Tuning) (*House, error) {
 	const size = 3
 	h := &House{Rec: history.NewRecorder(), seed: seed, size: size, dir: dir, root: seal.GenerateRootKey(), logf: logf}
 	h.bootstrap = filepath.Join(dir, "bootstrap.yaml")
@@ -82,7 +95,11 @@ func Open(ctx context.Context, dir string, seed uint64, logf func(format string,
 	}
 	h.Net = NewNetwork(addresses[:size], seed)
 	for i := range size {
-		h.Rooms = append(h.Rooms, newRoom(h, i, addresses))
+		r := newRoom(h, i, addresses)
+		if tuning.Staleness != 0 {
+			r.cfg.Staleness = tuning.Staleness
+		}
+		h.Rooms = append(h.Rooms, r)
 	}
 	errs := make(chan error, size)
 	for _, r := range h.Rooms {
@@ -100,14 +117,14 @@ func Open(ctx context.Context, dir string, seed uint64, logf func(format string,
 	return h, err
 }
 
-// Close stops whatever runs.
+// Close ends whatever runs, and quickly: nothing is expected of it any more.
 func (h *House) Close() error {
 	h.Net.Heal()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	errs := make(chan error, len(h.Rooms))
 	for _, r := range h.Rooms {
-		go func() { errs <- r.Stop(ctx) }()
+		go func() { errs <- r.Crash(ctx, 100, 0) }()
 	}
 	var err error
 	for range h.Rooms {

@@ -21,8 +21,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// fixed are the seeds that every run takes, beside one of its own.
-var fixed = []uint64{1, 2}
+// fixed are the seeds that every run takes, beside one of its own: their first rounds are all different.
+var fixed = []uint64{8, 9}
 
 // share is how long faults go on for one seed by default, without start and audit.
 const share = 14 * time.Second

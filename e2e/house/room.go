@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"log/slog"
 	"math/rand/v2"
 	"os"
@@ -189,6 +191,55 @@ func (r *Room) Ready(ctx context.Context) error {
 	}
 	if err := n.Ready(ctx); err != nil {
 		return fmt.Errorf("%s: %w", r.Name, err)
+	}
+	return nil
+}
+
+// SetClock sets this node's clock to be ahead of everybody's by d.
+func (r *Room) SetClock(d time.Duration) { r.clock.Store(int64(d)) }
+
+// Files calls f with every file on the node's disks. The node must be down.
+func (r *Room) Files(f func(name string, content []byte)) error {
+	err := filepath.WalkDir(r.cfg.DataDir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		f(path, b)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return walk(r.disk, r.cfg.DataDir, f)
+}
+
+func walk(disk *vfs.MemFS, dir string, f func(name string, content []byte)) error {
+	names, err := disk.List(dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		path := disk.PathJoin(dir, name)
+		info, err := disk.Stat(path)
+		if err != nil {
+			return err
+		}
+		if info.IsDir() {
+			if err := walk(disk, path, f); err != nil {
+				return err
+			}
+			continue
+		}
+		file, err := disk.Open(path)
+		if err != nil {
+			return err
+		}
+		b, err := io.ReadAll(file)
+		if err := errors.Join(err, file.Close()); err != nil {
+			return err
+		}
+		f(path, b)
 	}
 	return nil
 }

@@ -86,10 +86,10 @@ func note(err error) string {
 // people sign in, exchange codes, refresh and revoke.
 func (h *House) people(ctx context.Context, i int) {
 	r := rand.New(rand.NewPCG(h.seed, uint64(100+i)))
-	p := testbed.NewPerson("tester", password)
+	p := testbed.NewPerson(Username, Password)
 	for n := 0; ctx.Err() == nil; n++ {
 		one, cancel := context.WithTimeout(ctx, answerWithin)
-		a, err := p.Authorize(one, h.any(r).URL, web)
+		a, err := p.Authorize(one, h.any(r).URL, Web)
 		cancel()
 		if err != nil {
 			if ctx.Err() == nil {
@@ -126,7 +126,7 @@ func (h *House) family(ctx context.Context, r *rand.Rand, key string, a *testbed
 		one, cancel := context.WithTimeout(ctx, answerWithin)
 		defer cancel()
 		op := h.Rec.Begin(history.Op{Kind: history.Redeem, Key: "code of " + key, Node: at.Name})
-		t, err := web.Exchange(one, at.URL, a)
+		t, err := Web.Exchange(one, at.URL, a)
 		said[k] = h.outcome("exchange", err)
 		op.End(said[k], "", note(err))
 		if err == nil {
@@ -142,6 +142,7 @@ func (h *House) family(ctx context.Context, r *rand.Rand, key string, a *testbed
 		t = got[1]
 	}
 	if t == nil {
+		pause(ctx, 50*time.Millisecond)
 		return
 	}
 	h.Rec.Begin(history.Op{Kind: history.Start, Key: key, New: t.RefreshToken}).End(history.OK, "", "")
@@ -165,7 +166,7 @@ func (h *House) refresh(ctx context.Context, race bool, rooms [2]*Room, key, hel
 		one, cancel := context.WithTimeout(ctx, answerWithin)
 		defer cancel()
 		op := h.Rec.Begin(history.Op{Kind: history.Refresh, Key: key, Node: at.Name, Old: held})
-		t, err := web.Refresh(one, at.URL, held)
+		t, err := Web.Refresh(one, at.URL, held)
 		if err != nil {
 			op.End(h.outcome("refresh", err), "", note(err))
 			return
@@ -185,7 +186,7 @@ func (h *House) revoke(ctx context.Context, r *rand.Rand, key, held, access stri
 	rooms := h.pair(r)
 	one, cancel := context.WithTimeout(ctx, answerWithin)
 	op := h.Rec.Begin(history.Op{Kind: history.Revoke, Key: key, Node: rooms[0].Name})
-	err := postRevoke(one, rooms[0].URL, held)
+	err := PostRevoke(one, rooms[0].URL, held)
 	cancel()
 	op.End(h.outcome("revoke", err), "", note(err))
 	for k := range 3 {
@@ -205,14 +206,15 @@ func (h *House) revoke(ctx context.Context, r *rand.Rand, key, held, access stri
 	}
 }
 
-func postRevoke(ctx context.Context, node, text string) error {
+// PostRevoke revokes a token at the node with base URL node.
+func PostRevoke(ctx context.Context, node, text string) error {
 	form := url.Values{"token": {text}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, node+"/oauth2/revoke", strings.NewReader(form.Encode()))
 	if err != nil {
 		return err
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	req.SetBasicAuth(url.QueryEscape(web.ClientID), url.QueryEscape(web.Secret))
+	req.SetBasicAuth(url.QueryEscape(Web.ClientID), url.QueryEscape(Web.Secret))
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return err
@@ -226,7 +228,7 @@ func postRevoke(ctx context.Context, node, text string) error {
 
 func admins(rooms []*Room) (out []*client.Client) {
 	for _, r := range rooms {
-		c, err := client.New(r.URL, token)
+		c, err := client.New(r.URL, Token)
 		if err != nil {
 			panic(err) // the address is ours
 		}
