@@ -11,6 +11,7 @@ import (
 	"github.com/quis-idp/quis/api/limit"
 	"github.com/quis-idp/quis/api/problem"
 	"github.com/quis-idp/quis/cluster"
+	"github.com/quis-idp/quis/cluster/backup"
 	"github.com/quis-idp/quis/cluster/checkup"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
@@ -30,6 +31,7 @@ type Cluster interface {
 	Promote(ctx context.Context, id string) error
 	CatchUp(ctx context.Context) error
 	Checkup(ctx context.Context) []checkup.Finding
+	Admission
 }
 
 // Config is what the API works on.
@@ -40,6 +42,7 @@ type Config struct {
 	Passwords *credential.Pool
 	Sessions  *session.Store
 	Cluster   Cluster
+	Backups   *backup.Keeper
 	PublicURL string // without trailing slash
 	Version   string // of the program
 	// Fresh reports an error if this node's state may be older than the bound within which a
@@ -60,7 +63,7 @@ type API struct {
 func New(cfg Config) (*API, error) {
 	a := &API{cfg: cfg, failures: limit.New(limit.Rate{Burst: 20, Every: time.Second}), requests: limit.New(limit.Rate{Burst: 1000, Every: 2 * time.Millisecond})}
 	a.table = slices.Concat(a.tenants(), a.users(), a.credentials(), a.groups(), a.applications(), a.access(),
-		a.sessions(), a.signingKeys(), a.events(), a.installation(), a.clusterRoutes())
+		a.sessions(), a.signingKeys(), a.events(), a.installation(), a.backups(), a.clusterRoutes(), a.admission())
 	var err error
 	a.openapi, err = document(a.table, cfg.Version)
 	return a, err
@@ -134,6 +137,9 @@ func (a *API) serve(rt *route, who identify) func(http.ResponseWriter, *http.Req
 			if err := a.cfg.Cluster.CatchUp(c.ctx); err != nil {
 				return err
 			}
+		}
+		if rt.do.stream != nil {
+			return rt.do.stream(c, w)
 		}
 		out, err := rt.do.serve(c)
 		if err != nil {
