@@ -181,7 +181,7 @@ func (n *Node) openStore(context.Context) (err error) {
 	if err != nil {
 		return explainStore(n.cfg.DataDir, err)
 	}
-	n.metrics.Registry.MustRegister(figures.New(n.db, n.cfg.DataDir))
+	n.metrics.Registry.MustRegister(figures.New(n.db))
 	n.background(n.watchStore)
 	return nil
 }
