@@ -1,15 +1,13 @@
 // Package figures tells Prometheus how a node's store is doing: its engine's levels,
-// compactions, flushes and cache, and the disk that it lives on.
+// compactions, flushes and cache.
 //
 // Everything is read when Prometheus asks, in some ten microseconds. Counters of the
 // engine begin anew when the store is restored, which Prometheus takes for a restart.
 //
-// Not here: what is in the store, and how far it has come (cluster).
+// Not here: what is in the store, how far it has come, and its disk (cluster).
 package figures
 
 import (
-	"syscall"
-
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -62,40 +60,26 @@ var engine = []figure{
 		func(m *pebble.Metrics) float64 { return float64(m.Snapshots.Count) }),
 }
 
-var (
-	descFree = prometheus.NewDesc("quis_disk_free_bytes", "Bytes left for this node on the disk of its data directory.", nil, nil)
-	descSize = prometheus.NewDesc("quis_disk_size_bytes", "Size of the disk of the data directory.", nil, nil)
-)
+// A Collector reads one store.
+type Collector struct{ db *fsm.DB }
 
-// A Collector reads one store and its disk.
-type Collector struct {
-	db  *fsm.DB
-	dir string
-}
-
-// New returns the collector of the store db, whose node keeps its data in dir.
-func New(db *fsm.DB, dir string) *Collector { return &Collector{db, dir} }
+// New returns the collector of a store.
+func New(db *fsm.DB) *Collector { return &Collector{db} }
 
 // Describe names what Collect gives.
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, f := range engine {
 		ch <- f.desc
 	}
-	ch <- descFree
-	ch <- descSize
 }
 
-// Collect reads the current values; what cannot be read is left out.
+// Collect reads the current values; those of a store that is closed are left out.
 func (c *Collector) Collect(ch chan<- prometheus.Metric) {
-	if m, err := c.db.EngineMetrics(); err == nil { // else the store is closed
-		for _, f := range engine {
-			ch <- prometheus.MustNewConstMetric(f.desc, f.kind, f.of(m))
-		}
-	}
-	var s syscall.Statfs_t
-	if syscall.Statfs(c.dir, &s) != nil {
+	m, err := c.db.EngineMetrics()
+	if err != nil {
 		return
 	}
-	ch <- prometheus.MustNewConstMetric(descFree, prometheus.GaugeValue, float64(s.Bavail)*float64(s.Bsize))
-	ch <- prometheus.MustNewConstMetric(descSize, prometheus.GaugeValue, float64(s.Blocks)*float64(s.Bsize))
+	for _, f := range engine {
+		ch <- prometheus.MustNewConstMetric(f.desc, f.kind, f.of(m))
+	}
 }
