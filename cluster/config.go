@@ -57,6 +57,7 @@ type Config struct {
 	ProposeTimeout    time.Duration // 5 s
 	ProbeEvery        time.Duration // 100 ms; the freshness probe
 	PromoteAfter      time.Duration // in place of the autopilot's StabilizeAfter, for tests; 0: as that says
+	DeadAfter         time.Duration // in place of the autopilot's DeadAfter, for tests
 	SnapshotInterval  time.Duration // 30 s
 	SnapshotThreshold uint64        // 8192 entries
 	TrailingLogs      uint64        // 20480 entries kept behind a snapshot

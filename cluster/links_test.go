@@ -359,3 +359,33 @@ func TestStatusInWords(t *testing.T) {
 	l.apart(h, f[1], false)
 	says(n, "3 of 3 voters healthy: 1 failure tolerated")
 }
+
+// The dead are taken out where the operator wants it and a replacement votes, and otherwise not.
+func TestAutopilotTakesOutTheDead(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 4, func(c *Config) { c.DeadAfter = 3 * time.Second })
+	h.start()
+	clean := autopilot.Default()
+	clean.CleanupDead = true
+	leader := h.rooms[h.leader()]
+	if err := leader.db.Update(t.Context(), func(tx *fsm.Tx) error { return autopilot.Store(tx, clean) }); err != nil {
+		t.Fatal(err)
+	}
+	f := h.followers()
+	for _, i := range f[:2] {
+		h.crash(i)
+		eventually(t, "the dead to be noticed", func() bool {
+			return !memberOf(t, leader.node.Status(t.Context()), h.rooms[i].cfg.NodeID).Alive
+		})
+		if i == f[0] {
+			eventually(t, "the dead to be taken out", func() bool { return !leader.node.isMember(h.rooms[i].cfg.NodeID) })
+		}
+	}
+	elapse(t, 4*time.Second)
+	if !leader.node.isMember(h.rooms[f[1]].cfg.NodeID) {
+		t.Error("taken out although no replacement votes")
+	}
+	if err := put(leader.db, "a", "x"); err != nil {
+		t.Error(err)
+	}
+}

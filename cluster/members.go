@@ -33,7 +33,7 @@ type Status = roster.Status
 func (n *Node) newRoster() *roster.Roster {
 	return roster.New(roster.Config{
 		NodeID: n.cfg.NodeID, Version: n.cfg.Version, DB: n.cfg.DB, Logger: n.log, Heartbeat: n.cfg.Heartbeat,
-		Timeout: n.cfg.ProposeTimeout, PromoteAfter: n.cfg.PromoteAfter, Now: n.cfg.Now, Changing: &n.admitting,
+		Timeout: n.cfg.ProposeTimeout, PromoteAfter: n.cfg.PromoteAfter, DeadAfter: n.cfg.DeadAfter, Now: n.cfg.Now, Changing: &n.admitting,
 		Leads: n.leading, Leading: n.readyTerm.Load, Stale: n.staleness, Changed: n.changed.wait, Quit: n.quit,
 		Apart: func() bool { return n.Isolated() != nil }, Gossip: n.gossipAddress,
 		Alive: func(id string) bool { return n.gossiping.Load() && n.gossip.Alive(id) },

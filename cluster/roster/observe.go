@@ -82,6 +82,9 @@ func (r *Roster) load() {
 	if r.cfg.PromoteAfter > 0 {
 		s.StabilizeAfter = r.cfg.PromoteAfter
 	}
+	if r.cfg.DeadAfter > 0 {
+		s.DeadAfter = r.cfg.DeadAfter
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.settings, r.demoted = s, demoted

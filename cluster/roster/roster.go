@@ -24,6 +24,7 @@ type Config struct {
 	Heartbeat       time.Duration
 	Timeout         time.Duration // of one change, and of waiting for a leader that can make it
 	PromoteAfter    time.Duration // in place of the settings' stabilisation time; 0: none
+	DeadAfter       time.Duration // likewise
 	Now             func() time.Time
 	Changing        sync.Locker // held during a change of membership
 
