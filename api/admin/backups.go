@@ -163,8 +163,11 @@ func showSchedule(s *backup.Schedule) backupSchedule {
 	}
 }
 
+// scheduleFields is the same as a request, which is another schema than that of an answer.
+type scheduleFields backupSchedule
+
 type scheduleChange struct {
-	Body backupSchedule
+	Body scheduleFields
 }
 
 func (a *API) replaceSchedule(c *call, in *scheduleChange) (*backupSchedule, error) {
