@@ -35,8 +35,8 @@ e2e: chromium ## the stories: real processes, a real browser
 	go test -timeout 30m -count 1 -p 1 -v $(STORIES)
 
 faults: ## every fault for FAULTS (2m) in one process and on real nodes, leader kills, rolling restarts; a table
-	QUIS_FAULTS_FOR=$(FAULTS) QUIS_KILLS=$${QUIS_KILLS:-30} QUIS_ROLLS=$${QUIS_ROLLS:-3} go test -timeout 3h -count 1 -p 1 -v \
-	  -run 'TestHouse|TestFaults|TestLeaderKills|TestRollingRestart' ./e2e/house ./e2e/process
+	QUIS_FAULTS_FOR=$(FAULTS) QUIS_KILLS=$${QUIS_KILLS:-30} QUIS_ROLLS=$${QUIS_ROLLS:-3} QUIS_UPGRADES=$${QUIS_UPGRADES:-5} go test -timeout 3h -count 1 -p 1 -v \
+	  -run 'TestHouse|TestFaults|TestLeaderKills|TestRollingRestart|TestRollingUpgrade' ./e2e/house ./e2e/process
 soak: ## the same for an hour
 	$(MAKE) faults FAULTS=24m QUIS_KILLS=100 QUIS_ROLLS=20
 
@@ -48,10 +48,10 @@ fuzz: ## every fuzz target for FUZZTIME (20s)
 bench: ## measure; a table here, and bench.json
 	go run ./e2e/bench -json bench.json
 
-chromium: # a browser for the browser stories, from Debian's packages if we may install them
+chromium: # a browser for the stories, and Prometheus, from Debian's packages if we may install them
 	@test -n "$(BROWSER)" || \
 	{ test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq && \
-	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-liberation >/dev/null; } || \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-liberation prometheus >/dev/null; } || \
 	echo "NOTE: no Chromium, and none could be installed: the browser stories $(if $(CI),fail,are left out)." >&2
 
 clean: ## remove what was built and measured; data of quis dev stays (quis dev --reset)
