@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/quis-idp/quis/cluster"
+	"github.com/quis-idp/quis/cluster/form"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/keys/seal"
 )
@@ -67,7 +68,10 @@ type Cluster struct {
 	Gossip          string   // host:port for gossip, TCP and UDP
 	GossipAdvertise string   // host:port that the others gossip with; default: Gossip
 	BootstrapExpect int      // nodes that must see each other before the cluster is made
-	Join            []string // cluster addresses (Advertise) of other nodes
+	Join            []string // cluster addresses (Advertise) of other nodes, DNS names or SRV records
+
+	JoinToken     *form.Token // by which this node joins; nil: none, or it is in JoinTokenFile
+	JoinTokenFile string      // file with the token; not looked at once the node belongs to a cluster
 	// Heartbeat is how long a follower waits for its leader before it stands for
 	// election; larger on a WAN.
 	Heartbeat time.Duration

@@ -57,7 +57,7 @@ func readEnv(c *Config, environ []string) []error {
 		if !strings.HasPrefix(name, "QUIS_") || value == "" || clientEnv[name] || serviceLink.MatchString(name) {
 			continue
 		}
-		s, ok := known[name]
+		s, ok := known[alias(name)]
 		if !ok {
 			errs = append(errs, fmt.Errorf("environment: unknown variable %s%s", name, shape.DidYouMean(name, slices.Sorted(maps.Keys(known)))))
 			continue
@@ -76,6 +76,14 @@ func readEnv(c *Config, environ []string) []error {
 // clientEnv are the variables of the command line tool, which a server started
 // from the same shell must not take for mistakes.
 var clientEnv = map[string]bool{"QUIS_ADDR": true, "QUIS_CONFIG": true, "QUIS_TOKEN": true, "QUIS_TOKEN_FILE": true, "QUIS_FORMAT": true}
+
+// alias gives the short names of the join token their long ones: they are also those of `quis join`.
+func alias(name string) string {
+	if rest, ok := strings.CutPrefix(name, "QUIS_JOIN_TOKEN"); ok {
+		return "QUIS_CLUSTER_JOIN_TOKEN" + rest
+	}
+	return name
+}
 
 // serviceLink are the variables that Kubernetes sets for a service named quis.
 var serviceLink = regexp.MustCompile(`^QUIS_([A-Z0-9_]+_)?(SERVICE_HOST|SERVICE_PORT|PORT)(_[A-Z0-9_]+)?$`)

@@ -120,7 +120,7 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 func (n *Node) start(ctx context.Context) error {
 	n.began = time.Now()
 	for _, step := range []func(context.Context) error{
-		n.openFiles, n.openListeners, n.openStore, n.openCluster, n.openRooms, n.serve,
+		n.openFiles, n.openListeners, n.joinByToken, n.macOfBootstrap, n.openStore, n.openCluster, n.openRooms, n.serve,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -133,17 +133,12 @@ func (n *Node) start(ctx context.Context) error {
 
 // openFiles takes the data directory and reads everything that files say.
 func (n *Node) openFiles(context.Context) (err error) {
-	if n.root = n.cfg.RootKey; n.root == nil {
-		if n.root, err = seal.LoadRootKey(n.cfg.RootKeyFile, ""); err != nil {
-			return explainRootKey(err)
-		}
+	if err := n.loadRoot(); err != nil {
+		return err
 	}
 	if n.cfg.BootstrapFile != "" {
 		if n.bootstrap, err = bootstrap.Load(n.cfg.BootstrapFile); err != nil {
 			return readError(err)
-		}
-		if n.bootstrapMAC, err = n.macOf(n.cfg.BootstrapFile); err != nil {
-			return err
 		}
 	}
 	if n.cfg.TLS.CertFile != "" {
@@ -193,7 +188,7 @@ func (n *Node) openCluster(ctx context.Context) (err error) {
 		Listen: c.Listen, Advertise: c.Advertise,
 		GossipListen: c.Gossip, GossipAdvertise: c.GossipAdvertise,
 		Join: c.Join, BootstrapExpect: c.BootstrapExpect, Heartbeat: c.Heartbeat,
-		Root: n.root, DB: n.db, Logger: n.cfg.Logger, Registerer: n.metrics.Registry,
+		Root: n.root, DB: n.db, Logger: n.cfg.Logger, Registerer: n.metrics.Registry, Told: tellOfAdmission,
 		Fatal: n.cannotGoOn, Checkup: n.examine,
 	}
 	if n.cfg.TuneCluster != nil {

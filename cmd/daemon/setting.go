@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/quis-idp/quis/cluster/form"
 	"github.com/quis-idp/quis/keys/seal"
 )
 
@@ -75,8 +76,21 @@ var settings = []Setting{
 		func(c *Config) *string { return &c.Cluster.GossipAdvertise }),
 	number("cluster.bootstrap_expect", "Nodes that must see each other before a new cluster is made; 0 only joins.",
 		func(c *Config) *int { return &c.Cluster.BootstrapExpect }),
-	list("cluster.join", "Addresses (cluster.advertise) of other nodes.",
+	list("cluster.join", "Addresses (cluster.advertise) of other nodes; a DNS name stands for all its addresses, _quis._tcp.example.com for an SRV record.",
 		func(c *Config) *[]string { return &c.Cluster.Join }),
+	{Key: "cluster.join_token", Secret: true,
+		Doc: "Join token by which this node joins; ignored once it belongs to a cluster. Rather use cluster.join_token_file.",
+		set: func(c *Config, v []string) error {
+			t, err := form.ParseToken(v[0])
+			if err != nil {
+				return err
+			}
+			c.Cluster.JoinToken = &t
+			return nil
+		},
+		get: func(*Config) string { return "" }},
+	text("cluster.join_token_file", "File with the join token; not looked at once the node belongs to a cluster.",
+		func(c *Config) *string { return &c.Cluster.JoinTokenFile }),
 	duration("cluster.heartbeat", "How long a follower waits for its leader before it stands for election.",
 		func(c *Config) *time.Duration { return &c.Cluster.Heartbeat }),
 	text("bootstrap_file", "YAML file of users, groups, applications and tokens to bring about at start.",

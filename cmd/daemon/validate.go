@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/quis-idp/quis/cluster/form"
 )
 
 var nodeIDs = regexp.MustCompile(`^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$`)
@@ -92,9 +94,15 @@ func (c *Config) validateAddresses(fail func(key, format string, args ...any)) {
 		}
 	}
 	for _, j := range c.Cluster.Join {
-		if _, _, err := net.SplitHostPort(j); err != nil {
-			fail("cluster.join", "%q is not an address such as node-2.example.com:8300", j)
+		if err := form.CheckPeer(j); err != nil {
+			fail("cluster.join", "%s", err)
 		}
+	}
+	if c.Cluster.JoinToken != nil && c.Cluster.JoinTokenFile != "" {
+		fail("cluster.join_token", "is given twice, as a file and as text: keep one")
+	}
+	if (c.Cluster.JoinToken != nil || c.Cluster.JoinTokenFile != "") && len(c.Cluster.Join) == 0 {
+		fail("cluster.join", "is empty, but there is a join token: name a node of the cluster that made it")
 	}
 }
 

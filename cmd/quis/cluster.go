@@ -18,7 +18,7 @@ func clusterCommand() *cobra.Command {
 		Example: "  quis cluster status\n  quis cluster remove node-3",
 	}
 	group(c)
-	c.AddCommand(clusterStatusCommand(), membersCommand(), transferCommand(), removeCommand(), demoteCommand(), promoteCommand(), autopilotCommand())
+	c.AddCommand(clusterStatusCommand(), membersCommand(), transferCommand(), removeCommand(), demoteCommand(), promoteCommand(), autopilotCommand(), tokenCommand(), authorityCommand())
 	return c
 }
 

@@ -175,29 +175,36 @@ func (p *plan) ask(cmd *cobra.Command) error {
 
 func joinCommand() *cobra.Command {
 	var p plan
+	var t ticket
 	var start bool
 	c := &cobra.Command{
 		Use:   "join ADDRESS",
 		Short: "Write the configuration of a node that joins a cluster",
 		Long: "Writes the configuration of a node that joins the cluster of the node at ADDRESS\n" +
-			"(port 8300 unless said). The root key is the one of that cluster, copied here.",
-		Example: "  quis join node-1.example.com --root-key-file root.key --public-url https://id.example.com --advertise node-2.example.com\n" +
+			"(port 8300 unless said), by a token of that cluster or by its root key, copied here.\n" +
+			"A token is kept in join.token beside the configuration; once the node has joined it is worthless.",
+		Example: "  quis join node-1.example.com --token quis-join-… --public-url https://id.example.com --advertise node-2.example.com\n" +
+			"  quis join node-1.example.com --root-key-file root.key --public-url https://id.example.com --advertise node-2.example.com\n" +
 			"  quis join 10.0.0.1:8300 --root-key-file root.key --public-url https://id.example.com --advertise 10.0.0.2 --start",
 		Args: exactly("the address of a node of the cluster"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			for flag, value := range map[string]string{"root-key-file": p.keyFile, "public-url": p.publicURL, "advertise": p.host} {
+			for flag, value := range map[string]string{"public-url": p.publicURL, "advertise": p.host} {
 				if value == "" {
 					return usage(cmd, "--%s is missing", flag)
 				}
 			}
+			token, err := t.read(cmd)
+			if err != nil {
+				return err
+			}
 			if err := p.check(cmd); err != nil {
 				return err
 			}
-			address := args[0]
-			if _, _, err := net.SplitHostPort(address); err != nil {
-				address = net.JoinHostPort(address, "8300")
+			address, err := joinAddress(cmd, args[0])
+			if err != nil {
+				return err
 			}
-			if _, err := seal.LoadRootKey(p.keyFile, ""); err != nil {
+			if err := rootKeyFor(cmd, &p, token); err != nil {
 				return err
 			}
 			config, err := p.absolute()
@@ -206,6 +213,11 @@ func joinCommand() *cobra.Command {
 			}
 			config.Cluster.BootstrapExpect = 0
 			config.Cluster.Join = []string{address}
+			if token != nil {
+				if err := t.keep(token, &config, p.file); err != nil {
+					return err
+				}
+			}
 			if err := p.write(config); err != nil {
 				return err
 			}
@@ -218,7 +230,8 @@ func joinCommand() *cobra.Command {
 		},
 	}
 	p.flags(c)
-	c.Flags().StringVar(&p.keyFile, "root-key-file", "", "file with the root key of the cluster")
+	t.flags(c)
+	c.Flags().StringVar(&p.keyFile, "root-key-file", "", "file with the root key of the cluster, or where the one goes that a token brings\n(then by default root.key beside the configuration)")
 	c.Flags().BoolVar(&start, "start", false, "start the node at once")
 	return c
 }

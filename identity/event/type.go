@@ -51,6 +51,12 @@ const (
 	ClusterMemberPromoted Type = "cluster.member_promoted"
 	ClusterAutopilotSet   Type = "cluster.autopilot_set"
 	ClusterRestored       Type = "cluster.restored"
+
+	ClusterTokenCreated      Type = "cluster.token_created"
+	ClusterTokenRevoked      Type = "cluster.token_revoked"
+	ClusterTokenUsed         Type = "cluster.token_used"
+	ClusterCARotationStarted Type = "cluster.ca_rotation_started"
+	ClusterCARotated         Type = "cluster.ca_rotated"
 )
 
 // Catalogue says in one sentence what each type means.
@@ -100,4 +106,10 @@ var Catalogue = map[Type]string{
 	ClusterMemberPromoted: "An administrator let a node vote.",
 	ClusterAutopilotSet:   "The rules by which nodes are let in and removed were changed.",
 	ClusterRestored:       "A backup was put in the place of everything; everybody was signed out.",
+
+	ClusterTokenCreated:      "A token was made by which a node may join the cluster.",
+	ClusterTokenRevoked:      "A join token was revoked.",
+	ClusterTokenUsed:         "A node joined the cluster by a token.",
+	ClusterCARotationStarted: "The replacement of the authority that certifies the nodes began.",
+	ClusterCARotated:         "The authority that certifies the nodes was replaced; the former is trusted no more.",
 }
