@@ -111,7 +111,7 @@ func (d directory) remove(_ context.Context, name string) error {
 // name only when it is whole and on the disk; until then that name ends in .partial.
 func WriteFile(path string, write func(io.Writer) error) error {
 	partial := path + ".partial"
-	f, err := os.OpenFile(partial, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := os.OpenFile(partial, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}

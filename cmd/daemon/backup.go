@@ -90,7 +90,7 @@ func (n *Node) afterRestore(ctx context.Context) error {
 			return err
 		}
 		return event.Append(tx, event.Event{
-			Type: event.ClusterRestored, Target: event.Target{Kind: "backup", ID: now.Archive},
+			Tenant: identity.DefaultTenant, Type: event.ClusterRestored, Target: event.Target{Kind: "backup", ID: now.Archive},
 			Data: map[string]string{
 				"by": now.By, "made_by": now.Cluster, "made": now.Made.Format(time.RFC3339), "restored": now.At.Format(time.RFC3339),
 				"backup_index": strconv.FormatUint(now.Index, 10), "index_before": strconv.FormatUint(now.Before, 10),
