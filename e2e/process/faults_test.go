@@ -3,6 +3,10 @@ package process
 import (
 	"math/rand/v2"
 	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -37,7 +41,7 @@ func TestFaults(t *testing.T) {
 		seeds[0] = uint64(rand.Uint32())
 	}
 	if limit == 0 && rounds == 0 {
-		limit = 25 * time.Second
+		limit = 18 * time.Second
 	}
 	for _, seed := range seeds {
 		c := newCampaign(t, seed)
@@ -129,4 +133,68 @@ func selection(which string, disks, network, soak bool) func(*rand.Rand) []fault
 		}
 		return []fault{f}
 	}
+}
+
+// TestFaultsAreFound sets a whole cluster back to an earlier state, as a backup of its
+// disks would: a suite that finds nothing in that has not looked.
+func TestFaultsAreFound(t *testing.T) {
+	tr := newTrio(t, nil, nil)
+	l := begin(t.Context(), tr, rand.New(rand.NewPCG(1, 1)))
+	written := func() {
+		for range 20 {
+			_, answered := l.arm()
+			select {
+			case <-answered:
+			case <-time.After(patience):
+				t.Fatal("nothing is written")
+			}
+		}
+	}
+	cut := func() {
+		for i := range tr.servers {
+			tr.signal(i+1, syscall.SIGKILL)
+		}
+		for _, s := range tr.servers {
+			<-s.done
+		}
+	}
+	again := func() {
+		for i := range tr.servers {
+			tr.launch(i + 1)
+		}
+		if err := tr.healthy(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	written()
+	cut()
+	for _, s := range tr.servers {
+		os.Remove(filepath.Join(s.data, "quis.sock")) // it cannot be copied
+		if err := os.CopyFS(filepath.Join(s.dir, "kept"), os.DirFS(s.data)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again()
+	written()
+	l.end()
+	if bad := l.audit(t.Context()); len(bad) > 0 {
+		t.Errorf("found although nothing was lost: %q", bad)
+	}
+	cut()
+	for i, s := range tr.servers {
+		if err := tr.wipe(i + 1); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(filepath.Join(s.dir, "kept"), s.data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again()
+	bad := l.audit(t.Context())
+	for _, rule := range []string{"register", "unique name"} {
+		if !slices.ContainsFunc(bad, func(b string) bool { return strings.HasPrefix(b, rule) }) {
+			t.Errorf("no %s is missed, though the cluster was set back; found: %.2000q", rule, bad)
+		}
+	}
+	tr.close()
 }

@@ -69,6 +69,10 @@ func newTrio(t *testing.T, disks []*faultfs.FS, dirs []string) *trio {
 	if err := tr.healthy(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	// Wiped nodes vote again a little sooner than operators want it.
+	if err := tr.admin(t.Context(), 1, http.MethodPatch, "/cluster/autopilot", map[string]int{"stabilize_seconds": 1}, nil); err != nil {
+		t.Fatal(err)
+	}
 	return tr
 }
 
