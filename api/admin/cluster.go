@@ -68,6 +68,7 @@ type clusterStatus struct {
 	Tolerates    int      `json:"tolerates" doc:"How many more may fail before nothing can be written."`
 	Summary      string   `json:"summary" doc:"The same in words."`
 	Members      []member `json:"members" doc:"The nodes."`
+	Features *clusterFeatures `json:"features,omitempty" doc:"What the members read."`
 }
 
 func (clusterStatus) SchemaName() string { return "ClusterStatus" }
@@ -91,7 +92,7 @@ func (a *API) clusterStatus(c *call, _ *none) (*clusterStatus, error) {
 		NodeID: s.NodeID, ClusterID: s.ClusterID, State: s.State, Term: s.Term, LeaderID: s.LeaderID,
 		AppliedIndex: at.Index, AppliedChain: hex.EncodeToString(at.Chain[:]), CommitIndex: s.CommitIndex, LastIndex: s.LastIndex, Ready: true,
 		Voters: s.Voters, Healthy: s.Healthy, Tolerates: s.Tolerates, Summary: s.Summary,
-		Members: show(s.Members, "", showMember).Data,
+		Members: show(s.Members, "", showMember).Data, Features: a.features(c, s.Members),
 	}
 	if err := a.cfg.Cluster.Ready(); err != nil {
 		out.Ready, out.NotReady = false, err.Error()

@@ -45,6 +45,7 @@ type ClusterStatus struct {
 	Tolerates    int      `json:"tolerates"` // further failures
 	Summary      string   `json:"summary"`   // the three in words; empty: the server is older
 	Members      []Member `json:"members"`
+	Features *ClusterFeatures `json:"features"` // nil: the server is older
 }
 
 // Status returns the state of the cluster; it needs no quorum.
