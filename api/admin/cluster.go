@@ -52,23 +52,23 @@ type member struct {
 }
 
 type clusterStatus struct {
-	NodeID       string   `json:"node_id" doc:"The answering node."`
-	ClusterID    string   `json:"cluster_id" doc:"ID of the cluster."`
-	State        string   `json:"state" doc:"Leader, Follower, Candidate …"`
-	Term         uint64   `json:"term" doc:"Leadership term."`
-	LeaderID     string   `json:"leader_id" doc:"Node that leads; empty: none."`
-	AppliedIndex uint64   `json:"applied_index" doc:"Last log entry applied here."`
-	AppliedChain string   `json:"applied_chain" doc:"Hash over all entries up to that one: equal index, equal hash."`
-	CommitIndex  uint64   `json:"commit_index" doc:"Last log entry known to be committed."`
-	LastIndex    uint64   `json:"last_index" doc:"Last log entry stored here."`
-	Ready        bool     `json:"ready" doc:"Whether this node can serve."`
-	NotReady     string   `json:"not_ready,omitempty" doc:"What is missing."`
-	Voters       int      `json:"voters" doc:"Nodes that vote."`
-	Healthy      int      `json:"healthy" doc:"Those of them that are healthy."`
-	Tolerates    int      `json:"tolerates" doc:"How many more may fail before nothing can be written."`
-	Summary      string   `json:"summary" doc:"The same in words."`
-	Members      []member `json:"members" doc:"The nodes."`
-	Features *clusterFeatures `json:"features,omitempty" doc:"What the members read."`
+	NodeID       string           `json:"node_id" doc:"The answering node."`
+	ClusterID    string           `json:"cluster_id" doc:"ID of the cluster."`
+	State        string           `json:"state" doc:"Leader, Follower, Candidate …"`
+	Term         uint64           `json:"term" doc:"Leadership term."`
+	LeaderID     string           `json:"leader_id" doc:"Node that leads; empty: none."`
+	AppliedIndex uint64           `json:"applied_index" doc:"Last log entry applied here."`
+	AppliedChain string           `json:"applied_chain" doc:"Hash over all entries up to that one: equal index, equal hash."`
+	CommitIndex  uint64           `json:"commit_index" doc:"Last log entry known to be committed."`
+	LastIndex    uint64           `json:"last_index" doc:"Last log entry stored here."`
+	Ready        bool             `json:"ready" doc:"Whether this node can serve."`
+	NotReady     string           `json:"not_ready,omitempty" doc:"What is missing."`
+	Voters       int              `json:"voters" doc:"Nodes that vote."`
+	Healthy      int              `json:"healthy" doc:"Those of them that are healthy."`
+	Tolerates    int              `json:"tolerates" doc:"How many more may fail before nothing can be written."`
+	Summary      string           `json:"summary" doc:"The same in words."`
+	Members      []member         `json:"members" doc:"The nodes."`
+	Features     *clusterFeatures `json:"features,omitempty" doc:"What the members read."`
 }
 
 func (clusterStatus) SchemaName() string { return "ClusterStatus" }

@@ -29,23 +29,23 @@ type Member struct {
 
 // A ClusterStatus is the cluster as the answering node sees it.
 type ClusterStatus struct {
-	NodeID       string   `json:"node_id"`
-	ClusterID    string   `json:"cluster_id"`
-	State        string   `json:"state"` // Leader, Follower, Candidate, …
-	Term         uint64   `json:"term"`
-	LeaderID     string   `json:"leader_id"` // empty: there is none
-	AppliedIndex uint64   `json:"applied_index"`
-	AppliedChain string   `json:"applied_chain"` // hash over all entries up to AppliedIndex
-	CommitIndex  uint64   `json:"commit_index"`
-	LastIndex    uint64   `json:"last_index"`
-	Ready        bool     `json:"ready"`
-	NotReady     string   `json:"not_ready"` // what is missing
-	Voters       int      `json:"voters"`
-	Healthy      int      `json:"healthy"`   // of the voters
-	Tolerates    int      `json:"tolerates"` // further failures
-	Summary      string   `json:"summary"`   // the three in words; empty: the server is older
-	Members      []Member `json:"members"`
-	Features *ClusterFeatures `json:"features"` // nil: the server is older
+	NodeID       string           `json:"node_id"`
+	ClusterID    string           `json:"cluster_id"`
+	State        string           `json:"state"` // Leader, Follower, Candidate, …
+	Term         uint64           `json:"term"`
+	LeaderID     string           `json:"leader_id"` // empty: there is none
+	AppliedIndex uint64           `json:"applied_index"`
+	AppliedChain string           `json:"applied_chain"` // hash over all entries up to AppliedIndex
+	CommitIndex  uint64           `json:"commit_index"`
+	LastIndex    uint64           `json:"last_index"`
+	Ready        bool             `json:"ready"`
+	NotReady     string           `json:"not_ready"` // what is missing
+	Voters       int              `json:"voters"`
+	Healthy      int              `json:"healthy"`   // of the voters
+	Tolerates    int              `json:"tolerates"` // further failures
+	Summary      string           `json:"summary"`   // the three in words; empty: the server is older
+	Members      []Member         `json:"members"`
+	Features     *ClusterFeatures `json:"features"` // nil: the server is older
 }
 
 // Status returns the state of the cluster; it needs no quorum.
