@@ -18,6 +18,7 @@ import (
 	"github.com/quis-idp/quis/api/problem"
 	"github.com/quis-idp/quis/cluster"
 	"github.com/quis-idp/quis/cluster/autopilot"
+	"github.com/quis-idp/quis/cluster/feature"
 	"github.com/quis-idp/quis/cluster/checkup"
 	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/federation/oidc"
@@ -81,7 +82,7 @@ func (oneNode) Checkup(context.Context) []checkup.Finding {
 func newHouse(t *testing.T) *house {
 	t.Helper()
 	h := &house{t: t}
-	h.log = fsmtest.NewCluster(t, 1, slices.Concat(autopilot.Tables, seal.Tables, keys.Tables, event.Tables, directory.Tables,
+	h.log = fsmtest.NewCluster(t, 1, slices.Concat(autopilot.Tables, feature.Tables, seal.Tables, keys.Tables, event.Tables, directory.Tables,
 		credential.Tables, session.Tables, federation.Tables, oidc.Tables)...)
 	h.db = h.log.DB[0]
 	root := seal.GenerateRootKey()
