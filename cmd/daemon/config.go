@@ -26,6 +26,7 @@ type Config struct {
 	RootKeyFile string        // file that holds the root key, readable by its owner only
 
 	Cluster       Cluster
+	Disk          Disk
 	BootstrapFile string // users, groups, applications and tokens to bring about, as YAML
 	Log           Log
 	Staleness     time.Duration // how old this node's state may be when it answers yes on its own
@@ -75,6 +76,16 @@ type Cluster struct {
 	// Heartbeat is how long a follower waits for its leader before it stands for
 	// election; larger on a WAN.
 	Heartbeat time.Duration
+	// CompareEvery is how often the members' states are compared; the time that hashing
+	// takes may make it longer.
+	CompareEvery time.Duration
+}
+
+// Disk says when the disk of the data directory is too full, in MiB that are free; 0:
+// by its size.
+type Disk struct {
+	WarnBelow   int // another node should lead; 0: a tenth, at most 1 GiB
+	RefuseBelow int // nothing is written any more; 0: a fortieth, at most 256 MiB
 }
 
 // Log says what is logged and how.
@@ -95,6 +106,7 @@ func Default() Config {
 			Gossip:          ":8301",
 			BootstrapExpect: 1,
 			Heartbeat:       300 * time.Millisecond,
+			CompareEvery:    5 * time.Minute,
 		},
 		Log:       Log{Format: "auto"},
 		Staleness: 500 * time.Millisecond,

@@ -15,6 +15,7 @@ import (
 	"github.com/quis-idp/quis/api"
 	"github.com/quis-idp/quis/api/metrics"
 	"github.com/quis-idp/quis/cluster"
+	"github.com/quis-idp/quis/cluster/disk"
 	"github.com/quis-idp/quis/cluster/backup"
 	"github.com/quis-idp/quis/cmd/daemon/bootstrap"
 	"github.com/quis-idp/quis/fsm"
@@ -187,7 +188,8 @@ func (n *Node) openCluster(ctx context.Context) (err error) {
 		DataDir: n.cfg.DataDir, NodeID: n.cfg.NodeID, Version: Version,
 		Listen: c.Listen, Advertise: c.Advertise,
 		GossipListen: c.Gossip, GossipAdvertise: c.GossipAdvertise,
-		Join: c.Join, BootstrapExpect: c.BootstrapExpect, Heartbeat: c.Heartbeat,
+		Join: c.Join, BootstrapExpect: c.BootstrapExpect, Heartbeat: c.Heartbeat, CompareEvery: c.CompareEvery,
+		Disk: disk.Limits{Low: int64(n.cfg.Disk.WarnBelow) << 20, Full: int64(n.cfg.Disk.RefuseBelow) << 20},
 		Root: n.root, DB: n.db, Logger: n.cfg.Logger, Registerer: n.metrics.Registry, Told: tellOfAdmission,
 		Fatal: n.cannotGoOn, Checkup: n.examine,
 	}
