@@ -41,6 +41,19 @@ func health(print func(*cobra.Command, *client.ClusterStatus) error) func(*cobra
 	}
 }
 
+// releases says what the members read in common, if there is something to say.
+func releases(f *client.ClusterFeatures, row func(...any)) {
+	if f.Skew != "" {
+		row("Releases", f.Skew)
+	}
+	for _, a := range f.Active {
+		row("Feature "+a.Name, "in use since "+a.Since.Format(time.DateOnly)+": no older release can join")
+	}
+	for _, w := range f.Waiting {
+		row("Feature "+w.Name, "waits for "+strings.Join(w.Missing, ", "))
+	}
+}
+
 func printStatus(cmd *cobra.Command, s *client.ClusterStatus, ready bool) error {
 	sortMembers(s.Members)
 	health, code := judge(s)
@@ -53,6 +66,9 @@ func printStatus(cmd *cobra.Command, s *client.ClusterStatus, ready bool) error 
 		row("Log", fmt.Sprintf("applied %d, committed %d", s.AppliedIndex, s.CommitIndex))
 		for _, m := range s.Members {
 			row("Node "+m.ID, describe(m))
+		}
+		if s.Features != nil {
+			releases(s.Features, row)
 		}
 	})
 	switch {
