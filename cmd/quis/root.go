@@ -47,7 +47,7 @@ func newRoot() *cobra.Command {
 	root.PersistentFlags().StringP("output", "o", defaultFormat(), "how to print data: table or json")
 	complete(root, "output", "table", "json")
 	root.AddCommand(devCommand(), serverCommand(), initCommand(), joinCommand(), statusCommand(), doctorCommand(), setupLinkCommand(),
-		auditCommand(), keysCommand(), clusterCommand(), backupCommand(), restoreCommand(), versionCommand())
+		auditCommand(), keysCommand(), clusterCommand(), backupCommand(), restoreCommand(), recoverCommand(), versionCommand())
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {
