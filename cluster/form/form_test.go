@@ -43,6 +43,8 @@ func newcomer(t *testing.T, root *seal.RootKey, node string, expect int) *Self {
 	return s
 }
 
+var testRoot = seal.GenerateRootKey()
+
 func TestFoundersGetOneCluster(t *testing.T) {
 	t.Parallel()
 	root := seal.GenerateRootKey()

@@ -141,8 +141,8 @@ func DialToken(ctx context.Context, address string, pass Pass) (*Conn, error) {
 	}
 	c := tls.Client(raw, pass.config())
 	if err = c.HandshakeContext(ctx); err != nil {
-		var alert tls.AlertError
-		if errors.As(err, &alert) {
+		var alert *net.OpError
+		if errors.As(err, &alert) && alert.Op == "remote error" { // as crypto/tls calls the peer's alerts
 			err = fmt.Errorf("%w (%w)", ErrNoTokens, err)
 		}
 	} else if deadline, ok := ctx.Deadline(); ok {
