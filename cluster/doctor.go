@@ -3,7 +3,6 @@ package cluster
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -89,8 +88,8 @@ func (n *Node) peers(ctx context.Context) []checkup.Peer {
 	for i := range peers {
 		p := &peers[i]
 		all.Go(func() {
-			if _, err := n.askCheckup(ctx, p.Node, p.Address, checkupRequest{Brief: true}, nil); err != nil {
-				p.Fault = err.Error()
+			if _, err := n.askCheckup(ctx, p.Node, p.Address, checkupRequest{Brief: true}, &checkup.Report{}); err != nil {
+				p.Fault = checkup.Reason(err)
 			}
 			if n.gossiping.Load() {
 				p.Gossip = checkup.Lost
@@ -110,7 +109,7 @@ func (n *Node) certificates() []checkup.Finding {
 	out := []checkup.Finding{checkup.Expiry("node certificate", "it", n.creds.Expires(), now, n.cfg.CertLife/5,
 		"It renews itself while the leader answers: look at this node's log for why it could not.")}
 	if id := n.self.Identity(); id != nil {
-		out = append(out, checkup.Expiry("cluster authority", fmt.Sprintf("the certificate of cluster %s", id.ClusterID), id.AuthorityEnds(), now, 90*24*time.Hour,
+		out = append(out, checkup.Expiry("cluster authority", "it", id.AuthorityEnds(), now, 90*24*time.Hour,
 			"Replace it while all nodes run: `quis cluster ca rotate`."))
 	}
 	return out

@@ -123,7 +123,7 @@ func reach(members []Member) []Finding {
 		case m.Err != nil:
 			silent[m.ID] = true
 			out = append(out, Finding{
-				Node: m.ID, Check: "reachable", Level: Fail, Found: "does not answer at " + m.Address + ": " + m.Err.Error(),
+				Node: m.ID, Check: "reachable", Level: Fail, Found: "does not answer at " + m.Address + ": " + Reason(m.Err),
 				Advice: "Start the node. If it runs, open TCP port " + port(m.Address) + " to it from every other node.",
 			})
 		case m.Report == nil:
@@ -206,7 +206,7 @@ func clocks(asked string, members []Member) []Finding {
 		}
 	}
 	if len(out) == 0 && known > 0 {
-		out = append(out, Finding{Check: "clock", Found: "the clocks are " + worst.Round(time.Millisecond).String() + " apart at most"})
+		out = append(out, Finding{Check: "clock", Found: "the clocks are " + max(worst, time.Millisecond).Round(time.Millisecond).String() + " apart at most"})
 	}
 	return out
 }

@@ -190,6 +190,8 @@ func days(d time.Duration) string {
 		return "in " + d.Round(time.Minute).String()
 	case n == 1:
 		return "tomorrow"
+	case n > 3*365:
+		return fmt.Sprintf("in %d years", n/365)
 	default:
 		return fmt.Sprintf("in %d days", n)
 	}

@@ -1,12 +1,30 @@
 package checkup
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net"
+	"os"
 	"slices"
 	"strings"
+	"syscall"
 )
+
+// Reason says in a few words why nobody was reached.
+func Reason(err error) string {
+	var op *net.OpError
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "nobody listens there"
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &op) && op.Timeout():
+		return "no answer in time"
+	case errors.As(err, &op):
+		return op.Err.Error()
+	}
+	return err.Error()
+}
 
 // port returns the port of an address, or the address if it has none.
 func port(address string) string {

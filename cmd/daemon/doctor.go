@@ -12,7 +12,6 @@ import (
 	"net/url"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/quis-idp/quis/cluster/checkup"
@@ -147,22 +146,11 @@ func lookAtPeer(ctx context.Context, entry string) checkup.Finding {
 			f.Found = entry + " answers"
 			return f
 		}
-		f.Found = entry + ": " + shortDial(err)
+		f.Found = entry + ": " + checkup.Reason(err)
 	}
 	f.Level = checkup.Warn
 	f.Advice = "Fine while that node is down. Else look at its cluster.listen and at firewalls."
 	return f
-}
-
-func shortDial(err error) string {
-	var op *net.OpError
-	switch {
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return "nobody listens there"
-	case errors.As(err, &op) && op.Timeout(), errors.Is(err, context.DeadlineExceeded):
-		return "no answer"
-	}
-	return err.Error()
 }
 
 // Bounds of the look at the issuer, which passes whatever stands before the nodes.

@@ -84,8 +84,8 @@ func (n *Node) announce(ctx context.Context) {
 	}
 }
 
-// handOverWithin bounds the search for a successor; a transfer takes milliseconds.
-const handOverWithin = 5 * time.Second
+// handOverWithin bounds the search for a successor: a transfer takes milliseconds, an election about a second.
+const handOverWithin = 2 * time.Second
 
 // handOver gives leadership away and waits until another node has it, so that no
 // write meets a cluster without a leader because of this stop.
