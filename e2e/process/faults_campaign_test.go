@@ -30,7 +30,8 @@ type campaign struct {
 	now  []string           // faults of this chapter
 	n    int                // rounds
 
-	networks bool // there was one that could break
+	networks bool                    // there was one that could break
+	done     map[history.Kind][2]int // operations that were acknowledged, and that were refused
 }
 
 // A result is what came of one fault.
@@ -42,7 +43,7 @@ type result struct {
 
 func newCampaign(t *testing.T, seed uint64) *campaign {
 	t.Logf("seed %d", seed)
-	return &campaign{t: t, rng: rand.New(rand.NewPCG(seed, 0)), out: map[string]*result{}}
+	return &campaign{t: t, rng: rand.New(rand.NewPCG(seed, 0)), out: map[string]*result{}, done: map[history.Kind][2]int{}}
 }
 
 func (c *campaign) of(name string) *result {
@@ -76,10 +77,25 @@ func (c *campaign) run(tr *trio, pick func(rng *rand.Rand) []fault, enough func(
 			return
 		}
 		bad := c.load.audit(c.t.Context())
+		c.count(c.load.rec.Ops())
 		for _, b := range bad[:min(len(bad), 10)] {
 			c.t.Errorf("up to round %d: %s", c.n, b)
 		}
 		c.violation(len(bad))
+	}
+}
+
+// count adds up what was asked.
+func (c *campaign) count(ops []history.Op) {
+	for _, o := range ops {
+		n := c.done[o.Kind]
+		switch o.Outcome {
+		case history.OK:
+			n[0]++
+		case history.Refused:
+			n[1]++
+		}
+		c.done[o.Kind] = n
 	}
 }
 
@@ -212,6 +228,11 @@ func (c *campaign) table() string {
 		fmt.Fprintf(&b, "| %s | %d | %d | %d | %v | %v | %v | %v |\n", name, r.rounds, r.operations, r.violations,
 			round(r.outage), p(50), p(99), p(100))
 	}
+	d := c.done
+	fmt.Fprintf(&b, "\nAcknowledged: %d rows changed by If-Match (%d refused), %d names given (%d refused), %d codes redeemed (%d refused), %d refreshes, "+
+		"%d families revoked, after which %d uses were refused.\n",
+		d[history.Swap][0], d[history.Swap][1], d[history.Create][0], d[history.Create][1], d[history.Redeem][0], d[history.Redeem][1],
+		d[history.Refresh][0], d[history.Revoke][0], d[history.Use][1])
 	if !c.networks {
 		b.WriteString("\nWithout network faults: this machine or user cannot make network namespaces.\n")
 	}

@@ -58,7 +58,7 @@ func begin(ctx context.Context, tr *trio, rng *rand.Rand) *load {
 		l.running.Go(func() { l.swaps(ctx, i+1, shared) })
 		l.running.Go(func() { l.creates(ctx, i+1) })
 	}
-	for range 2 {
+	for range 3 {
 		seed := rng.Uint64()
 		l.running.Go(func() { l.people(ctx, rand.New(rand.NewPCG(seed, 1))) })
 	}
@@ -242,10 +242,14 @@ func (l *load) creates(ctx context.Context, i int) {
 
 // people sign in and use what they get.
 func (l *load) people(ctx context.Context, rng *rand.Rand) {
+	person := tester()
 	for n := 0; ctx.Err() == nil; n++ {
 		at := 1 + rng.IntN(3)
+		if n%4 == 0 { // in between, the session is enough
+			person = tester()
+		}
 		signIn, cancel := context.WithTimeout(ctx, 6*time.Second)
-		a, err := tester().Authorize(signIn, l.tr.node(at).public(), web)
+		a, err := person.Authorize(signIn, l.tr.node(at).public(), web)
 		cancel()
 		if err != nil {
 			if code, _ := status(err); code == http.StatusInternalServerError || code == http.StatusUnauthorized {
@@ -288,7 +292,7 @@ func (l *load) raceCode(ctx context.Context, a *testbed.Authorization, rng *rand
 
 // family refreshes for a while and sometimes revokes.
 func (l *load) family(ctx context.Context, key string, tokens *testbed.Tokens, rng *rand.Rand) {
-	for range 6 {
+	for range 4 {
 		if next := l.raceRefresh(ctx, key, tokens.RefreshToken, rng); next != nil {
 			tokens = next
 		}
@@ -339,13 +343,15 @@ func (l *load) revoke(ctx context.Context, key string, tokens *testbed.Tokens, r
 	if outcome != history.OK {
 		return
 	}
-	pause(ctx, staleness)
-	for node := range l.tr.servers {
-		l.attempt(ctx, 2*time.Second, history.Op{Kind: history.Use, Key: key}, node+1, func(ctx context.Context) (string, error) {
-			_, err := testbed.UserInfo(ctx, l.tr.node(node+1).public(), tokens.AccessToken)
-			return "", err
-		})
-	}
+	l.running.Go(func() {
+		pause(ctx, staleness)
+		for node := range l.tr.servers {
+			l.attempt(ctx, 2*time.Second, history.Op{Kind: history.Use, Key: key}, node+1, func(ctx context.Context) (string, error) {
+				_, err := testbed.UserInfo(ctx, l.tr.node(node+1).public(), tokens.AccessToken)
+				return "", err
+			})
+		}
+	})
 }
 
 // revokeAt revokes a refresh token (RFC 7009).
