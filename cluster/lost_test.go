@@ -63,7 +63,7 @@ func TestOnlyALeaderVouchesForCommits(t *testing.T) {
 	h.start()
 	h.settled()
 	for i, r := range h.rooms {
-		c := r.node.note(r.db.Position().Index)
+		c := r.node.leader.Vouch(r.db.Position().Index)
 		if leads := i == h.leader(); leads != (c.EntryTerm != 0) {
 			t.Errorf("%s leads: %v, vouches: %+v", r.cfg.NodeID, leads, c)
 		}

@@ -51,8 +51,7 @@ func (n *Node) newRoster() *roster.Roster {
 // calls are the methods of quis-rpc/1, between nodes that have certificates.
 func (n *Node) calls() *wire.Mux {
 	m := &wire.Mux{}
-	wire.Handle(m, methodPropose, n.handlePropose)
-	wire.Handle(m, methodReadIndex, n.handleReadIndex)
+	n.leader.Handle(m)
 	wire.Handle(m, methodRenew, n.handleRenew)
 	n.roster.Handle(m)
 	n.compare.Handle(m)

@@ -15,7 +15,7 @@ func stateName(s raft.RaftState) string { return strings.ToLower(s.String()) }
 func (n *Node) figures() meter.Figures {
 	f := meter.Figures{
 		State: stateName(n.raft.State()), Term: n.raft.CurrentTerm(), Commit: n.raft.CommitIndex(), Applied: n.cfg.DB.Position().Index,
-		Flushed: n.snaps.LastFlush(), Fresh: n.fresh.Known(), Stale: n.staleness(), Queue: n.proposals.Waiting(), Oldest: n.oldest(),
+		Flushed: n.snaps.LastFlush(), Fresh: n.fresh.Known(), Stale: n.staleness(), Queue: n.leader.Waiting(), Oldest: n.oldest(),
 		Lags: n.roster.Lags(), Clocks: n.roster.ClockOffsets(), HandOvers: n.roster.HandOvers(),
 		Certificates: map[string]time.Time{"node": n.creds.Expires()},
 	}

@@ -12,13 +12,13 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/quis-idp/quis/cluster/ask"
 	"github.com/quis-idp/quis/cluster/compare"
 	"github.com/quis-idp/quis/cluster/disk"
 	"github.com/quis-idp/quis/cluster/feature"
 	"github.com/quis-idp/quis/cluster/form"
 	"github.com/quis-idp/quis/cluster/fresh"
 	"github.com/quis-idp/quis/cluster/gossip"
-	"github.com/quis-idp/quis/cluster/group"
 	"github.com/quis-idp/quis/cluster/meter"
 	"github.com/quis-idp/quis/cluster/roster"
 	"github.com/quis-idp/quis/cluster/stamp"
@@ -41,7 +41,6 @@ type Node struct {
 	port        *wire.Port
 	logs        *disk.Log
 	cache       raft.LogStore // logs, with the latest entries in memory
-	nudging     atomic.Bool
 	snaps       *disk.Snapshots
 	machine     *disk.Mendable
 	transport   *wire.Transport
@@ -56,11 +55,9 @@ type Node struct {
 	leaders     chan raft.Observation // from Raft
 	admitting   sync.Mutex            // one new node at a time
 
-	roster    *roster.Roster
-	proposals *group.Packer
-	clock     stamp.Clock  // stamps entries
-	confirms  fresh.Shared // leader: quorum rounds
-	asks      fresh.Shared // any node: questions to the leader
+	roster *roster.Roster
+	leader *ask.Leader // the way to whoever leads
+	clock  stamp.Clock // stamps entries
 
 	changed   signal        // leader, term, identity, readiness
 	readyTerm atomic.Uint64 // the term in which this leader has committed; 0: none
@@ -83,12 +80,12 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 	}
 	n := &Node{cfg: cfg, log: cfg.Logger.With("node", cfg.NodeID), begun: time.Now(), quit: make(chan struct{}), creds: &wire.Credentials{}}
 	n.ctx, n.stop = context.WithCancel(context.Background())
-	n.confirms.Ask, n.asks.Ask = n.confirm, n.ask
 	n.features = n.newKeeper()
 	n.self = n.newSelf()
 	n.metrics = meter.New(n.figures)
 	n.fresh = fresh.NewMark(n.begun)
 	n.roster = n.newRoster()
+	n.leader = n.newLeader()
 	if err := n.start(ctx); err != nil {
 		return nil, errors.Join(err, n.shutdown())
 	}
@@ -177,12 +174,11 @@ func (n *Node) run(ctx context.Context) error {
 	if err := n.startRaft(ctx); err != nil {
 		return err
 	}
-	n.proposals = group.New(n.ctx, n.flush)
+	n.leader.Begin(n.ctx, n.raft, n.cache, n.port.Caller(), n.transport, &n.loops)
 	n.started.Store(true)
 	n.roster.Begin(n.ctx, n.raft, n.port, &n.loops)
 	n.loops.Go(n.watchLeadership)
 	n.loops.Go(n.watchLeader)
-	n.loops.Go(n.probe)
 	n.loops.Go(n.renew)
 	n.loops.Go(n.watchDisk)
 	n.loops.Go(n.boundLog)
@@ -249,9 +245,7 @@ func (n *Node) shutdown() error {
 		if n.compare != nil {
 			n.compare.Close()
 		}
-		if n.proposals != nil {
-			n.proposals.Drain(errStopping)
-		}
+		n.leader.Drain()
 		if n.logs != nil {
 			errs = append(errs, n.logs.Close())
 		}

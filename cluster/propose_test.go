@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/quis-idp/quis/cluster/group"
 	"github.com/quis-idp/quis/fsm"
 )
 
@@ -140,28 +139,6 @@ func TestTheFourAnswers(t *testing.T) {
 	if err := leader.node.Ready(); err == nil {
 		t.Error("ready without a leader")
 	}
-}
-
-func TestFullQueueTurnsAway(t *testing.T) {
-	t.Parallel()
-	stuck := make(chan struct{})
-	ctx, cancel := context.WithCancel(t.Context())
-	c := group.New(ctx, func(batches []*group.Batch) {
-		<-stuck
-		for _, p := range batches {
-			p.Answer(group.Result{})
-		}
-	})
-	n := &Node{proposals: c, quit: make(chan struct{}), cfg: Config{ProposeTimeout: time.Minute}}
-	for c.Add(group.NewBatch(nil, false)) {
-	}
-	_, err := n.Propose(ctx, []byte("one more"))
-	if !errors.Is(err, fsm.ErrUnavailable) {
-		t.Errorf("full queue: %v", err)
-	}
-	close(stuck)
-	cancel()
-	c.Drain(errStopping)
 }
 
 func TestLostAnswersHaveOneEffect(t *testing.T) {

@@ -144,6 +144,7 @@ func (r *Roster) change(ctx context.Context, c Change, id string, force bool) er
 	survey, cancel := context.WithTimeout(ctx, surveyTime)
 	r.Survey(survey)
 	cancel()
+	r.load()
 	members := r.view()
 	m := find(members, id)
 	if m == nil && (c != Transfer || id != "") {

@@ -1,4 +1,4 @@
-package cluster
+package ask
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/quis-idp/quis/cluster/form"
 	"github.com/quis-idp/quis/cluster/wire"
 	"github.com/quis-idp/quis/fsm"
 )
@@ -18,14 +19,14 @@ const readTimeout = 2 * time.Second
 // call is at or below it, because a majority still follows this leader in this term.
 // A leader that has not yet committed an entry of its own term does not know how
 // far its predecessors came, and refuses.
-func (n *Node) confirm(ctx context.Context) (uint64, error) {
-	term := n.readyTerm.Load()
-	if term == 0 || n.raft.CurrentTerm() != term {
-		return 0, errNoLeader
+func (l *Leader) confirm(ctx context.Context) (uint64, error) {
+	term := l.cfg.Leading()
+	if term == 0 || l.life.raft.CurrentTerm() != term {
+		return 0, ErrNoLeader
 	}
-	commit := n.raft.CommitIndex()
+	commit := l.life.raft.CommitIndex()
 	verified := make(chan error, 1)
-	go func() { verified <- n.raft.VerifyLeader().Error() }()
+	go func() { verified <- l.life.raft.VerifyLeader().Error() }()
 	select {
 	case err := <-verified:
 		if err != nil {
@@ -34,22 +35,22 @@ func (n *Node) confirm(ctx context.Context) (uint64, error) {
 	case <-ctx.Done():
 		return 0, ctx.Err()
 	}
-	if n.raft.CurrentTerm() != term || n.readyTerm.Load() != term {
+	if l.life.raft.CurrentTerm() != term || l.cfg.Leading() != term {
 		return 0, errMoved
 	}
-	return n.visible(commit)
+	return l.visible(commit)
 }
 
 // visible returns the last entry at or below index that reaches the store: Raft
 // keeps its own entries (a new leader's first, barriers) to itself.
-func (n *Node) visible(index uint64) (uint64, error) {
-	applied := n.cfg.DB.Position().Index
+func (l *Leader) visible(index uint64) (uint64, error) {
+	applied := l.cfg.DB.Position().Index
 	for ; index > applied; index-- {
-		var l raft.Log
-		if err := n.cache.GetLog(index, &l); err != nil {
+		var e raft.Log
+		if err := l.life.log.GetLog(index, &e); err != nil {
 			return 0, fmt.Errorf("read index: %w", err)
 		}
-		if l.Type == raft.LogCommand || l.Type == raft.LogConfiguration {
+		if e.Type == raft.LogCommand || e.Type == raft.LogConfiguration {
 			return index, nil
 		}
 	}
@@ -58,22 +59,22 @@ func (n *Node) visible(index uint64) (uint64, error) {
 }
 
 // ask gets a read index from whoever leads.
-func (n *Node) ask(ctx context.Context) (uint64, error) {
+func (l *Leader) ask(ctx context.Context) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	if n.raft.State() == raft.Leader {
-		return n.confirms.Get(ctx, n.ctx)
+	if l.life.raft.State() == raft.Leader {
+		return l.confirms.Get(ctx, l.life.ctx)
 	}
-	id, address := n.Leader()
-	if id == "" || id == n.cfg.NodeID {
-		return 0, errNoLeader
+	id, address := l.cfg.Leader()
+	if id == "" || id == l.cfg.NodeID {
+		return 0, ErrNoLeader
 	}
-	go n.whileLeader(ctx, cancel, id, address)
+	go l.whileLeader(ctx, cancel, id, address)
 	var a indexAnswer
-	if err := n.port.Caller().Call(ctx, id, address, methodReadIndex, &struct{}{}, &a); err != nil {
+	if err := l.life.caller.Call(ctx, id, address, methodReadIndex, &struct{}{}, &a); err != nil {
 		return 0, err
 	}
-	n.nudge(a.Commit, id, address)
+	l.nudge(a.Commit, id, address)
 	return a.Index, nil
 }
 
@@ -81,89 +82,86 @@ const methodReadIndex = "read-index"
 
 type indexAnswer struct {
 	Index  uint64     `cbor:"1,keyasint"`
-	Commit commitNote `cbor:"2,keyasint"`
+	Commit CommitNote `cbor:"2,keyasint"`
 }
 
-func (n *Node) handleReadIndex(ctx context.Context, from wire.Peer, _ *struct{}) (any, error) {
-	if err := n.leading(from); err != nil {
+func (l *Leader) handleReadIndex(ctx context.Context, from wire.Peer, _ *struct{}) (any, error) {
+	if err := l.cfg.Leads(from); err != nil {
 		return nil, err
 	}
-	index, err := n.confirms.Get(ctx, n.ctx)
+	index, err := l.confirms.Get(ctx, l.life.ctx)
 	if err != nil {
-		return nil, &wire.Fault{Code: codeNotLeader, Detail: err.Error()}
+		return nil, &wire.Fault{Code: form.CodeNotLeader, Detail: err.Error()}
 	}
-	return &indexAnswer{index, n.note(index)}, nil
+	return &indexAnswer{index, l.Vouch(index)}, nil
 }
 
 // CatchUp returns when this node has applied everything that was acknowledged
 // anywhere before the call. While a leader is being elected it waits; without a
 // majority it reports fsm.ErrUnavailable when ctx ends or the time limit has passed.
-func (n *Node) CatchUp(ctx context.Context) error {
-	if err := n.Isolated(); err != nil {
+func (l *Leader) CatchUp(ctx context.Context) error {
+	if err := l.cfg.Isolated(); err != nil {
 		return fmt.Errorf("catch up: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, n.cfg.ProposeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, l.cfg.Timeout)
 	defer cancel()
 	begun := time.Now()
 	for {
-		changed := n.changed.wait()
+		changed := l.cfg.Changed()
 		asked := time.Now()
-		index, err := n.asks.Get(ctx, n.ctx)
+		index, err := l.asks.Get(ctx, l.life.ctx)
 		if err == nil {
-			if err := n.cfg.DB.WaitApplied(ctx, index); err != nil {
+			if err := l.cfg.DB.WaitApplied(ctx, index); err != nil {
 				return fmt.Errorf("catch up: %w: %w", fsm.ErrUnavailable, err)
 			}
-			n.freshAt(asked)
+			l.freshAt(asked)
 			return nil
 		}
-		late := time.Since(begun) > time.Duration(giveUpShare*float64(n.cfg.ProposeTimeout))
-		if late || !n.pause(ctx, changed) {
+		late := time.Since(begun) > time.Duration(giveUpShare*float64(l.cfg.Timeout))
+		if late || !l.pause(ctx, changed) {
 			return fmt.Errorf("catch up: %w: %w", fsm.ErrUnavailable, err)
 		}
 	}
 }
 
 // freshAt notes that the local state held everything acknowledged before t.
-func (n *Node) freshAt(t time.Time) {
-	if n.fresh.Note(t) {
-		n.changed.broadcast()
+func (l *Leader) freshAt(t time.Time) {
+	if l.cfg.Fresh.Note(t) {
+		l.cfg.Change()
 	}
 }
-
-// staleness returns how old this node's state may be.
-func (n *Node) staleness() time.Duration { return n.fresh.Age() }
 
 // EnsureFresh returns nil if everything acknowledged anywhere more than bound ago
 // is applied here. Where the freshness probe does not show that already, it asks
 // the leader; without one it reports fsm.ErrUnavailable.
-func (n *Node) EnsureFresh(ctx context.Context, bound time.Duration) error {
-	if n.Isolated() == nil && n.fresh.Known() && n.staleness() <= bound {
+func (l *Leader) EnsureFresh(ctx context.Context, bound time.Duration) error {
+	if l.cfg.Isolated() == nil && l.cfg.Fresh.Known() && l.cfg.Fresh.Age() <= bound {
 		return nil
 	}
-	return n.CatchUp(ctx)
+	return l.CatchUp(ctx)
 }
 
 // probe keeps the state known to be fresh. It runs until the node stops.
-func (n *Node) probe() {
-	tick := time.NewTicker(n.cfg.ProbeEvery)
+func (l *Leader) probe() {
+	tick := time.NewTicker(l.cfg.ProbeEvery)
 	defer tick.Stop()
 	for {
-		changed := n.changed.wait()
+		changed := l.cfg.Changed()
 		asked := time.Now()
-		if index, err := n.asks.Get(n.ctx, n.ctx); err == nil {
-			ctx, cancel := context.WithTimeout(n.ctx, readTimeout)
-			if n.cfg.DB.WaitApplied(ctx, index) == nil {
-				n.freshAt(asked)
+		if index, err := l.asks.Get(l.life.ctx, l.life.ctx); err == nil {
+			ctx, cancel := context.WithTimeout(l.life.ctx, readTimeout)
+			if l.cfg.DB.WaitApplied(ctx, index) == nil {
+				l.freshAt(asked)
 			}
 			cancel()
 		}
-		if n.fresh.Known() {
+		if l.cfg.Fresh.Known() {
 			changed = nil // no hurry
 		}
 		select {
 		case <-tick.C:
 		case <-changed:
-		case <-n.quit:
+		case <-l.cfg.Quit:
 			return
 		}
 	}
