@@ -3,6 +3,7 @@ package process
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -10,11 +11,15 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 )
+
+// personalToken is the tester's, of the bootstrap file.
+const personalToken = "quis_pat_0123456789abcdef0123456789abcdef"
 
 // TestRollingUpgrade is invariant 18: three nodes of the previous release are upgraded
 // one by one while people sign in, taken back, and upgraded again in another order, with
@@ -42,6 +47,7 @@ func TestRollingUpgrade(t *testing.T) {
 			case 1:
 				f.leadBy(f.theirs)
 				f.works()
+				f.tellsOfSkew()
 			}
 		}
 		f.works()
@@ -61,6 +67,9 @@ func TestRollingUpgrade(t *testing.T) {
 		f.move(pick(), f.ours)
 	}
 	f.works()
+	if skew := f.nodes[0].features(); strings.Contains(skew, "skew") {
+		t.Errorf("all run one release, but: %s", skew)
+	}
 	f.end()
 }
 
@@ -77,6 +86,9 @@ func TestActivatedFeatureKeepsOlderReleasesOut(t *testing.T) {
 	s.start()
 	s.signIn()
 	activated.wait(t)
+	if f := s.features(); !strings.Contains(f, `"name":"trial/1"`) || !strings.Contains(f, `"waiting":[]`) {
+		t.Errorf("the status does not tell of the feature: %s", f)
+	}
 	s.stop()
 	s.bin, s.log = "", nil
 	s.refuses("trial/1", "run the newer release")
@@ -94,6 +106,26 @@ func TestActivatedFeatureKeepsOlderReleasesOut(t *testing.T) {
 	late.start()
 	late.stop()
 	s.stop()
+}
+
+// features is what the status of the cluster says of what its members read.
+func (s *server) features() string {
+	s.t.Helper()
+	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, s.public()+"/api/v1/cluster/status", nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+personalToken)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var status struct{ Features json.RawMessage }
+	if err := json.NewDecoder(resp.Body).Decode(&status); err != nil {
+		s.t.Fatal(err)
+	}
+	return strings.ReplaceAll(string(status.Features), " ", "")
 }
 
 // A sighting waits for words in what a node prints.
@@ -277,19 +309,25 @@ func (f *fleet) leadBy(bin string) {
 			f.led[f.name(bin)]++
 			return
 		}
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, l.public()+"/api/v1/cluster/transfer", bytes.NewReader(nil))
+		var body io.Reader // the previous release takes none, and chooses by itself
+		if l.bin == f.ours {
+			to := f.nodes[slices.IndexFunc(f.nodes, func(s *server) bool { return s.bin == bin })]
+			body = strings.NewReader(`{"to": "` + to.keys["node_id"] + `"}`)
+		}
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, l.public()+"/api/v1/cluster/transfer", body)
 		if err != nil {
 			f.t.Fatal(err)
 		}
-		req.Header.Set("Authorization", "Bearer quis_pat_0123456789abcdef0123456789abcdef")
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Authorization", "Bearer "+personalToken)
 		resp, err := http.DefaultClient.Do(req)
 		if err != nil {
 			f.t.Fatal(err)
 		}
-		body, _ := io.ReadAll(resp.Body)
+		answer, _ := io.ReadAll(resp.Body)
 		resp.Body.Close()
 		if resp.StatusCode >= 400 && resp.StatusCode != http.StatusConflict && resp.StatusCode != http.StatusServiceUnavailable {
-			f.t.Fatalf("hand leadership over: %s: %s", resp.Status, body)
+			f.t.Fatalf("hand leadership over: %s: %s", resp.Status, answer)
 		}
 	}
 	f.t.Fatalf("no node of %s came to lead", f.name(bin))
@@ -305,6 +343,19 @@ func (f *fleet) works() {
 			f.t.Errorf("a token of %s is refused by its neighbour: %v", s.keys["node_id"], err)
 		}
 	}
+}
+
+// tellsOfSkew waits until a node of this release says which members announce nothing.
+func (f *fleet) tellsOfSkew() {
+	f.t.Helper()
+	i := slices.IndexFunc(f.nodes, func(s *server) bool { return s.bin == f.ours })
+	last := ""
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-time.After(50 * time.Millisecond) {
+		if last = f.nodes[i].features(); strings.Contains(last, "announcesnothing") {
+			return
+		}
+	}
+	f.t.Errorf("nothing is said of the older release: %s", last)
 }
 
 // end checks what people met.
