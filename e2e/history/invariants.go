@@ -48,7 +48,7 @@ var Invariants = []Invariant{
 	{18, "A rolling upgrade fails no sign-in.",
 		[]string{"e2e/process.TestRollingUpgrade"}},
 	{19, "What is held in memory is bounded.",
-		[]string{"cluster.TestFullQueueTurnsAway", "fsm/notice.TestHubHoldsAnIndexWholeOrNotAtAll", "identity/credential.TestPoolIsBounded"}},
+		[]string{"cluster/ask.TestFullQueueTurnsAway", "fsm/notice.TestHubHoldsAnIndexWholeOrNotAtAll", "identity/credential.TestPoolIsBounded"}},
 	{20, "No byte of a stranger is processed on the cluster port; a removed node and a used token are refused.",
 		[]string{"e2e/process.TestStrangersOnTheClusterPorts", "cluster.TestStrangersOnThePort", "cluster.TestTwoNodesWithOneTokenOneWins"}},
 	{21, "The log and the store hold no secret in clear.",
