@@ -13,6 +13,9 @@ import (
 	"github.com/quis-idp/quis/fsm"
 )
 
+// ClusterID names the cluster that this node belongs to.
+func (n *Node) ClusterID() string { return n.self.Identity().ClusterID }
+
 // CanRestore reports fsm.ErrRefused, with what to do, while a member is too old to
 // understand a restored state.
 func (n *Node) CanRestore(ctx context.Context) error {

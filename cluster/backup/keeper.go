@@ -23,6 +23,7 @@ type Keeper struct {
 	Root    *seal.RootKey
 	Dir     string // where archives wait to be restored: on the disk of the data
 	NodeID  string
+	Cluster string // its ID
 	Version string // of the program
 	Logger  *slog.Logger
 
@@ -37,7 +38,7 @@ func (k *Keeper) Write(ctx context.Context, w io.Writer, recipients []string, be
 		return Info{}, err
 	}
 	return Create(ctx, k.DB, w, Options{
-		Root: k.Root, Recipients: to, ClusterID: k.Node.Status(ctx).ClusterID, Version: k.Version, Begun: begun,
+		Root: k.Root, Recipients: to, ClusterID: k.Cluster, Version: k.Version, Begun: begun,
 	})
 }
 

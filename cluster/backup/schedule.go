@@ -215,8 +215,7 @@ func (k *Keeper) run(ctx context.Context, s *Schedule, r *Run) error {
 	if err != nil {
 		return err
 	}
-	cluster := k.Node.Status(ctx).ClusterID
-	r.Name = archiveName(cluster, r.Started)
+	r.Name = archiveName(k.Cluster, r.Started)
 	var made Info
 	err = to.put(ctx, r.Name, func(w writer) (err error) {
 		made, err = k.Write(ctx, w, s.Recipients, nil)
@@ -233,7 +232,7 @@ func (k *Keeper) run(ctx context.Context, s *Schedule, r *Run) error {
 	if err != nil {
 		return fmt.Errorf("list old backups: %w", err)
 	}
-	for _, name := range superfluous(names, cluster, r.Name, r.Started, s.KeepLast, s.KeepDays) {
+	for _, name := range superfluous(names, k.Cluster, r.Name, r.Started, s.KeepLast, s.KeepDays) {
 		if err := to.remove(ctx, name); err != nil {
 			return fmt.Errorf("delete old backup %s: %w", name, err)
 		}

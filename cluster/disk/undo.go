@@ -32,11 +32,11 @@ func NewGuard(log raft.LogStore, db *fsm.DB, fatal func(error)) *Guard {
 // StoreLog stores one entry.
 func (g *Guard) StoreLog(e *raft.Log) error { return g.StoreLogs([]*raft.Log{e}) }
 
-// StoreLogs refuses an entry at the index that an unsettled restore has burned, and undoes the restore.
+// StoreLogs refuses an entry that contradicts an unsettled restore, and undoes the restore.
 func (g *Guard) StoreLogs(entries []*raft.Log) error {
 	if index, term, ok := g.db.Unsettled(); ok {
 		for _, e := range entries {
-			if e.Index == index && e.Term != term {
+			if e.Index <= index && e.Term > term { // terms never go back along a log
 				err := fmt.Errorf("the cluster did not agree on the state restored at log index %d (its leader fell too early): this node has gone back to the one before and must start again: %w", index, g.db.Undo())
 				g.fatal(err)
 				return err

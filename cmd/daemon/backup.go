@@ -24,7 +24,7 @@ const RestoreFile = "restore.backup"
 
 func (n *Node) openBackups() {
 	n.backups = &backup.Keeper{
-		Node: n.cluster, DB: n.db, Root: n.root, Dir: n.cfg.DataDir, NodeID: n.cfg.NodeID, Version: Version, Logger: n.log,
+		Node: n.cluster, DB: n.db, Root: n.root, Dir: n.cfg.DataDir, NodeID: n.cfg.NodeID, Cluster: n.cluster.ClusterID(), Version: Version, Logger: n.log,
 	}
 	n.metrics.Registry.MustRegister(n.backups)
 }
