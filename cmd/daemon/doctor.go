@@ -170,7 +170,7 @@ func lookAtIssuer(ctx context.Context, publicURL string) checkup.Finding {
 		f.Level, f.Found = checkup.Fail, publicURL+": its certificate does not hold: "+untrusted.Err.Error()
 		f.Advice = "Applications refuse it, too, unless they trust its issuer: replace the certificate, or let this machine trust its authority."
 	case err != nil:
-		f.Level, f.Found = checkup.Warn, publicURL+" was not reached from here: "+err.Error()
+		f.Level, f.Found = checkup.Warn, publicURL+" was not reached from here: "+checkup.Reason(err)
 		f.Advice = "If people reach it, your network just does not lead nodes to their own address. Else look at DNS and at the proxy."
 	case claimed != publicURL:
 		f.Level, f.Found = checkup.Fail, fmt.Sprintf("%s calls itself %.200q", publicURL, claimed)

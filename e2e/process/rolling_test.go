@@ -2,6 +2,7 @@ package process
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -26,8 +27,8 @@ import (
 // interval of the checks and the time that one may take.
 const (
 	checkEvery  = 100 * time.Millisecond
-	checkWithin = 500 * time.Millisecond
-	drainFor    = "1s"
+	checkWithin = 2 * time.Second // much more than a check takes, also on a machine with much else to do
+	drainFor    = "3s"            // which is the default
 )
 
 // TestRollingRestart stops and starts three nodes one after the other, again and again, while
@@ -148,10 +149,7 @@ func newBalancer(t *testing.T) *balancer {
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetXForwarded()
 			r.Out.Host = r.In.Host
-			r.Out.URL.Scheme, r.Out.URL.Host = "http", "none.invalid"
-			if n := b.next(); n != nil {
-				r.Out.URL.Host = n.url.Host
-			}
+			r.Out.URL.Scheme, r.Out.URL.Host = "http", b.next()
 			var connections atomic.Int32
 			at := r.Out.URL.Host + " " + r.In.Method + " " + r.In.URL.Path
 			r.Out = r.Out.WithContext(httptrace.WithClientTrace(r.Out.Context(), &httptrace.ClientTrace{
@@ -162,7 +160,7 @@ func newBalancer(t *testing.T) *balancer {
 				},
 			}))
 		},
-		Transport: &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute},
+		Transport: readyOnly{&http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute}},
 		ModifyResponse: func(r *http.Response) error {
 			b.served.Add(1)
 			if r.StatusCode >= 500 {
@@ -192,14 +190,27 @@ func (b *balancer) add(t *testing.T, node string) {
 	b.nodes = append(b.nodes, n)
 }
 
-func (b *balancer) next() *balanced {
+// next returns the host of the node whose turn it is, or nobody.
+func (b *balancer) next() string {
 	first := b.turn.Add(1)
 	for i := range uint64(len(b.nodes)) {
 		if n := b.nodes[(first+i)%uint64(len(b.nodes))]; n.up.Load() {
-			return n
+			return n.url.Host
 		}
 	}
-	return nil
+	return nobody
+}
+
+const nobody = "nobody"
+
+// readyOnly does not send what is for nobody.
+type readyOnly struct{ *http.Transport }
+
+func (t readyOnly) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Host == nobody {
+		return nil, errors.New("no node is ready")
+	}
+	return t.Transport.RoundTrip(r)
 }
 
 // watch keeps an eye on the readiness of every node for the length of the test.
