@@ -17,7 +17,9 @@ func tokenPort(t *testing.T, s *site, node string) (*Port, Pass) {
 	pass := Pass{ClusterID: s.authority.ClusterID(), Pin: sha256.Sum256(s.authority.Cert.RawSubjectPublicKeyInfo), ID: "token", Key: [32]byte{7}}
 	p := s.port(node, func(c *Config) {
 		c.Token = &Mux{}
-		Handle(c.Token, "enter", func(_ context.Context, from Peer, q *string) (any, error) { return from.Token + from.NodeID + ":" + *q, nil })
+		Handle(c.Token, "enter", func(_ context.Context, from Peer, q *string) (any, error) {
+			return from.Token + from.NodeID + ":" + *q, nil
+		})
 		c.Vouch = func(_ context.Context, id string) (Voucher, error) {
 			if id != pass.ID {
 				return Voucher{}, nil

@@ -70,7 +70,7 @@ func revokeTokenCommand() *cobra.Command {
 	return online(&cobra.Command{
 		Use:     "revoke ID",
 		Short:   "Make a token worthless that was not used",
-		Example: "  quis cluster token revoke 3u7k2n5pqw4aeb6x",
+		Example: "  quis cluster token revoke 3u7k2n5pqw4aeb6x\n  quis cluster token revoke 3u7k2n5pqw4aeb6x --data-dir /var/lib/quis",
 		Args:    exactly("the ID of a token (quis cluster token list)"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := connect(cmd)
@@ -219,6 +219,12 @@ func (t *ticket) read(cmd *cobra.Command) (*form.Token, error) {
 func (t *ticket) keep(token *form.Token, config *daemon.Config, beside string) (err error) {
 	if t.file == "" {
 		t.file = filepath.Join(filepath.Dir(beside), "join.token")
+		if err := os.MkdirAll(filepath.Dir(t.file), 0o755); err != nil {
+			return fmt.Errorf("join token: %w", err)
+		}
+		if err := os.Remove(t.file); err != nil && !errors.Is(err, os.ErrNotExist) { // of an earlier try, with whatever mode
+			return fmt.Errorf("join token: %w", err)
+		}
 		if err := os.WriteFile(t.file, []byte(token.Text()+"\n"), 0o600); err != nil {
 			return fmt.Errorf("join token: %w", err)
 		}

@@ -184,8 +184,7 @@ func joinCommand() *cobra.Command {
 			"(port 8300 unless said), by a token of that cluster or by its root key, copied here.\n" +
 			"A token is kept in join.token beside the configuration; once the node has joined it is worthless.",
 		Example: "  quis join node-1.example.com --token quis-join-… --public-url https://id.example.com --advertise node-2.example.com\n" +
-			"  quis join node-1.example.com --root-key-file root.key --public-url https://id.example.com --advertise node-2.example.com\n" +
-			"  quis join 10.0.0.1:8300 --root-key-file root.key --public-url https://id.example.com --advertise 10.0.0.2 --start",
+			"  quis join node-1.example.com --root-key-file root.key --public-url https://id.example.com --advertise node-2.example.com --start",
 		Args: exactly("the address of a node of the cluster"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for flag, value := range map[string]string{"public-url": p.publicURL, "advertise": p.host} {
