@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -28,6 +29,8 @@ users:
 applications:
   - {name: web, type: oidc, client_id: web, client_secret: "0123456789abcdef0123456789abcdef-web", redirect_uris: ["http://localhost:9999/cb"],
      grant_types: [authorization_code, refresh_token], allowed_scopes: [openid, offline_access]}
+tokens:
+  - {user: tester, token: "quis_pat_0123456789abcdef0123456789abcdef"}
 `
 
 var web = testbed.Application{ClientID: "web", Secret: "0123456789abcdef0123456789abcdef-web",
@@ -141,6 +144,27 @@ func (c *cluster) use() {
 		if _, err := testbed.NewPerson("forgetful", "wrong").Authorize(c.t.Context(), at, web); err == nil {
 			c.t.Fatal("a wrong password signed in")
 		}
+	}
+}
+
+// backUp has the leader make scheduled backups, from its next look on.
+func (c *cluster) backUp() {
+	c.t.Helper()
+	body := strings.NewReader(`{"every_minutes": 60, "target": "file://` + c.t.TempDir() + `"}`)
+	at := "http://" + c.nodes[0].PublicAddr().String() + "/api/v1/cluster/backup-schedule"
+	req, err := http.NewRequestWithContext(c.t.Context(), http.MethodPut, at, body)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer quis_pat_0123456789abcdef0123456789abcdef")
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if answer, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode >= 300 {
+		c.t.Fatalf("schedule backups: %s %s %v", resp.Status, answer, err)
 	}
 }
 

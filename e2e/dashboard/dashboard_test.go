@@ -173,7 +173,11 @@ func documented(t *testing.T) map[string]string {
 func TestEverythingNamedIsExported(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t)
+	c.backUp()
 	c.use()
+	eventually(t, "a backup", func() bool {
+		return strings.Contains(c.scrape(c.nodes[0]), "quis_backup_last_success_timestamp_seconds")
+	})
 	has := exposition{}
 	for _, n := range c.nodes {
 		has.read(c.scrape(n))

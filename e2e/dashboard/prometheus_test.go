@@ -52,7 +52,7 @@ func TestPromtool(t *testing.T) {
 // mayBeEmpty are the queries of the dashboard that give nothing while all is well.
 var mayBeEmpty = []string{
 	`code=~"5.."`, // nothing fails
-	"quis_backup_last_success_timestamp_seconds",   // none is scheduled
+	"quis_backup_last_success_timestamp_seconds", "quis_backup_bytes", "quis_backup_duration_seconds", // none is scheduled
 	"quis_snapshot_last_success_timestamp_seconds", // not since the start
 }
 

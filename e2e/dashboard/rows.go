@@ -134,6 +134,8 @@ func storage() Row {
 		quantiles("Time to make the log durable", "fsync; above 50 ms sign-ins are slow.", "quis_wal_fsync_duration_seconds", "instance", "{{instance}}"),
 		plot("Size of the store", "bytes", "", Query{`quis_store_size_bytes{` + here + `}`, "{{instance}}"}),
 		plot("Disk free", "bytes", "", Query{`quis_disk_free_bytes{` + here + `}`, "{{instance}}"}),
+		plot("Unfit to lead", "short", "Because of the disk: low on room, refusing writes, or slow.",
+			Query{`quis_disk_unfit{` + here + `}`, "{{instance}} {{reason}}"}),
 		plot("Compaction debt", "bytes", "Bytes to be rewritten; a steady rise means that the disk does not keep up.",
 			Query{`quis_store_compaction_debt_bytes{` + here + `}`, "{{instance}}"}),
 		plot("Levels", "short", "Files on top, and levels that a read may look at.",
@@ -176,7 +178,10 @@ func duties() Row {
 		plot("Certificates end in", "s", "Those of the nodes renew themselves.",
 			Query{`quis_certificate_expiry_timestamp_seconds{` + here + `} - time()`, "{{instance}} {{name}}"}),
 		plot("Age of the last backup", "s", "That a scheduled run wrote and read back.",
-			Query{`time() - (max(quis_backup_last_success_timestamp_seconds{` + here + `}) > 0)`, "backup"}),
+			Query{`time() - max(quis_backup_last_success_timestamp_seconds{` + here + `})`, "backup"}),
+		plot("Size of the last backup", "bytes", "", Query{`max(quis_backup_bytes{` + here + `})`, "backup"}),
+		plot("Time of the last backup", "s", "With reading it back.", Query{`max(quis_backup_duration_seconds{` + here + `})`, "backup"}),
+		plot("Backups that failed", "short", "", Query{`sum(increase(quis_backup_failures_total{` + here + `}[$__rate_interval]))`, "failed"}),
 	}}
 }
 
