@@ -114,7 +114,7 @@ func (h *House) tally() map[history.Kind]map[history.Outcome]int {
 func (h *House) Sum() string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return fmt.Sprintf("%d sign-ins, %d writes of a duty, %d key sets; %v", h.logins, len(h.duty), len(h.sets), h.tally())
+	return fmt.Sprintf("%d sign-ins, %d writes of a duty in %d terms and %d refused after them, %d key sets; %v", h.logins, len(h.duty), h.terms, h.fenced, len(h.sets), h.tally())
 }
 
 // Idle says what hardly happened, so that a run in which nothing worked does not pass for one

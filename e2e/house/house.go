@@ -12,8 +12,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/quis-idp/quis/cluster/autopilot"
 	"github.com/quis-idp/quis/e2e/history"
 	"github.com/quis-idp/quis/e2e/testbed"
+	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/keys/seal"
 )
 
@@ -41,6 +43,7 @@ type House struct {
 	odd    []history.Violation
 	logins int
 	terms  int // how often somebody came to lead
+	fenced int // how often the log refused what somebody wrote after that
 }
 
 // The person, who is an administrator too, and a token of theirs.
@@ -112,9 +115,22 @@ func OpenWith(ctx context.Context, dir string, seed uint64, logf func(format str
 		err = h.WaitReady(ctx)
 	}
 	if err == nil {
+		err = h.Rooms[0].Node().DB().Update(ctx, allowTwo)
+	}
+	if err == nil {
 		err = h.makeGroups(ctx)
 	}
 	return h, err
+}
+
+// allowTwo lets an operator take one of three voters away.
+func allowTwo(tx *fsm.Tx) error {
+	s, err := autopilot.Load(tx)
+	if err != nil {
+		return err
+	}
+	s.MinQuorum = 2
+	return autopilot.Store(tx, s)
 }
 
 // Close ends whatever runs, and quickly: nothing is expected of it any more.
