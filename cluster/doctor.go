@@ -60,7 +60,7 @@ func (n *Node) handleCheckup(ctx context.Context, from wire.Peer, q *checkupRequ
 
 // report is what this node finds.
 func (n *Node) report(ctx context.Context) *checkup.Report {
-	r := &checkup.Report{Findings: n.certificates()}
+	r := &checkup.Report{Findings: n.lookAtCertificates()}
 	var all sync.WaitGroup
 	if n.cfg.Checkup != nil {
 		var found []checkup.Finding
@@ -103,8 +103,8 @@ func (n *Node) peers(ctx context.Context) []checkup.Peer {
 	return peers
 }
 
-// certificates looks at what this node proves itself with to the others.
-func (n *Node) certificates() []checkup.Finding {
+// lookAtCertificates looks at what this node proves itself with to the others.
+func (n *Node) lookAtCertificates() []checkup.Finding {
 	now := time.Now()
 	out := []checkup.Finding{checkup.Expiry("node certificate", "it", n.creds.Expires(), now, n.cfg.CertLife/5,
 		"It renews itself while the leader answers: look at this node's log for why it could not.")}
