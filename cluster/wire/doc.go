@@ -6,7 +6,10 @@
 // behind the handshake is looked at before that is verified. On quis-join/1 there
 // are no node certificates yet: both sides prove that they hold the same root key,
 // by a MAC over keying material exported from this very TLS connection, so neither
-// a recorded proof nor one relayed by somebody in the middle is worth anything.
+// a recorded proof nor one relayed by somebody in the middle is worth anything. On
+// quis-token/1 the caller has a join token, which pins the key of the cluster's authority:
+// the member shows a certificate of that before the caller sends anything, then both prove
+// in the same way that they know the token.
 //
 // Calls are length-prefixed CBOR frames with a size limit and a deadline, many at
 // a time over one connection per peer. A caller learns whether its call was
