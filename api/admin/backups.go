@@ -51,6 +51,9 @@ func showBackup(i backup.Info) backupInfo {
 // createBackup sends the archive with what is known of it as a header, and the rest as a
 // trailer: an answer without the trailer was cut off.
 func (a *API) createBackup(c *call, in *recipients, w http.ResponseWriter) error {
+	if c.r.ContentLength != 0 {
+		return identity.Invalid("", "this request takes no body")
+	}
 	if err := unhurried(w); err != nil {
 		return err
 	}

@@ -18,8 +18,9 @@ import (
 	"github.com/quis-idp/quis/api/problem"
 	"github.com/quis-idp/quis/cluster"
 	"github.com/quis-idp/quis/cluster/autopilot"
-	"github.com/quis-idp/quis/cluster/feature"
+	"github.com/quis-idp/quis/cluster/backup"
 	"github.com/quis-idp/quis/cluster/checkup"
+	"github.com/quis-idp/quis/cluster/feature"
 	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/federation/oidc"
 	"github.com/quis-idp/quis/fsm"
@@ -82,7 +83,7 @@ func (oneNode) Checkup(context.Context) []checkup.Finding {
 func newHouse(t *testing.T) *house {
 	t.Helper()
 	h := &house{t: t}
-	h.log = fsmtest.NewCluster(t, 1, slices.Concat(autopilot.Tables, feature.Tables, seal.Tables, keys.Tables, event.Tables, directory.Tables,
+	h.log = fsmtest.NewCluster(t, 1, slices.Concat(autopilot.Tables, backup.Tables, feature.Tables, seal.Tables, keys.Tables, event.Tables, directory.Tables,
 		credential.Tables, session.Tables, federation.Tables, oidc.Tables)...)
 	h.db = h.log.DB[0]
 	root := seal.GenerateRootKey()
@@ -96,7 +97,7 @@ func newHouse(t *testing.T) *house {
 	h.sessions = session.NewStore(session.Config{DB: h.db, Ring: ring})
 	h.api, err = admin.New(admin.Config{
 		DB: h.db, Ring: ring, Keys: signing, Passwords: newPool(t), Sessions: h.sessions,
-		Cluster: oneNode{}, PublicURL: "http://id.test", Version: "test",
+		Cluster: oneNode{}, Backups: &backup.Keeper{DB: h.db}, PublicURL: "http://id.test", Version: "test",
 		Fresh: func(context.Context) error {
 			if h.stale.Load() {
 				return fsm.ErrUnavailable

@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -60,6 +61,10 @@ func ParseRecipients(text []string) ([]age.Recipient, error) {
 
 // Check reads a whole archive and reports what would hinder its restore here.
 func (k *Keeper) Check(ctx context.Context, r io.Reader) (Info, error) {
+	r, err := sniff(r)
+	if err != nil {
+		return Info{}, err
+	}
 	if err := k.Node.CanRestore(ctx); err != nil {
 		return Info{}, err
 	}
@@ -74,6 +79,10 @@ func (k *Keeper) Check(ctx context.Context, r io.Reader) (Info, error) {
 // changed when it reports ErrKey, ErrDamaged, fsm.ErrRefused or fsm.ErrUnavailable. The
 // new state begins a new epoch: see package keys/seal. by is who did it.
 func (k *Keeper) Restore(ctx context.Context, r io.Reader, by string) (Info, error) {
+	r, err := sniff(r)
+	if err != nil {
+		return Info{}, err
+	}
 	if err := k.Node.CanRestore(ctx); err != nil {
 		return Info{}, err
 	}
@@ -103,4 +112,13 @@ func (k *Keeper) prepare(ctx context.Context, r io.Reader, by string) (*Prepared
 		active, err := feature.Activated(feature.Epoch, k.Version, time.Now().UTC())
 		return []fsm.Raw{epoch, active}, err
 	})
+}
+
+// sniff refuses at once what is no archive at all.
+func sniff(r io.Reader) (io.Reader, error) {
+	b := bufio.NewReaderSize(r, 64<<10)
+	if head, err := b.Peek(len(magic)); err != nil || string(head) != magic && string(head) != magicClear {
+		return nil, fmt.Errorf("it does not begin as a backup of quis: is it the right file, and all of it? %w", ErrDamaged)
+	}
+	return b, nil
 }

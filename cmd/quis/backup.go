@@ -18,6 +18,7 @@ import (
 	"github.com/quis-idp/quis/api/client"
 	"github.com/quis-idp/quis/cluster/backup"
 	"github.com/quis-idp/quis/cmd/daemon"
+	"github.com/quis-idp/quis/cmd/progress"
 	"github.com/quis-idp/quis/keys/seal"
 )
 
@@ -32,7 +33,7 @@ func backupCommand() *cobra.Command {
 			"the file back. It is sealed under the root key, or to the age recipients that are named. Keep the root key\n" +
 			"elsewhere: without it the data is worth nothing.\n" +
 			"The file has its name only when it is whole; until then that ends in .partial.",
-		Example: "  quis backup\n  quis backup --file /mnt/backups/quis.backup --recipient age1…\n  quis backup -o - | ssh elsewhere 'cat > quis.backup'",
+		Example: "  quis backup --file /mnt/backups/quis.backup --recipient age1…\n  quis backup -o - | ssh elsewhere 'cat > quis.backup'",
 		Args:    none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if now {
@@ -106,15 +107,15 @@ func writeBackup(cmd *cobra.Command, file string, recipients []string, rootKey s
 	if file == "" {
 		file = "quis-" + time.Now().UTC().Format("20060102T150405Z") + ".backup"
 	}
-	show := newProgress(cmd.ErrOrStderr(), "backup", 0)
+	show := progress.New(cmd.ErrOrStderr(), "backup", 0)
 	var made *client.BackupInfo
 	write := func(w io.Writer) (err error) {
-		made, err = c.CreateBackup(cmd.Context(), io.MultiWriter(w, show), recipients, func(i client.BackupInfo) { show.expect(i.Size) })
+		made, err = c.CreateBackup(cmd.Context(), io.MultiWriter(w, show), recipients, func(i client.BackupInfo) { show.Expect(i.Size) })
 		return err
 	}
 	if file == "-" {
 		err := write(cmd.OutOrStdout())
-		show.end()
+		show.End()
 		if err == nil {
 			fmt.Fprintf(cmd.ErrOrStderr(), "%s  -\n", made.SHA256)
 		}
@@ -127,13 +128,13 @@ func writeBackup(cmd *cobra.Command, file string, recipients []string, rootKey s
 		}
 		return readBack(f, made, recipients, rootKey)
 	})
-	show.end()
+	show.End()
 	if err != nil {
 		return fmt.Errorf("backup %s: %w", file, err)
 	}
 	return emit(cmd, made, nil, func(row func(...any)) {
 		row("File", file)
-		row("Size", size(made.Bytes))
+		row("Size", progress.Size(made.Bytes))
 		row("SHA-256", made.SHA256)
 		row("Log", fmt.Sprintf("index %d, term %d", made.Index, made.Term))
 		row("Root key", made.RootKey)
@@ -179,7 +180,7 @@ func restoreCommand() *cobra.Command {
 			"it over. Everybody is signed out: no code, session or refresh token of before is accepted. Members, join tokens and the\n" +
 			"backup schedule stay those of the cluster. Its root key must be the one that the backup was made with.\n" +
 			"With --founding the file is left for a node that has not founded its cluster yet.",
-		Example: "  quis restore quis-20260102T030405Z.backup --check\n  quis restore quis.backup --identity key.txt\n  quis restore quis.backup --founding --data-dir /var/lib/quis",
+		Example: "  quis restore quis-20260102T030405Z.backup --check\n  quis restore quis.backup --founding --data-dir /var/lib/quis",
 		Args:    exactly("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if founding {
@@ -246,9 +247,9 @@ func restoreBackup(cmd *cobra.Command, file, identity string, check, sure bool) 
 			return err
 		}
 	}
-	show := newProgress(cmd.ErrOrStderr(), "restore", total)
+	show := progress.New(cmd.ErrOrStderr(), "restore", total)
 	i, err := c.RestoreBackup(cmd.Context(), io.TeeReader(r, show), check)
-	show.end()
+	show.End()
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}

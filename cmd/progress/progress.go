@@ -1,4 +1,8 @@
-package main
+// Package progress shows how far something long has come: a bar with rate and estimate on
+// a terminal, elsewhere a line of JSON every five seconds, for whoever reads the log.
+//
+// It measures bytes, and never stands in the way: what cannot be shown is not shown.
+package progress
 
 import (
 	"encoding/json"
@@ -10,9 +14,9 @@ import (
 	"time"
 )
 
-// A progress shows how far something has come: a bar with rate and estimate on a
+// A Meter shows how far something has come: a bar with rate and estimate on a
 // terminal, elsewhere a line of JSON every five seconds. It counts what is written to it.
-type progress struct {
+type Meter struct {
 	out   io.Writer
 	what  string
 	bar   bool
@@ -23,9 +27,9 @@ type progress struct {
 	begun, last time.Time
 }
 
-// newProgress shows on out. A terminal gets the bar.
-func newProgress(out io.Writer, what string, total int64) *progress {
-	p := &progress{out: out, what: what, bar: terminal(out), every: 5 * time.Second, total: total, begun: time.Now()}
+// New returns a meter of total bytes (0: not known) that shows on out. A terminal gets the bar.
+func New(out io.Writer, what string, total int64) *Meter {
+	p := &Meter{out: out, what: what, bar: terminal(out), every: 5 * time.Second, total: total, begun: time.Now()}
 	if p.bar {
 		p.every = 100 * time.Millisecond
 	}
@@ -43,7 +47,7 @@ func terminal(w io.Writer) bool {
 }
 
 // Write counts b.
-func (p *progress) Write(b []byte) (int, error) {
+func (p *Meter) Write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.done += int64(len(b))
@@ -54,15 +58,15 @@ func (p *progress) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// expect says how much there will be.
-func (p *progress) expect(total int64) {
+// Expect says how much there will be.
+func (p *Meter) Expect(total int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.total = total
 }
 
-// end clears the bar.
-func (p *progress) end() {
+// End clears the bar.
+func (p *Meter) End() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.bar {
@@ -70,7 +74,7 @@ func (p *progress) end() {
 	}
 }
 
-func (p *progress) show(now time.Time) {
+func (p *Meter) show(now time.Time) {
 	took := now.Sub(p.begun).Seconds()
 	rate := float64(p.done) / max(took, 0.001)
 	left := -1.0
@@ -88,18 +92,18 @@ func (p *progress) show(now time.Time) {
 		}
 		return
 	}
-	text := fmt.Sprintf("%s %s, %s/s", p.what, size(p.done), size(int64(rate)))
+	text := fmt.Sprintf("%s %s, %s/s", p.what, Size(p.done), Size(int64(rate)))
 	if left >= 0 {
 		const width = 24
 		full := int(min(p.done, p.total) * width / p.total)
 		text = fmt.Sprintf("%s [%s%s] %3d %% of %s, %s/s, %s left", p.what, strings.Repeat("=", full), strings.Repeat(" ", width-full),
-			min(p.done, p.total)*100/p.total, size(p.total), size(int64(rate)), (time.Duration(left) * time.Second).Round(time.Second))
+			min(p.done, p.total)*100/p.total, Size(p.total), Size(int64(rate)), (time.Duration(left) * time.Second).Round(time.Second))
 	}
 	fmt.Fprintf(p.out, "\r%s\x1b[K", text)
 }
 
-// size is n bytes for people.
-func size(n int64) string {
+// Size returns n bytes as people read it.
+func Size(n int64) string {
 	switch {
 	case n >= 1<<30:
 		return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
