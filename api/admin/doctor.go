@@ -1,6 +1,15 @@
 package admin
 
-import "github.com/quis-idp/quis/cluster/checkup"
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/quis-idp/quis/cluster/backup"
+	"github.com/quis-idp/quis/cluster/checkup"
+	"github.com/quis-idp/quis/fsm"
+)
 
 type finding struct {
 	Node   string `json:"node,omitempty" doc:"Node that it concerns; without it, the whole cluster."`
@@ -17,6 +26,18 @@ type diagnosis struct {
 
 func (a *API) examineCluster(c *call, _ *none) (*diagnosis, error) {
 	found := a.cfg.Cluster.Checkup(c.ctx)
+	err := a.cfg.DB.View(c.ctx, func(tx *fsm.Tx) error {
+		f, err := lookAtBackups(tx)
+		firstOfNode := slices.IndexFunc(found, func(f checkup.Finding) bool { return f.Node != "" })
+		if firstOfNode < 0 {
+			firstOfNode = len(found)
+		}
+		found = slices.Insert(found, firstOfNode, f)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
 	worst := checkup.OK
 	for _, f := range found {
 		worst = max(worst, f.Level)
@@ -24,4 +45,40 @@ func (a *API) examineCluster(c *call, _ *none) (*diagnosis, error) {
 	return &diagnosis{worst.String(), show(found, "", func(f *checkup.Finding) finding {
 		return finding{f.Node, f.Check, f.Level.String(), f.Found, f.Advice}
 	}).Data}, nil
+}
+
+// lookAtBackups says how old the last one is that was read back whole.
+func lookAtBackups(tx *fsm.Tx) (checkup.Finding, error) {
+	f := checkup.Finding{Check: "backup"}
+	s, err := backup.LoadSchedule(tx)
+	if errors.Is(err, fsm.ErrNotFound) {
+		f.Level, f.Found = checkup.Warn, "none are scheduled"
+		f.Advice = "Schedule backups. If a job of your own runs `quis backup`, all is well; see that it does."
+		return f, nil
+	}
+	if err != nil {
+		return f, err
+	}
+	runs, err := backup.Runs(tx)
+	if err != nil {
+		return f, err
+	}
+	const advice = "Look at the log of the node that leads, and at the target: room, permissions, network."
+	good := slices.IndexFunc(runs, (*backup.Run).Good)
+	switch {
+	case len(runs) == 0:
+		f.Found = "the first is about to be made"
+		return f, nil
+	case good < 0:
+		f.Level, f.Found, f.Advice = checkup.Fail, "none has succeeded yet", advice
+		return f, nil
+	}
+	age := tx.Now().Sub(runs[good].Ended)
+	f.Found = fmt.Sprintf("the last is %s old and was read back whole", age.Round(time.Minute))
+	if age > 2*s.Every+time.Hour {
+		f.Level, f.Advice = checkup.Fail, advice
+	} else if good > 0 && runs[0].Error != "" {
+		f.Level, f.Found, f.Advice = checkup.Warn, f.Found+"; the one after it failed: "+runs[0].Error, advice
+	}
+	return f, nil
 }

@@ -15,6 +15,7 @@ func TestDiagnosisNamesTheWorst(t *testing.T) {
 	h.must(err)
 	want := &client.Diagnosis{Level: "warn", Findings: []client.Finding{
 		{Check: "clock", Level: "ok", Found: "well"},
+		{Check: "backup", Level: "warn", Found: "none are scheduled", Advice: "Schedule backups. If a job of your own runs `quis backup`, all is well; see that it does."},
 		{Node: "n1", Check: "disk space", Level: "warn", Found: "little", Advice: "Make room."},
 	}}
 	if diff := cmp.Diff(want, got); diff != "" {
