@@ -181,8 +181,8 @@ func TestRefusedTokensSayWhatToDo(t *testing.T) {
 			return k
 		}, nil, []string{"was revoked at", "quis cluster token"}},
 		"of another cluster": {func() form.Token { return other.token(0, good) }, nil, []string{"another cluster", "rotated", "Nothing was told"}},
-		"without root key": {func() form.Token { return h.token(0, form.TokenRequest{}) }, nil, []string{"without the root key", "root_key_file"}},
-		"wrong root key":   {func() form.Token { return h.token(0, good) }, seal.GenerateRootKey(), []string{"root key", "give it the right one"}},
+		"without root key":   {func() form.Token { return h.token(0, form.TokenRequest{}) }, nil, []string{"without the root key", "root_key_file"}},
+		"wrong root key":     {func() form.Token { return h.token(0, good) }, seal.GenerateRootKey(), []string{"root key", "give it the right one"}},
 	} {
 		i := h.grow()
 		t.Run(name, func(t *testing.T) {
