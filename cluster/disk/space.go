@@ -54,7 +54,7 @@ type space struct {
 	limits  Limits
 	state   atomic.Pointer[Condition]
 	failing atomic.Pointer[error] // of the latest write that the system refused; nil: it took it
-	mean    atomic.Int64          // of what writes take, the canary's too, in nanoseconds; the latest counts for a quarter
+	mean    atomic.Int64          // of what writes take, the canary's too, in nanoseconds; the latest counts for half
 }
 
 func newSpace(dir string) *space {
@@ -92,7 +92,7 @@ func (s *space) refuse() error {
 }
 
 // took notes how long a write took.
-func (s *space) took(d time.Duration) { s.mean.Store((3*s.mean.Load() + int64(d)) / 4) }
+func (s *space) took(d time.Duration) { s.mean.Store((s.mean.Load() + int64(d)) / 2) }
 
 // transient says whether err is that of a write of which the system has taken nothing:
 // no room, or a file system that became read-only. Those of an fsync never are: what

@@ -2,6 +2,8 @@ package process
 
 import (
 	"context"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -81,5 +83,50 @@ func TestTakingAccessAway(t *testing.T) {
 	}
 	if v, err := admin.VerifyAudit(ctx); err != nil || !v.Intact {
 		t.Errorf("audit record: %+v, %v", v, err)
+	}
+}
+
+// TestRevocationIsSeenEverywhere (invariants 10 and 12): two hundred families are
+// revoked, each at one node, and from the answer on every node is asked until it
+// refuses the access token. None takes it for longer than the bound.
+func TestRevocationIsSeenEverywhere(t *testing.T) {
+	d := testbed.Run(t, 3, bootstrap)
+	ctx := t.Context()
+	p := tester()
+	var took []time.Duration
+	for round := range 200 {
+		a, err := p.Authorize(ctx, d.Public(1+round%3), web)
+		if err != nil {
+			t.Fatalf("round %d: %v", round, err)
+		}
+		tokens, err := web.Exchange(ctx, d.Public(1+round%3), a)
+		if err != nil {
+			t.Fatalf("round %d: %v", round, err)
+		}
+		at := 1 + (round+1)%3
+		if err := revokeAt(ctx, d.Public(at), tokens.RefreshToken); err != nil {
+			t.Fatalf("round %d: %v", round, err)
+		}
+		answered := time.Now()
+		seen := make([]time.Duration, 3)
+		var all sync.WaitGroup
+		for i := range seen {
+			all.Go(func() {
+				until(ctx, func() bool {
+					_, err := testbed.UserInfo(ctx, d.Public(1+i), tokens.AccessToken)
+					return err != nil
+				})
+				seen[i] = time.Since(answered)
+			})
+		}
+		all.Wait()
+		took = append(took, seen...)
+	}
+	slices.Sort(took)
+	n := len(took)
+	t.Logf("refused on every node after a revocation: p50 %v, p99 %v, worst %v (%d looks)",
+		took[n/2].Round(time.Millisecond), took[n*99/100].Round(time.Millisecond), took[n-1].Round(time.Millisecond), n)
+	if took[n-1] > staleness {
+		t.Errorf("a node took a revoked token for %v, at most %v", took[n-1], staleness)
 	}
 }
