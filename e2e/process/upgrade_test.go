@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/quis-idp/quis/e2e/testbed"
 )
 
 // personalToken is the tester's, of the bootstrap file.
@@ -188,17 +190,29 @@ type fleet struct {
 
 func newFleet(t *testing.T, theirs string) *fleet {
 	t.Helper()
+	if _, err := testbed.Binary(); err != nil { // not while a node is down
+		t.Fatal(err)
+	}
 	f := &fleet{t: t, ours: "", theirs: theirs, b: newBalancer(t), led: map[string]int{}}
 	f.nodes = threeServers(t, f.b.front.URL)
 	for _, s := range f.nodes {
 		s.bin = theirs
+		s.keys["drain"] = "2s"             // longer than fall checks take
+		s.keys["cluster.heartbeat"] = "1s" // elections because this machine is slow are no subject here
+		said := &telling{}
+		s.log = said
+		t.Cleanup(func() {
+			if t.Failed() {
+				t.Logf("%s told of leaders:\n%s", s.keys["node_id"], said.lines())
+			}
+		})
 		s.run()
 	}
 	for _, s := range f.nodes {
 		s.waitReady()
 		f.b.add(t, s.public())
 	}
-	f.b.watch(t)
+	f.watch()
 	f.u = &users{base: f.b.front.URL}
 	ctx, cancel := context.WithCancel(t.Context())
 	f.cancel = cancel
@@ -213,6 +227,67 @@ func newFleet(t *testing.T, theirs string) *fleet {
 		f.work.Wait()
 	})
 	return f
+}
+
+// fall is how many checks in a row must fail before a node gets no more requests, as with
+// the usual proxies: while leadership changes, no node of the previous release is ready,
+// for a moment, and requests wait.
+const fall = 3
+
+// watch has the balancer look at the readiness of every node for the length of the test.
+func (f *fleet) watch() {
+	check := &http.Client{Timeout: checkWithin, Transport: &http.Transport{DisableKeepAlives: true}}
+	ctx, cancel := context.WithCancel(f.t.Context())
+	var wg sync.WaitGroup
+	for _, n := range f.b.nodes {
+		wg.Go(func() {
+			tick := time.NewTicker(checkEvery)
+			defer tick.Stop()
+			for failed := 0; ctx.Err() == nil; {
+				failed++
+				if resp, err := check.Get(n.url.String() + "/readyz"); err == nil {
+					resp.Body.Close()
+					if resp.StatusCode == http.StatusOK {
+						failed = 0
+					}
+				}
+				n.up.Store(failed < fall)
+				select {
+				case <-tick.C:
+				case <-ctx.Done():
+				}
+			}
+		})
+	}
+	f.t.Cleanup(func() {
+		cancel()
+		wg.Wait()
+	})
+}
+
+// telling keeps what a node prints of leaders, of stopping and of trouble.
+type telling struct {
+	mu  sync.Mutex
+	all []byte
+}
+
+func (l *telling) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = append(l.all, p...)
+	return len(p), nil
+}
+
+func (l *telling) lines() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var out strings.Builder
+	for line := range strings.Lines(string(l.all)) {
+		if strings.Contains(line, "leader") || strings.Contains(line, "node st") || strings.Contains(line, "ERROR") {
+			out.WriteString(line)
+		}
+	}
+	return out.String()
 }
 
 // The orders in which nodes can be moved: each pick chooses when its turn has come.
