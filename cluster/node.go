@@ -271,7 +271,9 @@ func (n *Node) Ready() error {
 	if err := errors.Join(n.Isolated(), n.noRoom()); err != nil {
 		return err
 	}
-	if id, _ := n.Leader(); id == "" {
+	// While leadership moves nodes stay ready: what they are asked waits, and a balancer that
+	// took all of them out at once would have nobody to ask.
+	if id, _ := n.Leader(); id == "" && n.staleness() > 5*n.cfg.Heartbeat {
 		return fmt.Errorf("no leader: %w", fsm.ErrUnavailable)
 	}
 	if !n.fresh.Known() {
