@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/raft"
 
@@ -16,16 +17,30 @@ import (
 // ClusterID names the cluster that this node belongs to.
 func (n *Node) ClusterID() string { return n.self.Identity().ClusterID }
 
+// announceWithin is how long a node that has just started may take to announce what it reads.
+const announceWithin = 30 * time.Second
+
 // CanRestore reports fsm.ErrRefused, with what to do, while a member is too old to
-// understand a restored state.
+// understand a restored state. It waits for members that have just started.
 func (n *Node) CanRestore(ctx context.Context) error {
-	return n.cfg.DB.Read(ctx, func(tx *fsm.Tx) error {
-		missing, err := feature.Missing(tx, n.memberIDs(), feature.Epoch)
-		if err == nil && len(missing) > 0 {
-			err = fmt.Errorf("restore: %s would go on accepting what the restore voids: run this release there, or wait a moment if it was started just now: %w", strings.Join(missing, ", "), fsm.ErrRefused)
+	patient, cancel := context.WithTimeout(ctx, announceWithin)
+	defer cancel()
+	for {
+		changed := n.cfg.DB.Changed()
+		var missing []string
+		err := n.cfg.DB.Read(ctx, func(tx *fsm.Tx) (err error) {
+			missing, err = feature.Missing(tx, n.memberIDs(), feature.Epoch)
+			return err
+		})
+		if err != nil || len(missing) == 0 {
+			return err
 		}
-		return err
-	})
+		select {
+		case <-changed:
+		case <-patient.Done():
+			return fmt.Errorf("restore: %s would go on accepting what the restore voids: run this release there first: %w", strings.Join(missing, ", "), fsm.ErrRefused)
+		}
+	}
 }
 
 // Restore replaces the state of the whole cluster by a stream of size bytes that
