@@ -267,7 +267,7 @@ func (f *filler) write(ctx context.Context) (during, others writeResult) {
 			for i := w; time.Since(began) < f.WritesFor && ctx.Err() == nil; i += workers {
 				at := time.Now()
 				err := f.db.Update(ctx, func(tx *fsm.Tx) error {
-					_, err := f.sessions.Start(tx, session.Session{Tenant: identity.DefaultTenant, UserID: f.users[i%f.Users], AMR: []string{"pwd"}, ACR: "1"})
+					_, err := f.sessions.Start(tx, session.Session{Tenant: identity.DefaultTenant, UserID: "usr_" + strconv.Itoa(i), AMR: []string{"pwd"}, ACR: "1"})
 					return err
 				})
 				if err == nil {
