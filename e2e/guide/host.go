@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -44,25 +46,31 @@ type Host struct {
 }
 
 // New makes count hosts, node-1 and so on, each with the program at binary
-// installed. public is the origin that stands for https://id.example.com; env is
-// added to the environment of every command.
-func New(t *testing.T, count int, binary, public string, env ...string) *Hosts {
+// installed, and a load balancer before them, which stands for
+// https://id.example.com. env is added to the environment of every command.
+func New(t *testing.T, count int, binary string, env ...string) *Hosts {
 	t.Helper()
-	h := &Hosts{t: t, dir: t.TempDir(), public: public, hosts: map[string]*Host{}}
-	h.serveControl()
+	h := &Hosts{t: t, dir: t.TempDir(), hosts: map[string]*Host{}}
+	h.control = h.serve(h.controls())
+	h.public = strings.Replace(h.serve(http.HandlerFunc(h.balance)), "127.0.0.1", "localhost", 1)
 	for i := 1; i <= count; i++ {
 		env = append(env, fmt.Sprintf("NODE%d=%s", i, address(i)))
 	}
 	for i := 1; i <= count; i++ {
 		host := &Host{Name: fmt.Sprintf("node-%d", i), Address: address(i)}
 		host.dir = filepath.Join(h.dir, host.Name)
-		for _, d := range []string{"etc", "var", "bin"} {
+		for _, d := range []string{"etc", "var"} {
 			if err := os.MkdirAll(filepath.Join(host.dir, d), 0o700); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if err := os.Symlink(binary, filepath.Join(host.dir, "bin", "quis")); err != nil {
-			t.Fatal(err)
+		for _, at := range []string{"bin", "etc/new"} { // what runs, and what a section about upgrades installs
+			if err := os.MkdirAll(filepath.Join(host.dir, at), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Symlink(binary, filepath.Join(host.dir, at, "quis")); err != nil {
+				t.Fatal(err)
+			}
 		}
 		host.env = append(append(os.Environ(), env...),
 			"PATH="+filepath.Join(host.dir, "bin")+":"+h.shims()+":"+os.Getenv("PATH"),
@@ -128,12 +136,32 @@ func indent(text, with string) string {
 	return b.String()
 }
 
-// serveControl is what systemctl talks to: POST /{host}/{verb}.
-func (h *Hosts) serveControl() {
+// serve answers on a free port for the length of the test and returns the base URL.
+func (h *Hosts) serve(handler http.Handler) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		h.t.Fatal(err)
 	}
+	server := &http.Server{Handler: handler}
+	go server.Serve(l) // ends with Close
+	h.t.Cleanup(func() { server.Close() })
+	return "http://" + l.Addr().String()
+}
+
+// balance sends a request to the first node that is ready.
+func (h *Hosts) balance(w http.ResponseWriter, r *http.Request) {
+	for i := 1; i <= len(h.hosts); i++ {
+		host := h.hosts[fmt.Sprintf("node-%d", i)]
+		if host.ready(r.Context()) {
+			httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: host.Address + ":8080"}).ServeHTTP(w, r)
+			return
+		}
+	}
+	http.Error(w, "no node is ready", http.StatusServiceUnavailable)
+}
+
+// controls is what systemctl talks to: POST /{host}/{verb}.
+func (h *Hosts) controls() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /{host}/{verb}", func(w http.ResponseWriter, r *http.Request) {
 		host := h.hosts[r.PathValue("host")]
@@ -145,10 +173,7 @@ func (h *Hosts) serveControl() {
 			http.Error(w, err.Error(), http.StatusConflict)
 		}
 	})
-	server := &http.Server{Handler: mux}
-	go server.Serve(l) // ends with Close
-	h.t.Cleanup(func() { server.Close() })
-	h.control = "http://" + l.Addr().String()
+	return mux
 }
 
 func (h *Hosts) systemctl(ctx context.Context, host *Host, verb string) error {
@@ -262,4 +287,3 @@ func (h *Hosts) end() {
 		}
 	}
 }
-
