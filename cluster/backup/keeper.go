@@ -27,6 +27,8 @@ type Keeper struct {
 	Cluster string // its ID
 	Version string // of the program
 	Logger  *slog.Logger
+	// After waits for what follows a restore, which then is there to stay; nil: nothing does.
+	After func(ctx context.Context) error
 
 	figures figures
 }
@@ -96,6 +98,11 @@ func (k *Keeper) Restore(ctx context.Context, r io.Reader, by string) (Info, err
 	err = k.Node.Restore(ctx, p.File, p.Size, p.Position.Index)
 	if closed := p.Close(); closed != nil {
 		k.Logger.Warn("prepared backup left behind", "error", closed) // goes with the next start
+	}
+	if err == nil && k.After != nil {
+		if late := k.After(ctx); late != nil { // whoever leads does it
+			k.Logger.Warn("what follows a restore is not done yet", "error", late)
+		}
 	}
 	return p.Info, err
 }

@@ -20,7 +20,7 @@ func (n *Node) duties() []duty.Job {
 		{Name: "expiry", Every: 10 * time.Second, Run: n.purge},
 		{Name: "signing_keys", Every: 15 * time.Second, Run: func(ctx context.Context) error { return n.keys.Rotate(asSystem(ctx), n.cluster.MinApplied) }},
 		{Name: "sealing_key", Every: time.Hour, Run: func(ctx context.Context) error { return n.ring.RotateOlder(asSystem(ctx), sealingKeyLife) }},
-		{Name: "after_restore", Every: 2 * time.Second, Run: func(ctx context.Context) error { return restored.Settle(asSystem(ctx), n.db, n.keys) }},
+		{Name: "after_restore", Every: 200 * time.Millisecond, Run: func(ctx context.Context) error { return restored.Settle(asSystem(ctx), n.db, n.keys) }},
 		{Name: "backup", Every: 15 * time.Second, Run: func(ctx context.Context) error { return n.backups.RunDue(asSystem(ctx)) }},
 		{Name: "directory_remains", Every: 5 * time.Minute, Run: func(ctx context.Context) error { return directory.Sweep(asSystem(ctx), n.db) }},
 	}

@@ -66,6 +66,7 @@ type Node struct {
 	setupDone  atomic.Bool // by this node
 	setupSeen  atomic.Bool // in the store, after which it stays there
 	setupFault atomic.Pointer[error]
+	archive    atomic.Bool // one was left for this node, and is not restored yet
 }
 
 // Run runs a node until ctx ends and stops it in order, or returns why it could
@@ -147,7 +148,9 @@ func (n *Node) openFiles(context.Context) (err error) {
 			return fmt.Errorf("tls: %w", readError(err))
 		}
 	}
-	n.dir, err = openDataDir(n.cfg.DataDir)
+	if n.dir, err = openDataDir(n.cfg.DataDir); err == nil {
+		err = n.findArchive()
+	}
 	return err
 }
 
@@ -222,6 +225,7 @@ func (n *Node) checks() []metrics.Check {
 		}},
 		{Name: "cluster", Run: func(context.Context) error { return n.cluster.Ready() }},
 		{Name: "setup", Run: n.checkSetup},
+		{Name: "restored", Run: n.checkRestored},
 		{Name: "fresh", Run: n.fresh},
 	}
 }

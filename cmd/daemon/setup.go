@@ -58,6 +58,11 @@ func (n *Node) setup(ctx context.Context) error {
 		if err := seal.Init(tx, n.root); err != nil {
 			return err
 		}
+		if n.archive.Load() {
+			if err := seal.Await(tx, n.cfg.NodeID); err != nil {
+				return err
+			}
+		}
 		return directory.EnsureDefault(tx)
 	})
 	if err != nil {

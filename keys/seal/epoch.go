@@ -27,6 +27,9 @@ type Restoration struct {
 	Before  uint64    `cbor:"7,keyasint,omitempty"` // log entry that this cluster stood at
 	By      string    `cbor:"8,keyasint,omitempty"` // who restored it, as events name actors
 	Done    bool      `cbor:"9,keyasint,omitempty"` // what follows a restore has been done
+	// Awaits names the node of a new cluster that holds an archive to begin with. There was
+	// no restore yet then, and nothing else is set.
+	Awaits string `cbor:"10,keyasint,omitempty"`
 }
 
 var restorations = fsm.NewTable(12, "restore_epoch", fsm.Spec[Restoration]{
@@ -45,6 +48,43 @@ func LatestRestoration(tx *fsm.Tx) (*Restoration, error) {
 	return restorations.Get(tx, fsm.Global, fsm.K("epoch"))
 }
 
+// Await has everybody wait until node has restored the archive that it holds, if nothing
+// was ever restored.
+func Await(tx *fsm.Tx, node string) error {
+	has, err := restorations.Has(tx, fsm.Global, fsm.K("epoch"))
+	if err != nil || has {
+		return err
+	}
+	return restorations.Put(tx, &Restoration{Awaits: node})
+}
+
+// Forgo takes back what Await said for node, which has no archive any more.
+func Forgo(tx *fsm.Tx, node string) error {
+	r, err := LatestRestoration(tx)
+	if errors.Is(err, fsm.ErrNotFound) || err == nil && r.Awaits != node {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return restorations.Delete(tx, fsm.Global, fsm.K("epoch"))
+}
+
+// Settled reports fsm.ErrUnavailable while what follows a restore has not been done, or
+// an archive waits to be restored: what was granted now would be void in a moment.
+func Settled(tx *fsm.Tx) error {
+	r, err := LatestRestoration(tx)
+	switch {
+	case errors.Is(err, fsm.ErrNotFound) || err == nil && r.Done:
+		return nil
+	case err != nil:
+		return err
+	case r.Awaits != "":
+		return fmt.Errorf("node %s has a backup to restore first: %w", r.Awaits, fsm.ErrUnavailable)
+	}
+	return fmt.Errorf("a backup was restored, and its signing keys are being replaced: %w", fsm.ErrUnavailable)
+}
+
 // Settle notes that what follows a restore has been done.
 func (r *Restoration) Settle(tx *fsm.Tx) error {
 	done := *r
@@ -59,14 +99,15 @@ func EpochOf(tx *fsm.Tx) (e Epoch, began uint64, err error) {
 	if errors.Is(err, fsm.ErrNotFound) {
 		return "", 0, nil
 	}
-	if err != nil {
+	if err != nil || r.Awaits != "" {
 		return "", 0, err
 	}
 	return Epoch(hex.EncodeToString(r.ID)), began, nil
 }
 
-// Check reports ErrBox if the store that tx sees is in another epoch: call it in the
-// transaction that spends what was opened in e, since a restore may have come between.
+// Check reports ErrBox if the store that tx sees is in another epoch, and what Settled
+// does: call it in the transaction that spends what was opened in e, since a restore may
+// have come between.
 func Check(tx *fsm.Tx, e Epoch) error {
 	now, _, err := EpochOf(tx)
 	if err != nil {
@@ -75,12 +116,12 @@ func Check(tx *fsm.Tx, e Epoch) error {
 	if now != e {
 		return fmt.Errorf("made before a backup was restored: %w", ErrBox)
 	}
-	return nil
+	return Settled(tx)
 }
 
 // CheckRow reports ErrSealed, naming the root keys, if a row of a backup is a sealing
 // key that w does not open. Rows of other tables pass. ok says that it was one that w opens.
-func CheckRow(table uint16, payload []byte, w Wrapper) (ok bool, err error) {
+func CheckRow(table uint16, payload []byte, w *RootKey) (ok bool, err error) {
 	k, mine, err := sealingKeys.Decode(table, payload)
 	if err != nil || !mine {
 		return false, err

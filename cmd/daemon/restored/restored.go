@@ -1,11 +1,14 @@
 // Package restored does what follows the restore of a backup.
 //
 // What must hold from the first request on is in the restored state itself (package
-// keys/seal); what is here may come a moment later, from whichever node leads, and may
+// keys/seal); what is here comes a moment later, from whichever node leads, and may
 // be begun twice: it is noted as done in one transaction with the event that tells of it.
+// Until then no node is ready or grants anything (seal.Settled), for it voids whatever
+// was granted before. So it must never run beside itself: it is a duty, fenced by the term.
 package restored
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -29,7 +32,7 @@ func Settle(ctx context.Context, db *fsm.DB, ring *keys.Keys) error {
 		r, err = seal.LatestRestoration(tx)
 		return err
 	})
-	if errors.Is(err, fsm.ErrNotFound) || err == nil && r.Done {
+	if errors.Is(err, fsm.ErrNotFound) || err == nil && (r.Done || r.Awaits != "") {
 		return nil
 	}
 	if err != nil {
@@ -40,8 +43,8 @@ func Settle(ctx context.Context, db *fsm.DB, ring *keys.Keys) error {
 	}
 	return db.Update(ctx, func(tx *fsm.Tx) error {
 		now, err := seal.LatestRestoration(tx)
-		if err != nil || now.Done {
-			return err
+		if err != nil || now.Done || !bytes.Equal(now.ID, r.ID) {
+			return err // another restore has come between: once more, from the beginning
 		}
 		if err := now.Settle(tx); err != nil {
 			return err
