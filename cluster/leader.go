@@ -62,6 +62,7 @@ func (n *Node) watchLeader() {
 		select {
 		case s := <-n.leaders:
 			if l, ok := s.Data.(raft.LeaderObservation); ok && l.LeaderID != "" {
+				n.lastLeader.Store(string(l.LeaderID))
 				n.metrics.Changes.Inc()
 				n.log.Info("leader elected", "leader", string(l.LeaderID), "term", n.raft.CurrentTerm())
 			}
@@ -78,9 +79,6 @@ func (n *Node) watchLeader() {
 		}
 	}
 }
-
-// acquaintTime is how long a new leader waits for the clocks of voters that it never met.
-const acquaintTime = 300 * time.Millisecond
 
 // beginTerm makes a new leader ready: it commits an entry of its own term and applies
 // everything before it. Only then does it know what its predecessors acknowledged.

@@ -58,12 +58,16 @@ type Node struct {
 	roster *roster.Roster
 	leader *ask.Leader // the way to whoever leads
 	clock  stamp.Clock // stamps entries
+	moment atomic.Pointer[moment]
+	met    atomic.Bool // every voter was asked once, for its clock
 
 	changed   signal        // leader, term, identity, readiness
 	readyTerm atomic.Uint64 // the term in which this leader has committed; 0: none
-	leadMu    sync.Mutex
-	lead      *leadership // not nil while leading and ready
-	fresh     *fresh.Mark // how old this node's state may be
+	// lastLeader is the ID of the last one that was known; this node may be it.
+	lastLeader atomic.Value
+	leadMu     sync.Mutex
+	lead       *leadership // not nil while leading and ready
+	fresh      *fresh.Mark // how old this node's state may be
 
 	stopOnce sync.Once
 	stopErr  error
@@ -145,7 +149,7 @@ func (n *Node) openPort() error {
 	n.port, err = wire.Listen(wire.Config{
 		Listen: n.cfg.Listen, Advertise: advertise, Credentials: n.creds,
 		RPC: n.calls(), Join: n.self.Calls(), Token: n.tokenCalls(), Vouch: n.vouch,
-		JoinKey: n.cfg.Root.Derive("cluster join"), RootID: n.cfg.Root.ID(),
+		JoinKeys: n.joinKeys(),
 		Logger: n.log, Dial: n.cfg.Dial,
 	})
 	n.self.Use(n.port)
@@ -177,6 +181,8 @@ func (n *Node) run(ctx context.Context) error {
 	n.leader.Begin(n.ctx, n.raft, n.cache, n.port.Caller(), n.transport, &n.loops)
 	n.started.Store(true)
 	n.roster.Begin(n.ctx, n.raft, n.port, &n.loops)
+	n.cfg.DB.SetClock(n.Now)
+	n.loops.Go(n.meet)
 	n.loops.Go(n.watchLeadership)
 	n.loops.Go(n.watchLeader)
 	n.loops.Go(n.renew)
@@ -275,6 +281,9 @@ func (n *Node) Ready() error {
 	// took all of them out at once would have nobody to ask.
 	if id, _ := n.Leader(); id == "" && n.staleness() > 5*n.cfg.Heartbeat {
 		return fmt.Errorf("no leader: %w", fsm.ErrUnavailable)
+	}
+	if !n.met.Load() {
+		return fmt.Errorf("asking the voters what time it is: %w", fsm.ErrUnavailable)
 	}
 	if !n.fresh.Known() {
 		return fmt.Errorf("catching up with the leader: %w", fsm.ErrUnavailable)

@@ -89,6 +89,38 @@ func TestWrongClockAtTheStart(t *testing.T) {
 	h.rightTime(0, "the first to lead is an hour ahead", time.Time{})
 }
 
+// Transactions have the voters' time on every node that is ready, be it one whose clock is wrong.
+func TestTransactionsHaveTheVotersTime(t *testing.T) {
+	t.Parallel()
+	h, skews := skewed(t)
+	skews[1].Store(int64(10 * time.Minute))
+	skews[2].Store(int64(-10 * time.Minute))
+	h.start()
+	right := func(what string) {
+		t.Helper()
+		for i, r := range h.rooms {
+			if off := time.Since(r.db.Now()); off.Abs() > 5*time.Second {
+				t.Errorf("%s: transactions on node %d are off by %v", what, i, off)
+			}
+		}
+	}
+	right("at the start")
+	for i := range h.rooms {
+		h.stop(i)
+		h.start(i) // which waits until it is ready
+		right("after a restart")
+	}
+	skews[0].Store(int64(time.Minute)) // now all are wrong, and the median moves to this one
+	eventually(t, "all nodes to go by the same clock again", func() bool {
+		for _, r := range h.rooms {
+			if off := r.db.Now().Sub(time.Now().Add(time.Minute)); off.Abs() > 5*time.Second {
+				return false
+			}
+		}
+		return true
+	})
+}
+
 func TestLoneVoterGoesByItsOwnClock(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 1, func(c *Config) { c.Now = func() time.Time { return time.Now().Add(time.Hour) } })

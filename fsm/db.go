@@ -31,7 +31,7 @@ type Config struct {
 	Dir       string
 	Schema    []Definition
 	Logger    *slog.Logger
-	Now       func() time.Time // the proposer's clock; Apply never reads it
+	Now       func() time.Time // the proposer's clock until SetClock; Apply never reads it
 	Cache     int64            // bytes of block cache, of which the engine takes its memtables; default 32 MiB
 	MemTable  int64            // bytes of one memtable; default 8 MiB
 	HashEvery uint64           // log entries between two checkpoints (see Checkpoint); 0: none. Alike on all replicas
@@ -43,7 +43,7 @@ type Config struct {
 type DB struct {
 	cfg    Config
 	schema map[uint16]string
-	now    func() time.Time
+	now    atomic.Pointer[func() time.Time]
 	lock   io.Closer
 	logMu  sync.RWMutex
 	log    Log
@@ -94,9 +94,10 @@ func Open(cfg Config) (*DB, error) {
 		return nil, err
 	}
 	db := &DB{
-		cfg: cfg, schema: schema, now: cfg.Now, lock: lock,
+		cfg: cfg, schema: schema, lock: lock,
 		hub: notice.NewHub(), applied: notice.NewProgress(), failure: failure{happened: make(chan struct{})},
 	}
+	db.SetClock(cfg.Now)
 	if err := db.openCurrent(); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
@@ -176,6 +177,20 @@ func (db *DB) openGeneration(name string) error {
 	db.checkpoints.forget()
 	db.applied.Advance(st.applied)
 	return nil
+}
+
+// SetClock replaces Config.Now: the log knows better what time it is than this machine's clock.
+func (db *DB) SetClock(now func() time.Time) { db.now.Store(&now) }
+
+// Now is the time that a transaction begun now would have: the clock's, but never before the
+// state's own, in UTC with millisecond precision.
+func (db *DB) Now() time.Time { return db.noEarlier(db.Position().Time) }
+
+func (db *DB) noEarlier(state time.Time) time.Time {
+	if t := (*db.now.Load())().UTC().Truncate(time.Millisecond); t.After(state) {
+		return t
+	}
+	return state
 }
 
 // SetLog says where Update proposes its batches. Call it before the first Update.

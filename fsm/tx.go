@@ -52,8 +52,8 @@ func (db *DB) begin(ctx context.Context, write, byLog bool) (*Tx, error) {
 	}
 	tx := &Tx{ctx: ctx, db: db, eng: eng, snap: snap, index: st.applied, term: fence(ctx), write: write}
 	tx.now = time.UnixMilli(st.stamp).UTC()
-	if t := db.now().UTC().Truncate(time.Millisecond); t.After(tx.now) && !byLog {
-		tx.now = t
+	if !byLog {
+		tx.now = db.noEarlier(tx.now)
 	}
 	if write {
 		tx.seen = map[string]struct{}{}
@@ -72,7 +72,7 @@ func (tx *Tx) end() {
 }
 
 // Now is the time of this transaction, fixed for its whole length, in UTC with
-// millisecond precision: the node's clock, but never before the state's own time.
+// millisecond precision: see [DB.Now].
 func (tx *Tx) Now() time.Time { return tx.now }
 
 func (tx *Tx) millis() int64 { return tx.now.UnixMilli() }

@@ -177,7 +177,7 @@ func (r *Roster) ask(ctx context.Context, m raft.Server) {
 		s.Position, s.at, s.alive = p, begun, ended
 		s.lag = reference - min(reference, p.Applied)
 		if p.Clock != 0 {
-			s.clock = s.clock.Better(stamp.Read(time.UnixMicro(p.Clock), begun, ended))
+			r.noteClock(s, stamp.Read(time.UnixMicro(p.Clock), begun, ended))
 		}
 	}
 	r.mu.Unlock()
@@ -185,6 +185,19 @@ func (r *Roster) ask(ctx context.Context, m raft.Server) {
 	if err == nil && id != r.cfg.NodeID {
 		r.hearOfRemoval(&p)
 	}
+}
+
+// noteClock takes a reading of a member's clock. If that was set, the others are asked anew at once: what
+// sets one clock often sets all of them, and until all are read nobody knows. r.mu is held.
+func (r *Roster) noteClock(s *sight, reading stamp.Reading) {
+	if s.clock.SetBefore(reading) {
+		for _, o := range r.sights {
+			if o != s && time.Since(o.tried) > lookEvery/2 {
+				o.tried = time.Time{}
+			}
+		}
+	}
+	s.clock = s.clock.Better(reading)
 }
 
 // reference is how far a member should be: as far as the leader, or this node, was.
@@ -268,18 +281,26 @@ func (r *Roster) Survey(ctx context.Context) {
 }
 
 // Acquaint waits, for at most as long as ctx lasts, until every voter was asked once: a leader needs
-// their clocks before it stamps anything.
-func (r *Roster) Acquaint(ctx context.Context) {
+// their clocks before it stamps anything. It reports whether that is so.
+func (r *Roster) Acquaint(ctx context.Context) bool {
+	if r.acquainted() {
+		return true
+	}
+	r.Survey(ctx)
+	return r.acquainted()
+}
+
+func (r *Roster) acquainted() bool {
+	servers := r.Servers()
 	r.mu.Lock()
-	strange := false
-	for _, m := range r.Servers() {
+	defer r.mu.Unlock()
+	for _, m := range servers {
 		s := r.sights[string(m.ID)]
-		strange = strange || m.Suffrage == raft.Voter && (s == nil || s.at.IsZero() && s.err == nil)
+		if m.Suffrage == raft.Voter && (s == nil || s.at.IsZero() && s.err == nil) {
+			return false
+		}
 	}
-	r.mu.Unlock()
-	if strange {
-		r.Survey(ctx)
-	}
+	return len(servers) > 0
 }
 
 // Time returns what time it is by most of the voters' clocks; state is the latest stamp.

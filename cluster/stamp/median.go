@@ -36,13 +36,19 @@ func (r Reading) Known() bool { return r.Error > 0 }
 // At returns what that clock shows at the moment now of this node's monotonic clock.
 func (r Reading) At(now time.Time) time.Time { return r.wall.Add(now.Sub(r.at)) }
 
-// Better chooses between two readings of one clock: the later one, unless it is much less exact and
-// the earlier one still recent.
+// Better chooses between two readings of one clock: the later one, unless it is much less exact,
+// the earlier one still recent, and the clock was not set in between.
 func (r Reading) Better(later Reading) Reading {
-	if r.Known() && later.Error > 4*r.Error+20*time.Millisecond && later.at.Sub(r.at) < 5*time.Second {
+	if r.Known() && later.Error > 4*r.Error+20*time.Millisecond && later.at.Sub(r.at) < 5*time.Second && !r.SetBefore(later) {
 		return r
 	}
 	return later
+}
+
+// SetBefore says whether the clock must have been set between two readings of it: they
+// contradict each other by more than their errors.
+func (r Reading) SetBefore(later Reading) bool {
+	return r.Known() && later.wall.Sub(r.At(later.at)).Abs() > r.Error+later.Error+50*time.Millisecond
 }
 
 // Median returns what time it is by most of the clocks: own is this node's wall clock, now

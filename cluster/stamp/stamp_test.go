@@ -72,6 +72,10 @@ func TestReadingsAreCarriedOn(t *testing.T) {
 	if r.Better(vague) != r {
 		t.Error("an exact reading was replaced by a vague one")
 	}
+	set := Read(base.Add(time.Hour), now.Add(time.Second), now.Add(2*time.Second))
+	if r.Better(set) != set || !r.SetBefore(set) || r.SetBefore(vague) {
+		t.Error("that a clock was set was not seen")
+	}
 	late := Read(base.Add(time.Minute), now.Add(time.Minute), now.Add(62*time.Second))
 	if r.Better(late) != late || (Reading{}).Better(vague) != vague {
 		t.Error("an old reading was kept")

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/fsm"
@@ -60,7 +59,7 @@ func (p *Provider) verifyAccess(ctx context.Context, token string) (*accessToken
 		return nil, fmt.Errorf("access token: %w", err)
 	}
 	var c accessToken
-	if json.Unmarshal(payload, &c) != nil || c.Issuer != t.Issuer || c.Audience != t.Issuer || time.Now().Unix() >= c.Expires {
+	if json.Unmarshal(payload, &c) != nil || c.Issuer != t.Issuer || c.Audience != t.Issuer || p.db.Now().Unix() >= c.Expires {
 		return nil, errBadToken
 	}
 	if began := p.ring.Began(); !began.IsZero() && c.Issued <= began.Unix() {

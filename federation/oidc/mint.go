@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/fsm"
@@ -86,7 +85,7 @@ func (p *Provider) sign(ctx context.Context, ex *exchange, app *federation.Appli
 
 // mintAccess signs an access token for the family, or without one for the application itself.
 func (p *Provider) mintAccess(ctx context.Context, ex *exchange, app *federation.Application, f *Family) (string, error) {
-	now := time.Now().Unix()
+	now := p.db.Now().Unix()
 	var jti [16]byte
 	rand.Read(jti[:])
 	c := accessToken{
@@ -129,7 +128,7 @@ func (p *Provider) mintFamily(ctx context.Context, ex *exchange, app *federation
 }
 
 func (p *Provider) mintID(ctx context.Context, ex *exchange, app *federation.Application, f *Family, id *idToken, access string) (string, error) {
-	now := time.Now().Unix()
+	now := p.db.Now().Unix()
 	id.Issuer, id.Subject, id.Audience, id.Authorized = ex.tenant.Issuer, f.UserID, app.ClientID, app.ClientID
 	id.Issued, id.Expires = now, now+app.TokenExpiry
 	id.AuthTime, id.ACR, id.AMR, id.Session = f.AuthTime, f.ACR, f.AMR, f.SessionID

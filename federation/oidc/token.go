@@ -2,7 +2,6 @@ package oidc
 
 import (
 	"net/http"
-	"time"
 
 	"github.com/ory/fosite"
 
@@ -11,7 +10,7 @@ import (
 
 // token is the token endpoint (RFC 6749, section 3.2).
 func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
-	ex := &exchange{tenant: identity.TenantFrom(r.Context()), arrived: time.Now()}
+	ex := &exchange{tenant: identity.TenantFrom(r.Context()), arrived: p.db.Now()}
 	resp, err := p.exchange(w, r, ex)
 	grant := grantLabel(r.PostForm.Get("grant_type"))
 	if err != nil {

@@ -124,7 +124,7 @@ type device struct {
 }
 
 func (fs *Flows) device(f *Flow, known *subject) (string, error) {
-	d := device{UserID: f.UserID, Nonce: rand.Text(), Until: time.Now().Add(deviceLifetime).UTC()}
+	d := device{UserID: f.UserID, Nonce: rand.Text(), Until: fs.cfg.DB.Now().Add(deviceLifetime)}
 	if old, ok := fs.deviceOf(f, f.UserID); ok {
 		d.Nonce = old.Nonce
 	}
@@ -137,5 +137,5 @@ func (fs *Flows) deviceOf(f *Flow, userID string) (d device, ok bool) {
 		return d, false
 	}
 	err := fs.openValue(devicePurpose, f.Need.Tenant, f.Browser.Device, &d)
-	return d, err == nil && d.UserID == userID && d.Until.After(time.Now())
+	return d, err == nil && d.UserID == userID && d.Until.After(fs.cfg.DB.Now())
 }

@@ -60,7 +60,7 @@ func (fs *Flows) Finished(ctx context.Context, rawQuery string) (Ticket, bool) {
 	if err := fs.openValue(fs.cfg.Ring.Passing(ticketPurpose), identity.TenantFrom(ctx).ID, text, &t); err != nil {
 		return Ticket{}, false
 	}
-	if subtle.ConstantTimeCompare(hash[:], t.Query) != 1 || !t.Until.After(time.Now()) {
+	if subtle.ConstantTimeCompare(hash[:], t.Query) != 1 || !t.Until.After(fs.cfg.DB.Now()) {
 		return Ticket{}, false
 	}
 	return t, true

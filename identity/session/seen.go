@@ -26,7 +26,7 @@ type seen struct {
 
 // Touch notes that the session is in use now. It costs no log entry: see Run.
 func (st *Store) Touch(tenant, id string) {
-	now := time.Now().UnixMilli()
+	now := st.cfg.DB.Now().UnixMilli()
 	st.seen.mu.Lock()
 	defer st.seen.mu.Unlock()
 	k := seenKey{tenant, id}

@@ -36,7 +36,7 @@ const (
 // concurrent use; sealing and opening touch no lock and no store.
 type Ring struct {
 	db      *fsm.DB
-	wrapper Wrapper
+	wrapper *RootKey
 	now     func() time.Time
 	catchUp *Throttle
 
@@ -70,8 +70,8 @@ type ringKey struct {
 // OpenRing opens the ring that db holds. An empty ring is fine: keys are found when
 // they come. A ring wrapped under another root key is ErrSealed, with a message for
 // the operator.
-func OpenRing(ctx context.Context, db *fsm.DB, w Wrapper) (*Ring, error) {
-	r := &Ring{db: db, wrapper: w, now: time.Now}
+func OpenRing(ctx context.Context, db *fsm.DB, w *RootKey) (*Ring, error) {
+	r := &Ring{db: db, wrapper: w, now: db.Now}
 	r.catchUp = NewThrottle(catchUpEvery, CatchUp(db))
 	r.keys.Store(&keySet{})
 	if err := r.look(ctx); err != nil {
@@ -165,7 +165,8 @@ func boxContext(head []byte, purpose string, aad []byte) []byte {
 func (r *Ring) current() (*ringKey, error) {
 	now := r.now()
 	set := r.set()
-	if len(set.order) == 0 || now.UnixNano()-r.looked.Load() > int64(lookEvery) {
+	since := now.UnixNano() - r.looked.Load() // negative if the clock was corrected
+	if len(set.order) == 0 || since > int64(lookEvery) || since < 0 {
 		ctx, cancel := context.WithTimeout(context.Background(), lookEvery)
 		defer cancel()
 		// A failed look leaves the keys at hand good; there is nothing better to seal with.
