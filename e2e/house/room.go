@@ -243,6 +243,3 @@ func walk(disk *vfs.MemFS, dir string, f func(name string, content []byte)) erro
 	}
 	return nil
 }
-
-// Clock returns how far this node's clock is ahead of everybody's.
-func (r *Room) Clock() time.Duration { return time.Duration(r.clock.Load()) }
