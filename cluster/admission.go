@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -101,6 +102,8 @@ func (n *Node) RotateAuthority(ctx context.Context) error {
 		switch {
 		case m.Err != nil:
 			return fmt.Errorf("rotate authority: node %s does not answer, and would be locked out: start it, or remove it from the cluster: %w", m.Node, fsm.ErrRefused)
+		case m.Stand != nil && len(n.cfg.Root.IDs()) > 1 && !slices.Contains(m.Stand.Roots, n.cfg.Root.ID()):
+			return fmt.Errorf("rotate authority: node %s does not know root key %s: finish the change of the root key first: %w", m.Node, n.cfg.Root.ID(), fsm.ErrRefused)
 		case m.Stand == nil:
 			return fmt.Errorf("rotate authority: the release on node %s knows no rotation: upgrade it first: %w", m.Node, fsm.ErrRefused)
 		}

@@ -14,7 +14,7 @@ func (n *Node) startGossip() error {
 	g, err := gossip.Start(gossip.Config{
 		Self:   gossip.Peer{NodeID: n.cfg.NodeID, Address: n.port.Advertise(), Version: n.cfg.Version, ClusterID: n.self.Identity().ClusterID},
 		Listen: n.cfg.GossipListen, Advertise: n.cfg.GossipAdvertise,
-		Key: n.cfg.Root.Derive("gossip"), Logger: n.log, Changed: n.changed.broadcast,
+		Keys: n.deriveAll("gossip"), Logger: n.log, Changed: n.changed.broadcast,
 		Registerer: n.cfg.Registerer,
 	})
 	if err != nil {

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -29,7 +30,8 @@ func (n *Node) handleTokenEnter(ctx context.Context, from wire.Peer, q *form.Ent
 		return nil, err
 	}
 	if handOver && len(a.Cert) > 0 {
-		a.RootKey = []byte(n.cfg.Root.Encode())
+		one, others, _ := strings.Cut(n.cfg.Root.Encode(), "\n")
+		a.RootKey, a.Others = []byte(one), []byte(others)
 		n.log.Info("root key handed to a node that joins", "member", q.NodeID, "token", from.Token)
 	}
 	return a, nil
@@ -49,6 +51,9 @@ func (n *Node) takeIn(ctx context.Context, q *form.EnterRequest, allow func() er
 	n.admitting.Lock()
 	defer n.admitting.Unlock()
 	if err := n.newEnough(ctx, q); err != nil {
+		return nil, err
+	}
+	if err := n.sameRoots(q); err != nil {
 		return nil, err
 	}
 	former, err := n.former(ctx, q)

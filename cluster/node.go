@@ -150,7 +150,7 @@ func (n *Node) openPort() error {
 		Listen: n.cfg.Listen, Advertise: advertise, Credentials: n.creds,
 		RPC: n.calls(), Join: n.self.Calls(), Token: n.tokenCalls(), Vouch: n.vouch,
 		JoinKeys: n.joinKeys(),
-		Logger: n.log, Dial: n.cfg.Dial,
+		Logger:   n.log, Dial: n.cfg.Dial,
 	})
 	n.self.Use(n.port)
 	return err

@@ -267,7 +267,7 @@ func (n *Node) stands(ctx context.Context) []form.MemberStand {
 func (n *Node) standOf(ctx context.Context, s raft.Server) form.MemberStand {
 	m := form.MemberStand{Node: string(s.ID)}
 	if m.Node == n.cfg.NodeID {
-		m.Stand = n.self.Identity().Stand()
+		m.Stand = n.self.Stand()
 		return m
 	}
 	var p positionAnswer

@@ -16,7 +16,7 @@ func (s *Self) enter(ctx context.Context, address string) error {
 	if err != nil {
 		return err
 	}
-	q := EnterRequest{NodeID: s.cfg.NodeID, Address: s.port.Advertise(), Request: request, Reads: s.cfg.Reads}
+	q := EnterRequest{NodeID: s.cfg.NodeID, Address: s.port.Advertise(), Request: request, Reads: s.cfg.Reads, Roots: s.cfg.Root.IDs()}
 	var a EnterAnswer
 	for range 3 { // leaders may change while we ask
 		a = EnterAnswer{}
@@ -69,7 +69,7 @@ func (s *Self) ask(ctx context.Context, address, method string, q *EnterRequest,
 // place of one that is not accepted any more. A wire.Fault with [CodeRefused] is the
 // leader's word that this node is no member.
 func (s *Self) Reissue(ctx context.Context, addresses []string, request []byte) (*EnterAnswer, error) {
-	q := EnterRequest{NodeID: s.cfg.NodeID, Address: s.port.Advertise(), Request: request, Reads: s.cfg.Reads}
+	q := EnterRequest{NodeID: s.cfg.NodeID, Address: s.port.Advertise(), Request: request, Reads: s.cfg.Reads, Roots: s.cfg.Root.IDs()}
 	more, _ := s.cfg.Resolver.expand(ctx, s.cfg.Join) // names that give nothing now are asked for again later
 	var last error
 	for _, at := range append(slices.Clone(addresses), more...) {

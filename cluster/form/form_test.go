@@ -32,7 +32,7 @@ func newcomer(t *testing.T, root *seal.RootKey, node string, expect int) *Self {
 	})
 	p, err := wire.Listen(wire.Config{
 		Listen: "127.0.0.1:0", Credentials: creds, RPC: &wire.Mux{}, Join: s.Calls(),
-		JoinKey: root.Derive("cluster join"), RootID: root.ID(), Logger: s.cfg.Logger,
+		JoinKeys: []wire.JoinKey{{RootID: root.ID(), Key: root.Derive("cluster join")}}, Logger: s.cfg.Logger,
 	})
 	if err != nil {
 		t.Fatal(err)

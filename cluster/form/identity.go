@@ -50,6 +50,8 @@ type Identity struct {
 	NodeID    string
 	TLS       wire.Identity // certificate and key
 	secret    identitySecret
+
+	wrappedUnder string // fingerprint of the root key on disk, as it was loaded
 }
 
 // Authority returns the cluster's authority as this node got it.
@@ -142,14 +144,14 @@ func loadIdentity(dir string, root *seal.RootKey) (*Identity, error) {
 	if err := json.Unmarshal(raw, &f); err != nil {
 		return nil, damagedIdentity(path, err)
 	}
-	if f.RootKeyID != root.ID() {
-		return nil, fmt.Errorf("the data directory %s was made under root key %s, but this node was given root key %s: give it the right one: %w", dir, f.RootKeyID, root.ID(), seal.ErrSealed)
+	if !root.Knows(f.RootKeyID) {
+		return nil, fmt.Errorf("the data directory %s was made under root key %s, but this node was given root key %s: give it the right one: %w", dir, f.RootKeyID, strings.Join(root.IDs(), ", "), seal.ErrSealed)
 	}
 	plain, err := root.Unwrap(f.Sealed, identityContext(f.ClusterID, f.NodeID))
 	if err != nil {
 		return nil, damagedIdentity(path, err)
 	}
-	id := &Identity{ClusterID: f.ClusterID, NodeID: f.NodeID}
+	id := &Identity{ClusterID: f.ClusterID, NodeID: f.NodeID, wrappedUnder: f.RootKeyID}
 	if err := cbor.Unmarshal(plain, &id.secret); err != nil {
 		return nil, damagedIdentity(path, err)
 	}

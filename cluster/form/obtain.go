@@ -140,6 +140,9 @@ func (a *Application) try(ctx context.Context, request []byte) (*EnterAnswer, er
 func (a *Application) through(ctx context.Context, address string, request []byte) (*EnterAnswer, error) {
 	pass := wire.Pass{ClusterID: a.Token.ClusterID, Pin: a.Token.Pin, ID: a.Token.ID(), Key: a.Token.verifier()}
 	q := EnterRequest{NodeID: a.NodeID, Address: a.Address, Request: request, Secret: a.Token.secret[:], Reads: a.Reads}
+	if a.Root != nil {
+		q.Roots = a.Root.IDs()
+	}
 	for range 3 { // leaders may change while we ask
 		answer := &EnterAnswer{}
 		if err := enterBy(ctx, address, pass, &q, answer); err != nil {
@@ -190,7 +193,7 @@ func (a *Application) accept(answer *EnterAnswer, key *ecdsa.PrivateKey) (*seal.
 	root := a.Root
 	if root == nil {
 		var err error
-		if root, err = seal.ParseRootKey(string(answer.RootKey)); err != nil {
+		if root, err = seal.ParseRootKey(string(answer.RootKey) + "\n" + string(answer.Others)); err != nil {
 			return nil, fmt.Errorf("join the cluster: the root key that was handed over: %w", err)
 		}
 	}

@@ -47,6 +47,10 @@ func Fingerprint(cert []byte) string {
 type Stand struct {
 	Revision uint64 `cbor:"1,keyasint,omitempty"` // of the authority that it goes by, on disk and in use
 	Issuer   string `cbor:"2,keyasint,omitempty"` // fingerprint of the authority of its certificate
+
+	// Roots are the fingerprints of the root keys that it knows, the one in use first;
+	// none: its release knows but one.
+	Roots []string `cbor:"3,keyasint,omitempty"`
 }
 
 // Stand returns what this node has to say about a rotation.

@@ -60,6 +60,8 @@ type EnterRequest struct {
 	Secret []byte `cbor:"4,keyasint,omitempty"`
 	// Reads are the features that the node reads; see cluster/feature.
 	Reads []string `cbor:"20,keyasint,omitempty"`
+	// Roots are the fingerprints of the root keys that the node was given.
+	Roots []string `cbor:"21,keyasint,omitempty"`
 }
 
 // An EnterAnswer names the leader, or holds what the new node needs.
@@ -67,7 +69,8 @@ type EnterAnswer struct {
 	Leader    string    `cbor:"1,keyasint,omitempty"` // ask there instead
 	Authority Authority `cbor:"2,keyasint,omitempty"`
 	Cert      []byte    `cbor:"3,keyasint,omitempty"`
-	RootKey   []byte    `cbor:"4,keyasint,omitempty"` // its text, to a node whose token says so
+	RootKey   []byte    `cbor:"4,keyasint,omitempty"` // text of the one in use, to a node whose token says so
+	Others    []byte    `cbor:"5,keyasint,omitempty"` // text of the others, while it is being replaced
 }
 
 // Config says who this node is to be and whom it asks. All of it is required.
@@ -139,14 +142,41 @@ func (s *Self) Load(ctx context.Context, db *fsm.DB) (*Identity, error) {
 		return nil, fmt.Errorf("the data directory %s belongs to node %s, but this node is configured as %s", s.cfg.DataDir, id.NodeID, s.cfg.NodeID)
 	}
 	row, err := StoredAuthority(ctx, db)
-	if err != nil || row == nil {
-		return id, err
+	if err != nil {
+		return nil, err
 	}
-	if row.ClusterID != id.ClusterID {
+	if row != nil && row.ClusterID != id.ClusterID {
 		return nil, fmt.Errorf("the store belongs to cluster %s, but %s/%s to cluster %s: %s",
 			row.ClusterID, s.cfg.DataDir, disk.IdentityFile, id.ClusterID, disk.Apart)
 	}
-	return id, nil
+	return id, s.rewrap(id)
+}
+
+// rewrap brings node.json, with all that is in it, under the root key in use.
+func (s *Self) rewrap(id *Identity) error {
+	inside, err := id.secret.Authority.rewrap(s.cfg.Root)
+	if err != nil { // the row in the store is what counts
+		s.cfg.Logger.Warn("this node's own copy of the authority does not open", "error", err)
+	}
+	if !inside && id.wrappedUnder == s.cfg.Root.ID() {
+		return nil
+	}
+	if err := id.Save(s.cfg.DataDir, s.cfg.Root); err != nil {
+		return err
+	}
+	s.cfg.Logger.Info("identity of this node wrapped under the root key in use", "root_key", s.cfg.Root.ID(), "former", id.wrappedUnder)
+	return nil
+}
+
+// Stand returns what this node has to say about rotations; nil before it has an identity.
+func (s *Self) Stand() *Stand {
+	id := s.id.Load()
+	if id == nil {
+		return nil
+	}
+	stand := id.Stand()
+	stand.Roots = s.cfg.Root.IDs()
+	return stand
 }
 
 // Adopt makes id this node's identity.

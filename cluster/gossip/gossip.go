@@ -36,9 +36,9 @@ type Peer struct {
 // Config says where to gossip, and what about.
 type Config struct {
 	Self      Peer
-	Listen    string // host:port, TCP and UDP
-	Advertise string // host:port; default: what was bound
-	Key       [32]byte
+	Listen    string     // host:port, TCP and UDP
+	Advertise string     // host:port; default: what was bound
+	Keys      [][32]byte // the first encrypts, each decrypts
 	Logger    *slog.Logger
 	Changed   func() // called, if not nil, when somebody came, changed or went
 	Fast      bool   // for tests: notice a loss within a second
@@ -82,7 +82,16 @@ func Start(cfg Config) (*Gossip, error) {
 		}
 		c.AdvertiseAddr, c.AdvertisePort = ahost, aport
 	}
-	c.SecretKey = cfg.Key[:]
+	var keys [][]byte
+	for _, k := range cfg.Keys {
+		keys = append(keys, k[:])
+	}
+	if len(keys) == 0 {
+		return nil, errors.New("gossip: no key")
+	}
+	if c.Keyring, err = memberlist.NewKeyring(keys, keys[0]); err != nil {
+		return nil, fmt.Errorf("gossip: %w", err)
+	}
 	c.Label = "quis-gossip/1 " + cfg.Self.ClusterID
 	c.GossipVerifyIncoming, c.GossipVerifyOutgoing = true, true
 	c.Delegate, c.Events = delegate{g}, events{g}

@@ -25,7 +25,7 @@ func start(t *testing.T, node, cluster string, key byte) *Gossip {
 	t.Helper()
 	g, err := Start(Config{
 		Self:   Peer{NodeID: node, Address: "addr-" + node, Version: "v1", ClusterID: cluster},
-		Listen: freeAddress(t), Key: [32]byte{key}, Logger: slog.New(slog.DiscardHandler), Fast: true,
+		Listen: freeAddress(t), Keys: [][32]byte{{key}}, Logger: slog.New(slog.DiscardHandler), Fast: true,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -110,7 +110,7 @@ func TestFigures(t *testing.T) {
 	reg := prometheus.NewPedanticRegistry()
 	g, err := Start(Config{
 		Self:   Peer{NodeID: "a", Address: "addr-a", ClusterID: "c1"},
-		Listen: freeAddress(t), Key: [32]byte{1}, Logger: slog.New(slog.DiscardHandler), Fast: true, Registerer: reg,
+		Listen: freeAddress(t), Keys: [][32]byte{{1}}, Logger: slog.New(slog.DiscardHandler), Fast: true, Registerer: reg,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -31,10 +31,9 @@ type Config struct {
 	Advertise   string // host:port by which peers reach it; default: what was bound
 	Credentials *Credentials
 	RPC, Join   *Mux
-	Token       *Mux     // for those who know a join token; nil: nobody does
-	Vouch       Vouch    // looks join tokens up
-	JoinKey     [32]byte // proves the root key on quis-join/1
-	RootID      string   // public fingerprint of the root key, for error messages
+	Token       *Mux      // for those who know a join token; nil: nobody does
+	Vouch       Vouch     // looks join tokens up
+	JoinKeys    []JoinKey // prove the root key on quis-join/1; the first is in use
 	Logger      *slog.Logger
 	Handshake   time.Duration // how long a stranger may take to prove itself; default 5 s
 	// Dial makes the connections to peers; default: the network's, with keep-alives.

@@ -58,7 +58,7 @@ func (s *site) port(node string, change ...func(*Config)) *Port {
 	if node != "" {
 		creds.Set(s.identity(node, time.Now()))
 	}
-	cfg := Config{Listen: "127.0.0.1:0", Credentials: creds, RPC: s.rpc, Join: &Mux{}, JoinKey: s.key, RootID: "root-a", Logger: slog.New(slog.DiscardHandler)}
+	cfg := Config{Listen: "127.0.0.1:0", Credentials: creds, RPC: s.rpc, Join: &Mux{}, JoinKeys: []JoinKey{{"root-a", s.key}}, Logger: slog.New(slog.DiscardHandler)}
 	Handle(cfg.Join, "hello", func(_ context.Context, _ Peer, q *string) (any, error) { return "hello " + *q, nil })
 	for _, f := range change {
 		f(&cfg)
@@ -196,7 +196,7 @@ func TestJoinProvesTheRootKeyBothWays(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "c1")
 	a, b := s.port(""), s.port("b")
-	other := s.port("", func(c *Config) { c.JoinKey, c.RootID = [32]byte{2}, "root-b" })
+	other := s.port("", func(c *Config) { c.JoinKeys = []JoinKey{{"root-b", [32]byte{2}}} })
 	c, err := a.DialJoin(t.Context(), b.Advertise())
 	if err != nil {
 		t.Fatal(err)

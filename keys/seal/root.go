@@ -16,25 +16,16 @@ import (
 // ErrSealed: what is stored was wrapped under another root key than the one at hand.
 var ErrSealed = errors.New("sealed under another root key")
 
-// A Wrapper encrypts the few keys that encrypt everything else. RootKey is one; an
-// HSM or a key manager can be another.
-type Wrapper interface {
-	// Wrap encrypts plaintext and binds aad to it.
-	Wrap(plaintext, aad []byte) ([]byte, error)
-	// Unwrap opens what Wrap returned, given the same aad.
-	Unwrap(box, aad []byte) ([]byte, error)
-	// ID names the key in public: safe to store and to print.
-	ID() string
-}
-
 const rootKeySize = 32
 
 // A RootKey is the 32-byte secret that all nodes of a cluster are given. It prints
-// as its fingerprint only.
+// as its fingerprint only. While a cluster goes over to another root key it holds
+// several: the first is in use, and what is under one of the others still opens.
 type RootKey struct {
-	key  [rootKeySize]byte
-	aead cipher.AEAD
-	id   string
+	key    [rootKeySize]byte
+	aead   cipher.AEAD
+	id     string
+	others []*RootKey // accepted as well; none of them has others
 }
 
 // GenerateRootKey returns a new random root key.
@@ -42,27 +33,6 @@ func GenerateRootKey() *RootKey {
 	var b [rootKeySize]byte
 	rand.Read(b[:])
 	return newRootKey(b)
-}
-
-// ParseRootKey reads a root key written as 64 hexadecimal digits or in base64
-// (standard or URL alphabet); white space around it does not matter. Its errors
-// never repeat the text.
-func ParseRootKey(text string) (*RootKey, error) {
-	text = strings.TrimSpace(text)
-	if text == "" {
-		return nil, errors.New("root key is empty")
-	}
-	b, ok := decodeRootKey(text)
-	if !ok {
-		return nil, fmt.Errorf("root key of %d characters is neither 64 hexadecimal digits nor base64 of 32 bytes", len(text))
-	}
-	if len(b) != rootKeySize {
-		return nil, fmt.Errorf("root key has %d bytes, must have %d", len(b), rootKeySize)
-	}
-	if weak(b) {
-		return nil, errors.New("root key repeats one byte: make one with a random generator")
-	}
-	return newRootKey([rootKeySize]byte(b)), nil
 }
 
 func decodeRootKey(text string) ([]byte, bool) {
@@ -97,9 +67,15 @@ func newRootKey(b [rootKeySize]byte) *RootKey {
 	return k
 }
 
-// Encode returns the secret itself as 64 hexadecimal digits, for a file that only
-// its owner may read.
-func (k *RootKey) Encode() string { return hex.EncodeToString(k.key[:]) }
+// Encode returns the secret itself as 64 hexadecimal digits, and so the others on lines
+// of their own, for a file that only its owner may read.
+func (k *RootKey) Encode() string {
+	text := hex.EncodeToString(k.key[:])
+	for _, o := range k.others {
+		text += "\n" + o.Encode()
+	}
+	return text
+}
 
 // ID is the key's public fingerprint: 16 hexadecimal digits that tell keys apart
 // and give nothing away.
@@ -116,13 +92,26 @@ func (k *RootKey) Wrap(plaintext, aad []byte) ([]byte, error) {
 	return appendSealed(k.aead, []byte{wrapVersion}, plaintext, aad), nil
 }
 
-// Unwrap opens what Wrap returned. It reports ErrBox if box was not wrapped under k
-// with this aad, or was changed since.
+// Unwrap opens what Wrap returned. It reports ErrBox if box was not wrapped under k or
+// one of its others with this aad, or was changed since.
 func (k *RootKey) Unwrap(box, aad []byte) ([]byte, error) {
+	plain, _, err := k.unwrap(box, aad)
+	return plain, err
+}
+
+func (k *RootKey) unwrap(box, aad []byte) (plain []byte, by *RootKey, err error) {
 	if len(box) < 1 || box[0] != wrapVersion {
-		return nil, fmt.Errorf("unwrap: unknown format: %w", ErrBox)
+		return nil, nil, fmt.Errorf("unwrap: unknown format: %w", ErrBox)
 	}
-	return openSealed(k.aead, box, 1, aad)
+	if plain, err = openSealed(k.aead, box, 1, aad); err == nil {
+		return plain, k, nil
+	}
+	for _, o := range k.others {
+		if plain, fault := openSealed(o.aead, box, 1, aad); fault == nil {
+			return plain, o, nil
+		}
+	}
+	return nil, nil, err
 }
 
 // String redacts the key.
