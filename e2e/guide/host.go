@@ -59,15 +59,12 @@ func New(t *testing.T, count int, binary string, env ...string) *Hosts {
 	for i := 1; i <= count; i++ {
 		host := &Host{Name: fmt.Sprintf("node-%d", i), Address: address(i)}
 		host.dir = filepath.Join(h.dir, host.Name)
-		for _, d := range []string{"etc", "var"} {
+		for _, d := range []string{"etc", "var", "bin"} {
 			if err := os.MkdirAll(filepath.Join(host.dir, d), 0o700); err != nil {
 				t.Fatal(err)
 			}
 		}
-		for _, at := range []string{"bin", "etc/new"} { // what runs, and what a section about upgrades installs
-			if err := os.MkdirAll(filepath.Join(host.dir, at), 0o700); err != nil {
-				t.Fatal(err)
-			}
+		for _, at := range []string{"bin", ""} { // what runs, and in the home directory what an upgrade installs
 			if err := os.Symlink(binary, filepath.Join(host.dir, at, "quis")); err != nil {
 				t.Fatal(err)
 			}

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/quis-idp/quis/e2e/guide"
 	"github.com/quis-idp/quis/e2e/testbed"
 )
 
@@ -41,6 +42,7 @@ var (
 )
 
 func TestMain(m *testing.M) {
+	guide.Main()
 	code := m.Run()
 	removeSeeds()
 	removeReleases()
