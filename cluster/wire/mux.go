@@ -9,6 +9,13 @@ import (
 	"time"
 )
 
+// What somebody who knows a join token may ask before it is a member: one call at a time,
+// for as long as a joining node waits.
+const (
+	maxVisitFrame = 64 << 10
+	visitTime     = 15 * time.Second
+)
+
 // A Peer is the far end of an authenticated connection. NodeID is empty on quis-join/1
 // and quis-token/1.
 type Peer struct {
@@ -48,9 +55,16 @@ func (m *Mux) serve(ctx context.Context, c net.Conn, from Peer) {
 	}()
 	in := bufio.NewReaderSize(c, 32<<10)
 	conn := &Conn{net: c, gone: make(chan struct{})}
-	slots := make(chan struct{}, callsPerPeer)
+	atOnce, largest := callsPerPeer, MaxFrame
+	if from.Token != "" { // not a peer yet, and never one if the token is worth nothing
+		atOnce, largest = 1, maxVisitFrame
+		if err := c.SetReadDeadline(time.Now().Add(visitTime)); err != nil {
+			return
+		}
+	}
+	slots := make(chan struct{}, atOnce)
 	for {
-		q, err := readFrame(in, MaxFrame)
+		q, err := readFrame(in, largest)
 		if err != nil {
 			return
 		}

@@ -10,6 +10,9 @@ const (
 	maxStrikes   = 10              // wrong tokens of one network at once
 	strikeFades  = 6 * time.Second // then one more in this time
 	maxStrangely = 4096            // networks that are remembered
+
+	maxVisits  = 16          // connections of one token at once: it may be worthless by now, and whoever knows it a thief
+	visitFades = time.Second // then one more in this time
 )
 
 // strikes counts the wrong join tokens of each network (IPv4 address, IPv6 /64), so that
@@ -17,6 +20,7 @@ const (
 type strikes struct {
 	mu   sync.Mutex
 	full map[netip.Prefix]time.Time // when the network's last strike will have faded
+	held map[string]time.Time       // the same of the visits of those who know a token
 }
 
 func networkOf(remote string) netip.Prefix {
@@ -64,4 +68,27 @@ func (s *strikes) forget(now time.Time) {
 	if s.full == nil || len(s.full) >= maxStrangely {
 		s.full = map[netip.Prefix]time.Time{}
 	}
+}
+
+// visit says whether somebody who knows the token may have another connection.
+func (s *strikes) visit(token string, now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for t, until := range s.held { // as many as there are tokens in the store
+		if until.Before(now) {
+			delete(s.held, t)
+		}
+	}
+	until, known := s.held[token]
+	if !known {
+		until = now
+	}
+	if until.Sub(now) > (maxVisits-1)*visitFades {
+		return false
+	}
+	if s.held == nil {
+		s.held = map[string]time.Time{}
+	}
+	s.held[token] = until.Add(visitFades)
+	return true
 }

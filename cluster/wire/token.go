@@ -18,8 +18,8 @@ var (
 	ErrPin = errors.New("the node there is not of the cluster that made the join token")
 	// ErrTokenUnknown reports that the cluster does not know the token.
 	ErrTokenUnknown = errors.New("the cluster does not know this join token")
-	// ErrTokenLimited reports that too many wrong tokens came from this host.
-	ErrTokenLimited = errors.New("too many wrong join tokens came from this host: wait a minute")
+	// ErrTokenLimited reports that too many wrong tokens came from this host, or one too often.
+	ErrTokenLimited = errors.New("too many wrong join tokens came from this host, or this one came too often: wait a minute")
 	// ErrNoTokens reports a node that cannot speak about tokens now.
 	ErrNoTokens = errors.New("the node there takes no join tokens: it is not in a cluster yet, or runs an older release")
 )
@@ -97,6 +97,9 @@ func (p *Port) admitByToken(ctx context.Context, c *tls.Conn) (string, error) {
 	if !hmac.Equal(want, theirs.MAC) || !v.Known {
 		p.strikes.note(from, time.Now())
 		return "", errors.Join(fmt.Errorf("join from %s: %w", from, ErrTokenUnknown), writeToken(c, tokenProof{Verdict: verdictUnknown}))
+	}
+	if !p.strikes.visit(theirs.ID, time.Now()) {
+		return "", errors.Join(fmt.Errorf("join from %s: %w", from, ErrTokenLimited), writeToken(c, tokenProof{Verdict: verdictLimited}))
 	}
 	mine := tokenProof{}
 	if mine.MAC, err = tokenMAC(c, v.Key, "server"); err != nil {
