@@ -163,16 +163,16 @@ func ListTokens(ctx context.Context, db *fsm.DB) ([]TokenInfo, error) {
 }
 
 // RevokeToken makes a token worthless. It reports fsm.ErrNotFound for one that is not
-// kept, and fsm.ErrConflict for one that was used.
+// kept, and fsm.ErrConflict for one that was used: then the node that has used it cannot
+// come again by it either, but is a member.
 func RevokeToken(ctx context.Context, db *fsm.DB, id string, hook Hook) error {
-	return db.Update(ctx, func(tx *fsm.Tx) error {
+	usedBy := ""
+	err := db.Update(ctx, func(tx *fsm.Tx) error {
 		t, err := tickets.Get(tx, fsm.Global, fsm.K(id))
 		if err != nil {
 			return fmt.Errorf("revoke join token: %w", err)
 		}
-		if !t.UsedAt.IsZero() {
-			return fmt.Errorf("revoke join token: node %s has used it: remove that node instead: %w", t.UsedBy, fsm.ErrConflict)
-		}
+		usedBy = t.UsedBy
 		if !t.Revoked.IsZero() {
 			return nil
 		}
@@ -182,6 +182,10 @@ func RevokeToken(ctx context.Context, db *fsm.DB, id string, hook Hook) error {
 		}
 		return hook.tell(tx, TokenRevoked, t.ID, nil)
 	})
+	if err == nil && usedBy != "" {
+		err = fmt.Errorf("revoke join token: node %s has used it, and cannot again: remove that node, too: %w", usedBy, fsm.ErrConflict)
+	}
+	return err
 }
 
 const another = "make another on a node of the cluster with `quis cluster token`"
@@ -193,7 +197,7 @@ func (t *ticket) fault(now time.Time, node string, key []byte) string {
 	case !t.Revoked.IsZero():
 		return fmt.Sprintf("join token %s was revoked at %s: %s", t.ID, stamp(t.Revoked), another)
 	case !t.UsedAt.IsZero() && !again:
-		return fmt.Sprintf("join token %s was used at %s by node %s, and works only once: %s; if that was not meant, remove node %s", t.ID, stamp(t.UsedAt), t.UsedBy, another, t.UsedBy)
+		return fmt.Sprintf("join token %s was used at %s by node %s, and works only once: %s; if that was not meant, revoke it and remove node %s", t.ID, stamp(t.UsedAt), t.UsedBy, another, t.UsedBy)
 	case t.UsedAt.IsZero() && !now.Before(t.Expires):
 		return fmt.Sprintf("join token %s expired at %s: %s", t.ID, stamp(t.Expires), another)
 	}
