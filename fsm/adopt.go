@@ -120,8 +120,11 @@ func (db *DB) Adopt(w io.Writer, r io.Reader, put ...Raw) (Position, error) {
 	var st state
 	out := stream.NewWriter(w)
 	err = readStream(r, func(key, value []byte) error {
-		if key[0] == spaceSystem && (key[1] == keyState[1] || key[1] == keyConfig[1]) {
-			return st.take(key, value)
+		if key[0] == spaceSystem {
+			mine, err := st.takeSystem(key, value)
+			if mine || err != nil {
+				return err
+			}
 		}
 		if lives[tableOf(key)] != lasting {
 			return nil
@@ -130,6 +133,9 @@ func (db *DB) Adopt(w io.Writer, r io.Reader, put ...Raw) (Position, error) {
 	})
 	if err == nil && st.applied == 0 {
 		err = fmt.Errorf("store stream has no position: %w", ErrCorrupt)
+	}
+	if err == nil {
+		err = st.plausible(here, time.Now())
 	}
 	if err != nil {
 		return Position{}, err
@@ -151,6 +157,38 @@ func (db *DB) Adopt(w io.Writer, r io.Reader, put ...Raw) (Position, error) {
 		err = errors.Join(err, out.Put(keyConfig, append(binary.BigEndian.AppendUint64(nil, st.configIndex), st.config...)))
 	}
 	return st.position(), errors.Join(err, out.Close())
+}
+
+// takeSystem reads a record about the store itself, which every node must be able to load:
+// one that it could not would end them all. mine is false for what is copied as it is.
+func (s *state) takeSystem(key, value []byte) (mine bool, err error) {
+	switch name := string(key); {
+	case name == string(keyState), name == string(keyConfig):
+		return true, s.take(key, value)
+	case len(key) == 10 && key[1] == 'b' && len(value) >= 8 && (len(value)-8)%17 == 0: // see memory
+		return false, nil
+	case len(key) == 4 && key[1] == 'j' && len(value) == 52: // see journal
+		return false, nil
+	}
+	return false, fmt.Errorf("store stream: record %.40q: %w", key, ErrCorrupt)
+}
+
+const (
+	farIndex = 1 << 56        // no log gets there, and from there it could still go on
+	farTime  = 24 * time.Hour // that a clock may have been fast when a backup was made
+)
+
+// plausible refuses a position that the cluster could never come back from: its log
+// index and its time only go forward.
+func (s *state) plausible(here state, now time.Time) error {
+	if s.applied > farIndex {
+		return fmt.Errorf("store stream: log index %d: %w", s.applied, ErrCorrupt)
+	}
+	if limit := max(now.UnixMilli(), here.stamp) + farTime.Milliseconds(); s.stamp > limit {
+		return fmt.Errorf("the backup's time is %s, which is still to come, and no cluster's time goes back: take an earlier backup, or wait: %w",
+			time.UnixMilli(s.stamp).UTC().Format(time.RFC3339), ErrRefused)
+	}
+	return nil
 }
 
 // take reads one of the two records that a state is stored as.
