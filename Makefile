@@ -51,7 +51,7 @@ bench: ## measure; a table here, and bench.json
 chromium: # a browser for the stories, and Prometheus, from Debian's packages if we may install them
 	@test -n "$(BROWSER)" || \
 	{ test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq && \
-	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-liberation prometheus >/dev/null; } || \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-liberation prometheus nftables iproute2 >/dev/null; } || \
 	echo "NOTE: no Chromium, and none could be installed: the browser stories $(if $(CI),fail,are left out)." >&2
 
 clean: ## remove what was built and measured; data of quis dev stays (quis dev --reset)

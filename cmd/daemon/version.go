@@ -3,7 +3,7 @@ package daemon
 import "runtime/debug"
 
 // Version is the release that this source becomes.
-const Version = "0.1.0"
+const Version = "0.2.0"
 
 // Revision is the commit that the binary was built from, with "+changed" if the
 // tree had changes; "unknown" outside a repository.
