@@ -36,13 +36,8 @@ func (n *Node) newRoster() *roster.Roster {
 		Timeout: n.cfg.ProposeTimeout, PromoteAfter: n.cfg.PromoteAfter, DeadAfter: n.cfg.DeadAfter, Now: n.cfg.Now, Changing: &n.admitting,
 		Leads: n.leading, Leading: n.readyTerm.Load, Stale: n.staleness, Changed: n.changed.wait, Quit: n.quit,
 		Apart: func() bool { return n.Isolated() != nil }, Gossip: n.gossipAddress,
-		Alive: func(id string) bool { return n.gossiping.Load() && n.gossip.Alive(id) },
-		Stand: func() *form.Stand {
-			if id := n.self.Identity(); id != nil {
-				return id.Stand()
-			}
-			return nil
-		},
+		Alive:   func(id string) bool { return n.gossiping.Load() && n.gossip.Alive(id) },
+		Stand:   n.self.Stand,
 		Busy:    func() bool { return n.started.Load() && n.transport.Installing() },
 		Removed: func() { n.die(n.removedError()) },
 	})

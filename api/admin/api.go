@@ -13,6 +13,7 @@ import (
 	"github.com/quis-idp/quis/cluster"
 	"github.com/quis-idp/quis/cluster/backup"
 	"github.com/quis-idp/quis/cluster/checkup"
+	"github.com/quis-idp/quis/cluster/rootkey"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential"
@@ -43,6 +44,7 @@ type Config struct {
 	Sessions  *session.Store
 	Cluster   Cluster
 	Backups   *backup.Keeper
+	RootKeys  *rootkey.Keeper
 	PublicURL string // without trailing slash
 	Version   string // of the program
 	// Fresh reports an error if this node's state may be older than the bound within which a
@@ -63,7 +65,7 @@ type API struct {
 func New(cfg Config) (*API, error) {
 	a := &API{cfg: cfg, failures: limit.New(limit.Rate{Burst: 20, Every: time.Second}), requests: limit.New(limit.Rate{Burst: 1000, Every: 2 * time.Millisecond})}
 	a.table = slices.Concat(a.tenants(), a.users(), a.credentials(), a.groups(), a.applications(), a.access(),
-		a.sessions(), a.signingKeys(), a.events(), a.installation(), a.backups(), a.clusterRoutes(), a.admission())
+		a.sessions(), a.signingKeys(), a.events(), a.installation(), a.backups(), a.clusterRoutes(), a.admission(), a.rootKeys())
 	var err error
 	a.openapi, err = document(a.table, cfg.Version)
 	return a, err

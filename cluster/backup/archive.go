@@ -45,6 +45,10 @@ func create(ctx context.Context, db *fsm.DB, w io.Writer, o Options) (Info, erro
 	if err := db.Read(ctx, func(*fsm.Tx) error { return nil }); err != nil {
 		return Info{}, err
 	}
+	root, err := seal.Serving(ctx, db, o.Root)
+	if err != nil {
+		return Info{}, err
+	}
 	stream, err := db.OpenStream()
 	if err != nil {
 		return Info{}, err
@@ -52,9 +56,9 @@ func create(ctx context.Context, db *fsm.DB, w io.Writer, o Options) (Info, erro
 	defer stream.Close()
 	i := Info{
 		Format: 1, ID: newID(), ClusterID: o.ClusterID, Created: time.Now().UTC().Truncate(time.Second),
-		Index: stream.Position.Index, Term: stream.Position.Term, Version: o.Version, RootKey: o.Root.ID(), Sealed: SealedRoot,
+		Index: stream.Position.Index, Term: stream.Position.Term, Version: o.Version, RootKey: root.ID(), Sealed: SealedRoot,
 	}
-	recipients := []age.Recipient{rootRecipient{o.Root}}
+	recipients := []age.Recipient{rootRecipient{root}}
 	if len(o.Recipients) > 0 {
 		i.Sealed, recipients = SealedAge, o.Recipients
 	}
@@ -202,7 +206,7 @@ func (p *Prepared) Close() error { return errors.Join(p.File.Close(), os.Remove(
 // what shall be restored into a file in dir. Nothing has changed when it returns.
 func Prepare(ctx context.Context, db *fsm.DB, dir string, r io.Reader, k Keys, put func(Info) ([]fsm.Raw, error)) (*Prepared, error) {
 	body, i, err := Open(r, k)
-	if err == nil && k.Root.ID() != i.RootKey { // it may be sealed to somebody else
+	if err == nil && !k.Root.Knows(i.RootKey) { // it may be sealed to somebody else
 		err = foreignRoot(&i, k.Root)
 	}
 	if err != nil {

@@ -92,6 +92,9 @@ func (k *Keeper) Restore(ctx context.Context, r io.Reader, by string) (Info, err
 	if err != nil {
 		return Info{}, err
 	}
+	if err := k.everybodyKnows(ctx, p.Info.RootKey); err != nil {
+		return p.Info, errors.Join(err, p.Close())
+	}
 	// An upload may take long, but what comes now must not end half-way with the caller.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()

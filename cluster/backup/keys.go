@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"filippo.io/age"
 
@@ -34,7 +35,7 @@ func (r rootRecipient) Wrap(fileKey []byte) ([]*age.Stanza, error) {
 
 func (r rootRecipient) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
 	for _, s := range stanzas {
-		if s.Type != stanza || len(s.Args) != 1 || s.Args[0] != r.root.ID() || len(s.Body) > 256 {
+		if s.Type != stanza || len(s.Args) != 1 || !r.root.Knows(s.Args[0]) || len(s.Body) > 256 {
 			continue
 		}
 		key, err := r.root.Unwrap(s.Body, wrapContext)
@@ -53,7 +54,7 @@ func (k Keys) open(r io.Reader, i *Info) (io.Reader, error) {
 		return r, nil
 	case i.Sealed == SealedRoot && k.Root == nil:
 		return nil, fmt.Errorf("it is sealed under root key %s, and there is no root key here: name it with --root-key-file: %w", i.RootKey, ErrKey)
-	case i.Sealed == SealedRoot && k.Root.ID() != i.RootKey:
+	case i.Sealed == SealedRoot && !k.Root.Knows(i.RootKey):
 		return nil, foreignRoot(i, k.Root)
 	case i.Sealed == SealedRoot:
 		ids = []age.Identity{rootRecipient{k.Root}}
@@ -76,7 +77,7 @@ func (k Keys) open(r io.Reader, i *Info) (io.Reader, error) {
 // foreignRoot names both keys, before anything has changed.
 func foreignRoot(i *Info, mine *seal.RootKey) error {
 	return fmt.Errorf("the backup needs root key %s, this cluster has root key %s: restore it into a cluster that was founded with the backup's root key: %w",
-		i.RootKey, mine.ID(), ErrKey)
+		i.RootKey, strings.Join(mine.IDs(), ", "), ErrKey)
 }
 
 // sealedBody says what a failure to open a chunk means.

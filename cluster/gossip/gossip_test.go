@@ -98,7 +98,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		`"nonsense"`:                         {Listen: "nonsense"},
 		"is over 512 bytes":                  {Listen: "127.0.0.1:0", Self: Peer{NodeID: strings.Repeat("x", 600)}},
 	} {
-		cfg.Logger = slog.New(slog.DiscardHandler)
+		cfg.Logger, cfg.Keys = slog.New(slog.DiscardHandler), [][32]byte{{1}}
 		if _, err := Start(cfg); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not say %s", err, want)
 		}

@@ -21,6 +21,7 @@ func (n *Node) duties() []duty.Job {
 		{Name: "signing_keys", Every: 15 * time.Second, Run: func(ctx context.Context) error { return n.keys.Rotate(asSystem(ctx), n.cluster.MinApplied) }},
 		{Name: "sealing_key", Every: time.Hour, Run: func(ctx context.Context) error { return n.ring.RotateOlder(asSystem(ctx), sealingKeyLife) }},
 		{Name: "after_restore", Every: 200 * time.Millisecond, Run: func(ctx context.Context) error { return restored.Settle(asSystem(ctx), n.db, n.keys) }},
+		{Name: "root_key", Every: 5 * time.Second, Run: func(ctx context.Context) error { return n.rootKeys.Run(asSystem(ctx)) }},
 		{Name: "backup", Every: 15 * time.Second, Run: func(ctx context.Context) error { return n.backups.RunDue(asSystem(ctx)) }},
 		{Name: "directory_remains", Every: 5 * time.Minute, Run: func(ctx context.Context) error { return directory.Sweep(asSystem(ctx), n.db) }},
 	}

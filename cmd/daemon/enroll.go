@@ -71,7 +71,7 @@ func (n *Node) joinByToken(ctx context.Context) error {
 // macOfBootstrap comes when the root key is there.
 func (n *Node) macOfBootstrap(context.Context) (err error) {
 	if n.cfg.BootstrapFile != "" {
-		n.bootstrapMAC, err = n.macOf(n.cfg.BootstrapFile)
+		n.bootstrapMACs, err = n.macsOf(n.cfg.BootstrapFile)
 	}
 	return err
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/quis-idp/quis/cluster"
 	"github.com/quis-idp/quis/cluster/backup"
 	"github.com/quis-idp/quis/cluster/disk"
+	"github.com/quis-idp/quis/cluster/rootkey"
 	"github.com/quis-idp/quis/cmd/daemon/bootstrap"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/fsm/figures"
@@ -35,10 +36,10 @@ type Node struct {
 	root      *seal.RootKey
 	began     time.Time
 	bootstrap *bootstrap.File // nil: none
-	// bootstrapMAC tells the file from others; see setUp.
-	bootstrapMAC []byte
-	metrics      *metrics.Metrics
-	cert         *api.Certificate // nil: plain HTTP
+	// bootstrapMACs tell the file from others, by each root key; see setUp.
+	bootstrapMACs [][]byte
+	metrics       *metrics.Metrics
+	cert          *api.Certificate // nil: plain HTTP
 
 	db        *fsm.DB
 	cluster   *cluster.Node
@@ -47,6 +48,7 @@ type Node struct {
 	passwords *credential.Pool
 	sessions  *session.Store
 	backups   *backup.Keeper
+	rootKeys  *rootkey.Keeper
 	flows     *authn.Flows
 
 	public, operations, socket net.Listener

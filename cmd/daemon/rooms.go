@@ -27,6 +27,7 @@ func (n *Node) openRooms(ctx context.Context) (err error) {
 	n.keys = keys.New(n.db, n.ring, n.log, keys.WithHook(tellOfKey))
 	n.metrics.Registry.MustRegister(n.keys, event.Collector())
 	n.openBackups()
+	n.rootKeys = n.newRootKeys()
 	n.passwords = credential.NewPool(credential.Config{}, n.metrics.Registry)
 	n.sessions = session.NewStore(session.Config{
 		DB: n.db, Ring: n.ring, Fresh: n.fresh, Logger: n.log, Registerer: n.metrics.Registry,
@@ -45,7 +46,7 @@ func (n *Node) openRooms(ctx context.Context) (err error) {
 // admin API once more behind the local socket.
 func (n *Node) frontDoor() (*api.API, http.Handler, error) {
 	administration, err := admin.New(admin.Config{
-		DB: n.db, Ring: n.ring, Keys: n.keys, Passwords: n.passwords, Sessions: n.sessions, Cluster: n.cluster, Backups: n.backups,
+		DB: n.db, Ring: n.ring, Keys: n.keys, Passwords: n.passwords, Sessions: n.sessions, Cluster: n.cluster, Backups: n.backups, RootKeys: n.rootKeys,
 		PublicURL: n.cfg.PublicURL, Version: Version, Fresh: n.fresh,
 	})
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/quis-idp/quis/cmd/daemon/bootstrap"
@@ -58,10 +59,8 @@ func (n *Node) setup(ctx context.Context) error {
 		if err := seal.Init(tx, n.root); err != nil {
 			return err
 		}
-		if n.archive.Load() {
-			if err := seal.Await(tx, n.cfg.NodeID); err != nil {
-				return err
-			}
+		if err := n.archive.Say(tx); err != nil {
+			return err
 		}
 		return directory.EnsureDefault(tx)
 	})
@@ -86,7 +85,7 @@ func (n *Node) setup(ctx context.Context) error {
 		}
 	}
 	return n.db.Update(ctx, func(tx *fsm.Tx) error {
-		return setUps.Put(tx, &setUp{Done: tx.Now(), Version: Version, Bootstrap: n.bootstrapMAC})
+		return setUps.Put(tx, &setUp{Done: tx.Now(), Version: Version, Bootstrap: n.bootstrapMAC()})
 	})
 }
 
@@ -106,7 +105,7 @@ func (n *Node) applied(ctx context.Context) (bool, error) {
 	if err != nil || n.bootstrap == nil {
 		return err == nil, err
 	}
-	return hmac.Equal(done.Bootstrap, n.bootstrapMAC) && done.Done.After(n.began), nil
+	return n.sameBootstrap(done.Bootstrap) && done.Done.After(n.began), nil
 }
 
 // hopeless reports whether trying again cannot help: the bootstrap file asks for
@@ -171,14 +170,30 @@ func (n *Node) checkSetup(ctx context.Context) error {
 	return err
 }
 
-// macOf returns a MAC of a file's content under the root key.
-func (n *Node) macOf(file string) ([]byte, error) {
+// macsOf returns MACs of a file's content, one under each root key.
+func (n *Node) macsOf(file string) (out [][]byte, err error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, readError(err)
 	}
-	key := n.root.Derive("bootstrap file")
-	h := hmac.New(sha256.New, key[:])
-	h.Write(text)
-	return h.Sum(nil), nil
+	for _, k := range n.root.Keys() {
+		key := k.Derive("bootstrap file")
+		h := hmac.New(sha256.New, key[:])
+		h.Write(text)
+		out = append(out, h.Sum(nil))
+	}
+	return out, nil
+}
+
+// sameBootstrap reports whether mac is one of this node's file, by whichever root key.
+func (n *Node) sameBootstrap(mac []byte) bool {
+	return slices.ContainsFunc(n.bootstrapMACs, func(m []byte) bool { return hmac.Equal(m, mac) })
+}
+
+// bootstrapMAC is what this node writes down of its file; nothing without one.
+func (n *Node) bootstrapMAC() []byte {
+	if len(n.bootstrapMACs) == 0 {
+		return nil
+	}
+	return n.bootstrapMACs[0]
 }

@@ -57,6 +57,7 @@ const (
 	ClusterTokenUsed         Type = "cluster.token_used"
 	ClusterCARotationStarted Type = "cluster.ca_rotation_started"
 	ClusterCARotated         Type = "cluster.ca_rotated"
+	ClusterRootKeyRotated    Type = "cluster.root_key_rotated"
 )
 
 // Catalogue says in one sentence what each type means.
@@ -111,5 +112,6 @@ var Catalogue = map[Type]string{
 	ClusterTokenRevoked:      "A join token was revoked.",
 	ClusterTokenUsed:         "A node joined the cluster by a token.",
 	ClusterCARotationStarted: "The replacement of the authority that certifies the nodes began.",
+	ClusterRootKeyRotated:    "Everything that hangs on the root key was wrapped under another one.",
 	ClusterCARotated:         "The authority that certifies the nodes was replaced; the former is trusted no more.",
 }
