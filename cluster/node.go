@@ -23,7 +23,6 @@ import (
 	"github.com/quis-idp/quis/cluster/roster"
 	"github.com/quis-idp/quis/cluster/stamp"
 	"github.com/quis-idp/quis/cluster/wire"
-	"github.com/quis-idp/quis/fsm"
 )
 
 // A Node is one member of a cluster. Its methods may be called from any goroutine.
@@ -263,51 +262,6 @@ func (n *Node) shutdown() error {
 		n.stopErr = errors.Join(errs...)
 	})
 	return n.stopErr
-}
-
-// unconfirmed is how long the freshness probe may fail before a node is not ready.
-const unconfirmed = 3 * time.Second
-
-// Ready returns nil when there is a leader and this node has caught up with it since
-// it started; otherwise the error says what is missing.
-func (n *Node) Ready() error {
-	if n.died.Load() || n.stopping() != nil {
-		return fmt.Errorf("node has stopped: %w", fsm.ErrUnavailable)
-	}
-	if err := errors.Join(n.Isolated(), n.noRoom()); err != nil {
-		return err
-	}
-	// While leadership moves nodes stay ready: what they are asked waits, and a balancer that
-	// took all of them out at once would have nobody to ask.
-	if id, _ := n.Leader(); id == "" && n.staleness() > 5*n.cfg.Heartbeat {
-		return fmt.Errorf("no leader: %w", fsm.ErrUnavailable)
-	}
-	if !n.met.Load() {
-		return fmt.Errorf("asking the voters what time it is: %w", fsm.ErrUnavailable)
-	}
-	if !n.fresh.Known() {
-		return fmt.Errorf("catching up with the leader: %w", fsm.ErrUnavailable)
-	}
-	if old := n.staleness(); old > max(unconfirmed, 20*n.cfg.ProbeEvery) {
-		return fmt.Errorf("no majority has confirmed this node's state for %s: %w", old.Round(time.Millisecond), fsm.ErrUnavailable)
-	}
-	return nil
-}
-
-// WaitReady returns when the node is ready, or what is missing when ctx ends.
-func (n *Node) WaitReady(ctx context.Context) error {
-	for {
-		changed := n.changed.wait()
-		err := n.Ready()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return err
-		}
-	}
 }
 
 // IsLeader says whether this node leads and has applied all that came before its term.

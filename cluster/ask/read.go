@@ -124,9 +124,13 @@ func (l *Leader) CatchUp(ctx context.Context) error {
 	}
 }
 
+// staleAgain is the age of the state beyond which news of a fresh one wake whoever waits for it.
+const staleAgain = time.Second
+
 // freshAt notes that the local state held everything acknowledged before t.
 func (l *Leader) freshAt(t time.Time) {
-	if l.cfg.Fresh.Note(t) {
+	stale := l.cfg.Fresh.Age() > staleAgain
+	if l.cfg.Fresh.Note(t) || stale {
 		l.cfg.Change()
 	}
 }
