@@ -1,9 +1,12 @@
 package process
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httptrace"
@@ -64,7 +67,7 @@ func TestRollingRestart(t *testing.T) {
 	for range 4 {
 		wg.Go(func() { u.refresh(ctx) })
 	}
-	var outages []time.Duration
+	var outages, others []time.Duration // while a leader stopped, and another node
 	for round := range rounds {
 		for _, s := range nodes {
 			led := leads(ctx, s)
@@ -73,8 +76,10 @@ func TestRollingRestart(t *testing.T) {
 			if code := s.ended(); code != 0 {
 				t.Errorf("exit code %d after SIGTERM:\n%s", code, s.stderr.String())
 			}
-			if led {
-				outages = append(outages, u.longestGap(told, time.Now()))
+			if gap := u.longestGap(told, time.Now()); led {
+				outages = append(outages, gap)
+			} else {
+				others = append(others, gap)
 			}
 			s.clean()
 			s.run()
@@ -91,11 +96,16 @@ func TestRollingRestart(t *testing.T) {
 	for _, f := range slices.Concat(b.failures(), u.failures()) {
 		t.Error(f)
 	}
+	if t.Failed() {
+		t.Logf("readiness:\n%s", b.history())
+	}
 	slices.Sort(outages)
-	t.Logf("%d rounds; %d requests through the balancer, %d failed; %d sign-ins, %d refreshes; longest time without a write while the leader stopped: %v",
-		rounds, b.served.Load(), len(b.failures()), u.signins.Load(), u.refreshes.Load(), outages)
-	if n := len(outages); n > 0 && outages[n/2] > time.Second { // a slow machine is slow without a fault, too
-		t.Errorf("half of the graceful hand-overs took longer than a second: %v", outages)
+	slices.Sort(others)
+	t.Logf("%d rounds; %d requests through the balancer, %d failed; %d sign-ins, %d refreshes; longest time without a write while the leader stopped: %v, and another node: %v",
+		rounds, b.served.Load(), len(b.failures()), u.signins.Load(), u.refreshes.Load(), outages, others)
+	// What a machine that has much to do costs is in both.
+	if n, m := len(outages), len(others); n > 0 && m > 0 && outages[n/2] > 50*time.Millisecond+3*others[m/2] {
+		t.Errorf("half of the graceful hand-overs took longer than %v, while %v is usual here", outages[n/2], others[m/2])
 	}
 	if u.signins.Load() == 0 || u.refreshes.Load() == 0 {
 		t.Error("nobody signed in, or nothing was refreshed: this proves nothing")
@@ -136,11 +146,13 @@ type balancer struct {
 
 	mu     sync.Mutex
 	failed []string
+	seen   []string // how the readiness of nodes changed, and why
 }
 
 type balanced struct {
 	url *url.URL
 	up  atomic.Bool
+	why string // of the latest check, nothing if it went well
 }
 
 func newBalancer(t *testing.T) *balancer {
@@ -163,10 +175,13 @@ func newBalancer(t *testing.T) *balancer {
 		Transport: readyOnly{&http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute}},
 		ModifyResponse: func(r *http.Response) error {
 			b.served.Add(1)
-			if r.StatusCode >= 500 {
-				b.fail("%s %s %s: status %d", r.Request.URL.Host, r.Request.Method, r.Request.URL.Path, r.StatusCode)
+			if r.StatusCode < 500 {
+				return nil
 			}
-			return nil
+			said, err := io.ReadAll(r.Body)
+			r.Body = io.NopCloser(bytes.NewReader(said))
+			b.fail("%s %s %s: status %d: %.400s", r.Request.URL.Host, r.Request.Method, r.Request.URL.Path, r.StatusCode, said)
+			return err
 		},
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
 			if r.Context().Err() == nil { // else whoever asked has gone
@@ -223,11 +238,7 @@ func (b *balancer) watch(t *testing.T) {
 			tick := time.NewTicker(checkEvery)
 			defer tick.Stop()
 			for ctx.Err() == nil {
-				resp, err := check.Get(n.url.String() + "/readyz")
-				if err == nil {
-					resp.Body.Close()
-				}
-				n.up.Store(err == nil && resp.StatusCode == http.StatusOK)
+				b.note(n, whyUnready(check, n.url.String()))
 				select {
 				case <-tick.C:
 				case <-ctx.Done():
@@ -239,6 +250,41 @@ func (b *balancer) watch(t *testing.T) {
 		cancel()
 		wg.Wait()
 	})
+}
+
+// whyUnready says why a node is not ready, or nothing.
+func whyUnready(check *http.Client, node string) string {
+	resp, err := check.Get(node + "/readyz")
+	if err != nil {
+		return err.Error()
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusOK {
+		return ""
+	}
+	said, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err.Error()
+	}
+	return fmt.Sprintf("status %d: %s", resp.StatusCode, said)
+}
+
+// note takes a node in or out of the rotation; why is why it is not ready.
+func (b *balancer) note(n *balanced, why string) {
+	n.up.Store(why == "")
+	if why != n.why {
+		n.why = why
+		b.mu.Lock()
+		b.seen = append(b.seen, fmt.Sprintf("%s %s: %s", time.Now().Format("15:04:05.000"), n.url.Host, cmp.Or(why, "ready")))
+		b.mu.Unlock()
+	}
+}
+
+// history is how the readiness of nodes changed, for the report of a failure.
+func (b *balancer) history() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return strings.Join(b.seen, "\n")
 }
 
 // await waits until the balancer has seen that a node is ready.
@@ -259,7 +305,7 @@ func (b *balancer) await(t *testing.T, node string) {
 func (b *balancer) fail(format string, args ...any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.failed = append(b.failed, fmt.Sprintf(format, args...))
+	b.failed = append(b.failed, time.Now().Format("15:04:05.000 ")+fmt.Sprintf(format, args...))
 }
 
 func (b *balancer) failures() []string {
@@ -328,7 +374,7 @@ func (u *users) renew(ctx context.Context, old *testbed.Tokens) (*testbed.Tokens
 func (u *users) fine(ctx context.Context, what string, err error) bool {
 	if err != nil && ctx.Err() == nil {
 		u.mu.Lock()
-		u.failed = append(u.failed, fmt.Sprintf("%s: %v", what, err))
+		u.failed = append(u.failed, fmt.Sprintf("%s %s: %v", time.Now().Format("15:04:05.000"), what, err))
 		u.mu.Unlock()
 	}
 	return err == nil

@@ -197,8 +197,6 @@ func newFleet(t *testing.T, theirs string) *fleet {
 	f.nodes = threeServers(t, f.b.front.URL)
 	for _, s := range f.nodes {
 		s.bin = theirs
-		s.keys["drain"] = "2s"             // longer than fall checks take
-		s.keys["cluster.heartbeat"] = "1s" // elections because this machine is slow are no subject here
 		said := &telling{}
 		s.log = said
 		t.Cleanup(func() {
@@ -230,8 +228,8 @@ func newFleet(t *testing.T, theirs string) *fleet {
 }
 
 // fall is how many checks in a row must fail before a node gets no more requests, as with
-// the usual proxies: while leadership changes, no node of the previous release is ready,
-// for a moment, and requests wait.
+// the usual proxies. This release needs no such patience (see TestRollingRestart), but while
+// leadership changes no node of the previous one is ready, for a moment, and requests wait.
 const fall = 3
 
 // watch has the balancer look at the readiness of every node for the length of the test.
@@ -244,14 +242,13 @@ func (f *fleet) watch() {
 			tick := time.NewTicker(checkEvery)
 			defer tick.Stop()
 			for failed := 0; ctx.Err() == nil; {
-				failed++
-				if resp, err := check.Get(n.url.String() + "/readyz"); err == nil {
-					resp.Body.Close()
-					if resp.StatusCode == http.StatusOK {
-						failed = 0
-					}
+				why := whyUnready(check, n.url.String())
+				if failed++; why == "" {
+					failed = 0
 				}
-				n.up.Store(failed < fall)
+				if failed == 0 || failed == fall {
+					f.b.note(n, why)
+				}
 				select {
 				case <-tick.C:
 				case <-ctx.Done():
@@ -440,6 +437,9 @@ func (f *fleet) end() {
 	f.work.Wait()
 	for _, s := range slices.Concat(f.b.failures(), f.u.failures()) {
 		f.t.Error(s)
+	}
+	if f.t.Failed() {
+		f.t.Logf("readiness:\n%s", f.b.history())
 	}
 	f.t.Logf("%d nodes changed their release; mixed nodes were led %v; %d requests through the balancer, %d failed; %d sign-ins, %d refreshes",
 		f.moves, fmt.Sprint(f.led), f.b.served.Load(), len(f.b.failures()), f.u.signins.Load(), f.u.refreshes.Load())
