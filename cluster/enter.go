@@ -20,9 +20,15 @@ func (n *Node) handleEnter(ctx context.Context, _ wire.Peer, q *form.EnterReques
 // handleTokenEnter takes a new node in that has proved to know a join token, which is
 // used up by that. Everything that may be refused is looked at before.
 func (n *Node) handleTokenEnter(ctx context.Context, from wire.Peer, q *form.EnterRequest) (any, error) {
-	handOver := false
+	if answer, err := n.elsewhere(); answer != nil || err != nil {
+		return answer, err
+	}
+	use, handOver := form.Use{ID: from.Token, Secret: q.Secret, Node: q.NodeID, Request: q.Request}, false
+	// Whoever has a token that is worth nothing must not hold up those who wait to change the membership.
+	if err := form.CheckToken(ctx, n.cfg.DB, use); err != nil {
+		return nil, err
+	}
 	a, err := n.takeIn(ctx, q, func() (err error) {
-		use := form.Use{ID: from.Token, Secret: q.Secret, Node: q.NodeID, Request: q.Request}
 		handOver, err = form.UseToken(ctx, n.cfg.DB, use, n.cfg.Told)
 		return err
 	})

@@ -218,37 +218,53 @@ type Use struct {
 // same node may come again with the same request: its answer may have been lost. It
 // reports whether the token hands over the root key.
 func UseToken(ctx context.Context, db *fsm.DB, u Use, hook Hook) (rootKey bool, err error) {
-	var given Token
-	if len(u.Secret) != secretSize {
-		return false, &wire.Fault{Code: CodeRefused, Detail: "join token: malformed"}
-	}
-	copy(given.secret[:], u.Secret)
-	verifier, key := given.verifier(), sha256.Sum256(u.Request)
 	err = db.Update(ctx, func(tx *fsm.Tx) error {
-		t, err := tickets.Get(tx, fsm.Global, fsm.K(u.ID))
+		t, err := u.ticket(tx)
 		if err != nil {
 			return err
-		}
-		if subtle.ConstantTimeCompare(t.Verifier, verifier[:]) != 1 {
-			return &wire.Fault{Code: CodeRefused, Detail: unknownToken}
-		}
-		if fault := t.fault(tx.Now(), u.Node, key[:]); fault != "" {
-			return &wire.Fault{Code: CodeRefused, Detail: fault}
 		}
 		rootKey = t.RootKey
 		if !t.UsedAt.IsZero() {
 			return nil
 		}
+		key := sha256.Sum256(u.Request)
 		t.UsedAt, t.UsedBy, t.UsedKey = tx.Now(), u.Node, key[:]
 		if err := tickets.Put(tx, t); err != nil {
 			return err
 		}
 		return hook.tell(tx, TokenUsed, t.ID, map[string]string{"node": u.Node, "root_key": fmt.Sprint(t.RootKey)})
 	})
-	if errors.Is(err, fsm.ErrNotFound) {
-		err = &wire.Fault{Code: CodeRefused, Detail: unknownToken}
-	}
 	return rootKey, err
+}
+
+// CheckToken reports what UseToken would, as far as this node's store knows, and uses
+// nothing: before anything is done for somebody whose token is worth nothing any more.
+func CheckToken(ctx context.Context, db *fsm.DB, u Use) error {
+	return db.View(ctx, func(tx *fsm.Tx) error {
+		_, err := u.ticket(tx)
+		return err
+	})
+}
+
+// ticket returns the row of the token if it may be used so now.
+func (u *Use) ticket(tx *fsm.Tx) (*ticket, error) {
+	var given Token
+	if len(u.Secret) != secretSize {
+		return nil, &wire.Fault{Code: CodeRefused, Detail: "join token: malformed"}
+	}
+	copy(given.secret[:], u.Secret)
+	verifier, key := given.verifier(), sha256.Sum256(u.Request)
+	t, err := tickets.Get(tx, fsm.Global, fsm.K(u.ID))
+	if errors.Is(err, fsm.ErrNotFound) || err == nil && subtle.ConstantTimeCompare(t.Verifier, verifier[:]) != 1 {
+		return nil, &wire.Fault{Code: CodeRefused, Detail: unknownToken}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if fault := t.fault(tx.Now(), u.Node, key[:]); fault != "" {
+		return nil, &wire.Fault{Code: CodeRefused, Detail: fault}
+	}
+	return t, nil
 }
 
 const unknownToken = "the cluster does not know this join token (it keeps them for a day after their end): " + another
