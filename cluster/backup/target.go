@@ -3,7 +3,6 @@ package backup
 import (
 	"context"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -105,32 +104,6 @@ func (d directory) list(context.Context) ([]string, error) {
 
 func (d directory) remove(_ context.Context, name string) error {
 	return os.Remove(filepath.Join(string(d), name))
-}
-
-// WriteFile makes a file of what write writes, readable by its owner alone. It has its
-// name only when it is whole and on the disk; until then that name ends in .partial.
-func WriteFile(path string, write func(io.Writer) error) error {
-	partial := path + ".partial"
-	f, err := os.OpenFile(partial, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	err = write(f)
-	if err == nil {
-		err = f.Sync()
-	}
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = os.Rename(partial, path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(partial))
-	}
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // hashed reads all of r.

@@ -19,6 +19,7 @@ import (
 	"github.com/quis-idp/quis/cluster/disk"
 	"github.com/quis-idp/quis/cluster/rootkey"
 	"github.com/quis-idp/quis/cmd/daemon/bootstrap"
+	"github.com/quis-idp/quis/cmd/daemon/restored"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/fsm/figures"
 	"github.com/quis-idp/quis/identity/authn"
@@ -68,7 +69,7 @@ type Node struct {
 	setupDone  atomic.Bool // by this node
 	setupSeen  atomic.Bool // in the store, after which it stays there
 	setupFault atomic.Pointer[error]
-	archive    atomic.Bool // one was left for this node, and is not restored yet
+	archive    *restored.Archive
 }
 
 // Run runs a node until ctx ends and stops it in order, or returns why it could
@@ -227,7 +228,7 @@ func (n *Node) checks() []metrics.Check {
 		}},
 		{Name: "cluster", Run: func(context.Context) error { return n.cluster.Ready() }},
 		{Name: "setup", Run: n.checkSetup},
-		{Name: "restored", Run: n.checkRestored},
+		{Name: "restored", Run: func(ctx context.Context) error { return n.archive.Check(ctx, n.db) }},
 		{Name: "fresh", Run: n.fresh},
 	}
 }

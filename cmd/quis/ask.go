@@ -10,28 +10,6 @@ import (
 	"github.com/quis-idp/quis/api/client"
 )
 
-// answer is what an online command runs: ask the node that its flags name, then print
-// what it said. A mistake in --output is found before a node changes anything.
-// The method expressions of client.Client fit ask.
-func answer[T any](ask func(*client.Client, context.Context) (T, error), print func(*cobra.Command, T) error) func(*cobra.Command, []string) error {
-	return func(cmd *cobra.Command, _ []string) error {
-		if _, err := asJSON(cmd); err != nil {
-			return err
-		}
-		c, err := connect(cmd)
-		if err != nil {
-			return err
-		}
-		ctx, cancel := asking(cmd)
-		defer cancel()
-		said, err := ask(c, ctx)
-		if err != nil {
-			return err
-		}
-		return print(cmd, said)
-	}
-}
-
 func setupLinkCommand() *cobra.Command {
 	return online(&cobra.Command{
 		Use:     "setup-link",
@@ -75,7 +53,7 @@ func printVerification(cmd *cobra.Command, v *client.Verification) error {
 		}
 	})
 	if err == nil && !v.Intact {
-		return exitError{exitFailed, "the record of events is not intact: " + v.Fault}
+		return exitError{Code: exitFailed, Text: "the record of events is not intact: " + v.Fault}
 	}
 	return err
 }

@@ -46,7 +46,7 @@ func printClusterStatus(cmd *cobra.Command, s *client.ClusterStatus) error {
 		return err
 	}
 	if code != exitOK {
-		return exitError{code: code}
+		return exitError{Code: code}
 	}
 	return nil
 }

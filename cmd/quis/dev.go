@@ -101,7 +101,7 @@ func devStatusCommand(dir *string) *cobra.Command {
 				}
 			}
 			if err == nil && code != exitOK {
-				return exitError{code: code}
+				return exitError{Code: code}
 			}
 			return err
 		},

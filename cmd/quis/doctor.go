@@ -52,7 +52,7 @@ func examine(cmd *cobra.Command, args []string) error {
 	if errors.Is(err, errNoNode) {
 		err = fmt.Errorf("%w; to examine a node that is down, name its --config", err)
 	}
-	return exitError{exitFailed, err.Error()}
+	return exitError{Code: exitFailed, Text: err.Error()}
 }
 
 // runs reports whether a node answers on the socket of that data directory.
@@ -91,9 +91,9 @@ func printDiagnosis(cmd *cobra.Command, d *client.Diagnosis) error {
 	}
 	switch d.Level {
 	case "fail":
-		return exitError{code: exitFailed}
+		return exitError{Code: exitFailed}
 	case "warn":
-		return exitError{code: exitDegraded}
+		return exitError{Code: exitDegraded}
 	}
 	return nil
 }

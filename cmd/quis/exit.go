@@ -2,14 +2,11 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"net"
 	"net/http"
 	"syscall"
-
-	"github.com/spf13/cobra"
 
 	"github.com/quis-idp/quis/api/client"
 	"github.com/quis-idp/quis/cmd/dev"
@@ -28,24 +25,6 @@ const (
 	exitDegraded = 2 // of `quis status` only
 )
 
-// A usageError is a mistake in the command line itself.
-type usageError struct{ error }
-
-func (e usageError) Unwrap() error { return e.error }
-
-// An exitError ends the process with a code of its own choosing; an empty text
-// prints nothing.
-type exitError struct {
-	code int
-	text string
-}
-
-func (e exitError) Error() string { return e.text }
-
-func usage(cmd *cobra.Command, format string, args ...any) error {
-	return usageError{fmt.Errorf("%s (see `%s --help`)", fmt.Sprintf(format, args...), cmd.CommandPath())}
-}
-
 func exitCode(err error) int {
 	var usage usageError
 	var exit exitError
@@ -53,7 +32,7 @@ func exitCode(err error) int {
 	var network *net.OpError
 	switch {
 	case errors.As(err, &exit):
-		return exit.code
+		return exit.Code
 	case errors.As(err, &usage):
 		return exitUsage
 	case errors.As(err, &refusal):

@@ -79,7 +79,7 @@ func (p *plan) write(c daemon.Config) error {
 	}
 	f, err := os.OpenFile(p.file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	if errors.Is(err, os.ErrExist) {
-		return exitError{exitConflict, p.file + " is there already and is left as it is: remove it, or write another with --config"}
+		return exitError{Code: exitConflict, Text: p.file + " is there already and is left as it is: remove it, or write another with --config"}
 	} else if err != nil {
 		return err
 	}

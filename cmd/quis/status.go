@@ -38,7 +38,7 @@ func health(print func(*cobra.Command, *client.ClusterStatus) error) func(*cobra
 		if err == nil || errors.As(err, &exit) || exitCode(err) == exitUsage {
 			return err
 		}
-		return exitError{exitFailed, err.Error()}
+		return exitError{Code: exitFailed, Text: err.Error()}
 	}
 }
 
@@ -76,9 +76,9 @@ func printStatus(cmd *cobra.Command, s *client.ClusterStatus, ready bool) error 
 	case err != nil:
 		return err
 	case ready && !s.Ready:
-		return exitError{exitFailed, s.NodeID + " is not ready: " + s.NotReady}
+		return exitError{Code: exitFailed, Text: s.NodeID + " is not ready: " + s.NotReady}
 	case !ready && code != exitOK:
-		return exitError{code: code}
+		return exitError{Code: code}
 	}
 	return nil
 }

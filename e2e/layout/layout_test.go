@@ -42,7 +42,7 @@ var confined = []struct{ module, rooms, reason string }{
 	{"github.com/spf13/", "cmd", "command line"},
 	{"github.com/goccy/go-yaml", "cmd", "configuration and bootstrap files with error positions"},
 	{"golang.org/x/crypto", "identity/credential keys", "argon2id"},
-	{"filippo.io/age", "cluster/backup cmd/quis", "how backups are sealed"},
+	{"filippo.io/age", "cluster/backup", "how backups are sealed"},
 	{"github.com/minio/minio-go", "cluster/backup", "S3-compatible stores for backups"},
 	{"golang.org/x/text", "identity api federation", "Unicode normal forms of names"},
 }

@@ -128,7 +128,7 @@ func TestBackupUnderLoadAndRestore(t *testing.T) {
 	}
 	file := filepath.Join(t.TempDir(), "quis.backup")
 	key := nodes[0].keys["root_key_file"]
-	mustQuis(t, "backup", "--data-dir", nodes[1].data, "-o", file, "--root-key-file", key)
+	mustQuis(t, "backup", "--data-dir", nodes[1].data, file, "--root-key-file", key)
 	stop()
 	people.Wait()
 	if _, err := os.Stat(file + ".partial"); !errors.Is(err, fs.ErrNotExist) {

@@ -1,4 +1,4 @@
-package main
+package archive
 
 import (
 	"fmt"
@@ -8,9 +8,11 @@ import (
 
 	"github.com/quis-idp/quis/cluster/recovery"
 	"github.com/quis-idp/quis/cmd/daemon"
+	"github.com/quis-idp/quis/cmd/quis/line"
 )
 
-func recoverCommand() *cobra.Command {
+// Recover is `quis recover`.
+func Recover() *cobra.Command {
 	var show, sure bool
 	var dirs []string
 	c := &cobra.Command{
@@ -21,22 +23,22 @@ func recoverCommand() *cobra.Command {
 			"everybody is signed out. Wipe the other nodes before they start again: two of three would go on\n" +
 			"as the cluster that was. They join as new nodes.",
 		Example: "  quis recover --show --data-dir /mnt/a/quis,/mnt/b/quis\n  quis recover --data-dir /var/lib/quis",
-		Args:    none,
+		Args:    line.None,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
 			case len(dirs) == 0:
-				return usage(cmd, "say --data-dir")
+				return line.Usage(cmd, "say --data-dir")
 			case show:
 				return showStandings(cmd, dirs)
 			case len(dirs) > 1:
-				return usage(cmd, "only one node can be recovered; the others join it")
+				return line.Usage(cmd, "only one node can be recovered; the others join it")
 			}
 			return recoverNode(cmd, dirs[0], sure)
 		},
 	}
 	c.Flags().StringSliceVar(&dirs, "data-dir", nil, "data directory of a stopped node; several with --show")
 	c.Flags().BoolVar(&show, "show", false, "only show how far each node has come")
-	sureFlag(c, &sure)
+	line.SureFlag(c, &sure)
 	return c
 }
 
@@ -61,9 +63,9 @@ func showStandings(cmd *cobra.Command, dirs []string) error {
 		}
 	}
 	all[best].Best = true
-	return emit(cmd, all, []string{"DATA DIRECTORY", "NODE", "TERM", "INDEX", "VOTERS", "BEST"}, func(row func(...any)) {
+	return line.Emit(cmd, all, []string{"DATA DIRECTORY", "NODE", "TERM", "INDEX", "VOTERS", "BEST"}, func(row func(...any)) {
 		for _, s := range all {
-			row(s.Dir, s.NodeID, s.LogTerm, s.LogIndex, strings.Join(s.Voters, " "), yes(s.Best))
+			row(s.Dir, s.NodeID, s.LogTerm, s.LogIndex, strings.Join(s.Voters, " "), line.Yes(s.Best))
 		}
 	})
 }
@@ -71,7 +73,7 @@ func showStandings(cmd *cobra.Command, dirs []string) error {
 func recoverNode(cmd *cobra.Command, dir string, sure bool) error {
 	return daemon.Recover(dir, func(n *recovery.Node) error {
 		s := n.Standing()
-		err := confirm(cmd, "recover", sure, fmt.Sprintf("Node %s (log index %d of term %d) becomes the only member of cluster %s; it had %s.\nWhat only the others had is lost, everybody is signed out, and the others must be wiped.",
+		err := line.Confirm(cmd, "recover", sure, fmt.Sprintf("Node %s (log index %d of term %d) becomes the only member of cluster %s; it had %s.\nWhat only the others had is lost, everybody is signed out, and the others must be wiped.",
 			s.NodeID, s.LogIndex, s.LogTerm, s.ClusterID, strings.Join(s.Voters, ", ")))
 		if err != nil {
 			return err

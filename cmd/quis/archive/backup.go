@@ -1,10 +1,6 @@
-package main
+package archive
 
 import (
-	"bufio"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -12,95 +8,75 @@ import (
 	"strings"
 	"time"
 
-	"filippo.io/age"
 	"github.com/spf13/cobra"
 
 	"github.com/quis-idp/quis/api/client"
 	"github.com/quis-idp/quis/cluster/backup"
 	"github.com/quis-idp/quis/cmd/daemon"
 	"github.com/quis-idp/quis/cmd/progress"
+	"github.com/quis-idp/quis/cmd/quis/line"
 	"github.com/quis-idp/quis/keys/seal"
 )
 
-func backupCommand() *cobra.Command {
+// Backup is `quis backup`.
+func Backup() *cobra.Command {
 	var file, recipientsFile, rootKey string
 	var recipients []string
-	var now bool
-	c := online(&cobra.Command{
-		Use:   "backup",
+	c := line.Online(&cobra.Command{
+		Use:   "backup [FILE]",
 		Short: "Write a sealed backup of the whole cluster to a file",
 		Long: "Asks a running node for everything that was acknowledged so far, without holding anybody up, and reads\n" +
 			"the file back. It is sealed under the root key, or to the age recipients that are named. Keep the root key\n" +
 			"elsewhere: without it the data is worth nothing.\n" +
-			"The file has its name only when it is whole; until then that ends in .partial.",
-		Example: "  quis backup --file /mnt/backups/quis.backup --recipient age1…\n  quis backup -o - | ssh elsewhere 'cat > quis.backup'",
-		Args:    none,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if now {
-				return startRun(cmd)
-			}
-			// -o names the file here, as people expect; json and table keep their meaning.
-			if o, _ := cmd.Flags().GetString("output"); o != "table" && o != "json" {
-				file = o
-				if err := cmd.Flags().Set("output", "table"); err != nil {
-					return err
-				}
+			"FILE is quis-TIME.backup by default, - is standard output. The file has its name only when it is whole; until\n" +
+			"then that ends in .partial.",
+		Example: "  quis backup /mnt/backups/quis.backup --recipient age1…\n  quis backup - | ssh elsewhere 'cat > quis.backup'",
+		Args:    backupArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				file = args[0]
 			}
 			if recipientsFile != "" {
-				more, err := readRecipients(recipientsFile)
+				more, err := backup.ReadRecipients(recipientsFile)
 				if err != nil {
 					return err
 				}
 				recipients = append(recipients, more...)
 			}
 			if _, err := backup.ParseRecipients(recipients); err != nil {
-				return usage(cmd, "%s", err)
+				return line.Usage(cmd, "%s", err)
 			}
 			return writeBackup(cmd, file, recipients, rootKey)
 		},
 	})
-	c.Flags().StringVar(&file, "file", "", "file to write, - for standard output (default: quis-TIME.backup)")
+	c.Flags().StringVar(&file, "file", "", "file to write")
+	c.Flags().Lookup("file").Hidden = true // the argument, as it was called once
 	c.Flags().StringSliceVar(&recipients, "recipient", nil, "age public key to seal to (default: the root key)")
 	c.Flags().StringVar(&recipientsFile, "recipients-file", "", "file of age public keys, one a line")
 	c.Flags().StringVar(&rootKey, "root-key-file", os.Getenv("QUIS_ROOT_KEY_FILE"), "also open the file with this root key when it is read back")
-	c.Flags().BoolVar(&now, "now", false, "have the cluster make the backup of its schedule now")
+	c.AddCommand(scheduleCommand(), backupRunsCommand(), backupNowCommand())
 	return c
 }
 
-func readRecipients(file string) ([]string, error) {
-	b, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
+// backupArgs takes the name of a file, but not a command that was misspelt, nor the file as -o.
+func backupArgs(cmd *cobra.Command, args []string) error {
+	if o, _ := cmd.Flags().GetString("output"); strings.ContainsAny(o, "./") || o == "-" {
+		return line.Usage(cmd, "--output says how to print data; for the file say `quis backup %s`", o)
 	}
-	var out []string
-	for line := range strings.Lines(string(b)) {
-		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
-			out = append(out, line)
+	cmd.SuggestionsMinimumDistance = 2
+	if len(args) == 1 && !strings.ContainsAny(args[0], "./") {
+		if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
+			return line.Usage(cmd, "did you mean \"%s\"? A file of that name is ./%s", like[0], args[0])
 		}
 	}
-	if len(out) == 0 {
-		return nil, fmt.Errorf("%s names no recipient", file)
-	}
-	return out, nil
-}
-
-func startRun(cmd *cobra.Command) error {
-	c, err := connect(cmd)
-	if err != nil {
-		return err
-	}
-	if err := c.StartBackupRun(cmd.Context()); err != nil {
-		return err
-	}
-	fmt.Fprintln(cmd.ErrOrStderr(), "The leader begins within 15 seconds; see the runs in the admin API or console.")
-	return nil
+	return line.AtMost("FILE")(cmd, args)
 }
 
 func writeBackup(cmd *cobra.Command, file string, recipients []string, rootKey string) error {
-	if _, err := asJSON(cmd); err != nil {
+	if _, err := line.AsJSON(cmd); err != nil {
 		return err
 	}
-	c, err := connect(cmd)
+	c, err := line.Connect(cmd)
 	if err != nil {
 		return err
 	}
@@ -126,13 +102,19 @@ func writeBackup(cmd *cobra.Command, file string, recipients []string, rootKey s
 		if err := write(w); err != nil || !ok {
 			return err
 		}
-		return readBack(f, made, recipients, rootKey)
+		var keys backup.Keys
+		if rootKey != "" && len(recipients) == 0 {
+			if keys.Root, err = seal.LoadRootKey(rootKey, ""); err != nil {
+				return err
+			}
+		}
+		return backup.ReadBack(f, made.SHA256, keys)
 	})
 	show.End()
 	if err != nil {
 		return fmt.Errorf("backup %s: %w", file, err)
 	}
-	return emit(cmd, made, nil, func(row func(...any)) {
+	return line.Emit(cmd, made, nil, func(row func(...any)) {
 		row("File", file)
 		row("Size", progress.Size(made.Bytes))
 		row("SHA-256", made.SHA256)
@@ -142,38 +124,11 @@ func writeBackup(cmd *cobra.Command, file string, recipients []string, rootKey s
 	})
 }
 
-// readBack compares what is on the disk with what the server sent and, with the root key, opens it.
-func readBack(f *os.File, made *client.BackupInfo, recipients []string, rootKey string) error {
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	h := sha256.New()
-	r := bufio.NewReaderSize(io.TeeReader(f, h), 1<<20)
-	var err error
-	if rootKey != "" && len(recipients) == 0 {
-		var root *seal.RootKey
-		if root, err = seal.LoadRootKey(rootKey, ""); err == nil {
-			_, err = backup.Verify(r, backup.Keys{Root: root}, nil)
-		}
-	} else {
-		_, err = backup.ReadHeader(r)
-	}
-	if err == nil {
-		_, err = io.Copy(io.Discard, r)
-	}
-	if err == nil && hex.EncodeToString(h.Sum(nil)) != made.SHA256 {
-		err = errors.New("what is on the disk is not what was sent: try another disk")
-	}
-	if err != nil {
-		return fmt.Errorf("read back: %w", err)
-	}
-	return nil
-}
-
-func restoreCommand() *cobra.Command {
+// Restore is `quis restore`.
+func Restore() *cobra.Command {
 	var check, sure, founding bool
 	var identity string
-	c := online(&cobra.Command{
+	c := line.Online(&cobra.Command{
 		Use:   "restore FILE",
 		Short: "Put a backup in the place of everything that a cluster has",
 		Long: "Sends the file to a running node, which checks all of it before anything changes, and has every node take\n" +
@@ -181,7 +136,7 @@ func restoreCommand() *cobra.Command {
 			"backup schedule stay those of the cluster. Its root key must be the one that the backup was made with.\n" +
 			"With --founding the file is left for a node that has not founded its cluster yet.",
 		Example: "  quis restore quis-20260102T030405Z.backup --check\n  quis restore quis.backup --founding --data-dir /var/lib/quis",
-		Args:    exactly("FILE"),
+		Args:    line.Exactly("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if founding {
 				return leaveBackup(cmd, args[0], identity)
@@ -190,51 +145,22 @@ func restoreCommand() *cobra.Command {
 		},
 	})
 	c.Flags().BoolVar(&check, "check", false, "only check the file and whether it could be restored")
-	sureFlag(c, &sure)
+	line.SureFlag(c, &sure)
 	c.Flags().BoolVar(&founding, "founding", false, "leave the file for a node that is not running and has no data yet")
 	c.Flags().StringVar(&identity, "identity", "", "file with the age identity that opens the backup")
 	return c
 }
 
-// opened returns the archive as the server can read it.
-func opened(file, identity string) (io.ReadCloser, int64, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, 0, err
-	}
-	info, err := f.Stat()
-	if err != nil {
-		return nil, 0, errors.Join(err, f.Close())
-	}
-	if identity == "" {
-		return f, info.Size(), nil
-	}
-	key, err := os.Open(identity)
-	if err != nil {
-		return nil, 0, errors.Join(err, f.Close())
-	}
-	ids, err := age.ParseIdentities(io.LimitReader(key, 1<<20))
-	if err = errors.Join(err, key.Close()); err != nil {
-		return nil, 0, errors.Join(fmt.Errorf("%s: %w", identity, err), f.Close())
-	}
-	r, w := io.Pipe()
-	go func() {
-		err := backup.Reseal(w, bufio.NewReaderSize(f, 1<<20), backup.Keys{Identities: ids})
-		w.CloseWithError(errors.Join(err, f.Close()))
-	}()
-	return r, info.Size(), nil
-}
-
 func restoreBackup(cmd *cobra.Command, file, identity string, check, sure bool) error {
-	if _, err := asJSON(cmd); err != nil {
+	if _, err := line.AsJSON(cmd); err != nil {
 		return err
 	}
-	r, total, err := opened(file, identity)
+	r, total, err := backup.OpenFile(file, identity)
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	c, err := connect(cmd)
+	c, err := line.Connect(cmd)
 	if err != nil {
 		return err
 	}
@@ -243,7 +169,7 @@ func restoreBackup(cmd *cobra.Command, file, identity string, check, sure bool) 
 		if err != nil {
 			return err
 		}
-		if err := confirm(cmd, "restore", sure, fmt.Sprintf("Everything in cluster %s will be replaced by %s, and everybody signed out.", s.ClusterID, filepath.Base(file))); err != nil {
+		if err := line.Confirm(cmd, "restore", sure, fmt.Sprintf("Everything in cluster %s will be replaced by %s, and everybody signed out.", s.ClusterID, filepath.Base(file))); err != nil {
 			return err
 		}
 	}
@@ -253,7 +179,7 @@ func restoreBackup(cmd *cobra.Command, file, identity string, check, sure bool) 
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
-	return emit(cmd, i, nil, func(row func(...any)) {
+	return line.Emit(cmd, i, nil, func(row func(...any)) {
 		row("Backup", i.ID)
 		row("Of cluster", i.ClusterID)
 		row("Made", i.Created.Local().Format(time.DateTime))
@@ -271,12 +197,12 @@ func restoreBackup(cmd *cobra.Command, file, identity string, check, sure bool) 
 func leaveBackup(cmd *cobra.Command, file, identity string) error {
 	dir, _ := cmd.Flags().GetString("data-dir")
 	if dir == "" {
-		return usage(cmd, "--founding wants the --data-dir of the node")
+		return line.Usage(cmd, "--founding wants the --data-dir of the node")
 	}
 	if _, err := os.Stat(filepath.Join(dir, "node.json")); err == nil {
-		return exitError{exitConflict, dir + " belongs to a node of a cluster: start it, then restore into it without --founding"}
+		return line.Exit{Code: line.Conflict, Text: dir + " belongs to a node of a cluster: start it, then restore into it without --founding"}
 	}
-	r, _, err := opened(file, identity)
+	r, _, err := backup.OpenFile(file, identity)
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package main
+package line
 
 import (
 	"encoding/json"
@@ -11,14 +11,14 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// emit prints data on standard output: as JSON, or as the table that rows builds.
-func emit(cmd *cobra.Command, data any, header []string, rows func(row func(cells ...any))) error {
-	json, err := asJSON(cmd)
+// Emit prints data on standard output: as JSON, or as the table that rows builds.
+func Emit(cmd *cobra.Command, data any, header []string, rows func(row func(cells ...any))) error {
+	json, err := AsJSON(cmd)
 	if err != nil {
 		return err
 	}
 	if json {
-		return writeJSON(cmd.OutOrStdout(), data)
+		return WriteJSON(cmd.OutOrStdout(), data)
 	}
 	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 	if header != nil {
@@ -36,24 +36,27 @@ func emit(cmd *cobra.Command, data any, header []string, rows func(row func(cell
 	return w.Flush()
 }
 
-func writeJSON(w io.Writer, data any) error {
+// WriteJSON prints data as JSON.
+func WriteJSON(w io.Writer, data any) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	return e.Encode(data)
 }
 
-func asJSON(cmd *cobra.Command) (bool, error) {
+// AsJSON reports whether --output asks for JSON, or what is wrong with it.
+func AsJSON(cmd *cobra.Command) (bool, error) {
 	switch format, _ := cmd.Flags().GetString("output"); format {
 	case "table":
 		return false, nil
 	case "json":
 		return true, nil
 	default:
-		return false, usage(cmd, "--output %q is neither table nor json", format)
+		return false, Usage(cmd, "--output %q is neither table nor json", format)
 	}
 }
 
-func flagNames(cmd *cobra.Command) []string {
+// FlagNames returns the flags that cmd shows.
+func FlagNames(cmd *cobra.Command) []string {
 	var out []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		if !f.Hidden {
@@ -63,7 +66,8 @@ func flagNames(cmd *cobra.Command) []string {
 	return out
 }
 
-func yes(b bool) string {
+// Yes is a truth for a person.
+func Yes(b bool) string {
 	if b {
 		return "yes"
 	}

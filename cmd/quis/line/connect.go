@@ -1,4 +1,4 @@
-package main
+package line
 
 import (
 	"context"
@@ -16,27 +16,28 @@ import (
 	"github.com/quis-idp/quis/cmd/daemon"
 )
 
-// errNoNode: no running node was found to ask.
-var errNoNode = errors.New("no running node found")
+// ErrNoNode: no running node was found to ask.
+var ErrNoNode = errors.New("no running node found")
 
+// Where nodes are found.
 const (
-	devDir     = ".quis-dev"
-	socketName = "quis.sock"
+	DevDir     = ".quis-dev"
+	SocketName = "quis.sock"
 )
 
-// online adds the flags of a command that asks a running node.
-func online(c *cobra.Command) *cobra.Command {
-	c.Flags().String("data-dir", "", "data directory of a node on this machine, or of a quis dev\n(default: $QUIS_DATA_DIR, ./"+devDir+", /var/lib/quis)")
+// Online adds the flags of a command that asks a running node.
+func Online(c *cobra.Command) *cobra.Command {
+	c.Flags().String("data-dir", "", "data directory of a node on this machine, or of a quis dev\n(default: $QUIS_DATA_DIR, ./"+DevDir+", /var/lib/quis)")
 	c.Flags().String("addr", "", "address of a node elsewhere, with a token in $QUIS_TOKEN or $QUIS_TOKEN_FILE\n(default: $QUIS_ADDR)")
 	return c
 }
 
-// connect returns a client of the node that the flags and the environment name.
-func connect(cmd *cobra.Command) (*client.Client, error) {
+// Connect returns a client of the node that the flags and the environment name.
+func Connect(cmd *cobra.Command) (*client.Client, error) {
 	addr, _ := cmd.Flags().GetString("addr")
 	dir, _ := cmd.Flags().GetString("data-dir")
 	if addr != "" && dir != "" {
-		return nil, usage(cmd, "--addr and --data-dir name two different nodes; give one")
+		return nil, Usage(cmd, "--addr and --data-dir name two different nodes; give one")
 	}
 	if addr == "" && dir == "" {
 		addr = os.Getenv("QUIS_ADDR")
@@ -48,28 +49,28 @@ func connect(cmd *cobra.Command) (*client.Client, error) {
 		}
 		return client.New(addr, token)
 	}
-	return connectDir(cmd.Context(), dir)
+	return ConnectDir(cmd.Context(), dir)
 }
 
-// connectDir returns a client of the first node that answers on its local socket.
-func connectDir(ctx context.Context, dir string) (*client.Client, error) {
+// ConnectDir returns a client of the first node that answers on its local socket.
+func ConnectDir(ctx context.Context, dir string) (*client.Client, error) {
 	dirs := []string{dir}
 	if dir == "" {
-		dirs = []string{devDir, daemon.Default().DataDir}
+		dirs = []string{DevDir, daemon.Default().DataDir}
 		if d := os.Getenv("QUIS_DATA_DIR"); d != "" {
 			dirs = []string{d}
 		}
 	}
 	var denied error
 	for _, d := range dirs {
-		sockets, _ := filepath.Glob(filepath.Join(d, "node-[1-9]", socketName)) // the pattern is a constant
-		for _, socket := range append([]string{filepath.Join(d, socketName)}, sockets...) {
+		sockets, _ := filepath.Glob(filepath.Join(d, "node-[1-9]", SocketName)) // the pattern is a constant
+		for _, socket := range append([]string{filepath.Join(d, SocketName)}, sockets...) {
 			// The short path must stay valid while the process lives: it is not given back.
 			short, _, err := daemon.ShortSocketPath(socket)
 			if err != nil {
 				continue
 			}
-			if err := knock(ctx, short); err == nil {
+			if err := Knock(ctx, short); err == nil {
 				if short, err = filepath.Abs(short); err != nil {
 					return nil, err
 				}
@@ -83,12 +84,13 @@ func connectDir(ctx context.Context, dir string) (*client.Client, error) {
 		return nil, denied
 	}
 	if dir != "" {
-		return nil, fmt.Errorf("%w in %s: start it, or name the --data-dir of one that runs", errNoNode, dir)
+		return nil, fmt.Errorf("%w in %s: start it, or name the --data-dir of one that runs", ErrNoNode, dir)
 	}
-	return nil, fmt.Errorf("%w in %s: start one, name its --data-dir, or set QUIS_ADDR and QUIS_TOKEN", errNoNode, strings.Join(dirs, " or "))
+	return nil, fmt.Errorf("%w in %s: start one, name its --data-dir, or set QUIS_ADDR and QUIS_TOKEN", ErrNoNode, strings.Join(dirs, " or "))
 }
 
-func knock(ctx context.Context, socket string) error {
+// Knock reports whether somebody listens at a socket.
+func Knock(ctx context.Context, socket string) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	c, err := (&net.Dialer{}).DialContext(ctx, "unix", socket)
@@ -113,7 +115,7 @@ func token() (string, error) {
 	return strings.TrimSpace(string(b)), nil
 }
 
-// asking gives a command's questions to the node an end.
-func asking(cmd *cobra.Command) (context.Context, context.CancelFunc) {
+// Asking gives a command's questions to the node an end.
+func Asking(cmd *cobra.Command) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(cmd.Context(), time.Minute)
 }
