@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"syscall"
 	"time"
@@ -18,7 +19,8 @@ import (
 
 const (
 	dialTimeout  = 2 * time.Second
-	maxStrangers = 64   // connections that have not proved anything yet
+	maxStrangers = 128  // connections that have not proved anything yet
+	maxNear      = 64   // of them from one network: nobody alone keeps the members out
 	maxConns     = 1024 // all connections
 )
 
@@ -51,6 +53,7 @@ type Port struct {
 	ctx       context.Context
 	cancel    context.CancelFunc
 	strangers chan struct{}
+	near      map[netip.Prefix]int // strangers by network
 	serving   sync.WaitGroup
 	mu        sync.Mutex
 	open      map[net.Conn]*x509.Certificate // closed with the port; of nodes that called: what they showed
@@ -82,6 +85,7 @@ func Listen(cfg Config) (*Port, error) {
 		raft:      make(chan net.Conn),
 		strangers: make(chan struct{}, maxStrangers),
 		open:      map[net.Conn]*x509.Certificate{},
+		near:      map[netip.Prefix]int{},
 	}
 	if p.advertise == "" {
 		p.advertise = l.Addr().String()
@@ -142,12 +146,40 @@ func (p *Port) accept(server *tls.Config) {
 			c.Close() // too many that have proved nothing; they may try again
 			continue
 		}
-		if !p.track(c) {
+		if !p.meet(c) {
 			<-p.strangers
+			c.Close()
+			continue
+		}
+		if !p.track(c) {
+			p.met(c)
 			continue
 		}
 		p.serving.Go(func() { p.welcome(tls.Server(c, server), c) })
 	}
+}
+
+// meet counts a stranger, and says whether there may be another of its network.
+func (p *Port) meet(c net.Conn) bool {
+	n := networkOf(c.RemoteAddr().String())
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.near[n] >= maxNear {
+		return false
+	}
+	p.near[n]++
+	return true
+}
+
+// met makes room for another stranger: this one has proved itself, or is gone.
+func (p *Port) met(c net.Conn) {
+	n := networkOf(c.RemoteAddr().String())
+	p.mu.Lock()
+	if p.near[n]--; p.near[n] == 0 {
+		delete(p.near, n)
+	}
+	p.mu.Unlock()
+	<-p.strangers
 }
 
 // track notes an open connection, or closes it when there are too many.
@@ -194,7 +226,7 @@ func (p *Port) welcome(c *tls.Conn, raw net.Conn) {
 		}
 	}()
 	peer, err := p.authenticate(c)
-	<-p.strangers
+	p.met(raw)
 	if err != nil {
 		p.cfg.Logger.Debug("cluster port refused a connection", "remote", raw.RemoteAddr().String(), "error", err)
 		return
