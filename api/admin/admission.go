@@ -47,8 +47,8 @@ type joinToken struct {
 	Token     string     `json:"token,omitempty" doc:"The token itself; only in the answer that makes it."`
 }
 
-func showJoinToken(i *form.TokenInfo) joinToken {
-	t := joinToken{ID: i.ID, State: i.State(time.Now()), CreatedBy: i.By, RootKey: i.RootKey, CreatedAt: i.CreatedAt, ExpiresAt: i.ExpiresAt, UsedBy: i.UsedBy}
+func (a *API) showJoinToken(i *form.TokenInfo) joinToken {
+	t := joinToken{ID: i.ID, State: i.State(a.cfg.DB.Now()), CreatedBy: i.By, RootKey: i.RootKey, CreatedAt: i.CreatedAt, ExpiresAt: i.ExpiresAt, UsedBy: i.UsedBy}
 	if !i.UsedAt.IsZero() {
 		t.UsedAt = &i.UsedAt
 	}
@@ -60,7 +60,7 @@ func showJoinToken(i *form.TokenInfo) joinToken {
 
 func (a *API) listJoinTokens(c *call, _ *none) (*page[joinToken], error) {
 	rows, err := a.cfg.Cluster.ListJoinTokens(c.ctx)
-	return show(rows, "", showJoinToken), err
+	return show(rows, "", a.showJoinToken), err
 }
 
 type newJoinToken struct {
@@ -82,7 +82,7 @@ func (a *API) createJoinToken(c *call, in *joinTokenIn) (*joinToken, error) {
 	if err != nil {
 		return nil, explained(err)
 	}
-	t := showJoinToken(&info)
+	t := a.showJoinToken(&info)
 	t.Token = text
 	return &t, nil
 }
