@@ -148,9 +148,15 @@ func (k *Keeper) begin(tx *fsm.Tx) (*Schedule, *Run, error) {
 	if len(all) > 0 {
 		last = all[0].Started
 	}
-	wanted := s.Wanted.After(last)
+	wanted := !s.Wanted.IsZero()
 	if tx.Now().Sub(last) < s.Every && !wanted {
 		return nil, nil, nil
+	}
+	if wanted { // this run is the answer
+		s.Wanted = time.Time{}
+		if err := schedules.Put(tx, s); err != nil {
+			return nil, nil, err
+		}
 	}
 	for i, r := range all {
 		// There is one leader and it does one thing at a time: who has not ended has fallen.
@@ -167,6 +173,9 @@ func (k *Keeper) begin(tx *fsm.Tx) (*Schedule, *Run, error) {
 		}
 	}
 	r := &Run{Started: tx.Now(), Node: k.NodeID, Target: s.Target}
+	if !r.Started.After(last) { // the row of each run has its own time
+		r.Started = last.Add(time.Millisecond)
+	}
 	return s, r, runs.Put(tx, r)
 }
 
