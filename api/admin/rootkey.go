@@ -9,6 +9,7 @@ func (a *API) rootKeys() []route {
 type rootKeyStatus struct {
 	InUse     string          `json:"in_use" doc:"Fingerprint of the root key that the node asked uses."`
 	Others    []string        `json:"others" doc:"Further ones that it accepts."`
+	Former    []string        `json:"former" doc:"Ones that everything was under before the latest change, as long as they open it still."`
 	Members   []rootKeyMember `json:"members" doc:"The nodes."`
 	Items     []rootKeyItem   `json:"items" doc:"What hangs on the root key."`
 	Wrapped   bool            `json:"wrapped" doc:"Whether every node uses that key, and everything is wrapped under it."`
@@ -33,7 +34,7 @@ func (a *API) showRootKey(c *call, _ *none) (*rootKeyStatus, error) {
 		return nil, err
 	}
 	out := &rootKeyStatus{
-		InUse: s.InUse, Others: append([]string{}, s.Others...), Members: []rootKeyMember{}, Items: []rootKeyItem{},
+		InUse: s.InUse, Others: append([]string{}, s.Others...), Former: append([]string{}, s.Former...), Members: []rootKeyMember{}, Items: []rootKeyItem{},
 		Wrapped: s.Wrapped, Droppable: s.Droppable, Step: s.Step,
 	}
 	for _, m := range s.Members {

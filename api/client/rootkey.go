@@ -10,6 +10,7 @@ import (
 type RootKey struct {
 	InUse     string          `json:"in_use"` // by the node that was asked
 	Others    []string        `json:"others"`
+	Former    []string        `json:"former"`
 	Members   []RootKeyMember `json:"members"`
 	Items     []RootKeyItem   `json:"items"`
 	Wrapped   bool            `json:"wrapped"`   // every node uses InUse, and all is wrapped under it

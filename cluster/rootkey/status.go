@@ -23,6 +23,7 @@ type Member struct {
 type Status struct {
 	InUse   string   // fingerprint of the key that the node asked uses
 	Others  []string // further ones that it accepts
+	Former  []string // ones that everything was under before the latest change
 	Members []Member
 	Items   []Item
 	Wrapped bool // every member uses InUse, and everything is wrapped under it
@@ -57,6 +58,7 @@ func (k *Keeper) Status(ctx context.Context) (Status, error) {
 	if err != nil {
 		return s, fmt.Errorf("root key: %w", err)
 	}
+	s.Former = former
 	s.Wrapped = wrapped(s.Items, s.InUse)
 	for _, m := range k.Node.Stands(ctx) {
 		member := look(m)

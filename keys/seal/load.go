@@ -65,7 +65,7 @@ func SaveRootKey(file string, k *RootKey) error {
 	if err != nil {
 		return fmt.Errorf("save root key: %w", err)
 	}
-	_, err = f.WriteString(k.Encode() + "\n")
+	_, err = f.WriteString(k.lines())
 	if err == nil {
 		err = f.Sync()
 	}
