@@ -276,7 +276,7 @@ func TestChangesFromAnyNode(t *testing.T) {
 	})
 	var refusal autopilot.Refusal
 	for what, err := range map[string]error{
-		"remove": from.Remove(ctx, to, false), "demote": from.Demote(ctx, to),
+		"remove": from.Remove(ctx, to, false), "demote": from.Demote(ctx, to, false),
 	} {
 		if !errors.As(err, &refusal) || !errors.Is(err, fsm.ErrRefused) {
 			t.Errorf("%s below the minimum: %v", what, err)
@@ -292,7 +292,7 @@ func TestChangesFromAnyNode(t *testing.T) {
 	}
 	at := h.leader()
 	lead := h.rooms[at].cfg.NodeID
-	if err := from.Demote(ctx, lead); err != nil { // which hands over first
+	if err := from.Demote(ctx, lead, false); err != nil { // which hands over first
 		t.Fatal(err)
 	}
 	if h.isVoter(at) || h.leader() == at {

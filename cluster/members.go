@@ -39,6 +39,7 @@ func (n *Node) newRoster() *roster.Roster {
 		Alive:   func(id string) bool { return n.gossiping.Load() && n.gossip.Alive(id) },
 		Stand:   n.self.Stand,
 		Busy:    func() bool { return n.started.Load() && n.transport.Installing() },
+		Fitness: func() roster.Fitness { fit, _ := n.fitness(); return fit },
 		Removed: func() { n.die(n.removedError()) },
 	})
 }
@@ -87,16 +88,16 @@ func (n *Node) Yield(ctx context.Context) error { return n.roster.Yield(ctx) }
 
 // Remove takes a node out of the cluster for good. It may be asked of any node. It reports
 // fsm.ErrNotFound for a node that is no member, and without force an [autopilot.Refusal] for a
-// removal that would cost the cluster its quorum or the operator's minimum. The last voter is
-// never removed. A leader that is to be removed hands over first.
+// removal that would cost the cluster its quorum or, if the node is healthy, the operator's minimum.
+// The last voter is never removed. A leader that is to be removed hands over first.
 func (n *Node) Remove(ctx context.Context, id string, force bool) error {
 	return n.roster.Make(ctx, roster.Remove, id, force)
 }
 
 // Demote takes a node's vote away and keeps it as a member that follows, until it is promoted.
 // It may be asked of any node. It refuses as [Node.Remove] does.
-func (n *Node) Demote(ctx context.Context, id string) error {
-	return n.roster.Make(ctx, roster.Demote, id, false)
+func (n *Node) Demote(ctx context.Context, id string, force bool) error {
+	return n.roster.Make(ctx, roster.Demote, id, force)
 }
 
 // Promote lets a member vote, also one that was demoted. It may be asked of any node.

@@ -28,7 +28,7 @@ type Cluster interface {
 	Ready() error
 	Transfer(ctx context.Context, to string) error
 	Remove(ctx context.Context, id string, force bool) error
-	Demote(ctx context.Context, id string) error
+	Demote(ctx context.Context, id string, force bool) error
 	Promote(ctx context.Context, id string) error
 	CatchUp(ctx context.Context) error
 	Checkup(ctx context.Context) []checkup.Finding

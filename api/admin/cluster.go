@@ -124,12 +124,12 @@ type nodeIn struct {
 	ID string `path:"id" doc:"Node ID."`
 }
 
-type removeNodeIn struct {
+type takeNodeIn struct {
 	nodeIn
-	Force bool `query:"force" doc:"Also if the cluster is left with fewer voters than it should have, or with no node to spare."`
+	Force bool `query:"force" doc:"Also if the cluster is left with fewer voters than it should have, or with no node to spare. Not needed for a node that is not healthy while most of the others are."`
 }
 
-func (a *API) removeNode(c *call, in *removeNodeIn) (*none, error) {
+func (a *API) removeNode(c *call, in *takeNodeIn) (*none, error) {
 	s := a.cfg.Cluster.Status(c.ctx)
 	data := map[string]string{"forced": yesNo(in.Force)}
 	if in.ID == s.NodeID { // afterwards it cannot write any more
@@ -155,11 +155,11 @@ func others(s *cluster.Status) string {
 	return "such as " + strings.Join(names, " or ")
 }
 
-func (a *API) demoteNode(c *call, in *nodeIn) (*none, error) {
-	if err := a.cfg.Cluster.Demote(c.ctx, in.ID); err != nil {
+func (a *API) demoteNode(c *call, in *takeNodeIn) (*none, error) {
+	if err := a.cfg.Cluster.Demote(c.ctx, in.ID, in.Force); err != nil {
 		return nil, refusal(err)
 	}
-	return nil, a.tell(c, event.ClusterMemberDemoted, in.ID, nil)
+	return nil, a.tell(c, event.ClusterMemberDemoted, in.ID, map[string]string{"forced": yesNo(in.Force)})
 }
 
 func (a *API) promoteNode(c *call, in *nodeIn) (*none, error) {
@@ -214,7 +214,7 @@ func yesNo(b bool) string {
 type autopilotFields struct {
 	CleanupDead      bool   `json:"cleanup_dead" doc:"Remove voters that have died, where the rest keeps a majority and the minimum."`
 	DeadAfterSeconds int    `json:"dead_after_seconds" min:"60" max:"2592000" doc:"How long a node must be silent to count as dead."`
-	MinQuorum        int    `json:"min_quorum" min:"1" max:"9" doc:"Voters below which nobody is removed without force."`
+	MinQuorum        int    `json:"min_quorum" min:"1" max:"9" doc:"Healthy voters below which nobody healthy is removed without force, and nobody automatically."`
 	StabilizeSeconds int    `json:"stabilize_seconds" min:"0" max:"3600" doc:"How long a new node must be healthy before it votes."`
 	MaxLag           uint64 `json:"max_lag" min:"1" doc:"Log entries that a healthy node may be behind the leader."`
 }

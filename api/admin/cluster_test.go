@@ -24,7 +24,7 @@ func TestMembersAreChangedAndItIsTold(t *testing.T) {
 		t.Errorf("a node removes itself: %+v", p)
 	}
 	h.want(403, h.acme, "DELETE", "/api/v1/cluster/members/n2?force=true", "") // admin of another tenant
-	h.must(c.DemoteMember(ctx, "n2"))
+	h.must(c.DemoteMember(ctx, "n2", false))
 	h.must(c.PromoteMember(ctx, "n2"))
 	h.must(c.RemoveMember(ctx, "n2", true))
 	events, err := c.Events(ctx, client.EventFilter{Type: "cluster.*"})

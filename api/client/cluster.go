@@ -72,8 +72,8 @@ func (c *Client) Transfer(ctx context.Context, to string) error {
 	return err
 }
 
-// RemoveMember takes a node out of the cluster for good. Without force the server refuses
-// what would leave the cluster without a node to spare.
+// RemoveMember takes a node out of the cluster for good. Without force the server refuses what would
+// leave fewer healthy voters than a majority or, if the node is healthy, than are wanted.
 func (c *Client) RemoveMember(ctx context.Context, id string, force bool) error {
 	in := request{house: true}
 	if force {
@@ -82,9 +82,13 @@ func (c *Client) RemoveMember(ctx context.Context, id string, force bool) error 
 	return c.removeWith(ctx, join("cluster", "members", id), in)
 }
 
-// DemoteMember takes a node's vote away; it goes on serving.
-func (c *Client) DemoteMember(ctx context.Context, id string) error {
-	_, err := c.call(ctx, http.MethodPost, join("cluster", "members", id, "demote"), request{house: true}, nil)
+// DemoteMember takes a node's vote away; it goes on serving. It is refused as RemoveMember is.
+func (c *Client) DemoteMember(ctx context.Context, id string, force bool) error {
+	in := request{house: true}
+	if force {
+		in.query = url.Values{"force": {"true"}}
+	}
+	_, err := c.call(ctx, http.MethodPost, join("cluster", "members", id, "demote"), in, nil)
 	return err
 }
 
@@ -98,7 +102,7 @@ func (c *Client) PromoteMember(ctx context.Context, id string) error {
 type Autopilot struct {
 	CleanupDead      bool   `json:"cleanup_dead"`       // remove voters that have died
 	DeadAfterSeconds int    `json:"dead_after_seconds"` // how long a node must be silent to count as dead
-	MinQuorum        int    `json:"min_quorum"`         // voters below which nobody is removed without force
+	MinQuorum        int    `json:"min_quorum"`         // healthy voters below which nobody healthy is removed without force, and nobody automatically
 	StabilizeSeconds int    `json:"stabilize_seconds"`  // how long a new node must be healthy before it votes
 	MaxLag           uint64 `json:"max_lag"`            // log entries that a healthy node may be behind
 }

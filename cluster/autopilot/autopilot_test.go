@@ -79,7 +79,8 @@ func TestDecide(t *testing.T) {
 		{"a majority of the rest must be healthy", small, []Member{leader("a"), dead(voter("x"), long), dead(voter("y"), long)}, Nothing, "", "1 of 2 voters would be healthy"},
 		{"below the minimum if that is low", small, []Member{leader("a"), voter("b"), dead(voter("x"), long)}, Remove, "x", ""},
 		{"an unfinished demotion is finished", Default(), append(four[:3:3], with(voter("d"), func(m *Member) { m.Demoted = true })), Demote, "d", ""},
-		{"but not against the minimum", Default(), []Member{leader("a"), voter("b"), with(voter("c"), func(m *Member) { m.Demoted = true })}, Nothing, "", ""},
+		{"also below the minimum, which the operator has weighed", Default(), []Member{leader("a"), voter("b"), with(voter("c"), func(m *Member) { m.Demoted = true })}, Demote, "c", ""},
+		{"but not if too few are healthy", Default(), []Member{leader("a"), dead(voter("b"), long), with(voter("c"), func(m *Member) { m.Demoted = true })}, Nothing, "", ""},
 	} {
 		d := Decide(c.settings, c.members, now)
 		if d.Action != c.want || d.ID != c.id || !strings.Contains(d.Reason, c.why) {
@@ -89,7 +90,7 @@ func TestDecide(t *testing.T) {
 }
 
 // Whatever Decide does, again and again, it leaves a majority of healthy voters and never
-// goes below the minimum.
+// goes below the minimum, unless an operator has already agreed to that.
 func TestDecisionsNeverCostTheQuorum(t *testing.T) {
 	t.Parallel()
 	kinds := []Member{
@@ -119,11 +120,44 @@ func TestDecisionsNeverCostTheQuorum(t *testing.T) {
 				}
 				members = carryOut(members, d)
 				v, h := count(members)
-				if v < voters && (h < s.MinQuorum || h < v/2+1 || v != voters-1) {
+				if v < voters && (h < s.MinQuorum && d.Action != Demote || h < v/2+1 || v != voters-1) {
 					t.Fatalf("minimum %d: %v %s took %d of %d healthy voters to %d of %d", minimum, d.Action, d.ID, healthy, voters, h, v)
 				}
 			}
 		}
+	}
+}
+
+// What operators may do without force: anything to a voter that is not healthy, as long as most of
+// the others are; to a healthy one only above the minimum.
+func TestWhatOperatorsMayTake(t *testing.T) {
+	t.Parallel()
+	s := Default()
+	three := []Member{leader("a"), voter("b"), voter("c")}
+	gone := []Member{leader("a"), voter("b"), dead(voter("c"), time.Minute)}
+	late := []Member{leader("a"), voter("b"), with(voter("c"), func(m *Member) { m.Healthy = false })}
+	for _, c := range []struct {
+		what    string
+		members []Member
+		id, why string
+	}{
+		{"a healthy one of three", three, "c", "--force"},
+		{"a dead one of three", gone, "c", ""},
+		{"one of three that is catching up", late, "c", ""},
+		{"a healthy one while another is dead", gone, "b", "1 of 2 voters would be healthy"},
+		{"a healthy one of four", append(three[:3:3], voter("d")), "d", ""},
+		{"a dead one of two", []Member{leader("a"), dead(voter("b"), time.Minute)}, "b", ""},
+		{"a dead one of four of which another is dead", append(gone[:3:3], dead(voter("d"), time.Minute)), "d", ""},
+		{"a dead one of five of which three are", append(gone[:3:3], dead(voter("d"), time.Minute), dead(voter("e"), time.Minute)), "e", "2 of 4 voters would be healthy"},
+		{"the last one", []Member{leader("a")}, "a", "the only voter"},
+	} {
+		err := s.MayTake(c.members, c.id)
+		if c.why == "" && err != nil || c.why != "" && (!errors.Is(err, fsm.ErrRefused) || !strings.Contains(err.Error(), c.why)) {
+			t.Errorf("%s: %v, want %q", c.what, err, c.why)
+		}
+	}
+	if err := s.MayLose(gone, "c"); err == nil {
+		t.Error("the minimum does not hold for what happens by itself")
 	}
 }
 

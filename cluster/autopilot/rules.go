@@ -62,7 +62,10 @@ type Decision struct {
 // change it is asked again, with members as they are then.
 func Decide(s Settings, members []Member, now time.Time) Decision {
 	for _, m := range members {
-		if m.Voter && m.Demoted && s.MayLose(members, m.ID) == nil {
+		if !m.Voter || !m.Demoted {
+			continue
+		}
+		if _, err := without(members, m.ID); err == nil { // the minimum was the operator's to weigh
 			return Decision{Demote, m.ID, "an operator took its vote away"}
 		}
 	}
@@ -113,10 +116,37 @@ func silence(m *Member, now time.Time) string {
 	return "no sign of life for " + now.Sub(m.Silent).Round(time.Second).String()
 }
 
-// MayLose returns nil if voter id may lose its vote: most of the other voters are healthy, and
-// no fewer of them than the operator's minimum. Otherwise it returns a Refusal.
+// MayLose returns nil if voter id may lose its vote without a person asking for it: most of the
+// other voters are healthy, and no fewer of them than the operator's minimum. Otherwise it returns
+// a Refusal.
 func (s *Settings) MayLose(members []Member, id string) error {
-	voters, healthy := 0, 0
+	healthy, err := without(members, id)
+	if err == nil && healthy < s.MinQuorum {
+		err = Refusal(fmt.Sprintf("without %s there would be %d healthy voters, and at least %d are wanted: add a node first, or lower the minimum", id, healthy, s.MinQuorum))
+	}
+	return err
+}
+
+// MayTake returns nil if an operator may take the vote of voter id without force: most of the other
+// voters are healthy and, where id is healthy itself, no fewer of them than the minimum. Without
+// a voter that is not healthy a cluster is only safer. Otherwise it returns a Refusal.
+func (s *Settings) MayTake(members []Member, id string) error {
+	healthy, err := without(members, id)
+	if err != nil || healthy >= s.MinQuorum {
+		return err
+	}
+	for _, m := range members {
+		if m.ID == id && !m.Healthy {
+			return nil
+		}
+	}
+	return Refusal(fmt.Sprintf("%s is healthy; without it there would be %d healthy voters, and at least %d are wanted: add a node first, lower the minimum, or use --force", id, healthy, s.MinQuorum))
+}
+
+// without returns how many voters would be healthy without voter id, or a Refusal if those are
+// no majority of the voters that remain.
+func without(members []Member, id string) (healthy int, err error) {
+	voters := 0
 	for _, m := range members {
 		if !m.Voter || m.ID == id {
 			continue
@@ -128,13 +158,11 @@ func (s *Settings) MayLose(members []Member, id string) error {
 	}
 	switch need := voters/2 + 1; {
 	case voters == 0:
-		return Refusal(fmt.Sprintf("%s is the only voter: without it there is no cluster", id))
+		return 0, Refusal(fmt.Sprintf("%s is the only voter: without it there is no cluster", id))
 	case healthy < need:
-		return Refusal(fmt.Sprintf("without %s, %d of %d voters would be healthy and %d are needed to write anything: bring the others back first", id, healthy, voters, need))
-	case healthy < s.MinQuorum:
-		return Refusal(fmt.Sprintf("without %s there would be %d healthy voters, and at least %d are wanted: add a node first, lower the minimum, or use force", id, healthy, s.MinQuorum))
+		return healthy, Refusal(fmt.Sprintf("without %s, %d of %d voters would be healthy and %d are needed to write anything: bring the others back first", id, healthy, voters, need))
 	}
-	return nil
+	return healthy, nil
 }
 
 // Tolerates returns how many of the voters may still fail before nothing can be written;

@@ -12,7 +12,7 @@ import (
 type Settings struct {
 	CleanupDead    bool          // remove voters that have died; otherwise a person does
 	DeadAfter      time.Duration // how long a member must be silent to count as dead
-	MinQuorum      int           // voters below which nobody is removed without force
+	MinQuorum      int           // healthy voters below which nobody healthy is removed without force, and nobody automatically
 	StabilizeAfter time.Duration // how long a new node must be healthy before it votes
 	MaxLag         uint64        // log entries a healthy member may be behind the leader
 }

@@ -41,7 +41,7 @@ type Log struct {
 	fatal   func(error)
 	entries atomic.Int64 // stored since the start
 	bytes   atomic.Int64 // in them
-	since   atomic.Int64 // when the write under way began, Unix nanoseconds; 0: none
+	since   atomic.Int64 // when the write under way began, in nanoseconds after epoch; 0: none
 	space   *space
 }
 
@@ -250,14 +250,13 @@ func (l *Log) StoreLogs(entries []*raft.Log) error {
 		}
 	}
 	begun := time.Now()
-	l.since.Store(begun.UnixNano())
+	l.since.Store(int64(begun.Sub(epoch)))
 	err := l.BoltStore.StoreLogs(entries)
 	l.since.Store(0)
 	if err != nil {
 		return l.failed("write the log", err)
 	}
 	l.took.Observe(time.Since(begun).Seconds())
-	l.space.took(time.Since(begun))
 	size := 0
 	for _, e := range entries {
 		size += len(e.Data)

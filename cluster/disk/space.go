@@ -30,7 +30,7 @@ const (
 type Condition struct {
 	Free, Total int64
 	Low         bool          // another node should lead
-	Slow        time.Duration // a write takes, if that is too long; 0: it does not
+	Slow        time.Duration // a write takes, if they take too long for a while; 0: they do not
 	Refuses     string        // why nothing is written; empty: everything is
 }
 
@@ -54,7 +54,7 @@ type space struct {
 	limits  Limits
 	state   atomic.Pointer[Condition]
 	failing atomic.Pointer[error] // of the latest write that the system refused; nil: it took it
-	mean    atomic.Int64          // of what writes take, the canary's too, in nanoseconds; the latest counts for half
+	drag    drag
 }
 
 func newSpace(dir string) *space {
@@ -73,7 +73,11 @@ func (l *Log) Limit(limits Limits) {
 }
 
 // Condition returns how the disk is, as of the last second.
-func (l *Log) Condition() Condition { return *l.space.state.Load() }
+func (l *Log) Condition() Condition {
+	c := *l.space.state.Load()
+	c.Slow = time.Duration(l.space.drag.slow.Load())
+	return c
+}
 
 // ErrNoRoom is why entries are refused before they are written.
 var ErrNoRoom = errors.New("nothing can be written to the disk")
@@ -90,9 +94,6 @@ func (s *space) refuse() error {
 	}
 	return nil
 }
-
-// took notes how long a write took.
-func (s *space) took(d time.Duration) { s.mean.Store((s.mean.Load() + int64(d)) / 2) }
 
 // transient says whether err is that of a write of which the system has taken nothing:
 // no room, or a file system that became read-only. Those of an fsync never are: what
@@ -142,9 +143,6 @@ func (s *space) look(canary error) {
 		full = min(c.Total/fullPart, fullMost)
 	}
 	c.Low = c.Free < above(low, was.Low)
-	if mean := time.Duration(s.mean.Load()); mean > s.limits.Slow {
-		c.Slow = mean
-	}
 	switch failing := s.failing.Load(); {
 	case failing != nil:
 		c.Refuses = s.why(*failing)

@@ -144,7 +144,9 @@ func (r *Roster) change(ctx context.Context, c Change, id string, force bool) er
 	survey, cancel := context.WithTimeout(ctx, surveyTime)
 	r.Survey(survey)
 	cancel()
-	r.load()
+	if err := r.load(); err != nil {
+		return fmt.Errorf("%s node %s: %w", c, id, err)
+	}
 	members := r.view()
 	m := find(members, id)
 	if m == nil && (c != Transfer || id != "") {
@@ -156,7 +158,7 @@ func (r *Roster) change(ctx context.Context, c Change, id string, force bool) er
 	case Remove:
 		return r.remove(ctx, members, m, force)
 	case Demote:
-		return r.demote(ctx, members, m)
+		return r.demote(ctx, members, m, force)
 	case Promote:
 		return r.promote(ctx, m)
 	}
@@ -214,7 +216,7 @@ func (r *Roster) reason(id string) string {
 	return r.ill(r.see(id), time.Now())
 }
 
-// mayLose is what the settings say, with an exception for force: the last voter stays.
+// mayLose is what the settings say of an order, with an exception for force: the last voter stays.
 func (r *Roster) mayLose(members []autopilot.Member, m *autopilot.Member, force bool) error {
 	if !m.Voter {
 		return nil
@@ -227,7 +229,7 @@ func (r *Roster) mayLose(members []autopilot.Member, m *autopilot.Member, force 
 			}
 		}
 	}
-	return s.MayLose(members, m.ID)
+	return s.MayTake(members, m.ID)
 }
 
 func (r *Roster) remove(ctx context.Context, members []autopilot.Member, m *autopilot.Member, force bool) error {
@@ -254,8 +256,8 @@ func (r *Roster) handOver(ctx context.Context, members []autopilot.Member) error
 	return errElsewhere
 }
 
-func (r *Roster) demote(ctx context.Context, members []autopilot.Member, m *autopilot.Member) error {
-	if err := r.mayLose(members, m, false); err != nil {
+func (r *Roster) demote(ctx context.Context, members []autopilot.Member, m *autopilot.Member, force bool) error {
+	if err := r.mayLose(members, m, force); err != nil {
 		return err
 	}
 	if m.Leader {

@@ -65,6 +65,9 @@ func (r *Roster) view() []autopilot.Member {
 func (r *Roster) carryOut(ctx context.Context, d autopilot.Decision) {
 	r.cfg.Changing.Lock()
 	defer r.cfg.Changing.Unlock()
+	if err := r.load(); err != nil { // what operators decided may be news since
+		return
+	}
 	members := r.view()
 	if again := autopilot.Decide(r.Settings(), members, time.Now()); ctx.Err() != nil || again.Action != d.Action || again.ID != d.ID {
 		return
@@ -76,9 +79,9 @@ func (r *Roster) carryOut(ctx context.Context, d autopilot.Decision) {
 	case autopilot.Promote:
 		err = r.giveVote(ctx, d.ID)
 	case autopilot.Demote:
-		err = r.demote(ctx, members, m)
+		err = r.demote(ctx, members, m, true) // as decided
 	case autopilot.Remove:
-		err = r.remove(ctx, members, m, false)
+		err = r.remove(ctx, members, m, false) // the decision was stricter
 	}
 	if err != nil && ctx.Err() == nil {
 		r.log.Warn("autopilot: change not made yet", "action", d.Action.String(), "member", d.ID, "error", err)

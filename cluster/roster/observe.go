@@ -37,7 +37,7 @@ type sight struct {
 // observe asks the members how they are until the node stops.
 func (r *Roster) observe() {
 	for {
-		r.load()
+		_ = r.load() // until the next time what was read before counts
 		servers := r.Servers()
 		r.forget(servers)
 		pause := lookEvery
@@ -63,7 +63,7 @@ func (r *Roster) observe() {
 }
 
 // load reads what operators have decided, as it stands in this node's store.
-func (r *Roster) load() {
+func (r *Roster) load() error {
 	servers := r.Servers()
 	demoted := map[string]bool{}
 	var s autopilot.Settings
@@ -77,7 +77,7 @@ func (r *Roster) load() {
 		return err
 	})
 	if err != nil {
-		return // the store is being closed, or replaced
+		return err // the store is being closed, or replaced
 	}
 	if r.cfg.PromoteAfter > 0 {
 		s.StabilizeAfter = r.cfg.PromoteAfter
@@ -88,6 +88,7 @@ func (r *Roster) load() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.settings, r.demoted = s, demoted
+	return nil
 }
 
 func (r *Roster) forget(servers []raft.Server) {

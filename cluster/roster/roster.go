@@ -37,6 +37,7 @@ type Config struct {
 	Alive   func(node string) bool // whether gossip sees it
 	Stand   func() *form.Stand     // this node's part in a rotation of the authority
 	Busy    func() bool            // this node is being installed from a snapshot
+	Fitness func() Fitness         // how well this node could lead
 	Removed func()                 // this node is no member any more
 	Quit    <-chan struct{}        // closed when the node stops
 }
@@ -147,15 +148,16 @@ const MethodPosition = "position"
 // A Position is what a node says of itself. Fields that an older release does not know
 // are zero.
 type Position struct {
-	Applied  uint64 `cbor:"1,keyasint"`
-	Version  string `cbor:"2,keyasint,omitempty"`
-	Gossip   string `cbor:"3,keyasint,omitempty"`
-	Stranger bool   `cbor:"4,keyasint,omitempty"` // the leader says: whoever asks is no member
-	Clock    int64  `cbor:"5,keyasint,omitempty"` // its wall clock in Unix microseconds
-	Last     uint64 `cbor:"6,keyasint,omitempty"` // the last entry of its log
-	Term     uint64 `cbor:"7,keyasint,omitempty"`
-	Busy     bool   `cbor:"8,keyasint,omitempty"` // it is being installed from a snapshot
-	Apart    bool   `cbor:"9,keyasint,omitempty"` // its state is not that of the others, and is being healed
+	Applied  uint64  `cbor:"1,keyasint"`
+	Version  string  `cbor:"2,keyasint,omitempty"`
+	Gossip   string  `cbor:"3,keyasint,omitempty"`
+	Stranger bool    `cbor:"4,keyasint,omitempty"` // the leader says: whoever asks is no member
+	Clock    int64   `cbor:"5,keyasint,omitempty"` // its wall clock in Unix microseconds
+	Last     uint64  `cbor:"6,keyasint,omitempty"` // the last entry of its log
+	Term     uint64  `cbor:"7,keyasint,omitempty"`
+	Busy     bool    `cbor:"8,keyasint,omitempty"`  // it is being installed from a snapshot
+	Apart    bool    `cbor:"9,keyasint,omitempty"`  // its state is not that of the others, and is being healed
+	Fit      Fitness `cbor:"10,keyasint,omitempty"` // how well it could lead
 	// Stand is about the rotation of the authority; nil from releases that know none.
 	Stand *form.Stand `cbor:"30,keyasint,omitempty"`
 }
@@ -178,7 +180,7 @@ func (r *Roster) handlePosition(_ context.Context, from wire.Peer, _ *struct{}) 
 func (r *Roster) here() Position {
 	p := Position{
 		Applied: r.cfg.DB.Position().Index, Version: r.cfg.Version, Gossip: r.cfg.Gossip(),
-		Stand: r.cfg.Stand(), Clock: r.cfg.Now().UnixMicro(), Busy: r.cfg.Busy(), Apart: r.cfg.Apart(),
+		Stand: r.cfg.Stand(), Clock: r.cfg.Now().UnixMicro(), Busy: r.cfg.Busy(), Apart: r.cfg.Apart(), Fit: r.cfg.Fitness(),
 	}
 	if r.on.Load() {
 		p.Last, p.Term = r.life.raft.LastIndex(), r.life.raft.CurrentTerm()

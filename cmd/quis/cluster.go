@@ -180,7 +180,8 @@ func removeCommand() *cobra.Command {
 		Use:   "remove NODE",
 		Short: "Take a node out of the cluster for good",
 		Long: "Takes a node out of the cluster. It stops serving as soon as it hears of it, and comes back only with an empty data directory.\n" +
-			"Refused where too few voters would remain; --force removes all the same.",
+			"A node that is not healthy may be removed while most of the others are. A healthy one is kept where\n" +
+			"too few voters would remain; --force removes it all the same.",
 		Example: "  quis cluster remove node-3\n  quis cluster remove node-3 --force --yes",
 		Args:    exactly("NODE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -195,18 +196,21 @@ func removeCommand() *cobra.Command {
 }
 
 func demoteCommand() *cobra.Command {
-	var sure bool
+	var force, sure bool
 	c := online(&cobra.Command{
-		Use:     "demote NODE",
-		Short:   "Take a node's vote away; it goes on serving",
+		Use:   "demote NODE",
+		Short: "Take a node's vote away; it goes on serving",
+		Long: "Takes a node's vote away until it is promoted again. It goes on following and serving.\n" +
+			"Refused as removing it would be; --force does it all the same.",
 		Example: "  quis cluster demote node-3\n  quis cluster demote node-3 --yes",
 		Args:    exactly("NODE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return change(cmd, args[0], sure, "Without the vote of "+args[0]+" the cluster tolerates fewer failures.",
-				func(c *client.Client, ctx context.Context) error { return c.DemoteMember(ctx, args[0]) },
+				func(c *client.Client, ctx context.Context) error { return c.DemoteMember(ctx, args[0], force) },
 				"Node %s follows and does not vote.", args[0])
 		},
 	})
+	c.Flags().BoolVar(&force, "force", false, "also where too few voters remain; never needed while all is well")
 	sureFlag(c, &sure)
 	return c
 }

@@ -69,7 +69,7 @@ func setAutopilotCommand() *cobra.Command {
 	})
 	c.Flags().BoolVar(&cleanup, "cleanup-dead", false, "remove voters that have died, where enough others remain")
 	c.Flags().DurationVar(&dead, "dead-after", 0, "how long a node must be silent to count as dead")
-	c.Flags().IntVar(&quorum, "min-quorum", 0, "voters below which nobody is removed without --force")
+	c.Flags().IntVar(&quorum, "min-quorum", 0, "healthy voters below which nobody healthy is removed without --force, and nobody automatically")
 	c.Flags().DurationVar(&stable, "stabilize-after", 0, "how long a new node must be healthy before it votes")
 	c.Flags().Uint64Var(&lag, "max-lag", 0, "log entries that a healthy node may be behind the leader")
 	return c

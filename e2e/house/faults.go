@@ -204,7 +204,7 @@ func (h *House) demote(ctx context.Context, f Fault, r *Room) error {
 			if votes {
 				return errors.Join(err, c.Promote(ctx, r.Name))
 			}
-			return errors.Join(err, c.Demote(ctx, r.Name))
+			return errors.Join(err, c.Demote(ctx, r.Name, false))
 		})
 	}
 	if err := set(false); err != nil {
