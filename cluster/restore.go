@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,16 +22,31 @@ func (n *Node) ClusterID() string { return n.self.Identity().ClusterID }
 const announceWithin = 30 * time.Second
 
 // CanRestore reports fsm.ErrRefused, with what to do, while a member is too old to
-// understand a restored state. It waits for members that have just started.
-func (n *Node) CanRestore(ctx context.Context) error {
+// understand a restored state, in which these features are in use. It waits for members
+// that have just started.
+func (n *Node) CanRestore(ctx context.Context, uses []string) error {
+	for _, name := range uses {
+		if !slices.Contains(n.features.Reads(), name) {
+			return fmt.Errorf("restore: the backup uses %s, which this release does not read: run the release that made it here first: %w", name, fsm.ErrRefused)
+		}
+	}
 	patient, cancel := context.WithTimeout(ctx, announceWithin)
 	defer cancel()
 	for {
 		changed := n.cfg.DB.Changed()
 		var missing []string
-		err := n.cfg.DB.Read(ctx, func(tx *fsm.Tx) (err error) {
-			missing, err = feature.Missing(tx, n.memberIDs(), feature.Epoch)
-			return err
+		err := n.cfg.DB.Read(ctx, func(tx *fsm.Tx) error {
+			missing = nil
+			for _, name := range append([]string{feature.Epoch}, uses...) {
+				without, err := feature.Missing(tx, n.memberIDs(), name)
+				if err != nil {
+					return err
+				}
+				for _, id := range without {
+					missing = append(missing, id+" ("+name+")")
+				}
+			}
+			return nil
 		})
 		if err != nil || len(missing) == 0 {
 			return err
@@ -38,7 +54,7 @@ func (n *Node) CanRestore(ctx context.Context) error {
 		select {
 		case <-changed:
 		case <-patient.Done():
-			return fmt.Errorf("restore: %s would go on accepting what the restore voids: run this release there first: %w", strings.Join(missing, ", "), fsm.ErrRefused)
+			return fmt.Errorf("restore: not every member reads what the restored state would have in it; run this release there first: %s: %w", strings.Join(missing, ", "), fsm.ErrRefused)
 		}
 	}
 }

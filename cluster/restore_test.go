@@ -3,6 +3,7 @@ package cluster
 import (
 	"bytes"
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -131,5 +132,33 @@ func TestRestoreWithoutAMajorityIsUndone(t *testing.T) {
 		if text(r.db, "b") != "stays" || text(r.db, "c") != "new" {
 			t.Errorf("node %d: b %q, c %q", i+1, text(r.db, "b"), text(r.db, "c"))
 		}
+	}
+}
+
+// TestRestoreNeedsReaders: a backup that uses what a member does not read is refused,
+// with a sentence that says which, and where.
+func TestRestoreNeedsReaders(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 3, func(c *Config) {
+		c.Features = nextOne
+		if c.NodeID == "n3" {
+			c.Features = thisOne
+		}
+	})
+	h.start()
+	h.lacking("n3")
+	uses := []string{"trial/2"}
+	err := h.rooms[2].node.CanRestore(t.Context(), uses)
+	if !errors.Is(err, fsm.ErrRefused) || !strings.Contains(err.Error(), "uses trial/2, which this release does not read") {
+		t.Errorf("on the node that does not read it: %v", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	err = h.rooms[0].node.CanRestore(ctx, uses)
+	if !errors.Is(err, fsm.ErrRefused) || !strings.Contains(err.Error(), "n3 (trial/2)") {
+		t.Errorf("on another node: %v", err)
+	}
+	if err := h.rooms[0].node.CanRestore(t.Context(), nil); err != nil {
+		t.Errorf("a backup that uses nothing new: %v", err)
 	}
 }

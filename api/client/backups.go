@@ -27,6 +27,7 @@ type BackupInfo struct {
 	SHA256    string    `json:"sha256"`   // of the archive
 	Rows      int64     `json:"rows"`
 	Events    int64     `json:"events"`
+	Features  []string  `json:"features,omitempty"` // in use in it: who restores it must read them
 }
 
 // ErrCutOff: the connection ended before all of an archive had come.

@@ -14,6 +14,7 @@ import (
 
 	"filippo.io/age"
 
+	"github.com/quis-idp/quis/cluster/feature"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/keys/seal"
 )
@@ -57,6 +58,14 @@ func create(ctx context.Context, db *fsm.DB, w io.Writer, o Options) (Info, erro
 	i := Info{
 		Format: 1, ID: newID(), ClusterID: o.ClusterID, Created: time.Now().UTC().Truncate(time.Second),
 		Index: stream.Position.Index, Term: stream.Position.Term, Version: o.Version, RootKey: root.ID(), Sealed: SealedRoot,
+	}
+	// Features only ever come to be in use, so this says rather too much than too little.
+	err = db.View(ctx, func(tx *fsm.Tx) (err error) {
+		i.Features, err = feature.ActiveNames(tx)
+		return err
+	})
+	if err != nil {
+		return i, err
 	}
 	recipients := []age.Recipient{rootRecipient{root}}
 	if len(o.Recipients) > 0 {

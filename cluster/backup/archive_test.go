@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"filippo.io/age"
 
 	"github.com/quis-idp/quis/cluster/backup"
+	"github.com/quis-idp/quis/cluster/feature"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/fsm/fsmtest"
 	"github.com/quis-idp/quis/keys/seal"
@@ -33,7 +35,7 @@ var (
 	tallies = fsm.NewCounter(1003, "tallies").Transient()
 	sums    = fsm.NewCounter(1004, "sums")
 	history = fsm.NewJournal[note](1005, "history")
-	schema  = append([]fsm.Definition{notes, marks, members, tallies, sums, history}, seal.Tables...)
+	schema  = slices.Concat([]fsm.Definition{notes, marks, members, tallies, sums, history}, seal.Tables, feature.Tables)
 )
 
 func update(t testing.TB, db *fsm.DB, f func(tx *fsm.Tx) error) {

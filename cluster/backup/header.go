@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/quis-idp/quis/fsm"
@@ -48,6 +49,9 @@ type Info struct {
 	RootKey   string    `json:"root_key"` // fingerprint of the key that the data needs
 	Sealed    string    `json:"sealed"`   // SealedRoot, SealedAge or SealedClear
 	Size      int64     `json:"size"`     // bytes of the store's stream
+	// Features are in use in it: who shall restore it must read them. Backups of before
+	// this was noted have none.
+	Features []string `json:"features,omitempty"`
 
 	Bytes  int64  `json:"-"` // of the archive
 	SHA256 string `json:"-"` // of the archive, hexadecimal
@@ -59,6 +63,8 @@ type Info struct {
 
 var plain = regexp.MustCompile(`^[A-Za-z0-9._:+-]{1,128}$`)
 
+var featureName = regexp.MustCompile(`^[a-z0-9._/-]{1,64}$`)
+
 func (i *Info) check() error {
 	switch {
 	case i.Format != 1:
@@ -69,6 +75,8 @@ func (i *Info) check() error {
 		return fmt.Errorf("header: id, cluster_id, root_key or version is not plain text of at most 128 characters: %w", ErrDamaged)
 	case i.Index == 0 || i.Size <= 0 || i.Size > maxSize:
 		return fmt.Errorf("header: index %d, size %d: %w", i.Index, i.Size, ErrDamaged)
+	case len(i.Features) > 64 || slices.ContainsFunc(i.Features, func(f string) bool { return !featureName.MatchString(f) }):
+		return fmt.Errorf("header: features: %w", ErrDamaged)
 	case i.Created.Year() < 2000 || i.Created.Year() > 9999:
 		return fmt.Errorf("header: created %v: %w", i.Created, ErrDamaged)
 	}

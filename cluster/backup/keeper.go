@@ -67,7 +67,7 @@ func (k *Keeper) Check(ctx context.Context, r io.Reader) (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
-	if err := k.Node.CanRestore(ctx); err != nil {
+	if err := k.Node.CanRestore(ctx, nil); err != nil {
 		return Info{}, err
 	}
 	p, err := k.prepare(ctx, r, "")
@@ -85,7 +85,7 @@ func (k *Keeper) Restore(ctx context.Context, r io.Reader, by string) (Info, err
 	if err != nil {
 		return Info{}, err
 	}
-	if err := k.Node.CanRestore(ctx); err != nil {
+	if err := k.Node.CanRestore(ctx, nil); err != nil {
 		return Info{}, err
 	}
 	p, err := k.prepare(ctx, r, by)
@@ -113,14 +113,24 @@ func (k *Keeper) Restore(ctx context.Context, r io.Reader, by string) (Info, err
 func (k *Keeper) prepare(ctx context.Context, r io.Reader, by string) (*Prepared, error) {
 	before := k.DB.Position().Index
 	return Prepare(ctx, k.DB, k.Dir, r, Keys{Root: k.Root}, func(i Info) ([]fsm.Raw, error) {
+		if err := k.Node.CanRestore(ctx, i.Features); err != nil {
+			return nil, err
+		}
 		epoch, err := seal.Restoration{
 			At: time.Now().UTC(), Archive: i.ID, Cluster: i.ClusterID, Made: i.Created, Index: i.Index, Before: before, By: by,
 		}.Begin()
 		if err != nil {
 			return nil, fmt.Errorf("begin a new epoch: %w", err)
 		}
-		active, err := feature.Activated(feature.Epoch, k.Version, time.Now().UTC())
-		return []fsm.Raw{epoch, active}, err
+		rows := []fsm.Raw{epoch}
+		for _, name := range append([]string{feature.Epoch}, i.Features...) {
+			active, err := feature.Activated(name, k.Version, time.Now().UTC())
+			if err != nil {
+				return nil, err
+			}
+			rows = append(rows, active)
+		}
+		return rows, nil
 	})
 }
 

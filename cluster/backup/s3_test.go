@@ -28,6 +28,9 @@ type bucketServer struct {
 	parts   map[string]map[int][]byte // by upload
 	fail    func(r *http.Request) int // status to fail with; 0: serve
 	corrupt bool                      // GET answers other bytes than were put
+	slow    bool                      // answers come a few kilobytes at a time
+	// truncate has GET break off half-way.
+	truncate bool
 }
 
 var signature = regexp.MustCompile(`^AWS4-HMAC-SHA256 Credential=AKID/[0-9]{8}/us-east-1/s3/aws4_request, ?SignedHeaders=([a-z0-9;-]+), ?Signature=[0-9a-f]{64}$`)
@@ -144,7 +147,16 @@ func (s *bucketServer) object(w http.ResponseWriter, r *http.Request, key string
 		}
 		w.Header().Set("ETag", `"whole"`)
 		w.Header().Set("Last-Modified", "Mon, 02 Jan 2006 15:04:05 GMT")
-		http.ServeContent(w, r, "", zero, bytes.NewReader(data))
+		switch {
+		case s.truncate:
+			w.Header().Set("Content-Length", strconv.Itoa(len(data)))
+			_, _ = w.Write(data[:len(data)/2])
+			panic(http.ErrAbortHandler)
+		case s.slow:
+			http.ServeContent(dribbling{w}, r, "", zero, bytes.NewReader(data))
+		default:
+			http.ServeContent(w, r, "", zero, bytes.NewReader(data))
+		}
 	}
 }
 
@@ -171,4 +183,17 @@ func (s *bucketServer) list(w http.ResponseWriter, prefix string) {
 func answer(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/xml")
 	_ = xml.NewEncoder(w).Encode(v)
+}
+
+// dribbling sends every few kilobytes by themselves.
+type dribbling struct{ http.ResponseWriter }
+
+func (d dribbling) Write(p []byte) (n int, err error) {
+	for len(p) > 0 && err == nil {
+		k := 0
+		k, err = d.ResponseWriter.Write(p[:min(len(p), 4000)])
+		n, p = n+k, p[k:]
+		_ = http.NewResponseController(d.ResponseWriter).Flush()
+	}
+	return n, err
 }

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"filippo.io/age"
+
 	"github.com/quis-idp/quis/api/client"
 	"github.com/quis-idp/quis/e2e/testbed"
 )
@@ -148,6 +150,7 @@ func TestBackupUnderLoadAndRestore(t *testing.T) {
 	if _, err := api.Users.Get(t.Context(), late.ID); err != nil {
 		t.Errorf("--check changed something: %v", err)
 	}
+	sealedToAPerson(t, nodes[0])
 	after := somePast(t, nodes[1])
 	mustQuis(t, "restore", file, "--yes", "--data-dir", nodes[2].data)
 	for _, s := range nodes {
@@ -183,6 +186,42 @@ func TestBackupUnderLoadAndRestore(t *testing.T) {
 	now.isVoid(t, fresh)
 	for _, s := range append(nodes, fresh) {
 		s.stop()
+	}
+}
+
+// sealedToAPerson makes a backup that only an age identity opens, and checks it with that
+// and without; then one by a schedule.
+func sealedToAPerson(t *testing.T, s *server) {
+	t.Helper()
+	me, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	file, identity := filepath.Join(dir, "sealed.backup"), filepath.Join(dir, "identity")
+	if err := os.WriteFile(identity, []byte("# mine\n"+me.String()+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	mustQuis(t, "backup", file, "--data-dir", s.data, "--recipient", me.Recipient().String())
+	if out, err := quis(t, "restore", file, "--check", "--data-dir", s.data); err == nil || !strings.Contains(out, "--identity") {
+		t.Errorf("opened without the identity: %v\n%s", err, out)
+	}
+	if out := mustQuis(t, "restore", file, "--check", "--identity", identity, "--data-dir", s.data, "-o", "json"); !strings.Contains(out, `"sealed": "clear"`) && !strings.Contains(out, `"sealed": "age"`) {
+		t.Errorf("--check says %s", out)
+	}
+	target := filepath.Join(dir, "scheduled")
+	if err := os.Mkdir(target, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	mustQuis(t, "backup", "schedule", "set", "--every", "24h", "--keep", "2", "--target", "file://"+target, "--data-dir", s.data)
+	if out := mustQuis(t, "backup", "now", "-o", "json", "--data-dir", s.data); !strings.Contains(out, `"verified": true`) {
+		t.Errorf("run %s", out)
+	}
+	if out := mustQuis(t, "backup", "runs", "--data-dir", s.data); !strings.Contains(out, "verified") {
+		t.Errorf("runs %s", out)
+	}
+	if out := mustQuis(t, "backup", "schedule", "off", "--data-dir", s.data); !strings.Contains(out, "never") {
+		t.Errorf("schedule %s", out)
 	}
 }
 
