@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -60,9 +61,10 @@ func lookAtRootKey(cfg *Config) checkup.Finding {
 		f.Found = "is in the environment, not in a file"
 		return f
 	}
+	var keys *seal.RootKey
 	info, err := os.Stat(cfg.RootKeyFile)
 	if err == nil {
-		_, err = seal.LoadRootKey(cfg.RootKeyFile, "")
+		keys, err = seal.LoadRootKey(cfg.RootKeyFile, "")
 	}
 	if err != nil {
 		f.Level, f.Found = checkup.Fail, readError(err).Error()
@@ -70,6 +72,10 @@ func lookAtRootKey(cfg *Config) checkup.Finding {
 		return f
 	}
 	f.Found = fmt.Sprintf("%s has mode %04o", cfg.RootKeyFile, info.Mode().Perm())
+	if ids := keys.IDs(); len(ids) > 1 {
+		f.Level, f.Found = checkup.Warn, fmt.Sprintf("%s holds %d root keys (%s): it is being replaced", cfg.RootKeyFile, len(ids), strings.Join(ids, ", "))
+		f.Advice = "See quis root-key show for what comes next; until the former key is dropped it opens everything."
+	}
 	return f
 }
 
