@@ -20,59 +20,16 @@ func (n *Node) newLeader() *ask.Leader {
 	})
 }
 
-// acquaintTime is how long a new leader waits for the clocks of voters that it never met.
-const acquaintTime = 300 * time.Millisecond
-
 // stamp returns the time for the next entry.
 func (n *Node) stamp() time.Time {
-	if !n.met.Load() {
-		ctx, cancel := context.WithTimeout(n.ctx, acquaintTime)
-		n.roster.Acquaint(ctx)
-		cancel()
-	}
+	n.roster.AwaitMet()
 	state := n.cfg.DB.Position().Time
 	return n.clock.Next(n.roster.Time(state), time.Since(n.begun), state)
 }
 
-// A moment is what time it was at a moment of the monotonic clock.
-type moment struct{ mono, now time.Time }
-
-// momentLasts is for how long the voters' time is carried on instead of being computed again.
-const momentLasts = 10 * time.Millisecond
-
 // Now returns what time it is by most of the voters' clocks, as far as this node knows them. It
 // is the clock of the node's store; it costs little enough to be asked in every transaction.
-func (n *Node) Now() time.Time {
-	if m := n.moment.Load(); m != nil {
-		if passed := time.Since(m.mono); passed < momentLasts {
-			return m.now.Add(passed)
-		}
-	}
-	mono := time.Now()
-	now := n.roster.Time(n.cfg.DB.Position().Time)
-	n.moment.Store(&moment{mono, now})
-	return now
-}
-
-// meet makes the node know the voters' clocks, so that it never answers by its own alone
-// where there are others.
-func (n *Node) meet() {
-	for n.stopping() == nil {
-		ctx, cancel := context.WithTimeout(n.ctx, time.Second)
-		met := n.roster.Acquaint(ctx)
-		cancel()
-		if met {
-			n.moment.Store(nil)
-			n.met.Store(true)
-			n.changed.broadcast()
-			return
-		}
-		select {
-		case <-time.After(10 * time.Millisecond):
-		case <-n.quit:
-		}
-	}
-}
+func (n *Node) Now() time.Time { return n.roster.Now() }
 
 // Propose gives batch to the log and returns what was decided about it, when this
 // node has applied it. It tries again, on this leader or the next, until ctx ends or

@@ -34,7 +34,7 @@ func (n *Node) newRoster() *roster.Roster {
 	return roster.New(roster.Config{
 		NodeID: n.cfg.NodeID, Version: n.cfg.Version, DB: n.cfg.DB, Logger: n.log, Heartbeat: n.cfg.Heartbeat,
 		Timeout: n.cfg.ProposeTimeout, PromoteAfter: n.cfg.PromoteAfter, DeadAfter: n.cfg.DeadAfter, Now: n.cfg.Now, Changing: &n.admitting,
-		Leads: n.leading, Leading: n.readyTerm.Load, Stale: n.staleness, Changed: n.changed.wait, Quit: n.quit,
+		Leads: n.leading, Leading: n.readyTerm.Load, Stale: n.staleness, Changed: n.changed.wait, Change: n.changed.broadcast, Quit: n.quit,
 		Apart: func() bool { return n.Isolated() != nil }, Gossip: n.gossipAddress,
 		Alive:   func(id string) bool { return n.gossiping.Load() && n.gossip.Alive(id) },
 		Stand:   n.self.Stand,
@@ -120,8 +120,9 @@ func (n *Node) Status(ctx context.Context) Status {
 	return s
 }
 
-// MinApplied returns the log index up to which every voter has applied. If one does
-// not answer, that is an error: there is no such index that could be relied on.
+// MinApplied returns the log index up to which every member has applied that may be serving. If a
+// voter does not answer, or another member that gave a sign of life just now, that is an error:
+// there is no such index that could be relied on.
 func (n *Node) MinApplied(ctx context.Context) (uint64, error) { return n.roster.MinApplied(ctx) }
 
 func (n *Node) removedError() error {

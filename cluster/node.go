@@ -57,8 +57,6 @@ type Node struct {
 	roster *roster.Roster
 	leader *ask.Leader // the way to whoever leads
 	clock  stamp.Clock // stamps entries
-	moment atomic.Pointer[moment]
-	met    atomic.Bool // every voter was asked once, for its clock
 
 	changed   signal        // leader, term, identity, readiness
 	readyTerm atomic.Uint64 // the term in which this leader has committed; 0: none
@@ -181,7 +179,6 @@ func (n *Node) run(ctx context.Context) error {
 	n.started.Store(true)
 	n.roster.Begin(n.ctx, n.raft, n.port, &n.loops)
 	n.cfg.DB.SetClock(n.Now)
-	n.loops.Go(n.meet)
 	n.loops.Go(n.watchLeadership)
 	n.loops.Go(n.watchLeader)
 	n.loops.Go(n.renew)

@@ -39,7 +39,7 @@ func (n *Node) Ready() error {
 	if id, _ := n.Leader(); id == "" && (old > without || !n.fresh.Known()) {
 		return fmt.Errorf("no leader: %w", fsm.ErrUnavailable)
 	}
-	if !n.met.Load() {
+	if !n.roster.Met() {
 		return fmt.Errorf("asking the voters what time it is: %w", fsm.ErrUnavailable)
 	}
 	if !n.fresh.Known() {

@@ -188,19 +188,6 @@ func (r *Roster) ask(ctx context.Context, m raft.Server) {
 	}
 }
 
-// noteClock takes a reading of a member's clock. If that was set, the others are asked anew at once: what
-// sets one clock often sets all of them, and until all are read nobody knows. r.mu is held.
-func (r *Roster) noteClock(s *sight, reading stamp.Reading) {
-	if s.clock.SetBefore(reading) {
-		for _, o := range r.sights {
-			if o != s && time.Since(o.tried) > lookEvery/2 {
-				o.tried = time.Time{}
-			}
-		}
-	}
-	s.clock = s.clock.Better(reading)
-}
-
 // reference is how far a member should be: as far as the leader, or this node, was.
 func (r *Roster) reference(id string) uint64 {
 	leader, _ := r.Leader()
@@ -279,43 +266,6 @@ func (r *Roster) Survey(ctx context.Context) {
 	}
 	all.Wait()
 	r.judge(servers)
-}
-
-// Acquaint waits, for at most as long as ctx lasts, until every voter was asked once: a leader needs
-// their clocks before it stamps anything. It reports whether that is so.
-func (r *Roster) Acquaint(ctx context.Context) bool {
-	if r.acquainted() {
-		return true
-	}
-	r.Survey(ctx)
-	return r.acquainted()
-}
-
-func (r *Roster) acquainted() bool {
-	servers := r.Servers()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, m := range servers {
-		s := r.sights[string(m.ID)]
-		if m.Suffrage == raft.Voter && (s == nil || s.at.IsZero() && s.err == nil) {
-			return false
-		}
-	}
-	return len(servers) > 0
-}
-
-// Time returns what time it is by most of the voters' clocks; state is the latest stamp.
-func (r *Roster) Time(state time.Time) time.Time {
-	now := time.Now()
-	var others []stamp.Reading
-	r.mu.Lock()
-	for _, m := range r.Servers() {
-		if s := r.sights[string(m.ID)]; s != nil && m.Suffrage == raft.Voter && string(m.ID) != r.cfg.NodeID {
-			others = append(others, s.clock)
-		}
-	}
-	r.mu.Unlock()
-	return stamp.Median(r.cfg.Now(), now, others, state)
 }
 
 // GossipOf returns where a member said that it gossips, or nothing.

@@ -33,6 +33,7 @@ type Config struct {
 	Leading func() uint64              // the term in which this node leads and has committed; 0: none
 	Stale   func() time.Duration       // how old this node's state may be
 	Changed func() <-chan struct{}
+	Change  func()                 // closes it
 	Gossip  func() string          // where this node gossips
 	Alive   func(node string) bool // whether gossip sees it
 	Stand   func() *form.Stand     // this node's part in a rotation of the authority
@@ -48,6 +49,9 @@ type Roster struct {
 	log  *slog.Logger
 	life *life // nil before Begin; see running
 	on   atomic.Bool
+
+	met    atomic.Bool            // every voter was asked once
+	moment atomic.Pointer[moment] // the latest time that was given
 
 	mu       sync.Mutex
 	sights   map[string]*sight
@@ -74,6 +78,7 @@ func (r *Roster) Begin(ctx context.Context, n *raft.Raft, port *wire.Port, loops
 	r.life = &life{n, port, ctx}
 	r.on.Store(true)
 	loops.Go(r.observe)
+	loops.Go(r.greet)
 	loops.Go(r.moveHere)
 }
 
