@@ -146,12 +146,20 @@ func oddHouse(t *testing.T) (h *house, odd int) {
 	return h, odd
 }
 
-// compareNow has the leader compare, until it has found a common entry.
+// compareNow has the leader compare, until all that run have hashed a common entry and heard
+// what was found: on a busy machine one of them may not answer in time, and the others
+// alone say nothing of it.
 func (h *house) compareNow() {
 	h.t.Helper()
+	running := 0
+	for _, r := range h.rooms {
+		if r.node != nil {
+			running++
+		}
+	}
 	eventually(h.t, "a comparison", func() bool {
-		_, err := h.rooms[h.leader()].node.compare.Round(context.Background())
-		return err == nil
+		_, part, err := h.rooms[h.leader()].node.compare.Round(context.Background())
+		return err == nil && part >= running
 	})
 }
 
@@ -191,8 +199,8 @@ func TestNobodyHealsWithoutAMajority(t *testing.T) {
 	h.stop(gone)
 	h.compareNow()
 	for i, r := range h.rooms {
-		if i != gone && (r.found(t) != 1 || r.node.Isolated() != nil) {
-			t.Errorf("%s counts %v and keeps apart: %v; want 1, nil", r.cfg.NodeID, r.found(t), r.node.Isolated())
+		if i != gone && (r.found(t) < 1 || r.node.Isolated() != nil) {
+			t.Errorf("%s counts %v and keeps apart: %v; want some, nil", r.cfg.NodeID, r.found(t), r.node.Isolated())
 		}
 	}
 	if err := put(h.rooms[odd].db, "y", "still written"); err != nil {

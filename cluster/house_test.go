@@ -155,7 +155,7 @@ func (h *house) tryStart(ctx context.Context, i int) error {
 // until they are ready.
 func (h *house) start(which ...int) {
 	h.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
 	defer cancel()
 	if len(which) == 0 {
 		for i := range h.rooms {
@@ -258,7 +258,7 @@ func (h *house) followers() []int {
 // eventually waits for a condition, looking often.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute) // of a machine that is busy
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for !ok() {

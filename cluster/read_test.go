@@ -82,3 +82,43 @@ func TestMinAppliedNeedsEveryVoter(t *testing.T) {
 		t.Errorf("with a voter away: %v", err)
 	}
 }
+
+// TestMinAppliedCountsWhoServes (invariant 9): a member without a vote serves, too, so it holds up
+// what all must have applied, for as long as it may be serving.
+func TestMinAppliedCountsWhoServes(t *testing.T) {
+	t.Parallel()
+	l := newLinks()
+	h := l.wired(newHouse(t, 3, nil))
+	h.start()
+	h.settled()
+	leader, mute := h.rooms[h.leader()], h.followers()[0]
+	id := h.rooms[mute].cfg.NodeID
+	if err := leader.node.Demote(t.Context(), id, true); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "everybody to have applied", func() bool {
+		want := leader.db.Position().Index
+		got, err := leader.node.MinApplied(t.Context())
+		return err == nil && got >= want
+	})
+	l.apart(h, mute, true)
+	if err := put(leader.db, "a", "x"); err != nil {
+		t.Fatal(err)
+	}
+	if at, err := leader.node.MinApplied(t.Context()); err == nil {
+		t.Errorf("all have applied up to %d though one that just served does not answer", at)
+	}
+	n := h.rooms[mute].node
+	eventually(t, "the silent one not to count", func() bool {
+		_, err := leader.node.MinApplied(t.Context())
+		return err == nil
+	})
+	if err := n.Ready(); err == nil {
+		t.Error("a node that does not count any more is ready")
+	}
+	l.apart(h, mute, false)
+	eventually(t, "it to count again", func() bool {
+		at, err := leader.node.MinApplied(t.Context())
+		return err == nil && at >= leader.db.Position().Index && text(h.rooms[mute].db, "a") == "x"
+	})
+}

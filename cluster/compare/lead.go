@@ -3,6 +3,7 @@ package compare
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -47,8 +48,11 @@ func (c *Comparer) Lead(ctx context.Context) {
 			continue
 		}
 		begun, bytes = time.Now(), c.cfg.Written()
-		if at, err := c.Round(ctx); err == nil {
-			index = at
+		if at, part, err := c.Round(ctx); err == nil {
+			index = 0 // somebody was away: there is something to compare though nothing changes
+			if part == len(c.cfg.Members()) {
+				index = at
+			}
 		} else if ctx.Err() == nil {
 			c.log.Warn("states not compared", "error", err)
 		}
@@ -57,8 +61,10 @@ func (c *Comparer) Lead(ctx context.Context) {
 
 var errNoPoint = errors.New("the members did not hash the same entry: they apply too unevenly")
 
-// Round compares once, tells those concerned, and returns the log index at which it did.
-func (c *Comparer) Round(ctx context.Context) (index uint64, err error) {
+// Round compares once, tells those concerned, and returns the log index at which it did and
+// how many members took part. A member that does not answer in time takes none; one that took part,
+// but could not be told what was found, is an error.
+func (c *Comparer) Round(ctx context.Context) (index uint64, part int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, roundLimit)
 	defer cancel()
 	members := c.cfg.Members()
@@ -72,16 +78,15 @@ func (c *Comparer) Round(ctx context.Context) (index uint64, err error) {
 			slack = max(firstSlack, slack*4)
 		default:
 			if len(reports) == 0 {
-				return 0, errNoPoint
+				return 0, 0, errNoPoint
 			}
-			c.act(ctx, members, reports)
-			return reports[0].Index, nil
+			return reports[0].Index, len(reports), c.act(ctx, members, reports)
 		}
 		if ctx.Err() != nil {
-			return 0, ctx.Err()
+			return 0, 0, ctx.Err()
 		}
 	}
-	return 0, errNoPoint
+	return 0, 0, errNoPoint
 }
 
 type retry int
@@ -174,8 +179,9 @@ func (c *Comparer) ask(ctx context.Context, m Member, index uint64) (*checkpoint
 	return &a, err
 }
 
-// act tells those whose state is odd, and everybody if nobody knows whose is.
-func (c *Comparer) act(ctx context.Context, members []Member, reports []Report) {
+// act tells those whose state is odd, and everybody if nobody knows whose is. It reports
+// who of those that took part could not be told.
+func (c *Comparer) act(ctx context.Context, members []Member, reports []Report) (untold error) {
 	voters := 0
 	for _, m := range members {
 		if m.Voter {
@@ -186,9 +192,12 @@ func (c *Comparer) act(ctx context.Context, members []Member, reports []Report) 
 	if j.Undecided {
 		note := describe(reports)
 		for _, m := range members {
-			c.tell(ctx, m, &divergedRequest{Index: reports[0].Index, Undecided: note})
+			err := c.tell(ctx, m, &divergedRequest{Index: reports[0].Index, Undecided: note})
+			if slices.ContainsFunc(reports, func(r Report) bool { return r.Node == m.ID }) {
+				untold = errors.Join(untold, err)
+			}
 		}
-		return
+		return untold
 	}
 	for _, odd := range j.Odd {
 		if odd.Node != c.cfg.NodeID {
@@ -197,18 +206,19 @@ func (c *Comparer) act(ctx context.Context, members []Member, reports []Report) 
 				"member_sum", odd.Sum.String(), "majority_sum", j.Right.String())
 		}
 		at := slices.IndexFunc(members, func(m Member) bool { return m.ID == odd.Node })
-		c.tell(ctx, members[at], &divergedRequest{Index: odd.Index, Yours: odd.Sum, Right: j.Right, Good: j.Good})
+		untold = errors.Join(untold, c.tell(ctx, members[at], &divergedRequest{Index: odd.Index, Yours: odd.Sum, Right: j.Right, Good: j.Good}))
 	}
+	return untold
 }
 
-func (c *Comparer) tell(ctx context.Context, m Member, q *divergedRequest) {
+func (c *Comparer) tell(ctx context.Context, m Member, q *divergedRequest) error {
 	if m.ID == c.cfg.NodeID {
-		c.diverged(q)
-		return
+		return c.diverged(q)
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	if err := c.cfg.Call(ctx, m, methodDiverged, q, nil); err != nil && ctx.Err() == nil {
-		c.log.Warn("member not told that states differ", "member", m.ID, "error", err)
+	if err := c.cfg.Call(ctx, m, methodDiverged, q, nil); err != nil {
+		return fmt.Errorf("tell node %s that states differ: %w", m.ID, err)
 	}
+	return nil
 }

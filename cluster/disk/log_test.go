@@ -260,7 +260,7 @@ func TestWatchNoticesAWriteThatDoesNotReturn(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	l.since.Store(time.Now().Add(-time.Hour).UnixNano())
+	l.since.Store(int64(time.Since(epoch) - time.Hour))
 	if err := l.Watch(time.Second, nil); !errors.Is(err, ErrStall) {
 		t.Errorf("watch: %v", err)
 	}

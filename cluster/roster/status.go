@@ -162,8 +162,15 @@ func (r *Roster) member(m raft.Server, leader string) Member {
 	return out
 }
 
-// MinApplied returns the log index up to which every voter has applied. If one does
-// not answer, that is an error: there is no such index that could be relied on.
+// goneAfter is for how long a member without a vote must have given no sign of life to serve
+// nobody: after a few seconds without a leader's word a node is not ready, and one that comes
+// back, or joins, is only ready when it has caught up with what was decided meanwhile.
+const goneAfter = 10 * time.Second
+
+// MinApplied returns the log index up to which every member has applied that may be serving: every
+// voter, and whoever has no vote and gives signs of life. If one of them does not answer, that is an
+// error: there is no such index that could be relied on. A member without a vote that has
+// been silent for [goneAfter] does not count; a voter always does.
 func (r *Roster) MinApplied(ctx context.Context) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
@@ -174,11 +181,14 @@ func (r *Roster) MinApplied(ctx context.Context) (uint64, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, m := range servers {
-		if m.Suffrage != raft.Voter || string(m.ID) == r.cfg.NodeID {
+		if string(m.ID) == r.cfg.NodeID {
 			continue
 		}
 		s := r.see(string(m.ID))
 		if s.err != nil || s.at.IsZero() || begun.Sub(s.at) > recent {
+			if m.Suffrage != raft.Voter && time.Since(s.alive) > goneAfter {
+				continue
+			}
 			return 0, fmt.Errorf("applied index of node %s: %w", m.ID, errors.Join(s.err, fsm.ErrUnavailable))
 		}
 		least = min(least, s.Applied)
