@@ -132,3 +132,27 @@ func TestFigures(t *testing.T) {
 		t.Errorf("figures of gossip that has ended: %v, %v", families, err)
 	}
 }
+
+// While the root key is replaced, nodes that use one key and know the other hear each other.
+func TestSeveralKeys(t *testing.T) {
+	t.Parallel()
+	var all []*Gossip
+	for i, keys := range [][][32]byte{{{1}, {2}}, {{2}, {1}}, {{2}}} {
+		g, err := Start(Config{
+			Self:   Peer{NodeID: string(rune('a' + i)), Address: "addr", Version: "v1", ClusterID: "c"},
+			Listen: freeAddress(t), Keys: keys, Logger: slog.New(slog.DiscardHandler), Fast: true,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { g.Close() })
+		all = append(all, g)
+	}
+	if err := all[0].Meet([]string{all[1].Address()}); err != nil {
+		t.Error(err)
+	}
+	eventually(t, "nodes that know both keys to hear each other", func() bool { return all[0].Alive("b") && all[1].Alive("a") })
+	if err := all[2].Meet([]string{all[1].Address()}); err != nil {
+		t.Errorf("one that has dropped the former key: %v", err)
+	}
+}
