@@ -54,7 +54,7 @@ var settings = []Setting{
 	list("trusted_proxies", "Addresses or prefixes of proxies whose X-Forwarded-For and -Proto are believed.",
 		func(c *Config) *[]string { return &c.TrustedProxies }),
 	{Key: "root_key", Secret: true,
-		Doc: "The root key itself, 32 bytes as hex or base64. Rather use root_key_file.",
+		Doc: "The root key itself, 32 bytes as hex or base64; several while it is replaced, separated by commas. Rather use root_key_file.",
 		set: func(c *Config, v []string) error {
 			k, err := seal.ParseRootKey(v[0])
 			if err != nil {
@@ -64,7 +64,7 @@ var settings = []Setting{
 			return nil
 		},
 		get: func(*Config) string { return "" }},
-	text("root_key_file", "File that holds the root key; the same key on every node.",
+	text("root_key_file", "File that holds the root key, the same on every node; several lines while it is replaced (quis root-key).",
 		func(c *Config) *string { return &c.RootKeyFile }),
 	text("cluster.listen", "Address for Raft and node-to-node calls (TLS).",
 		func(c *Config) *string { return &c.Cluster.Listen }),
