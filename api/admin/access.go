@@ -8,11 +8,11 @@ import (
 
 func (a *API) access() []route {
 	return []route{
-		{method: "GET", path: "/applications/{id}/access", op: "listAccess", summary: "List who was granted access to a restricted application.", do: handle(a.listAccess)},
-		{method: "POST", path: "/applications/{id}/access/users", op: "grantUserAccess", summary: "Grant a user access.", do: handle(a.grantUser)},
-		{method: "POST", path: "/applications/{id}/access/groups", op: "grantGroupAccess", summary: "Grant the members of a group access.", do: handle(a.grantGroup)},
-		{method: "DELETE", path: "/applications/{id}/access/users/{target}", op: "revokeUserAccess", summary: "Take a user's grant back.", do: handle(a.revokeUser)},
-		{method: "DELETE", path: "/applications/{id}/access/groups/{target}", op: "revokeGroupAccess", summary: "Take a group's grant back.", do: handle(a.revokeGroup)},
+		{Method: "GET", Path: "/applications/{id}/access", Op: "listAccess", Summary: "List who was granted access to a restricted application.", Do: handle(a.listAccess)},
+		{Method: "POST", Path: "/applications/{id}/access/users", Op: "grantUserAccess", Summary: "Grant a user access.", Do: handle(a.grantUser)},
+		{Method: "POST", Path: "/applications/{id}/access/groups", Op: "grantGroupAccess", Summary: "Grant the members of a group access.", Do: handle(a.grantGroup)},
+		{Method: "DELETE", Path: "/applications/{id}/access/users/{target}", Op: "revokeUserAccess", Summary: "Take a user's grant back.", Do: handle(a.revokeUser)},
+		{Method: "DELETE", Path: "/applications/{id}/access/groups/{target}", Op: "revokeGroupAccess", Summary: "Take a group's grant back.", Do: handle(a.revokeGroup)},
 	}
 }
 
@@ -23,12 +23,12 @@ type accessRule struct {
 
 func (a *API) listAccess(c *call, in *byID) (*page[accessRule], error) {
 	var rows []federation.AccessRule
-	err := a.cfg.DB.Read(c.ctx, func(tx *fsm.Tx) error {
+	err := a.cfg.DB.Read(c.Ctx, func(tx *fsm.Tx) error {
 		rows = nil
-		if _, _, err := federation.Get(tx, c.tenant.ID, in.ID); err != nil {
+		if _, _, err := federation.Get(tx, c.Tenant.ID, in.ID); err != nil {
 			return err
 		}
-		for r, err := range federation.ListAccess(tx, c.tenant.ID, in.ID) {
+		for r, err := range federation.ListAccess(tx, c.Tenant.ID, in.ID) {
 			if err != nil {
 				return err
 			}
@@ -63,8 +63,8 @@ type revokeIn struct {
 }
 
 func (a *API) grantUser(c *call, in *grantUserIn) (*none, error) {
-	return nil, a.cfg.DB.Update(c.ctx, func(tx *fsm.Tx) error {
-		if _, _, err := directory.GetUser(tx, c.tenant.ID, in.Body.UserID); err != nil {
+	return nil, a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
+		if _, _, err := directory.GetUser(tx, c.Tenant.ID, in.Body.UserID); err != nil {
 			return err
 		}
 		return federation.GrantAccess(tx, rule(c, in.ID, federation.AccessUser, in.Body.UserID))
@@ -72,8 +72,8 @@ func (a *API) grantUser(c *call, in *grantUserIn) (*none, error) {
 }
 
 func (a *API) grantGroup(c *call, in *grantGroupIn) (*none, error) {
-	return nil, a.cfg.DB.Update(c.ctx, func(tx *fsm.Tx) error {
-		if _, _, err := directory.GetGroup(tx, c.tenant.ID, in.Body.GroupID); err != nil {
+	return nil, a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
+		if _, _, err := directory.GetGroup(tx, c.Tenant.ID, in.Body.GroupID); err != nil {
 			return err
 		}
 		return federation.GrantAccess(tx, rule(c, in.ID, federation.AccessGroup, in.Body.GroupID))
@@ -89,9 +89,9 @@ func (a *API) revokeGroup(c *call, in *revokeIn) (*none, error) {
 }
 
 func (a *API) revoke(c *call, r federation.AccessRule) (*none, error) {
-	return nil, a.cfg.DB.Update(c.ctx, func(tx *fsm.Tx) error { return federation.RevokeAccess(tx, r) })
+	return nil, a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error { return federation.RevokeAccess(tx, r) })
 }
 
 func rule(c *call, application, kind, target string) federation.AccessRule {
-	return federation.AccessRule{Tenant: c.tenant.ID, Application: application, Kind: kind, Target: target}
+	return federation.AccessRule{Tenant: c.Tenant.ID, Application: application, Kind: kind, Target: target}
 }

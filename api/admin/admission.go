@@ -26,11 +26,11 @@ type Admission interface {
 
 func (a *API) admission() []route {
 	return []route{
-		{method: "GET", path: "/cluster/tokens", needs: ofInstallation, op: "listJoinTokens", summary: "List the join tokens: open ones, and others for a day after their end.", do: handle(a.listJoinTokens)},
-		{method: "POST", path: "/cluster/tokens", needs: ofInstallation, op: "createJoinToken", summary: "Make a token by which one new node joins.", status: http.StatusCreated, do: handle(a.createJoinToken)},
-		{method: "DELETE", path: "/cluster/tokens/{id}", needs: ofInstallation, op: "revokeJoinToken", summary: "Make a join token worthless.", do: handle(a.revokeJoinToken)},
-		{method: "GET", path: "/cluster/ca", needs: ofInstallation, op: "showAuthority", summary: "The authority that certifies the nodes, and how far its rotation is.", do: handle(a.showAuthority)},
-		{method: "POST", path: "/cluster/ca/rotate", needs: ofInstallation, op: "rotateAuthority", summary: "Replace that authority, with overlap; does nothing while a rotation is under way.", status: http.StatusAccepted, do: handle(a.rotateAuthority)},
+		{Method: "GET", Path: "/cluster/tokens", Needs: ofInstallation, Op: "listJoinTokens", Summary: "List the join tokens: open ones, and others for a day after their end.", Do: handle(a.listJoinTokens)},
+		{Method: "POST", Path: "/cluster/tokens", Needs: ofInstallation, Op: "createJoinToken", Summary: "Make a token by which one new node joins.", Status: http.StatusCreated, Do: handle(a.createJoinToken)},
+		{Method: "DELETE", Path: "/cluster/tokens/{id}", Needs: ofInstallation, Op: "revokeJoinToken", Summary: "Make a join token worthless.", Do: handle(a.revokeJoinToken)},
+		{Method: "GET", Path: "/cluster/ca", Needs: ofInstallation, Op: "showAuthority", Summary: "The authority that certifies the nodes, and how far its rotation is.", Do: handle(a.showAuthority)},
+		{Method: "POST", Path: "/cluster/ca/rotate", Needs: ofInstallation, Op: "rotateAuthority", Summary: "Replace that authority, with overlap; does nothing while a rotation is under way.", Status: http.StatusAccepted, Do: handle(a.rotateAuthority)},
 	}
 }
 
@@ -59,7 +59,7 @@ func (a *API) showJoinToken(i *form.TokenInfo) joinToken {
 }
 
 func (a *API) listJoinTokens(c *call, _ *none) (*page[joinToken], error) {
-	rows, err := a.cfg.Cluster.ListJoinTokens(c.ctx)
+	rows, err := a.cfg.Cluster.ListJoinTokens(c.Ctx)
 	return show(rows, "", a.showJoinToken), err
 }
 
@@ -73,12 +73,12 @@ type joinTokenIn struct {
 }
 
 func (a *API) createJoinToken(c *call, in *joinTokenIn) (*joinToken, error) {
-	by := identity.ActorFrom(c.ctx)
+	by := identity.ActorFrom(c.Ctx)
 	q := form.TokenRequest{TTL: time.Duration(in.Body.TTL) * time.Second, RootKey: !in.Body.WithoutRootKey, By: string(by.Kind)}
 	if by.ID != "" {
 		q.By += " " + by.ID
 	}
-	text, info, err := a.cfg.Cluster.CreateJoinToken(c.ctx, q)
+	text, info, err := a.cfg.Cluster.CreateJoinToken(c.Ctx, q)
 	if err != nil {
 		return nil, explained(err)
 	}
@@ -92,7 +92,7 @@ type joinTokenID struct {
 }
 
 func (a *API) revokeJoinToken(c *call, in *joinTokenID) (*none, error) {
-	return nil, explained(a.cfg.Cluster.RevokeJoinToken(c.ctx, in.ID))
+	return nil, explained(a.cfg.Cluster.RevokeJoinToken(c.Ctx, in.ID))
 }
 
 type authority struct {
@@ -113,7 +113,7 @@ type authorityMember struct {
 }
 
 func (a *API) showAuthority(c *call, _ *none) (*authority, error) {
-	s, err := a.cfg.Cluster.AuthorityStatus(c.ctx)
+	s, err := a.cfg.Cluster.AuthorityStatus(c.Ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +128,7 @@ func (a *API) showAuthority(c *call, _ *none) (*authority, error) {
 }
 
 func (a *API) rotateAuthority(c *call, _ *none) (*authority, error) {
-	if err := a.cfg.Cluster.RotateAuthority(c.ctx); err != nil {
+	if err := a.cfg.Cluster.RotateAuthority(c.Ctx); err != nil {
 		return nil, explained(err)
 	}
 	return a.showAuthority(c, nil)

@@ -2,12 +2,11 @@ package admin
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
+	"github.com/quis-idp/quis/api/admin/dispatch"
 	"github.com/quis-idp/quis/api/limit"
 	"github.com/quis-idp/quis/api/problem"
 	"github.com/quis-idp/quis/cluster"
@@ -67,7 +66,7 @@ func New(cfg Config) (*API, error) {
 	a.table = slices.Concat(a.tenants(), a.users(), a.credentials(), a.groups(), a.applications(), a.access(),
 		a.sessions(), a.signingKeys(), a.events(), a.installation(), a.backups(), a.clusterRoutes(), a.admission(), a.rootKeys())
 	var err error
-	a.openapi, err = document(a.table, cfg.Version)
+	a.openapi, err = dispatch.Document(a.table, cfg.Version)
 	return a, err
 }
 
@@ -89,29 +88,12 @@ func (a *API) Local() http.Handler {
 func (a *API) routes(mux *http.ServeMux, who identify) {
 	for i := range a.table {
 		r := &a.table[i]
-		mux.Handle(r.method+" "+prefix+r.path, problem.Handle(a.serve(r, who)))
+		mux.Handle(r.Method+" "+prefix+r.Path, problem.Handle(a.serve(r, who)))
 	}
 	mux.HandleFunc("GET /api/openapi.json", a.describe)
 	mux.Handle("/api/", problem.Handle(func(w http.ResponseWriter, r *http.Request) error {
-		return unmatched(mux, w, r)
+		return dispatch.Unmatched(mux, w, r)
 	}))
-}
-
-// unmatched tells a path that does not exist from one that does for other methods.
-func unmatched(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) error {
-	var allowed []string
-	for _, m := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
-		probe := r.Clone(r.Context())
-		probe.Method = m
-		if _, pattern := mux.Handler(probe); strings.HasPrefix(pattern, m+" ") {
-			allowed = append(allowed, m)
-		}
-	}
-	if len(allowed) == 0 {
-		return problem.ErrRoute
-	}
-	w.Header().Set("Allow", strings.Join(allowed, ", "))
-	return problem.ErrMethod
 }
 
 func (a *API) describe(w http.ResponseWriter, _ *http.Request) {
@@ -127,47 +109,26 @@ func (a *API) serve(rt *route, who identify) func(http.ResponseWriter, *http.Req
 		if err != nil {
 			return err
 		}
-		if rt.needs == ofInstallation && !caller.everywhere() {
+		if rt.Needs == ofInstallation && !caller.everywhere() {
 			return identity.Denied("This concerns the whole installation: only admins of the default tenant may do it.")
 		}
-		c := &call{r: r, route: rt, header: w.Header()}
+		c := &call{R: r, Route: rt, Header: w.Header()}
 		if err := a.chooseTenant(c, caller); err != nil {
 			return err
 		}
-		c.ctx = identity.WithActor(identity.WithTenant(r.Context(), c.tenant), caller.actor)
-		if rt.reads() && r.URL.Query().Get("consistent") == "true" {
-			if err := a.cfg.Cluster.CatchUp(c.ctx); err != nil {
+		c.Ctx = identity.WithActor(identity.WithTenant(r.Context(), c.Tenant), caller.actor)
+		if rt.Reads() && r.URL.Query().Get("consistent") == "true" {
+			if err := a.cfg.Cluster.CatchUp(c.Ctx); err != nil {
 				return err
 			}
 		}
-		if rt.do.stream != nil {
-			return rt.do.stream(c, w)
+		if rt.Do.Stream != nil {
+			return rt.Do.Stream(c, w)
 		}
-		out, err := rt.do.serve(c)
+		out, err := rt.Do.Serve(c)
 		if err != nil {
 			return err
 		}
-		return answer(w, r, rt, out)
+		return dispatch.Answer(w, r, rt, out)
 	}
-}
-
-func answer(w http.ResponseWriter, r *http.Request, rt *route, out any) error {
-	h := w.Header()
-	h.Set("Cache-Control", "no-store")
-	if tag := h.Get("ETag"); rt.reads() && tag != "" && r.Header.Get("If-None-Match") == tag {
-		w.WriteHeader(http.StatusNotModified)
-		return nil
-	}
-	if rt.success() == http.StatusNoContent {
-		w.WriteHeader(http.StatusNoContent)
-		return nil
-	}
-	body, err := json.Marshal(out)
-	if err != nil {
-		return err
-	}
-	h.Set("Content-Type", "application/json")
-	w.WriteHeader(rt.success())
-	_, _ = w.Write(append(body, '\n')) // the client has left: nobody to tell
-	return nil
 }

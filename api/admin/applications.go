@@ -11,13 +11,13 @@ import (
 
 func (a *API) applications() []route {
 	return []route{
-		{method: "GET", path: "/applications", op: "listApplications", summary: "List applications, oldest first.", do: handle(a.listApplications)},
-		{method: "POST", path: "/applications", op: "createApplication", summary: "Create an application. The client secret is in this answer only.", status: http.StatusCreated, tagged: true, do: handle(a.createApplication)},
-		{method: "GET", path: "/applications/{id}", op: "getApplication", summary: "Get an application.", tagged: true, do: handle(a.getApplication)},
-		{method: "PUT", path: "/applications/{id}", op: "replaceApplication", summary: "Replace what can be set of an application.", tagged: true, do: handle(a.changeApplication)},
-		{method: "PATCH", path: "/applications/{id}", op: "updateApplication", summary: "Change what is mentioned of an application.", tagged: true, do: handle(a.changeApplication)},
-		{method: "DELETE", path: "/applications/{id}", op: "deleteApplication", summary: "Delete an application; what was granted through it ends.", tagged: true, do: handle(a.deleteApplication)},
-		{method: "POST", path: "/applications/{id}/regenerate-secret", op: "regenerateSecret", summary: "Make a new client secret. It is in this answer only.", tagged: true, do: handle(a.regenerateSecret)},
+		{Method: "GET", Path: "/applications", Op: "listApplications", Summary: "List applications, oldest first.", Do: handle(a.listApplications)},
+		{Method: "POST", Path: "/applications", Op: "createApplication", Summary: "Create an application. The client secret is in this answer only.", Status: http.StatusCreated, Tagged: true, Do: handle(a.createApplication)},
+		{Method: "GET", Path: "/applications/{id}", Op: "getApplication", Summary: "Get an application.", Tagged: true, Do: handle(a.getApplication)},
+		{Method: "PUT", Path: "/applications/{id}", Op: "replaceApplication", Summary: "Replace what can be set of an application.", Tagged: true, Do: handle(a.changeApplication)},
+		{Method: "PATCH", Path: "/applications/{id}", Op: "updateApplication", Summary: "Change what is mentioned of an application.", Tagged: true, Do: handle(a.changeApplication)},
+		{Method: "DELETE", Path: "/applications/{id}", Op: "deleteApplication", Summary: "Delete an application; what was granted through it ends.", Tagged: true, Do: handle(a.deleteApplication)},
+		{Method: "POST", Path: "/applications/{id}/regenerate-secret", Op: "regenerateSecret", Summary: "Make a new client secret. It is in this answer only.", Tagged: true, Do: handle(a.regenerateSecret)},
 	}
 }
 
@@ -95,8 +95,8 @@ func showApplication(p *federation.Application) application {
 func (a *API) listApplications(c *call, in *pageIn) (*page[application], error) {
 	var rows []federation.Application
 	var next string
-	err := a.cfg.DB.View(c.ctx, func(tx *fsm.Tx) (err error) {
-		rows, next, err = federation.List(tx, c.tenant.ID, in.After, in.limit())
+	err := a.cfg.DB.View(c.Ctx, func(tx *fsm.Tx) (err error) {
+		rows, next, err = federation.List(tx, c.Tenant.ID, in.After, in.Count())
 		return err
 	})
 	return show(rows, next, showApplication), err
@@ -108,14 +108,14 @@ func (a *API) getApplication(c *call, in *byID) (*application, error) {
 
 func (a *API) readApplication(c *call, id, secret string) (*application, error) {
 	var out application
-	err := a.cfg.DB.Read(c.ctx, func(tx *fsm.Tx) error {
-		p, rev, err := federation.Get(tx, c.tenant.ID, id)
+	err := a.cfg.DB.Read(c.Ctx, func(tx *fsm.Tx) error {
+		p, rev, err := federation.Get(tx, c.Tenant.ID, id)
 		if err != nil {
 			return err
 		}
 		out = showApplication(p)
 		out.ClientSecret = secret
-		c.revision(rev)
+		c.Revision(rev)
 		return nil
 	})
 	return &out, err
@@ -124,7 +124,7 @@ func (a *API) readApplication(c *call, id, secret string) (*application, error) 
 type createApplicationIn struct{ Body change[applicationFields] }
 
 func (a *API) createApplication(c *call, in *createApplicationIn) (*application, error) {
-	f, err := in.Body.onto(newApplication, newApplication)
+	f, err := in.Body.Onto(newApplication, newApplication)
 	if err != nil {
 		return nil, err
 	}
@@ -132,8 +132,8 @@ func (a *API) createApplication(c *call, in *createApplicationIn) (*application,
 		return nil, err
 	}
 	var id, secret string
-	err = a.cfg.DB.Update(c.ctx, func(tx *fsm.Tx) error {
-		p := federation.Application{Tenant: c.tenant.ID}
+	err = a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
+		p := federation.Application{Tenant: c.Tenant.ID}
 		f.onto(&p)
 		var err error
 		secret, err = federation.Create(tx, a.cfg.Ring, &p, "")
@@ -143,7 +143,7 @@ func (a *API) createApplication(c *call, in *createApplicationIn) (*application,
 	if err != nil {
 		return nil, err
 	}
-	c.location("applications", id)
+	c.Location("applications", id)
 	return a.readApplication(c, id, secret)
 }
 
@@ -153,15 +153,15 @@ type changeApplicationIn struct {
 }
 
 func (a *API) changeApplication(c *call, in *changeApplicationIn) (*application, error) {
-	rev, err := c.ifMatch()
+	rev, err := c.IfMatch()
 	if err != nil {
 		return nil, err
 	}
-	err = a.cfg.DB.Update(c.ctx, func(tx *fsm.Tx) error {
-		_, err := federation.Update(tx, c.tenant.ID, in.ID, rev, func(p *federation.Application) error {
+	err = a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
+		_, err := federation.Update(tx, c.Tenant.ID, in.ID, rev, func(p *federation.Application) error {
 			initial := newApplication
 			initial.IsPublic = p.IsPublic
-			f, err := in.Body.onto(fieldsOfApplication(p), initial)
+			f, err := in.Body.Onto(fieldsOfApplication(p), initial)
 			if err != nil {
 				return err
 			}
@@ -177,12 +177,12 @@ func (a *API) changeApplication(c *call, in *changeApplicationIn) (*application,
 }
 
 func (a *API) deleteApplication(c *call, in *byID) (*none, error) {
-	rev, err := c.ifMatch()
+	rev, err := c.IfMatch()
 	if err != nil {
 		return nil, err
 	}
-	return nil, a.cfg.DB.Update(c.ctx, func(tx *fsm.Tx) error {
-		return federation.Delete(tx, c.tenant.ID, in.ID, rev)
+	return nil, a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
+		return federation.Delete(tx, c.Tenant.ID, in.ID, rev)
 	})
 }
 
@@ -197,8 +197,8 @@ type regenerateIn struct {
 
 func (a *API) regenerateSecret(c *call, in *regenerateIn) (*application, error) {
 	var secret string
-	err := a.cfg.DB.Update(c.ctx, func(tx *fsm.Tx) (err error) {
-		secret, err = federation.SetSecret(tx, a.cfg.Ring, c.tenant.ID, in.ID, "", in.Body.KeepPrevious)
+	err := a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) (err error) {
+		secret, err = federation.SetSecret(tx, a.cfg.Ring, c.Tenant.ID, in.ID, "", in.Body.KeepPrevious)
 		return err
 	})
 	if err != nil {

@@ -19,12 +19,12 @@ const maxArchive = 1 << 40
 
 func (a *API) backups() []route {
 	return []route{
-		{method: "POST", path: "/cluster/backups", needs: ofInstallation, op: "createBackup", summary: "Make a backup and send it: a sealed archive, then trailers Quis-Backup (what it is, as JSON) and nothing else.", do: streaming[recipients](a.createBackup)},
-		{method: "POST", path: "/cluster/restore", needs: ofInstallation, op: "restoreBackup", summary: "Replace the state of the whole cluster by a backup, which is the body of the request. Everybody is signed out.", do: streaming[restoreOptions](a.restoreBackup)},
-		{method: "GET", path: "/cluster/backup-schedule", needs: ofInstallation, op: "getBackupSchedule", summary: "When the cluster is backed up, and where to.", do: handle(a.getSchedule)},
-		{method: "PUT", path: "/cluster/backup-schedule", needs: ofInstallation, op: "replaceBackupSchedule", summary: "Say when the cluster is backed up, and where to.", do: handle(a.replaceSchedule)},
-		{method: "GET", path: "/cluster/backup-runs", needs: ofInstallation, op: "listBackupRuns", summary: "The latest scheduled backups.", do: handle(a.listRuns)},
-		{method: "POST", path: "/cluster/backup-runs", needs: ofInstallation, op: "startBackupRun", summary: "Make a backup by the schedule now.", status: http.StatusAccepted, do: handle(a.startRun)},
+		{Method: "POST", Path: "/cluster/backups", Needs: ofInstallation, Op: "createBackup", Summary: "Make a backup and send it: a sealed archive, then trailers Quis-Backup (what it is, as JSON) and nothing else.", Do: streaming[recipients](a.createBackup)},
+		{Method: "POST", Path: "/cluster/restore", Needs: ofInstallation, Op: "restoreBackup", Summary: "Replace the state of the whole cluster by a backup, which is the body of the request. Everybody is signed out.", Do: streaming[restoreOptions](a.restoreBackup)},
+		{Method: "GET", Path: "/cluster/backup-schedule", Needs: ofInstallation, Op: "getBackupSchedule", Summary: "When the cluster is backed up, and where to.", Do: handle(a.getSchedule)},
+		{Method: "PUT", Path: "/cluster/backup-schedule", Needs: ofInstallation, Op: "replaceBackupSchedule", Summary: "Say when the cluster is backed up, and where to.", Do: handle(a.replaceSchedule)},
+		{Method: "GET", Path: "/cluster/backup-runs", Needs: ofInstallation, Op: "listBackupRuns", Summary: "The latest scheduled backups.", Do: handle(a.listRuns)},
+		{Method: "POST", Path: "/cluster/backup-runs", Needs: ofInstallation, Op: "startBackupRun", Summary: "Make a backup by the schedule now.", Status: http.StatusAccepted, Do: handle(a.startRun)},
 	}
 }
 
@@ -51,14 +51,14 @@ func showBackup(i backup.Info) backupInfo {
 // createBackup sends the archive with what is known of it as a header, and the rest as a
 // trailer: an answer without the trailer was cut off.
 func (a *API) createBackup(c *call, in *recipients, w http.ResponseWriter) error {
-	if c.r.ContentLength != 0 {
+	if c.R.ContentLength != 0 {
 		return identity.Invalid("", "this request takes no body")
 	}
 	if err := unhurried(w); err != nil {
 		return err
 	}
 	out := &begun{w: w}
-	i, err := a.cfg.Backups.Write(c.ctx, out, strings.FieldsFunc(in.Recipients, func(r rune) bool { return r == ',' }), func(i backup.Info) {
+	i, err := a.cfg.Backups.Write(c.Ctx, out, strings.FieldsFunc(in.Recipients, func(r rune) bool { return r == ',' }), func(i backup.Info) {
 		w.Header().Set("Content-Type", "application/octet-stream")
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("Trailer", "Quis-Backup")
@@ -101,14 +101,14 @@ func (a *API) restoreBackup(c *call, in *restoreOptions, w http.ResponseWriter) 
 	if err := unhurried(w); err != nil {
 		return err
 	}
-	body := http.MaxBytesReader(w, c.r.Body, maxArchive)
+	body := http.MaxBytesReader(w, c.R.Body, maxArchive)
 	var i backup.Info
 	var err error
 	if in.Check {
-		i, err = a.cfg.Backups.Check(c.ctx, body)
+		i, err = a.cfg.Backups.Check(c.Ctx, body)
 	} else {
-		actor := identity.ActorFrom(c.ctx)
-		i, err = a.cfg.Backups.Restore(c.ctx, body, string(actor.Kind)+" "+actor.ID)
+		actor := identity.ActorFrom(c.Ctx)
+		i, err = a.cfg.Backups.Restore(c.Ctx, body, string(actor.Kind)+" "+actor.ID)
 	}
 	if err != nil {
 		return backupProblem(err)
@@ -146,7 +146,7 @@ func (backupSchedule) SchemaName() string { return "BackupSchedule" }
 
 func (a *API) getSchedule(c *call, _ *none) (*backupSchedule, error) {
 	var out backupSchedule
-	err := a.cfg.DB.View(c.ctx, func(tx *fsm.Tx) error {
+	err := a.cfg.DB.View(c.Ctx, func(tx *fsm.Tx) error {
 		s, err := backup.LoadSchedule(tx)
 		if errors.Is(err, fsm.ErrNotFound) {
 			return nil
@@ -178,7 +178,7 @@ func (a *API) replaceSchedule(c *call, in *scheduleChange) (*backupSchedule, err
 	if b.EveryMinutes < 0 || b.EveryMinutes > 31*24*60 {
 		return nil, identity.Invalid("every_minutes", "must be between 0 and 44640")
 	}
-	err := a.cfg.DB.Update(c.ctx, func(tx *fsm.Tx) error {
+	err := a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
 		return a.cfg.Backups.SetSchedule(tx, backup.Schedule{
 			Every: time.Duration(b.EveryMinutes) * time.Minute, KeepLast: b.KeepLast, KeepDays: b.KeepDays, Target: b.Target,
 			Endpoint: b.Endpoint, Region: b.Region, AccessKey: b.AccessKey, Secret: b.SecretKey, Recipients: b.Recipients,
@@ -212,7 +212,7 @@ type backupRuns struct {
 
 func (a *API) listRuns(c *call, _ *none) (*backupRuns, error) {
 	out := &backupRuns{Data: []backupRun{}}
-	err := a.cfg.DB.View(c.ctx, func(tx *fsm.Tx) error {
+	err := a.cfg.DB.View(c.Ctx, func(tx *fsm.Tx) error {
 		runs, err := backup.Runs(tx)
 		for _, r := range runs {
 			show := backupRun{
@@ -230,5 +230,5 @@ func (a *API) listRuns(c *call, _ *none) (*backupRuns, error) {
 }
 
 func (a *API) startRun(c *call, _ *none) (*none, error) {
-	return &none{}, a.cfg.DB.Update(c.ctx, backup.Want)
+	return &none{}, a.cfg.DB.Update(c.Ctx, backup.Want)
 }

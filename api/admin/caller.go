@@ -113,10 +113,10 @@ func whose(tx *fsm.Tx, value string) (t *credential.Token, admin bool, err error
 // chooseTenant finds the tenant that the request is about: the caller's own, or the one
 // named by ?tenant= if the caller may act everywhere.
 func (a *API) chooseTenant(c *call, who caller) error {
-	slug := c.r.URL.Query().Get("tenant")
-	c.other = slug != ""
+	slug := c.R.URL.Query().Get("tenant")
+	c.Other = slug != ""
 	var t *directory.Tenant
-	err := a.cfg.DB.Read(c.r.Context(), func(tx *fsm.Tx) (err error) {
+	err := a.cfg.DB.Read(c.R.Context(), func(tx *fsm.Tx) (err error) {
 		switch {
 		case slug == "":
 			t, _, err = directory.GetTenant(tx, who.home)
@@ -140,9 +140,9 @@ func (a *API) chooseTenant(c *call, who caller) error {
 	case t.ID != who.home && !who.everywhere():
 		return denied
 	}
-	c.tenant = identity.Tenant{ID: t.ID, Slug: t.Slug, Issuer: a.cfg.PublicURL}
+	c.Tenant = identity.Tenant{ID: t.ID, Slug: t.Slug, Issuer: a.cfg.PublicURL}
 	if t.Slug != "" {
-		c.tenant.Issuer += "/t/" + t.Slug
+		c.Tenant.Issuer += "/t/" + t.Slug
 	}
 	return nil
 }

@@ -20,16 +20,16 @@ import (
 
 func (a *API) clusterRoutes() []route {
 	return []route{
-		{method: "GET", path: "/cluster/status", needs: ofInstallation, op: "clusterStatus", summary: "The cluster as this node sees it; needs no quorum.", do: handle(a.clusterStatus)},
-		{method: "GET", path: "/cluster/members", needs: ofInstallation, op: "clusterMembers", summary: "List the nodes of the cluster.", do: handle(a.clusterMembers)},
-		{method: "POST", path: "/cluster/transfer", needs: ofInstallation, op: "transferLeadership", summary: "Hand leadership to another voter.", do: handle(a.transferLeadership)},
-		{method: "DELETE", path: "/cluster/members/{id}", needs: ofInstallation, op: "removeNode", summary: "Take a node out of the cluster for good.", do: handle(a.removeNode)},
-		{method: "POST", path: "/cluster/members/{id}/demote", needs: ofInstallation, op: "demoteNode", summary: "Take a node's vote away; it goes on serving.", do: handle(a.demoteNode)},
-		{method: "POST", path: "/cluster/members/{id}/promote", needs: ofInstallation, op: "promoteNode", summary: "Let a node vote.", do: handle(a.promoteNode)},
-		{method: "GET", path: "/cluster/doctor", needs: ofInstallation, op: "examineCluster", summary: "Have every node examine its machine and its way to the others; takes some seconds.", do: handle(a.examineCluster)},
-		{method: "GET", path: "/cluster/autopilot", needs: ofInstallation, op: "getAutopilot", summary: "The rules by which nodes are let in and removed.", do: handle(a.getAutopilot)},
-		{method: "PUT", path: "/cluster/autopilot", needs: ofInstallation, op: "replaceAutopilot", summary: "Replace the rules by which nodes are let in and removed.", do: handle(a.changeAutopilot)},
-		{method: "PATCH", path: "/cluster/autopilot", needs: ofInstallation, op: "updateAutopilot", summary: "Change what is mentioned of those rules.", do: handle(a.changeAutopilot)},
+		{Method: "GET", Path: "/cluster/status", Needs: ofInstallation, Op: "clusterStatus", Summary: "The cluster as this node sees it; needs no quorum.", Do: handle(a.clusterStatus)},
+		{Method: "GET", Path: "/cluster/members", Needs: ofInstallation, Op: "clusterMembers", Summary: "List the nodes of the cluster.", Do: handle(a.clusterMembers)},
+		{Method: "POST", Path: "/cluster/transfer", Needs: ofInstallation, Op: "transferLeadership", Summary: "Hand leadership to another voter.", Do: handle(a.transferLeadership)},
+		{Method: "DELETE", Path: "/cluster/members/{id}", Needs: ofInstallation, Op: "removeNode", Summary: "Take a node out of the cluster for good.", Do: handle(a.removeNode)},
+		{Method: "POST", Path: "/cluster/members/{id}/demote", Needs: ofInstallation, Op: "demoteNode", Summary: "Take a node's vote away; it goes on serving.", Do: handle(a.demoteNode)},
+		{Method: "POST", Path: "/cluster/members/{id}/promote", Needs: ofInstallation, Op: "promoteNode", Summary: "Let a node vote.", Do: handle(a.promoteNode)},
+		{Method: "GET", Path: "/cluster/doctor", Needs: ofInstallation, Op: "examineCluster", Summary: "Have every node examine its machine and its way to the others; takes some seconds.", Do: handle(a.examineCluster)},
+		{Method: "GET", Path: "/cluster/autopilot", Needs: ofInstallation, Op: "getAutopilot", Summary: "The rules by which nodes are let in and removed.", Do: handle(a.getAutopilot)},
+		{Method: "PUT", Path: "/cluster/autopilot", Needs: ofInstallation, Op: "replaceAutopilot", Summary: "Replace the rules by which nodes are let in and removed.", Do: handle(a.changeAutopilot)},
+		{Method: "PATCH", Path: "/cluster/autopilot", Needs: ofInstallation, Op: "updateAutopilot", Summary: "Change what is mentioned of those rules.", Do: handle(a.changeAutopilot)},
 	}
 }
 
@@ -86,7 +86,7 @@ func showMember(m *cluster.Member) member {
 }
 
 func (a *API) clusterStatus(c *call, _ *none) (*clusterStatus, error) {
-	s := a.cfg.Cluster.Status(c.ctx)
+	s := a.cfg.Cluster.Status(c.Ctx)
 	at := a.cfg.DB.Position()
 	out := &clusterStatus{
 		NodeID: s.NodeID, ClusterID: s.ClusterID, State: s.State, Term: s.Term, LeaderID: s.LeaderID,
@@ -101,7 +101,7 @@ func (a *API) clusterStatus(c *call, _ *none) (*clusterStatus, error) {
 }
 
 func (a *API) clusterMembers(c *call, _ *none) (*page[member], error) {
-	return show(a.cfg.Cluster.Status(c.ctx).Members, "", showMember), nil
+	return show(a.cfg.Cluster.Status(c.Ctx).Members, "", showMember), nil
 }
 
 type transfer struct {
@@ -113,8 +113,8 @@ type transferIn struct {
 }
 
 func (a *API) transferLeadership(c *call, in *transferIn) (*none, error) {
-	from := a.cfg.Cluster.Status(c.ctx).LeaderID
-	if err := a.cfg.Cluster.Transfer(c.ctx, in.Body.To); err != nil {
+	from := a.cfg.Cluster.Status(c.Ctx).LeaderID
+	if err := a.cfg.Cluster.Transfer(c.Ctx, in.Body.To); err != nil {
 		return nil, refusal(err)
 	}
 	return nil, a.tell(c, event.ClusterLeaderMoved, in.Body.To, map[string]string{"from": from})
@@ -130,12 +130,12 @@ type takeNodeIn struct {
 }
 
 func (a *API) removeNode(c *call, in *takeNodeIn) (*none, error) {
-	s := a.cfg.Cluster.Status(c.ctx)
+	s := a.cfg.Cluster.Status(c.Ctx)
 	data := map[string]string{"forced": yesNo(in.Force)}
 	if in.ID == s.NodeID { // afterwards it cannot write any more
 		return nil, &identity.Error{Kind: problem.ErrState, Detail: "This node cannot remove itself: ask another one, " + others(&s) + "."}
 	}
-	if err := a.cfg.Cluster.Remove(c.ctx, in.ID, in.Force); err != nil {
+	if err := a.cfg.Cluster.Remove(c.Ctx, in.ID, in.Force); err != nil {
 		return nil, refusal(err)
 	}
 	return nil, a.tell(c, event.ClusterMemberRemoved, in.ID, data)
@@ -156,14 +156,14 @@ func others(s *cluster.Status) string {
 }
 
 func (a *API) demoteNode(c *call, in *takeNodeIn) (*none, error) {
-	if err := a.cfg.Cluster.Demote(c.ctx, in.ID, in.Force); err != nil {
+	if err := a.cfg.Cluster.Demote(c.Ctx, in.ID, in.Force); err != nil {
 		return nil, refusal(err)
 	}
 	return nil, a.tell(c, event.ClusterMemberDemoted, in.ID, map[string]string{"forced": yesNo(in.Force)})
 }
 
 func (a *API) promoteNode(c *call, in *nodeIn) (*none, error) {
-	if err := a.cfg.Cluster.Promote(c.ctx, in.ID); err != nil {
+	if err := a.cfg.Cluster.Promote(c.Ctx, in.ID); err != nil {
 		return nil, refusal(err)
 	}
 	return nil, a.tell(c, event.ClusterMemberPromoted, in.ID, nil)
@@ -176,7 +176,7 @@ const tellWithin = 10 * time.Second
 // tell records what was done to a node. Raft's own changes are no transactions, so
 // the event comes after what it tells of.
 func (a *API) tell(c *call, what event.Type, node string, data map[string]string) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), tellWithin)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Ctx), tellWithin)
 	defer cancel()
 	return a.cfg.DB.Update(ctx, func(tx *fsm.Tx) error {
 		return event.Append(tx, event.Event{
@@ -227,7 +227,7 @@ func showAutopilot(s autopilot.Settings) autopilotFields {
 
 func (a *API) getAutopilot(c *call, _ *none) (*autopilotRules, error) {
 	var out autopilotRules
-	err := a.cfg.DB.Read(c.ctx, func(tx *fsm.Tx) error {
+	err := a.cfg.DB.Read(c.Ctx, func(tx *fsm.Tx) error {
 		s, err := autopilot.Load(tx)
 		out.autopilotFields = showAutopilot(s)
 		return err
@@ -241,13 +241,13 @@ type changeAutopilotIn struct {
 
 func (a *API) changeAutopilot(c *call, in *changeAutopilotIn) (*autopilotRules, error) {
 	var out autopilotFields
-	err := a.cfg.DB.Update(c.ctx, func(tx *fsm.Tx) error {
+	err := a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
 		s, err := autopilot.Load(tx)
 		if err != nil {
 			return err
 		}
 		old := showAutopilot(s)
-		if out, err = in.Body.onto(old, showAutopilot(autopilot.Default())); err != nil {
+		if out, err = in.Body.Onto(old, showAutopilot(autopilot.Default())); err != nil {
 			return err
 		}
 		if out == old {

@@ -14,10 +14,10 @@ import (
 
 func (a *API) credentials() []route {
 	return []route{
-		{method: "PUT", path: "/users/{id}/password", op: "setPassword", summary: "Set a user's password; the user is signed out everywhere.", do: handle(a.setPassword)},
-		{method: "GET", path: "/users/{id}/tokens", op: "listTokens", summary: "List a user's access tokens, without their values.", do: handle(a.listTokens)},
-		{method: "POST", path: "/users/{id}/tokens", op: "createToken", summary: "Create an access token. Its value is in this answer only.", status: http.StatusCreated, do: handle(a.createToken)},
-		{method: "DELETE", path: "/users/{id}/tokens/{token}", op: "deleteToken", summary: "End an access token.", do: handle(a.deleteToken)},
+		{Method: "PUT", Path: "/users/{id}/password", Op: "setPassword", Summary: "Set a user's password; the user is signed out everywhere.", Do: handle(a.setPassword)},
+		{Method: "GET", Path: "/users/{id}/tokens", Op: "listTokens", Summary: "List a user's access tokens, without their values.", Do: handle(a.listTokens)},
+		{Method: "POST", Path: "/users/{id}/tokens", Op: "createToken", Summary: "Create an access token. Its value is in this answer only.", Status: http.StatusCreated, Do: handle(a.createToken)},
+		{Method: "DELETE", Path: "/users/{id}/tokens/{token}", Op: "deleteToken", Summary: "End an access token.", Do: handle(a.deleteToken)},
 	}
 }
 
@@ -32,28 +32,28 @@ type setPasswordIn struct {
 
 func (a *API) setPassword(c *call, in *setPasswordIn) (*none, error) {
 	var u *directory.User
-	err := a.cfg.DB.Read(c.ctx, func(tx *fsm.Tx) (err error) {
-		u, _, err = directory.GetUser(tx, c.tenant.ID, in.ID)
+	err := a.cfg.DB.Read(c.Ctx, func(tx *fsm.Tx) (err error) {
+		u, _, err = directory.GetUser(tx, c.Tenant.ID, in.ID)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	phc, err := a.cfg.Passwords.Hash(c.ctx, in.Body.Password.Reveal(), u.Username, u.Email)
+	phc, err := a.cfg.Passwords.Hash(c.Ctx, in.Body.Password.Reveal(), u.Username, u.Email)
 	if err != nil {
 		return nil, err
 	}
-	return nil, a.cfg.DB.Update(c.ctx, func(tx *fsm.Tx) error {
-		if _, _, err := directory.GetUser(tx, c.tenant.ID, in.ID); err != nil {
+	return nil, a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
+		if _, _, err := directory.GetUser(tx, c.Tenant.ID, in.ID); err != nil {
 			return err
 		}
-		if err := credential.SetPassword(tx, c.tenant.ID, in.ID, phc); err != nil {
+		if err := credential.SetPassword(tx, c.Tenant.ID, in.ID, phc); err != nil {
 			return err
 		}
-		if err := oidc.RevokeFamilies(tx, c.tenant.ID, in.ID, "password changed"); err != nil {
+		if err := oidc.RevokeFamilies(tx, c.Tenant.ID, in.ID, "password changed"); err != nil {
 			return err
 		}
-		_, err := session.EndAllOf(tx, c.tenant.ID, in.ID)
+		_, err := session.EndAllOf(tx, c.Tenant.ID, in.ID)
 		return err
 	})
 }
@@ -85,12 +85,12 @@ func showToken(t *credential.Token) listedToken {
 
 func (a *API) listTokens(c *call, in *byID) (*page[listedToken], error) {
 	var rows []credential.Token
-	err := a.cfg.DB.Read(c.ctx, func(tx *fsm.Tx) error {
+	err := a.cfg.DB.Read(c.Ctx, func(tx *fsm.Tx) error {
 		rows = nil
-		if _, _, err := directory.GetUser(tx, c.tenant.ID, in.ID); err != nil {
+		if _, _, err := directory.GetUser(tx, c.Tenant.ID, in.ID); err != nil {
 			return err
 		}
-		for t, err := range credential.ListTokens(tx, c.tenant.ID, in.ID) {
+		for t, err := range credential.ListTokens(tx, c.Tenant.ID, in.ID) {
 			if err != nil {
 				return err
 			}
@@ -113,18 +113,18 @@ type createTokenIn struct {
 
 func (a *API) createToken(c *call, in *createTokenIn) (*freshToken, error) {
 	var out freshToken
-	err := a.cfg.DB.Update(c.ctx, func(tx *fsm.Tx) error {
-		if _, _, err := directory.GetUser(tx, c.tenant.ID, in.ID); err != nil {
+	err := a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
+		if _, _, err := directory.GetUser(tx, c.Tenant.ID, in.ID); err != nil {
 			return err
 		}
-		t, value, err := credential.CreateToken(tx, c.tenant.ID, in.ID, in.Body.Name, "", in.Body.ExpiresAt)
+		t, value, err := credential.CreateToken(tx, c.Tenant.ID, in.ID, in.Body.Name, "", in.Body.ExpiresAt)
 		if err != nil {
 			return err
 		}
 		out = freshToken{showToken(t), value}
 		return nil
 	})
-	c.location("users", in.ID, "tokens")
+	c.Location("users", in.ID, "tokens")
 	return &out, err
 }
 
@@ -134,7 +134,7 @@ type deleteTokenIn struct {
 }
 
 func (a *API) deleteToken(c *call, in *deleteTokenIn) (*none, error) {
-	return nil, a.cfg.DB.Update(c.ctx, func(tx *fsm.Tx) error {
-		return credential.DeleteToken(tx, c.tenant.ID, in.ID, in.Token)
+	return nil, a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
+		return credential.DeleteToken(tx, c.Tenant.ID, in.ID, in.Token)
 	})
 }

@@ -25,8 +25,8 @@ type diagnosis struct {
 }
 
 func (a *API) examineCluster(c *call, _ *none) (*diagnosis, error) {
-	found := a.cfg.Cluster.Checkup(c.ctx)
-	err := a.cfg.DB.View(c.ctx, func(tx *fsm.Tx) error {
+	found := a.cfg.Cluster.Checkup(c.Ctx)
+	err := a.cfg.DB.View(c.Ctx, func(tx *fsm.Tx) error {
 		f, err := lookAtBackups(tx)
 		firstOfNode := slices.IndexFunc(found, func(f checkup.Finding) bool { return f.Node != "" })
 		if firstOfNode < 0 {

@@ -12,8 +12,8 @@ import (
 
 func (a *API) events() []route {
 	return []route{
-		{method: "GET", path: "/events", op: "listEvents", summary: "List what happened in the tenant, newest first. With a filter a page may be short and still have a next one.", do: handle(a.listEvents)},
-		{method: "GET", path: "/audit/verify", needs: ofInstallation, op: "verifyAudit", summary: "Recompute the chain of all events of all tenants on this node.", do: handle(a.verifyAudit)},
+		{Method: "GET", Path: "/events", Op: "listEvents", Summary: "List what happened in the tenant, newest first. With a filter a page may be short and still have a next one.", Do: handle(a.listEvents)},
+		{Method: "GET", Path: "/audit/verify", Needs: ofInstallation, Op: "verifyAudit", Summary: "Recompute the chain of all events of all tenants on this node.", Do: handle(a.verifyAudit)},
 	}
 }
 
@@ -70,13 +70,13 @@ type listEventsIn struct {
 func (a *API) listEvents(c *call, in *listEventsIn) (*page[happening], error) {
 	prefix, wild := strings.CutSuffix(in.Type, "*")
 	q := event.Query{
-		After: in.After, Limit: in.limit(), Oldest: in.Order == "asc",
+		After: in.After, Limit: in.Count(), Oldest: in.Order == "asc",
 		Type: prefix, Actor: in.Actor, Target: in.Target,
 	}
 	var rows []event.Event
 	var next string
-	err := a.cfg.DB.View(c.ctx, func(tx *fsm.Tx) (err error) {
-		rows, next, err = event.List(tx, c.tenant.ID, q)
+	err := a.cfg.DB.View(c.Ctx, func(tx *fsm.Tx) (err error) {
+		rows, next, err = event.List(tx, c.Tenant.ID, q)
 		return err
 	})
 	if !wild && in.Type != "" { // a prefix there, the whole type here
@@ -111,8 +111,8 @@ func (a *API) verifyAudit(c *call, in *verifyIn) (*verification, error) {
 			return nil, identity.Invalid("anchor", "is not a head of an earlier verification")
 		}
 	}
-	head, err := event.VerifyAgainst(c.ctx, a.cfg.DB, noted)
-	out := &verification{Intact: err == nil, Entries: head.Count, Head: head.String(), NodeID: a.cfg.Cluster.Status(c.ctx).NodeID}
+	head, err := event.VerifyAgainst(c.Ctx, a.cfg.DB, noted)
+	out := &verification{Intact: err == nil, Entries: head.Count, Head: head.String(), NodeID: a.cfg.Cluster.Status(c.Ctx).NodeID}
 	if errors.Is(err, fsm.ErrCorrupt) {
 		out.Fault = err.Error() // names positions, and nothing of the events
 		return out, nil

@@ -41,7 +41,7 @@ func (a *API) features(c *call, members []cluster.Member) *clusterFeatures {
 		ids = append(ids, m.ID)
 	}
 	var r feature.Report
-	err := a.cfg.DB.View(c.ctx, func(tx *fsm.Tx) (err error) {
+	err := a.cfg.DB.View(c.Ctx, func(tx *fsm.Tx) (err error) {
 		r, err = feature.Look(tx, ids, feature.Known())
 		return err
 	})

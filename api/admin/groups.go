@@ -10,15 +10,15 @@ import (
 
 func (a *API) groups() []route {
 	return []route{
-		{method: "GET", path: "/groups", op: "listGroups", summary: "List groups, by name.", do: handle(a.listGroups)},
-		{method: "POST", path: "/groups", op: "createGroup", summary: "Create a group.", status: http.StatusCreated, tagged: true, do: handle(a.createGroup)},
-		{method: "GET", path: "/groups/{id}", op: "getGroup", summary: "Get a group.", tagged: true, do: handle(a.getGroup)},
-		{method: "PUT", path: "/groups/{id}", op: "replaceGroup", summary: "Replace what can be set of a group.", tagged: true, do: handle(a.changeGroup)},
-		{method: "PATCH", path: "/groups/{id}", op: "updateGroup", summary: "Change what is mentioned of a group.", tagged: true, do: handle(a.changeGroup)},
-		{method: "DELETE", path: "/groups/{id}", op: "deleteGroup", summary: "Delete a group; its members stay.", tagged: true, do: handle(a.deleteGroup)},
-		{method: "GET", path: "/groups/{id}/members", op: "listMembers", summary: "List the users in a group.", do: handle(a.listMembers)},
-		{method: "PUT", path: "/groups/{id}/members/{user}", op: "addMember", summary: "Put a user in a group.", do: handle(a.addMember)},
-		{method: "DELETE", path: "/groups/{id}/members/{user}", op: "removeMember", summary: "Take a user out of a group.", do: handle(a.removeMember)},
+		{Method: "GET", Path: "/groups", Op: "listGroups", Summary: "List groups, by name.", Do: handle(a.listGroups)},
+		{Method: "POST", Path: "/groups", Op: "createGroup", Summary: "Create a group.", Status: http.StatusCreated, Tagged: true, Do: handle(a.createGroup)},
+		{Method: "GET", Path: "/groups/{id}", Op: "getGroup", Summary: "Get a group.", Tagged: true, Do: handle(a.getGroup)},
+		{Method: "PUT", Path: "/groups/{id}", Op: "replaceGroup", Summary: "Replace what can be set of a group.", Tagged: true, Do: handle(a.changeGroup)},
+		{Method: "PATCH", Path: "/groups/{id}", Op: "updateGroup", Summary: "Change what is mentioned of a group.", Tagged: true, Do: handle(a.changeGroup)},
+		{Method: "DELETE", Path: "/groups/{id}", Op: "deleteGroup", Summary: "Delete a group; its members stay.", Tagged: true, Do: handle(a.deleteGroup)},
+		{Method: "GET", Path: "/groups/{id}/members", Op: "listMembers", Summary: "List the users in a group.", Do: handle(a.listMembers)},
+		{Method: "PUT", Path: "/groups/{id}/members/{user}", Op: "addMember", Summary: "Put a user in a group.", Do: handle(a.addMember)},
+		{Method: "DELETE", Path: "/groups/{id}/members/{user}", Op: "removeMember", Summary: "Take a user out of a group.", Do: handle(a.removeMember)},
 	}
 }
 
@@ -46,8 +46,8 @@ type listGroupsIn struct {
 func (a *API) listGroups(c *call, in *listGroupsIn) (*page[group], error) {
 	var rows []directory.Group
 	var next string
-	err := a.cfg.DB.View(c.ctx, func(tx *fsm.Tx) (err error) {
-		rows, next, err = directory.ListGroups(tx, c.tenant.ID, in.Search, in.After, in.limit())
+	err := a.cfg.DB.View(c.Ctx, func(tx *fsm.Tx) (err error) {
+		rows, next, err = directory.ListGroups(tx, c.Tenant.ID, in.Search, in.After, in.Count())
 		return err
 	})
 	return show(rows, next, showGroup), err
@@ -57,13 +57,13 @@ func (a *API) getGroup(c *call, in *byID) (*group, error) { return a.readGroup(c
 
 func (a *API) readGroup(c *call, id string) (*group, error) {
 	var out group
-	err := a.cfg.DB.Read(c.ctx, func(tx *fsm.Tx) error {
-		g, rev, err := directory.GetGroup(tx, c.tenant.ID, id)
+	err := a.cfg.DB.Read(c.Ctx, func(tx *fsm.Tx) error {
+		g, rev, err := directory.GetGroup(tx, c.Tenant.ID, id)
 		if err != nil {
 			return err
 		}
 		out = showGroup(g)
-		c.revision(rev)
+		c.Revision(rev)
 		return nil
 	})
 	return &out, err
@@ -73,8 +73,8 @@ type createGroupIn struct{ Body groupFields }
 
 func (a *API) createGroup(c *call, in *createGroupIn) (*group, error) {
 	var id string
-	err := a.cfg.DB.Update(c.ctx, func(tx *fsm.Tx) error {
-		g, err := directory.CreateGroup(tx, c.tenant.ID, directory.Group{Name: in.Body.Name, Description: in.Body.Description})
+	err := a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
+		g, err := directory.CreateGroup(tx, c.Tenant.ID, directory.Group{Name: in.Body.Name, Description: in.Body.Description})
 		if err != nil {
 			return err
 		}
@@ -84,7 +84,7 @@ func (a *API) createGroup(c *call, in *createGroupIn) (*group, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.location("groups", id)
+	c.Location("groups", id)
 	return a.readGroup(c, id)
 }
 
@@ -94,13 +94,13 @@ type changeGroupIn struct {
 }
 
 func (a *API) changeGroup(c *call, in *changeGroupIn) (*group, error) {
-	rev, err := c.ifMatch()
+	rev, err := c.IfMatch()
 	if err != nil {
 		return nil, err
 	}
-	err = a.cfg.DB.Update(c.ctx, func(tx *fsm.Tx) error {
-		_, err := directory.UpdateGroup(tx, c.tenant.ID, in.ID, rev, func(g *directory.Group) error {
-			f, err := in.Body.onto(groupFields{g.Name, g.Description}, groupFields{})
+	err = a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
+		_, err := directory.UpdateGroup(tx, c.Tenant.ID, in.ID, rev, func(g *directory.Group) error {
+			f, err := in.Body.Onto(groupFields{g.Name, g.Description}, groupFields{})
 			g.Name, g.Description = f.Name, f.Description
 			return err
 		})
@@ -113,12 +113,12 @@ func (a *API) changeGroup(c *call, in *changeGroupIn) (*group, error) {
 }
 
 func (a *API) deleteGroup(c *call, in *byID) (*none, error) {
-	rev, err := c.ifMatch()
+	rev, err := c.IfMatch()
 	if err != nil {
 		return nil, err
 	}
-	return nil, a.cfg.DB.Update(c.ctx, func(tx *fsm.Tx) error {
-		return directory.DeleteGroup(tx, c.tenant.ID, in.ID, rev)
+	return nil, a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
+		return directory.DeleteGroup(tx, c.Tenant.ID, in.ID, rev)
 	})
 }
 
@@ -130,8 +130,8 @@ type listMembersIn struct {
 func (a *API) listMembers(c *call, in *listMembersIn) (*page[user], error) {
 	var rows []directory.User
 	var next string
-	err := a.cfg.DB.Read(c.ctx, func(tx *fsm.Tx) (err error) {
-		rows, next, err = directory.MembersOf(tx, c.tenant.ID, in.ID, in.After, in.limit())
+	err := a.cfg.DB.Read(c.Ctx, func(tx *fsm.Tx) (err error) {
+		rows, next, err = directory.MembersOf(tx, c.Tenant.ID, in.ID, in.After, in.Count())
 		return err
 	})
 	return show(rows, next, showUser), err
@@ -143,13 +143,13 @@ type memberIn struct {
 }
 
 func (a *API) addMember(c *call, in *memberIn) (*none, error) {
-	return nil, a.cfg.DB.Update(c.ctx, func(tx *fsm.Tx) error {
-		return directory.AddMember(tx, c.tenant.ID, in.ID, in.User)
+	return nil, a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
+		return directory.AddMember(tx, c.Tenant.ID, in.ID, in.User)
 	})
 }
 
 func (a *API) removeMember(c *call, in *memberIn) (*none, error) {
-	return nil, a.cfg.DB.Update(c.ctx, func(tx *fsm.Tx) error {
-		return directory.RemoveMember(tx, c.tenant.ID, in.ID, in.User)
+	return nil, a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
+		return directory.RemoveMember(tx, c.Tenant.ID, in.ID, in.User)
 	})
 }

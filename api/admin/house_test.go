@@ -73,7 +73,9 @@ func (oneNode) Remove(_ context.Context, id string, force bool) error {
 	}
 	return nil
 }
-func (oneNode) Demote(_ context.Context, id string, _ bool) error { return oneNode{}.Remove(nil, id, true) }
+func (oneNode) Demote(_ context.Context, id string, _ bool) error {
+	return oneNode{}.Remove(nil, id, true)
+}
 func (oneNode) Promote(_ context.Context, id string) error { return oneNode{}.Remove(nil, id, true) }
 func (oneNode) CatchUp(context.Context) error              { return nil }
 func (oneNode) Checkup(context.Context) []checkup.Finding {

@@ -14,7 +14,7 @@ type rotateFunc = func(ctx context.Context, tenant string, alg keys.Alg) error
 
 func (a *API) installation() []route {
 	return []route{
-		{method: "POST", path: "/setup-link", needs: ofInstallation, op: "createSetupLink", summary: "Make a one-time link by which a person becomes admin of the default tenant.", status: http.StatusCreated, do: handle(a.createSetupLink)},
+		{Method: "POST", Path: "/setup-link", Needs: ofInstallation, Op: "createSetupLink", Summary: "Make a one-time link by which a person becomes admin of the default tenant.", Status: http.StatusCreated, Do: handle(a.createSetupLink)},
 	}
 }
 
@@ -25,7 +25,7 @@ type setupLink struct {
 
 func (a *API) createSetupLink(c *call, _ *none) (*setupLink, error) {
 	var out setupLink
-	err := a.cfg.DB.Update(c.ctx, func(tx *fsm.Tx) error {
+	err := a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
 		secret, err := credential.CreateSetup(tx)
 		out.URL, out.ExpiresAt = a.cfg.PublicURL+"/setup/"+secret, tx.Now().Add(credential.SetupLifetime)
 		return err

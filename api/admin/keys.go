@@ -9,9 +9,9 @@ import (
 
 func (a *API) signingKeys() []route {
 	return []route{
-		{method: "GET", path: "/keys", op: "listKeys", summary: "List the signing keys of the tenant, those in use first.", do: handle(a.listKeys)},
-		{method: "POST", path: "/keys/rotate", op: "rotateKeys", summary: "Publish successors now; they become active in the normal phases.", do: handle(a.rotateKeys)},
-		{method: "POST", path: "/keys/rotate-emergency", op: "rotateKeysEmergency", summary: "Replace keys at once: everything that the old ones signed is void.", do: handle(a.rotateEmergency)},
+		{Method: "GET", Path: "/keys", Op: "listKeys", Summary: "List the signing keys of the tenant, those in use first.", Do: handle(a.listKeys)},
+		{Method: "POST", Path: "/keys/rotate", Op: "rotateKeys", Summary: "Publish successors now; they become active in the normal phases.", Do: handle(a.rotateKeys)},
+		{Method: "POST", Path: "/keys/rotate-emergency", Op: "rotateKeysEmergency", Summary: "Replace keys at once: everything that the old ones signed is void.", Do: handle(a.rotateEmergency)},
 	}
 }
 
@@ -25,7 +25,7 @@ type signingKey struct {
 }
 
 func (a *API) listKeys(c *call, _ *none) (*page[signingKey], error) {
-	rows, err := a.cfg.Keys.List(c.ctx, c.tenant.ID)
+	rows, err := a.cfg.Keys.List(c.Ctx, c.Tenant.ID)
 	return show(rows, "", func(k *keys.KeyInfo) signingKey {
 		out := signingKey{Kid: k.KID, Alg: string(k.Alg), State: k.State.String(), CreatedAt: k.Created, Since: k.Since}
 		if !k.Next.IsZero() {
@@ -52,7 +52,7 @@ func (a *API) rotateEmergency(c *call, in *rotateIn) (*page[signingKey], error) 
 }
 
 func (a *API) rotate(c *call, alg string, how rotateFunc) (*page[signingKey], error) {
-	infos, err := a.cfg.Keys.List(c.ctx, c.tenant.ID)
+	infos, err := a.cfg.Keys.List(c.Ctx, c.Tenant.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +62,7 @@ func (a *API) rotate(c *call, alg string, how rotateFunc) (*page[signingKey], er
 			continue
 		}
 		found = true
-		if err := how(c.ctx, c.tenant.ID, k.Alg); err != nil {
+		if err := how(c.Ctx, c.Tenant.ID, k.Alg); err != nil {
 			return nil, err
 		}
 	}

@@ -2,7 +2,7 @@ package admin
 
 func (a *API) rootKeys() []route {
 	return []route{
-		{method: "GET", path: "/cluster/root-key", needs: ofInstallation, op: "showRootKey", summary: "The fingerprints of the root keys on every node, and how far their replacement is.", do: handle(a.showRootKey)},
+		{Method: "GET", Path: "/cluster/root-key", Needs: ofInstallation, Op: "showRootKey", Summary: "The fingerprints of the root keys on every node, and how far their replacement is.", Do: handle(a.showRootKey)},
 	}
 }
 
@@ -29,7 +29,7 @@ type rootKeyItem struct {
 }
 
 func (a *API) showRootKey(c *call, _ *none) (*rootKeyStatus, error) {
-	s, err := a.cfg.RootKeys.Status(c.ctx)
+	s, err := a.cfg.RootKeys.Status(c.Ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/quis-idp/quis/api/admin/dispatch"
 )
 
 // bare is an API whose table can be looked at; it has no rooms to call.
@@ -24,23 +26,23 @@ func TestTable(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
 	for _, r := range bare(t).table {
-		if seen[r.op] || r.op == "" || !strings.HasSuffix(r.summary, ".") {
-			t.Errorf("%s %s: operation %q, summary %q", r.method, r.path, r.op, r.summary)
+		if seen[r.Op] || r.Op == "" || !strings.HasSuffix(r.Summary, ".") {
+			t.Errorf("%s %s: operation %q, summary %q", r.Method, r.Path, r.Op, r.Summary)
 		}
-		seen[r.op] = true
+		seen[r.Op] = true
 		in := map[string]bool{}
-		for _, p := range parametersOf(r.do.in, &r) {
+		for _, p := range dispatch.Parameters(r.Do.In, &r) {
 			if in[p.Name()] {
-				t.Errorf("%s: parameter %s twice", r.op, p.Name())
+				t.Errorf("%s: parameter %s twice", r.Op, p.Name())
 			}
 			in[p.Name()] = true
-			if p.In == "path" && !strings.Contains(r.path, "{"+p.Name()+"}") {
-				t.Errorf("%s: %s is not in %s", r.op, p.Name(), r.path)
+			if p.In == "path" && !strings.Contains(r.Path, "{"+p.Name()+"}") {
+				t.Errorf("%s: %s is not in %s", r.Op, p.Name(), r.Path)
 			}
 		}
-		for _, part := range strings.Split(r.path, "/") {
+		for _, part := range strings.Split(r.Path, "/") {
 			if name, ok := strings.CutPrefix(part, "{"); ok && !in[strings.TrimSuffix(name, "}")] {
-				t.Errorf("%s: nothing reads %s of %s", r.op, part, r.path)
+				t.Errorf("%s: nothing reads %s of %s", r.Op, part, r.Path)
 			}
 		}
 	}
@@ -69,9 +71,9 @@ func TestOpenAPI(t *testing.T) {
 		t.Errorf("%d operations, %d routes", operations, len(a.table))
 	}
 	for _, r := range a.table {
-		op, ok := paths[prefix+r.path].(map[string]any)[strings.ToLower(r.method)].(map[string]any)
-		if !ok || op["operationId"] != r.op {
-			t.Errorf("%s %s is missing", r.method, r.path)
+		op, ok := paths[prefix+r.Path].(map[string]any)[strings.ToLower(r.Method)].(map[string]any)
+		if !ok || op["operationId"] != r.Op {
+			t.Errorf("%s %s is missing", r.Method, r.Path)
 		}
 	}
 	used := map[string]bool{}

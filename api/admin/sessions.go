@@ -10,11 +10,11 @@ import (
 
 func (a *API) sessions() []route {
 	return []route{
-		{method: "GET", path: "/sessions", op: "listSessions", summary: "List the sessions of the tenant, newest first.", do: handle(a.listSessions)},
-		{method: "GET", path: "/sessions/{id}", op: "getSession", summary: "Get a session.", do: handle(a.getSession)},
-		{method: "DELETE", path: "/sessions/{id}", op: "endSession", summary: "Sign one browser out.", do: handle(a.endSession)},
-		{method: "GET", path: "/users/{id}/sessions", op: "listUserSessions", summary: "List the sessions of a user, newest first.", do: handle(a.listUserSessions)},
-		{method: "DELETE", path: "/users/{id}/sessions", op: "endUserSessions", summary: "Sign a user out everywhere.", do: handle(a.endUserSessions)},
+		{Method: "GET", Path: "/sessions", Op: "listSessions", Summary: "List the sessions of the tenant, newest first.", Do: handle(a.listSessions)},
+		{Method: "GET", Path: "/sessions/{id}", Op: "getSession", Summary: "Get a session.", Do: handle(a.getSession)},
+		{Method: "DELETE", Path: "/sessions/{id}", Op: "endSession", Summary: "Sign one browser out.", Do: handle(a.endSession)},
+		{Method: "GET", Path: "/users/{id}/sessions", Op: "listUserSessions", Summary: "List the sessions of a user, newest first.", Do: handle(a.listUserSessions)},
+		{Method: "DELETE", Path: "/users/{id}/sessions", Op: "endUserSessions", Summary: "Sign a user out everywhere.", Do: handle(a.endUserSessions)},
 	}
 }
 
@@ -46,8 +46,8 @@ func showSession(s *session.Session) signedIn {
 func (a *API) listSessions(c *call, in *pageIn) (*page[signedIn], error) {
 	var rows []session.Session
 	var next string
-	err := a.cfg.DB.View(c.ctx, func(tx *fsm.Tx) (err error) {
-		rows, next, err = a.cfg.Sessions.ListAll(tx, c.tenant.ID, in.After, in.limit())
+	err := a.cfg.DB.View(c.Ctx, func(tx *fsm.Tx) (err error) {
+		rows, next, err = a.cfg.Sessions.ListAll(tx, c.Tenant.ID, in.After, in.Count())
 		return err
 	})
 	return show(rows, next, showSession), err
@@ -55,8 +55,8 @@ func (a *API) listSessions(c *call, in *pageIn) (*page[signedIn], error) {
 
 func (a *API) getSession(c *call, in *byID) (*signedIn, error) {
 	var out signedIn
-	err := a.cfg.DB.Read(c.ctx, func(tx *fsm.Tx) error {
-		s, err := a.cfg.Sessions.Live(tx, c.tenant.ID, in.ID)
+	err := a.cfg.DB.Read(c.Ctx, func(tx *fsm.Tx) error {
+		s, err := a.cfg.Sessions.Live(tx, c.Tenant.ID, in.ID)
 		if err != nil {
 			return err
 		}
@@ -67,33 +67,33 @@ func (a *API) getSession(c *call, in *byID) (*signedIn, error) {
 }
 
 func (a *API) endSession(c *call, in *byID) (*none, error) {
-	return nil, a.cfg.DB.Update(c.ctx, func(tx *fsm.Tx) error {
-		if _, err := session.Get(tx, c.tenant.ID, in.ID); err != nil {
+	return nil, a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
+		if _, err := session.Get(tx, c.Tenant.ID, in.ID); err != nil {
 			return err
 		}
-		return session.End(tx, c.tenant.ID, in.ID)
+		return session.End(tx, c.Tenant.ID, in.ID)
 	})
 }
 
 func (a *API) listUserSessions(c *call, in *byID) (*page[signedIn], error) {
 	var rows []session.Session
-	err := a.cfg.DB.Read(c.ctx, func(tx *fsm.Tx) error {
-		if _, _, err := directory.GetUser(tx, c.tenant.ID, in.ID); err != nil {
+	err := a.cfg.DB.Read(c.Ctx, func(tx *fsm.Tx) error {
+		if _, _, err := directory.GetUser(tx, c.Tenant.ID, in.ID); err != nil {
 			return err
 		}
 		var err error
-		rows, err = a.cfg.Sessions.ListOf(tx, c.tenant.ID, in.ID)
+		rows, err = a.cfg.Sessions.ListOf(tx, c.Tenant.ID, in.ID)
 		return err
 	})
 	return show(rows, "", showSession), err
 }
 
 func (a *API) endUserSessions(c *call, in *byID) (*none, error) {
-	return nil, a.cfg.DB.Update(c.ctx, func(tx *fsm.Tx) error {
-		if _, _, err := directory.GetUser(tx, c.tenant.ID, in.ID); err != nil {
+	return nil, a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
+		if _, _, err := directory.GetUser(tx, c.Tenant.ID, in.ID); err != nil {
 			return err
 		}
-		_, err := session.EndAllOf(tx, c.tenant.ID, in.ID)
+		_, err := session.EndAllOf(tx, c.Tenant.ID, in.ID)
 		return err
 	})
 }

@@ -14,12 +14,12 @@ import (
 
 func (a *API) tenants() []route {
 	return []route{
-		{method: "GET", path: "/tenants", needs: ofInstallation, op: "listTenants", summary: "List tenants, by slug.", do: handle(a.listTenants)},
-		{method: "POST", path: "/tenants", needs: ofInstallation, op: "createTenant", summary: "Create a tenant, with its first signing key.", status: http.StatusCreated, tagged: true, do: handle(a.createTenant)},
-		{method: "GET", path: "/tenants/{id}", needs: ofInstallation, op: "getTenant", summary: "Get a tenant.", tagged: true, do: handle(a.getTenant)},
-		{method: "PUT", path: "/tenants/{id}", needs: ofInstallation, op: "replaceTenant", summary: "Replace what can be set of a tenant.", tagged: true, do: handle(a.changeTenant)},
-		{method: "PATCH", path: "/tenants/{id}", needs: ofInstallation, op: "updateTenant", summary: "Change what is mentioned of a tenant.", tagged: true, do: handle(a.changeTenant)},
-		{method: "DELETE", path: "/tenants/{id}", needs: ofInstallation, op: "deleteTenant", summary: "Delete a tenant that is empty.", tagged: true, do: handle(a.deleteTenant)},
+		{Method: "GET", Path: "/tenants", Needs: ofInstallation, Op: "listTenants", Summary: "List tenants, by slug.", Do: handle(a.listTenants)},
+		{Method: "POST", Path: "/tenants", Needs: ofInstallation, Op: "createTenant", Summary: "Create a tenant, with its first signing key.", Status: http.StatusCreated, Tagged: true, Do: handle(a.createTenant)},
+		{Method: "GET", Path: "/tenants/{id}", Needs: ofInstallation, Op: "getTenant", Summary: "Get a tenant.", Tagged: true, Do: handle(a.getTenant)},
+		{Method: "PUT", Path: "/tenants/{id}", Needs: ofInstallation, Op: "replaceTenant", Summary: "Replace what can be set of a tenant.", Tagged: true, Do: handle(a.changeTenant)},
+		{Method: "PATCH", Path: "/tenants/{id}", Needs: ofInstallation, Op: "updateTenant", Summary: "Change what is mentioned of a tenant.", Tagged: true, Do: handle(a.changeTenant)},
+		{Method: "DELETE", Path: "/tenants/{id}", Needs: ofInstallation, Op: "deleteTenant", Summary: "Delete a tenant that is empty.", Tagged: true, Do: handle(a.deleteTenant)},
 	}
 }
 
@@ -43,8 +43,8 @@ func showTenant(t *directory.Tenant) tenant {
 func (a *API) listTenants(c *call, in *pageIn) (*page[tenant], error) {
 	var rows []directory.Tenant
 	var next string
-	err := a.cfg.DB.View(c.ctx, func(tx *fsm.Tx) (err error) {
-		rows, next, err = directory.ListTenants(tx, in.After, in.limit())
+	err := a.cfg.DB.View(c.Ctx, func(tx *fsm.Tx) (err error) {
+		rows, next, err = directory.ListTenants(tx, in.After, in.Count())
 		return err
 	})
 	return show(rows, next, showTenant), err
@@ -54,13 +54,13 @@ func (a *API) getTenant(c *call, in *byID) (*tenant, error) { return a.readTenan
 
 func (a *API) readTenant(c *call, id string) (*tenant, error) {
 	var out tenant
-	err := a.cfg.DB.Read(c.ctx, func(tx *fsm.Tx) error {
+	err := a.cfg.DB.Read(c.Ctx, func(tx *fsm.Tx) error {
 		t, rev, err := directory.GetTenant(tx, id)
 		if err != nil {
 			return err
 		}
 		out = showTenant(t)
-		c.revision(rev)
+		c.Revision(rev)
 		return nil
 	})
 	return &out, err
@@ -70,7 +70,7 @@ type createTenantIn struct{ Body tenantFields }
 
 func (a *API) createTenant(c *call, in *createTenantIn) (*tenant, error) {
 	var id string
-	err := a.cfg.DB.Update(c.ctx, func(tx *fsm.Tx) error {
+	err := a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
 		f := in.Body
 		t, err := directory.CreateTenant(tx, directory.Tenant{Slug: f.Slug, Name: f.Name, Disabled: f.Disabled})
 		if err != nil {
@@ -82,8 +82,8 @@ func (a *API) createTenant(c *call, in *createTenantIn) (*tenant, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.location("tenants", id)
-	if err := a.cfg.Keys.Ensure(c.ctx, id); err != nil {
+	c.Location("tenants", id)
+	if err := a.cfg.Keys.Ensure(c.Ctx, id); err != nil {
 		return nil, err
 	}
 	return a.readTenant(c, id)
@@ -95,13 +95,13 @@ type changeTenantIn struct {
 }
 
 func (a *API) changeTenant(c *call, in *changeTenantIn) (*tenant, error) {
-	rev, err := c.ifMatch()
+	rev, err := c.IfMatch()
 	if err != nil {
 		return nil, err
 	}
-	err = a.cfg.DB.Update(c.ctx, func(tx *fsm.Tx) error {
+	err = a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
 		_, err := directory.UpdateTenant(tx, in.ID, rev, func(t *directory.Tenant) error {
-			f, err := in.Body.onto(tenantFields{t.Slug, t.Name, t.Disabled}, tenantFields{Slug: t.Slug})
+			f, err := in.Body.Onto(tenantFields{t.Slug, t.Name, t.Disabled}, tenantFields{Slug: t.Slug})
 			t.Slug, t.Name, t.Disabled = f.Slug, f.Name, f.Disabled
 			return err
 		})
@@ -111,18 +111,18 @@ func (a *API) changeTenant(c *call, in *changeTenantIn) (*tenant, error) {
 		return nil, err
 	}
 	// A creation that was cut off may have left the tenant without a key.
-	if err := a.cfg.Keys.Ensure(c.ctx, in.ID); err != nil {
+	if err := a.cfg.Keys.Ensure(c.Ctx, in.ID); err != nil {
 		return nil, err
 	}
 	return a.readTenant(c, in.ID)
 }
 
 func (a *API) deleteTenant(c *call, in *byID) (*none, error) {
-	rev, err := c.ifMatch()
+	rev, err := c.IfMatch()
 	if err != nil {
 		return nil, err
 	}
-	return nil, a.cfg.DB.Update(c.ctx, func(tx *fsm.Tx) error {
+	return nil, a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
 		if err := directory.DeleteTenant(tx, in.ID, rev); err != nil {
 			return err
 		}

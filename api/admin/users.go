@@ -14,13 +14,13 @@ import (
 
 func (a *API) users() []route {
 	return []route{
-		{method: "GET", path: "/users", op: "listUsers", summary: "List users, by username.", do: handle(a.listUsers)},
-		{method: "POST", path: "/users", op: "createUser", summary: "Create a user, with a password if one is given.", status: http.StatusCreated, tagged: true, do: handle(a.createUser)},
-		{method: "GET", path: "/users/{id}", op: "getUser", summary: "Get a user.", tagged: true, do: handle(a.getUser)},
-		{method: "PUT", path: "/users/{id}", op: "replaceUser", summary: "Replace what can be set of a user.", tagged: true, do: handle(a.changeUser)},
-		{method: "PATCH", path: "/users/{id}", op: "updateUser", summary: "Change what is mentioned of a user.", tagged: true, do: handle(a.changeUser)},
-		{method: "DELETE", path: "/users/{id}", op: "deleteUser", summary: "Delete a user, with sessions, credentials and memberships.", tagged: true, do: handle(a.deleteUser)},
-		{method: "GET", path: "/users/{id}/groups", op: "listUserGroups", summary: "List the groups that a user is in.", do: handle(a.listUserGroups)},
+		{Method: "GET", Path: "/users", Op: "listUsers", Summary: "List users, by username.", Do: handle(a.listUsers)},
+		{Method: "POST", Path: "/users", Op: "createUser", Summary: "Create a user, with a password if one is given.", Status: http.StatusCreated, Tagged: true, Do: handle(a.createUser)},
+		{Method: "GET", Path: "/users/{id}", Op: "getUser", Summary: "Get a user.", Tagged: true, Do: handle(a.getUser)},
+		{Method: "PUT", Path: "/users/{id}", Op: "replaceUser", Summary: "Replace what can be set of a user.", Tagged: true, Do: handle(a.changeUser)},
+		{Method: "PATCH", Path: "/users/{id}", Op: "updateUser", Summary: "Change what is mentioned of a user.", Tagged: true, Do: handle(a.changeUser)},
+		{Method: "DELETE", Path: "/users/{id}", Op: "deleteUser", Summary: "Delete a user, with sessions, credentials and memberships.", Tagged: true, Do: handle(a.deleteUser)},
+		{Method: "GET", Path: "/users/{id}/groups", Op: "listUserGroups", Summary: "List the groups that a user is in.", Do: handle(a.listUserGroups)},
 	}
 }
 
@@ -74,15 +74,15 @@ type listUsersIn struct {
 func (a *API) listUsers(c *call, in *listUsersIn) (*page[user], error) {
 	var rows []directory.User
 	var next string
-	err := a.cfg.DB.View(c.ctx, func(tx *fsm.Tx) (err error) {
+	err := a.cfg.DB.View(c.Ctx, func(tx *fsm.Tx) (err error) {
 		switch {
 		case in.Username != "":
-			rows, err = oneOrNone(directory.UserByUsername(tx, c.tenant.ID, in.Username))
+			rows, err = oneOrNone(directory.UserByUsername(tx, c.Tenant.ID, in.Username))
 		case in.Email != "":
-			rows, err = oneOrNone(directory.UserByEmail(tx, c.tenant.ID, in.Email))
+			rows, err = oneOrNone(directory.UserByEmail(tx, c.Tenant.ID, in.Email))
 		default:
-			q := directory.UserQuery{Prefix: in.Search, After: in.After, Limit: in.limit()}
-			rows, next, err = directory.ListUsers(tx, c.tenant.ID, q)
+			q := directory.UserQuery{Prefix: in.Search, After: in.After, Limit: in.Count()}
+			rows, next, err = directory.ListUsers(tx, c.Tenant.ID, q)
 		}
 		return err
 	})
@@ -99,13 +99,13 @@ func (a *API) getUser(c *call, in *byID) (*user, error) {
 
 func (a *API) readUser(c *call, id string) (*user, error) {
 	var out user
-	err := a.cfg.DB.Read(c.ctx, func(tx *fsm.Tx) error {
-		u, rev, err := directory.GetUser(tx, c.tenant.ID, id)
+	err := a.cfg.DB.Read(c.Ctx, func(tx *fsm.Tx) error {
+		u, rev, err := directory.GetUser(tx, c.Tenant.ID, id)
 		if err != nil {
 			return err
 		}
 		out = showUser(u)
-		c.revision(rev)
+		c.Revision(rev)
 		return nil
 	})
 	return &out, err
@@ -117,15 +117,15 @@ func (a *API) createUser(c *call, in *createUserIn) (*user, error) {
 	var phc string
 	if in.Body.Password != "" {
 		var err error
-		if phc, err = a.cfg.Passwords.Hash(c.ctx, in.Body.Password.Reveal(), in.Body.Username, in.Body.Email); err != nil {
+		if phc, err = a.cfg.Passwords.Hash(c.Ctx, in.Body.Password.Reveal(), in.Body.Username, in.Body.Email); err != nil {
 			return nil, err
 		}
 	}
 	var id string
-	err := a.cfg.DB.Update(c.ctx, func(tx *fsm.Tx) error {
+	err := a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
 		var fresh directory.User
 		in.Body.onto(&fresh)
-		u, err := directory.CreateUser(tx, c.tenant.ID, fresh)
+		u, err := directory.CreateUser(tx, c.Tenant.ID, fresh)
 		if err != nil {
 			return err
 		}
@@ -133,12 +133,12 @@ func (a *API) createUser(c *call, in *createUserIn) (*user, error) {
 		if phc == "" {
 			return nil
 		}
-		return credential.SetPassword(tx, c.tenant.ID, id, phc)
+		return credential.SetPassword(tx, c.Tenant.ID, id, phc)
 	})
 	if err != nil {
 		return nil, err
 	}
-	c.location("users", id)
+	c.Location("users", id)
 	return a.readUser(c, id)
 }
 
@@ -148,32 +148,32 @@ type changeUserIn struct {
 }
 
 func (a *API) changeUser(c *call, in *changeUserIn) (*user, error) {
-	rev, err := c.ifMatch()
+	rev, err := c.IfMatch()
 	if err != nil {
 		return nil, err
 	}
-	err = a.cfg.DB.Update(c.ctx, func(tx *fsm.Tx) error {
+	err = a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
 		wasDisabled := false
-		u, err := directory.UpdateUser(tx, c.tenant.ID, in.ID, rev, func(u *directory.User) error {
+		u, err := directory.UpdateUser(tx, c.Tenant.ID, in.ID, rev, func(u *directory.User) error {
 			wasDisabled = u.Disabled
-			f, err := in.Body.onto(fieldsOfUser(u), userFields{})
+			f, err := in.Body.Onto(fieldsOfUser(u), userFields{})
 			f.onto(u)
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		if c.isSelf(u.ID) && (u.Disabled || !u.Admin) {
+		if isSelf(c, u.ID) && (u.Disabled || !u.Admin) {
 			return identity.Denied("You cannot take your own access away. Ask another admin.")
 		}
 		if !u.Disabled || wasDisabled {
 			return nil
 		}
 		// For good: what was taken away must not come back when the user is enabled again.
-		if err := oidc.RevokeFamilies(tx, c.tenant.ID, u.ID, "user disabled"); err != nil {
+		if err := oidc.RevokeFamilies(tx, c.Tenant.ID, u.ID, "user disabled"); err != nil {
 			return err
 		}
-		_, err = session.EndAllOf(tx, c.tenant.ID, u.ID)
+		_, err = session.EndAllOf(tx, c.Tenant.ID, u.ID)
 		return err
 	})
 	if err != nil {
@@ -183,39 +183,39 @@ func (a *API) changeUser(c *call, in *changeUserIn) (*user, error) {
 }
 
 // isSelf reports whether id is the calling user.
-func (c *call) isSelf(id string) bool {
-	actor := identity.ActorFrom(c.ctx)
+func isSelf(c *call, id string) bool {
+	actor := identity.ActorFrom(c.Ctx)
 	return actor.Kind == identity.ActorUser && actor.ID == id
 }
 
 func (a *API) deleteUser(c *call, in *byID) (*none, error) {
-	rev, err := c.ifMatch()
+	rev, err := c.IfMatch()
 	if err != nil {
 		return nil, err
 	}
-	if c.isSelf(in.ID) {
+	if isSelf(c, in.ID) {
 		return nil, identity.Denied("You cannot delete yourself. Ask another admin.")
 	}
-	return nil, a.cfg.DB.Update(c.ctx, func(tx *fsm.Tx) error {
-		if err := directory.DeleteUser(tx, c.tenant.ID, in.ID, rev); err != nil {
+	return nil, a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
+		if err := directory.DeleteUser(tx, c.Tenant.ID, in.ID, rev); err != nil {
 			return err
 		}
-		if err := credential.DeleteAllOf(tx, c.tenant.ID, in.ID); err != nil {
+		if err := credential.DeleteAllOf(tx, c.Tenant.ID, in.ID); err != nil {
 			return err
 		}
-		_, err := session.EndAllOf(tx, c.tenant.ID, in.ID)
+		_, err := session.EndAllOf(tx, c.Tenant.ID, in.ID)
 		return err
 	})
 }
 
 func (a *API) listUserGroups(c *call, in *byID) (*page[group], error) {
 	var rows []directory.Group
-	err := a.cfg.DB.Read(c.ctx, func(tx *fsm.Tx) error {
-		if _, _, err := directory.GetUser(tx, c.tenant.ID, in.ID); err != nil {
+	err := a.cfg.DB.Read(c.Ctx, func(tx *fsm.Tx) error {
+		if _, _, err := directory.GetUser(tx, c.Tenant.ID, in.ID); err != nil {
 			return err
 		}
 		var err error
-		rows, err = directory.GroupsOf(tx, c.tenant.ID, in.ID)
+		rows, err = directory.GroupsOf(tx, c.Tenant.ID, in.ID)
 		return err
 	})
 	return show(rows, "", showGroup), err

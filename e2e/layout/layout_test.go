@@ -58,7 +58,6 @@ const (
 // largeRooms may be larger, for the reason given.
 var largeRooms = map[string]int{
 	"fsm":             4700, // the ground: one store, whose parts share their types
-	"api/admin":       3200, // one file for each thing that is administered; they share the table of routes
 	"federation/oidc": 4000, // one protocol family; its grants split off when they grow
 }
 

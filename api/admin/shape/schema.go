@@ -132,7 +132,7 @@ func (s *Schemas) Ref(t reflect.Type, m Mode) string {
 // schemaName names the schema of t: a page after its rows, others after their type,
 // unless they say it themselves because the Go name is taken by a package.
 func schemaName(t reflect.Type) string {
-	if rows, ok := t.FieldByName("Data"); ok && strings.HasPrefix(t.Name(), "page[") {
+	if rows, ok := t.FieldByName("Data"); ok && strings.HasPrefix(t.Name(), "Page[") {
 		return schemaName(rows.Type.Elem()) + "Page"
 	}
 	if n, ok := reflect.New(t).Interface().(interface{ SchemaName() string }); ok {

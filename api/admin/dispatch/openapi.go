@@ -1,4 +1,4 @@
-package admin
+package dispatch
 
 import (
 	"encoding/json"
@@ -14,18 +14,18 @@ import (
 
 const problemType = "application/problem+json"
 
-// document returns the OpenAPI 3.1 description of the table.
-func document(table []route, version string) ([]byte, error) {
+// Document returns the OpenAPI 3.1 description of the table.
+func Document(table []Route, version string) ([]byte, error) {
 	s := shape.NewSchemas()
 	paths := shape.Node{}
 	for i := range table {
 		r := &table[i]
-		path, ok := paths[prefix+r.path].(shape.Node)
+		path, ok := paths[Prefix+r.Path].(shape.Node)
 		if !ok {
 			path = shape.Node{}
-			paths[prefix+r.path] = path
+			paths[Prefix+r.Path] = path
 		}
-		path[strings.ToLower(r.method)] = operation(s, r)
+		path[strings.ToLower(r.Method)] = operation(s, r)
 	}
 	s.Ref(reflect.TypeFor[problem.Problem](), shape.Answered)
 	return json.MarshalIndent(shape.Node{
@@ -53,30 +53,30 @@ func document(table []route, version string) ([]byte, error) {
 	}, "", " ")
 }
 
-func operation(s *shape.Schemas, r *route) shape.Node {
+func operation(s *shape.Schemas, r *Route) shape.Node {
 	op := shape.Node{
-		"operationId": r.op, "summary": r.summary, "tags": []string{r.tag()},
+		"operationId": r.Op, "summary": r.Summary, "tags": []string{r.tag()},
 		"parameters": openParameters(s, r), "responses": responses(s, r),
 	}
-	if r.needs == ofInstallation {
+	if r.Needs == OfInstallation {
 		op["description"] = "For admins of the default tenant and the operator of the machine."
 	}
-	if body := bodyOf(r.do.in); body != nil {
+	if body := BodyOf(r.Do.In); body != nil {
 		m := shape.Asked
-		if r.method == http.MethodPatch {
+		if r.Method == http.MethodPatch {
 			m = shape.Patched
 		}
 		op["requestBody"] = shape.Node{
-			"required": !optionalBody(r.do.in),
+			"required": !optionalBody(r.Do.In),
 			"content":  shape.Node{"application/json": shape.Node{"schema": s.Of(body, "", m)}},
 		}
 	}
 	return op
 }
 
-func openParameters(s *shape.Schemas, r *route) []any {
+func openParameters(s *shape.Schemas, r *Route) []any {
 	out := []any{}
-	for _, p := range parametersOf(r.do.in, r) {
+	for _, p := range Parameters(r.Do.In, r) {
 		schema := p.Schema(s)
 		n := shape.Node{"name": p.Name(), "in": p.In, "required": p.Required(), "schema": schema}
 		if d, ok := schema["description"]; ok {
@@ -95,26 +95,26 @@ func openParameters(s *shape.Schemas, r *route) []any {
 }
 
 // conditional reports whether the route honours If-Match.
-func (r route) conditional() bool {
-	return r.tagged && slices.Contains([]string{http.MethodPut, http.MethodPatch, http.MethodDelete}, r.method)
+func (r Route) conditional() bool {
+	return r.Tagged && slices.Contains([]string{http.MethodPut, http.MethodPatch, http.MethodDelete}, r.Method)
 }
 
-func responses(s *shape.Schemas, r *route) shape.Node {
-	ok := shape.Node{"description": http.StatusText(r.success())}
+func responses(s *shape.Schemas, r *Route) shape.Node {
+	ok := shape.Node{"description": http.StatusText(r.Success())}
 	headers := shape.Node{}
-	if r.do.out != reflect.TypeFor[none]() {
-		ok["content"] = shape.Node{"application/json": shape.Node{"schema": s.Of(r.do.out, "", shape.Answered)}}
-		if r.tagged {
+	if r.Do.Out != reflect.TypeFor[None]() {
+		ok["content"] = shape.Node{"application/json": shape.Node{"schema": s.Of(r.Do.Out, "", shape.Answered)}}
+		if r.Tagged {
 			headers["ETag"] = shape.Node{"description": "Revision of the resource.", "schema": shape.Node{"type": "string"}}
 		}
 	}
-	if r.status == http.StatusCreated {
+	if r.Status == http.StatusCreated {
 		headers["Location"] = shape.Node{"description": "Where the new resource is.", "schema": shape.Node{"type": "string"}}
 	}
 	if len(headers) > 0 {
 		ok["headers"] = headers
 	}
-	out := shape.Node{strconv.Itoa(r.success()): ok}
+	out := shape.Node{strconv.Itoa(r.Success()): ok}
 	for _, status := range r.faults() {
 		out[strconv.Itoa(status)] = shape.Node{"$ref": "#/components/responses/Problem"}
 	}
@@ -122,16 +122,16 @@ func responses(s *shape.Schemas, r *route) shape.Node {
 }
 
 // faults returns the statuses that the route may fail with.
-func (r route) faults() []int {
+func (r Route) faults() []int {
 	all := []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests,
 		http.StatusInternalServerError, http.StatusServiceUnavailable, http.StatusRequestEntityTooLarge, http.StatusNotFound}
-	if !r.reads() {
+	if !r.Reads() {
 		all = append(all, http.StatusConflict)
 	}
 	if r.conditional() {
 		all = append(all, http.StatusPreconditionFailed)
 	}
-	if bodyOf(r.do.in) != nil {
+	if BodyOf(r.Do.In) != nil {
 		all = append(all, http.StatusUnsupportedMediaType)
 	}
 	return all

@@ -1,4 +1,4 @@
-package admin
+package dispatch
 
 import (
 	"reflect"
@@ -16,33 +16,34 @@ type fresh struct {
 	Consistent bool `query:"consistent" doc:"See everything that was acknowledged anywhere before this request, at the price of asking the leader."`
 }
 
-// pageIn is embedded in the request of every list.
-type pageIn struct {
+// PageIn is embedded in the request of every list.
+type PageIn struct {
 	Limit int    `query:"limit" min:"1" max:"200" default:"50" doc:"Rows on one page."`
 	After string `query:"after" max:"1024" doc:"Where to go on: the next of the page before."`
 }
 
-func (p pageIn) limit() int {
+// Count is how many rows a page shall have.
+func (p PageIn) Count() int {
 	if p.Limit == 0 {
 		return 50
 	}
 	return p.Limit
 }
 
-// A page is one part of a list.
-type page[T any] struct {
+// A Page is one part of a list.
+type Page[T any] struct {
 	Data    []T    `json:"data" doc:"The rows of this page."`
 	HasMore bool   `json:"has_more" doc:"Whether there is another page."`
 	Next    string `json:"next,omitempty" doc:"Cursor of the next page, for after."`
 }
 
-// parametersOf returns the parameters that a route with request type in understands.
-func parametersOf(in reflect.Type, r *route) []shape.Parameter {
+// Parameters returns the parameters that a route with request type in understands.
+func Parameters(in reflect.Type, r *Route) []shape.Parameter {
 	params := shape.Parameters(in, true)
-	if r.needs == ofTenant {
+	if r.Needs == OfTenant {
 		params = append(params, shape.Parameters(reflect.TypeFor[common](), false)...)
 	}
-	if r.reads() {
+	if r.Reads() {
 		params = append(params, shape.Parameters(reflect.TypeFor[fresh](), false)...)
 	}
 	return params
