@@ -200,6 +200,9 @@ func (n *Node) watchDisk() {
 	}
 }
 
+// silenceTime is what closing the port may take of a node that cannot go on.
+const silenceTime = 250 * time.Millisecond
+
 // die is for a node that cannot go on: it stops talking at once, so that the others
 // elect another leader, and ends the process.
 func (n *Node) die(err error) {
@@ -208,7 +211,16 @@ func (n *Node) die(err error) {
 	}
 	n.log.Error("this node cannot go on", "error", err)
 	if n.port != nil {
-		go n.port.Close() // waits for calls under way; what counts is done first
+		closed := make(chan struct{})
+		go func() {
+			defer close(closed)
+			n.port.Close() // waits for calls under way; what counts is done first
+		}()
+		// A process with a write that the system never answers keeps its sockets when it ends.
+		select {
+		case <-closed:
+		case <-time.After(silenceTime):
+		}
 	}
 	n.cfg.Fatal(err)
 }
