@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -81,7 +82,14 @@ func TestDiskFaultsOfOneNode(t *testing.T) {
 				return false
 			}
 		}
-		if story.fault.Hang {
+		if story.fault.Hang { // others lead before the node has given its disk up, and closed its port
+			waitFor(t, "the node to fall silent", func() bool {
+				c, err := net.DialTimeout("tcp", bad.keys["cluster.listen"], time.Second)
+				if err == nil {
+					c.Close()
+				}
+				return err != nil
+			})
 			disk.Set(faultfs.Fault{}) // until then nothing ends that waits for it
 		}
 		waitFor(t, "the node to say why", func() bool {
