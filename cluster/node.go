@@ -200,8 +200,7 @@ func (n *Node) watchDisk() {
 	}
 }
 
-// silenceTime is what closing the port may take of a node that cannot go on.
-const silenceTime = 250 * time.Millisecond
+const silenceTime = 250 * time.Millisecond // that closing the port may take of a node that cannot go on
 
 // die is for a node that cannot go on: it stops talking at once, so that the others
 // elect another leader, and ends the process.
@@ -211,16 +210,7 @@ func (n *Node) die(err error) {
 	}
 	n.log.Error("this node cannot go on", "error", err)
 	if n.port != nil {
-		closed := make(chan struct{})
-		go func() {
-			defer close(closed)
-			n.port.Close() // waits for calls under way; what counts is done first
-		}()
-		// A process with a write that the system never answers keeps its sockets when it ends.
-		select {
-		case <-closed:
-		case <-time.After(silenceTime):
-		}
+		n.port.CloseWithin(silenceTime)
 	}
 	n.cfg.Fatal(err)
 }

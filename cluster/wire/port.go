@@ -125,6 +125,20 @@ func (p *Port) Close() error {
 	return err
 }
 
+// CloseWithin closes the port and waits for calls under way no longer than limit: for a process that
+// is about to end. One with a write that the system never answers would keep its sockets.
+func (p *Port) CloseWithin(limit time.Duration) {
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		p.Close()
+	}()
+	select {
+	case <-closed:
+	case <-time.After(limit):
+	}
+}
+
 func (p *Port) accept(server *tls.Config) {
 	for {
 		c, err := p.listener.Accept()
