@@ -182,6 +182,7 @@ func (n *Node) run(ctx context.Context) error {
 	n.loops.Go(n.watchLeadership)
 	n.loops.Go(n.watchLeader)
 	n.loops.Go(n.renew)
+	n.loops.Go(func() { n.self.Watch(n.ctx, n.roster.Silent, n.die) })
 	n.loops.Go(n.watchDisk)
 	n.loops.Go(n.boundLog)
 	n.loops.Go(func() { n.compare.Run(n.ctx) })

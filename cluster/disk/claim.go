@@ -35,5 +35,11 @@ func (l *Log) Unclaim() error {
 	return l.Set(claimKey, nil)
 }
 
+// Reclaim makes the log that of a node of a cluster, whosever it was: for a recovery,
+// whose cluster is another than the one before.
+func (l *Log) Reclaim(nodeID, clusterID string) error {
+	return l.Set(claimKey, fmt.Appendf(nil, "node %s of cluster %s", nodeID, clusterID))
+}
+
 // Apart is what to do about a data directory that holds files of two nodes.
 const Apart = "bring back the files of one node, or move the whole data directory away and start again with cluster.join"

@@ -25,6 +25,8 @@ type Authority struct {
 	Former     []byte `cbor:"6,keyasint,omitempty"` // is still trusted and signs no more
 	Revision   uint64 `cbor:"7,keyasint,omitempty"` // counts the steps of all rotations; nobody goes back
 	Since      int64  `cbor:"8,keyasint,omitempty"` // when it came to this revision, in Unix milliseconds
+
+	After []string `cbor:"9,keyasint,omitempty"` // the clusters that it was recovered from
 }
 
 var authorityKey = fsm.K("authority") // the only row
@@ -113,6 +115,11 @@ func (a *Authority) Store(ctx context.Context, db *fsm.DB) error {
 		old, err := authorities.Get(tx, fsm.Global, authorityKey)
 		if err == nil && old.Revision >= row.Revision || err != nil && !errors.Is(err, fsm.ErrNotFound) {
 			return err
+		}
+		if err == nil && old.ClusterID != row.ClusterID { // recovered: what admitted nodes to the former admits nobody here
+			if err := forgetFormer(tx); err != nil {
+				return err
+			}
 		}
 		return authorities.Put(tx, &row)
 	})

@@ -69,7 +69,8 @@ func (s *Self) ask(ctx context.Context, address, method string, q *EnterRequest,
 // place of one that is not accepted any more. A wire.Fault with [CodeRefused] is the
 // leader's word that this node is no member.
 func (s *Self) Reissue(ctx context.Context, addresses []string, request []byte) (*EnterAnswer, error) {
-	q := EnterRequest{NodeID: s.cfg.NodeID, Address: s.port.Advertise(), Request: request, Reads: s.cfg.Reads, Roots: s.cfg.Root.IDs()}
+	mine := s.id.Load().ClusterID
+	q := EnterRequest{NodeID: s.cfg.NodeID, Address: s.port.Advertise(), Request: request, Reads: s.cfg.Reads, Roots: s.cfg.Root.IDs(), ClusterID: mine}
 	more, _ := s.cfg.Resolver.expand(ctx, s.cfg.Join) // names that give nothing now are asked for again later
 	var last error
 	for _, at := range append(slices.Clone(addresses), more...) {
@@ -78,8 +79,12 @@ func (s *Self) Reissue(ctx context.Context, addresses []string, request []byte) 
 			if last = s.ask(ctx, at, methodReissue, &q, &a); last != nil {
 				break
 			}
-			if len(a.Cert) > 0 {
+			if len(a.Cert) > 0 && a.Authority.ClusterID == mine {
 				return &a, nil
+			}
+			if len(a.Cert) > 0 {
+				last = fmt.Errorf("%s is of cluster %s", at, a.Authority.ClusterID)
+				break
 			}
 			at = a.Leader
 		}
@@ -89,4 +94,13 @@ func (s *Self) Reissue(ctx context.Context, addresses []string, request []byte) 
 		}
 	}
 	return nil, fmt.Errorf("no member signs another certificate: %w", errors.Join(last, errWait))
+}
+
+// handleReissue passes over members of other clusters that share the root key: of one that
+// this cluster was recovered from, say.
+func (s *Self) handleReissue(ctx context.Context, from wire.Peer, q *EnterRequest) (any, error) {
+	if id := s.id.Load(); id != nil && q.ClusterID != "" && q.ClusterID != id.ClusterID {
+		return nil, &wire.Fault{Code: CodeNotLeader, Detail: fmt.Sprintf("this is cluster %s, not %s", id.ClusterID, q.ClusterID)}
+	}
+	return s.cfg.Reissue(ctx, from, q)
 }

@@ -129,6 +129,10 @@ func (s *Self) greet(ctx context.Context, entries []string) (seen []hello, away 
 		case a.err != nil:
 			away = append(away, a.from+": "+a.err.Error())
 		case a.Instance == me.Instance:
+		case me.ClusterID != "" && slices.Contains(a.After, me.ClusterID):
+			return nil, nil, s.replaced(a.hello)
+		case a.ClusterID != "" && slices.Contains(me.After, a.ClusterID):
+			away = append(away, fmt.Sprintf("node %s at %s still belongs to cluster %s, which was recovered without it", a.NodeID, a.from, a.ClusterID))
 		case me.ClusterID != "" && a.ClusterID != "" && a.ClusterID != me.ClusterID:
 			return nil, nil, fmt.Errorf("the data directory %s belongs to cluster %s, but node %s at %s to cluster %s: correct cluster.join, or give this node an empty data directory",
 				s.cfg.DataDir, me.ClusterID, a.NodeID, a.from, a.ClusterID)
@@ -141,6 +145,9 @@ func (s *Self) greet(ctx context.Context, entries []string) (seen []hello, away 
 			seen = append(seen, a.hello)
 		}
 	}
+	seen = slices.DeleteFunc(seen, func(h hello) bool { // nobody enters a cluster that was recovered as another
+		return slices.ContainsFunc(seen, func(o hello) bool { return h.ClusterID != "" && slices.Contains(o.After, h.ClusterID) })
+	})
 	slices.Sort(away)
 	return seen, away, nil
 }

@@ -27,6 +27,8 @@ type identityJSON struct {
 	NodeID    string `json:"node_id"`
 	RootKeyID string `json:"root_key_id"`
 	Sealed    []byte `json:"sealed"`
+	// RecoveredAs is the cluster that the node is to go on as; see Recovered.
+	RecoveredAs string `json:"recovered_as,omitempty"`
 }
 
 type identitySecret struct {
@@ -52,6 +54,7 @@ type Identity struct {
 	secret    identitySecret
 
 	wrappedUnder string // fingerprint of the root key on disk, as it was loaded
+	recoveredAs  string // the cluster it is to go on as; empty: its own
 }
 
 // Authority returns the cluster's authority as this node got it.
@@ -151,7 +154,7 @@ func loadIdentity(dir string, root *seal.RootKey) (*Identity, error) {
 	if err != nil {
 		return nil, damagedIdentity(path, err)
 	}
-	id := &Identity{ClusterID: f.ClusterID, NodeID: f.NodeID, wrappedUnder: f.RootKeyID}
+	id := &Identity{ClusterID: f.ClusterID, NodeID: f.NodeID, wrappedUnder: f.RootKeyID, recoveredAs: f.RecoveredAs}
 	if err := cbor.Unmarshal(plain, &id.secret); err != nil {
 		return nil, damagedIdentity(path, err)
 	}
@@ -173,7 +176,7 @@ func (id *Identity) Save(dir string, root *seal.RootKey) error {
 	if err != nil {
 		return fmt.Errorf("save node identity: %w", err)
 	}
-	raw, err := json.MarshalIndent(identityJSON{id.ClusterID, id.NodeID, root.ID(), box}, "", "  ")
+	raw, err := json.MarshalIndent(identityJSON{ClusterID: id.ClusterID, NodeID: id.NodeID, RootKeyID: root.ID(), Sealed: box}, "", "  ")
 	if err != nil {
 		return fmt.Errorf("save node identity: %w", err)
 	}

@@ -42,6 +42,8 @@ type hello struct {
 	// Founding says that the node has a cluster's identity and nothing else: it waits
 	// for whoever made it a founder.
 	Founding bool `cbor:"7,keyasint,omitempty"`
+	// After are the clusters that the node's cluster was recovered from.
+	After []string `cbor:"8,keyasint,omitempty"`
 }
 
 type foundRequest struct {
@@ -62,6 +64,8 @@ type EnterRequest struct {
 	Reads []string `cbor:"20,keyasint,omitempty"`
 	// Roots are the fingerprints of the root keys that the node was given.
 	Roots []string `cbor:"21,keyasint,omitempty"`
+	// ClusterID is that of a member that asks for another certificate.
+	ClusterID string `cbor:"22,keyasint,omitempty"`
 }
 
 // An EnterAnswer names the leader, or holds what the new node needs.
@@ -145,9 +149,12 @@ func (s *Self) Load(ctx context.Context, db *fsm.DB) (*Identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	if row != nil && row.ClusterID != id.ClusterID {
+	if row != nil && !id.mine(row) {
 		return nil, fmt.Errorf("the store belongs to cluster %s, but %s/%s to cluster %s: %s",
 			row.ClusterID, s.cfg.DataDir, disk.IdentityFile, id.ClusterID, disk.Apart)
+	}
+	if id.recoveredAs != "" {
+		return s.reborn(id, row)
 	}
 	return id, s.rewrap(id)
 }
@@ -238,7 +245,7 @@ func (s *Self) Calls() *wire.Mux {
 	wire.Handle(m, methodFound, s.handleFound)
 	wire.Handle(m, MethodEnter, s.cfg.Admit)
 	if s.cfg.Reissue != nil {
-		wire.Handle(m, methodReissue, s.cfg.Reissue)
+		wire.Handle(m, methodReissue, s.handleReissue)
 	}
 	return m
 }
@@ -248,7 +255,7 @@ func (s *Self) pristine() bool { return s.cfg.Pristine != nil && s.cfg.Pristine(
 func (s *Self) hello() hello {
 	h := hello{NodeID: s.cfg.NodeID, Address: s.port.Advertise(), Expect: s.cfg.Expect, Instance: s.instance, Version: s.cfg.Version}
 	if id := s.id.Load(); id != nil {
-		h.ClusterID = id.ClusterID
+		h.ClusterID, h.After = id.ClusterID, id.secret.Authority.After
 		h.Founding = len(id.secret.Founding) == 0 && s.pristine()
 	}
 	return h

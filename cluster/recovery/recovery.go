@@ -6,9 +6,11 @@
 // token was used, so a recovery begins a new epoch, as a restore does: sessions, codes
 // and families of before are void.
 //
+// What is left is another cluster: it has an ID and an authority of its own, so that lost
+// nodes that come back cannot reach it nor be reached, although two of three would still
+// be a majority of the cluster that was. They must be wiped and join again.
+//
 // Each step can be repeated after a crash, and the log that was there is kept as a copy.
-// The other nodes must be wiped before they come back: two of three would still be
-// a majority of the cluster that was.
 package recovery
 
 import (
@@ -24,6 +26,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/quis-idp/quis/cluster/disk"
+	"github.com/quis-idp/quis/cluster/form"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/keys/seal"
 )
@@ -156,6 +159,15 @@ func (n *Node) Recover(by string) (copied string, err error) {
 	last, err := n.log.LastIndex()
 	if err != nil {
 		return "", err
+	}
+	// First of all it is another cluster: a node that is the only voter must never be met by
+	// those of the former one, which are a majority of that.
+	as, err := form.Recovered(n.dir)
+	if err == nil {
+		err = n.log.Reclaim(n.is.NodeID, as)
+	}
+	if err != nil {
+		return copied, err
 	}
 	err = n.each(n.db.Position().Index, last, func(e *raft.Log) error {
 		entry := fsm.Entry{Index: e.Index, Term: e.Term, Data: e.Data}

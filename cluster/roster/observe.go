@@ -277,3 +277,17 @@ func (r *Roster) GossipOf(id string) string {
 	}
 	return ""
 }
+
+// Silent returns the addresses of the members that do not answer.
+func (r *Roster) Silent() []string {
+	servers := r.Servers()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []string
+	for _, m := range servers {
+		if s := r.sights[string(m.ID)]; s != nil && s.err != nil && string(m.ID) != r.cfg.NodeID {
+			out = append(out, string(m.Address))
+		}
+	}
+	return out
+}
