@@ -8,10 +8,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/quis-idp/quis/api/admin/archive"
 	"github.com/quis-idp/quis/api/problem"
 	"github.com/quis-idp/quis/cluster/backup"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/event"
 )
 
 // maxArchive bounds an upload, in bytes; what it says of itself is bounded by what arrives.
@@ -36,29 +38,30 @@ type restoreOptions struct {
 	Check bool `query:"check" doc:"Only check the archive and whether it could be restored here."`
 }
 
-type backupInfo struct {
-	backup.Info
-	Bytes  int64  `json:"bytes" doc:"Size of the archive."`
-	SHA256 string `json:"sha256,omitempty" doc:"SHA-256 of the archive."`
-	Rows   int64  `json:"rows" doc:"Rows in it."`
-	Events int64  `json:"events" doc:"Events in it."`
-}
-
-func showBackup(i backup.Info) backupInfo {
-	return backupInfo{Info: i, Bytes: i.Bytes, SHA256: i.SHA256, Rows: i.Rows, Events: i.Events}
-}
-
 // createBackup sends the archive with what is known of it as a header, and the rest as a
-// trailer: an answer without the trailer was cut off.
+// trailer: an answer without the trailer was cut off. It is recorded before a byte leaves,
+// for whoever has an archive that was cut off has most of it.
 func (a *API) createBackup(c *call, in *recipients, w http.ResponseWriter) error {
 	if c.R.ContentLength != 0 {
 		return identity.Invalid("", "this request takes no body")
+	}
+	to := strings.FieldsFunc(in.Recipients, func(r rune) bool { return r == ',' })
+	if _, err := backup.ParseRecipients(to); err != nil {
+		return backupProblem(err)
+	}
+	err := a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
+		return event.Append(tx, event.Event{
+			Tenant: identity.DefaultTenant, Type: event.ClusterBackupCreated, Target: event.Target{Kind: "cluster"}, Data: archive.SealedFor(to),
+		})
+	})
+	if err != nil {
+		return err
 	}
 	if err := unhurried(w); err != nil {
 		return err
 	}
 	out := &begun{w: w}
-	i, err := a.cfg.Backups.Write(c.Ctx, out, strings.FieldsFunc(in.Recipients, func(r rune) bool { return r == ',' }), func(i backup.Info) {
+	i, err := a.cfg.Backups.Write(c.Ctx, out, to, func(i backup.Info) {
 		w.Header().Set("Content-Type", "application/octet-stream")
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("Trailer", "Quis-Backup")
@@ -74,7 +77,7 @@ func (a *API) createBackup(c *call, in *recipients, w http.ResponseWriter) error
 }
 
 func describe(w http.ResponseWriter, header string, i backup.Info) {
-	b, err := json.Marshal(showBackup(i))
+	b, err := json.Marshal(archive.Show(i))
 	if err == nil {
 		w.Header().Set(header, string(b))
 	}
@@ -102,20 +105,23 @@ func (a *API) restoreBackup(c *call, in *restoreOptions, w http.ResponseWriter) 
 		return err
 	}
 	body := http.MaxBytesReader(w, c.R.Body, maxArchive)
+	// Nobody vouches for an archive that was opened on its way but who sends it, and it may hold
+	// anything: it takes somebody who has the node's own files. An administrator's token is not that.
+	actor := identity.ActorFrom(c.Ctx)
+	opened := actor.Kind == identity.ActorOperator
 	var i backup.Info
 	var err error
 	if in.Check {
-		i, err = a.cfg.Backups.Check(c.Ctx, body)
+		i, err = a.cfg.Backups.Check(c.Ctx, body, opened)
 	} else {
-		actor := identity.ActorFrom(c.Ctx)
-		i, err = a.cfg.Backups.Restore(c.Ctx, body, string(actor.Kind)+" "+actor.ID)
+		i, err = a.cfg.Backups.Restore(c.Ctx, body, string(actor.Kind)+" "+actor.ID, opened)
 	}
 	if err != nil {
 		return backupProblem(err)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
-	return json.NewEncoder(w).Encode(showBackup(i))
+	return json.NewEncoder(w).Encode(archive.Show(i))
 }
 
 // backupProblem tells the caller what is wrong with the archive, or why it cannot be now.
@@ -129,60 +135,63 @@ func backupProblem(err error) error {
 	return err
 }
 
-type backupSchedule struct {
-	EveryMinutes int      `json:"every_minutes" doc:"Minutes between two backups; 0: none are made."`
-	KeepLast     int      `json:"keep_last,omitempty" doc:"How many archives stay at the target; 0: their number does not matter."`
-	KeepDays     int      `json:"keep_days,omitempty" doc:"Archives younger than this stay; 0: age does not matter. With neither, all stay."`
-	Target       string   `json:"target,omitempty" doc:"file:///directory, which every node needs, or s3://bucket/prefix."`
-	Endpoint     string   `json:"endpoint,omitempty" doc:"Of S3: https://host or http://host:port; may be a private address."`
-	Region       string   `json:"region,omitempty" doc:"Of S3."`
-	AccessKey    string   `json:"access_key,omitempty" doc:"Of S3."`
-	SecretKey    string   `json:"secret_key,omitempty" doc:"Of S3; never returned. Left out: the one that is there, if target, endpoint and access key stay."`
-	HasSecret    bool     `json:"has_secret" doc:"Whether there is a secret key; what is sent does not matter."`
-	Recipients   []string `json:"recipients,omitempty" doc:"age public keys to seal to; none: the root key."`
-}
-
-func (backupSchedule) SchemaName() string { return "BackupSchedule" }
-
-func (a *API) getSchedule(c *call, _ *none) (*backupSchedule, error) {
-	var out backupSchedule
+func (a *API) getSchedule(c *call, _ *none) (*archive.Schedule, error) {
+	var out archive.Schedule
 	err := a.cfg.DB.View(c.Ctx, func(tx *fsm.Tx) error {
-		s, err := backup.LoadSchedule(tx)
-		if errors.Is(err, fsm.ErrNotFound) {
-			return nil
-		}
-		if err == nil {
-			out = showSchedule(s)
-		}
+		s, err := loadSchedule(tx)
+		out = archive.ShowSchedule(s)
 		return err
 	})
 	return &out, err
 }
 
-func showSchedule(s *backup.Schedule) backupSchedule {
-	return backupSchedule{
-		EveryMinutes: int(s.Every / time.Minute), KeepLast: s.KeepLast, KeepDays: s.KeepDays, Target: s.Target,
-		Endpoint: s.Endpoint, Region: s.Region, AccessKey: s.AccessKey, HasSecret: len(s.Sealed) > 0, Recipients: s.Recipients,
+// loadSchedule returns an empty schedule where there is none.
+func loadSchedule(tx *fsm.Tx) (*backup.Schedule, error) {
+	s, err := backup.LoadSchedule(tx)
+	if errors.Is(err, fsm.ErrNotFound) {
+		return &backup.Schedule{}, nil
 	}
+	if err != nil {
+		return &backup.Schedule{}, err
+	}
+	return s, nil
 }
 
 // scheduleFields is the same as a request, which is another schema than that of an answer.
-type scheduleFields backupSchedule
+type scheduleFields archive.Schedule
 
 type scheduleChange struct {
 	Body scheduleFields
 }
 
-func (a *API) replaceSchedule(c *call, in *scheduleChange) (*backupSchedule, error) {
+func (a *API) replaceSchedule(c *call, in *scheduleChange) (*archive.Schedule, error) {
 	b := in.Body
 	if b.EveryMinutes < 0 || b.EveryMinutes > 31*24*60 {
 		return nil, identity.Invalid("every_minutes", "must be between 0 and 44640")
 	}
 	err := a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
-		return a.cfg.Backups.SetSchedule(tx, backup.Schedule{
+		old, err := loadSchedule(tx)
+		if err != nil {
+			return err
+		}
+		if b.EveryMinutes == 0 && old.Every == 0 {
+			return nil
+		}
+		err = a.cfg.Backups.SetSchedule(tx, backup.Schedule{
 			Every: time.Duration(b.EveryMinutes) * time.Minute, KeepLast: b.KeepLast, KeepDays: b.KeepDays, Target: b.Target,
 			Endpoint: b.Endpoint, Region: b.Region, AccessKey: b.AccessKey, Secret: b.SecretKey, Recipients: b.Recipients,
 		})
+		if err != nil {
+			return err
+		}
+		now, err := loadSchedule(tx)
+		if err != nil {
+			return err
+		}
+		if e, changed := archive.ChangeOf(old, now); changed {
+			return event.Append(tx, e)
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, backupProblem(err)
@@ -190,39 +199,16 @@ func (a *API) replaceSchedule(c *call, in *scheduleChange) (*backupSchedule, err
 	return a.getSchedule(c, nil)
 }
 
-type backupRun struct {
-	StartedAt time.Time  `json:"started_at" doc:"When it began."`
-	EndedAt   *time.Time `json:"ended_at,omitempty" doc:"When it ended."`
-	Node      string     `json:"node" doc:"Node that made it."`
-	Target    string     `json:"target" doc:"Where to."`
-	Name      string     `json:"name,omitempty" doc:"Of the archive there."`
-	Bytes     int64      `json:"bytes" doc:"Size of the archive."`
-	SHA256    string     `json:"sha256,omitempty" doc:"SHA-256 of the archive."`
-	Index     uint64     `json:"index" doc:"Log entry that it stands at."`
-	Deleted   int        `json:"deleted" doc:"Older archives that were deleted afterwards."`
-	Verified  bool       `json:"verified" doc:"Whether it was read back whole."`
-	Error     string     `json:"error,omitempty" doc:"Why it failed."`
-}
-
-func (backupRun) SchemaName() string { return "BackupRun" }
-
 type backupRuns struct {
-	Data []backupRun `json:"data" doc:"Newest first."`
+	Data []archive.Run `json:"data" doc:"Newest first."`
 }
 
 func (a *API) listRuns(c *call, _ *none) (*backupRuns, error) {
-	out := &backupRuns{Data: []backupRun{}}
+	out := &backupRuns{Data: []archive.Run{}}
 	err := a.cfg.DB.View(c.Ctx, func(tx *fsm.Tx) error {
 		runs, err := backup.Runs(tx)
 		for _, r := range runs {
-			show := backupRun{
-				StartedAt: r.Started, Node: r.Node, Target: r.Target, Name: r.Name, Bytes: r.Bytes, SHA256: r.SHA256,
-				Index: r.Index, Deleted: r.Deleted, Verified: r.Good(), Error: r.Error,
-			}
-			if !r.Ended.IsZero() {
-				show.EndedAt = &r.Ended
-			}
-			out.Data = append(out.Data, show)
+			out.Data = append(out.Data, archive.ShowRun(r))
 		}
 		return err
 	})
@@ -230,5 +216,10 @@ func (a *API) listRuns(c *call, _ *none) (*backupRuns, error) {
 }
 
 func (a *API) startRun(c *call, _ *none) (*none, error) {
-	return &none{}, a.cfg.DB.Update(c.Ctx, backup.Want)
+	return &none{}, a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
+		if err := backup.Want(tx); err != nil {
+			return err
+		}
+		return event.Append(tx, event.Event{Tenant: identity.DefaultTenant, Type: event.ClusterBackupRequested, Target: event.Target{Kind: "cluster"}})
+	})
 }

@@ -99,7 +99,7 @@ func newHouse(t *testing.T) *house {
 	h.sessions = session.NewStore(session.Config{DB: h.db, Ring: ring})
 	h.api, err = admin.New(admin.Config{
 		DB: h.db, Ring: ring, Keys: signing, Passwords: newPool(t), Sessions: h.sessions,
-		Cluster: oneNode{}, Backups: &backup.Keeper{DB: h.db}, PublicURL: "http://id.test", Version: "test",
+		Cluster: oneNode{}, Backups: &backup.Keeper{DB: h.db, Root: root, Cluster: "c1", Version: "test"}, PublicURL: "http://id.test", Version: "test",
 		Fresh: func(context.Context) error {
 			if h.stale.Load() {
 				return fsm.ErrUnavailable

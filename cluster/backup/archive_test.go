@@ -146,7 +146,10 @@ func TestArchiveForARecipientTravelsOpened(t *testing.T) {
 	if err := backup.Reseal(&clear, bytes.NewReader(whole), backup.Keys{Identities: []age.Identity{me}}); err != nil {
 		t.Fatal(err)
 	}
-	read, err := backup.Verify(&clear, backup.Keys{Root: root}, nil)
+	if _, err := backup.Verify(bytes.NewReader(clear.Bytes()), backup.Keys{Root: root}, nil); !errors.Is(err, backup.ErrKey) {
+		t.Errorf("an archive that nothing vouches for: %v", err)
+	}
+	read, err := backup.Verify(&clear, backup.Keys{Root: root, Opened: true}, nil)
 	if err != nil || read.ID != made.ID {
 		t.Errorf("opened archive: %+v, %v", read, err)
 	}

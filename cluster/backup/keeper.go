@@ -61,8 +61,9 @@ func ParseRecipients(text []string) ([]age.Recipient, error) {
 	return out, nil
 }
 
-// Check reads a whole archive and reports what would hinder its restore here.
-func (k *Keeper) Check(ctx context.Context, r io.Reader) (Info, error) {
+// Check reads a whole archive and reports what would hinder its restore here. opened is as
+// for Restore.
+func (k *Keeper) Check(ctx context.Context, r io.Reader, opened bool) (Info, error) {
 	r, err := sniff(r)
 	if err != nil {
 		return Info{}, err
@@ -70,7 +71,7 @@ func (k *Keeper) Check(ctx context.Context, r io.Reader) (Info, error) {
 	if err := k.Node.CanRestore(ctx, nil); err != nil {
 		return Info{}, err
 	}
-	p, err := k.prepare(ctx, r, "")
+	p, err := k.prepare(ctx, r, "", opened)
 	if err != nil {
 		return Info{}, err
 	}
@@ -79,8 +80,9 @@ func (k *Keeper) Check(ctx context.Context, r io.Reader) (Info, error) {
 
 // Restore checks a whole archive and makes its state that of every node. Nothing has
 // changed when it reports ErrKey, ErrDamaged, fsm.ErrRefused or fsm.ErrUnavailable. The
-// new state begins a new epoch: see package keys/seal. by is who did it.
-func (k *Keeper) Restore(ctx context.Context, r io.Reader, by string) (Info, error) {
+// new state begins a new epoch: see package keys/seal. by is who did it. opened takes archives that
+// somebody has opened already (Keys.Opened).
+func (k *Keeper) Restore(ctx context.Context, r io.Reader, by string, opened bool) (Info, error) {
 	r, err := sniff(r)
 	if err != nil {
 		return Info{}, err
@@ -88,7 +90,7 @@ func (k *Keeper) Restore(ctx context.Context, r io.Reader, by string) (Info, err
 	if err := k.Node.CanRestore(ctx, nil); err != nil {
 		return Info{}, err
 	}
-	p, err := k.prepare(ctx, r, by)
+	p, err := k.prepare(ctx, r, by, opened)
 	if err != nil {
 		return Info{}, err
 	}
@@ -110,9 +112,9 @@ func (k *Keeper) Restore(ctx context.Context, r io.Reader, by string) (Info, err
 	return p.Info, err
 }
 
-func (k *Keeper) prepare(ctx context.Context, r io.Reader, by string) (*Prepared, error) {
+func (k *Keeper) prepare(ctx context.Context, r io.Reader, by string, opened bool) (*Prepared, error) {
 	before := k.DB.Position().Index
-	return Prepare(ctx, k.DB, k.Dir, r, Keys{Root: k.Root}, func(i Info) ([]fsm.Raw, error) {
+	return Prepare(ctx, k.DB, k.Dir, r, Keys{Root: k.Root, Opened: opened}, func(i Info) ([]fsm.Raw, error) {
 		if err := k.Node.CanRestore(ctx, i.Features); err != nil {
 			return nil, err
 		}

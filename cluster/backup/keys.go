@@ -20,6 +20,9 @@ var wrapContext = []byte("backup file key")
 type Keys struct {
 	Root       *seal.RootKey
 	Identities []age.Identity
+	// Opened takes archives that somebody else has opened, too. Nothing vouches for what is in
+	// them but who brings them: only for what comes from the machine itself.
+	Opened bool
 }
 
 // rootRecipient seals to whoever has the root key. Only they can seal so.
@@ -50,6 +53,8 @@ func (r rootRecipient) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
 func (k Keys) open(r io.Reader, i *Info) (io.Reader, error) {
 	var ids []age.Identity
 	switch {
+	case i.Sealed == SealedClear && !k.Opened:
+		return nil, fmt.Errorf("it was opened on its way, so nothing proves what is in it: restore it on the host of a node, through its own socket (--data-dir): %w", ErrKey)
 	case i.Sealed == SealedClear:
 		return r, nil
 	case i.Sealed == SealedRoot && k.Root == nil:

@@ -52,6 +52,10 @@ const (
 	ClusterAutopilotSet   Type = "cluster.autopilot_set"
 	ClusterRestored       Type = "cluster.restored"
 
+	ClusterBackupCreated         Type = "cluster.backup_created"
+	ClusterBackupRequested       Type = "cluster.backup_requested"
+	ClusterBackupScheduleChanged Type = "cluster.backup_schedule_changed"
+
 	ClusterTokenCreated      Type = "cluster.token_created"
 	ClusterTokenRevoked      Type = "cluster.token_revoked"
 	ClusterTokenUsed         Type = "cluster.token_used"
@@ -107,6 +111,10 @@ var Catalogue = map[Type]string{
 	ClusterMemberPromoted: "An administrator let a node vote.",
 	ClusterAutopilotSet:   "The rules by which nodes are let in and removed were changed.",
 	ClusterRestored:       "A backup was put in the place of everything; everybody was signed out.",
+
+	ClusterBackupCreated:         "Somebody was sent a backup; the data say for whom it is sealed.",
+	ClusterBackupRequested:       "A backup by the schedule was asked for at once.",
+	ClusterBackupScheduleChanged: "It was changed when backups are made, where they go, or for whom they are sealed.",
 
 	ClusterTokenCreated:      "A token was made by which a node may join the cluster.",
 	ClusterTokenRevoked:      "A join token was revoked.",

@@ -125,7 +125,7 @@ func (a *Archive) once(ctx context.Context, k *backup.Keeper, f *os.File) error 
 	if _, err := f.Seek(0, 0); err != nil {
 		return err
 	}
-	i, err := k.Restore(ctx, f, string(identity.ActorOperator))
+	i, err := k.Restore(ctx, f, string(identity.ActorOperator), true)
 	if err == nil {
 		a.Log.Info("the backup left for this node was restored", "backup", i.ID, "index", i.Index)
 	}
