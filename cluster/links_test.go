@@ -135,7 +135,7 @@ func TestNodeThatComesBackDoesNotToppleTheLeader(t *testing.T) {
 }
 
 // A node that was removed, but can reach neither the leader nor its word, keeps asking the
-// others for votes. Nobody heeds it; and once it reaches the leader it ends.
+// others for votes. Nobody heeds it; and once anybody tells it, it ends.
 func TestRemovedNodeThatKeepsAskingIsNotHeeded(t *testing.T) {
 	t.Parallel()
 	l := newLinks()
@@ -157,9 +157,6 @@ func TestRemovedNodeThatKeepsAskingIsNotHeeded(t *testing.T) {
 	}
 	if got := leader.node.raft.CurrentTerm(); got != term || !leader.node.IsLeader() {
 		t.Errorf("term %d, it was %d; leads: %v", got, term, leader.node.IsLeader())
-	}
-	if err := removed.died(); err != nil {
-		t.Errorf("it ended without the word of a leader: %v", err)
 	}
 	l.apart(h, gone, false)
 	eventually(t, "the removed node to end", func() bool { return removed.died() != nil })
@@ -365,14 +362,12 @@ func TestStatusInWords(t *testing.T) {
 // The dead are taken out where the operator wants it and a replacement votes, and otherwise not.
 func TestAutopilotTakesOutTheDead(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, 4, func(c *Config) { c.DeadAfter = 3 * time.Second })
+	const deadAfter = 4 * time.Second
+	h := newHouse(t, 4, func(c *Config) { calm(c); c.DeadAfter = deadAfter })
 	h.start()
 	clean := autopilot.Default()
 	clean.CleanupDead = true
 	leader := h.rooms[h.leader()]
-	if err := leader.db.Update(t.Context(), func(tx *fsm.Tx) error { return autopilot.Store(tx, clean) }); err != nil {
-		t.Fatal(err)
-	}
 	f := h.followers()
 	for _, i := range f[:2] {
 		h.crash(i)
@@ -380,14 +375,16 @@ func TestAutopilotTakesOutTheDead(t *testing.T) {
 			return !memberOf(t, leader.node.Status(t.Context()), h.rooms[i].cfg.NodeID).Alive
 		})
 		if i == f[0] {
+			// Not before: on a busy machine one that lives could be taken for dead, and there are four.
+			if err := leader.db.Update(t.Context(), func(tx *fsm.Tx) error { return autopilot.Store(tx, clean) }); err != nil {
+				t.Fatal(err)
+			}
 			eventually(t, "the dead to be taken out", func() bool { return !leader.node.isMember(h.rooms[i].cfg.NodeID) })
 		}
 	}
-	elapse(t, 4*time.Second)
+	elapse(t, deadAfter+time.Second)
 	if !leader.node.isMember(h.rooms[f[1]].cfg.NodeID) {
 		t.Error("taken out although no replacement votes")
 	}
-	if err := put(leader.db, "a", "x"); err != nil {
-		t.Error(err)
-	}
+	eventually(t, "the two that are left to write", func() bool { return put(leader.db, "a", "x") == nil })
 }
