@@ -37,7 +37,7 @@ func (r *Roster) moveHere() {
 			said = false
 		case known == "": // not a member yet, or the configuration has not come
 		case r.cfg.Leading() != 0:
-			r.Move(r.cfg.NodeID, here)
+			_ = r.Move(r.cfg.NodeID, here) // logged there, and tried again
 		default:
 			if !said {
 				r.log.Info("this node has moved", "known_address", known, "address", here)
@@ -97,7 +97,9 @@ func (r *Roster) Move(id, address string) error {
 	if change == nil { // removed since it asked: moving must not bring it back
 		return fmt.Errorf("move node %s: %w", id, fsm.ErrNotFound)
 	}
-	err := change(raft.ServerID(id), raft.ServerAddress(address), 0, r.cfg.Timeout).Error()
+	ctx, cancel := context.WithTimeout(r.life.ctx, r.cfg.Timeout)
+	defer cancel()
+	err := wait(ctx, change(raft.ServerID(id), raft.ServerAddress(address), 0, r.cfg.Timeout))
 	if err != nil {
 		r.log.Warn("address of a member not changed", "member", id, "address", address, "error", err)
 	}

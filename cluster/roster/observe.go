@@ -249,9 +249,17 @@ func (r *Roster) ill(s *sight, now time.Time) string {
 
 // Survey asks every member anew, for at most as long as ctx lasts, and judges them.
 func (r *Roster) Survey(ctx context.Context) {
-	servers := r.Servers()
+	r.askAll(ctx, r.Servers(), func(raft.Server) bool { return true })
+}
+
+// askAll asks those of the servers that want says, all at once, for at most as long as ctx
+// lasts, and judges all of them.
+func (r *Roster) askAll(ctx context.Context, servers []raft.Server, want func(raft.Server) bool) {
 	var all sync.WaitGroup
 	for _, s := range servers {
+		if !want(s) {
+			continue
+		}
 		all.Go(func() {
 			asked := make(chan struct{})
 			go func() {

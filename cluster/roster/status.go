@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -105,31 +104,14 @@ func (r *Roster) Status(ctx context.Context) Status {
 func (r *Roster) refresh(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, freshness)
 	defer cancel()
-	servers := r.Servers()
-	var all sync.WaitGroup
-	for _, m := range servers {
+	r.askAll(ctx, r.Servers(), func(m raft.Server) bool {
 		r.mu.Lock()
+		defer r.mu.Unlock()
 		s := r.see(string(m.ID))
 		old := time.Since(s.tried) > fresh || s.done != nil
 		silent := s.err != nil && time.Since(s.tried) < recent // it has had its chance
-		r.mu.Unlock()
-		if !old || silent && string(m.ID) != r.cfg.NodeID {
-			continue
-		}
-		all.Go(func() {
-			asked := make(chan struct{})
-			go func() {
-				r.ask(ctx, m)
-				close(asked)
-			}()
-			select {
-			case <-asked:
-			case <-ctx.Done():
-			}
-		})
-	}
-	all.Wait()
-	r.judge(servers)
+		return old && (!silent || string(m.ID) == r.cfg.NodeID)
+	})
 }
 
 // member describes one; r.mu is held.
