@@ -69,9 +69,14 @@ func (n *Node) takeIn(ctx context.Context, q *form.EnterRequest, allow func() er
 	if err := allow(); err != nil {
 		return nil, err
 	}
+	if _, is := n.roster.Find(q.NodeID); !is {
+		if err := n.roster.Welcome(ctx, q.NodeID); err != nil {
+			return nil, err
+		}
+	}
 	for _, s := range former {
-		if err := n.raft.RemoveServer(s.ID, 0, n.cfg.ProposeTimeout).Error(); err != nil {
-			return nil, &wire.Fault{Code: codeNotLeader, Detail: "remove the former " + string(s.ID) + ": " + err.Error()}
+		if err := n.roster.Dismiss(ctx, string(s.ID)); err != nil {
+			return nil, &wire.Fault{Code: codeNotLeader, Detail: err.Error()}
 		}
 		n.log.Info("member that lost its data removed", "member", string(s.ID), "address", string(s.Address))
 	}

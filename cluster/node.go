@@ -79,7 +79,7 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, log: cfg.Logger.With("node", cfg.NodeID), begun: time.Now(), quit: make(chan struct{}), creds: &wire.Credentials{}}
+	n := &Node{cfg: cfg, log: cfg.Logger.With("node", cfg.NodeID), begun: time.Now(), quit: make(chan struct{}), creds: &wire.Credentials{Void: form.Voids(cfg.DB)}}
 	n.ctx, n.stop = context.WithCancel(context.Background())
 	n.features = n.newKeeper()
 	n.self = n.newSelf()

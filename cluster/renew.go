@@ -42,7 +42,7 @@ func (n *Node) issue(ctx context.Context, request []byte, node string) (*form.Au
 	if err != nil {
 		return nil, nil, err
 	}
-	cert, err := row.Issue(request, node, n.cfg.Root, n.cfg.CertLife)
+	cert, err := row.Admit(ctx, n.cfg.DB, request, node, n.cfg.Root, n.cfg.CertLife)
 	return row, cert, err
 }
 
@@ -104,6 +104,7 @@ func (n *Node) renew() {
 	defer tick.Stop()
 	for {
 		if at := n.cfg.DB.Position().Index; at != seen {
+			n.port.Expel()
 			if err := n.follow(); err != nil {
 				n.log.Warn("authority not taken over yet", "error", err)
 			} else {

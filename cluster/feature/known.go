@@ -21,7 +21,11 @@ var known = []Feature{
 	{Name: "entry/1", Does: "stamped log entries of many batches", Base: true},
 	{Name: "stream/1", Does: "the whole store as one checked stream", Base: true},
 	{Name: Epoch, Does: "what is sealed for passing use is bound to the time since a backup was restored", Base: true},
+	{Name: Revocation, Does: "certificates of removed nodes are refused, and those of nodes that come again are numbered", Base: true},
 }
+
+// Revocation is needed of every member before certificates are revoked.
+const Revocation = "revocation/1"
 
 // Epoch is needed of every member before a backup may be restored, which activates it.
 const Epoch = "epoch/1"

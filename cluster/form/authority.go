@@ -37,7 +37,7 @@ var authorities = fsm.NewTable(150, "cluster_authority", fsm.Spec[Authority]{
 })
 
 // Tables are what this room keeps in the store.
-var Tables = []fsm.Definition{authorities, tickets}
+var Tables = []fsm.Definition{authorities, tickets, revocations}
 
 func wrapAuthority(a *wire.Authority, root *seal.RootKey) (*Authority, error) {
 	key, err := a.Key()
@@ -92,14 +92,27 @@ func (a *Authority) trusted() ([]*x509.Certificate, error) {
 	return out, nil
 }
 
+// Admit is Issue for a node of which the store may say that its name was given away before.
+func (a *Authority) Admit(ctx context.Context, db *fsm.DB, request []byte, node string, root *seal.RootKey, life time.Duration) ([]byte, error) {
+	n, err := admissionNumber(ctx, db, node)
+	if err != nil {
+		return nil, err
+	}
+	return a.issueAs(request, node, n, root, life)
+}
+
 // Issue signs the certificate request (PKCS #10) of a node, for life. A request that is
 // not to be signed is a wire.Fault with [CodeRefused].
 func (a *Authority) Issue(request []byte, node string, root *seal.RootKey, life time.Duration) ([]byte, error) {
+	return a.issueAs(request, node, 0, root, life)
+}
+
+func (a *Authority) issueAs(request []byte, node string, admission uint64, root *seal.RootKey, life time.Duration) ([]byte, error) {
 	w, err := a.unwrap(root)
 	if err != nil {
 		return nil, err
 	}
-	cert, err := w.Issue(request, node, time.Now(), life)
+	cert, err := w.IssueAs(request, node, admission, time.Now(), life)
 	if err != nil {
 		return nil, &wire.Fault{Code: CodeRefused, Detail: err.Error()}
 	}

@@ -105,6 +105,10 @@ func (s *Self) Watch(ctx context.Context, silent func() (addresses []string), en
 				end(s.replaced(h))
 				return
 			}
+			if err == nil && h.Void {
+				end(s.removed())
+				return
+			}
 		}
 	}
 }

@@ -44,6 +44,9 @@ type hello struct {
 	Founding bool `cbor:"7,keyasint,omitempty"`
 	// After are the clusters that the node's cluster was recovered from.
 	After []string `cbor:"8,keyasint,omitempty"`
+	// Admission is that of the node's certificate, and Void says to it that this counts no more.
+	Admission uint64 `cbor:"9,keyasint,omitempty"`
+	Void      bool   `cbor:"10,keyasint,omitempty"`
 }
 
 type foundRequest struct {
@@ -115,6 +118,7 @@ type Self struct {
 	once     sync.Once
 	mu       sync.Mutex
 	open     bool // may be taken into a cluster
+	void     func(node string, admission uint64) bool
 }
 
 // New returns a node that has not looked yet who it is.
@@ -131,6 +135,7 @@ func (s *Self) Use(p *wire.Port) { s.port = p }
 // Load reads node.json, or returns nil if there is none, and compares it with the
 // configuration and the store. [Self.Adopt] is for when nothing else speaks against it.
 func (s *Self) Load(ctx context.Context, db *fsm.DB) (*Identity, error) {
+	s.void = Voids(db)
 	id, err := loadIdentity(s.cfg.DataDir, s.cfg.Root)
 	if err != nil {
 		return nil, err
@@ -241,7 +246,7 @@ func (s *Self) become(id *Identity) error {
 // Calls are the methods of quis-join/1. Callers have proved the root key.
 func (s *Self) Calls() *wire.Mux {
 	m := &wire.Mux{}
-	wire.Handle(m, methodHello, func(context.Context, wire.Peer, *hello) (any, error) { return s.hello(), nil })
+	wire.Handle(m, methodHello, func(_ context.Context, _ wire.Peer, q *hello) (any, error) { return s.answer(q), nil })
 	wire.Handle(m, methodFound, s.handleFound)
 	wire.Handle(m, MethodEnter, s.cfg.Admit)
 	if s.cfg.Reissue != nil {
@@ -256,7 +261,20 @@ func (s *Self) hello() hello {
 	h := hello{NodeID: s.cfg.NodeID, Address: s.port.Advertise(), Expect: s.cfg.Expect, Instance: s.instance, Version: s.cfg.Version}
 	if id := s.id.Load(); id != nil {
 		h.ClusterID, h.After = id.ClusterID, id.secret.Authority.After
+		h.Admission = wire.AdmissionOf(id.TLS.Cert.Leaf)
 		h.Founding = len(id.secret.Founding) == 0 && s.pristine()
 	}
 	return h
+}
+
+// answer is the hello to a node that said q.
+func (s *Self) answer(q *hello) hello {
+	h := s.hello()
+	h.Void = s.void != nil && h.ClusterID != "" && q.ClusterID == h.ClusterID && s.void(q.NodeID, q.Admission)
+	return h
+}
+
+// removed is why a node must not go on whose certificate is void.
+func (s *Self) removed() error {
+	return fmt.Errorf("node %s was removed from the cluster: to bring it back, move its data directory %s away and start it again with cluster.join", s.cfg.NodeID, s.cfg.DataDir)
 }

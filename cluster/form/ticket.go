@@ -284,20 +284,3 @@ func Voucher(ctx context.Context, db *fsm.DB, id string) (v wire.Voucher, err er
 	}
 	return v, err
 }
-
-// forgetFormer drops what admitted nodes to the cluster that this one was recovered from.
-func forgetFormer(tx *fsm.Tx) error {
-	var ids []string
-	for t, err := range tickets.List(tx, fsm.Global) {
-		if err != nil {
-			return err
-		}
-		ids = append(ids, t.ID)
-	}
-	for _, id := range ids {
-		if err := tickets.Delete(tx, fsm.Global, fsm.K(id)); err != nil {
-			return err
-		}
-	}
-	return nil
-}

@@ -239,14 +239,33 @@ func (r *Roster) remove(ctx context.Context, members []autopilot.Member, m *auto
 	if m.Leader { // whoever leads next does it
 		return r.handOver(ctx, members)
 	}
-	if err := r.setDemoted(ctx, m.ID, false); err != nil { // under that name another node may come
+	if err := form.VoidTokens(ctx, r.cfg.DB, m.ID); err != nil {
+		return fmt.Errorf("void the join tokens of node %s: %w", m.ID, err)
+	}
+	if err := r.Dismiss(ctx, m.ID); err != nil {
 		return err
 	}
-	if err := wait(ctx, r.life.raft.RemoveServer(raft.ServerID(m.ID), 0, r.cfg.Timeout)); err != nil {
-		return fmt.Errorf("remove node %s: %w", m.ID, err)
-	}
 	r.log.Info("member removed", "member", m.ID, "force", force)
+	// Not before, or a member without a vote got it back if this leader fell in between. If it falls
+	// now, Welcome does it.
+	if err := r.setDemoted(ctx, m.ID, false); err != nil {
+		r.log.Warn("what operators wanted of a removed member is not forgotten yet", "member", m.ID, "error", err)
+	}
 	return nil
+}
+
+// Welcome forgets what operators wanted of an earlier member of that name: for the leader, before
+// it takes in a node that is no member.
+func (r *Roster) Welcome(ctx context.Context, id string) error {
+	was := false
+	err := r.cfg.DB.View(ctx, func(tx *fsm.Tx) (err error) {
+		was, err = autopilot.IsDemoted(tx, id)
+		return err
+	})
+	if err != nil || !was {
+		return err
+	}
+	return r.setDemoted(ctx, id, false)
 }
 
 func (r *Roster) handOver(ctx context.Context, members []autopilot.Member) error {

@@ -29,6 +29,7 @@ func (r *Roster) Lead(ctx context.Context) {
 			t.Stop()
 			return
 		}
+		r.settle(ctx)
 		r.judge(r.Servers())
 		d := autopilot.Decide(r.Settings(), r.view(), time.Now())
 		if d.Action != autopilot.Nothing {

@@ -11,6 +11,7 @@ import (
 	"math/big"
 	"net/url"
 	"regexp"
+	"strconv"
 	"time"
 )
 
@@ -89,9 +90,15 @@ func authorityCluster(c *x509.Certificate) string {
 	return c.URIs[0].Host
 }
 
-// Issue signs a certificate for node, for life from now on, with the key of a PKCS #10
-// request. Nothing else of the request is used: what a certificate says is decided here.
+// Issue is IssueAs for the first admission.
 func (a *Authority) Issue(request []byte, node string, now time.Time, life time.Duration) ([]byte, error) {
+	return a.IssueAs(request, node, 0, now, life)
+}
+
+// IssueAs signs a certificate for node, for life from now on, with the key of a PKCS #10
+// request. Nothing else of the request is used: what a certificate says is decided here.
+// Admission counts how often the name was given away before.
+func (a *Authority) IssueAs(request []byte, node string, admission uint64, now time.Time, life time.Duration) ([]byte, error) {
 	if !ValidNodeID(node) {
 		return nil, fmt.Errorf("issue certificate: %q is no node ID", node)
 	}
@@ -111,7 +118,7 @@ func (a *Authority) Issue(request []byte, node string, now time.Time, life time.
 	}
 	t := &x509.Certificate{
 		SerialNumber: serial,
-		Subject:      pkix.Name{CommonName: node},
+		Subject:      subject(node, admission),
 		NotBefore:    now.Add(-clockSlack),
 		NotAfter:     now.Add(life),
 		KeyUsage:     x509.KeyUsageDigitalSignature,
@@ -123,6 +130,23 @@ func (a *Authority) Issue(request []byte, node string, now time.Time, life time.
 		return nil, fmt.Errorf("issue certificate: %w", err)
 	}
 	return der, nil
+}
+
+func subject(node string, admission uint64) pkix.Name {
+	name := pkix.Name{CommonName: node}
+	if admission > 0 { // releases that know no such number do not look at it
+		name.SerialNumber = strconv.FormatUint(admission, 10)
+	}
+	return name
+}
+
+// AdmissionOf returns of which admission a node's certificate is.
+func AdmissionOf(leaf *x509.Certificate) uint64 {
+	n, err := strconv.ParseUint(leaf.Subject.SerialNumber, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // NewKey makes a node's key and the request (PKCS #10) for its certificate.

@@ -30,16 +30,23 @@ type Identity struct {
 
 // Credentials holds a node's identity, which begins empty and is replaced when a
 // certificate is renewed. It may be used from any goroutine.
-type Credentials struct{ current atomic.Pointer[held] }
+type Credentials struct {
+	// Void says of which admissions a node's certificates count no more; nil: of none. It is
+	// set before anything else is done, and asked at every handshake.
+	Void func(node string, admission uint64) bool
+
+	current atomic.Pointer[held]
+}
 
 type held struct {
 	Identity
 	roots *x509.CertPool
+	void  func(node string, admission uint64) bool
 }
 
 // Set replaces the identity. Connections that exist keep the one they began with.
 func (c *Credentials) Set(id Identity) {
-	h := &held{Identity: id, roots: x509.NewCertPool()}
+	h := &held{Identity: id, roots: x509.NewCertPool(), void: c.Void}
 	h.roots.AddCert(id.Authority)
 	for _, a := range id.Trust {
 		h.roots.AddCert(a)
@@ -82,6 +89,9 @@ func (h *held) verify(certs []*x509.Certificate, usage x509.ExtKeyUsage) (string
 	node := strings.TrimPrefix(uri.Path, "/")
 	if uri.Host != h.ClusterID || !ValidNodeID(node) {
 		return "", fmt.Errorf("node certificate is for %s, not for a node of cluster %s", uri, h.ClusterID)
+	}
+	if h.void != nil && h.void(node, AdmissionOf(leaf)) {
+		return "", fmt.Errorf("node certificate of %s is void: that node was removed", node)
 	}
 	return node, nil
 }

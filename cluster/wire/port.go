@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -227,6 +228,20 @@ func (p *Port) Recheck() {
 		if _, err := h.verify([]*x509.Certificate{leaf}, x509.ExtKeyUsageClientAuth); err != nil {
 			c.Close() // whoever reads from it forgets it
 		}
+	}
+}
+
+// Expel closes the connections of nodes whose certificate is void: they were removed. It
+// is much cheaper than [Port.Recheck].
+func (p *Port) Expel() {
+	h := p.cfg.Credentials.current.Load()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c, leaf := range p.open {
+		if leaf == nil || h.void == nil || !h.void(strings.TrimPrefix(leaf.URIs[0].Path, "/"), AdmissionOf(leaf)) {
+			continue
+		}
+		c.Close() // whoever reads from it forgets it
 	}
 }
 
