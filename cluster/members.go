@@ -64,7 +64,7 @@ func (n *Node) servers() []raft.Server { return n.roster.Servers() }
 func (n *Node) isMember(id string) bool { return n.roster.IsMember(id) }
 
 // leading refuses a call that only the leader can answer, and callers that are not
-// members: a removed node keeps its certificate until that expires.
+// members: a removal may not have come to its revocation yet.
 func (n *Node) leading(from wire.Peer) error {
 	if !n.started.Load() || n.raft.State() != raft.Leader || n.Isolated() != nil {
 		return &wire.Fault{Code: codeNotLeader, Detail: "not the leader"}

@@ -183,7 +183,7 @@ func RevokeToken(ctx context.Context, db *fsm.DB, id string, hook Hook) error {
 		return hook.tell(tx, TokenRevoked, t.ID, nil)
 	})
 	if err == nil && usedBy != "" {
-		err = fmt.Errorf("revoke join token: node %s has used it, and cannot again: remove that node, too: %w", usedBy, fsm.ErrConflict)
+		err = fmt.Errorf("revoke join token: node %s has used it, and cannot again: remove that node, too, and if it is not trusted, rotate the authority (quis cluster ca rotate) and replace the root key: %w", usedBy, fsm.ErrConflict)
 	}
 	return err
 }

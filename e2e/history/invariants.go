@@ -50,7 +50,8 @@ var Invariants = []Invariant{
 	{19, "What is held in memory is bounded.",
 		[]string{"cluster/ask.TestFullQueueTurnsAway", "fsm/notice.TestHubHoldsAnIndexWholeOrNotAtAll", "identity/credential.TestPoolIsBounded"}},
 	{20, "No byte of a stranger is processed on the cluster port; a removed node and a used token are refused.",
-		[]string{"e2e/process.TestStrangersOnTheClusterPorts", "cluster.TestStrangersOnThePort", "cluster.TestTwoNodesWithOneTokenOneWins"}},
+		[]string{"e2e/process.TestStrangersOnTheClusterPorts", "cluster.TestStrangersOnThePort", "cluster.TestTwoNodesWithOneTokenOneWins",
+			"cluster.TestRemovedNodeCannotSpeakRaft", "cluster.TestRemovalVoidsTheTokenOfANode", "cluster.TestLostNodesComeBackAfterARecovery"}},
 	{21, "The log and the store hold no secret in clear.",
 		[]string{"e2e/house.TestNoSecretInClear", "keys.TestPrivateKeysAreSealedInTheLog"}},
 }

@@ -73,7 +73,7 @@ func showStandings(cmd *cobra.Command, dirs []string) error {
 func recoverNode(cmd *cobra.Command, dir string, sure bool) error {
 	return daemon.Recover(dir, func(n *recovery.Node) error {
 		s := n.Standing()
-		err := line.Confirm(cmd, "recover", sure, fmt.Sprintf("Node %s (log index %d of term %d) becomes the only member of cluster %s; it had %s.\nWhat only the others had is lost, everybody is signed out, and the others must be wiped.",
+		err := line.Confirm(cmd, "recover", sure, fmt.Sprintf("Node %s (log index %d of term %d) becomes the only member of what was cluster %s; it had %s.\nIt goes on as a new cluster. What only the others had is lost, everybody is signed out, and the others must stay off until they are wiped.",
 			s.NodeID, s.LogIndex, s.LogTerm, s.ClusterID, strings.Join(s.Voters, ", ")))
 		if err != nil {
 			return err
@@ -82,7 +82,7 @@ func recoverNode(cmd *cobra.Command, dir string, sure bool) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(cmd.ErrOrStderr(), "Done. The log as it was is in %s. Start the node, then wipe the others and start them with cluster.join.\n", kept)
+		fmt.Fprintf(cmd.ErrOrStderr(), "Done. The log as it was is in %s. Start the node; wipe the others, and let them join as new nodes (quis cluster token, quis join).\n", kept)
 		return nil
 	})
 }
