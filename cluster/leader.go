@@ -71,7 +71,7 @@ func (n *Node) watchLeader() {
 			}
 			n.changed.broadcast()
 			if n.raft.State() == raft.Shutdown && n.stopping() == nil {
-				n.die(n.removedError())
+				n.die(n.self.Removed())
 				return
 			}
 		case <-n.quit:

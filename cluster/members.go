@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/hashicorp/raft"
 
@@ -40,7 +39,7 @@ func (n *Node) newRoster() *roster.Roster {
 		Stand:   n.self.Stand,
 		Busy:    func() bool { return n.started.Load() && n.transport.Installing() },
 		Fitness: func() roster.Fitness { fit, _ := n.fitness(); return fit },
-		Removed: func() { n.die(n.removedError()) },
+		Removed: func() { n.die(n.self.Removed()) },
 	})
 }
 
@@ -124,7 +123,3 @@ func (n *Node) Status(ctx context.Context) Status {
 // voter does not answer, or another member that gave a sign of life just now, that is an error:
 // there is no such index that could be relied on.
 func (n *Node) MinApplied(ctx context.Context) (uint64, error) { return n.roster.MinApplied(ctx) }
-
-func (n *Node) removedError() error {
-	return fmt.Errorf("node %s was removed from the cluster: to bring it back, move its data directory %s away and start it again with cluster.join", n.cfg.NodeID, n.cfg.DataDir)
-}

@@ -194,7 +194,7 @@ func (n *Node) reissue(ctx context.Context, request []byte, first error) ([]byte
 	}
 	a, err := n.self.Reissue(ctx, at, request)
 	if fault := (*wire.Fault)(nil); errors.As(err, &fault) && fault.Code == codeRefused {
-		n.die(n.removedError())
+		n.die(n.self.Removed())
 		return nil, err
 	}
 	if err != nil {

@@ -132,7 +132,7 @@ func (s *Self) greet(ctx context.Context, entries []string) (seen []hello, away 
 		case me.ClusterID != "" && slices.Contains(a.After, me.ClusterID):
 			return nil, nil, s.replaced(a.hello)
 		case a.Void:
-			return nil, nil, s.removed()
+			return nil, nil, s.Removed()
 		case a.ClusterID != "" && slices.Contains(me.After, a.ClusterID):
 			away = append(away, fmt.Sprintf("node %s at %s still belongs to cluster %s, which was recovered without it", a.NodeID, a.from, a.ClusterID))
 		case me.ClusterID != "" && a.ClusterID != "" && a.ClusterID != me.ClusterID:

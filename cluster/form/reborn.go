@@ -106,7 +106,7 @@ func (s *Self) Watch(ctx context.Context, silent func() (addresses []string), en
 				return
 			}
 			if err == nil && h.Void {
-				end(s.removed())
+				end(s.Removed())
 				return
 			}
 		}

@@ -274,7 +274,7 @@ func (s *Self) answer(q *hello) hello {
 	return h
 }
 
-// removed is why a node must not go on whose certificate is void.
-func (s *Self) removed() error {
+// Removed is why this node must not go on after it was removed.
+func (s *Self) Removed() error {
 	return fmt.Errorf("node %s was removed from the cluster: to bring it back, move its data directory %s away and start it again with cluster.join", s.cfg.NodeID, s.cfg.DataDir)
 }
