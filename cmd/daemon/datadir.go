@@ -31,7 +31,7 @@ func openDataDir(path string) (*dataDir, error) {
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, fmt.Errorf("data directory %s: lock: %w", path, err)
 		}
-		return nil, fmt.Errorf("data directory %s is in use by %s: stop that one, or give this one a data_dir of its own", path, holder(path))
+		return nil, fmt.Errorf("data directory %s is in use by %s: stop that one first; a second node needs a data_dir of its own", path, holder(path))
 	}
 	d := &dataDir{path: path, lock: lock}
 	if err := os.WriteFile(d.file("quis.pid"), []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644); err != nil {

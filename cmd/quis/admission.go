@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -31,6 +32,12 @@ func tokenCommand() *cobra.Command {
 				"know this cluster by. The node is given the root key as well, so hand the token over as you would that.",
 			Example: "  quis cluster token\n  quis cluster token --ttl 10m --without-root-key",
 			Args:    none,
+			PreRunE: func(cmd *cobra.Command, _ []string) error {
+				if ttl < time.Second || ttl > form.MaxTokenLife {
+					return usage(cmd, "--ttl is %s; a token may be used for 1s to 24h", ttl)
+				}
+				return nil
+			},
 			RunE: answer(func(c *client.Client, ctx context.Context) (*client.JoinToken, error) {
 				return c.CreateJoinToken(ctx, ttl, withoutRootKey)
 			}, printNewToken),
@@ -79,7 +86,9 @@ func revokeTokenCommand() *cobra.Command {
 			}
 			ctx, cancel := asking(cmd)
 			defer cancel()
-			if err := c.RevokeJoinToken(ctx, args[0]); err != nil {
+			if err := c.RevokeJoinToken(ctx, args[0]); client.Status(err) == http.StatusNotFound {
+				return fmt.Errorf("no join token has the ID %q (`quis cluster token list` shows them): %w", args[0], err)
+			} else if err != nil {
 				return err
 			}
 			fmt.Fprintf(cmd.ErrOrStderr(), "Token %s is worthless now.\n", args[0])

@@ -126,7 +126,7 @@ func initCommand() *cobra.Command {
 			}
 			fmt.Fprintf(out, "\nNext:  quis server --config %s\n       quis setup-link --data-dir %s      (creates the first administrator)\n", p.file, config.DataDir)
 			if p.host != "" {
-				fmt.Fprintf(out, "On another host, with a copy of the root key:\n       quis join %s --root-key-file root.key --public-url %s --advertise HOST\n",
+				fmt.Fprintf(out, "On another host, with the token that `quis cluster token` makes here:\n       quis join %s --token TOKEN --public-url %s --advertise HOST\n",
 					config.Cluster.Advertise, config.PublicURL)
 			}
 			return nil

@@ -11,9 +11,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"strings"
+
+	"github.com/quis-idp/quis/api/client"
 )
 
 func main() { os.Exit(Main()) }
@@ -34,6 +38,9 @@ func Main() int {
 				prefix = "  "
 			}
 			fmt.Fprintln(os.Stderr, prefix+line)
+		}
+		if refusal, ok := errors.AsType[*client.Error](err); ok && refusal.Status == http.StatusServiceUnavailable && refusal.Problem.Detail == "" {
+			fmt.Fprintln(os.Stderr, "  The node can do nothing of that kind now; most often no majority reaches each other: see `quis cluster status`.")
 		}
 	}
 	return code

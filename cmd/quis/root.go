@@ -32,6 +32,9 @@ func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "quis",
 		Short: "quis is an identity provider: one binary, three nodes, no database",
+		Long: "quis is an identity provider: one binary, three nodes, no database\n\n" +
+			"Exit codes: 0 done, 1 error, 2 usage, 3 not found, 4 denied, 5 conflict, 6 unavailable.\n" +
+			"quis status and quis doctor have codes of their own.",
 		Example: "  quis dev --nodes 3                      # a cluster on this machine, with a demo application\n" +
 			"  quis server --config /etc/quis/quis.yaml  # one node",
 		Version:       daemon.Version,

@@ -29,7 +29,7 @@ func Backup() *cobra.Command {
 			"the file back. It is sealed under the root key, or to the age recipients that are named. Keep the root key\n" +
 			"elsewhere: without it the data is worth nothing.\n" +
 			"FILE is quis-TIME.backup by default, - is standard output. The file has its name only when it is whole; until\n" +
-			"then that ends in .partial.",
+			"then that ends in .partial. A file that has the name already is replaced then.",
 		Example: "  quis backup /mnt/backups/quis.backup --recipient age1…\n  quis backup - | ssh elsewhere 'cat > quis.backup'",
 		Args:    backupArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -120,8 +120,15 @@ func writeBackup(cmd *cobra.Command, file string, recipients []string, rootKey s
 		row("SHA-256", made.SHA256)
 		row("Log", fmt.Sprintf("index %d, term %d", made.Index, made.Term))
 		row("Root key", made.RootKey)
-		row("Sealed", made.Sealed)
+		row("Sealed", sealedText(made.Sealed))
 	})
+}
+
+func sealedText(how string) string {
+	if how == backup.SealedAge {
+		return "to the recipients"
+	}
+	return "under the root key"
 }
 
 // Restore is `quis restore`.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"strings"
 	"time"
@@ -209,6 +210,9 @@ func runBackup(ctx context.Context, c *client.Client) (*client.BackupRun, error)
 	before, err := c.BackupRuns(ctx)
 	if err == nil {
 		err = c.StartBackupRun(ctx)
+		if client.Status(err) == http.StatusNotFound {
+			err = fmt.Errorf("there is no schedule: begin with `quis backup schedule set`, or write a file with `quis backup FILE`: %w", err)
+		}
 	}
 	if err != nil {
 		return nil, err

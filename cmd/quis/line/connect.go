@@ -28,7 +28,7 @@ const (
 // Online adds the flags of a command that asks a running node.
 func Online(c *cobra.Command) *cobra.Command {
 	c.Flags().String("data-dir", "", "data directory of a node on this machine, or of a quis dev\n(default: $QUIS_DATA_DIR, ./"+DevDir+", /var/lib/quis)")
-	c.Flags().String("addr", "", "address of a node elsewhere, with a token in $QUIS_TOKEN or $QUIS_TOKEN_FILE\n(default: $QUIS_ADDR)")
+	c.Flags().String("addr", "", "URL of a node elsewhere, with a token in $QUIS_TOKEN or $QUIS_TOKEN_FILE\n(default: $QUIS_ADDR)")
 	return c
 }
 
@@ -47,7 +47,11 @@ func Connect(cmd *cobra.Command) (*client.Client, error) {
 		if err != nil {
 			return nil, err
 		}
-		return client.New(addr, token)
+		c, err := client.New(addr, token)
+		if err != nil {
+			return nil, fmt.Errorf("--addr or QUIS_ADDR: %w; a node is named as https://id.example.com", err)
+		}
+		return c, nil
 	}
 	return ConnectDir(cmd.Context(), dir)
 }
