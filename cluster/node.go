@@ -176,8 +176,8 @@ func (n *Node) run(ctx context.Context) error {
 		return err
 	}
 	n.leader.Begin(n.ctx, n.raft, n.cache, n.port.Caller(), n.transport, &n.loops)
-	n.started.Store(true)
 	n.roster.Begin(n.ctx, n.raft, n.port, &n.loops)
+	n.started.Store(true) // from here on calls are answered that need both
 	n.cfg.DB.SetClock(n.Now)
 	n.loops.Go(n.watchLeadership)
 	n.loops.Go(n.watchLeader)
@@ -269,9 +269,5 @@ func (n *Node) IsLeader() bool { return n.readyTerm.Load() != 0 }
 
 // Leader returns who leads, as far as this node knows, or nothing.
 func (n *Node) Leader() (id, address string) {
-	if n.raft == nil {
-		return "", ""
-	}
-	a, i := n.raft.LeaderWithID()
-	return string(i), string(a)
+	return n.roster.Leader()
 }
