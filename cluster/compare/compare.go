@@ -52,6 +52,8 @@ type Comparer struct {
 	seen     prometheus.Counter
 	mu       sync.Mutex
 	streams  map[string]*outgoing // by who reads it
+	closed   bool                 // nothing is read from here any more
+	writers  sync.WaitGroup       // of streams
 	last     time.Duration        // that the slowest took in the last round
 	healed   []time.Time
 }

@@ -35,7 +35,6 @@ type stateAnswer struct {
 type outgoing struct {
 	stream *fsm.Stream
 	r      *io.PipeReader
-	done   chan struct{} // closed when nobody uses stream any more
 	next   uint64
 	idle   *time.Timer
 }
@@ -93,14 +92,17 @@ func (c *Comparer) begin(ctx context.Context, reader string, least uint64) error
 		return err
 	}
 	r, w := io.Pipe()
-	o := &outgoing{stream: stream, r: r, done: make(chan struct{})}
+	o := &outgoing{stream: stream, r: r}
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return errors.Join(errors.New("node is stopping"), stream.Close())
+	}
 	o.idle = time.AfterFunc(abandoned, func() { c.end(reader, o) })
-	go func() {
-		defer close(o.done)
+	c.writers.Go(func() {
 		_, err := stream.WriteTo(w)
 		w.CloseWithError(errors.Join(err, stream.Close()))
-	}()
-	c.mu.Lock()
+	})
 	old := c.streams[reader]
 	c.streams[reader] = o
 	c.mu.Unlock()
@@ -119,16 +121,16 @@ func (c *Comparer) end(reader string, o *outgoing) {
 	}
 }
 
-// Close ends what others read from here, and waits for it.
+// Close ends what others read from here, and waits for it; nothing begins after that.
 func (c *Comparer) Close() {
 	c.mu.Lock()
 	streams := c.streams
-	c.streams = map[string]*outgoing{}
+	c.streams, c.closed = map[string]*outgoing{}, true
 	c.mu.Unlock()
 	for _, o := range streams {
 		o.close()
-		<-o.done
 	}
+	c.writers.Wait() // also those that were given up before
 }
 
 // fetch writes the state of m into file and returns the log index that it is of: not
