@@ -232,7 +232,7 @@ func (r *Roster) judge(servers []raft.Server) {
 func (r *Roster) ill(s *sight, now time.Time) string {
 	switch {
 	case s.at.IsZero() && s.err == nil:
-		return "not asked yet"
+		return "has not been asked yet"
 	case s.at.IsZero():
 		return "has not answered since this node looks"
 	case s.err != nil || now.Sub(s.at) > recent:
@@ -255,6 +255,11 @@ func (r *Roster) Survey(ctx context.Context) {
 // askAll asks those of the servers that want says, all at once, for at most as long as ctx
 // lasts, and judges all of them.
 func (r *Roster) askAll(ctx context.Context, servers []raft.Server, want func(raft.Server) bool) {
+	r.mu.Lock()
+	for _, s := range servers {
+		r.meet(s) // first, or what is asked of a member that has just lost its vote would be forgotten
+	}
+	r.mu.Unlock()
 	var all sync.WaitGroup
 	for _, s := range servers {
 		if !want(s) {
