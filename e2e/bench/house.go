@@ -6,14 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -66,7 +63,7 @@ func newHouse(n int) (*house, error) {
 
 // add prepares one more node. One of expect founders founds the cluster; 0 joins it.
 func (h *house) add(expect int) (*houseNode, error) {
-	ports, err := freePorts(4)
+	ports, err := testbed.FreePorts(4)
 	if err != nil {
 		return nil, err
 	}
@@ -222,32 +219,4 @@ func (h *house) memory() (worst float64, err error) {
 		worst = max(worst, mib)
 	}
 	return worst, nil
-}
-
-var handed = struct {
-	sync.Mutex
-	ports []int
-}{}
-
-// freePorts finds ports that nobody has, for TCP and UDP.
-func freePorts(n int) ([]int, error) {
-	handed.Lock()
-	defer handed.Unlock()
-	var out []int
-	for p := 13000; len(out) < n && p < 30000; p++ {
-		if slices.Contains(handed.ports, p) {
-			continue
-		}
-		tcp, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p))
-		if err != nil {
-			continue
-		}
-		tcp.Close()
-		handed.ports = append(handed.ports, p)
-		out = append(out, p)
-	}
-	if len(out) < n {
-		return nil, errors.New("no free ports")
-	}
-	return out, nil
 }

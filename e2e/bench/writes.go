@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/quis-idp/quis/cluster"
+	"github.com/quis-idp/quis/e2e/testbed"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/keys/seal"
 )
@@ -92,7 +93,7 @@ func writesOn(ctx context.Context, o options, n int, dir string) (writeResult, e
 	}
 	defer os.RemoveAll(dir)
 	root := seal.GenerateRootKey().Encode()
-	ports, err := freePorts(n)
+	ports, err := testbed.FreePorts(n)
 	if err != nil {
 		return writeResult{}, err
 	}

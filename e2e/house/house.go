@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -238,40 +237,14 @@ func (h *House) blame(rule, key, format string, args ...any) {
 	h.odd = append(h.odd, history.Violation{Rule: rule, Key: key, Text: fmt.Sprintf(format, args...)})
 }
 
-// handed are the ports that this process has given out.
-var handed = struct {
-	sync.Mutex
-	ports map[int]bool
-}{ports: map[int]bool{}}
-
-// freeAddresses finds loopback addresses that nobody has, below the ports that the
-// system gives to outgoing connections, so that a node that is down keeps its own.
+// freeAddresses finds loopback addresses that nobody has.
 func freeAddresses(n int) ([]string, error) {
-	handed.Lock()
-	defer handed.Unlock()
+	ports, err := testbed.FreePorts(n)
 	var out []string
-	for range 5000 {
-		port := 12000 + rand.IntN(20000)
-		at := fmt.Sprintf("127.0.0.1:%d", port)
-		if handed.ports[port] {
-			continue
-		}
-		tcp, err := net.Listen("tcp", at)
-		if err != nil {
-			continue
-		}
-		udp, err := net.ListenPacket("udp", at)
-		tcp.Close()
-		if err != nil {
-			continue
-		}
-		udp.Close()
-		handed.ports[port] = true
-		if out = append(out, at); len(out) == n {
-			return out, nil
-		}
+	for _, p := range ports {
+		out = append(out, fmt.Sprintf("127.0.0.1:%d", p))
 	}
-	return nil, errors.New("no free ports")
+	return out, err
 }
 
 // clients are the connections of everybody in this process to the nodes' public

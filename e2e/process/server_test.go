@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -55,7 +53,10 @@ func newServer(t *testing.T) *server {
 	t.Helper()
 	s := &server{t: t, dir: t.TempDir(), keys: map[string]string{}, bootstrap: true}
 	s.data = filepath.Join(s.dir, "data")
-	p := freePorts(t, 4)
+	p, err := testbed.FreePorts(4)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for i, key := range []string{"listen.public", "listen.operations", "cluster.listen", "cluster.gossip"} {
 		s.keys[key] = fmt.Sprintf("127.0.0.1:%d", p[i])
 	}
@@ -64,44 +65,6 @@ func newServer(t *testing.T) *server {
 	s.keys["drain"] = "0s"
 	s.keys["root_key_file"] = s.write("root.key", rootKey+"\n", 0o600)
 	return s
-}
-
-// handed are the ports that tests of this process hold.
-var handed = struct {
-	sync.Mutex
-	ports map[int]bool
-}{ports: map[int]bool{}}
-
-// freePorts finds ports that nobody has, below those that the system gives to
-// outgoing connections, so that none is taken before it is used.
-func freePorts(t *testing.T, n int) []int {
-	t.Helper()
-	handed.Lock()
-	defer handed.Unlock()
-	var out []int
-	for tries := 0; len(out) < n; tries++ {
-		if tries > 1000 {
-			t.Fatal("no free ports")
-		}
-		p := 12000 + rand.IntN(20000)
-		if handed.ports[p] {
-			continue
-		}
-		at := fmt.Sprintf("127.0.0.1:%d", p)
-		tcp, err := net.Listen("tcp", at)
-		if err != nil {
-			continue
-		}
-		udp, err := net.ListenPacket("udp", at)
-		tcp.Close()
-		if err != nil {
-			continue
-		}
-		udp.Close()
-		handed.ports[p] = true
-		out = append(out, p)
-	}
-	return out
 }
 
 func (s *server) write(name, content string, mode fs.FileMode) string {
