@@ -141,10 +141,7 @@ func (db *DB) Adopt(w io.Writer, r io.Reader, put ...Raw) (Position, error) {
 		return Position{}, err
 	}
 	err = iterate(snap, &pebble.IterOptions{}, false, func(key, value []byte) bool {
-		if lives[tableOf(key)] == own {
-			err = out.Put(key, value)
-		}
-		return err == nil
+		return lives[tableOf(key)] != own || out.Put(key, value) == nil // whose first error stays
 	})
 	st.applied, st.term = max(st.applied, here.applied)+1, here.term
 	st.stamp = max(st.stamp, here.stamp)
