@@ -57,6 +57,7 @@ type Leader struct {
 	confirms fresh.Shared // leader: quorum rounds
 	asks     fresh.Shared // any node: questions to the leader
 	nudging  atomic.Bool
+	begun    atomic.Bool // life is there
 }
 
 // life is what comes with Raft.
@@ -81,6 +82,7 @@ func New(cfg Config) *Leader {
 func (l *Leader) Begin(ctx context.Context, r *raft.Raft, log raft.LogStore, caller *wire.Caller, t *wire.Transport, loops *sync.WaitGroup) {
 	l.life = life{ctx: ctx, raft: r, log: log, caller: caller, transport: t}
 	l.life.queue = group.New(ctx, l.flush)
+	l.begun.Store(true)
 	loops.Go(l.probe)
 }
 
@@ -98,4 +100,5 @@ func (l *Leader) Waiting() int { return l.life.queue.Waiting() }
 func (l *Leader) Handle(m *wire.Mux) {
 	wire.Handle(m, methodPropose, l.handlePropose)
 	wire.Handle(m, methodReadIndex, l.handleReadIndex)
+	wire.Handle(m, methodTerm, l.handleTerm)
 }

@@ -25,15 +25,8 @@ func (l *Leader) confirm(ctx context.Context) (uint64, error) {
 		return 0, ErrNoLeader
 	}
 	commit := l.life.raft.CommitIndex()
-	verified := make(chan error, 1)
-	go func() { verified <- l.life.raft.VerifyLeader().Error() }()
-	select {
-	case err := <-verified:
-		if err != nil {
-			return 0, err
-		}
-	case <-ctx.Done():
-		return 0, ctx.Err()
+	if err := l.followed(ctx, term); err != nil {
+		return 0, err
 	}
 	if l.life.raft.CurrentTerm() != term || l.cfg.Leading() != term {
 		return 0, errMoved
