@@ -76,13 +76,7 @@ func TestJoinByTokenBringsTheRootKey(t *testing.T) {
 		}
 	}
 	h.stop(h.leader())
-	for _, r := range h.rooms {
-		if r.node != nil {
-			if err := put(r.db, "late", "y"); err != nil {
-				t.Errorf("write through %s: %v", r.cfg.NodeID, err)
-			}
-		}
-	}
+	h.allWrite()
 }
 
 // Invariant 20: the second use of a join token is refused.

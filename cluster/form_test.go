@@ -42,13 +42,7 @@ func TestGrowFromOneToThree(t *testing.T) {
 		}
 	}
 	h.stop(h.leader())
-	for _, r := range h.rooms {
-		if r.node != nil {
-			if err := put(r.db, "late", "y"); err != nil {
-				t.Errorf("write through %s after the first node has gone: %v", r.cfg.NodeID, err)
-			}
-		}
-	}
+	h.allWrite()
 }
 
 func TestFoundersStartInAnyOrder(t *testing.T) {

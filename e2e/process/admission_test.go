@@ -1,38 +1,26 @@
 package process
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
-
-	"github.com/quis-idp/quis/e2e/testbed"
 )
 
-// told runs an operator's command against the node and returns what it printed.
+// told runs an operator's command against the node, which must succeed, and returns what it printed.
 func (s *server) told(args ...string) string {
 	s.t.Helper()
-	bin, err := testbed.Binary()
-	if err != nil {
-		s.t.Fatal(err)
+	out, said, code := s.quis(args...)
+	if code != 0 {
+		s.t.Fatalf("quis %s: exit code %d\n%s", strings.Join(args, " "), code, said)
 	}
-	ctx, cancel := context.WithTimeout(s.t.Context(), 2*patience)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, bin, append(args, "--data-dir", s.data)...)
-	var out, said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &said
-	if err := cmd.Run(); err != nil {
-		s.t.Fatalf("quis %s: %v\n%s", strings.Join(args, " "), err, said.String())
-	}
-	return out.String()
+	return out
 }
 
 // newcomer prepares a node that knows an address and a token, and no root key.
