@@ -276,5 +276,5 @@ func (s *Self) answer(q *hello) hello {
 
 // Removed is why this node must not go on after it was removed.
 func (s *Self) Removed() error {
-	return fmt.Errorf("node %s was removed from the cluster: to bring it back, move its data directory %s away and start it again with cluster.join", s.cfg.NodeID, s.cfg.DataDir)
+	return fmt.Errorf("node %s was removed from the cluster: to bring it back, move its data directory %s away and let it join again, with a new token (quis cluster token create) or the root key", s.cfg.NodeID, s.cfg.DataDir)
 }

@@ -97,6 +97,9 @@ func judge(s *client.ClusterStatus) (string, int) {
 			}
 		}
 	}
+	if s.Summary != "" { // the server watches its members more closely than it asks them here
+		alive = min(alive, s.Healthy)
+	}
 	quorum := voters/2 + 1
 	switch spare := alive - quorum; {
 	case voters > 0 && spare < 0:
