@@ -64,7 +64,7 @@ func ParseRecipients(text []string) ([]age.Recipient, error) {
 // Check reads a whole archive and reports what would hinder its restore here. opened is as
 // for Restore.
 func (k *Keeper) Check(ctx context.Context, r io.Reader, opened bool) (Info, error) {
-	r, err := sniff(r)
+	r, err := sniff(r, opened)
 	if err != nil {
 		return Info{}, err
 	}
@@ -83,7 +83,7 @@ func (k *Keeper) Check(ctx context.Context, r io.Reader, opened bool) (Info, err
 // new state begins a new epoch: see package keys/seal. by is who did it. opened takes archives that
 // somebody has opened already (Keys.Opened).
 func (k *Keeper) Restore(ctx context.Context, r io.Reader, by string, opened bool) (Info, error) {
-	r, err := sniff(r)
+	r, err := sniff(r, opened)
 	if err != nil {
 		return Info{}, err
 	}
@@ -136,11 +136,14 @@ func (k *Keeper) prepare(ctx context.Context, r io.Reader, by string, opened boo
 	})
 }
 
-// sniff refuses at once what is no archive at all.
-func sniff(r io.Reader) (io.Reader, error) {
+// sniff refuses at once what is no archive at all, or was opened and must not be.
+func sniff(r io.Reader, opened bool) (io.Reader, error) {
 	b := bufio.NewReaderSize(r, 64<<10)
 	if head, err := b.Peek(len(magic)); err != nil || string(head) != magic && string(head) != magicClear {
 		return nil, fmt.Errorf("it does not begin as a backup of quis: is it the right file, and all of it? %w", ErrDamaged)
+	}
+	if head, err := b.Peek(len(magicClear)); err == nil && string(head) == magicClear && !opened {
+		return nil, errOpened
 	}
 	return b, nil
 }

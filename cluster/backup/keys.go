@@ -49,12 +49,14 @@ func (r rootRecipient) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
 	return nil, age.ErrIncorrectIdentity
 }
 
+var errOpened = fmt.Errorf("it was opened on its way, so nothing proves what is in it: restore it on the host of a node, through its own socket (--data-dir): %w", ErrKey)
+
 // open returns the body of an archive, opened.
 func (k Keys) open(r io.Reader, i *Info) (io.Reader, error) {
 	var ids []age.Identity
 	switch {
 	case i.Sealed == SealedClear && !k.Opened:
-		return nil, fmt.Errorf("it was opened on its way, so nothing proves what is in it: restore it on the host of a node, through its own socket (--data-dir): %w", ErrKey)
+		return nil, errOpened
 	case i.Sealed == SealedClear:
 		return r, nil
 	case i.Sealed == SealedRoot && k.Root == nil:
