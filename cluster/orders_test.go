@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/quis-idp/quis/cluster/autopilot"
 	"github.com/quis-idp/quis/fsm"
 )
 
@@ -72,4 +73,19 @@ func TestOrdersInAClusterOfThree(t *testing.T) {
 	if err := put(stays.db, "a", "x"); err != nil {
 		t.Error(err)
 	}
+}
+
+// A leader fell after it had removed a member, and before it forgot that an operator had taken
+// that one's vote: another node of the name votes all the same.
+func TestWhatWasWantedOfAFormerMember(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1, nil)
+	h.start()
+	i := h.grow()
+	name := h.rooms[i].cfg.NodeID
+	if err := h.rooms[0].db.Update(t.Context(), func(tx *fsm.Tx) error { return autopilot.SetDemoted(tx, name, true) }); err != nil {
+		t.Fatal(err)
+	}
+	h.start(i)
+	eventually(t, "the new node to vote", func() bool { return h.isVoter(i) })
 }
