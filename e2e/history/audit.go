@@ -85,6 +85,9 @@ func settle(ctx context.Context, nodes []Node) error {
 // final says how the last state of a kind's key is read.
 var final = map[Kind]Kind{Write: Read, Swap: Read, Read: Read, Add: Count, Count: Count, Create: Lookup, Lookup: Lookup}
 
+// read reads every row on every node. Somebody's write of unknown outcome may still come
+// while it does, and to one node before the other: all these reads count as having been
+// under way at the same time.
 func read(ctx context.Context, rec *Recorder, nodes []Node, bad *[]Violation, unasked *[]string) {
 	type row struct {
 		kind Kind
@@ -96,21 +99,33 @@ func read(ctx context.Context, rec *Recorder, nodes []Node, bad *[]Violation, un
 			rows[row{k, o.Key}] = true
 		}
 	}
+	type reading struct {
+		node Node
+		row  row
+		op   *Pending
+		got  string
+		err  error
+	}
+	var all []*reading
 	for _, n := range nodes {
 		if n.Read == nil {
 			*unasked = append(*unasked, n.Name+": rows")
 			continue
 		}
 		for r := range rows {
-			p := rec.Begin(Op{Kind: r.kind, Key: r.key, Node: n.Name})
-			got, err := n.Read(ctx, r.kind, r.key)
-			if err != nil {
-				p.End(Never, "", err.Error())
-				*bad = append(*bad, Violation{"every write on every node", r.key, n.Name + ": " + err.Error()})
-				continue
-			}
-			p.End(OK, got, "audit")
+			all = append(all, &reading{node: n, row: r, op: rec.Begin(Op{Kind: r.kind, Key: r.key, Node: n.Name})})
 		}
+	}
+	for _, r := range all {
+		r.got, r.err = r.node.Read(ctx, r.row.kind, r.row.key)
+	}
+	for _, r := range all {
+		if r.err != nil {
+			r.op.End(Never, "", r.err.Error())
+			*bad = append(*bad, Violation{"every write on every node", r.row.key, r.node.Name + ": " + r.err.Error()})
+			continue
+		}
+		r.op.End(OK, r.got, "audit")
 	}
 }
 

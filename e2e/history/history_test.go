@@ -223,6 +223,26 @@ func TestAudit(t *testing.T) {
 	}
 }
 
+// A write that nobody got an answer to may still reach the nodes, one after the other, while
+// they are read. One that was acknowledged must be everywhere before.
+func TestAuditWhileALateWriteArrives(t *testing.T) {
+	t.Parallel()
+	for late, rule := range map[history.Outcome]string{history.Unknown: "", history.OK: "counter"} {
+		rec := history.NewRecorder()
+		rec.Begin(history.Op{Kind: history.Add, Key: "c"}).End(history.OK, "1", "")
+		rec.Begin(history.Op{Kind: history.Add, Key: "c"}).End(late, "2", "")
+		var nodes []history.Node
+		for i, got := range []string{"2", "1", "2"} {
+			nodes = append(nodes, node(string(rune('a'+i)), map[string]string{"count c": got}))
+		}
+		bad, _ := history.Audit(t.Context(), rec, nodes)
+		bad = append(bad, history.Check(rec.Ops(), history.Options{})...)
+		if rule == "" && len(bad) > 0 || rule != "" && (len(bad) != 1 || bad[0].Rule != rule) {
+			t.Errorf("a write that is %v: found %v, looked for %q", late, bad, rule)
+		}
+	}
+}
+
 func TestAuditSaysWhatItCouldNotAsk(t *testing.T) {
 	t.Parallel()
 	bad, unasked := history.Audit(t.Context(), history.NewRecorder(), []history.Node{{Name: "mute"}})
