@@ -155,8 +155,6 @@ func TestArchiveForARecipientTravelsOpened(t *testing.T) {
 	}
 }
 
-func none(backup.Info) ([]fsm.Raw, error) { return nil, nil }
-
 // TestAdoptedStateIsTheBackupsButForWhatIsOwnOrPassing restores into a store that has
 // gone on, and has other rows in every table.
 func TestAdoptedStateIsTheBackupsButForWhatIsOwnOrPassing(t *testing.T) {

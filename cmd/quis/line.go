@@ -12,7 +12,7 @@ import (
 // What all commands have in common, by the names that they use here.
 var (
 	online, connect, connectDir, knock, asking        = line.Online, line.Connect, line.ConnectDir, line.Knock, line.Asking
-	emit, asJSON, writeJSON, yes                      = line.Emit, line.AsJSON, line.WriteJSON, line.Yes
+	emit, asJSON, yes                                 = line.Emit, line.AsJSON, line.Yes
 	confirm, sureFlag                                 = line.Confirm, line.SureFlag
 	complete, group, groupArgs, none, exactly, atMost = line.Complete, line.Group, line.GroupArgs, line.None, line.Exactly, line.AtMost
 	usage, flagMistake                                = line.Usage, line.FlagMistake

@@ -193,22 +193,6 @@ func (h *house) stop() error { return h.signal(syscall.SIGTERM) }
 // remove kills what runs and deletes everything.
 func (h *house) remove() error { return errors.Join(h.signal(syscall.SIGKILL), os.RemoveAll(h.dir)) }
 
-// leader returns the node that leads.
-func (h *house) leader(ctx context.Context) (*houseNode, error) {
-	for ctx.Err() == nil {
-		for _, n := range h.nodes {
-			if v, err := testbed.Sample(ctx, n.operations, `quis_raft_state{state="leader"}`); err == nil && v == 1 {
-				return n, nil
-			}
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-	return nil, ctx.Err()
-}
-
 // memory returns the resident memory of the largest node in MiB.
 func (h *house) memory() (worst float64, err error) {
 	for _, n := range h.nodes {

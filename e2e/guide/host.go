@@ -26,9 +26,8 @@ const patience = 60 * time.Second
 type Hosts struct {
 	t       *testing.T
 	dir     string
-	control string            // where the shims report to
-	public  string            // what stands for https://id.example.com
-	replace map[string]string // in scripts, beside the paths
+	control string // where the shims report to
+	public  string // what stands for https://id.example.com
 
 	mu    sync.Mutex
 	hosts map[string]*Host

@@ -103,9 +103,10 @@ func TestRollingRestart(t *testing.T) {
 	slices.Sort(others)
 	t.Logf("%d rounds; %d requests through the balancer, %d failed; %d sign-ins, %d refreshes; longest time without a write while the leader stopped: %v, and another node: %v",
 		rounds, b.served.Load(), len(b.failures()), u.signins.Load(), u.refreshes.Load(), outages, others)
-	// What a machine that has much to do costs is in both.
-	if n, m := len(outages), len(others); n > 0 && m > 0 && outages[n/2] > 50*time.Millisecond+3*others[m/2] {
-		t.Errorf("half of the graceful hand-overs took longer than %v, while %v is usual here", outages[n/2], others[m/2])
+	// How quick a hand-over is, is measured, not tested; that it is one, and not the election
+	// that follows a loss, shows on however busy a machine.
+	if n := len(outages); n > 0 && outages[n/2] > recovery {
+		t.Errorf("half of the graceful hand-overs took longer than %v", recovery)
 	}
 	if u.signins.Load() == 0 || u.refreshes.Load() == 0 {
 		t.Error("nobody signed in, or nothing was refreshed: this proves nothing")
