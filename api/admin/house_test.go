@@ -73,10 +73,10 @@ func (oneNode) Remove(_ context.Context, id string, force bool) error {
 	}
 	return nil
 }
-func (oneNode) Demote(_ context.Context, id string, _ bool) error {
-	return oneNode{}.Remove(nil, id, true)
+func (oneNode) Demote(ctx context.Context, id string, _ bool) error {
+	return oneNode{}.Remove(ctx, id, true)
 }
-func (oneNode) Promote(_ context.Context, id string) error { return oneNode{}.Remove(nil, id, true) }
+func (oneNode) Promote(ctx context.Context, id string) error { return oneNode{}.Remove(ctx, id, true) }
 func (oneNode) CatchUp(context.Context) error              { return nil }
 func (oneNode) Checkup(context.Context) []checkup.Finding {
 	return []checkup.Finding{{Check: "clock", Found: "well"}, {Node: "n1", Check: "disk space", Level: checkup.Warn, Found: "little", Advice: "Make room."}}

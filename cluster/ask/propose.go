@@ -93,15 +93,6 @@ func (l *Leader) attempt(ctx context.Context, batch []byte) group.Result {
 	return p.Wait(ctx, l.cfg.Quit, ErrStopping)
 }
 
-func (l *Leader) stopping() error {
-	select {
-	case <-l.cfg.Quit:
-		return ErrStopping
-	default:
-		return nil
-	}
-}
-
 // flush brings one group into the log: here if this node leads, otherwise through
 // the leader.
 func (l *Leader) flush(batches []*group.Batch) {
