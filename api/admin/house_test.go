@@ -77,7 +77,7 @@ func (oneNode) Demote(ctx context.Context, id string, _ bool) error {
 	return oneNode{}.Remove(ctx, id, true)
 }
 func (oneNode) Promote(ctx context.Context, id string) error { return oneNode{}.Remove(ctx, id, true) }
-func (oneNode) CatchUp(context.Context) error              { return nil }
+func (oneNode) CatchUp(context.Context) error                { return nil }
 func (oneNode) Checkup(context.Context) []checkup.Finding {
 	return []checkup.Finding{{Check: "clock", Found: "well"}, {Node: "n1", Check: "disk space", Level: checkup.Warn, Found: "little", Advice: "Make room."}}
 }
