@@ -104,13 +104,7 @@ func second[T any](_ T, err error) error { return err }
 func TestBackupUnderLoadAndRestore(t *testing.T) {
 	t.Parallel()
 	nodes := threeServers(t, testbed.Issuer)
-	for _, s := range nodes {
-		s.keys["drain"] = "0s"
-		s.run()
-	}
-	for _, s := range nodes {
-		s.waitReady()
-	}
+	startAll(nodes)
 	before := somePast(t, nodes[0])
 	load, stop := context.WithCancel(t.Context())
 	var people sync.WaitGroup

@@ -13,13 +13,7 @@ import (
 func TestMajorityIsLostForEver(t *testing.T) {
 	t.Parallel()
 	nodes := threeServers(t, testbed.Issuer)
-	for _, s := range nodes {
-		s.keys["drain"] = "0s"
-		s.run()
-	}
-	for _, s := range nodes {
-		s.waitReady()
-	}
+	startAll(nodes)
 	held := somePast(t, nodes[0])
 	left := nodes[0]
 	if out, err := quis(t, "recover", "--data-dir", left.data, "--yes"); err == nil || !strings.Contains(out, "in use") {

@@ -113,6 +113,17 @@ func TestRollingRestart(t *testing.T) {
 	}
 }
 
+// startAll runs nodes that stop without a drain, and waits until all are ready.
+func startAll(nodes []*server) {
+	for _, s := range nodes {
+		s.keys["drain"] = "0s"
+		s.run()
+	}
+	for _, s := range nodes {
+		s.waitReady()
+	}
+}
+
 // threeServers prepares three nodes that found a cluster together.
 func threeServers(t *testing.T, publicURL string) []*server {
 	t.Helper()
