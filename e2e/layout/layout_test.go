@@ -36,6 +36,7 @@ var confined = []struct{ module, rooms, reason string }{
 	{"github.com/hashicorp/go-hclog", "cluster", "the logger type that raft wants"},
 	{"go.etcd.io/bbolt", "cluster", "options of the Raft log's file"},
 	{"github.com/ory/fosite", "federation/oidc", "OAuth 2 request and response pipeline"},
+	{"github.com/go-jose/go-jose/v4", "federation/jose", "keys and tokens made by others"},
 	{"github.com/go-webauthn", "identity/credential", "passkeys"},
 	{"github.com/crewjam/saml", "federation/saml federation/upstream", "SAML"},
 	{"github.com/prometheus/", "api cluster fsm identity federation keys cmd", "metrics"},
