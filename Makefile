@@ -2,7 +2,8 @@
 export CGO_ENABLED ?= 0
 ROOMS = $(shell go list ./... | grep -v /e2e/)
 BROWSER = $(shell ls /usr/bin/chromium /usr/bin/chromium-browser /usr/bin/google-chrome 2>/dev/null)
-STORIES = $(shell go list ./e2e/... | grep -v $(if $(CI)$(BROWSER),nothing,/browser$$))
+FOREIGN = $(shell ls /usr/lib/apache2/modules/mod_auth_openidc.so 2>/dev/null && command -v npm)
+STORIES = $(shell go list ./e2e/... | grep -vE '$(if $(CI)$(BROWSER),nothing,/browser$$)|$(if $(CI)$(FOREIGN),nothing,/foreign$$)')
 FUZZTIME ?= 20s
 FAULTS ?= 2m
 
@@ -47,12 +48,11 @@ fuzz: ## every fuzz target for FUZZTIME (20s)
 
 bench: ## measure; a table here, and bench.json
 	go run ./e2e/bench -json bench.json
-
-chromium: # a browser for the stories, and Prometheus, from Debian's packages if we may install them
-	@test -n "$(BROWSER)" || \
+chromium: # what the stories need, from Debian's packages if we may install them: a browser, Prometheus, foreign clients
+	@test -n "$(BROWSER)" -a -n "$(FOREIGN)" || \
 	{ test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq && \
-	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-liberation prometheus nftables iproute2 >/dev/null; } || \
-	echo "NOTE: no Chromium, and none could be installed: the browser stories $(if $(CI),fail,are left out)." >&2
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-liberation prometheus nftables iproute2 apache2 libapache2-mod-auth-openidc $(if $(shell command -v npm),,nodejs npm) >/dev/null; } || \
+	echo "NOTE: no $(if $(BROWSER),,Chromium )$(if $(FOREIGN),,mod_auth_openidc and npm), and none could be installed: stories that need it $(if $(CI),fail,are left out)." >&2
 
 clean: ## remove what was built and measured; data of quis dev stays (quis dev --reset)
 	rm -rf bin bench.json

@@ -1,0 +1,66 @@
+package foreign
+
+import (
+	"testing"
+
+	"github.com/quis-idp/quis/e2e/testbed"
+)
+
+// relyingParty tells the script who it is and what to do.
+func relyingParty(flow, clientID, auth string) map[string]any {
+	return map[string]any{
+		"issuer": testbed.Issuer, "client_id": clientID, "secret": secret, "auth": auth, "flow": flow,
+		"redirect_uri": callback, "goodbye": "http://localhost:9999/bye", "scope": "openid profile email groups offline_access",
+	}
+}
+
+// carry brings the person to where the script says, and what came back to the script.
+func (s *script) carry(b *testbed.Browser) {
+	s.t.Helper()
+	p := answers(s.t, b, s.hear("authorize")["url"].(string))
+	back := map[string]any{"url": p.URL.String()}
+	if p.Sent != nil {
+		back["form"] = p.Sent.Encode()
+	}
+	s.tell(back)
+}
+
+func TestOpenIDClientSignsIn(t *testing.T) {
+	t.Parallel()
+	for _, auth := range []string{"basic", "post"} {
+		b := testbed.NewBrowser("http://localhost:9999/")
+		s := start(t, "openid-client.mjs", relyingParty("code", "web", auth))
+		s.carry(b)
+		done := s.hear("done")
+		if at(done, "claims", "iss") != testbed.Issuer || at(done, "userinfo", "email") != "tester@example.com" || at(done, "claims", "sub") != at(done, "userinfo", "sub") {
+			t.Errorf("%s: claims %v, userinfo %v", auth, done["claims"], done["userinfo"])
+		}
+		if done["rotated"] != true || done["active"] != true || done["after"] != false {
+			t.Errorf("%s: refreshed token rotated %v, active %v, and %v after it was revoked", auth, done["rotated"], done["active"], done["after"])
+		}
+		p, err := b.Open(t.Context(), done["end_session"].(string))
+		if err != nil || p.Status != 0 || p.URL.String() != "http://localhost:9999/bye?state=bye" {
+			t.Errorf("%s: sign-out led to %+v, %v", auth, p, err)
+		}
+		if p, err := b.Open(t.Context(), testbed.Issuer+"/login"); err != nil || p.FormWith("password") == nil {
+			t.Errorf("%s: still signed in after sign-out: %v", auth, err)
+		}
+	}
+}
+
+func TestOpenIDClientOfAPublicApplication(t *testing.T) {
+	t.Parallel()
+	s := start(t, "openid-client.mjs", relyingParty("public", "spa", "none"))
+	s.carry(testbed.NewBrowser("http://localhost:9999/"))
+	if done := s.hear("done"); at(done, "userinfo", "preferred_username") != "tester" {
+		t.Errorf("userinfo %v", done["userinfo"])
+	}
+}
+
+func TestOpenIDClientActsForItself(t *testing.T) {
+	t.Parallel()
+	s := start(t, "openid-client.mjs", relyingParty("credentials", "web", "basic"))
+	if done := s.hear("done"); done["token_type"] != "bearer" || done["access_token"] == "" {
+		t.Errorf("tokens %v", done)
+	}
+}

@@ -1,0 +1,71 @@
+// A relying party made of the npm package openid-client. It is told an issuer, itself, and
+// what to do; it says where the person must go and hears where that led.
+import * as client from 'openid-client'
+import { hear, run, say } from './talk.mjs'
+
+const insecure = { execute: [client.allowInsecureRequests] } // the issuer of a test is http
+
+// signIn sends the person to the authorization endpoint and redeems what comes back.
+async function signIn(config, o, { parameters = {}, push = false, request, dpop, checks = {} } = {}) {
+  const verifier = client.randomPKCECodeVerifier()
+  const expected = { pkceCodeVerifier: verifier, expectedState: client.randomState(), expectedNonce: client.randomNonce(), idTokenExpected: true, ...checks }
+  parameters = {
+    redirect_uri: o.redirect_uri,
+    scope: o.scope,
+    code_challenge: await client.calculatePKCECodeChallenge(verifier),
+    code_challenge_method: 'S256',
+    state: expected.expectedState,
+    nonce: expected.expectedNonce,
+    ...parameters,
+  }
+  let url
+  if (request) url = await client.buildAuthorizationUrlWithJAR(config, parameters, request)
+  else if (push) url = await client.buildAuthorizationUrlWithPAR(config, parameters, { DPoP: dpop })
+  else url = client.buildAuthorizationUrl(config, parameters)
+  say('authorize', { url: url.href })
+  const back = await hear()
+  const answer = back.form
+    ? new Request(back.url, { method: 'POST', headers: { 'content-type': 'application/x-www-form-urlencoded' }, body: back.form })
+    : new URL(back.url)
+  return client.authorizationCodeGrant(config, answer, expected, undefined, { DPoP: dpop })
+}
+
+async function about(config, tokens, dpop) {
+  const claims = tokens.claims()
+  return { claims, userinfo: await client.fetchUserInfo(config, tokens.access_token, claims.sub, { DPoP: dpop }) }
+}
+
+const brief = (t) => ({ token_type: t.token_type, expires_in: t.expires_in, scope: t.scope, id_token: t.id_token, access_token: t.access_token })
+
+const flows = {
+  async code(config, o) {
+    const tokens = await signIn(config, o)
+    const first = await about(config, tokens)
+    const next = await client.refreshTokenGrant(config, tokens.refresh_token)
+    const info = await client.tokenIntrospection(config, next.access_token)
+    const bye = client.buildEndSessionUrl(config, { id_token_hint: tokens.id_token, post_logout_redirect_uri: o.goodbye, state: 'bye' })
+    await client.tokenRevocation(config, next.refresh_token)
+    let after = info // another node may answer, and may be some hundred milliseconds behind
+    for (let i = 0; after.active && i < 40; i++) {
+      after = await client.tokenIntrospection(config, next.access_token)
+      await new Promise((done) => setTimeout(done, 50))
+    }
+    say('done', { ...first, refreshed: brief(next), rotated: next.refresh_token !== tokens.refresh_token, active: info.active, after: after.active, end_session: bye.href })
+  },
+
+  async public(config, o) {
+    const tokens = await signIn(config, o)
+    say('done', await about(config, tokens))
+  },
+
+  async credentials(config) {
+    const tokens = await client.clientCredentialsGrant(config)
+    say('done', brief(tokens))
+  },
+}
+
+await run(async (o) => {
+  const auth = { post: () => client.ClientSecretPost(o.secret), basic: () => client.ClientSecretBasic(o.secret), none: () => client.None() }[o.auth ?? 'basic']()
+  const config = await client.discovery(new URL(o.issuer), o.client_id, undefined, auth, insecure)
+  await flows[o.flow](config, o)
+})
