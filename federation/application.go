@@ -57,6 +57,27 @@ type Application struct {
 	Secrets          []Secret  `cbor:"23,keyasint,omitempty"` // newest first, at most two
 	Created          time.Time `cbor:"24,keyasint,omitempty"`
 	Updated          time.Time `cbor:"25,keyasint,omitempty"`
+
+	Consent        string          `cbor:"26,keyasint,omitempty"` // "": ConsentImplicit
+	Profile        string          `cbor:"27,keyasint,omitempty"` // "" or ProfileFAPI2
+	Auth           ClientAuth      `cbor:"28,keyasint,omitzero"`
+	Tokens         TokenSettings   `cbor:"29,keyasint,omitzero"`
+	Requests       RequestSettings `cbor:"30,keyasint,omitzero"`
+	Logout         LogoutSettings  `cbor:"31,keyasint,omitzero"`
+	Refresh        RefreshPolicy   `cbor:"32,keyasint,omitzero"`
+	Subject        SubjectPolicy   `cbor:"33,keyasint,omitzero"`
+	Claims         []ClaimMapping  `cbor:"34,keyasint,omitempty"`
+	Exchange       ExchangePolicy  `cbor:"35,keyasint,omitzero"`
+	CIBA           CIBASettings    `cbor:"36,keyasint,omitzero"`
+	Registration   Registration    `cbor:"37,keyasint,omitzero"`
+	Issuers        []TrustedIssuer `cbor:"38,keyasint,omitempty"`
+	AllowedOrigins []string        `cbor:"39,keyasint,omitempty"` // of scripts that may call the token endpoint; none: any
+	Contacts       []string        `cbor:"40,keyasint,omitempty"`
+	Tags           []string        `cbor:"41,keyasint,omitempty"`
+	Owner          string          `cbor:"42,keyasint,omitempty"` // who answers for it, for people
+	ClientURI      string          `cbor:"43,keyasint,omitempty"`
+	PolicyURI      string          `cbor:"44,keyasint,omitempty"`
+	TermsURI       string          `cbor:"45,keyasint,omitempty"`
 }
 
 // DisplayName is what a person is shown.
@@ -199,7 +220,7 @@ func Update(tx *fsm.Tx, tenant, id string, rev uint64, change func(*Application)
 		return nil, err
 	}
 	a.ID, a.Tenant, a.ClientID, a.Secrets = old.ID, old.Tenant, old.ClientID, old.Secrets
-	a.Created, a.Updated = old.Created, old.Updated
+	a.Created, a.Updated, a.Registration = old.Created, old.Updated, old.Registration
 	complete(a)
 	if a.IsPublic != old.IsPublic {
 		return nil, identity.Invalid("type", "whether it can keep a secret is decided once; create a new application")

@@ -46,7 +46,7 @@ func TestEveryFieldIsInItsEvent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fixed := []string{"ID", "Tenant", "ClientID", "IsPublic", "RequirePKCE", "Secrets", "Created", "Updated"}
+	fixed := []string{"ID", "Tenant", "ClientID", "IsPublic", "RequirePKCE", "Secrets", "Created", "Updated", "Registration"}
 	for i := range reflect.TypeFor[federation.Application]().NumField() {
 		name := reflect.TypeFor[federation.Application]().Field(i).Name
 		if slices.Contains(fixed, name) {
@@ -70,8 +70,10 @@ func TestEveryFieldIsInItsEvent(t *testing.T) {
 					v.SetBool(!v.Bool())
 				case v.Kind() == reflect.Int64:
 					v.SetInt(77)
+				case v.Kind() == reflect.Struct:
+					v.Field(0).Set(some(v.Field(0).Type()))
 				default:
-					v.Set(reflect.ValueOf([]string{callback + "/" + name}))
+					v.Set(some(v.Type()))
 				}
 				return nil
 			})
@@ -84,4 +86,23 @@ func TestEveryFieldIsInItsEvent(t *testing.T) {
 			t.Errorf("a change of %s is not seen as one: %v", name, err)
 		}
 	}
+}
+
+// some is a value of t that is not its zero.
+func some(t reflect.Type) reflect.Value {
+	v := reflect.New(t).Elem()
+	switch t.Kind() {
+	case reflect.String:
+		v.SetString(callback + "/other")
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Int64:
+		v.SetInt(77)
+	case reflect.Struct:
+		v.Field(0).Set(some(t.Field(0).Type))
+	default:
+		v.Set(reflect.MakeSlice(t, 1, 1))
+		v.Index(0).Set(some(t.Elem()))
+	}
+	return v
 }

@@ -1,7 +1,9 @@
 package federation
 
 import (
+	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,7 +34,24 @@ func (a *Application) fields() [][2]string {
 		{"access_restricted", strconv.FormatBool(a.AccessRestricted)},
 		{"show_in_dashboard", strconv.FormatBool(a.ShowInDashboard)}, {"launch_url", a.LaunchURL},
 		{"app_group", a.AppGroup}, {"icon_url", a.IconURL}, {"disabled", strconv.FormatBool(a.Disabled)},
+		{"consent_mode", a.Consent}, {"profile", a.Profile}, {"authentication", text(a.Auth)}, {"tokens", text(a.Tokens)},
+		{"requests", text(a.Requests)}, {"logout", text(a.Logout)}, {"refresh", text(a.Refresh)}, {"subject", text(a.Subject)},
+		{"claim_mappings", text(a.Claims)}, {"exchange", text(a.Exchange)}, {"ciba", text(a.CIBA)}, {"trusted_issuers", text(a.Issuers)},
+		{"allowed_origins", list(a.AllowedOrigins)}, {"contacts", list(a.Contacts)}, {"tags", list(a.Tags)}, {"owner", a.Owner},
+		{"client_uri", a.ClientURI}, {"policy_uri", a.PolicyURI}, {"tos_uri", a.TermsURI},
 	}
+}
+
+// text shows a group of settings, of which none is secret, to be compared and read.
+func text(v any) string {
+	if reflect.ValueOf(v).IsZero() {
+		return ""
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err.Error()
+	}
+	return string(b)
 }
 
 // diff returns which fields differ.
@@ -50,10 +69,11 @@ func diff(old, now *Application) []event.Change {
 // clone copies a deep enough that a change of the copy leaves a as it was.
 func (a *Application) clone() *Application {
 	c := *a
-	for _, list := range []*[]string{&c.RedirectURIs, &c.PostLogoutURIs, &c.AllowedScopes, &c.GrantTypes} {
+	for _, list := range []*[]string{&c.RedirectURIs, &c.PostLogoutURIs, &c.AllowedScopes, &c.GrantTypes, &c.AllowedOrigins, &c.Contacts, &c.Tags} {
 		*list = slices.Clone(*list)
 	}
 	c.Secrets = slices.Clone(c.Secrets)
+	c.Claims, c.Issuers = slices.Clone(c.Claims), slices.Clone(c.Issuers)
 	return &c
 }
 

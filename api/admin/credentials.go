@@ -4,7 +4,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/quis-idp/quis/federation/oidc"
+	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential"
@@ -50,7 +50,7 @@ func (a *API) setPassword(c *call, in *setPasswordIn) (*none, error) {
 		if err := credential.SetPassword(tx, c.Tenant.ID, in.ID, phc); err != nil {
 			return err
 		}
-		if err := oidc.RevokeFamilies(tx, c.Tenant.ID, in.ID, "password changed"); err != nil {
+		if err := family.RevokeAll(tx, c.Tenant.ID, in.ID, "password changed"); err != nil {
 			return err
 		}
 		_, err := session.EndAllOf(tx, c.Tenant.ID, in.ID)

@@ -22,7 +22,7 @@ import (
 	"github.com/quis-idp/quis/cluster/checkup"
 	"github.com/quis-idp/quis/cluster/feature"
 	"github.com/quis-idp/quis/federation"
-	"github.com/quis-idp/quis/federation/oidc"
+	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/fsm/fsmtest"
 	"github.com/quis-idp/quis/identity"
@@ -86,7 +86,7 @@ func newHouse(t *testing.T) *house {
 	t.Helper()
 	h := &house{t: t}
 	h.log = fsmtest.NewCluster(t, 1, slices.Concat(autopilot.Tables, backup.Tables, feature.Tables, seal.Tables, keys.Tables, event.Tables, directory.Tables,
-		credential.Tables, session.Tables, federation.Tables, oidc.Tables)...)
+		credential.Tables, session.Tables, federation.Tables, family.Tables)...)
 	h.db = h.log.DB[0]
 	root := seal.GenerateRootKey()
 	h.update(func(tx *fsm.Tx) error { return seal.Init(tx, root) })

@@ -4,7 +4,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/quis-idp/quis/federation/oidc"
+	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential"
@@ -170,7 +170,7 @@ func (a *API) changeUser(c *call, in *changeUserIn) (*user, error) {
 			return nil
 		}
 		// For good: what was taken away must not come back when the user is enabled again.
-		if err := oidc.RevokeFamilies(tx, c.Tenant.ID, u.ID, "user disabled"); err != nil {
+		if err := family.RevokeAll(tx, c.Tenant.ID, u.ID, "user disabled"); err != nil {
 			return err
 		}
 		_, err = session.EndAllOf(tx, c.Tenant.ID, u.ID)

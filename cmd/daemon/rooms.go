@@ -10,6 +10,7 @@ import (
 	"github.com/quis-idp/quis/api/login"
 	"github.com/quis-idp/quis/api/page"
 	"github.com/quis-idp/quis/federation/oidc"
+	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/credential"
@@ -87,7 +88,7 @@ func tellOfKey(tx *fsm.Tx, kind, tenant, kid string) error {
 	case keys.KeyRevoked:
 		e.Type = event.KeyGone
 		e.Data = map[string]string{"reason": "emergency rotation"}
-		if err := oidc.RevokeFamilies(tx, tenant, "", "emergency rotation"); err != nil {
+		if err := family.RevokeAll(tx, tenant, "", "emergency rotation"); err != nil {
 			return err
 		}
 	}

@@ -7,7 +7,7 @@ import (
 	"github.com/quis-idp/quis/cluster"
 	"github.com/quis-idp/quis/cluster/backup"
 	"github.com/quis-idp/quis/federation"
-	"github.com/quis-idp/quis/federation/oidc"
+	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/credential"
@@ -41,7 +41,7 @@ func Tables() []fsm.Definition {
 		session.Tables,
 		authn.Tables,
 		federation.Tables,
-		oidc.Tables,
+		family.Tables,
 		cluster.Tables,
 		backup.Tables,
 		[]fsm.Definition{setUps},

@@ -10,6 +10,7 @@ import (
 	"github.com/ory/fosite"
 
 	"github.com/quis-idp/quis/federation"
+	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/authn"
@@ -170,10 +171,12 @@ func (h issueCode) HandleAuthorizeEndpointRequest(ctx context.Context, req fosit
 		return refuse(codeUnsupportedResponseType, "Only response_type=code is supported.")
 	}
 	t := identity.TenantFrom(ctx)
-	code, err := sealCode(h.p.ring, t.ID, g.q.app.ClientID, &grantCode{
-		Family: newFamilyID(), RedirectURI: g.q.redirectURI, Scope: g.q.GrantedScope,
-		UserID: g.s.UserID, SessionID: g.s.ID, Nonce: g.q.nonce, Challenge: g.q.challenge,
-		AuthTime: g.s.AuthTime.Unix(), AMR: g.s.AMR, ACR: g.s.ACR, Issued: g.now.UnixMilli(), Index: g.index,
+	code, err := family.SealCode(h.p.ring, t.ID, g.q.app.ClientID, &family.Code{
+		Grant: family.Grant{
+			Family: family.NewID(), Scope: g.q.GrantedScope, UserID: g.s.UserID, SessionID: g.s.ID, Nonce: g.q.nonce,
+			AuthTime: g.s.AuthTime.Unix(), AMR: g.s.AMR, ACR: g.s.ACR, Index: g.index,
+		},
+		RedirectURI: g.q.redirectURI, Challenge: g.q.challenge, Issued: g.now.UnixMilli(),
 	})
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/quis-idp/quis/federation"
+	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/keys"
@@ -59,7 +60,7 @@ func (p *Provider) verifyAccess(ctx context.Context, token string) (*accessToken
 		return nil, fmt.Errorf("access token: %w", err)
 	}
 	var c accessToken
-	if json.Unmarshal(payload, &c) != nil || c.Issuer != t.Issuer || c.Audience != t.Issuer || p.db.Now().Unix() >= c.Expires {
+	if json.Unmarshal(payload, &c) != nil || c.Issuer != t.Issuer || !c.Audience.has(t.Issuer) || p.db.Now().Unix() >= c.Expires {
 		return nil, errBadToken
 	}
 	if began := p.ring.Began(); !began.IsZero() && c.Issued <= began.Unix() {
@@ -70,8 +71,8 @@ func (p *Provider) verifyAccess(ctx context.Context, token string) (*accessToken
 
 // familyOf returns the family that a token names if it stands, as of a state
 // that is fresh enough to say so. Otherwise it reports errBadToken.
-func (p *Provider) familyOf(ctx context.Context, id string, also func(tx *fsm.Tx, f *Family) error) error {
-	raw, err := identity.ParseID(identity.PrefixFamily, id)
+func (p *Provider) familyOf(ctx context.Context, id string, also func(tx *fsm.Tx, f *family.Family) error) error {
+	named, err := family.ParseID(id)
 	if err != nil {
 		return errBadToken
 	}
@@ -79,11 +80,11 @@ func (p *Provider) familyOf(ctx context.Context, id string, also func(tx *fsm.Tx
 		return fmt.Errorf("is the token revoked: %w", err)
 	}
 	err = p.db.Read(ctx, func(tx *fsm.Tx) error {
-		f, err := families.Get(tx, fsm.Scope(identity.TenantFrom(ctx).ID), familyID(raw).key())
+		f, err := family.Get(tx, identity.TenantFrom(ctx).ID, named)
 		if err != nil {
 			return err
 		}
-		if _, err := p.live(tx, f); err != nil {
+		if _, err := p.families.Live(tx, f); err != nil {
 			return err
 		}
 		app, _, err := federation.Get(tx, f.Tenant, f.Application)
@@ -91,11 +92,11 @@ func (p *Provider) familyOf(ctx context.Context, id string, also func(tx *fsm.Tx
 			return err
 		}
 		if app.Disabled {
-			return errDead
+			return family.ErrDead
 		}
 		return also(tx, f)
 	})
-	if errors.Is(err, errDead) || errors.Is(err, fsm.ErrNotFound) {
+	if errors.Is(err, family.ErrDead) || errors.Is(err, fsm.ErrNotFound) {
 		return errBadToken
 	}
 	return err

@@ -6,11 +6,9 @@
 // authentication, grants and writers are ours, because one request may cost one
 // log entry at most: authorize 0, code exchange 1, refresh 1, client_credentials 0.
 //
-// One idea carries it: the family, the record of one authorization, is at the
-// same time the spent mark of its code. A code is sealed and stored nowhere; a
-// refresh token is the family's id, its generation and MACs over them, and its
-// successor is a function of these. DESIGN.md tells the flow and the price of
-// each decision.
+// One idea carries it: the family, the record of one authorization (room family),
+// is at the same time the spent mark of its code. DESIGN.md tells the flow and the
+// price of each decision.
 //
 // Not here: signing in (identity/authn shows the pages' steps), applications
 // and claims (federation), keys (keys), pages (api).

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/quis-idp/quis/federation"
+	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/fsm"
 )
 
@@ -19,7 +20,7 @@ func TestRevokeFamiliesVoidsAllAtOnce(t *testing.T) {
 			who = w.user.ID
 		}
 		if n := w.entries(func() {
-			w.update(0, func(tx *fsm.Tx) error { return RevokeFamilies(tx, tenant.ID, who, "test") })
+			w.update(0, func(tx *fsm.Tx) error { return family.RevokeAll(tx, tenant.ID, who, "test") })
 		}); n != 1 {
 			t.Errorf("%s: cost %d log entries", name, n)
 		}
@@ -33,7 +34,7 @@ func TestRevokeFamiliesVoidsAllAtOnce(t *testing.T) {
 func TestRevokedOnceIsNotRevokedForEver(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1)
-	w.update(0, func(tx *fsm.Tx) error { return RevokeFamilies(tx, tenant.ID, w.user.ID, "test") })
+	w.update(0, func(tx *fsm.Tx) error { return family.RevokeAll(tx, tenant.ID, w.user.ID, "test") })
 	w.cluster.Advance(1e9)
 	w.signIn()
 	got := w.tokens(0)
@@ -46,7 +47,7 @@ func TestFamilyOfASessionIsForgottenWithIt(t *testing.T) {
 	w.tokens(0)
 	w.tokens(0, set("scope", "openid offline_access"))
 	err := w.cluster.DB[0].View(t.Context(), func(tx *fsm.Tx) error {
-		for f, err := range Families(tx, tenant.ID, w.user.ID) {
+		for f, err := range family.Of(tx, tenant.ID, w.user.ID) {
 			if err != nil {
 				return err
 			}
@@ -70,11 +71,11 @@ func TestRevokeFamilyByID(t *testing.T) {
 	w := newWorld(t, 1)
 	got := w.tokens(0)
 	id := claims(t, got.Access)["fid"].(string)
-	w.update(0, func(tx *fsm.Tx) error { return RevokeFamily(tx, tenant.ID, id, "test") })
+	w.update(0, func(tx *fsm.Tx) error { return family.RevokeByID(tx, tenant.ID, id, "test") })
 	w.wantError(w.post(0, "/oauth2/token", refreshForm(got.Refresh)), 400, "invalid_grant")
 	err := w.cluster.DB[0].View(t.Context(), func(tx *fsm.Tx) error {
 		key := w.nodes[0].ring.CurrentKey()
-		if used, err := UsesSealingKey(tx, key); err != nil || used {
+		if used, err := family.UsesSealingKey(tx, key); err != nil || used {
 			t.Errorf("a revoked family holds a sealing key: %v %v", used, err)
 		}
 		if used, err := federation.UsesSealingKey(tx, key); err != nil || !used {
@@ -92,16 +93,16 @@ func TestRevocationDoesNotGoByClocks(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1)
 	ring := w.nodes[0].ring
-	code, err := openCode(ring, tenant.ID, w.app.ClientID, w.code(0, set("scope", "openid offline_access")))
+	code, err := family.OpenCode(ring, tenant.ID, w.app.ClientID, w.code(0, set("scope", "openid offline_access")))
 	if err != nil {
 		t.Fatal(err)
 	}
 	code.Issued += 30_000
-	ahead, err := sealCode(ring, tenant.ID, w.app.ClientID, code)
+	ahead, err := family.SealCode(ring, tenant.ID, w.app.ClientID, code)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.update(0, func(tx *fsm.Tx) error { return RevokeFamilies(tx, tenant.ID, w.user.ID, "test") })
+	w.update(0, func(tx *fsm.Tx) error { return family.RevokeAll(tx, tenant.ID, w.user.ID, "test") })
 	w.wantError(w.post(0, "/oauth2/token", w.codeForm(ahead)), 400, "invalid_grant")
 	w.want(w.post(0, "/oauth2/token", w.codeForm(w.code(0))), 200) // what is given afterwards is good at once
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/keys/seal"
 )
 
@@ -79,7 +80,7 @@ func FuzzParseRefreshToken(f *testing.F) {
 	f.Add(strings.Repeat("A", len(good)))
 	f.Add(good + "=")
 	f.Fuzz(func(t *testing.T, text string) {
-		token, err := parseRefresh(ring, tenant.ID, "web", text)
+		token, err := family.ParseToken(ring, tenant.ID, "web", text)
 		if err != nil && !errors.Is(err, seal.ErrBox) {
 			t.Fatal(err)
 		}
@@ -97,7 +98,7 @@ func FuzzOpenCode(f *testing.F) {
 	f.Add(good[:len(good)-2])
 	f.Add("")
 	f.Fuzz(func(t *testing.T, text string) {
-		c, err := openCode(ring, tenant.ID, "web", text)
+		c, err := family.OpenCode(ring, tenant.ID, "web", text)
 		if err != nil && !errors.Is(err, seal.ErrBox) {
 			t.Fatal(err)
 		}

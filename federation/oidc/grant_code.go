@@ -9,6 +9,7 @@ import (
 	"github.com/ory/fosite"
 
 	"github.com/quis-idp/quis/federation"
+	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/keys/seal"
 )
@@ -34,7 +35,7 @@ func (g codeGrant) HandleTokenEndpointRequest(ctx context.Context, req fosite.Ac
 	if form.Get("code") == "" {
 		return refuse(codeInvalidRequest, "Parameter code is missing.")
 	}
-	code, err := openCode(g.p.ring, ex.tenant.ID, c.ClientID, form.Get("code"))
+	code, err := family.OpenCode(g.p.ring, ex.tenant.ID, c.ClientID, form.Get("code"))
 	if errors.Is(err, seal.ErrBox) {
 		return errBadCode
 	}
@@ -53,11 +54,11 @@ func (g codeGrant) HandleTokenEndpointRequest(ctx context.Context, req fosite.Ac
 
 // misused refuses a code presented by someone who does not know what it is bound
 // to. If it has been exchanged already, whoever this is has it from somewhere: the family ends.
-func (g codeGrant) misused(ctx context.Context, c client, code *grantCode, why string) error {
+func (g codeGrant) misused(ctx context.Context, c client, code *family.Code, why string) error {
 	refusal := refuse(codeInvalidGrant, why)
-	var f *Family
+	var f *family.Family
 	err := g.p.db.View(ctx, func(tx *fsm.Tx) (err error) {
-		f, err = families.Get(tx, fsm.Scope(c.Tenant), code.Family.key())
+		f, err = family.Get(tx, c.Tenant, code.Family)
 		return err
 	})
 	if errors.Is(err, fsm.ErrNotFound) || (err == nil && f.RevokedAt != 0) {
@@ -67,11 +68,11 @@ func (g codeGrant) misused(ctx context.Context, c client, code *grantCode, why s
 		return err
 	}
 	err = g.p.db.Update(ctx, func(tx *fsm.Tx) error {
-		f, err := families.Get(tx, fsm.Scope(c.Tenant), code.Family.key())
+		f, err := family.Get(tx, c.Tenant, code.Family)
 		if err != nil {
 			return err
 		}
-		return reused(tx, f, "code")
+		return family.Reused(tx, f, "code")
 	})
 	if err != nil {
 		return err
@@ -103,16 +104,16 @@ func (g codeGrant) PopulateTokenEndpointResponse(ctx context.Context, req fosite
 	if err != nil {
 		return err
 	}
-	h, err := g.p.begin(ctx, c.Application, ex.code, ex.arrived)
+	h, err := g.p.families.Begin(ctx, c.Application, ex.code.Start(ex.arrived))
 	switch {
-	case errors.Is(err, errSpent), errors.Is(err, errDead), errors.Is(err, fsm.ErrNotFound):
+	case errors.Is(err, family.ErrSpent), errors.Is(err, family.ErrDead), errors.Is(err, fsm.ErrNotFound):
 		return errBadCode
-	case errors.Is(err, errNoPass):
+	case errors.Is(err, family.ErrNotAllowed):
 		return refuse(codeInvalidGrant, "The user may no longer use this application.")
 	case err != nil:
 		return err
 	}
-	ex.scope = h.family.Scope
+	ex.granted(h.Family)
 	t, err := g.p.mintFamily(ctx, ex, c.Application, h, &idToken{Nonce: ex.code.Nonce})
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"github.com/ory/fosite"
 
 	"github.com/quis-idp/quis/federation"
+	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/keys/seal"
 )
@@ -38,7 +39,7 @@ func (g refreshGrant) HandleTokenEndpointRequest(ctx context.Context, req fosite
 		return refuse(codeInvalidScope, "The scope is malformed.")
 	}
 	ex.scope = want
-	ex.refresh, err = parseRefresh(g.p.ring, ex.tenant.ID, c.ClientID, text)
+	ex.refresh, err = family.ParseToken(g.p.ring, ex.tenant.ID, c.ClientID, text)
 	if errors.Is(err, seal.ErrBox) {
 		return errBadRefresh
 	}
@@ -82,7 +83,7 @@ func (g refreshGrant) PopulateTokenEndpointResponse(ctx context.Context, req fos
 	if err != nil {
 		return err
 	}
-	ex.scope = h.family.Scope
+	ex.granted(h.Family)
 	if want, _ := parseScope(req.GetRequestForm().Get("scope")); len(want) > 0 {
 		ex.scope = want
 	}
@@ -100,30 +101,33 @@ func (g refreshGrant) PopulateTokenEndpointResponse(ctx context.Context, req fos
 }
 
 // trade rotates and says in the client's words what came of it.
-func (p *Provider) trade(ctx context.Context, app *federation.Application, ex *exchange) (held, error) {
-	h, graced, err := p.rotate(ctx, app, ex.refresh, ex.scope)
+func (p *Provider) trade(ctx context.Context, app *federation.Application, ex *exchange) (family.Held, error) {
+	wish := family.Wish{Scope: ex.scope, Confirm: ex.confirm}
+	h, graced, err := p.families.Rotate(ctx, app, ex.refresh, wish)
 	if err == nil && graced {
 		// No log entry decided this. What Fresh brings may be a revocation: look again.
 		if err = p.fresh(ctx); err == nil {
-			h, _, err = p.rotate(ctx, app, ex.refresh, ex.scope)
+			h, _, err = p.families.Rotate(ctx, app, ex.refresh, wish)
 		}
 	}
 	switch {
-	case errors.Is(err, errReused):
+	case errors.Is(err, family.ErrReused):
 		p.metrics.reuse.Inc()
 		p.log.WarnContext(ctx, "refresh token reused, family revoked", "family", ex.refresh.Family.String(), "application", app.ID)
-		return held{}, errBadRefresh
-	case errors.Is(err, errDead), errors.Is(err, fsm.ErrNotFound):
-		return held{}, errBadRefresh
-	case errors.Is(err, errWider):
-		return held{}, refuse(codeInvalidScope, "The scope is more than what was granted.")
-	case errors.Is(err, errNoPass):
-		return held{}, refuse(codeInvalidGrant, "The user may no longer use this application.")
+		return family.Held{}, errBadRefresh
+	case errors.Is(err, family.ErrDead), errors.Is(err, fsm.ErrNotFound):
+		return family.Held{}, errBadRefresh
+	case errors.Is(err, family.ErrKey):
+		return family.Held{}, refuse(codeInvalidGrant, "The refresh token is bound to another key than the one that was proved.")
+	case errors.Is(err, family.ErrWider):
+		return family.Held{}, refuse(codeInvalidScope, "The scope is more than what was granted.")
+	case errors.Is(err, family.ErrNotAllowed):
+		return family.Held{}, refuse(codeInvalidGrant, "The user may no longer use this application.")
 	case err != nil:
-		return held{}, err
+		return family.Held{}, err
 	}
-	if !h.family.Offline {
-		p.sessions.Touch(h.family.Tenant, h.family.SessionID)
+	if !h.Family.Offline {
+		p.sessions.Touch(h.Family.Tenant, h.Family.SessionID)
 	}
 	return h, nil
 }

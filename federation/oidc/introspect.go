@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/quis-idp/quis/federation"
+	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/keys/seal"
@@ -14,18 +15,18 @@ import (
 
 // introspected is the answer of RFC 7662, section 2.2.
 type introspected struct {
-	Active    bool   `json:"active"`
-	Scope     string `json:"scope,omitempty"`
-	ClientID  string `json:"client_id,omitempty"`
-	TokenType string `json:"token_type,omitempty"`
-	Expires   int64  `json:"exp,omitempty"`
-	Issued    int64  `json:"iat,omitempty"`
-	Subject   string `json:"sub,omitempty"`
-	Audience  string `json:"aud,omitempty"`
-	Issuer    string `json:"iss,omitempty"`
-	ID        string `json:"jti,omitempty"`
-	AuthTime  int64  `json:"auth_time,omitempty"`
-	ACR       string `json:"acr,omitempty"`
+	Active    bool     `json:"active"`
+	Scope     string   `json:"scope,omitempty"`
+	ClientID  string   `json:"client_id,omitempty"`
+	TokenType string   `json:"token_type,omitempty"`
+	Expires   int64    `json:"exp,omitempty"`
+	Issued    int64    `json:"iat,omitempty"`
+	Subject   string   `json:"sub,omitempty"`
+	Audience  audience `json:"aud,omitempty"`
+	Issuer    string   `json:"iss,omitempty"`
+	ID        string   `json:"jti,omitempty"`
+	AuthTime  int64    `json:"auth_time,omitempty"`
+	ACR       string   `json:"acr,omitempty"`
 }
 
 // introspection is the introspection endpoint. Only a confidential application may
@@ -68,7 +69,7 @@ func (p *Provider) introspect(w http.ResponseWriter, r *http.Request) (*introspe
 
 // introspectRefresh returns nil if token is no refresh token of this application.
 func (p *Provider) introspectRefresh(ctx context.Context, app *federation.Application, token string) (*introspected, error) {
-	t, err := parseRefresh(p.ring, app.Tenant, app.ClientID, token)
+	t, err := family.ParseToken(p.ring, app.Tenant, app.ClientID, token)
 	if errors.Is(err, seal.ErrBox) {
 		return nil, nil
 	}
@@ -79,9 +80,9 @@ func (p *Provider) introspectRefresh(ctx context.Context, app *federation.Applic
 		return nil, err
 	}
 	answer := &introspected{Active: true, Issuer: identity.TenantFrom(ctx).Issuer}
-	err = p.familyOf(ctx, t.Family.String(), func(_ *fsm.Tx, f *Family) error {
-		if !t.of(f) || t.Gen != f.Gen {
-			return errDead
+	err = p.familyOf(ctx, t.Family.String(), func(_ *fsm.Tx, f *family.Family) error {
+		if !t.Of(f) || t.Gen != f.Gen {
+			return family.ErrDead
 		}
 		answer.Scope, answer.ClientID, answer.Subject = strings.Join(f.Scope, " "), f.ClientID, f.UserID
 		answer.Expires, answer.Issued = f.IdleEnd/1000, f.Rotated/1000
@@ -100,7 +101,7 @@ func (p *Provider) introspectAccess(ctx context.Context, app *federation.Applica
 		return nil, errBadToken
 	}
 	if c.Family != "" {
-		err = p.familyOf(ctx, c.Family, func(*fsm.Tx, *Family) error { return nil })
+		err = p.familyOf(ctx, c.Family, func(*fsm.Tx, *family.Family) error { return nil })
 	} else {
 		err = p.fresh(ctx)
 	}

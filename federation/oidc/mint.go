@@ -6,12 +6,14 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/quis-idp/quis/federation"
+	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/keys"
@@ -32,7 +34,7 @@ type tokens struct {
 type accessToken struct {
 	Issuer   string   `json:"iss"`
 	Subject  string   `json:"sub"`
-	Audience string   `json:"aud"`
+	Audience audience `json:"aud"`
 	Expires  int64    `json:"exp"`
 	Issued   int64    `json:"iat"`
 	ID       string   `json:"jti"`
@@ -42,6 +44,17 @@ type accessToken struct {
 	ACR      string   `json:"acr,omitempty"`
 	AMR      []string `json:"amr,omitempty"`
 	Family   string   `json:"fid,omitempty"`
+
+	Details json.RawMessage      `json:"authorization_details,omitempty"` // RFC 9396, section 9.1
+	Confirm *family.Confirmation `json:"cnf,omitempty"`                   // RFC 7800, section 3.1
+	Actor   *actor               `json:"act,omitempty"`                   // RFC 8693, section 4.1
+}
+
+// An actor is who acts for the subject, and for whom that one does.
+type actor struct {
+	Subject  string `json:"sub"`
+	ClientID string `json:"client_id,omitempty"`
+	Actor    *actor `json:"act,omitempty"`
 }
 
 // idToken are the claims of OpenID Connect Core, section 2, and those of the scopes.
@@ -84,14 +97,18 @@ func (p *Provider) sign(ctx context.Context, ex *exchange, app *federation.Appli
 }
 
 // mintAccess signs an access token for the family, or without one for the application itself.
-func (p *Provider) mintAccess(ctx context.Context, ex *exchange, app *federation.Application, f *Family) (string, error) {
+func (p *Provider) mintAccess(ctx context.Context, ex *exchange, app *federation.Application, f *family.Family) (string, error) {
 	now := p.db.Now().Unix()
 	var jti [16]byte
 	rand.Read(jti[:])
 	c := accessToken{
-		Issuer: ex.tenant.Issuer, Subject: ex.subject, Audience: ex.tenant.Issuer, ClientID: app.ClientID,
-		Issued: now, Expires: now + app.TokenExpiry,
+		Issuer: ex.tenant.Issuer, Subject: ex.subject, Audience: ex.audience(), ClientID: app.ClientID,
+		Issued: now, Expires: now + ex.life(app),
 		ID: base64.RawURLEncoding.EncodeToString(jti[:]), Scope: strings.Join(ex.scope, " "),
+		Details: ex.details, Actor: ex.actor,
+	}
+	if ex.confirm.Bound() {
+		c.Confirm = &ex.confirm
 	}
 	if f != nil {
 		c.AuthTime, c.ACR, c.AMR, c.Family = f.AuthTime, f.ACR, f.AMR, f.ID.String()
@@ -105,13 +122,13 @@ func (p *Provider) mintAccess(ctx context.Context, ex *exchange, app *federation
 
 // mintFamily makes all tokens of a family as it stands. id is a template with
 // what only the caller knows; nil: no ID token.
-func (p *Provider) mintFamily(ctx context.Context, ex *exchange, app *federation.Application, h held, id *idToken) (tokens, error) {
-	f := h.family
+func (p *Provider) mintFamily(ctx context.Context, ex *exchange, app *federation.Application, h family.Held, id *idToken) (tokens, error) {
+	f := h.Family
 	ex.subject = f.UserID
 	t := tokens{scope: ex.scope}
 	var err error
 	if len(f.Salt) > 0 {
-		if t.refresh, err = mintRefresh(p.ring, f, h.index); err != nil {
+		if t.refresh, err = family.MintToken(p.ring, f, h.Index); err != nil {
 			return tokens{}, err
 		}
 	}
@@ -127,10 +144,10 @@ func (p *Provider) mintFamily(ctx context.Context, ex *exchange, app *federation
 	return t, nil
 }
 
-func (p *Provider) mintID(ctx context.Context, ex *exchange, app *federation.Application, f *Family, id *idToken, access string) (string, error) {
+func (p *Provider) mintID(ctx context.Context, ex *exchange, app *federation.Application, f *family.Family, id *idToken, access string) (string, error) {
 	now := p.db.Now().Unix()
 	id.Issuer, id.Subject, id.Audience, id.Authorized = ex.tenant.Issuer, f.UserID, app.ClientID, app.ClientID
-	id.Issued, id.Expires = now, now+app.TokenExpiry
+	id.Issued, id.Expires = now, now+ex.life(app)
 	id.AuthTime, id.ACR, id.AMR, id.Session = f.AuthTime, f.ACR, f.AMR, f.SessionID
 	id.AccessHash = tokenHash(algOf(app), access)
 	err := p.db.Read(ctx, func(tx *fsm.Tx) error {

@@ -5,12 +5,10 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"time"
 
 	"github.com/ory/fosite"
 
 	"github.com/quis-idp/quis/federation"
-	"github.com/quis-idp/quis/identity"
 )
 
 // pipeline answers fosite's questions. What it does not override is never asked
@@ -77,25 +75,3 @@ func (c client) GetResponseTypes() fosite.Arguments { return fosite.Arguments{"c
 func (c client) GetScopes() fosite.Arguments        { return c.AllowedScopes }
 func (c client) IsPublic() bool                     { return c.Application.IsPublic }
 func (c client) GetAudience() fosite.Arguments      { return nil }
-
-// exchange is the session of one token request: what its handler has found out so far.
-type exchange struct {
-	tenant  identity.Tenant
-	arrived time.Time
-	alg     string // that the tokens were signed with
-	scope   []string
-	code    *grantCode
-	refresh *refreshToken
-	subject string
-}
-
-func (*exchange) SetExpiresAt(fosite.TokenType, time.Time)        {}
-func (*exchange) GetExpiresAt(fosite.TokenType) (never time.Time) { return never }
-func (*exchange) GetUsername() string                             { return "" }
-func (e *exchange) GetSubject() string                            { return e.subject }
-
-// Clone copies by hand; fosite's own way is reflection.
-func (e *exchange) Clone() fosite.Session {
-	c := *e
-	return &c
-}

@@ -12,6 +12,7 @@ import (
 	"github.com/ory/fosite"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/authn"
@@ -73,9 +74,8 @@ type Provider struct {
 	metrics  *metrics
 	fosite   *fosite.Fosite
 	misses   *seal.Throttle
-
-	grace, idle, absolute time.Duration
-	wait                  time.Duration // for the log entry that minted a token
+	families *family.Store
+	wait     time.Duration // for the log entry that minted a token
 }
 
 // New returns a provider. It panics if the configuration lacks what it must have.
@@ -88,16 +88,14 @@ func New(c Config) *Provider {
 		db: c.DB, keys: c.Keys, ring: c.Ring, sessions: c.Sessions, flows: c.Flows, fresh: c.Fresh,
 		page: c.ErrorPage, denied: c.DeniedPage, cookie: c.SessionCookie,
 		login: c.LoginURL, logoutAt: c.LogoutURL, log: c.Logger, metrics: newMetrics(c.Registerer),
-		grace: c.Grace, idle: c.Idle, absolute: c.Absolute, wait: 2 * time.Second,
+		families: family.New(family.Config{DB: c.DB, Ring: c.Ring, Sessions: c.Sessions, Grace: c.Grace, Idle: c.Idle, Absolute: c.Absolute}),
+		wait:     2 * time.Second,
 	}
 	if p.cookie == nil {
 		p.cookie = cookieName
 	}
 	setDefault(&p.login, "/login")
 	setDefault(&p.logoutAt, "/logout")
-	setDefault(&p.grace, 30*time.Second)
-	setDefault(&p.idle, 30*24*time.Hour)
-	setDefault(&p.absolute, 90*24*time.Hour)
 	p.fosite = newPipeline(p)
 	p.misses = seal.NewThrottle(20*time.Millisecond, seal.CatchUp(c.DB))
 	return p

@@ -15,6 +15,7 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 
 	"github.com/quis-idp/quis/federation"
+	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/directory"
@@ -176,8 +177,8 @@ func TestTokenFromBeforeARestoreIsInvalid(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1)
 	w.nodes[0].provider.wait = time.Millisecond
-	future := Family{ID: newFamilyID(), Tenant: tenant.ID, ClientID: "web", Gen: 1, Key: w.nodes[0].ring.CurrentKey(), Salt: []byte("salt")}
-	token, err := mintRefresh(w.nodes[0].ring, &future, 1<<40)
+	future := family.Family{ID: family.NewID(), Tenant: tenant.ID, ClientID: "web", Gen: 1, Key: w.nodes[0].ring.CurrentKey(), Salt: []byte("salt")}
+	token, err := family.MintToken(w.nodes[0].ring, &future, 1<<40)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,11 +192,11 @@ func TestRefreshTokenIsBoundToTenantAndClient(t *testing.T) {
 	w := newWorld(t, 1)
 	token := w.tokens(0).Refresh
 	ring := w.nodes[0].ring
-	if _, err := parseRefresh(ring, tenant.ID, "web", token); err != nil {
+	if _, err := family.ParseToken(ring, tenant.ID, "web", token); err != nil {
 		t.Fatal(err)
 	}
 	for _, who := range [][2]string{{tenant.ID, "we"}, {tenant.ID, "webb"}, {"ten_other", "web"}, {tenant.ID, ""}} {
-		if _, err := parseRefresh(ring, who[0], who[1], token); !errors.Is(err, seal.ErrBox) {
+		if _, err := family.ParseToken(ring, who[0], who[1], token); !errors.Is(err, seal.ErrBox) {
 			t.Errorf("passes for %v: %v", who, err)
 		}
 	}
@@ -205,12 +206,12 @@ func TestSaltOfTheFamilyIsNeeded(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1)
 	got := w.tokens(0)
-	real, err := parseRefresh(w.nodes[0].ring, tenant.ID, "web", got.Refresh)
+	real, err := family.ParseToken(w.nodes[0].ring, tenant.ID, "web", got.Refresh)
 	if err != nil {
 		t.Fatal(err)
 	}
-	forged := Family{ID: real.Family, Tenant: tenant.ID, ClientID: "web", Gen: real.Gen, Key: real.Key, Salt: []byte("guessed")}
-	token, err := mintRefresh(w.nodes[0].ring, &forged, real.Index)
+	forged := family.Family{ID: real.Family, Tenant: tenant.ID, ClientID: "web", Gen: real.Gen, Key: real.Key, Salt: []byte("guessed")}
+	token, err := family.MintToken(w.nodes[0].ring, &forged, real.Index)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/quis-idp/quis/federation"
+	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/keys/seal"
@@ -42,7 +43,7 @@ func (p *Provider) revokeToken(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx = identity.WithActor(ctx, identity.Actor{Kind: identity.ActorApplication, ID: app.ID})
 	err = p.db.Update(ctx, func(tx *fsm.Tx) error {
-		return RevokeFamily(tx, app.Tenant, id, "revoked by the application")
+		return family.RevokeByID(tx, app.Tenant, id, "revoked by the application")
 	})
 	if errors.Is(err, fsm.ErrNotFound) {
 		return nil
@@ -53,7 +54,7 @@ func (p *Provider) revokeToken(w http.ResponseWriter, r *http.Request) error {
 // familyNamed returns the family of a refresh or access token that was issued to
 // app; "" if it is no such token, which is no error (RFC 7009, section 2.2).
 func (p *Provider) familyNamed(ctx context.Context, app *federation.Application, token string) (string, error) {
-	t, err := parseRefresh(p.ring, identity.TenantFrom(ctx).ID, app.ClientID, token)
+	t, err := family.ParseToken(p.ring, identity.TenantFrom(ctx).ID, app.ClientID, token)
 	if err == nil {
 		return t.Family.String(), nil
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/quis-idp/quis/federation"
+	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity/directory"
 )
@@ -40,13 +41,13 @@ func (p *Provider) readUserinfo(w http.ResponseWriter, r *http.Request) (*userin
 		return nil, refuse(codeInsufficientScope, "The access token was not granted the scope openid.")
 	}
 	info := &userinfo{Subject: c.Subject}
-	err = p.familyOf(r.Context(), c.Family, func(tx *fsm.Tx, f *Family) error {
+	err = p.familyOf(r.Context(), c.Family, func(tx *fsm.Tx, f *family.Family) error {
 		u, _, err := directory.GetUser(tx, f.Tenant, f.UserID)
 		if err != nil {
 			return err
 		}
 		if u.ID != c.Subject || f.ClientID != c.ClientID {
-			return errDead
+			return family.ErrDead
 		}
 		info.Claims, err = federation.ClaimsOf(tx, u, scopes)
 		return err

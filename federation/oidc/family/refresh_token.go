@@ -1,4 +1,4 @@
-package oidc
+package family
 
 import (
 	"crypto/hmac"
@@ -19,8 +19,8 @@ import (
 // can be trusted enough to wait for. The inner one is under the family's salt,
 // which exists in the replicated state alone: neither the ring nor a copy of the
 // state is enough to forge a token.
-type refreshToken struct {
-	Family familyID
+type Token struct {
+	Family ID
 	Gen    uint32
 	Index  uint64 // log entry that minted it
 	Key    uint32 // sealing key of the outer MAC
@@ -36,7 +36,7 @@ const (
 
 var refreshText = base64.RawURLEncoding.Strict()
 
-func (t *refreshToken) head() []byte {
+func (t *Token) head() []byte {
 	b := make([]byte, 0, 256)
 	b = append(b, t.Family[:]...)
 	b = binary.BigEndian.AppendUint32(b, t.Gen)
@@ -45,7 +45,7 @@ func (t *refreshToken) head() []byte {
 }
 
 // outer is bound to tenant and client, so another client's token fails here, before any state is touched.
-func (t *refreshToken) outer(ring *seal.Ring, tenant, clientID string) ([]byte, error) {
+func (t *Token) outer(ring *seal.Ring, tenant, clientID string) ([]byte, error) {
 	msg := t.head()
 	msg = append(append(append(msg, tenant...), 0), clientID...)
 	msg = append(msg, t.inner[:]...)
@@ -56,18 +56,18 @@ func (t *refreshToken) outer(ring *seal.Ring, tenant, clientID string) ([]byte, 
 	return mac[:macBytes], nil
 }
 
-func innerMAC(salt []byte, t *refreshToken) (m [macBytes]byte) {
+func innerMAC(salt []byte, t *Token) (m [macBytes]byte) {
 	h := hmac.New(sha256.New, salt)
 	h.Write(t.head())
 	copy(m[:], h.Sum(nil))
 	return m
 }
 
-// mintRefresh returns the token of the family's present generation, which the
+// MintToken returns the token of the family's present generation, which the
 // log entry at index made. It is a function of its arguments: every node, asked
 // again, returns the same.
-func mintRefresh(ring *seal.Ring, f *Family, index uint64) (string, error) {
-	t := refreshToken{Family: f.ID, Gen: f.Gen, Index: index, Key: f.Key}
+func MintToken(ring *seal.Ring, f *Family, index uint64) (string, error) {
+	t := Token{Family: f.ID, Gen: f.Gen, Index: index, Key: f.Key}
 	t.inner = innerMAC(f.Salt, &t)
 	outer, err := t.outer(ring, f.Tenant, f.ClientID)
 	if err != nil {
@@ -77,9 +77,9 @@ func mintRefresh(ring *seal.Ring, f *Family, index uint64) (string, error) {
 	return refreshText.EncodeToString(b), nil
 }
 
-// parseRefresh reads a token and checks its outer MAC. seal.ErrBox: it is not
+// ParseToken reads a token and checks its outer MAC. seal.ErrBox: it is not
 // one of this client's.
-func parseRefresh(ring *seal.Ring, tenant, clientID, text string) (*refreshToken, error) {
+func ParseToken(ring *seal.Ring, tenant, clientID, text string) (*Token, error) {
 	if len(text) != refreshText.EncodedLen(refreshBytes) {
 		return nil, fmt.Errorf("refresh token: %w", seal.ErrBox)
 	}
@@ -87,8 +87,8 @@ func parseRefresh(ring *seal.Ring, tenant, clientID, text string) (*refreshToken
 	if err != nil {
 		return nil, fmt.Errorf("refresh token: %w", seal.ErrBox)
 	}
-	t := &refreshToken{
-		Family: familyID(b[:16]), Gen: binary.BigEndian.Uint32(b[16:]),
+	t := &Token{
+		Family: ID(b[:16]), Gen: binary.BigEndian.Uint32(b[16:]),
 		Index: binary.BigEndian.Uint64(b[20:]), Key: binary.BigEndian.Uint32(b[28:]),
 		inner: [macBytes]byte(b[headBytes+macBytes:]),
 	}
@@ -102,8 +102,8 @@ func parseRefresh(ring *seal.Ring, tenant, clientID, text string) (*refreshToken
 	return t, nil
 }
 
-// of reports whether the family's own salt made t.
-func (t *refreshToken) of(f *Family) bool {
+// Of reports whether the family's own salt made t.
+func (t *Token) Of(f *Family) bool {
 	m := innerMAC(f.Salt, t)
 	return subtle.ConstantTimeCompare(m[:], t.inner[:]) == 1
 }

@@ -1,4 +1,4 @@
-package oidc
+package family
 
 import (
 	"encoding/base64"
@@ -7,6 +7,8 @@ import (
 
 	"github.com/fxamacker/cbor/v2"
 
+	"github.com/quis-idp/quis/federation"
+	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/keys/seal"
 )
 
@@ -16,21 +18,13 @@ const (
 	maxCode      = 6 << 10 // bytes of text
 )
 
-// A grantCode is what an authorization code carries, sealed. Nothing of it is
-// stored before the code is exchanged.
-type grantCode struct {
-	Family      familyID `cbor:"1,keyasint,omitempty"`
-	RedirectURI string   `cbor:"2,keyasint,omitempty"` // as sent
-	Scope       []string `cbor:"3,keyasint,omitempty"`
-	UserID      string   `cbor:"4,keyasint,omitempty"`
-	SessionID   string   `cbor:"5,keyasint,omitempty"`
-	Nonce       string   `cbor:"6,keyasint,omitempty"`
-	Challenge   []byte   `cbor:"7,keyasint,omitempty"` // S256, decoded
-	AuthTime    int64    `cbor:"8,keyasint,omitempty"` // Unix seconds
-	AMR         []string `cbor:"9,keyasint,omitempty"`
-	ACR         string   `cbor:"10,keyasint,omitempty"`
-	Issued      int64    `cbor:"11,keyasint,omitempty"` // Unix milliseconds
-	Index       uint64   `cbor:"12,keyasint,omitempty"` // log index of the state that it was given by
+// A Code is what an authorization code carries, sealed: a grant, and what whoever
+// exchanges it must know.
+type Code struct {
+	Grant
+	RedirectURI string `cbor:"2,keyasint,omitempty"`  // as sent
+	Challenge   []byte `cbor:"7,keyasint,omitempty"`  // S256, decoded
+	Issued      int64  `cbor:"11,keyasint,omitempty"` // Unix milliseconds
 
 	epoch seal.Epoch // that it was opened in
 }
@@ -38,7 +32,8 @@ type grantCode struct {
 // codeContext binds a code to its tenant and client: for anybody else's it does not even open.
 func codeContext(tenant, clientID string) []byte { return []byte(tenant + "\x00" + clientID) }
 
-func sealCode(ring *seal.Ring, tenant, clientID string, c *grantCode) (string, error) {
+// SealCode returns the text of a code for one client.
+func SealCode(ring *seal.Ring, tenant, clientID string, c *Code) (string, error) {
 	plain, err := cbor.Marshal(c)
 	if err != nil {
 		return "", fmt.Errorf("code: %w", err)
@@ -50,8 +45,8 @@ func sealCode(ring *seal.Ring, tenant, clientID string, c *grantCode) (string, e
 	return base64.RawURLEncoding.EncodeToString(box), nil
 }
 
-// openCode reports seal.ErrBox for what is no code of this client, and errors of the store.
-func openCode(ring *seal.Ring, tenant, clientID, text string) (*grantCode, error) {
+// OpenCode reports seal.ErrBox for what is no code of this client, and errors of the store.
+func OpenCode(ring *seal.Ring, tenant, clientID, text string) (*Code, error) {
 	if len(text) > maxCode {
 		return nil, fmt.Errorf("code of %d bytes: %w", len(text), seal.ErrBox)
 	}
@@ -64,7 +59,7 @@ func openCode(ring *seal.Ring, tenant, clientID, text string) (*grantCode, error
 	if err != nil {
 		return nil, fmt.Errorf("code: %w", err)
 	}
-	var c grantCode
+	var c Code
 	if err := cbor.Unmarshal(plain, &c); err != nil {
 		return nil, fmt.Errorf("code: %w", seal.ErrBox)
 	}
@@ -72,8 +67,18 @@ func openCode(ring *seal.Ring, tenant, clientID, text string) (*grantCode, error
 	return &c, nil
 }
 
+// Start is how a family begins of this code.
+func (c *Code) Start(arrived time.Time) Start {
+	return Start{Grant: c.Grant, By: federation.GrantCode, What: "code", Epoch: c.epoch, Arrived: arrived, Check: func(tx *fsm.Tx) error {
+		if c.expired(tx.Now()) {
+			return fmt.Errorf("code is too old: %w", ErrDead)
+		}
+		return nil
+	}}
+}
+
 // expired reports whether the code's time is over. Clocks of nodes may differ by a few seconds either way.
-func (c *grantCode) expired(now time.Time) bool {
+func (c *Code) expired(now time.Time) bool {
 	age := now.Sub(time.UnixMilli(c.Issued))
 	return age > codeLifetime || age < -codeLifetime
 }

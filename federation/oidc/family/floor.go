@@ -1,4 +1,4 @@
-package oidc
+package family
 
 import (
 	"errors"
@@ -22,11 +22,11 @@ var floors = fsm.NewTable(121, "family_floors", fsm.Spec[floor]{
 	Key:   func(f *floor) fsm.Key { return fsm.K(f.UserID) },
 })
 
-// RevokeFamilies revokes everything that applications hold for a user, with and
+// RevokeAll revokes everything that applications hold for a user, with and
 // without offline_access, and codes on their way to them; for an empty userID,
 // everything in the tenant. Refresh tokens are dead, and access tokens are refused
 // here, from now on. Sessions stay.
-func RevokeFamilies(tx *fsm.Tx, tenant, userID, reason string) error {
+func RevokeAll(tx *fsm.Tx, tenant, userID, reason string) error {
 	if err := floors.Put(tx, &floor{Tenant: tenant, UserID: userID, Since: tx.Now().UnixMilli()}); err != nil {
 		return err
 	}
@@ -39,7 +39,7 @@ func RevokeFamilies(tx *fsm.Tx, tenant, userID, reason string) error {
 	})
 }
 
-// above reports errDead for what a user's application was given by a state, at a log
+// above reports ErrDead for what a user's application was given by a state, at a log
 // index, that did not know of a floor yet. Times would not do: a node whose clock is
 // ahead would give what outlives a revocation that comes after it.
 func above(tx *fsm.Tx, tenant, userID string, given uint64) error {
@@ -48,7 +48,7 @@ func above(tx *fsm.Tx, tenant, userID string, given uint64) error {
 		return err
 	}
 	if given < began {
-		return fmt.Errorf("given before a backup was restored: %w", errDead)
+		return fmt.Errorf("given before a backup was restored: %w", ErrDead)
 	}
 	for _, who := range []string{userID, ""} {
 		_, rev, err := floors.GetRev(tx, fsm.Scope(tenant), fsm.K(who))
@@ -59,7 +59,7 @@ func above(tx *fsm.Tx, tenant, userID string, given uint64) error {
 			return err
 		}
 		if given < rev {
-			return fmt.Errorf("all of the user's or the tenant's were revoked: %w", errDead)
+			return fmt.Errorf("all of the user's or the tenant's were revoked: %w", ErrDead)
 		}
 	}
 	return nil

@@ -1,7 +1,6 @@
-package oidc
+package family
 
 import (
-	"crypto/rand"
 	"fmt"
 	"iter"
 	"log/slog"
@@ -12,22 +11,10 @@ import (
 	"github.com/quis-idp/quis/identity/event"
 )
 
-// familyID names one authorization. It is drawn when the code is made, long
-// before there is a row, so it must not be guessable.
-type familyID [16]byte
-
-func newFamilyID() (id familyID) {
-	rand.Read(id[:])
-	return id
-}
-
-// String returns the ID as events, claims and the API spell it.
-func (id familyID) String() string { return identity.FormatID(identity.PrefixFamily, id) }
-
 // A Family is one authorization that an application holds for a user: the spent
 // mark of its code, and the state of its refresh tokens. Times are Unix milliseconds.
 type Family struct {
-	ID          familyID `cbor:"1,keyasint,omitempty"`
+	ID          ID       `cbor:"1,keyasint,omitempty"`
 	Tenant      string   `cbor:"2,keyasint,omitempty"`
 	Application string   `cbor:"3,keyasint,omitempty"`
 	ClientID    string   `cbor:"4,keyasint,omitempty"`
@@ -49,6 +36,11 @@ type Family struct {
 	Expires   int64  `cbor:"19,keyasint,omitempty"` // the row is needed until then
 	RevokedAt int64  `cbor:"20,keyasint,omitempty"`
 	Given     uint64 `cbor:"21,keyasint,omitempty"` // log index of the state that gave the code
+
+	Resources []string     `cbor:"22,keyasint,omitempty"` // as in Grant, like the two below
+	Details   []byte       `cbor:"23,keyasint,omitempty"`
+	Claims    []byte       `cbor:"24,keyasint,omitempty"`
+	Confirm   Confirmation `cbor:"25,keyasint,omitzero"` // key that refresh tokens are bound to; none: they are not
 }
 
 // LogValue keeps the salt out of logs.
@@ -69,24 +61,46 @@ var (
 // Tables are the tables of this room.
 var Tables = []fsm.Definition{families, floors}
 
-func (id familyID) key() fsm.Key { return fsm.K(string(id[:])) }
+// Get returns a family, dead or alive, or fsm.ErrNotFound.
+func Get(tx *fsm.Tx, tenant string, id ID) (*Family, error) {
+	return families.Get(tx, fsm.Scope(tenant), id.key())
+}
 
-// Families yields what applications hold for a user.
-func Families(tx *fsm.Tx, tenant, userID string) iter.Seq2[*Family, error] {
+// Of yields what applications hold for a user.
+func Of(tx *fsm.Tx, tenant, userID string) iter.Seq2[*Family, error] {
 	return familiesByUser.List(tx, fsm.Scope(tenant), fsm.Prefix(fsm.K(userID)))
 }
 
-// RevokeFamily revokes one family by its ID, or reports fsm.ErrNotFound.
-func RevokeFamily(tx *fsm.Tx, tenant, id, reason string) error {
-	raw, err := identity.ParseID(identity.PrefixFamily, id)
+// RevokeByID revokes one family by its ID, or reports fsm.ErrNotFound.
+func RevokeByID(tx *fsm.Tx, tenant, id, reason string) error {
+	raw, err := ParseID(id)
 	if err != nil {
 		return fmt.Errorf("family: %w", fsm.ErrNotFound)
 	}
-	f, err := families.Get(tx, fsm.Scope(tenant), familyID(raw).key())
+	f, err := Get(tx, tenant, raw)
 	if err != nil {
 		return err
 	}
-	return revoke(tx, f, reason)
+	return Revoke(tx, f, reason)
+}
+
+// RevokeHeldBy revokes what one application holds for a user, and returns how many that were.
+func RevokeHeldBy(tx *fsm.Tx, tenant, userID, application, reason string) (int, error) {
+	var held []*Family
+	for f, err := range Of(tx, tenant, userID) {
+		if err != nil {
+			return 0, err
+		}
+		if f.Application == application && f.RevokedAt == 0 {
+			held = append(held, f)
+		}
+	}
+	for _, f := range held {
+		if err := Revoke(tx, f, reason); err != nil {
+			return 0, err
+		}
+	}
+	return len(held), nil
 }
 
 // UsesSealingKey reports whether a live refresh token of any tenant depends on the sealing key.
@@ -102,8 +116,8 @@ func UsesSealingKey(tx *fsm.Tx, key uint32) (bool, error) {
 	return false, nil
 }
 
-// revoke marks f. Doing it again writes nothing, so a dead token costs no log entry.
-func revoke(tx *fsm.Tx, f *Family, reason string) error {
+// Revoke marks f. Doing it again writes nothing, so a dead token costs no log entry.
+func Revoke(tx *fsm.Tx, f *Family, reason string) error {
 	if f.RevokedAt != 0 {
 		return nil
 	}
@@ -111,21 +125,21 @@ func revoke(tx *fsm.Tx, f *Family, reason string) error {
 	if err := families.Put(tx, f); err != nil {
 		return err
 	}
-	return tellFamily(tx, f, event.FamilyRevoked, reason)
+	return tell(tx, f, event.FamilyRevoked, reason)
 }
 
-// reused is revoke for a code or token that came a second time.
-func reused(tx *fsm.Tx, f *Family, what string) error {
+// Reused is Revoke for a code or token that came a second time.
+func Reused(tx *fsm.Tx, f *Family, what string) error {
 	if f.RevokedAt != 0 {
 		return nil
 	}
-	if err := tellFamily(tx, f, event.TokenReused, what); err != nil {
+	if err := tell(tx, f, event.TokenReused, what); err != nil {
 		return err
 	}
-	return revoke(tx, f, what+" used twice")
+	return Revoke(tx, f, what+" used twice")
 }
 
-func tellFamily(tx *fsm.Tx, f *Family, what event.Type, reason string) error {
+func tell(tx *fsm.Tx, f *Family, what event.Type, reason string) error {
 	e := event.Event{
 		Tenant: f.Tenant, Type: what, Target: event.Target{Kind: "family", ID: f.ID.String()},
 		Data: map[string]string{"application": f.Application, "client_id": f.ClientID, "user": f.UserID},
