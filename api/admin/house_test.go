@@ -23,6 +23,7 @@ import (
 	"github.com/quis-idp/quis/cluster/feature"
 	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/federation/oidc/family"
+	"github.com/quis-idp/quis/federation/resource"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/fsm/fsmtest"
 	"github.com/quis-idp/quis/identity"
@@ -86,7 +87,7 @@ func newHouse(t *testing.T) *house {
 	t.Helper()
 	h := &house{t: t}
 	h.log = fsmtest.NewCluster(t, 1, slices.Concat(autopilot.Tables, backup.Tables, feature.Tables, seal.Tables, keys.Tables, event.Tables, directory.Tables,
-		credential.Tables, session.Tables, federation.Tables, family.Tables)...)
+		credential.Tables, session.Tables, federation.Tables, resource.Tables, family.Tables)...)
 	h.db = h.log.DB[0]
 	root := seal.GenerateRootKey()
 	h.update(func(tx *fsm.Tx) error { return seal.Init(tx, root) })

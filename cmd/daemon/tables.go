@@ -8,6 +8,7 @@ import (
 	"github.com/quis-idp/quis/cluster/backup"
 	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/federation/oidc/family"
+	"github.com/quis-idp/quis/federation/resource"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/credential"
@@ -42,6 +43,7 @@ func Tables() []fsm.Definition {
 		authn.Tables,
 		federation.Tables,
 		family.Tables,
+		resource.Tables,
 		cluster.Tables,
 		backup.Tables,
 		[]fsm.Definition{setUps},

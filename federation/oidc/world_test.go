@@ -19,6 +19,7 @@ import (
 
 	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/federation/oidc/family"
+	"github.com/quis-idp/quis/federation/resource"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/fsm/fsmtest"
 	"github.com/quis-idp/quis/identity"
@@ -65,7 +66,7 @@ type node struct {
 func tables() []fsm.Definition {
 	var all []fsm.Definition
 	for _, t := range [][]fsm.Definition{
-		seal.Tables, keys.Tables, event.Tables, directory.Tables, credential.Tables, session.Tables, authn.Tables, federation.Tables, family.Tables,
+		seal.Tables, keys.Tables, event.Tables, directory.Tables, credential.Tables, session.Tables, authn.Tables, federation.Tables, resource.Tables, family.Tables,
 	} {
 		all = append(all, t...)
 	}

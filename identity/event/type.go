@@ -36,6 +36,16 @@ const (
 	ApplicationDeleted   Type = "application.deleted"
 	ApplicationSecretSet Type = "application.secret_set"
 
+	ScopeCreated    Type = "scope.created"
+	ScopeUpdated    Type = "scope.updated"
+	ScopeDeleted    Type = "scope.deleted"
+	ResourceCreated Type = "resource_server.created"
+	ResourceUpdated Type = "resource_server.updated"
+	ResourceDeleted Type = "resource_server.deleted"
+
+	ConsentGiven   Type = "consent.given"
+	ConsentRevoked Type = "consent.revoked"
+
 	FamilyStarted Type = "family.started"
 	FamilyRevoked Type = "family.revoked"
 	TokenReused   Type = "token.reuse_detected"
@@ -95,6 +105,16 @@ var Catalogue = map[Type]string{
 	ApplicationUpdated:   "An application was changed.",
 	ApplicationDeleted:   "An application was deleted.",
 	ApplicationSecretSet: "An application's secret was set or rotated.",
+
+	ScopeCreated:    "A scope was registered, with what it means.",
+	ScopeUpdated:    "A scope was changed.",
+	ScopeDeleted:    "A scope was deleted.",
+	ResourceCreated: "A resource server was registered, for which tokens can be asked.",
+	ResourceUpdated: "A resource server was changed.",
+	ResourceDeleted: "A resource server was deleted; nobody is given tokens for it any more.",
+
+	ConsentGiven:   "A person allowed an application what it asked for; the data say what.",
+	ConsentRevoked: "What a person had allowed an application was taken back, and its tokens with it.",
 
 	FamilyStarted: "An application was given tokens for a user.",
 	FamilyRevoked: "All tokens of one authorization were revoked.",
