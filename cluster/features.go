@@ -75,6 +75,9 @@ func (n *Node) Features(ctx context.Context) (r feature.Report, err error) {
 	return r, err
 }
 
+// Use makes sure that a feature with OnDemand is active; see [feature.Keeper.Use].
+func (n *Node) Use(ctx context.Context, name string) error { return n.features.Use(ctx, name) }
+
 // Uses reports whether a feature is active, so that its format may be written: for
 // paths too hot for [feature.Active], and up to a moment late.
 func (n *Node) Uses(name string) bool { return n.features.Active(name) }

@@ -3,7 +3,9 @@ package federation
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/quis-idp/quis/fsm"
@@ -90,6 +92,21 @@ func (a *Application) DisplayName() string {
 
 // Allows reports whether the application may use the grant type.
 func (a *Application) Allows(grant string) bool { return slices.Contains(a.GrantTypes, grant) }
+
+// Modern reports whether a has settings that the first release knows nothing of: it
+// would lose them with its next change, and hold nobody to them.
+func (a *Application) Modern() bool {
+	v := reflect.ValueOf(a).Elem()
+	first, _ := v.Type().FieldByName("Consent")
+	for i := first.Index[0]; i < v.NumField(); i++ {
+		if !v.Field(i).IsZero() {
+			return true
+		}
+	}
+	older := []string{GrantCode, GrantRefresh, GrantClientCredentials}
+	return slices.ContainsFunc(a.GrantTypes, func(g string) bool { return !slices.Contains(older, g) }) ||
+		slices.ContainsFunc(a.RedirectURIs, func(u string) bool { return strings.HasPrefix(u, "regex:") })
+}
 
 var (
 	applications = fsm.NewTable(100, "applications", fsm.Spec[Application]{

@@ -32,7 +32,7 @@ var (
 )
 
 // Tables are what this room keeps in the store.
-var Tables = []fsm.Definition{nodes, activations}
+var Tables = []fsm.Definition{nodes, activations, wishes}
 
 // Announce writes what the node reads, if that is not what stands there.
 func Announce(ctx context.Context, db *fsm.DB, node, version string, reads []string) error {

@@ -243,3 +243,52 @@ func TestNamesAreUnique(t *testing.T) {
 		t.Errorf("known features: %v", names)
 	}
 }
+
+// TestOnDemand: what waits for somebody to need it can be taken back until then, and
+// a wish that comes while a member does not read it is granted when it does.
+func TestOnDemand(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		db := fsmtest.New(t, Tables...)
+		w := &world{members: []string{"a", "b"}, answers: map[string][]string{}}
+		w.set("b", trial)
+		k := w.keeper(db, "a", Feature{Name: trial, OnDemand: true})
+		ctx, end := context.WithCancel(t.Context())
+		var all sync.WaitGroup
+		all.Go(func() { k.Run(ctx) })
+		all.Go(func() { k.Lead(ctx) })
+		defer all.Wait()
+		defer end()
+		active := func(want bool, when string) {
+			t.Helper()
+			time.Sleep(10 * time.Second)
+			synctest.Wait()
+			if k.Active(trial) != want {
+				t.Fatalf("active %v %s", !want, when)
+			}
+		}
+		announce := func(id string) {
+			if err := Announce(ctx, db, id, "1.0", []string{trial}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		announce("b")
+		active(false, "though nobody needs it")
+		w.mu.Lock()
+		w.members = append(w.members, "c")
+		w.mu.Unlock()
+		w.set("c", trial)
+		if err := k.Use(ctx, trial); !errors.Is(err, fsm.ErrUnavailable) || !strings.Contains(err.Error(), `"c"`) {
+			t.Errorf("a member does not read it: %v", err)
+		}
+		if err := db.Update(ctx, func(tx *fsm.Tx) error { return Want(tx, trial) }); err != nil {
+			t.Fatal(err)
+		}
+		active(false, "while c says nothing")
+		announce("c")
+		active(true, "once it is wanted and all read it")
+		if err := k.Use(ctx, trial); err != nil {
+			t.Error(err)
+		}
+	})
+}

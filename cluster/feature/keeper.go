@@ -123,10 +123,7 @@ func (k *Keeper) Lead(term context.Context) {
 		if err := k.tidy(term); err != nil && term.Err() == nil {
 			k.cfg.Logger.DebugContext(term, "announcements not tidied", "error", err)
 		}
-		for _, name := range gated(k.cfg.Features) {
-			if k.Active(name) {
-				continue
-			}
+		for _, name := range k.due(term) {
 			if err := k.activate(term, name); err != nil && term.Err() == nil {
 				k.cfg.Logger.DebugContext(term, "feature not activated", "feature", name, "error", err)
 			}
@@ -135,6 +132,27 @@ func (k *Keeper) Lead(term context.Context) {
 			return
 		}
 	}
+}
+
+// due lists what waits to be activated.
+func (k *Keeper) due(ctx context.Context) (names []string) {
+	err := k.cfg.DB.View(ctx, func(tx *fsm.Tx) error {
+		names = nil
+		for _, f := range k.cfg.Features {
+			is, err := due(tx, f)
+			if err != nil {
+				return err
+			}
+			if is {
+				names = append(names, f.Name)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		k.cfg.Logger.DebugContext(ctx, "features not looked at", "error", err)
+	}
+	return names
 }
 
 // tidy removes the rows of nodes that are no members, and of members that run a

@@ -12,6 +12,8 @@ type Feature struct {
 	// Base is what the release before this package reads already: announced for the
 	// releases to come, never activated.
 	Base bool
+	// OnDemand waits until somebody needs the feature: see [Want].
+	OnDemand bool
 }
 
 // known is every feature of this release. Names are never used for something else.
@@ -22,7 +24,12 @@ var known = []Feature{
 	{Name: "stream/1", Does: "the whole store as one checked stream", Base: true},
 	{Name: Epoch, Does: "what is sealed for passing use is bound to the time since a backup was restored", Base: true},
 	{Name: Revocation, Does: "certificates of removed nodes are refused, and those of nodes that come again are numbered", Base: true},
+	{Name: Applications, Does: "settings of applications beyond those of the first release, and what hangs on them", OnDemand: true},
 }
+
+// Applications is needed of every member before an application may have settings that
+// an older release would lose with its next change, and would not hold anybody to.
+const Applications = "applications/2"
 
 // Revocation is needed of every member before certificates are revoked.
 const Revocation = "revocation/1"
@@ -64,7 +71,7 @@ func Names(features []Feature) []string {
 func gated(features []Feature) []string {
 	var out []string
 	for _, f := range features {
-		if !f.Base {
+		if !f.Base && !f.OnDemand {
 			out = append(out, f.Name)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/quis-idp/quis/cluster/feature"
 	"github.com/quis-idp/quis/cmd/daemon/bootstrap"
 	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/fsm"
@@ -85,6 +86,15 @@ func (n *Node) setup(ctx context.Context) error {
 		}
 	}
 	return n.db.Update(ctx, func(tx *fsm.Tx) error {
+		again, err := setUps.Has(tx, fsm.Global, fsm.K("setup"))
+		if err != nil {
+			return err
+		}
+		if !again {
+			if err := feature.Want(tx, feature.Applications); err != nil {
+				return err
+			}
+		}
 		return setUps.Put(tx, &setUp{Done: tx.Now(), Version: Version, Bootstrap: n.bootstrapMAC()})
 	})
 }

@@ -13,7 +13,7 @@ import (
 // stay what they are when a backup of another time, or of another cluster, is restored.
 var ofTheCluster = []string{
 	"150 cluster_authority", "151 cluster_join_tokens", "152 autopilot_settings", "153 backup_schedule",
-	"154 backup_runs", "155 node_features", "157 active_features", "158 node_revocations",
+	"154 backup_runs", "155 node_features", "157 active_features", "158 node_revocations", "159 wanted_features",
 }
 
 func TestTablesOfTheClusterAreItsOwn(t *testing.T) {
