@@ -22,6 +22,8 @@ type Config struct {
 	TLS            TLS
 	TrustedProxies []string // CIDR prefixes whose X-Forwarded-* headers are believed
 
+	Outbound Outbound
+
 	RootKey     *seal.RootKey // the key itself, from QUIS_ROOT_KEY; else RootKeyFile is read
 	RootKeyFile string        // file that holds the root key, readable by its owner only
 
@@ -60,6 +62,14 @@ type Listen struct {
 // for a proxy that terminates TLS.
 type TLS struct {
 	CertFile, KeyFile string // PEM
+}
+
+// Outbound says which addresses that applications registered (key sets, sign-out
+// notices) this node may send requests to. Public ones on port 443 always.
+type Outbound struct {
+	Allow  []string // addresses and CIDR prefixes of internal networks, on every port
+	Ports  []string // ports of public addresses besides 443
+	CAFile string   // PEM certificates that are trusted besides the system's
 }
 
 // Cluster says how this node finds and talks to the others.

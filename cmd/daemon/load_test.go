@@ -142,6 +142,8 @@ func TestValidate(t *testing.T) {
 		"cluster.advertise":            func(c *daemon.Config) { c.Cluster.Advertise = "0.0.0.0:8300" },
 		"cert_file and key_file":       func(c *daemon.Config) { c.TLS.CertFile = "x" },
 		"trusted_proxies":              func(c *daemon.Config) { c.TrustedProxies = []string{"proxy"} },
+		"outbound.allow":               func(c *daemon.Config) { c.Outbound.Allow = []string{"intranet"} },
+		"outbound.ports":               func(c *daemon.Config) { c.Outbound.Ports = []string{"70000"} },
 		"bootstrap_expect is 3":        func(c *daemon.Config) { c.Cluster.BootstrapExpect = 3 },
 		"bootstrap_expect: -1":         func(c *daemon.Config) { c.Cluster.BootstrapExpect = -1 },
 		"not a loopback address":       func(c *daemon.Config) { c.Dev = true },

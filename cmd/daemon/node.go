@@ -20,6 +20,7 @@ import (
 	"github.com/quis-idp/quis/cluster/rootkey"
 	"github.com/quis-idp/quis/cmd/daemon/bootstrap"
 	"github.com/quis-idp/quis/cmd/daemon/restored"
+	"github.com/quis-idp/quis/federation/fetch"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/fsm/figures"
 	"github.com/quis-idp/quis/identity/authn"
@@ -51,6 +52,7 @@ type Node struct {
 	backups   *backup.Keeper
 	rootKeys  *rootkey.Keeper
 	flows     *authn.Flows
+	outbound  *fetch.Client
 
 	public, operations, socket net.Listener
 

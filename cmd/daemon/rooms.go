@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"net/http"
-	"net/netip"
 
 	"github.com/quis-idp/quis/api"
 	"github.com/quis-idp/quis/api/admin"
@@ -40,7 +39,8 @@ func (n *Node) openRooms(ctx context.Context) (err error) {
 		},
 		Logger: n.log, Registerer: n.metrics.Registry,
 	})
-	return nil
+	n.outbound, err = n.newOutbound()
+	return err
 }
 
 // frontDoor puts every room that speaks HTTP behind the public listener, and the
@@ -53,16 +53,12 @@ func (n *Node) frontDoor() (*api.API, http.Handler, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	var proxies []netip.Prefix
-	for _, p := range n.cfg.TrustedProxies {
-		prefix, err := ParsePrefix(p)
-		if err != nil {
-			return nil, nil, err
-		}
-		proxies = append(proxies, prefix)
+	proxies, err := parsePrefixes(n.cfg.TrustedProxies)
+	if err != nil {
+		return nil, nil, err
 	}
 	provider := oidc.New(oidc.Config{
-		DB: n.db, Keys: n.keys, Ring: n.ring, Sessions: n.sessions, Flows: n.flows, Fresh: n.fresh,
+		DB: n.db, Keys: n.keys, Ring: n.ring, Sessions: n.sessions, Flows: n.flows, Fresh: n.fresh, Fetch: n.outbound,
 		ErrorPage: page.Error, DeniedPage: login.Denied, SessionCookie: login.SessionCookie, Logger: n.log, Registerer: n.metrics.Registry,
 	})
 	signIn := login.New(login.Config{

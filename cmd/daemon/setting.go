@@ -53,6 +53,12 @@ var settings = []Setting{
 		func(c *Config) *string { return &c.TLS.KeyFile }),
 	list("trusted_proxies", "Addresses or prefixes of proxies whose X-Forwarded-For and -Proto are believed.",
 		func(c *Config) *[]string { return &c.TrustedProxies }),
+	list("outbound.allow", "Internal addresses or prefixes that requests to URLs of applications (key sets, sign-out notices) may go to; public ones always may.",
+		func(c *Config) *[]string { return &c.Outbound.Allow }),
+	list("outbound.ports", "Ports of public addresses that such requests may go to besides 443.",
+		func(c *Config) *[]string { return &c.Outbound.Ports }),
+	text("outbound.ca_file", "PEM certificates that such requests trust besides the system's.",
+		func(c *Config) *string { return &c.Outbound.CAFile }),
 	{Key: "root_key", Secret: true,
 		Doc: "The root key itself, 32 bytes as hex or base64; several while it is replaced, separated by commas. Rather use root_key_file.",
 		set: func(c *Config, v []string) error {

@@ -41,6 +41,16 @@ func (c *Config) Validate() error {
 			fail("trusted_proxies", "%q is neither an address nor a prefix such as 10.0.0.0/8", p)
 		}
 	}
+	for _, p := range c.Outbound.Allow {
+		if _, err := ParsePrefix(p); err != nil {
+			fail("outbound.allow", "%q is neither an address nor a prefix such as 10.1.0.0/16", p)
+		}
+	}
+	for _, p := range c.Outbound.Ports {
+		if n, err := strconv.ParseUint(p, 10, 16); err != nil || n == 0 {
+			fail("outbound.ports", "%q is not a port from 1 to 65535", p)
+		}
+	}
 	if c.RootKey == nil && c.RootKeyFile == "" {
 		fail("root_key_file", "no root key: name the file that holds it (`quis init` makes one)")
 	}

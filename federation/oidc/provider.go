@@ -12,6 +12,7 @@ import (
 	"github.com/ory/fosite"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/quis-idp/quis/federation/fetch"
 	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
@@ -40,6 +41,10 @@ type Config struct {
 	// DeniedPage, if set, tells a person that they may not use an application; back
 	// leads to the application with the error. Without it they are sent back at once.
 	DeniedPage func(w http.ResponseWriter, r *http.Request, application, back string)
+
+	// Fetch asks the addresses that applications registered. The default may reach
+	// public ones only.
+	Fetch *fetch.Client
 
 	// SessionCookie names the cookie that carries the tenant's session. The default
 	// is quis_session, with __Host- before it if the issuer is https and _slug behind it
@@ -70,6 +75,7 @@ type Provider struct {
 	cookie   func(identity.Tenant) string
 	login    string
 	logoutAt string
+	fetch    *fetch.Client
 	log      *slog.Logger
 	metrics  *metrics
 	fosite   *fosite.Fosite
@@ -90,6 +96,9 @@ func New(c Config) *Provider {
 		login: c.LoginURL, logoutAt: c.LogoutURL, log: c.Logger, metrics: newMetrics(c.Registerer),
 		families: family.New(family.Config{DB: c.DB, Ring: c.Ring, Sessions: c.Sessions, Grace: c.Grace, Idle: c.Idle, Absolute: c.Absolute}),
 		wait:     2 * time.Second,
+	}
+	if p.fetch = c.Fetch; p.fetch == nil {
+		p.fetch = fetch.New(fetch.Config{})
 	}
 	if p.cookie == nil {
 		p.cookie = cookieName

@@ -1,0 +1,61 @@
+package daemon
+
+import (
+	"crypto/x509"
+	"fmt"
+	"net/netip"
+	"os"
+	"strconv"
+
+	"github.com/quis-idp/quis/federation/fetch"
+)
+
+// newOutbound returns what sends requests to the URLs of applications.
+func (n *Node) newOutbound() (*fetch.Client, error) {
+	cfg := fetch.Config{Ports: []uint16{443}, Loopback: n.cfg.Dev, Registerer: n.metrics.Registry}
+	for _, p := range n.cfg.Outbound.Ports {
+		port, err := strconv.ParseUint(p, 10, 16)
+		if err != nil {
+			return nil, fmt.Errorf("outbound.ports: %q is not a port", p)
+		}
+		cfg.Ports = append(cfg.Ports, uint16(port))
+	}
+	var err error
+	if cfg.Allow, err = parsePrefixes(n.cfg.Outbound.Allow); err != nil {
+		return nil, fmt.Errorf("outbound.allow: %w", err)
+	}
+	if file := n.cfg.Outbound.CAFile; file != "" {
+		if cfg.RootCAs, err = trust(file); err != nil {
+			return nil, fmt.Errorf("outbound.ca_file: %w", err)
+		}
+	}
+	return fetch.New(cfg), nil
+}
+
+// trust returns the system's certificate authorities and those in file.
+func trust(file string) (*x509.CertPool, error) {
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool() // a container without any
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s holds no PEM certificate", file)
+	}
+	return pool, nil
+}
+
+func parsePrefixes(all []string) ([]netip.Prefix, error) {
+	var prefixes []netip.Prefix
+	for _, s := range all {
+		p, err := ParsePrefix(s)
+		if err != nil {
+			return nil, err
+		}
+		prefixes = append(prefixes, p.Masked())
+	}
+	return prefixes, nil
+}
