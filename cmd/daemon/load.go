@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/quis-idp/quis/api/admin/shape"
+	"github.com/quis-idp/quis/cmd/daemon/document"
 )
 
 // A Source says where a configuration comes from.
@@ -31,7 +32,7 @@ func Load(src Source) (Config, error) {
 		if err != nil {
 			return c, fmt.Errorf("configuration: %w", readError(err))
 		}
-		errs = append(errs, readYAML(&c, src.File, data)...)
+		errs = append(errs, document.Read(src.File, data, fileKeys(), c.set)...)
 	}
 	errs = append(errs, readEnv(&c, src.Env)...)
 	for _, s := range settings {
@@ -64,7 +65,7 @@ func readEnv(c *Config, environ []string) []error {
 		}
 		values := []string{strings.TrimSpace(value)}
 		if s.List {
-			values = splitList(value)
+			values = document.Split(value)
 		}
 		if err := s.set(c, values); err != nil {
 			errs = append(errs, fmt.Errorf("environment: %s: %w", name, err))
@@ -87,16 +88,6 @@ func alias(name string) string {
 
 // serviceLink are the variables that Kubernetes sets for a service named quis.
 var serviceLink = regexp.MustCompile(`^QUIS_([A-Z0-9_]+_)?(SERVICE_HOST|SERVICE_PORT|PORT)(_[A-Z0-9_]+)?$`)
-
-func splitList(s string) []string {
-	var out []string
-	for v := range strings.SplitSeq(s, ",") {
-		if v = strings.TrimSpace(v); v != "" {
-			out = append(out, v)
-		}
-	}
-	return out
-}
 
 // readError makes what the system says about a file fit for a person: which
 // file, what is wrong, and what to do.

@@ -2,11 +2,13 @@ package daemon
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/quis-idp/quis/cluster/form"
+	"github.com/quis-idp/quis/cmd/daemon/document"
 	"github.com/quis-idp/quis/keys/seal"
 )
 
@@ -169,11 +171,16 @@ func duration(key, doc string, at func(*Config) *time.Duration) Setting {
 		get: func(c *Config) string { return at(c).String() }}
 }
 
-func settingOf(key string) (Setting, bool) {
+// fileKeys are what may stand in the file.
+func fileKeys() []document.Key {
+	var all []document.Key
 	for _, s := range settings {
-		if s.Key == key {
-			return s, true
-		}
+		all = append(all, document.Key{Name: s.Key, List: s.List})
 	}
-	return Setting{}, false
+	return all
+}
+
+func (c *Config) set(key string, values []string) error {
+	i := slices.IndexFunc(settings, func(s Setting) bool { return s.Key == key })
+	return settings[i].set(c, values)
 }

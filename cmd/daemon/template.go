@@ -5,6 +5,8 @@ import (
 	"io"
 	"strconv"
 	"strings"
+
+	"github.com/quis-idp/quis/cmd/daemon/document"
 )
 
 // WriteYAML writes c as a configuration file. With commented set, every setting
@@ -54,7 +56,7 @@ func yamlValue(s Setting, value string) string {
 		return yamlScalar(value)
 	}
 	var items []string
-	for _, v := range splitList(value) {
+	for _, v := range document.Split(value) {
 		items = append(items, yamlScalar(v))
 	}
 	return "[" + strings.Join(items, ", ") + "]"

@@ -1,4 +1,9 @@
-package daemon
+// Package document reads a configuration file: YAML of sections, keys, and values that are
+// texts or lists of texts. Which keys there are is the caller's; what they mean, too.
+//
+// It walks the syntax tree itself because a decoder stops at the first mistake, and every
+// mistake is told with its place.
+package document
 
 import (
 	"errors"
@@ -15,10 +20,15 @@ import (
 // maxConfig bounds a configuration file, in bytes: a wrong path should not be read into memory.
 const maxConfig = 1 << 20
 
-// readYAML sets in c what the file says and returns every mistake, each as
-// "file:line:column: …". It walks the syntax tree itself because a decoder stops
-// at the first unknown key.
-func readYAML(c *Config, name string, data []byte) []error {
+// A Key is one that may stand in the file.
+type Key struct {
+	Name string // dotted: cluster.listen
+	List bool   // several values: a sequence, or separated by commas
+}
+
+// Read hands to set what the file says and returns every mistake, each as
+// "file:line:column: …".
+func Read(name string, data []byte, keys []Key, set func(key string, values []string) error) []error {
 	if len(data) > maxConfig {
 		return []error{fmt.Errorf("%s: larger than %d bytes, so not a configuration file", name, maxConfig)}
 	}
@@ -26,7 +36,7 @@ func readYAML(c *Config, name string, data []byte) []error {
 	if err != nil {
 		return []error{syntaxError(name, err)}
 	}
-	w := yamlWalk{config: c, name: name}
+	w := walk{keys: keys, set: set, name: name}
 	for i, doc := range file.Docs {
 		switch {
 		case doc == nil || doc.Body == nil || doc.Body.Type() == ast.NullType || doc.Body.Type() == ast.CommentType:
@@ -39,13 +49,14 @@ func readYAML(c *Config, name string, data []byte) []error {
 	return w.errs
 }
 
-type yamlWalk struct {
-	config *Config
-	name   string
-	errs   []error
+type walk struct {
+	keys []Key
+	set  func(string, []string) error
+	name string
+	errs []error
 }
 
-func (w *yamlWalk) fail(at ast.Node, format string, args ...any) {
+func (w *walk) fail(at ast.Node, format string, args ...any) {
 	where := w.name
 	if t := at.GetToken(); t != nil && t.Position != nil {
 		where = fmt.Sprintf("%s:%d:%d", w.name, t.Position.Line, t.Position.Column)
@@ -53,7 +64,7 @@ func (w *yamlWalk) fail(at ast.Node, format string, args ...any) {
 	w.errs = append(w.errs, fmt.Errorf("%s: %s", where, fmt.Sprintf(format, args...)))
 }
 
-func (w *yamlWalk) mapping(prefix string, node ast.Node) {
+func (w *walk) mapping(prefix string, node ast.Node) {
 	var pairs []*ast.MappingValueNode
 	switch n := node.(type) {
 	case *ast.MappingNode:
@@ -71,14 +82,14 @@ func (w *yamlWalk) mapping(prefix string, node ast.Node) {
 	}
 }
 
-func (w *yamlWalk) pair(prefix string, p *ast.MappingValueNode) {
+func (w *walk) pair(prefix string, p *ast.MappingValueNode) {
 	word := p.Key.GetToken().Value
 	key := prefix + word
-	if s, ok := settingOf(key); ok {
+	if s, ok := w.key(key); ok {
 		w.value(s, p.Value)
 		return
 	}
-	here := childrenOf(prefix)
+	here := w.under(prefix)
 	for _, name := range here {
 		if name == word { // a section
 			w.mapping(key+".", p.Value)
@@ -87,27 +98,27 @@ func (w *yamlWalk) pair(prefix string, p *ast.MappingValueNode) {
 	}
 	hint := shape.DidYouMean(word, here)
 	if hint == "" {
-		if s, ok := settingOf(strings.ReplaceAll(word, "-", "_")); ok {
-			hint = fmt.Sprintf("; did you mean %q?", s.Key)
+		if s, ok := w.key(strings.ReplaceAll(word, "-", "_")); ok {
+			hint = fmt.Sprintf("; did you mean %q?", s.Name)
 		}
 	}
 	w.fail(p.Key, "unknown key %q%s", key, hint)
 }
 
-func (w *yamlWalk) value(s Setting, node ast.Node) {
+func (w *walk) value(s Key, node ast.Node) {
 	var values []string
 	switch n := node.(type) {
 	case *ast.NullNode:
 		return // a key without a value keeps the default
 	case *ast.SequenceNode:
 		if !s.List {
-			w.fail(node, "%s: one value is wanted, found a list", s.Key)
+			w.fail(node, "%s: one value is wanted, found a list", s.Name)
 			return
 		}
 		for _, item := range n.Values {
 			v, ok := scalar(item)
 			if !ok {
-				w.fail(item, "%s: a text is wanted, found %s", s.Key, kindOf(item))
+				w.fail(item, "%s: a text is wanted, found %s", s.Name, kindOf(item))
 				return
 			}
 			values = append(values, v)
@@ -115,15 +126,15 @@ func (w *yamlWalk) value(s Setting, node ast.Node) {
 	default:
 		v, ok := scalar(node)
 		if !ok {
-			w.fail(node, "%s: a value is wanted, found %s", s.Key, kindOf(node))
+			w.fail(node, "%s: a value is wanted, found %s", s.Name, kindOf(node))
 			return
 		}
 		if values = []string{v}; s.List {
-			values = splitList(v)
+			values = Split(v)
 		}
 	}
-	if err := s.set(w.config, values); err != nil {
-		w.fail(node, "%s: %v", s.Key, err)
+	if err := w.set(s.Name, values); err != nil {
+		w.fail(node, "%s: %v", s.Name, err)
 	}
 }
 
@@ -151,17 +162,37 @@ func kindOf(node ast.Node) string {
 	return "a single value"
 }
 
-// childrenOf lists the keys and sections that may stand under prefix.
-func childrenOf(prefix string) []string {
+// under lists the keys and sections that may stand under prefix.
+func (w *walk) under(prefix string) []string {
 	var out []string
-	for _, s := range settings {
-		rest, ok := strings.CutPrefix(s.Key, prefix)
+	for _, k := range w.keys {
+		rest, ok := strings.CutPrefix(k.Name, prefix)
 		if !ok {
 			continue
 		}
 		word, _, _ := strings.Cut(rest, ".")
 		if len(out) == 0 || out[len(out)-1] != word {
 			out = append(out, word)
+		}
+	}
+	return out
+}
+
+func (w *walk) key(name string) (Key, bool) {
+	for _, k := range w.keys {
+		if k.Name == name {
+			return k, true
+		}
+	}
+	return Key{}, false
+}
+
+// Split takes a list of values apart that are separated by commas.
+func Split(s string) []string {
+	var out []string
+	for v := range strings.SplitSeq(s, ",") {
+		if v = strings.TrimSpace(v); v != "" {
+			out = append(out, v)
 		}
 	}
 	return out
