@@ -106,6 +106,9 @@ func (b *Browser) Reach(ctx context.Context, at, username, password string) (*Pa
 				return p, fmt.Errorf("%s asks for the password again, with status %d", p.URL, p.Status)
 			}
 			p, err = b.Submit(ctx, p, f, map[string][]string{"username": {username}, "password": {password}})
+		} else if f := b.onward(p); f != nil {
+			asked = true
+			p, err = b.Submit(ctx, p, f, nil)
 		} else if f, yes := p.agree(); f != nil {
 			asked = true
 			p, err = b.Submit(ctx, p, f, yes)
@@ -115,6 +118,16 @@ func (b *Browser) Reach(ctx context.Context, at, username, password string) (*Pa
 		}
 	}
 	return p, fmt.Errorf("still at %s after many forms", p.URL)
+}
+
+// onward finds a form that leads where the browser stops, as response_mode=form_post has it.
+func (b *Browser) onward(p *Page) *Form {
+	for _, f := range p.Forms {
+		if u, err := p.URL.Parse(f.Action); err == nil && b.Stop(u) {
+			return f
+		}
+	}
+	return nil
 }
 
 // travel makes one request and those that follow from its answer.

@@ -36,7 +36,6 @@ func (p *Page) FormWith(name string) *Form {
 var agreeing = []string{"allow", "approve", "accept", "yes", "continue"}
 
 // agree finds a form with a button that says yes, and what pressing it adds.
-// A form whose only button has no name, as of response_mode=form_post, counts.
 func (p *Page) agree() (*Form, map[string][]string) {
 	for _, f := range p.Forms {
 		for _, b := range f.Buttons {
