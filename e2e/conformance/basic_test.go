@@ -20,7 +20,10 @@ var basicPlan = []module{
 	{name: "oidcc-idtoken-signature", check: func(c *check) { c.signIn() }},
 	{name: "oidcc-idtoken-unsigned", check: func(c *check) {
 		c.that("ID tokens without a signature are not offered", !slices.Contains(list(c.metadata(), "id_token_signing_alg_values_supported"), "none"))
-		head, _ := c.verify(func() string { _, got, _ := c.signIn(); return got.text("id_token") }())
+		head, _ := c.verify(func() string {
+			_, got, _ := c.signIn()
+			return got.text("id_token")
+		}())
 		c.that("the ID token is signed", head.Algorithm != "none" && head.Algorithm != "", head)
 	}},
 	{name: "oidcc-userinfo-get", check: func(c *check) { c.userinfoBy(c.userinfo) }},
@@ -198,7 +201,7 @@ func (c *check) reuse(after time.Duration) {
 }
 
 func refresh(c *check) {
-	a, got, claims := c.signIn("scope", "openid offline_access", "prompt", "consent")
+	_, got, claims := c.signIn("scope", "openid offline_access", "prompt", "consent")
 	token := got.text("refresh_token")
 	c.must("there is a refresh token", token != "", got.body)
 	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token}}
@@ -214,5 +217,4 @@ func refresh(c *check) {
 		}
 		form.Set("refresh_token", next.text("refresh_token"))
 	}
-	_ = a
 }

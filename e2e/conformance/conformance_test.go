@@ -4,8 +4,10 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -87,6 +89,7 @@ type plan struct {
 	name    string
 	mode    string // response mode of all its modules; "": the default
 	modules []module
+	why     string // none of them is done, if set
 }
 
 // A module is one test of a plan. One without a check is not done, for the reason given.
@@ -102,7 +105,7 @@ func TestPlans(t *testing.T) {
 	plans := []plan{
 		{name: "oidcc-config-certification-test-plan", modules: configPlan},
 		{name: "oidcc-basic-certification-test-plan", modules: basicPlan},
-		{name: "oidcc-formpost-basic-certification-test-plan", mode: "form_post", modules: basicPlan},
+		{name: "oidcc-formpost-basic-certification-test-plan", mode: "form_post", modules: basicPlan, why: "response_mode=form_post is not there yet"},
 		{name: "oidcc-dynamic-certification-test-plan", modules: dynamicPlan},
 		{name: "oidcc-rp-initiated-logout-certification-test-plan", modules: logoutPlan},
 		{name: "oidcc-backchannel-rp-initiated-logout-certification-test-plan", modules: backchannelPlan},
@@ -131,6 +134,9 @@ func TestPlans(t *testing.T) {
 
 // run returns the row of a module.
 func (p plan) run(ctx context.Context, t *testing.T, m module, turns chan struct{}) string {
+	if p.why != "" {
+		m = module{name: m.name, why: p.why}
+	}
 	if m.check == nil {
 		return fmt.Sprintf("| %s | not done: %s | |", m.name, m.why)
 	}
@@ -141,6 +147,9 @@ func (p plan) run(ctx context.Context, t *testing.T, m module, turns chan struct
 		m.check(c)
 	}()
 	<-done
+	if len(c.held) == 0 {
+		c.held = []string{"those of every sign-in"}
+	}
 	result := "passed"
 	if c.failed {
 		result = "FAILED"
@@ -156,6 +165,8 @@ What ` + "`go test ./e2e/conformance -update`" + ` found: the modules of the Ope
 were looked at and held. It is our own reading of them, run against three nodes behind a proxy, with a client that knows no
 JavaScript; it is not a certification. The issuer is plain http here, and every request carries PKCE, which quis demands of every
 application whatever its type: the Foundation's suite must be told to send it.
+
+In every sign-in of every module these hold: ` + strings.Join(slices.Sorted(maps.Keys(usuals)), "; ") + `.
 `)
 	for i, p := range plans {
 		passed := 0

@@ -36,8 +36,9 @@ func (c *check) verify(token string) (jose.Header, map[string]any) {
 	parsed, err := jose.ParseSigned(token, algorithms)
 	c.no(err)
 	head := parsed.Signatures[0].Header
-	keys := c.jwks().Key(head.KeyID)
-	c.must("the signature is by a key of the JWKS, named by kid", head.KeyID != "" && len(keys) == 1, head)
+	set := c.jwks()
+	keys := set.Key(head.KeyID)
+	c.usual("the signature is by a key of the JWKS, named by kid", head.KeyID != "" && len(keys) == 1, head)
 	payload, err := parsed.Verify(keys[0])
 	c.no(err)
 	claims := map[string]any{}
@@ -48,12 +49,12 @@ func (c *check) verify(token string) (jose.Header, map[string]any) {
 // read checks a successful answer of the token endpoint, and its ID token.
 func (c *check) read(a *ask, got answer) map[string]any {
 	c.t.Helper()
-	c.must("the token endpoint answers 200", got.status == http.StatusOK, got)
-	c.that("token_type is bearer", strings.EqualFold(got.text("token_type"), "bearer") || strings.EqualFold(got.text("token_type"), "dpop"), got.body)
-	c.that("the answer is not to be stored", got.header.Get("Cache-Control") == "no-store", got.header)
+	c.usual("the token endpoint answers 200", got.status == http.StatusOK, got)
+	c.usual("token_type is bearer", strings.EqualFold(got.text("token_type"), "bearer") || strings.EqualFold(got.text("token_type"), "dpop"), got.body)
+	c.usual("the answer is not to be stored", got.header.Get("Cache-Control") == "no-store", got.header)
 	life, _ := got.body["expires_in"].(float64)
-	c.that("expires_in is positive", life > 0, got.body)
-	c.must("there is an ID token", got.text("id_token") != "", got.body)
+	c.usual("expires_in is positive", life > 0, got.body)
+	c.usual("there is an ID token", got.text("id_token") != "", got.body)
 	head, claims := c.verify(got.text("id_token"))
 	now := float64(time.Now().Unix())
 	aud, _ := claims["aud"].(string)
@@ -62,15 +63,15 @@ func (c *check) read(a *ask, got answer) map[string]any {
 	}
 	iat, _ := claims["iat"].(float64)
 	exp, _ := claims["exp"].(float64)
-	c.that("iss, aud, iat and exp of the ID token are right", claims["iss"] == testbed.Issuer && aud == c.app.id && iat <= now+5 && iat > now-120 && exp > now, claims)
-	c.that("sub has 1 to 255 characters", len(text(claims, "sub")) > 0 && len(text(claims, "sub")) <= 255, claims)
-	c.that("azp, if there, is the application", claims["azp"] == nil || claims["azp"] == c.app.id, claims)
+	c.usual("iss, aud, iat and exp of the ID token are right", claims["iss"] == testbed.Issuer && aud == c.app.id && iat <= now+5 && iat > now-120 && exp > now, claims)
+	c.usual("sub has 1 to 255 characters", len(text(claims, "sub")) > 0 && len(text(claims, "sub")) <= 255, claims)
+	c.usual("azp, if there, is the application", claims["azp"] == nil || claims["azp"] == c.app.id, claims)
 	if a != nil {
-		c.that("nonce comes back", text(claims, "nonce") == a.params.Get("nonce"), claims)
+		c.usual("nonce comes back", text(claims, "nonce") == a.params.Get("nonce"), claims)
 	}
 	if hash := text(claims, "at_hash"); hash != "" && slices.Contains([]string{"ES256", "RS256", "PS256"}, head.Algorithm) {
 		sum := sha256.Sum256([]byte(got.text("access_token")))
-		c.that("at_hash is that of the access token", hash == base64.RawURLEncoding.EncodeToString(sum[:16]), hash)
+		c.usual("at_hash is that of the access token", hash == base64.RawURLEncoding.EncodeToString(sum[:16]), hash)
 	}
 	return claims
 }

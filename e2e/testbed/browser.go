@@ -9,6 +9,7 @@ import (
 	"net/http/cookiejar"
 	"net/url"
 	"strings"
+	"time"
 )
 
 const (
@@ -92,29 +93,32 @@ func (b *Browser) Submit(ctx context.Context, p *Page, f *Form, values map[strin
 }
 
 // Reach opens an address and goes through the pages of a sign-in as the person
-// would: it fills in user name and password, and agrees to what it is asked,
-// until no form is left or the browser stops.
+// would: it fills in user name and password, tries again where it is asked to wait,
+// and agrees to what it is asked, until no form is left or the browser stops.
 func (b *Browser) Reach(ctx context.Context, at, username, password string) (*Page, error) {
 	p, err := b.Open(ctx, at)
 	for range maxHops {
 		if err != nil || p.Status == 0 {
 			return p, err
 		}
-		asked := false
-		if f := p.FormWith("password"); f != nil {
-			if asked = p.Status == http.StatusOK; !asked {
-				return p, fmt.Errorf("%s asks for the password again, with status %d", p.URL, p.Status)
+		from, f, values := p, p.FormWith("password"), map[string][]string(nil)
+		switch {
+		case f != nil && p.Status != http.StatusOK:
+			return p, fmt.Errorf("%s asks for the password again, with status %d", p.URL, p.Status)
+		case f != nil:
+			values = map[string][]string{"username": {username}, "password": {password}}
+		default:
+			if f = b.onward(p); f == nil {
+				f, values = p.agree()
 			}
-			p, err = b.Submit(ctx, p, f, map[string][]string{"username": {username}, "password": {password}})
-		} else if f := b.onward(p); f != nil {
-			asked = true
-			p, err = b.Submit(ctx, p, f, nil)
-		} else if f, yes := p.agree(); f != nil {
-			asked = true
-			p, err = b.Submit(ctx, p, f, yes)
 		}
-		if !asked {
+		if f == nil {
 			return p, nil
+		}
+		for p, err = b.Submit(ctx, from, f, values); err == nil && p.Status == http.StatusTooManyRequests; {
+			if err = pause(ctx, time.Second); err == nil { // all who sign in share few processors
+				p, err = b.Submit(ctx, from, f, values)
+			}
 		}
 	}
 	return p, fmt.Errorf("still at %s after many forms", p.URL)
