@@ -11,6 +11,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 )
@@ -141,28 +142,27 @@ func malformed(err error) error {
 
 // CheckDetails finds the types of details and checks every member. The application must
 // be one that may ask the resource server whose type it is. It reports ErrDetails.
-func CheckDetails(tx *fsm.Tx, tenant, application string, details []Detail) ([]DetailType, error) {
-	types := make([]DetailType, 0, len(details))
+func CheckDetails(tx *fsm.Tx, app *federation.Application, details []Detail) error {
 	for _, d := range details {
-		t, _, err := typeOf(tx, tenant, application, d.Type)
+		t, _, err := typeOf(tx, app, d.Type)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if why := checkObject(d.values, t.Members, "type"); why != "" {
-			return nil, badDetails("Authorization details of type %s: %s.", d.Type, why)
+			return badDetails("Authorization details of type %s: %s.", d.Type, why)
 		}
-		types = append(types, *t)
 	}
-	return types, nil
+	return nil
 }
 
 // typeOf finds a type. One that the application may not ask for is the same to it as none.
-func typeOf(tx *fsm.Tx, tenant, application, name string) (*DetailType, *Server, error) {
-	s, err := serversByDetail.Get(tx, fsm.Scope(tenant), fsm.K(name))
+func typeOf(tx *fsm.Tx, app *federation.Application, name string) (*DetailType, *Server, error) {
+	s, err := serversByDetail.Get(tx, fsm.Scope(app.Tenant), fsm.K(name))
 	if err != nil && !errors.Is(err, fsm.ErrNotFound) {
 		return nil, nil, err
 	}
-	if err == nil && s.MayAsk(application) {
+	own := app.Requests.DetailTypes // if it says which types it uses, it uses no other (RFC 9396, section 10)
+	if err == nil && s.MayAsk(app.ID) && (len(own) == 0 || slices.Contains(own, name)) {
 		for i := range s.Details {
 			if s.Details[i].Name == name {
 				return &s.Details[i], s, nil

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/fsm"
 )
 
@@ -73,16 +74,17 @@ type Wording struct {
 	Text, Language string // the sentence of its type, and what it is in
 	Server         string // name of the API
 	Remembered     bool   // whether the very same is not asked about again
+	Free           bool   // whether nobody is asked at all
 	Lines          []Line // its members
 }
 
 // Words puts a detail that has passed CheckDetails in words.
-func Words(tx *fsm.Tx, tenant, application string, d Detail, languages ...string) (Wording, error) {
-	t, s, err := typeOf(tx, tenant, application, d.Type)
+func Words(tx *fsm.Tx, app *federation.Application, d Detail, languages ...string) (Wording, error) {
+	t, s, err := typeOf(tx, app, d.Type)
 	if err != nil {
 		return Wording{}, err
 	}
-	w := Wording{Server: s.Name, Remembered: t.Remembered, Lines: linesOf("", d.values, t.Members)}
+	w := Wording{Server: s.Name, Remembered: t.Remembered, Free: s.SkipConsent, Lines: linesOf("", d.values, t.Members)}
 	w.Text, w.Language = t.Texts.In(languages...)
 	return w, nil
 }

@@ -34,8 +34,7 @@ func (h *house) check(text string) error {
 		return err
 	}
 	return h.db.View(h.t.Context(), func(tx *fsm.Tx) error {
-		_, err := resource.CheckDetails(tx, tenant, h.app.ID, details)
-		return err
+		return resource.CheckDetails(tx, h.app, details)
 	})
 }
 
@@ -169,7 +168,7 @@ func TestDetailInWords(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.update(func(tx *fsm.Tx) error {
-		w, err := resource.Words(tx, tenant, h.app.ID, details[0], "de")
+		w, err := resource.Words(tx, h.app, details[0], "de")
 		want := resource.Wording{Text: "Make this payment", Language: "en", Server: "Bank", Lines: []resource.Line{
 			{Label: "Steps", Value: "initiate, status"}, {Label: "Amount: currency", Value: "EUR"},
 			{Label: "Amount: amount", Value: "12.50"}, {Label: "To", Value: "Ada"},
