@@ -7,6 +7,7 @@ import (
 	"github.com/quis-idp/quis/cluster"
 	"github.com/quis-idp/quis/cluster/backup"
 	"github.com/quis-idp/quis/federation"
+	"github.com/quis-idp/quis/federation/consent"
 	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/federation/resource"
 	"github.com/quis-idp/quis/fsm"
@@ -44,6 +45,7 @@ func Tables() []fsm.Definition {
 		federation.Tables,
 		family.Tables,
 		resource.Tables,
+		consent.Tables,
 		cluster.Tables,
 		backup.Tables,
 		[]fsm.Definition{setUps},
