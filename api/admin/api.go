@@ -7,12 +7,15 @@ import (
 	"time"
 
 	"github.com/quis-idp/quis/api/admin/dispatch"
+	"github.com/quis-idp/quis/api/admin/oauth"
 	"github.com/quis-idp/quis/api/limit"
 	"github.com/quis-idp/quis/api/problem"
 	"github.com/quis-idp/quis/cluster"
 	"github.com/quis-idp/quis/cluster/backup"
 	"github.com/quis-idp/quis/cluster/checkup"
+	"github.com/quis-idp/quis/cluster/feature"
 	"github.com/quis-idp/quis/cluster/rootkey"
+	"github.com/quis-idp/quis/federation/fetch"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential"
@@ -46,9 +49,24 @@ type Config struct {
 	RootKeys  *rootkey.Keeper
 	PublicURL string // without trailing slash
 	Version   string // of the program
+	// Fetch asks the addresses that applications registered.
+	Fetch *fetch.Client
+	// Feature makes sure that every member knows a feature of the cluster before it is
+	// used; nil: they do.
+	Feature func(ctx context.Context, name string) error
 	// Fresh reports an error if this node's state may be older than the bound within which a
 	// revoked token may still be honoured; nil: it never is.
 	Fresh func(context.Context) error
+}
+
+// oauth is the part of c that the resources of applications work on.
+func (c Config) oauth() oauth.Config {
+	return oauth.Config{DB: c.DB, Ring: c.Ring, Fetch: c.Fetch, Modern: func(ctx context.Context) error {
+		if c.Feature == nil {
+			return nil
+		}
+		return c.Feature(ctx, feature.Applications)
+	}}
 }
 
 // An API is the admin API of one node.
@@ -63,7 +81,7 @@ type API struct {
 // New returns the API. Its error is a fault in the route table itself.
 func New(cfg Config) (*API, error) {
 	a := &API{cfg: cfg, failures: limit.New(limit.Rate{Burst: 20, Every: time.Second}), requests: limit.New(limit.Rate{Burst: 1000, Every: 2 * time.Millisecond})}
-	a.table = slices.Concat(a.tenants(), a.users(), a.credentials(), a.groups(), a.applications(), a.access(),
+	a.table = slices.Concat(a.tenants(), a.users(), a.credentials(), a.groups(), oauth.Routes(cfg.oauth()),
 		a.sessions(), a.signingKeys(), a.events(), a.installation(), a.backups(), a.clusterRoutes(), a.admission(), a.rootKeys())
 	var err error
 	a.openapi, err = dispatch.Document(a.table, cfg.Version)

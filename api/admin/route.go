@@ -14,6 +14,7 @@ type (
 	call          = dispatch.Call
 	none          = dispatch.None
 	pageIn        = dispatch.PageIn
+	byID          = dispatch.ByID
 	page[T any]   = dispatch.Page[T]
 	change[T any] = dispatch.Change[T]
 )

@@ -5,11 +5,14 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/quis-idp/quis/api/admin/dispatch"
+	"github.com/quis-idp/quis/api/admin/shape"
 )
 
 // bare is an API whose table can be looked at; it has no rooms to call.
@@ -81,6 +84,55 @@ func TestOpenAPI(t *testing.T) {
 	for name := range doc["components"].(map[string]any)["schemas"].(map[string]any) {
 		if !used["#/components/schemas/"+name] {
 			t.Errorf("schema %s is never used", name)
+		}
+	}
+}
+
+// TestExamples: every body that is asked for or answered has an example, and the strict
+// reader takes what is asked.
+func TestExamples(t *testing.T) {
+	t.Parallel()
+	var doc struct {
+		Paths map[string]map[string]struct {
+			Parameters []struct {
+				Name     string
+				Required bool
+				Example  any
+			}
+			RequestBody *struct {
+				Content map[string]struct{ Example json.RawMessage }
+			}
+			Responses map[string]struct {
+				Content map[string]struct{ Example json.RawMessage }
+			}
+		}
+	}
+	if err := json.Unmarshal(bare(t).openapi, &doc); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range bare(t).table {
+		op := doc.Paths[prefix+r.Path][strings.ToLower(r.Method)]
+		for _, p := range op.Parameters {
+			if p.Required && p.Example == nil {
+				t.Errorf("%s: parameter %s has no example", r.Op, p.Name)
+			}
+		}
+		if body := dispatch.BodyOf(r.Do.In); body != nil {
+			example := op.RequestBody.Content["application/json"].Example
+			if string(example) == "{}" || len(example) == 0 {
+				t.Errorf("%s: no example of its body", r.Op)
+			} else if err := shape.Read(example, reflect.New(body).Interface(), r.Method == "PATCH"); err != nil {
+				t.Errorf("%s: its own example %s is refused: %v", r.Op, example, err)
+			}
+		}
+		if r.Do.Out == reflect.TypeFor[none]() {
+			continue
+		}
+		example := op.Responses[strconv.Itoa(r.Success())].Content["application/json"].Example
+		if string(example) == "{}" || len(example) == 0 {
+			t.Errorf("%s: no example of its answer", r.Op)
+		} else if err := json.Unmarshal(example, reflect.New(r.Do.Out).Interface()); err != nil {
+			t.Errorf("%s: its answer cannot be %s: %v", r.Op, example, err)
 		}
 	}
 }

@@ -89,10 +89,6 @@ func (a *API) listUsers(c *call, in *listUsersIn) (*page[user], error) {
 	return show(rows, next, showUser), err
 }
 
-type byID struct {
-	ID string `path:"id" max:"64" doc:"ID of the resource."`
-}
-
 func (a *API) getUser(c *call, in *byID) (*user, error) {
 	return a.readUser(c, in.ID)
 }

@@ -48,7 +48,7 @@ func (n *Node) openRooms(ctx context.Context) (err error) {
 func (n *Node) frontDoor() (*api.API, http.Handler, error) {
 	administration, err := admin.New(admin.Config{
 		DB: n.db, Ring: n.ring, Keys: n.keys, Passwords: n.passwords, Sessions: n.sessions, Cluster: n.cluster, Backups: n.backups, RootKeys: n.rootKeys,
-		PublicURL: n.cfg.PublicURL, Version: Version, Fresh: n.fresh,
+		PublicURL: n.cfg.PublicURL, Version: Version, Fresh: n.fresh, Fetch: n.outbound, Feature: n.cluster.Use,
 	})
 	if err != nil {
 		return nil, nil, err

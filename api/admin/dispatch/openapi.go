@@ -68,7 +68,7 @@ func operation(s *shape.Schemas, r *Route) shape.Node {
 		}
 		op["requestBody"] = shape.Node{
 			"required": !optionalBody(r.Do.In),
-			"content":  shape.Node{"application/json": shape.Node{"schema": s.Of(body, "", m)}},
+			"content":  shape.Node{"application/json": shape.Node{"schema": s.Of(body, "", m), "example": r.asks(body, m)}},
 		}
 	}
 	return op
@@ -79,6 +79,9 @@ func openParameters(s *shape.Schemas, r *Route) []any {
 	for _, p := range Parameters(r.Do.In, r) {
 		schema := p.Schema(s)
 		n := shape.Node{"name": p.Name(), "in": p.In, "required": p.Required(), "schema": schema}
+		if p.Required() {
+			n["example"] = p.Example()
+		}
 		if d, ok := schema["description"]; ok {
 			n["description"] = d
 			delete(schema, "description")
@@ -94,6 +97,14 @@ func openParameters(s *shape.Schemas, r *Route) []any {
 	return out
 }
 
+// asks is an example of the request's body.
+func (r Route) asks(body reflect.Type, m shape.Mode) any {
+	if r.Asks != nil {
+		return r.Asks
+	}
+	return shape.Example(body, m)
+}
+
 // conditional reports whether the route honours If-Match.
 func (r Route) conditional() bool {
 	return r.Tagged && slices.Contains([]string{http.MethodPut, http.MethodPatch, http.MethodDelete}, r.Method)
@@ -103,7 +114,7 @@ func responses(s *shape.Schemas, r *Route) shape.Node {
 	ok := shape.Node{"description": http.StatusText(r.Success())}
 	headers := shape.Node{}
 	if r.Do.Out != reflect.TypeFor[None]() {
-		ok["content"] = shape.Node{"application/json": shape.Node{"schema": s.Of(r.Do.Out, "", shape.Answered)}}
+		ok["content"] = shape.Node{"application/json": shape.Node{"schema": s.Of(r.Do.Out, "", shape.Answered), "example": shape.Example(r.Do.Out, shape.Answered)}}
 		if r.Tagged {
 			headers["ETag"] = shape.Node{"description": "Revision of the resource.", "schema": shape.Node{"type": "string"}}
 		}

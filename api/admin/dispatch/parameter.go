@@ -22,6 +22,11 @@ type PageIn struct {
 	After string `query:"after" max:"1024" doc:"Where to go on: the next of the page before."`
 }
 
+// ByID is embedded in the request of what concerns one resource.
+type ByID struct {
+	ID string `path:"id" max:"64" doc:"ID of the resource."`
+}
+
 // Count is how many rows a page shall have.
 func (p PageIn) Count() int {
 	if p.Limit == 0 {

@@ -39,6 +39,7 @@ type Route struct {
 	Summary      string
 	Status       int  // of success; 0: 200, or 204 if there is nothing to say
 	Tagged       bool // the answer has an ETag, and a change honours If-Match
+	Asks         any  // example of the body, where the one of its tags says too little
 	Do           Handler
 }
 

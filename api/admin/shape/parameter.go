@@ -26,6 +26,9 @@ func (p Parameter) Required() bool { return p.In == "path" || p.field.required()
 // Schema returns the schema of its value.
 func (p Parameter) Schema(s *Schemas) Node { return s.Of(p.typ, p.tag, Asked) }
 
+// Example returns a value that could be sent.
+func (p Parameter) Example() any { return exampleOf(p.typ, p.tag, p.name, Asked) }
+
 // Parameters returns the parameters that struct type t asks for. Those that are not own
 // are checked by Bind, but not stored.
 func Parameters(t reflect.Type, own bool) []Parameter {

@@ -1,4 +1,4 @@
-package admin
+package oauth
 
 import (
 	"github.com/quis-idp/quis/federation"
@@ -6,7 +6,7 @@ import (
 	"github.com/quis-idp/quis/identity/directory"
 )
 
-func (a *API) access() []route {
+func (a *api) access() []route {
 	return []route{
 		{Method: "GET", Path: "/applications/{id}/access", Op: "listAccess", Summary: "List who was granted access to a restricted application.", Do: handle(a.listAccess)},
 		{Method: "POST", Path: "/applications/{id}/access/users", Op: "grantUserAccess", Summary: "Grant a user access.", Do: handle(a.grantUser)},
@@ -21,7 +21,7 @@ type accessRule struct {
 	ID   string `json:"id" doc:"ID of the user or group."`
 }
 
-func (a *API) listAccess(c *call, in *byID) (*page[accessRule], error) {
+func (a *api) listAccess(c *call, in *byID) (*page[accessRule], error) {
 	var rows []federation.AccessRule
 	err := a.cfg.DB.Read(c.Ctx, func(tx *fsm.Tx) error {
 		rows = nil
@@ -62,7 +62,7 @@ type revokeIn struct {
 	Target string `path:"target" max:"64" doc:"ID of the user or group."`
 }
 
-func (a *API) grantUser(c *call, in *grantUserIn) (*none, error) {
+func (a *api) grantUser(c *call, in *grantUserIn) (*none, error) {
 	return nil, a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
 		if _, _, err := directory.GetUser(tx, c.Tenant.ID, in.Body.UserID); err != nil {
 			return err
@@ -71,7 +71,7 @@ func (a *API) grantUser(c *call, in *grantUserIn) (*none, error) {
 	})
 }
 
-func (a *API) grantGroup(c *call, in *grantGroupIn) (*none, error) {
+func (a *api) grantGroup(c *call, in *grantGroupIn) (*none, error) {
 	return nil, a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
 		if _, _, err := directory.GetGroup(tx, c.Tenant.ID, in.Body.GroupID); err != nil {
 			return err
@@ -80,15 +80,15 @@ func (a *API) grantGroup(c *call, in *grantGroupIn) (*none, error) {
 	})
 }
 
-func (a *API) revokeUser(c *call, in *revokeIn) (*none, error) {
+func (a *api) revokeUser(c *call, in *revokeIn) (*none, error) {
 	return a.revoke(c, rule(c, in.ID, federation.AccessUser, in.Target))
 }
 
-func (a *API) revokeGroup(c *call, in *revokeIn) (*none, error) {
+func (a *api) revokeGroup(c *call, in *revokeIn) (*none, error) {
 	return a.revoke(c, rule(c, in.ID, federation.AccessGroup, in.Target))
 }
 
-func (a *API) revoke(c *call, r federation.AccessRule) (*none, error) {
+func (a *api) revoke(c *call, r federation.AccessRule) (*none, error) {
 	return nil, a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error { return federation.RevokeAccess(tx, r) })
 }
 

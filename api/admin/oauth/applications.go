@@ -1,4 +1,4 @@
-package admin
+package oauth
 
 import (
 	"net/http"
@@ -9,7 +9,7 @@ import (
 	"github.com/quis-idp/quis/identity"
 )
 
-func (a *API) applications() []route {
+func (a *api) applications() []route {
 	return []route{
 		{Method: "GET", Path: "/applications", Op: "listApplications", Summary: "List applications, oldest first.", Do: handle(a.listApplications)},
 		{Method: "POST", Path: "/applications", Op: "createApplication", Summary: "Create an application. The client secret is in this answer only.", Status: http.StatusCreated, Tagged: true, Do: handle(a.createApplication)},
@@ -76,9 +76,6 @@ func fieldsOfApplication(p *federation.Application) applicationFields {
 	}
 }
 
-// list copies a list, and is [] in JSON where there is none.
-func list(s []string) []string { return append([]string{}, s...) }
-
 func (f applicationFields) onto(p *federation.Application) {
 	p.Name, p.FriendlyName, p.Description, p.Type = f.Name, f.FriendlyName, f.Description, f.Type
 	p.RedirectURIs, p.PostLogoutURIs, p.AllowedScopes, p.GrantTypes = f.RedirectURIs, f.PostLogoutURIs, f.AllowedScopes, f.GrantTypes
@@ -92,7 +89,7 @@ func showApplication(p *federation.Application) application {
 	}
 }
 
-func (a *API) listApplications(c *call, in *pageIn) (*page[application], error) {
+func (a *api) listApplications(c *call, in *pageIn) (*page[application], error) {
 	var rows []federation.Application
 	var next string
 	err := a.cfg.DB.View(c.Ctx, func(tx *fsm.Tx) (err error) {
@@ -102,11 +99,11 @@ func (a *API) listApplications(c *call, in *pageIn) (*page[application], error) 
 	return show(rows, next, showApplication), err
 }
 
-func (a *API) getApplication(c *call, in *byID) (*application, error) {
+func (a *api) getApplication(c *call, in *byID) (*application, error) {
 	return a.readApplication(c, in.ID, "")
 }
 
-func (a *API) readApplication(c *call, id, secret string) (*application, error) {
+func (a *api) readApplication(c *call, id, secret string) (*application, error) {
 	var out application
 	err := a.cfg.DB.Read(c.Ctx, func(tx *fsm.Tx) error {
 		p, rev, err := federation.Get(tx, c.Tenant.ID, id)
@@ -123,7 +120,7 @@ func (a *API) readApplication(c *call, id, secret string) (*application, error) 
 
 type createApplicationIn struct{ Body change[applicationFields] }
 
-func (a *API) createApplication(c *call, in *createApplicationIn) (*application, error) {
+func (a *api) createApplication(c *call, in *createApplicationIn) (*application, error) {
 	f, err := in.Body.Onto(newApplication, newApplication)
 	if err != nil {
 		return nil, err
@@ -152,7 +149,7 @@ type changeApplicationIn struct {
 	Body change[applicationFields]
 }
 
-func (a *API) changeApplication(c *call, in *changeApplicationIn) (*application, error) {
+func (a *api) changeApplication(c *call, in *changeApplicationIn) (*application, error) {
 	rev, err := c.IfMatch()
 	if err != nil {
 		return nil, err
@@ -176,7 +173,7 @@ func (a *API) changeApplication(c *call, in *changeApplicationIn) (*application,
 	return a.readApplication(c, in.ID, "")
 }
 
-func (a *API) deleteApplication(c *call, in *byID) (*none, error) {
+func (a *api) deleteApplication(c *call, in *byID) (*none, error) {
 	rev, err := c.IfMatch()
 	if err != nil {
 		return nil, err
@@ -195,7 +192,7 @@ type regenerateIn struct {
 	Body regenerateOptions `required:"false"`
 }
 
-func (a *API) regenerateSecret(c *call, in *regenerateIn) (*application, error) {
+func (a *api) regenerateSecret(c *call, in *regenerateIn) (*application, error) {
 	var secret string
 	err := a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) (err error) {
 		secret, err = federation.SetSecret(tx, a.cfg.Ring, c.Tenant.ID, in.ID, "", in.Body.KeepPrevious)
