@@ -50,6 +50,13 @@ const (
 	FamilyRevoked Type = "family.revoked"
 	TokenReused   Type = "token.reuse_detected"
 
+	DeviceRequested Type = "device.requested"
+	DeviceApproved  Type = "device.approved"
+	DeviceDenied    Type = "device.denied"
+	CIBARequested   Type = "ciba.requested"
+	CIBAApproved    Type = "ciba.approved"
+	CIBADenied      Type = "ciba.denied"
+
 	KeyPublished Type = "key.published"
 	KeyActivated Type = "key.activated"
 	KeyRetired   Type = "key.retired"
@@ -119,6 +126,13 @@ var Catalogue = map[Type]string{
 	FamilyStarted: "An application was given tokens for a user.",
 	FamilyRevoked: "All tokens of one authorization were revoked.",
 	TokenReused:   "A code or refresh token was used twice; its family was revoked.",
+
+	DeviceRequested: "A device without a browser asked to be let in.",
+	DeviceApproved:  "A person typed in the code that a device shows, and let it in.",
+	DeviceDenied:    "A person refused a device.",
+	CIBARequested:   "An application asked a user, without a browser, to approve something.",
+	CIBAApproved:    "A user approved what an application had asked for.",
+	CIBADenied:      "A user refused what an application had asked for.",
 
 	KeyPublished: "A signing key was published, not yet in use.",
 	KeyActivated: "A signing key was put into use.",
