@@ -1,0 +1,87 @@
+package consent
+
+import (
+	"net/http"
+
+	"github.com/quis-idp/quis/api/page"
+	"github.com/quis-idp/quis/federation"
+	"github.com/quis-idp/quis/federation/ciba"
+	"github.com/quis-idp/quis/fsm"
+)
+
+const (
+	kindApproval  = "approval"
+	approvalsPath = "/account/approvals"
+)
+
+// listApprovals shows what applications wait for.
+func (p *Pages) listApprovals(w http.ResponseWriter, r *http.Request) error {
+	v, err := p.visitor(w, r, approvalsPath)
+	if v == nil {
+		return err
+	}
+	view := approvalsView{Person: shown(v.user), Action: page.Base(r) + approvalsPath, Again: page.Base(r) + approvalsPath}
+	switch r.URL.Query().Get("done") {
+	case "allowed":
+		view.Notice = english.Text("approvals.allowed")
+	case "denied":
+		view.Notice = english.Text("approvals.denied")
+	}
+	var waiting []*ciba.Request
+	names := map[string]string{}
+	err = p.cfg.DB.View(r.Context(), func(tx *fsm.Tx) error {
+		waiting = waiting[:0]
+		for q, err := range ciba.Of(tx, v.Tenant, v.UserID) {
+			if err != nil {
+				return err
+			}
+			if q.State != ciba.Pending {
+				continue
+			}
+			app, _, err := federation.Get(tx, v.Tenant, q.Application)
+			if err != nil {
+				return err
+			}
+			waiting, names[app.ID] = append(waiting, q), app.DisplayName()
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, q := range waiting {
+		ticket, err := p.ticket(kindApproval, v, q.Family)
+		if err != nil {
+			return err
+		}
+		view.Waiting = append(view.Waiting, approval{
+			Application: names[q.Application], Message: q.Message, Asks: p.asks(r, q.Scope), Begun: p.ago(q.Created), Ticket: ticket,
+		})
+	}
+	return approvalsPage.Write(w, r, http.StatusOK, view)
+}
+
+// decideApproval takes one decision and shows what is left.
+func (p *Pages) decideApproval(w http.ResponseWriter, r *http.Request) error {
+	f, err := form(r)
+	if err != nil {
+		return err
+	}
+	v, err := p.visitor(w, r, approvalsPath)
+	if v == nil {
+		return err
+	}
+	id, err := p.asked(kindApproval, v, f.Get("ticket"))
+	if err != nil {
+		return p.gone(w, r, err)
+	}
+	decide, done := ciba.Deny, "denied"
+	if f.Get("decision") == "allow" { // anything else is a no
+		decide, done = ciba.Approve, "allowed"
+	}
+	err = p.cfg.DB.Update(r.Context(), func(tx *fsm.Tx) error { return decide(tx, v.Tenant, id, v.Session) })
+	if err != nil {
+		return p.gone(w, r, err)
+	}
+	return p.onward(w, r, page.Base(r)+approvalsPath+"?done="+done)
+}

@@ -1,0 +1,117 @@
+package consent
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/quis-idp/quis/api/limit"
+	"github.com/quis-idp/quis/api/page"
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/authn"
+	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/session"
+	"github.com/quis-idp/quis/keys/seal"
+)
+
+// MaxAge is how long ago a person may have signed in who decides something here.
+const MaxAge = 15 * time.Minute
+
+// Guesses at user codes that hit nothing: ten at once by one user, thirty from one address.
+var (
+	PerUser    = limit.Rate{Burst: 10, Every: 30 * time.Second}
+	PerAddress = limit.Rate{Burst: 30, Every: 10 * time.Second}
+)
+
+// Config says what the pages work with; all of it is needed.
+type Config struct {
+	DB       *fsm.DB
+	Ring     *seal.Ring
+	Sessions *session.Store
+	Flows    *authn.Flows
+	// SessionCookie names the cookie that carries a session of a tenant.
+	SessionCookie func(identity.Tenant) string
+}
+
+// Pages serves the pages.
+type Pages struct {
+	cfg           Config
+	user, address *limit.Limiter
+}
+
+// New returns the pages.
+func New(cfg Config) *Pages {
+	return &Pages{cfg: cfg, user: limit.New(PerUser), address: limit.New(PerAddress)}
+}
+
+// Routes mounts the pages under the paths within a tenant.
+func (p *Pages) Routes(mux *http.ServeMux) {
+	mux.Handle("GET /device", page.Handle(p.askUserCode))
+	mux.Handle("POST /device", page.Handle(p.askDevice))
+	mux.Handle("POST /device/decision", page.Handle(p.decideDevice))
+	mux.Handle("GET /account/approvals", page.Handle(p.listApprovals))
+	mux.Handle("POST /account/approvals", page.Handle(p.decideApproval))
+}
+
+// A visitor is who is signed in.
+type visitor struct {
+	*session.Session
+	user *directory.User
+}
+
+// visitor returns who is signed in, if that is recent enough to decide something. Otherwise
+// it leads to sign-in, which leads back to back, and returns nil.
+func (p *Pages) visitor(w http.ResponseWriter, r *http.Request, back string) (*visitor, error) {
+	s, err := p.session(r)
+	if err != nil {
+		return nil, err
+	}
+	if s == nil || p.cfg.DB.Now().Sub(s.AuthTime) > MaxAge {
+		age := MaxAge
+		flow, err := p.cfg.Flows.Begin(r.Context(), authn.Need{ReturnTo: page.Base(r) + back, Login: s != nil, MaxAge: &age})
+		if err != nil {
+			return nil, err
+		}
+		return nil, p.onward(w, r, page.Base(r)+"/login?"+url.Values{"flow": {flow}}.Encode())
+	}
+	v := &visitor{Session: s}
+	err = p.cfg.DB.View(r.Context(), func(tx *fsm.Tx) (err error) {
+		v.user, _, err = directory.GetUser(tx, s.Tenant, s.UserID)
+		return err
+	})
+	return v, err
+}
+
+func (p *Pages) session(r *http.Request) (*session.Session, error) {
+	t := identity.TenantFrom(r.Context())
+	c, err := r.Cookie(p.cfg.SessionCookie(t))
+	if err != nil {
+		return nil, nil
+	}
+	s, err := p.cfg.Sessions.Find(r.Context(), t.ID, c.Value)
+	if errors.Is(err, identity.ErrUnauthenticated) {
+		return nil, nil
+	}
+	return s, err
+}
+
+// onward leads to a path of ours. After a form post a browser follows too: it is our own origin.
+func (p *Pages) onward(w http.ResponseWriter, r *http.Request, to string) error {
+	w.Header().Set("Cache-Control", "no-store")
+	http.Redirect(w, r, to, http.StatusSeeOther)
+	return nil
+}
+
+// form reads the body of r, and only that: a field in the query would be one that a link can set.
+func form(r *http.Request) (url.Values, error) {
+	err := r.ParseForm()
+	if err == nil {
+		return r.PostForm, nil
+	}
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return nil, err
+	}
+	return nil, identity.Invalid("", english.Text("form.unreadable"))
+}

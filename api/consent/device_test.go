@@ -1,0 +1,184 @@
+package consent
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/quis-idp/quis/federation/device"
+	"github.com/quis-idp/quis/identity"
+)
+
+func allow(ticket string) url.Values { return url.Values{"ticket": {ticket}, "decision": {"allow"}} }
+
+// question signs in and goes as far as the question about a device.
+func (s *someone) question(a *device.Authorization) (ticket string) {
+	s.t.Helper()
+	s.signIn(s.get("/device"), "", "ada")
+	q := s.post("/device", url.Values{"user_code": {strings.ToLower(a.UserCode)}}).want(s.t, 200)
+	return q.hidden()[0]
+}
+
+func TestADeviceIsLetIn(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	a := h.device(h.apps[identity.DefaultTenant])
+	s := h.someone()
+	back := s.signIn(s.get("/device?user_code="+device.ShowUserCode(a.UserCode)), "", "ada")
+	s.get(back).want(t, 200, `value="`+device.ShowUserCode(a.UserCode)+`"`, "Connect a device")
+	q := s.post("/device", url.Values{"user_code": {a.UserCode}})
+	q.want(t, 200, "Television", device.ShowUserCode(a.UserCode), "203.0.113.7", "tv/1 &lt;b&gt;", "Nobody who helps you",
+		"another network", "see your name", "while you are away", "lights:switch", "ada")
+	if h.state(a) != device.Pending {
+		t.Fatal("showing the question has decided it")
+	}
+	before := h.cluster.Entries()
+	s.post("/device/decision", allow(q.hidden()[0])).want(t, 200, "The device is let in")
+	if n := h.cluster.Entries() - before; n != 1 || h.state(a) != device.Approved {
+		t.Errorf("%d entries, state %d", n, h.state(a))
+	}
+	s.post("/device/decision", allow(q.hidden()[0])).want(t, 410)
+}
+
+func TestADeviceIsRefused(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	for _, decision := range []string{"deny", "", "Allow", "yes"} {
+		a := h.device(h.apps[identity.DefaultTenant])
+		s := h.someone()
+		ticket := s.question(a)
+		s.post("/device/decision", url.Values{"ticket": {ticket}, "decision": {decision}}).want(t, 200, "is refused")
+		if h.state(a) != device.Denied {
+			t.Errorf("decision %q: state %d", decision, h.state(a))
+		}
+	}
+}
+
+// A complete link must not decide anything, nor even look the code up (RFC 8628, section 5.4).
+func TestRefusesApprovalByALink(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	a := h.device(h.apps[identity.DefaultTenant])
+	s := h.someone()
+	ticket := s.question(a)
+	for _, path := range []string{
+		"/device?user_code=" + a.UserCode + "&decision=allow", "/device?user_code=" + a.UserCode + "&ticket=" + ticket + "&decision=allow",
+	} {
+		if page := s.get(path).want(t, 200); strings.Contains(page.body, "Television") {
+			t.Errorf("%s tells what waits", path)
+		}
+	}
+	s.get("/device/decision?"+allow(ticket).Encode()).want(t, http.StatusMethodNotAllowed)
+	// Fields in the query of a post are fields of a link, too.
+	s.post("/device/decision?"+allow(ticket).Encode(), url.Values{}).want(t, 410)
+	if h.state(a) != device.Pending {
+		t.Errorf("state %d", h.state(a))
+	}
+}
+
+func TestRefusesCSRFOnDeviceDecision(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	a := h.device(h.apps[identity.DefaultTenant])
+	s := h.someone()
+	ticket := s.question(a)
+	for what, header := range map[string]http.Header{
+		"origin": {"Origin": {"https://evil.example"}}, "fetch metadata": {"Sec-Fetch-Site": {"cross-site"}}, "sibling": {"Sec-Fetch-Site": {"same-site"}},
+	} {
+		if got := s.send("POST", "/device/decision", allow(ticket), header); got.StatusCode != 403 {
+			t.Errorf("%s: %d", what, got.StatusCode)
+		}
+	}
+	for what, form := range map[string]url.Values{
+		"no ticket": {"decision": {"allow"}}, "made up": allow("AAAA"), "user code": allow(a.UserCode), "long": allow(strings.Repeat("A", 4096)),
+	} {
+		if got := s.post("/device/decision", form); got.StatusCode != 410 {
+			t.Errorf("%s: %d", what, got.StatusCode)
+		}
+	}
+	if h.state(a) != device.Pending {
+		t.Errorf("state %d", h.state(a))
+	}
+}
+
+// A question that was shown in one session is not answered in another: a thief who begins
+// with their own browser cannot have a victim's send the end of it.
+func TestRefusesATicketOfAnotherSession(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	a := h.device(h.apps[identity.DefaultTenant])
+	thief, victim := h.someone(), h.someone()
+	ticket := thief.question(a)
+	victim.signIn(victim.get("/device"), "", "grace")
+	victim.post("/device/decision", allow(ticket)).want(t, 410)
+	other := h.someone()
+	other.signIn(other.get("/device"), "", "ada") // the same user's other browser
+	other.post("/device/decision", allow(ticket)).want(t, 410)
+	victim.post("/account/approvals", allow(ticket)).want(t, 410)
+	h.someone().post("/device/decision", allow(ticket)).want(t, 303)
+	if h.state(a) != device.Pending {
+		t.Errorf("state %d", h.state(a))
+	}
+}
+
+func TestRefusesDecisionsLongAfterSignIn(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	s := h.someone()
+	s.signIn(s.get("/device"), "", "ada")
+	h.pass(MaxAge - time.Minute)
+	a := h.device(h.apps[identity.DefaultTenant])
+	q := s.post("/device", url.Values{"user_code": {a.UserCode}}).want(t, 200)
+	h.pass(2 * time.Minute)
+	again := s.post("/device/decision", allow(q.hidden()[0]))
+	if h.state(a) != device.Pending {
+		t.Fatal("decided long after signing in")
+	}
+	s.get(s.signIn(again, "", "ada")).want(t, 200, "Connect a device")
+	s.post("/device", url.Values{"user_code": {a.UserCode}}).want(t, 200, "Television")
+}
+
+func TestRefusesUserCodeOfAnotherTenant(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	a := h.device(h.apps["acme"])
+	s := h.someone()
+	s.signIn(s.get("/device"), "", "ada")
+	s.post("/device", url.Values{"user_code": {a.UserCode}}).want(t, 404, "No device waits with this code")
+	guest := h.someone()
+	guest.signIn(guest.get("/t/acme/device"), "/t/acme", "ada")
+	q := guest.post("/t/acme/device", url.Values{"user_code": {a.UserCode}}).want(t, 200, `action="/t/acme/device/decision"`)
+	s.post("/device/decision", allow(q.hidden()[0])).want(t, 410)
+	if h.state(a) != device.Pending {
+		t.Errorf("state %d", h.state(a))
+	}
+}
+
+func TestThrottlesGuessesOfUserCodes(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	a := h.device(h.apps[identity.DefaultTenant])
+	s := h.someone()
+	s.signIn(s.get("/device"), "", "ada")
+	for range 20 { // of what cannot be a code nothing is learned
+		s.post("/device", url.Values{"user_code": {"AAAA-0000"}}).want(t, 404)
+	}
+	for range PerUser.Burst {
+		s.post("/device", url.Values{"user_code": {"BBBB-BBBB"}}).want(t, 404)
+	}
+	held := s.post("/device", url.Values{"user_code": {a.UserCode}}).want(t, 429, "too many codes")
+	if held.Header.Get("Retry-After") == "" {
+		t.Error("no word of when to come back")
+	}
+	again := h.someone() // signing in anew is no way around it
+	again.signIn(again.get("/device"), "", "ada")
+	again.post("/device", url.Values{"user_code": {a.UserCode}}).want(t, 429)
+	other := h.someone()
+	other.signIn(other.get("/device"), "", "grace")
+	other.post("/device", url.Values{"user_code": {a.UserCode}}).want(t, 200)
+	for range 2 * PerAddress.Burst { // hits do not count
+		other.post("/device", url.Values{"user_code": {a.UserCode}}).want(t, 200)
+	}
+}

@@ -1,0 +1,247 @@
+package consent
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/quis-idp/quis/api"
+	"github.com/quis-idp/quis/api/login"
+	"github.com/quis-idp/quis/api/metrics"
+	"github.com/quis-idp/quis/federation"
+	"github.com/quis-idp/quis/federation/ciba"
+	"github.com/quis-idp/quis/federation/device"
+	"github.com/quis-idp/quis/federation/oidc/family"
+	"github.com/quis-idp/quis/federation/poll"
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/fsm/fsmtest"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/authn"
+	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/session"
+	"github.com/quis-idp/quis/keys/seal"
+)
+
+const publicURL = "http://localhost:8080"
+
+// house is a running front door with these pages and those of sign-in behind it.
+type house struct {
+	t       *testing.T
+	cluster *fsmtest.Cluster
+	db      *fsm.DB
+	users   map[string]string // name to ID
+	apps    map[string]*federation.Application
+	url     string
+}
+
+func newHouse(t *testing.T) *house {
+	t.Helper()
+	c := fsmtest.NewCluster(t, 1, slices.Concat(seal.Tables, event.Tables, directory.Tables, credential.Tables, session.Tables,
+		authn.Tables, federation.Tables, poll.Tables, device.Tables, ciba.Tables)...)
+	h := &house{t: t, cluster: c, db: c.DB[0], users: map[string]string{}, apps: map[string]*federation.Application{}}
+	root := seal.GenerateRootKey()
+	h.update(func(tx *fsm.Tx) error { return seal.Init(tx, root) })
+	ring, err := seal.OpenRing(t.Context(), h.db, root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sessions := session.NewStore(session.Config{DB: h.db, Ring: ring})
+	flows := authn.New(authn.Config{DB: h.db, Ring: ring, Sessions: sessions,
+		CheckPassword: func(_ context.Context, _, user, password string) error {
+			if user == "" || password != "right" {
+				return identity.Unauthenticated("no")
+			}
+			return nil
+		}})
+	h.update(h.populate)
+	pool := credential.NewPool(credential.Config{Params: credential.Params{Memory: 64, Time: 1, Threads: 1}}, nil)
+	signIn := login.New(login.Config{DB: h.db, Sessions: sessions, Flows: flows, Pool: pool})
+	pages := New(Config{DB: h.db, Ring: ring, Sessions: sessions, Flows: flows, SessionCookie: login.SessionCookie})
+	door, err := api.New(api.Config{PublicURL: publicURL, DB: h.db, Rooms: []api.Room{signIn, pages}, Metrics: metrics.New("test", "none")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewServer(door.Public)
+	t.Cleanup(s.Close)
+	h.url = s.URL
+	return h
+}
+
+func (h *house) populate(tx *fsm.Tx) error {
+	if err := directory.EnsureDefault(tx); err != nil {
+		return err
+	}
+	acme, err := directory.CreateTenant(tx, directory.Tenant{Slug: "acme", Name: "Acme"})
+	if err != nil {
+		return err
+	}
+	for _, tenant := range []string{identity.DefaultTenant, acme.ID} {
+		for _, name := range []string{"ada", "grace"} {
+			u, err := directory.CreateUser(tx, tenant, directory.User{Username: name, Name: name})
+			if err != nil {
+				return err
+			}
+			h.users[tenant+" "+name] = u.ID
+		}
+		app := &federation.Application{Tenant: tenant, ClientID: "tv", Name: "Television", IsPublic: true, RedirectURIs: []string{"https://tv.example/cb"}}
+		if _, err := federation.Create(tx, nil, app, ""); err != nil {
+			return err
+		}
+		h.apps[tenant] = app
+	}
+	h.apps["acme"] = h.apps[acme.ID]
+	return nil
+}
+
+func (h *house) update(fn func(tx *fsm.Tx) error) {
+	h.t.Helper()
+	if err := h.db.Update(h.t.Context(), fn); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// device has a device of the application ask, from an address that is not the browser's.
+func (h *house) device(app *federation.Application) *device.Authorization {
+	h.t.Helper()
+	a := &device.Authorization{
+		Grant:  family.Grant{Scope: []string{"openid", "profile", "offline_access", "lights:switch"}},
+		Tenant: app.Tenant, Application: app.ID, ClientID: app.ClientID,
+	}
+	ctx := identity.WithRequest(h.t.Context(), identity.Request{IP: "203.0.113.7", UserAgent: "tv/1 <b>"})
+	if err := h.db.Update(ctx, func(tx *fsm.Tx) error { return device.Start(tx, a) }); err != nil {
+		h.t.Fatal(err)
+	}
+	return a
+}
+
+func (h *house) state(a *device.Authorization) (s device.State) {
+	h.t.Helper()
+	err := h.db.View(h.t.Context(), func(tx *fsm.Tx) error {
+		now, err := device.Get(tx, a.Tenant, a.Family)
+		if err == nil {
+			s = now.State
+		}
+		return err
+	})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return s
+}
+
+// ask has the application ask a user.
+func (h *house) ask(name, message string) *ciba.Request {
+	h.t.Helper()
+	app := h.apps[identity.DefaultTenant]
+	r := &ciba.Request{
+		Grant:  family.Grant{Family: ciba.NewID(), UserID: h.users[app.Tenant+" "+name], Scope: []string{"openid"}},
+		Tenant: app.Tenant, Application: app.ID, ClientID: app.ClientID, Message: message,
+	}
+	h.update(func(tx *fsm.Tx) error { return ciba.Start(tx, r, 0) })
+	return r
+}
+
+// pass lets time go by.
+func (h *house) pass(d time.Duration) {
+	h.cluster.Advance(d)
+	h.update(func(tx *fsm.Tx) error { return device.Limit.Note(tx, poll.Starter{Tenant: identity.DefaultTenant}) })
+}
+
+// someone has a browser, without JavaScript.
+type someone struct {
+	*house
+	client *http.Client
+}
+
+func (h *house) someone() *someone {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return &someone{h, &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+}
+
+type answer struct {
+	*http.Response
+	body string
+}
+
+func (s *someone) send(method, path string, form url.Values, header http.Header) answer {
+	s.t.Helper()
+	r, err := http.NewRequestWithContext(s.t.Context(), method, s.url+path, strings.NewReader(form.Encode()))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	r.Header.Set("Accept", "text/html")
+	if form != nil {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	for k, v := range header {
+		r.Header[k] = v
+	}
+	resp, err := s.client.Do(r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return answer{resp, string(b)}
+}
+
+func (s *someone) get(path string) answer                   { return s.send("GET", path, nil, nil) }
+func (s *someone) post(path string, form url.Values) answer { return s.send("POST", path, form, nil) }
+
+var field = regexp.MustCompile(`<input type="hidden" name="(?:flow|ticket)" value="([^"]+)">`)
+
+// hidden are the values of the hidden fields.
+func (a answer) hidden() (values []string) {
+	for _, m := range field.FindAllStringSubmatch(a.body, -1) {
+		values = append(values, m[1])
+	}
+	return values
+}
+
+// signIn follows a page that wants it, under base, and returns where it leads.
+func (s *someone) signIn(a answer, base, name string) string {
+	s.t.Helper()
+	to := a.Header.Get("Location")
+	if a.StatusCode != http.StatusSeeOther || !strings.HasPrefix(to, base+"/login?flow=") {
+		s.t.Fatalf("%d leads to %q, not to sign-in: %s", a.StatusCode, to, a.body)
+	}
+	flow := s.get(to).hidden()
+	if len(flow) != 1 {
+		s.t.Fatal("no form to sign in with")
+	}
+	done := s.post(base+"/login", url.Values{"flow": {flow[0]}, "username": {name}, "password": {"right"}})
+	back, ok := strings.CutPrefix(done.Header.Get("Refresh"), "0; url=")
+	if !ok {
+		s.t.Fatalf("not signed in: %d %s", done.StatusCode, done.body)
+	}
+	return back
+}
+
+func (a answer) want(t *testing.T, status int, contains ...string) answer {
+	t.Helper()
+	if a.StatusCode != status {
+		t.Fatalf("%s %s: %d, want %d: %s", a.Request.Method, a.Request.URL.Path, a.StatusCode, status, a.body)
+	}
+	for _, c := range contains {
+		if !strings.Contains(a.body, c) {
+			t.Errorf("%s %s lacks %q: %s", a.Request.Method, a.Request.URL.Path, c, a.body)
+		}
+	}
+	return a
+}

@@ -1,0 +1,118 @@
+package consent
+
+import (
+	"embed"
+	"net/http"
+	"time"
+
+	"github.com/quis-idp/quis/api/page"
+	"github.com/quis-idp/quis/federation"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/directory"
+)
+
+//go:embed templates
+var files embed.FS
+
+var site = page.NewSite(files, english)
+
+// One struct for each page: what it shows, and nothing else.
+type (
+	// userCodeView is the form for the code that a device shows.
+	userCodeView struct {
+		Person person
+		Action string
+		Code   page.Field
+	}
+
+	// deviceView asks whether a device may in.
+	deviceView struct {
+		Person      person
+		Application string
+		Code        string
+		Asks        []string // what it wants, in plain words
+		From        string   // where the device asked from
+		Begun       string   // when it did
+		Elsewhere   bool     // from another network than this browser
+		Action      string
+		Ticket      string
+	}
+
+	// approvalsView lists what applications wait for.
+	approvalsView struct {
+		Person  person
+		Notice  string // what was done last; "" nothing
+		Action  string
+		Again   string // this page
+		Waiting []approval
+	}
+
+	approval struct {
+		Application, Message string
+		Asks                 []string
+		Begun, Ticket        string
+	}
+
+	// messageView is a page that only tells something and leads on.
+	messageView struct{ Title, Detail, Link, Label string }
+
+	// person is who is signed in.
+	person struct{ Name, Login string }
+)
+
+var (
+	userCodePage  = page.Page[userCodeView](site, "templates/user_code.html", "templates/person.html")
+	devicePage    = page.Page[deviceView](site, "templates/device.html", "templates/person.html", "templates/asks.html")
+	approvalsPage = page.Page[approvalsView](site, "templates/approvals.html", "templates/person.html", "templates/asks.html")
+	messagePage   = page.Page[messageView](site, "templates/message.html")
+)
+
+// shown is how a page names u.
+func shown(u *directory.User) person {
+	p := person{Name: u.Name, Login: u.Username}
+	if p.Name == "" {
+		p.Name = u.Username
+	}
+	if u.Email != "" {
+		p.Login = u.Email
+	}
+	return p
+}
+
+// asks says in plain words what scopes are for. One that only its name is known of is shown
+// by that: to hide it would be worse.
+func (p *Pages) asks(_ *http.Request, scopes []string) []string {
+	var words []string
+	for _, s := range scopes {
+		switch s {
+		case federation.ScopeOpenID, federation.ScopeProfile, federation.ScopeEmail, federation.ScopeGroups, federation.ScopeOffline:
+			words = append(words, english.Text("scope."+s))
+		default:
+			words = append(words, english.Text("scope.other", s))
+		}
+	}
+	return words
+}
+
+// origin is where a request came from, as far as its sender let it be known.
+func origin(from identity.Request) string {
+	switch {
+	case from.IP == "":
+		return english.Text("from.unknown")
+	case from.UserAgent == "":
+		return from.IP
+	}
+	return english.Text("from.agent", from.IP, identity.Printable(from.UserAgent, 80))
+}
+
+// ago is how long ago something was, in Unix milliseconds.
+func (p *Pages) ago(at int64) string {
+	switch minutes := int(p.cfg.DB.Now().Sub(time.UnixMilli(at)) / time.Minute); {
+	case minutes < 1:
+		return english.Text("ago.now")
+	case minutes == 1:
+		return english.Text("ago.minute")
+	default:
+		return english.Text("ago.minutes", minutes)
+	}
+}
