@@ -66,7 +66,7 @@ func checkClientID(id string) error {
 }
 
 func (a *Application) validateGrants() error {
-	known := []string{GrantCode, GrantRefresh, GrantClientCredentials}
+	known := []string{GrantCode, GrantRefresh, GrantClientCredentials, GrantDevice, GrantExchange, GrantCIBA}
 	for i, g := range a.GrantTypes {
 		if !slices.Contains(known, g) || slices.Contains(a.GrantTypes[:i], g) {
 			return identity.Invalid("grant_types", fmt.Sprintf("%q is unknown or given twice", identity.Printable(g, 120)))
@@ -75,11 +75,13 @@ func (a *Application) validateGrants() error {
 	if len(a.GrantTypes) == 0 {
 		return identity.Invalid("grant_types", "must name at least one")
 	}
-	if a.IsPublic && a.Allows(GrantClientCredentials) {
-		return identity.Invalid("grant_types", "client_credentials needs an application that keeps a secret")
+	for _, g := range []string{GrantClientCredentials, GrantExchange, GrantCIBA} {
+		if a.IsPublic && a.Allows(g) {
+			return identity.Invalid("grant_types", g+" needs an application that keeps a secret")
+		}
 	}
-	if a.Allows(GrantRefresh) && !a.Allows(GrantCode) {
-		return identity.Invalid("grant_types", "refresh_token needs authorization_code")
+	if a.Allows(GrantRefresh) && !a.Allows(GrantCode) && !a.Allows(GrantDevice) && !a.Allows(GrantCIBA) {
+		return identity.Invalid("grant_types", "refresh_token needs a grant type by which a user lets the application in")
 	}
 	if a.Allows(GrantCode) && len(a.RedirectURIs) == 0 {
 		return identity.Invalid("redirect_uris", "authorization_code needs at least one")

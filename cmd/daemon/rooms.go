@@ -6,6 +6,7 @@ import (
 
 	"github.com/quis-idp/quis/api"
 	"github.com/quis-idp/quis/api/admin"
+	"github.com/quis-idp/quis/api/consent"
 	"github.com/quis-idp/quis/api/login"
 	"github.com/quis-idp/quis/api/page"
 	"github.com/quis-idp/quis/federation/oidc"
@@ -64,9 +65,12 @@ func (n *Node) frontDoor() (*api.API, http.Handler, error) {
 	signIn := login.New(login.Config{
 		DB: n.db, Sessions: n.sessions, Flows: n.flows, Pool: n.passwords, Registerer: n.metrics.Registry,
 	})
+	decisions := consent.New(consent.Config{
+		DB: n.db, Ring: n.ring, Sessions: n.sessions, Flows: n.flows, SessionCookie: login.SessionCookie,
+	})
 	door, err := api.New(api.Config{
 		PublicURL: n.cfg.PublicURL, DB: n.db,
-		Rooms:          []api.Room{provider, signIn},
+		Rooms:          []api.Room{provider, signIn, decisions},
 		Global:         []api.Room{administration},
 		TrustedProxies: proxies,
 		Metrics:        n.metrics,

@@ -7,8 +7,11 @@ import (
 	"github.com/quis-idp/quis/cluster"
 	"github.com/quis-idp/quis/cluster/backup"
 	"github.com/quis-idp/quis/federation"
+	"github.com/quis-idp/quis/federation/ciba"
 	"github.com/quis-idp/quis/federation/consent"
+	"github.com/quis-idp/quis/federation/device"
 	"github.com/quis-idp/quis/federation/oidc/family"
+	"github.com/quis-idp/quis/federation/poll"
 	"github.com/quis-idp/quis/federation/resource"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity/authn"
@@ -46,6 +49,9 @@ func Tables() []fsm.Definition {
 		family.Tables,
 		resource.Tables,
 		consent.Tables,
+		poll.Tables,
+		device.Tables,
+		ciba.Tables,
 		cluster.Tables,
 		backup.Tables,
 		[]fsm.Definition{setUps},

@@ -93,7 +93,7 @@ func TestDecidedOnce(t *testing.T) {
 		if (errs[0] == nil) == (errs[1] == nil) || !errors.Is(errors.Join(errs[0], errs[1]), ciba.ErrDecided) {
 			t.Fatalf("%v and %v", errs[0], errs[1])
 		}
-		h.pass(t, 2 * time.Minute)
+		h.pass(t, 2*time.Minute)
 	}
 }
 

@@ -110,7 +110,7 @@ func TestPingThatIsRefusedOrRedirectedIsNotRepeated(t *testing.T) {
 			if err := p.Run(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			h.pass(t, 5 * time.Second)
+			h.pass(t, 5*time.Second)
 		}
 		if len(c.bodies) != 1 {
 			t.Errorf("status %d: %d tries", status, len(c.bodies))

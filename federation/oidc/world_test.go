@@ -18,8 +18,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/quis-idp/quis/federation"
+	"github.com/quis-idp/quis/federation/ciba"
 	"github.com/quis-idp/quis/federation/consent"
+	"github.com/quis-idp/quis/federation/device"
 	"github.com/quis-idp/quis/federation/oidc/family"
+	"github.com/quis-idp/quis/federation/poll"
 	"github.com/quis-idp/quis/federation/resource"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/fsm/fsmtest"
@@ -68,6 +71,7 @@ func tables() []fsm.Definition {
 	var all []fsm.Definition
 	for _, t := range [][]fsm.Definition{
 		seal.Tables, keys.Tables, event.Tables, directory.Tables, credential.Tables, session.Tables, authn.Tables, federation.Tables, resource.Tables, consent.Tables, family.Tables,
+		poll.Tables, device.Tables, ciba.Tables,
 	} {
 		all = append(all, t...)
 	}
