@@ -66,6 +66,7 @@ func (l *Login) Routes(mux *http.ServeMux) {
 	mux.Handle("GET /{$}", page.Handle(l.home))
 	mux.Handle("GET /login", page.Handle(l.signIn))
 	mux.Handle("POST /login", page.Handle(l.password))
+	mux.Handle("POST /login/continue", page.Handle(l.keep))
 	mux.Handle("GET /logout", page.Handle(l.askSignOut))
 	mux.Handle("POST /logout", page.Handle(l.signOut))
 	mux.Handle("GET /setup/{token}", page.Handle(l.askSetup))

@@ -34,7 +34,7 @@ func (l *Login) home(w http.ResponseWriter, r *http.Request) error {
 // signIn shows the form of a flow, or of a new one to the start page.
 func (l *Login) signIn(w http.ResponseWriter, r *http.Request) error {
 	sealed := r.URL.Query().Get("flow")
-	s, _, err := l.signedIn(r)
+	s, u, err := l.signedIn(r)
 	if err != nil {
 		return err
 	}
@@ -51,9 +51,10 @@ func (l *Login) signIn(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return flowFault(w, r, err)
 	}
+	choosing := f.Need.Select && !f.Need.Login && s != nil
 	// Signed in meanwhile, in another tab: what the flow was begun for is there. A session
 	// from before it was not good enough, or there would be no flow.
-	if s != nil && !f.Need.Login && s.AuthTime.After(f.Begun) {
+	if s != nil && !choosing && !f.Need.Login && s.AuthTime.After(f.Begun) {
 		return onward(w, r, f.Need.ReturnTo)
 	}
 	if !f.Bound() {
@@ -61,6 +62,9 @@ func (l *Login) signIn(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		write(w, r, flowCookie, binding, 0)
+	}
+	if choosing && !r.URL.Query().Has("another") {
+		return showAccount(w, r, f, u)
 	}
 	return showForm(w, r, f, http.StatusOK, f.Need.LoginHint, nil)
 }

@@ -28,6 +28,13 @@ var english = page.Texts{
 	"leaving.detail_to": "You should be taken on to %s at once.",
 	"leaving.link":      "Continue",
 
+	"posting.detail": "You should be taken on to %s at once. If nothing happens, press the button.",
+
+	"account.title":   "Choose an account",
+	"account.heading": "Which account?",
+	"account.keep":    "Continue as %s",
+	"account.another": "Use another account",
+
 	"dead.title":  "This page no longer works",
 	"dead.detail": "Signing in took too long, was finished already, or was begun in another browser. Go back to the application and start again.",
 	"dead.link":   "Go to the start page",

@@ -36,6 +36,21 @@ type (
 		Target      string
 	}
 
+	// postingView is a form that the browser takes on to an application.
+	postingView struct {
+		Application string
+		Action      string
+		Fields      []postedField
+	}
+	postedField struct{ Name, Value string }
+	// accountView offers the account that is signed in, or another.
+	accountView struct {
+		Application string
+		Person      person
+		Action      string
+		Flow        string // the sealed flow
+		Another     string // where the form for another account is
+	}
 	// messageView is a page that only tells something and leads on.
 	messageView struct {
 		Title  string
@@ -73,6 +88,8 @@ var (
 	homePage    = page.Page[homeView](site, "templates/home.html", "templates/person.html")
 	signInPage  = page.Page[signInView](site, "templates/sign_in.html")
 	leavingPage = page.Page[leavingView](site, "templates/leaving.html")
+	postingPage = page.Page[postingView](site, "templates/posting.html")
+	accountPage = page.Page[accountView](site, "templates/account.html", "templates/person.html")
 	messagePage = page.Page[messageView](site, "templates/message.html")
 	waitPage    = page.Page[waitView](site, "templates/wait.html")
 	signOutPage = page.Page[signOutView](site, "templates/sign_out.html", "templates/person.html")

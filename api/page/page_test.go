@@ -50,6 +50,28 @@ func TestWrite(t *testing.T) {
 	}
 }
 
+// The policy of one answer is opened for one origin, and never for more than that.
+func TestWritePosting(t *testing.T) {
+	t.Parallel()
+	p := Page[view](NewSite(files(`<h1>x</h1>`), nil), "p.html")
+	w := httptest.NewRecorder()
+	if err := p.WritePosting(w, request("GET"), 200, view{}, "https://app.example.com"); err != nil {
+		t.Fatal(err)
+	}
+	got := w.Header().Get("Content-Security-Policy")
+	if got != strings.Replace(ContentSecurityPolicy, "form-action 'self'", "form-action 'self' https://app.example.com", 1) || got == ContentSecurityPolicy {
+		t.Errorf("policy %q", got)
+	}
+	if w.Header().Get("Referrer-Policy") != "strict-origin" {
+		t.Errorf("Referrer-Policy %q", w.Header().Get("Referrer-Policy"))
+	}
+	for _, bad := range []string{"", "https://a; script-src *", "https://a https://b", "https://a,b"} {
+		if err := p.WritePosting(httptest.NewRecorder(), request("GET"), 200, view{}, bad); err == nil {
+			t.Errorf("%q is let into the policy", bad)
+		}
+	}
+}
+
 func TestMissingTextPanicsAtStart(t *testing.T) {
 	t.Parallel()
 	for _, main := range []string{
@@ -133,7 +155,7 @@ func TestAssets(t *testing.T) {
 	t.Parallel()
 	s := httptest.NewServer(Assets())
 	t.Cleanup(s.Close)
-	for name, kind := range map[string]string{"quis.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml"} {
+	for name, kind := range map[string]string{"quis.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml", "submit.js": "text/javascript; charset=utf-8"} {
 		path, err := assetPath(name)
 		if err != nil || !regexp.MustCompile(`^/assets/[a-z]+-[\w-]{12}\.[a-z]+$`).MatchString(path) {
 			t.Fatalf("%s: %q %v", name, path, err)
@@ -144,7 +166,7 @@ func TestAssets(t *testing.T) {
 		}
 		b, err := io.ReadAll(resp.Body)
 		resp.Body.Close()
-		if err != nil || resp.StatusCode != 200 || len(b) < 100 || resp.Header.Get("Content-Type") != kind ||
+		if err != nil || resp.StatusCode != 200 || len(b) < 80 || resp.Header.Get("Content-Type") != kind ||
 			resp.Header.Get("Cache-Control") != "public, max-age=31536000, immutable" {
 			t.Errorf("%s: %d %v, %d bytes, %v", path, resp.StatusCode, resp.Header, len(b), err)
 		}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/quis-idp/quis/identity"
 )
@@ -63,6 +64,23 @@ type frame struct {
 
 // Write answers with the page, in one piece and never to be stored: it shows somebody's data.
 func (t *Template[T]) Write(w http.ResponseWriter, r *http.Request, status int, data T) error {
+	return t.write(w, r, status, data, ContentSecurityPolicy)
+}
+
+// WritePosting is Write for a page whose form goes to another origin: source is one source
+// expression, by which the policy lets it. The page must hold no other form. Browsers hold
+// the redirects that follow the post to the same source.
+func (t *Template[T]) WritePosting(w http.ResponseWriter, r *http.Request, status int, data T, source string) error {
+	if strings.ContainsAny(source, " ;,\t\r\n") || source == "" {
+		return fmt.Errorf("form to %q: no source expression", source)
+	}
+	const own = "form-action 'self'"
+	// Only the origin is told where the form comes from: our own address holds the request.
+	w.Header().Set("Referrer-Policy", "strict-origin")
+	return t.write(w, r, status, data, strings.Replace(ContentSecurityPolicy, own, own+" "+source, 1))
+}
+
+func (t *Template[T]) write(w http.ResponseWriter, r *http.Request, status int, data T, policy string) error {
 	var b bytes.Buffer
 	issuer := place(r)
 	err := t.parsed.Execute(&b, frame{
@@ -74,7 +92,7 @@ func (t *Template[T]) Write(w http.ResponseWriter, r *http.Request, status int, 
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Language", language)
-	h.Set("Content-Security-Policy", ContentSecurityPolicy)
+	h.Set("Content-Security-Policy", policy)
 	h.Set("Content-Length", strconv.Itoa(b.Len()))
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(status)

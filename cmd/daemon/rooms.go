@@ -60,7 +60,7 @@ func (n *Node) frontDoor() (*api.API, http.Handler, error) {
 	}
 	provider := oidc.New(oidc.Config{
 		DB: n.db, Keys: n.keys, Ring: n.ring, Sessions: n.sessions, Flows: n.flows, Fresh: n.fresh, Fetch: n.outbound,
-		ErrorPage: page.Error, DeniedPage: login.Denied, SessionCookie: login.SessionCookie, Logger: n.log, Registerer: n.metrics.Registry,
+		ErrorPage: page.Error, PostPage: login.Post, DeniedPage: login.Denied, SessionCookie: login.SessionCookie, Logger: n.log, Registerer: n.metrics.Registry,
 	})
 	signIn := login.New(login.Config{
 		DB: n.db, Sessions: n.sessions, Flows: n.flows, Pool: n.passwords, Registerer: n.metrics.Registry,

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/ory/fosite"
@@ -13,7 +12,6 @@ import (
 	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
-	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/session"
 )
 
@@ -33,33 +31,17 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) {
 		p.writeAuthorizeError(w, r, q, err)
 		return
 	}
-	need, err := p.need(r.Context(), q, s)
+	d, err := p.need(r.Context(), q, s)
 	switch {
 	case err != nil:
 		p.writeAuthorizeError(w, r, q, err)
-	case need && q.prompts("none"):
+	case d != nothing && q.prompts("none"):
 		p.writeAuthorizeError(w, r, q, refuse(codeLoginRequired, "The user must sign in."))
-	case need:
-		p.signIn(w, r, q, s != nil)
+	case d != nothing:
+		p.signIn(w, r, q, d == proof && s != nil)
 	default:
 		p.issue(w, r, q, s)
 	}
-}
-
-func (p *Provider) readAuthorize(r *http.Request) (*authorizeRequest, error) {
-	if len(r.URL.RawQuery) > maxQuery {
-		return nil, errUntrusted{refuse(codeInvalidRequest, "The request is too long.")}
-	}
-	form, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		return nil, errUntrusted{refuse(codeInvalidRequest, "The request cannot be read.")}
-	}
-	form.Del(authn.TicketParameter)
-	q, err := p.parseAuthorize(r.Context(), form)
-	if t, ok := p.flows.Finished(r.Context(), r.URL.RawQuery); ok {
-		q.ticket = &t
-	}
-	return q, err
 }
 
 // authorizePost takes the same request as a form. It goes on as a GET, for two
@@ -88,34 +70,6 @@ func (p *Provider) currentSession(r *http.Request) (*session.Session, error) {
 	return s, err
 }
 
-// need reports whether the person must sign in before q can be answered.
-func (p *Provider) need(ctx context.Context, q *authorizeRequest, s *session.Session) (bool, error) {
-	if s == nil {
-		return true, nil
-	}
-	just := q.ticket != nil && q.ticket.SessionID == s.ID
-	again := q.prompts("login") || q.prompts("select_account") || q.maxAge == 0
-	if q.maxAge != anyAge && time.Since(s.AuthTime) > time.Duration(q.maxAge)*time.Second {
-		again = true
-	}
-	if again && !just {
-		return true, nil
-	}
-	hint, err := p.readHint(ctx, q.idTokenHint)
-	switch {
-	case err != nil:
-		return false, err
-	case hint == nil && q.idTokenHint != "" && q.prompts("none"):
-		// Who is meant cannot be told, so it cannot be confirmed that they are signed in.
-		return true, nil
-	case hint == nil || hint.Subject == s.UserID:
-		return false, nil
-	case just:
-		return false, refuse(codeLoginRequired, "Another user signed in than the one asked for.")
-	}
-	return true, nil
-}
-
 // issue answers with a code, if the person may use the application.
 func (p *Provider) issue(w http.ResponseWriter, r *http.Request, q *authorizeRequest, s *session.Session) {
 	ctx := r.Context()
@@ -138,7 +92,7 @@ func (p *Provider) issue(w http.ResponseWriter, r *http.Request, q *authorizeReq
 		p.writeAuthorizeError(w, r, q, err)
 		return
 	}
-	redirect(w, q.location(resp.GetParameters()))
+	p.respond(w, r, q, resp.GetParameters())
 }
 
 // refuseUser tells a person that they may not use the application, before any code exists.
@@ -148,7 +102,12 @@ func (p *Provider) refuseUser(w http.ResponseWriter, r *http.Request, q *authori
 		p.writeAuthorizeError(w, r, q, e)
 		return
 	}
-	p.denied(w, r, q.app.DisplayName(), q.location(p.errorParams(r, q, e)))
+	back, err := p.location(r, q, p.errorParams(r, q, e))
+	if err != nil {
+		p.writeAuthorizeError(w, r, q, err)
+		return
+	}
+	p.denied(w, r, q.app.DisplayName(), back)
 }
 
 type grantedKey struct{}
@@ -173,7 +132,7 @@ func (h issueCode) HandleAuthorizeEndpointRequest(ctx context.Context, req fosit
 	t := identity.TenantFrom(ctx)
 	code, err := family.SealCode(h.p.ring, t.ID, g.q.app.ClientID, &family.Code{
 		Grant: family.Grant{
-			Family: family.NewID(), Scope: g.q.GrantedScope, UserID: g.s.UserID, SessionID: g.s.ID, Nonce: g.q.nonce,
+			Family: g.q.family, Scope: g.q.GrantedScope, UserID: g.s.UserID, SessionID: g.s.ID, Nonce: g.q.nonce,
 			AuthTime: g.s.AuthTime.Unix(), AMR: g.s.AMR, ACR: g.s.ACR, Index: g.index,
 		},
 		RedirectURI: g.q.redirectURI, Challenge: g.q.challenge, Issued: g.now.UnixMilli(),

@@ -1,19 +1,17 @@
 package oidc
 
 import (
-	"context"
 	"encoding/base64"
-	"errors"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/ory/fosite"
 
 	"github.com/quis-idp/quis/federation"
-	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/federation/oidc/family"
+	"github.com/quis-idp/quis/federation/oidc/front"
 	"github.com/quis-idp/quis/identity/authn"
 )
 
@@ -23,19 +21,32 @@ const (
 	anyAge   = -1
 )
 
+// prompts are the values of prompt. create is not among them while nobody can register
+// by themselves (Initiating User Registration via OpenID Connect, section 4.1).
+var prompts = []string{"none", "login", "consent", "select_account"}
+
 // An authorizeRequest is a validated request of the authorization endpoint:
 // fosite's, and what it has no place for.
 type authorizeRequest struct {
 	*fosite.AuthorizeRequest
-	app         *federation.Application
-	redirectURI string // as sent
-	challenge   []byte
-	nonce       string
-	prompt      []string
-	maxAge      int64 // seconds; anyAge: any
-	loginHint   string
-	idTokenHint string
-	ticket      *authn.Ticket // of a sign-in that was just done for this very request
+	app    *federation.Application
+	sent   url.Values // what came through the browser; the parameters that count are in Form
+	family family.ID  // that every code made from it spends
+	pushed bool       // at the PAR endpoint, by the authenticated client
+	signed bool       // as a request object
+
+	redirectURI  string // as sent
+	mode         front.Mode
+	challenge    []byte
+	nonce        string
+	prompt       []string
+	maxAge       int64 // seconds; anyAge: any
+	acr          []string
+	acrEssential bool // fail rather than do with another acr
+	claims       *front.Claims
+	loginHint    string
+	idTokenHint  string
+	ticket       *authn.Ticket // of a sign-in, or choice of account, that was just done for this very request
 }
 
 func (q *authorizeRequest) prompts(what string) bool { return slices.Contains(q.prompt, what) }
@@ -47,64 +58,12 @@ type errUntrusted struct{ err error }
 func (e errUntrusted) Error() string { return e.err.Error() }
 func (e errUntrusted) Unwrap() error { return e.err }
 
-// parseAuthorize validates an authorization request (RFC 6749, section 4.1.1; RFC
-// 7636; OpenID Connect Core, section 3.1.2.1). Until client_id and redirect_uri have
-// been checked, errors are errUntrusted; after that the returned request says
-// where to send them.
-func (p *Provider) parseAuthorize(ctx context.Context, form url.Values) (*authorizeRequest, error) {
-	q := &authorizeRequest{AuthorizeRequest: fosite.NewAuthorizeRequest(), maxAge: anyAge}
-	if err := p.parseTarget(ctx, q, form); err != nil {
-		return q, errUntrusted{err}
-	}
-	q.State = form.Get("state")
-	q.DefaultResponseMode, q.ResponseMode = fosite.ResponseModeQuery, fosite.ResponseModeQuery
-	if err := once(form); err != nil {
-		return q, err
-	}
-	steps := []func(*authorizeRequest, url.Values) error{parseResponse, parseUnsupported, parseScopes, parsePKCE, parseOpenID}
-	for _, step := range steps {
-		if err := step(q, form); err != nil {
-			return q, err
-		}
-	}
-	return q, nil
-}
-
-// parseTarget finds the application and where it may be sent an answer.
-func (p *Provider) parseTarget(ctx context.Context, q *authorizeRequest, form url.Values) error {
-	if len(form["client_id"]) != 1 || len(form["redirect_uri"]) > 1 {
-		return refuse(codeInvalidRequest, "The request must name the application once.")
-	}
-	app, err := p.application(ctx, form.Get("client_id"))
-	if errors.Is(err, fsm.ErrNotFound) || (err == nil && app.Disabled) {
-		return refuse(codeInvalidRequest, "There is no such application.")
-	}
-	if err != nil {
-		return err
-	}
-	uri := form.Get("redirect_uri")
-	if uri == "" {
-		return refuse(codeInvalidRequest, "The request does not say where to go back to.")
-	}
-	if !app.MatchRedirectURI(uri) {
-		return refuse(codeInvalidRequest, "The address to go back to is not registered for this application.")
-	}
-	parsed, err := url.Parse(uri)
-	if err != nil {
-		return refuse(codeInvalidRequest, "The address to go back to cannot be read.")
-	}
-	q.app, q.redirectURI, q.RedirectURI = app, uri, parsed
-	q.Client, q.Form, q.RequestedAt = client{app}, form, time.Now().UTC()
-	return nil
-}
-
 func parseResponse(q *authorizeRequest, form url.Values) error {
-	switch mode := form.Get("response_mode"); mode {
-	case "", "query":
-	case "fragment":
-		q.ResponseMode = fosite.ResponseModeFragment
-	default:
+	switch mode, ok := front.ParseMode(form.Get("response_mode")); {
+	case !ok:
 		return refuse(codeInvalidRequest, "This response_mode is not supported.")
+	case !reaches(q, mode):
+		return refuse(codeInvalidRequest, "This response_mode needs a redirect_uri that a form can be posted to.")
 	}
 	switch form.Get("response_type") {
 	case "code":
@@ -121,12 +80,7 @@ func parseResponse(q *authorizeRequest, form url.Values) error {
 }
 
 func parseUnsupported(_ *authorizeRequest, form url.Values) error {
-	switch {
-	case form.Has("request"):
-		return refuse(codeRequestNotSupported, "Request objects are not supported.")
-	case form.Has("request_uri"):
-		return refuse(codeRequestURINotSupported, "Request objects by reference are not supported.")
-	case form.Has("registration"):
+	if form.Has("registration") {
 		return refuse(codeRegistrationUnsupported, "Registration within a request is not supported.")
 	}
 	return nil
@@ -171,8 +125,8 @@ func parseOpenID(q *authorizeRequest, form url.Values) error {
 	}
 	q.prompt = strings.Fields(form.Get("prompt"))
 	for _, v := range q.prompt {
-		if !slices.Contains([]string{"none", "login", "consent", "select_account"}, v) {
-			return refuse(codeInvalidRequest, "This prompt is not supported.")
+		if !slices.Contains(prompts, v) {
+			return refuse(codeInvalidRequest, "This prompt is not supported; see prompt_values_supported in the metadata.")
 		}
 	}
 	if q.prompts("none") && len(q.prompt) > 1 {
@@ -184,6 +138,31 @@ func parseOpenID(q *authorizeRequest, form url.Values) error {
 			return refuse(codeInvalidRequest, "The max_age must be a number of seconds.")
 		}
 		q.maxAge = min(age, 1<<31)
+	}
+	return nil
+}
+
+const (
+	maxACRs    = 20
+	maxLocales = 256 // bytes
+)
+
+// parseContext reads how the person is to be authenticated, and what the application
+// wants to know of them (OpenID Connect Core, sections 3.1.2.1 and 5.5; RFC 9470, section 4).
+func parseContext(q *authorizeRequest, form url.Values) error {
+	var err error
+	if q.claims, err = front.ParseClaims(form.Get("claims")); err != nil {
+		return refuse(codeInvalidRequest, "The parameter claims is not as OpenID Connect Core, section 5.5, has it.")
+	}
+	q.acr, q.acrEssential = q.claims.ACR()
+	if !q.acrEssential {
+		q.acr = append(q.acr, strings.Fields(form.Get("acr_values"))...)
+	}
+	if len(q.acr) > maxACRs || len(form.Get("acr_values")) > maxNonce {
+		return refuse(codeInvalidRequest, "The acr_values are too many.")
+	}
+	if len(form.Get("ui_locales")) > maxLocales {
+		return refuse(codeInvalidRequest, "The ui_locales are too many.")
 	}
 	return nil
 }

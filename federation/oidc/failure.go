@@ -28,6 +28,9 @@ const (
 	codeRequestNotSupported     = "request_not_supported"
 	codeRequestURINotSupported  = "request_uri_not_supported"
 	codeRegistrationUnsupported = "registration_not_supported"
+	codeInvalidRequestURI       = "invalid_request_uri"
+	codeInvalidRequestObject    = "invalid_request_object"
+	codeUnmetAuthentication     = "unmet_authentication_requirements"
 	codeInvalidToken            = "invalid_token"
 	codeInsufficientScope       = "insufficient_scope"
 )
@@ -37,6 +40,7 @@ var statusOf = map[string]int{
 	codeUnsupportedGrantType: 400, codeInvalidScope: 400, codeAccessDenied: 403, codeUnsupportedResponseType: 400,
 	codeServerError: 500, codeUnavailable: 503, codeLoginRequired: 400, codeRequestNotSupported: 400,
 	codeRequestURINotSupported: 400, codeRegistrationUnsupported: 400, codeInvalidToken: 401, codeInsufficientScope: 403,
+	codeInvalidRequestURI: 400, codeInvalidRequestObject: 400, codeUnmetAuthentication: 400,
 }
 
 // refuse returns an error for the client. detail must be plain ASCII without quotes or backslashes (RFC 6749, section 5.2).

@@ -23,7 +23,7 @@ import (
 )
 
 // Config is what a provider is made of. DB, Keys, Ring, Sessions, Flows, Fresh,
-// ErrorPage and Logger must be set.
+// ErrorPage, PostPage and Logger must be set.
 type Config struct {
 	DB       *fsm.DB
 	Keys     *keys.Keys
@@ -38,6 +38,8 @@ type Config struct {
 
 	// ErrorPage shows a person what went wrong when there is no application to send them back to.
 	ErrorPage func(w http.ResponseWriter, r *http.Request, status int, title, detail string)
+	// PostPage shows a form that takes an authorization response to the application (form_post).
+	PostPage func(w http.ResponseWriter, r *http.Request, form PostedForm)
 	// DeniedPage, if set, tells a person that they may not use an application; back
 	// leads to the application with the error. Without it they are sent back at once.
 	DeniedPage func(w http.ResponseWriter, r *http.Request, application, back string)
@@ -71,6 +73,7 @@ type Provider struct {
 	flows    *authn.Flows
 	fresh    func(context.Context) error
 	page     func(http.ResponseWriter, *http.Request, int, string, string)
+	post     func(http.ResponseWriter, *http.Request, PostedForm)
 	denied   func(http.ResponseWriter, *http.Request, string, string)
 	cookie   func(identity.Tenant) string
 	login    string
@@ -87,12 +90,12 @@ type Provider struct {
 // New returns a provider. It panics if the configuration lacks what it must have.
 func New(c Config) *Provider {
 	if c.DB == nil || c.Keys == nil || c.Ring == nil || c.Sessions == nil || c.Flows == nil ||
-		c.Fresh == nil || c.ErrorPage == nil || c.Logger == nil {
+		c.Fresh == nil || c.ErrorPage == nil || c.PostPage == nil || c.Logger == nil {
 		panic("oidc: incomplete configuration")
 	}
 	p := &Provider{
 		db: c.DB, keys: c.Keys, ring: c.Ring, sessions: c.Sessions, flows: c.Flows, fresh: c.Fresh,
-		page: c.ErrorPage, denied: c.DeniedPage, cookie: c.SessionCookie,
+		page: c.ErrorPage, post: c.PostPage, denied: c.DeniedPage, cookie: c.SessionCookie,
 		login: c.LoginURL, logoutAt: c.LogoutURL, log: c.Logger, metrics: newMetrics(c.Registerer),
 		families: family.New(family.Config{DB: c.DB, Ring: c.Ring, Sessions: c.Sessions, Grace: c.Grace, Idle: c.Idle, Absolute: c.Absolute}),
 		wait:     2 * time.Second,
@@ -135,6 +138,7 @@ func (p *Provider) Routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /.well-known/jwks.json", p.jwks)
 	mux.HandleFunc("GET "+authorizePath, p.authorize)
 	mux.HandleFunc("POST "+authorizePath, p.authorizePost)
+	mux.HandleFunc("POST "+parPath, crossOrigin(p.push))
 	mux.HandleFunc("POST /oauth2/token", crossOrigin(p.token))
 	mux.HandleFunc("GET /oauth2/userinfo", crossOrigin(p.userinfo))
 	mux.HandleFunc("POST /oauth2/userinfo", crossOrigin(p.userinfo))
@@ -142,7 +146,7 @@ func (p *Provider) Routes(mux *http.ServeMux) {
 	mux.HandleFunc("POST /oauth2/introspect", p.introspection)
 	mux.HandleFunc("GET "+logoutPath, p.logout)
 	mux.HandleFunc("POST "+logoutPath, p.logoutPost)
-	for _, path := range []string{"/oauth2/token", "/oauth2/userinfo", "/oauth2/revoke"} {
+	for _, path := range []string{parPath, "/oauth2/token", "/oauth2/userinfo", "/oauth2/revoke"} {
 		mux.HandleFunc("OPTIONS "+path, preflight)
 	}
 }

@@ -15,14 +15,23 @@ import (
 	"github.com/quis-idp/quis/keys"
 )
 
+// flowTime is for how long a request that was pushed or signed is good on its way through
+// the sign-in pages: longer than any flow, and than what it was pushed for.
+const flowTime = 20 * time.Minute
+
 // signIn hands the person to the sign-in pages with a sealed flow that leads back
 // to this very request. again: somebody is signed in, but not as the request wants it.
 func (p *Provider) signIn(w http.ResponseWriter, r *http.Request, q *authorizeRequest, again bool) {
 	t := identity.TenantFrom(r.Context())
 	base := basePath(t)
+	back, err := p.wayBack(t, q)
+	if err != nil {
+		p.writeAuthorizeError(w, r, q, err)
+		return
+	}
 	need := authn.Need{
-		Tenant: t.ID, ReturnTo: base + authorizePath + "?" + q.Form.Encode(), Login: again,
-		LoginHint: q.loginHint, Application: q.app.DisplayName(), Locales: q.Form.Get("ui_locales"),
+		Tenant: t.ID, ReturnTo: base + authorizePath + "?" + back.Encode(), Login: again, Select: q.prompts("select_account"),
+		LoginHint: q.loginHint, Application: q.app.DisplayName(), Locales: q.Form.Get("ui_locales"), ACR: q.acr,
 	}
 	if q.maxAge != anyAge {
 		age := time.Duration(q.maxAge) * time.Second
@@ -30,13 +39,28 @@ func (p *Provider) signIn(w http.ResponseWriter, r *http.Request, q *authorizeRe
 	}
 	flow, err := p.flows.Begin(r.Context(), need)
 	if errors.Is(err, identity.ErrInvalid) {
-		err = refuse(codeInvalidRequest, "The request is too long to be carried through signing in.")
+		err = errLongRequest
 	}
 	if err != nil {
 		p.writeAuthorizeError(w, r, q, err)
 		return
 	}
 	redirect(w, base+p.login+"?"+url.Values{"flow": {flow}}.Encode())
+}
+
+var errLongRequest = refuse(codeInvalidRequest, "The request is too long to be carried through signing in.")
+
+// wayBack is the query that leads to q again. What was pushed or signed is sealed anew, with
+// its family: it would else expire while the person types.
+func (p *Provider) wayBack(t identity.Tenant, q *authorizeRequest) (url.Values, error) {
+	if !q.pushed && !q.signed {
+		return q.sent, nil
+	}
+	uri, err := p.sealRequest(t, q, flowTime)
+	if err != nil {
+		return nil, err
+	}
+	return url.Values{"client_id": {q.app.ClientID}, "request_uri": {uri}}, nil
 }
 
 // readHint verifies an ID token that a client gives back to say whom it means. It

@@ -145,6 +145,10 @@ func newNode(t testing.TB, db *fsm.DB, root *seal.RootKey, change ...func(*Confi
 			fmt.Fprintf(w, "<h1>%s</h1><p>%s</p>", title, detail)
 		},
 	}
+	cfg.PostPage = func(w http.ResponseWriter, _ *http.Request, form PostedForm) {
+		w.Header().Set("Content-Type", "text/html")
+		fmt.Fprintf(w, "<form method=post action=%q data-source=%q data-fields=%q>", form.Action, form.Source, form.Fields.Encode())
+	}
 	for _, f := range change {
 		f(&cfg)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -22,6 +23,12 @@ const (
 	AMRPassword = "pwd"                   // RFC 8176 §2
 	ACRPassword = "urn:quis:acr:password" // one factor, something known
 )
+
+// ACRs are the authentication contexts that signing in can reach, surest first.
+var ACRs = []string{ACRPassword}
+
+// Reachable reports whether signing in can reach acr.
+func Reachable(acr string) bool { return slices.Contains(ACRs, acr) }
 
 // ErrDeadFlow is the kind of a flow that cannot be gone on with: spent, expired,
 // another browser's, or no flow at all. It is an identity.ErrInvalid; pages show

@@ -53,7 +53,7 @@ func (fs *Flows) finish(ctx context.Context, f *Flow, known *subject) (Result, e
 	if r.Cookie, err = fs.cfg.Sessions.Cookie(started); err != nil {
 		return Result{}, err
 	}
-	if r.ReturnTo, err = fs.returnTo(f, &started.Session); err != nil {
+	if r.ReturnTo, err = fs.returnTo(f, &started.Session, false); err != nil {
 		return Result{}, err
 	}
 	r.Device, err = fs.device(f, known)

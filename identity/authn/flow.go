@@ -38,6 +38,8 @@ type Need struct {
 	LoginHint   string         `cbor:"5,keyasint,omitempty"` // to fill in the form; cut at 128 bytes
 	Application string         `cbor:"6,keyasint,omitempty"` // name to show; cut at 64 bytes
 	Locales     string         `cbor:"7,keyasint,omitempty"` // OIDC ui_locales; cut at 64 bytes
+	ACR         []string       `cbor:"8,keyasint,omitempty"` // wanted, preferred first; what cannot be reached is left out
+	Select      bool           `cbor:"9,keyasint,omitempty"` // ask which account, if one is signed in; see Keep
 }
 
 // A Step is what a flow is waiting for.
@@ -100,6 +102,7 @@ func (fs *Flows) Begin(ctx context.Context, need Need) (string, error) {
 	need.LoginHint = identity.Printable(need.LoginHint, maxLoginHint)
 	need.Application = identity.Printable(need.Application, maxApplication)
 	need.Locales = identity.Printable(need.Locales, maxApplication)
+	need.ACR = slices.DeleteFunc(slices.Clone(need.ACR), func(acr string) bool { return !Reachable(acr) })
 	f := &Flow{ID: identity.NewID(identity.PrefixFlow), Need: need}
 	err := fs.cfg.DB.View(ctx, func(tx *fsm.Tx) error {
 		f.Begun = tx.Now()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/fsm/fsmtest"
 	"github.com/quis-idp/quis/keys/seal"
@@ -85,7 +86,7 @@ func TestSealedRequest(t *testing.T) {
 	t.Parallel()
 	ring := newRing(t)
 	now := time.UnixMilli(1_700_000_000_000)
-	r := &Request{Family: [16]byte{7}, Expires: now.Add(time.Minute).UnixMilli(), Pushed: true}
+	r := &Request{Family: family.ID{7}, Expires: now.Add(time.Minute).UnixMilli(), Pushed: true}
 	form := url.Values{"client_id": {"web"}, "scope": {"openid"}, "resource": {"https://a", "https://b"}}
 	r.Carry(form)
 	uri, err := r.Seal(ring, "ten_1", "web")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/fxamacker/cbor/v2"
 
+	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/keys/seal"
 )
 
@@ -25,7 +26,7 @@ const (
 // browser: pushed (RFC 9126), or on its way back from signing in. It is stored nowhere.
 type Request struct {
 	Form    map[string][]string `cbor:"1,keyasint,omitempty"` // the parameters, client_id left out
-	Family  [16]byte            `cbor:"2,keyasint,omitempty"` // that every code made of it will spend
+	Family  family.ID           `cbor:"2,keyasint,omitempty"` // that every code made of it will spend
 	Expires int64               `cbor:"3,keyasint,omitempty"` // Unix milliseconds
 	Pushed  bool                `cbor:"4,keyasint,omitempty"` // the client had authenticated itself
 	Signed  bool                `cbor:"5,keyasint,omitempty"` // the parameters are those of a signed request object
