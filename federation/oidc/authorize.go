@@ -133,12 +133,15 @@ func (h issueCode) HandleAuthorizeEndpointRequest(ctx context.Context, req fosit
 	code, err := family.SealCode(h.p.ring, t.ID, g.q.app.ClientID, &family.Code{
 		Grant: family.Grant{
 			Family: g.q.family, Scope: g.q.GrantedScope, UserID: g.s.UserID, SessionID: g.s.ID, Nonce: g.q.nonce,
-			AuthTime: g.s.AuthTime.Unix(), AMR: g.s.AMR, ACR: g.s.ACR, Index: g.index,
+			AuthTime: g.s.AuthTime.Unix(), AMR: g.s.AMR, ACR: g.s.ACR, Index: g.index, Claims: g.q.claims.Text(),
 		},
 		RedirectURI: g.q.redirectURI, Challenge: g.q.challenge, Issued: g.now.UnixMilli(),
 	})
 	if err != nil {
 		return err
+	}
+	if len(code) > family.MaxCode {
+		return refuse(codeInvalidRequest, "The request asks for more than a code can carry.")
 	}
 	resp.AddParameter("code", code)
 	resp.AddParameter("iss", t.Issuer)

@@ -158,6 +158,9 @@ func parseContext(q *authorizeRequest, form url.Values) error {
 	if !q.acrEssential {
 		q.acr = append(q.acr, strings.Fields(form.Get("acr_values"))...)
 	}
+	if len(q.acr) == 0 {
+		q.acr = q.app.Tokens.DefaultACRs
+	}
 	if len(q.acr) > maxACRs || len(form.Get("acr_values")) > maxNonce {
 		return refuse(codeInvalidRequest, "The acr_values are too many.")
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/quis-idp/quis/federation/oidc/front"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/keys"
 )
 
 // signedLifetime is how long a signed response is good; JARM, section 2.1, wants at most 10 minutes.
@@ -67,6 +68,9 @@ func (p *Provider) signed(ctx context.Context, q *authorizeRequest, params url.V
 	}
 	claims["iss"], claims["aud"], claims["exp"] = t.Issuer, q.app.ClientID, p.db.Now().Add(signedLifetime).Unix()
 	alg := algOf(q.app)
+	if q.app.Requests.ResponseAlg != "" {
+		alg = keys.Alg(q.app.Requests.ResponseAlg)
+	}
 	token, err := p.keys.Sign(ctx, t.ID, alg, "", claims)
 	if errors.Is(err, fsm.ErrNotFound) {
 		if err = p.keys.Ensure(ctx, t.ID, alg); err == nil {

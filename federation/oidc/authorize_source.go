@@ -150,18 +150,21 @@ func newAuthorizeRequest(app *federation.Application) *authorizeRequest {
 		AuthorizeRequest: fosite.NewAuthorizeRequest(), app: app, family: family.NewID(), mode: front.Query, maxAge: anyAge,
 	}
 	q.Client, q.RequestedAt = client{app}, time.Now().UTC()
+	if app.Tokens.DefaultMaxAge > 0 {
+		q.maxAge = app.Tokens.DefaultMaxAge
+	}
 	// fosite picks the place of an answer by these; where it goes is respond's affair.
 	q.DefaultResponseMode, q.ResponseMode = fosite.ResponseModeQuery, fosite.ResponseModeQuery
 	return q
 }
 
 // parseSource holds q against how the application has to send its requests.
-func parseSource(q *authorizeRequest, _ url.Values) error { return nil }
-
-func (p *Provider) readObject(context.Context, *authorizeRequest, string) (url.Values, error) {
-	return nil, refuse(codeRequestNotSupported, "Request objects are not supported.")
-}
-
-func (p *Provider) fetchObject(context.Context, *authorizeRequest, string) (url.Values, error) {
-	return nil, refuse(codeRequestURINotSupported, "Request objects by reference are not supported.")
+func parseSource(q *authorizeRequest, _ url.Values) error {
+	switch {
+	case q.app.Requests.RequirePAR && !q.pushed:
+		return refuse(codeInvalidRequest, "The application must push its authorization requests (RFC 9126).")
+	case q.app.Requests.RequireSigned && !q.signed:
+		return refuse(codeInvalidRequest, "The application must send signed request objects (RFC 9101).")
+	}
+	return nil
 }

@@ -10,8 +10,11 @@ import (
 	"time"
 
 	"github.com/quis-idp/quis/federation"
+	"github.com/quis-idp/quis/federation/jose"
+	"github.com/quis-idp/quis/federation/oidc/front"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/keys"
 )
 
@@ -37,6 +40,10 @@ type document struct {
 	Claims                 []string `json:"claims_supported"`
 	Challenges             []string `json:"code_challenge_methods_supported"`
 	Prompts                []string `json:"prompt_values_supported"`
+	PAR                    string   `json:"pushed_authorization_request_endpoint"`
+	ACRs                   []string `json:"acr_values_supported"`
+	ObjectAlgs             []string `json:"request_object_signing_alg_values_supported"`
+	ResponseAlgs           []string `json:"authorization_signing_alg_values_supported"` // JARM, section 3
 	IssParameter           bool     `json:"authorization_response_iss_parameter_supported"`
 	ClaimsParameter        bool     `json:"claims_parameter_supported"`
 	RequestParameter       bool     `json:"request_parameter_supported"`
@@ -47,29 +54,34 @@ type document struct {
 func describe(issuer string) document {
 	secret := []string{"client_secret_basic", "client_secret_post"}
 	d := document{
-		Issuer:         issuer,
-		Authorization:  issuer + authorizePath,
-		Token:          issuer + "/oauth2/token",
-		Userinfo:       issuer + "/oauth2/userinfo",
-		JWKS:           issuer + "/.well-known/jwks.json",
-		EndSession:     issuer + logoutPath,
-		Revocation:     issuer + "/oauth2/revoke",
-		Introspection:  issuer + "/oauth2/introspect",
-		Scopes:         []string{federation.ScopeOpenID, federation.ScopeProfile, federation.ScopeEmail, federation.ScopeGroups, federation.ScopeOffline},
-		ResponseTypes:  []string{"code"},
-		ResponseModes:  []string{"query", "fragment"},
-		Grants:         []string{federation.GrantCode, federation.GrantRefresh, federation.GrantClientCredentials},
-		Subjects:       []string{"public"},
-		Claims:         append([]string{"iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "azp", "sid", "at_hash"}, federation.SupportedClaims...),
-		Challenges:     []string{"S256"},
-		Prompts:        []string{"none", "login", "consent", "select_account"},
-		TokenAuth:      append(secret[:2:2], "none"),
-		RevocationAuth: append(secret[:2:2], "none"),
-		IssParameter:   true,
+		Issuer:          issuer,
+		Authorization:   issuer + authorizePath,
+		Token:           issuer + "/oauth2/token",
+		Userinfo:        issuer + "/oauth2/userinfo",
+		JWKS:            issuer + "/.well-known/jwks.json",
+		EndSession:      issuer + logoutPath,
+		Revocation:      issuer + "/oauth2/revoke",
+		Introspection:   issuer + "/oauth2/introspect",
+		Scopes:          []string{federation.ScopeOpenID, federation.ScopeProfile, federation.ScopeEmail, federation.ScopeGroups, federation.ScopeOffline},
+		ResponseTypes:   []string{"code"},
+		ResponseModes:   front.Modes,
+		Grants:          []string{federation.GrantCode, federation.GrantRefresh, federation.GrantClientCredentials},
+		Subjects:        []string{"public"},
+		Claims:          append([]string{"iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "azp", "sid", "at_hash"}, federation.SupportedClaims...),
+		Challenges:      []string{"S256"},
+		Prompts:         prompts,
+		PAR:             issuer + parPath,
+		ACRs:            authn.ACRs,
+		ObjectAlgs:      jose.Asymmetric,
+		TokenAuth:       append(secret[:2:2], "none"),
+		RevocationAuth:  append(secret[:2:2], "none"),
+		IssParameter:    true,
+		ClaimsParameter: true, RequestParameter: true, RequireRequestURIFirst: true,
 	}
 	d.IntrospectionAuth = secret
 	for _, a := range keys.Algs {
 		d.IDTokenAlgs = append(d.IDTokenAlgs, string(a))
+		d.ResponseAlgs = append(d.ResponseAlgs, string(a))
 	}
 	return d
 }

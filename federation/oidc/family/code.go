@@ -15,7 +15,9 @@ import (
 const (
 	codePurpose  = "oidc code"
 	codeLifetime = 60 * time.Second
-	maxCode      = 6 << 10 // bytes of text
+
+	// MaxCode is how long the text of a code may be, in bytes.
+	MaxCode = 6 << 10
 )
 
 // A Code is what an authorization code carries, sealed: a grant, and what whoever
@@ -47,7 +49,7 @@ func SealCode(ring *seal.Ring, tenant, clientID string, c *Code) (string, error)
 
 // OpenCode reports seal.ErrBox for what is no code of this client, and errors of the store.
 func OpenCode(ring *seal.Ring, tenant, clientID, text string) (*Code, error) {
-	if len(text) > maxCode {
+	if len(text) > MaxCode {
 		return nil, fmt.Errorf("code of %d bytes: %w", len(text), seal.ErrBox)
 	}
 	box, err := base64.RawURLEncoding.Strict().DecodeString(text)

@@ -138,3 +138,33 @@ func (c *Claims) Subject() string {
 	}
 	return ""
 }
+
+// Text is what ParseClaims reads as c again, with nothing that it ignored; nil if c asks for nothing.
+func (c *Claims) Text() []byte {
+	places := map[string]map[string]*wish{}
+	for name, place := range map[string][]Claim{"id_token": c.IDToken, "userinfo": c.Userinfo} {
+		for _, claim := range place {
+			if places[name] == nil {
+				places[name] = map[string]*wish{}
+			}
+			if claim.Essential || len(claim.Values) > 0 {
+				places[name][claim.Name] = &wish{claim.Essential, claim.Values}
+			} else {
+				places[name][claim.Name] = nil
+			}
+		}
+	}
+	if len(places) == 0 {
+		return nil
+	}
+	text, err := json.Marshal(places)
+	if err != nil {
+		panic(err) // strings and booleans
+	}
+	return text
+}
+
+type wish struct {
+	Essential bool     `json:"essential,omitempty"`
+	Values    []string `json:"values,omitempty"`
+}

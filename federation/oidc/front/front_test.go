@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/fsm"
@@ -149,6 +150,9 @@ func TestClaimsParameter(t *testing.T) {
 	if acr, essential := c.ACR(); len(acr) != 2 || !essential || c.Subject() != "usr_1" {
 		t.Errorf("acr %v %v, subject %q", acr, essential, c.Subject())
 	}
+	if again, err := ParseClaims(string(c.Text())); err != nil || !cmp.Equal(c, again) {
+		t.Errorf("%s is read as %v: %v", c.Text(), again, err)
+	}
 	many := map[string]any{}
 	for i := range maxClaims + 1 {
 		many[strings.Repeat("c", i+1)] = nil
@@ -217,6 +221,11 @@ func FuzzParseClaims(f *testing.F) {
 		c, err := ParseClaims(text)
 		if err == nil && (len(c.IDToken) > maxClaims || len(c.Userinfo) > maxClaims) {
 			t.Fatalf("%q asks for too much", text)
+		}
+		if err == nil {
+			if again, err := ParseClaims(string(c.Text())); len(c.Text()) < maxClaimsText && (err != nil || !cmp.Equal(c, again, cmpopts.EquateEmpty())) {
+				t.Fatalf("%q is read again as %+v: %v", text, again, err)
+			}
 		}
 		if err != nil && strings.ContainsAny(err.Error(), "\"\\\n") {
 			t.Fatalf("%q: the error repeats what was sent: %v", text, err)
