@@ -29,6 +29,9 @@ type exchange struct {
 	confirm   family.Confirmation
 	actor     *actor
 	lifetime  int64 // seconds; 0: the application's
+
+	wish  wish   // which part of what was granted
+	aimed *aimed // what came of it; nil: all, for the issuer
 }
 
 // granted takes over what a family was granted; the request may have narrowed it before.

@@ -33,6 +33,9 @@ const (
 	codeUnmetAuthentication     = "unmet_authentication_requirements"
 	codeInvalidToken            = "invalid_token"
 	codeInsufficientScope       = "insufficient_scope"
+	codeInvalidTarget           = "invalid_target"
+	codeInvalidDetails          = "invalid_authorization_details"
+	codeConsentRequired         = "consent_required"
 )
 
 var statusOf = map[string]int{
@@ -41,6 +44,7 @@ var statusOf = map[string]int{
 	codeServerError: 500, codeUnavailable: 503, codeLoginRequired: 400, codeRequestNotSupported: 400,
 	codeRequestURINotSupported: 400, codeRegistrationUnsupported: 400, codeInvalidToken: 401, codeInsufficientScope: 403,
 	codeInvalidRequestURI: 400, codeInvalidRequestObject: 400, codeUnmetAuthentication: 400,
+	codeInvalidTarget: 400, codeInvalidDetails: 400, codeConsentRequired: 400,
 }
 
 // refuse returns an error for the client. detail must be plain ASCII without quotes or backslashes (RFC 6749, section 5.2).

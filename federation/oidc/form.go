@@ -40,10 +40,11 @@ func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	return r.PostForm, once(r.PostForm)
 }
 
-// once refuses parameters that are given more than once (RFC 6749, sections 3.1 and 3.2).
+// once refuses parameters that are given more than once (RFC 6749, sections 3.1 and 3.2),
+// but for the one that may be (RFC 8707, section 2).
 func once(form url.Values) error {
-	for _, values := range form {
-		if len(values) > 1 {
+	for name, values := range form {
+		if len(values) > 1 && name != "resource" {
 			return refuse(codeInvalidRequest, "A parameter is included more than once.")
 		}
 	}

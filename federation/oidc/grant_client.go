@@ -24,7 +24,7 @@ var aboutPeople = []string{
 
 // HandleTokenEndpointRequest decides on the scope. No log entry decides anything here:
 // the application is as fresh as Provider.application read it.
-func (clientGrant) HandleTokenEndpointRequest(_ context.Context, req fosite.AccessRequester) error {
+func (g clientGrant) HandleTokenEndpointRequest(ctx context.Context, req fosite.AccessRequester) error {
 	c, ex, err := requested(req, federation.GrantClientCredentials)
 	if err != nil {
 		return err
@@ -41,7 +41,7 @@ func (clientGrant) HandleTokenEndpointRequest(_ context.Context, req fosite.Acce
 			ex.scope = append(ex.scope, s)
 		}
 	}
-	return nil
+	return g.p.aimOwn(ctx, c.Application, ex, req.GetRequestForm())
 }
 
 // PopulateTokenEndpointResponse mints the access token.

@@ -43,6 +43,9 @@ func (g codeGrant) HandleTokenEndpointRequest(ctx context.Context, req fosite.Ac
 		return err
 	}
 	ex.code = code
+	if ex.wish, err = readWish(form); err != nil {
+		return err
+	}
 	if form.Get("redirect_uri") != code.RedirectURI {
 		return g.misused(ctx, c, code, "redirect_uri is not the one that the code was issued for.")
 	}
@@ -104,7 +107,9 @@ func (g codeGrant) PopulateTokenEndpointResponse(ctx context.Context, req fosite
 	if err != nil {
 		return err
 	}
-	h, err := g.p.families.Begin(ctx, c.Application, ex.code.Start(ex.arrived))
+	start := ex.code.Start(ex.arrived)
+	start.Check = ex.check(c.Application, start)
+	h, err := g.p.families.Begin(ctx, c.Application, start)
 	switch {
 	case errors.Is(err, family.ErrSpent), errors.Is(err, family.ErrDead), errors.Is(err, fsm.ErrNotFound):
 		return errBadCode
@@ -114,6 +119,7 @@ func (g codeGrant) PopulateTokenEndpointResponse(ctx context.Context, req fosite
 		return err
 	}
 	ex.granted(h.Family)
+	ex.narrow()
 	t, err := g.p.mintFamily(ctx, ex, c.Application, h, &idToken{Nonce: ex.code.Nonce})
 	if err != nil {
 		return err

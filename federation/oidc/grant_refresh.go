@@ -39,6 +39,9 @@ func (g refreshGrant) HandleTokenEndpointRequest(ctx context.Context, req fosite
 		return refuse(codeInvalidScope, "The scope is malformed.")
 	}
 	ex.scope = want
+	if ex.wish, err = readWish(req.GetRequestForm()); err != nil {
+		return err
+	}
 	ex.refresh, err = family.ParseToken(g.p.ring, ex.tenant.ID, c.ClientID, text)
 	if errors.Is(err, seal.ErrBox) {
 		return errBadRefresh
@@ -88,6 +91,7 @@ func (g refreshGrant) PopulateTokenEndpointResponse(ctx context.Context, req fos
 		ex.scope = want
 	}
 	ex.scope = intersect(ex.scope, c.AllowedScopes)
+	ex.narrow()
 	var id *idToken
 	if c.IDTokenOnRefresh {
 		id = &idToken{}
@@ -102,7 +106,7 @@ func (g refreshGrant) PopulateTokenEndpointResponse(ctx context.Context, req fos
 
 // trade rotates and says in the client's words what came of it.
 func (p *Provider) trade(ctx context.Context, app *federation.Application, ex *exchange) (family.Held, error) {
-	wish := family.Wish{Scope: ex.scope, Confirm: ex.confirm}
+	wish := family.Wish{Scope: ex.scope, Confirm: ex.confirm, Check: ex.recheck(app)}
 	h, graced, err := p.families.Rotate(ctx, app, ex.refresh, wish)
 	if err == nil && graced {
 		// No log entry decided this. What Fresh brings may be a revocation: look again.

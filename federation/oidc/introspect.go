@@ -2,6 +2,7 @@ package oidc
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
@@ -27,10 +28,13 @@ type introspected struct {
 	ID        string   `json:"jti,omitempty"`
 	AuthTime  int64    `json:"auth_time,omitempty"`
 	ACR       string   `json:"acr,omitempty"`
+
+	Details json.RawMessage `json:"authorization_details,omitempty"` // RFC 9396, section 9.2
 }
 
 // introspection is the introspection endpoint. Only a confidential application may
-// ask, and only about its own tokens: of any other it learns no more than that it is not active.
+// ask, and only about its own tokens and those that are for it, if it is a resource
+// server: of any other it learns no more than that it is not active.
 func (p *Provider) introspection(w http.ResponseWriter, r *http.Request) {
 	answer, err := p.introspect(w, r)
 	if err != nil {
@@ -86,19 +90,19 @@ func (p *Provider) introspectRefresh(ctx context.Context, app *federation.Applic
 		}
 		answer.Scope, answer.ClientID, answer.Subject = strings.Join(f.Scope, " "), f.ClientID, f.UserID
 		answer.Expires, answer.Issued = f.IdleEnd/1000, f.Rotated/1000
-		answer.AuthTime, answer.ACR = f.AuthTime, f.ACR
+		answer.AuthTime, answer.ACR, answer.Details = f.AuthTime, f.ACR, f.Details
 		return nil
 	})
 	return answer, err
 }
 
 func (p *Provider) introspectAccess(ctx context.Context, app *federation.Application, token string) (*introspected, error) {
-	c, err := p.verifyAccess(ctx, token)
+	c, err := p.verifyIssued(ctx, token)
 	if err != nil {
 		return nil, err
 	}
-	if c.ClientID != app.ClientID {
-		return nil, errBadToken
+	if may, err := p.mayIntrospect(ctx, app, c); err != nil || !may {
+		return nil, errors.Join(err, errBadToken)
 	}
 	if c.Family != "" {
 		err = p.familyOf(ctx, c.Family, func(*fsm.Tx, *family.Family) error { return nil })
@@ -108,5 +112,6 @@ func (p *Provider) introspectAccess(ctx context.Context, app *federation.Applica
 	return &introspected{
 		Active: true, Scope: c.Scope, ClientID: c.ClientID, TokenType: "Bearer", Expires: c.Expires, Issued: c.Issued,
 		Subject: c.Subject, Audience: c.Audience, Issuer: c.Issuer, ID: c.ID, AuthTime: c.AuthTime, ACR: c.ACR,
+		Details: c.Details,
 	}, err
 }

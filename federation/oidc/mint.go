@@ -84,7 +84,7 @@ func algOf(app *federation.Application) keys.Alg {
 // sign signs with the application's algorithm. The first token of an algorithm
 // that the tenant has no key for makes one.
 func (p *Provider) sign(ctx context.Context, ex *exchange, app *federation.Application, typ string, claims any) (string, error) {
-	alg := algOf(app)
+	alg := ex.algOf(app, typ)
 	ex.alg = string(alg)
 	token, err := p.keys.Sign(ctx, ex.tenant.ID, alg, typ, claims)
 	if !errors.Is(err, fsm.ErrNotFound) {
@@ -103,7 +103,7 @@ func (p *Provider) mintAccess(ctx context.Context, ex *exchange, app *federation
 	rand.Read(jti[:])
 	c := accessToken{
 		Issuer: ex.tenant.Issuer, Subject: ex.subject, Audience: ex.audience(), ClientID: app.ClientID,
-		Issued: now, Expires: now + ex.life(app),
+		Issued: now, Expires: now + ex.accessLife(app),
 		ID: base64.RawURLEncoding.EncodeToString(jti[:]), Scope: strings.Join(ex.scope, " "),
 		Details: ex.details, Actor: ex.actor,
 	}

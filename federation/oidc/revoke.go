@@ -61,7 +61,7 @@ func (p *Provider) familyNamed(ctx context.Context, app *federation.Application,
 	if !errors.Is(err, seal.ErrBox) {
 		return "", err
 	}
-	c, err := p.verifyAccess(ctx, token)
+	c, err := p.verifyIssued(ctx, token)
 	if errors.Is(err, errBadToken) || (err == nil && c.ClientID != app.ClientID) {
 		return "", nil
 	}

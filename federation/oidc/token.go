@@ -39,7 +39,14 @@ func (p *Provider) exchange(w http.ResponseWriter, r *http.Request, ex *exchange
 	if err != nil {
 		return nil, err
 	}
-	return p.fosite.NewAccessResponse(ctx, req)
+	resp, err := p.fosite.NewAccessResponse(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	if c, ok := req.GetClient().(client); ok {
+		ex.tell(resp, c.Application)
+	}
+	return resp, nil
 }
 
 // requested returns the application that asks, if it may use the grant.

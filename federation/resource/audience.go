@@ -26,17 +26,16 @@ type Target struct {
 }
 
 // Aim finds the resource servers that an application asks for by their URIs (RFC 8707).
-// Without any the token is for the issuer. The issuer needs no registration; if it has
-// one, that says which authorization details belong to no API in particular. It reports
-// ErrTarget.
+// Without any the token is for the issuer, as it is without any of this. The issuer needs
+// no registration; if it has one, that holds for whoever names it. It reports ErrTarget.
 func Aim(tx *fsm.Tx, app *federation.Application, issuer string, uris []string) (*Target, error) {
 	if len(uris) > MaxTargets {
 		return nil, badTarget(fmt.Sprintf("A request may name at most %d resources.", MaxTargets))
 	}
-	t := &Target{}
 	if len(uris) == 0 {
-		uris = []string{issuer}
+		return &Target{Audience: []string{issuer}, Issuer: true}, nil
 	}
+	t := &Target{}
 	for _, uri := range uris {
 		if slices.Contains(t.Audience, uri) {
 			continue

@@ -28,7 +28,8 @@ type Wish struct {
 	Scope     []string // none: all that was granted
 	Resources []string // likewise
 	Confirm   Confirmation
-	Also      []func(*fsm.Tx) error // written in the same transaction, if one is written
+	Check     func(*fsm.Tx, *Family) error // what else must hold; it may run more than once
+	Also      []func(*fsm.Tx) error        // written in the same transaction, if one is written
 }
 
 // within reports why the wish is not granted.
@@ -73,6 +74,11 @@ func (s *Store) Rotate(ctx context.Context, app *federation.Application, t *Toke
 		}
 		if err := permitted(tx, app, federation.GrantRefresh, f.UserID); err != nil {
 			return err
+		}
+		if want.Check != nil {
+			if err := want.Check(tx, f); err != nil {
+				return err
+			}
 		}
 		until, err := s.Live(tx, f)
 		if err != nil {
