@@ -49,6 +49,7 @@ type Keys struct {
 	behind *seal.Throttle
 
 	tenants sync.Map // tenant -> *tenantCache
+	seen    known
 }
 
 // An Option of New.

@@ -49,7 +49,8 @@ func (k *Keys) Verify(ctx context.Context, tenant, token string, typ string) (pa
 	if err != nil {
 		return nil, "", err
 	}
-	if !key.alg.verify(key.public, []byte(token[:len(head)+1+len(body)]), signature) {
+	signed := func() bool { return key.alg.verify(key.public, []byte(token[:len(head)+1+len(body)]), signature) }
+	if !k.seen.verified(key, token, signed) {
 		return nil, "", fmt.Errorf("signature does not match: %w", ErrInvalidToken)
 	}
 	if payload, err = decode(body); err != nil {

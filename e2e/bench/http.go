@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/url"
 	"os"
 	"slices"
 	"sync"
@@ -30,66 +29,6 @@ func oneCore() (restore func()) {
 			os.Unsetenv("GOMAXPROCS")
 		}
 	}
-}
-
-// tokenRates measures the token endpoint of one node, in memory and on disk as in production.
-func tokenRates(ctx context.Context, o options) (figures []figure, err error) {
-	defer oneCore()()
-	err = withDev(ctx, 1, func(d *testbed.Dev) error {
-		pid, err := d.PID(1)
-		if err != nil {
-			return err
-		}
-		node := d.Public(1)
-		l, err := drive(ctx, pid, callers, o.duration, func(ctx context.Context, _ int) error {
-			_, err := web.Token(ctx, node, url.Values{"grant_type": {"client_credentials"}})
-			return err
-		})
-		if err != nil {
-			return fmt.Errorf("client_credentials: %w", err)
-		}
-		figures = append(figures, rate("client_credentials", l, "≥ 5000"))
-
-		codes, err := collectCodes(ctx, node, 400*int(o.duration/time.Second)*8)
-		if err != nil {
-			return fmt.Errorf("collect codes: %w", err)
-		}
-		var mu sync.Mutex
-		next := 0
-		families := make([]string, callers)
-		l, err = drive(ctx, pid, callers, time.Minute, func(ctx context.Context, w int) error {
-			mu.Lock()
-			i := next
-			next++
-			mu.Unlock()
-			if i >= len(codes) {
-				return errDone
-			}
-			tokens, err := web.Exchange(ctx, node, codes[i])
-			if err == nil {
-				families[w] = tokens.RefreshToken
-			}
-			return err
-		})
-		if err != nil {
-			return fmt.Errorf("code exchange: %w", err)
-		}
-		figures = append(figures, rate("code exchange", l, "≥ 2500"))
-
-		l, err = drive(ctx, pid, callers, o.duration, func(ctx context.Context, w int) error {
-			tokens, err := web.Refresh(ctx, node, families[w])
-			if err == nil {
-				families[w] = tokens.RefreshToken
-			}
-			return err
-		})
-		if err != nil {
-			return fmt.Errorf("refresh: %w", err)
-		}
-		figures = append(figures, rate("refresh", l, "≥ 3000"))
-		return nil
-	})
-	return figures, err
 }
 
 func rate(name string, l load, goal string) figure {
@@ -134,7 +73,7 @@ func signInRate(ctx context.Context, o options) (figures []figure, err error) {
 		if err != nil {
 			return err
 		}
-		l, err := drive(ctx, pid, 4, o.duration, func(ctx context.Context, _ int) error {
+		l, err := drive(ctx, []int{pid}, 4, o.duration, func(ctx context.Context, _ int) error {
 			_, err := testbed.NewPerson("tester", "correct horse battery").Authorize(ctx, d.Public(1), web)
 			return err
 		})

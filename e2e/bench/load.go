@@ -17,7 +17,7 @@ import (
 
 const bootstrap = `
 users:
-  - {username: tester, email: tester@example.com, name: Test User, password: "correct horse battery"}
+  - {username: tester, email: tester@example.com, name: Test User, password: "correct horse battery", admin: true}
 applications:
   - name: web
     type: oidc
@@ -26,7 +26,11 @@ applications:
     redirect_uris: ["http://localhost:9999/cb"]
     grant_types: [authorization_code, refresh_token, client_credentials]
     allowed_scopes: [openid, profile, email, offline_access]
+tokens:
+  - {user: tester, token: "` + adminKey + `"}
 `
+
+const adminKey = "quis_pat_0123456789abcdef0123456789abcdef"
 
 var web = testbed.Application{ClientID: "web", Secret: "0123456789abcdef0123456789abcdef-web",
 	RedirectURI: "http://localhost:9999/cb", Scope: "openid profile email offline_access"}
@@ -61,10 +65,10 @@ type load struct {
 func (l load) perSecond() float64 { return float64(l.calls) / l.elapsed.Seconds() }
 func (l load) perCore() float64   { return float64(l.calls) / l.cpu.Seconds() }
 
-// drive lets workers call for the given time and takes the server's CPU time by
-// its process ID. A worker ends when call reports errDone; other errors end the run.
-func drive(ctx context.Context, pid, workers int, d time.Duration, call func(ctx context.Context, worker int) error) (load, error) {
-	before, err := cpuTime(pid)
+// drive lets workers call for the given time and takes the servers' CPU time by
+// their process IDs. A worker ends when call reports errDone; other errors end the run.
+func drive(ctx context.Context, pids []int, workers int, d time.Duration, call func(ctx context.Context, worker int) error) (load, error) {
+	before, err := cpuTimes(pids)
 	if err != nil {
 		return load{}, err
 	}
@@ -85,16 +89,12 @@ func drive(ctx context.Context, pid, workers int, d time.Duration, call func(ctx
 	}
 	wg.Wait()
 	l := load{elapsed: time.Since(start)}
-	after, err := cpuTime(pid)
+	after, err := cpuTimes(pids)
 	if err != nil {
 		return l, err
 	}
 	l.cpu = after - before
-	all := slices.Concat(times...)
-	slices.Sort(all)
-	if l.calls = len(all); l.calls > 0 {
-		l.p50, l.p99 = all[l.calls/2], all[l.calls*99/100]
-	}
+	l.percentiles(times)
 	for _, err := range errs {
 		if err != nil && !errors.Is(err, errDone) {
 			return l, err
@@ -106,7 +106,26 @@ func drive(ctx context.Context, pid, workers int, d time.Duration, call func(ctx
 	return l, nil
 }
 
+func (l *load) percentiles(times [][]time.Duration) {
+	all := slices.Concat(times...)
+	slices.Sort(all)
+	if l.calls = len(all); l.calls > 0 {
+		l.p50, l.p99 = all[l.calls/2], all[l.calls*99/100]
+	}
+}
+
 var errDone = errors.New("nothing left to do")
+
+func cpuTimes(pids []int) (total time.Duration, err error) {
+	for _, pid := range pids {
+		t, err := cpuTime(pid)
+		if err != nil {
+			return 0, err
+		}
+		total += t
+	}
+	return total, nil
+}
 
 // cpuTime returns the user and system time that a process has used, from /proc.
 func cpuTime(pid int) (time.Duration, error) {

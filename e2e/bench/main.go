@@ -55,6 +55,8 @@ var measurements = []struct {
 	{"start", startToReady},
 	{"rss", idleMemory},
 	{"tokens", tokenRates},
+	{"tokens3", tokenRatesOfThree},
+	{"busy", tokensWhileHashing},
 	{"signin", signInRate},
 	{"scale", scale},
 }
@@ -76,7 +78,7 @@ func main() {
 	}
 	var o options
 	file := flag.String("json", "", "write the figures to this `file`")
-	only := flag.String("only", "", "comma-separated `names` of measurements: writes,start,rss,tokens,signin (the default), scale")
+	only := flag.String("only", "", "comma-separated `names` of measurements: writes,start,rss,tokens,tokens3,busy,signin (the default), scale")
 	flag.DurationVar(&o.duration, "duration", 5*time.Second, "length of each load")
 	sizes := flag.String("sizes", "10000,100000,1000000", "`numbers` of users at which scale measures")
 	flag.IntVar(&o.sessions, "sessions", 10, "sessions of each user in scale")

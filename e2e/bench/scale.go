@@ -147,7 +147,7 @@ type pace struct {
 
 func (h *house) speed(ctx context.Context, d time.Duration) (pace, error) {
 	var p pace
-	l, err := drive(ctx, h.nodes[0].cmd.Process.Pid, 1, d, func(ctx context.Context, _ int) error {
+	l, err := drive(ctx, []int{h.nodes[0].cmd.Process.Pid}, 1, d, func(ctx context.Context, _ int) error {
 		_, err := testbed.NewPerson("tester", "correct horse battery").Authorize(ctx, h.nodes[0].public, web)
 		return err
 	})
@@ -168,7 +168,7 @@ func (h *house) speed(ctx context.Context, d time.Duration) (pace, error) {
 		next <- c
 	}
 	close(next)
-	if _, err := drive(ctx, h.nodes[0].cmd.Process.Pid, 8, time.Minute, func(ctx context.Context, _ int) error {
+	if _, err := drive(ctx, []int{h.nodes[0].cmd.Process.Pid}, 8, time.Minute, func(ctx context.Context, _ int) error {
 		c, ok := <-next
 		if !ok {
 			return errDone
