@@ -128,9 +128,15 @@ type ExchangePolicy struct {
 	Audiences   []string `cbor:"3,keyasint,omitempty"` // that it may ask for
 }
 
+// Ways in which a client learns that a user has decided (OpenID CIBA Core, section 5).
+const (
+	CIBAPoll = "poll"
+	CIBAPing = "ping"
+)
+
 // CIBASettings are how an application uses decoupled sign-in (OpenID CIBA Core, section 4).
 type CIBASettings struct {
-	Mode        string `cbor:"1,keyasint,omitempty"` // poll or ping; "": poll
+	Mode        string `cbor:"1,keyasint,omitempty"` // CIBAPoll or CIBAPing; "": CIBAPoll
 	EndpointURI string `cbor:"2,keyasint,omitempty"` // where it is pinged
 }
 

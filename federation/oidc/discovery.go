@@ -44,6 +44,10 @@ type document struct {
 	ACRs                   []string `json:"acr_values_supported"`
 	ObjectAlgs             []string `json:"request_object_signing_alg_values_supported"`
 	ResponseAlgs           []string `json:"authorization_signing_alg_values_supported"` // JARM, section 3
+	Device                 string   `json:"device_authorization_endpoint"`              // RFC 8628, section 4
+	Decoupled              string   `json:"backchannel_authentication_endpoint"`        // OpenID CIBA Core, section 4
+	DecoupledModes         []string `json:"backchannel_token_delivery_modes_supported"`
+	DecoupledUserCode      bool     `json:"backchannel_user_code_parameter_supported"`
 	IssParameter           bool     `json:"authorization_response_iss_parameter_supported"`
 	ClaimsParameter        bool     `json:"claims_parameter_supported"`
 	RequestParameter       bool     `json:"request_parameter_supported"`
@@ -65,7 +69,7 @@ func describe(issuer string) document {
 		Scopes:          []string{federation.ScopeOpenID, federation.ScopeProfile, federation.ScopeEmail, federation.ScopeGroups, federation.ScopeOffline},
 		ResponseTypes:   []string{"code"},
 		ResponseModes:   front.Modes,
-		Grants:          []string{federation.GrantCode, federation.GrantRefresh, federation.GrantClientCredentials},
+		Grants:          []string{federation.GrantCode, federation.GrantRefresh, federation.GrantClientCredentials, federation.GrantDevice, federation.GrantCIBA},
 		Subjects:        []string{"public"},
 		Claims:          append([]string{"iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "azp", "sid", "at_hash"}, federation.SupportedClaims...),
 		Challenges:      []string{"S256"},
@@ -75,6 +79,9 @@ func describe(issuer string) document {
 		ObjectAlgs:      jose.Asymmetric,
 		TokenAuth:       append(secret[:2:2], "none"),
 		RevocationAuth:  append(secret[:2:2], "none"),
+		Device:          issuer + devicePath,
+		Decoupled:       issuer + decoupledPath,
+		DecoupledModes:  []string{federation.CIBAPoll, federation.CIBAPing},
 		IssParameter:    true,
 		ClaimsParameter: true, RequestParameter: true, RequireRequestURIFirst: true,
 	}

@@ -20,6 +20,7 @@ type exchange struct {
 	alg     string // that the tokens were signed with
 	code    *family.Code
 	refresh *family.Token
+	waited  *wait
 
 	subject   string // user ID, or client_id of an application that acts for itself
 	scope     []string

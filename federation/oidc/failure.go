@@ -33,6 +33,11 @@ const (
 	codeUnmetAuthentication     = "unmet_authentication_requirements"
 	codeInvalidToken            = "invalid_token"
 	codeInsufficientScope       = "insufficient_scope"
+	codePending                 = "authorization_pending" // RFC 8628, section 3.5, like the two below
+	codeSlowDown                = "slow_down"
+	codeExpiredToken            = "expired_token"
+	codeUnknownUser             = "unknown_user_id" // OpenID CIBA Core, section 13, like the one below
+	codeInvalidMessage          = "invalid_binding_message"
 	codeInvalidTarget           = "invalid_target"
 	codeInvalidDetails          = "invalid_authorization_details"
 	codeConsentRequired         = "consent_required"
@@ -43,6 +48,7 @@ var statusOf = map[string]int{
 	codeUnsupportedGrantType: 400, codeInvalidScope: 400, codeAccessDenied: 403, codeUnsupportedResponseType: 400,
 	codeServerError: 500, codeUnavailable: 503, codeLoginRequired: 400, codeRequestNotSupported: 400,
 	codeRequestURINotSupported: 400, codeRegistrationUnsupported: 400, codeInvalidToken: 401, codeInsufficientScope: 403,
+	codePending: 400, codeSlowDown: 400, codeExpiredToken: 400, codeUnknownUser: 400, codeInvalidMessage: 400,
 	codeInvalidRequestURI: 400, codeInvalidRequestObject: 400, codeUnmetAuthentication: 400,
 	codeInvalidTarget: 400, codeInvalidDetails: 400, codeConsentRequired: 400,
 }

@@ -33,7 +33,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 // grantLabel keeps what strangers send out of the label's values.
 func grantLabel(grant string) string {
 	switch grant {
-	case federation.GrantCode, federation.GrantRefresh, federation.GrantClientCredentials:
+	case federation.GrantCode, federation.GrantRefresh, federation.GrantClientCredentials,
+		federation.GrantDevice, federation.GrantCIBA:
 		return grant
 	}
 	return "other"

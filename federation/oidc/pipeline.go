@@ -26,6 +26,8 @@ func newPipeline(p *Provider) *fosite.Fosite {
 		federation.GrantCode:              {codeGrant{p}},
 		federation.GrantRefresh:           {refreshGrant{p}},
 		federation.GrantClientCredentials: {clientGrant{p}},
+		federation.GrantDevice:            {deviceGrant(p)},
+		federation.GrantCIBA:              {cibaGrant(p)},
 	}
 	c.code = fosite.AuthorizeEndpointHandlers{issueCode{p}}
 	return &fosite.Fosite{Config: c}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/quis-idp/quis/federation/fetch"
 	"github.com/quis-idp/quis/federation/oidc/family"
+	"github.com/quis-idp/quis/federation/poll"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/authn"
@@ -83,6 +84,7 @@ type Provider struct {
 	metrics  *metrics
 	fosite   *fosite.Fosite
 	misses   *seal.Throttle
+	pace     *poll.Pace
 	families *family.Store
 	wait     time.Duration // for the log entry that minted a token
 }
@@ -110,6 +112,7 @@ func New(c Config) *Provider {
 	setDefault(&p.logoutAt, "/logout")
 	p.fosite = newPipeline(p)
 	p.misses = seal.NewThrottle(20*time.Millisecond, seal.CatchUp(c.DB))
+	p.pace = poll.NewPace()
 	return p
 }
 
@@ -144,9 +147,11 @@ func (p *Provider) Routes(mux *http.ServeMux) {
 	mux.HandleFunc("POST /oauth2/userinfo", crossOrigin(p.userinfo))
 	mux.HandleFunc("POST /oauth2/revoke", crossOrigin(p.revocation))
 	mux.HandleFunc("POST /oauth2/introspect", p.introspection)
+	mux.HandleFunc("POST "+devicePath, crossOrigin(p.deviceAuthorization))
+	mux.HandleFunc("POST "+decoupledPath, p.decoupled)
 	mux.HandleFunc("GET "+logoutPath, p.logout)
 	mux.HandleFunc("POST "+logoutPath, p.logoutPost)
-	for _, path := range []string{parPath, "/oauth2/token", "/oauth2/userinfo", "/oauth2/revoke"} {
+	for _, path := range []string{parPath, devicePath, "/oauth2/token", "/oauth2/userinfo", "/oauth2/revoke"} {
 		mux.HandleFunc("OPTIONS "+path, preflight)
 	}
 }
