@@ -20,9 +20,10 @@ import (
 // question that was answered is ErrDead.
 func (k *Desk) Allow(ctx context.Context, q *Question, chosen []string) (string, error) {
 	ctx = identity.WithActor(ctx, identity.Actor{Kind: identity.ActorUser, ID: q.UserID, SessionID: q.SessionID})
-	var scopes []string
+	var t Ticket
 	err := k.db.Update(ctx, func(tx *fsm.Tx) (err error) {
-		scopes, err = allow(tx, q, chosen)
+		t.Scopes, err = allow(tx, q, chosen)
+		tx.OnCommit(func(index uint64) { t.Index = index })
 		return err
 	})
 	if errors.Is(err, fsm.ErrNotFound) { // session, user or application
@@ -31,7 +32,7 @@ func (k *Desk) Allow(ctx context.Context, q *Question, chosen []string) (string,
 	if err != nil {
 		return "", fmt.Errorf("allow: %w", err)
 	}
-	return k.back(q, Ticket{Scopes: scopes})
+	return k.back(q, t)
 }
 
 // Deny leads back to where the application is told. It writes nothing: whoever says no

@@ -106,13 +106,13 @@ func (h *house) decide(a consent.Asked) (d consent.Decision) {
 func (h *house) ask(scopes ...string) string {
 	h.t.Helper()
 	d := h.decide(consent.Asked{Scopes: scopes, Again: true})
-	text, err := h.desks[0].Ask(h.ctx(), d, consent.Question{
+	q, err := h.desks[0].Ask(h.ctx(), d, consent.Question{
 		UserID: h.user, SessionID: h.session, Application: h.app.ID, ReturnTo: back, Family: family.NewID(), Scopes: scopes,
 	})
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	return text
+	return q.Sealed()
 }
 
 func (h *house) allow(node int, text string, chosen ...string) (string, error) {
@@ -179,8 +179,11 @@ func TestAskedOnceAndRemembered(t *testing.T) {
 	if !h.decide(consent.Asked{Scopes: []string{"openid"}, Again: true}).Ask {
 		t.Error("prompt=consent does not ask")
 	}
-	if h.decide(consent.Asked{Scopes: []string{"openid"}, Again: true, Confirmed: true}).Ask {
+	if h.decide(consent.Asked{Scopes: []string{"openid"}, Again: true, Confirmed: true, Allowed: []string{"openid"}}).Ask {
 		t.Error("prompt=consent does not end")
+	}
+	if !h.decide(consent.Asked{Scopes: []string{"openid"}, Again: true, Confirmed: true, Allowed: []string{"orders"}}).Ask {
+		t.Error("an answer that is not remembered counts")
 	}
 	h.later(consent.Life + time.Hour)
 	if !h.decide(consent.Asked{Scopes: []string{"openid"}}).Ask {
@@ -288,13 +291,13 @@ func TestWhatIsFreeIsNotAsked(t *testing.T) {
 		}
 	}
 	for name, again := range map[string]bool{"look": false, "pay": true} {
-		text, err := h.desks[0].Ask(h.ctx(), h.decide(consent.Asked{Details: detail(name)}), consent.Question{
+		q, err := h.desks[0].Ask(h.ctx(), h.decide(consent.Asked{Details: detail(name)}), consent.Question{
 			UserID: h.user, SessionID: h.session, Application: h.app.ID, ReturnTo: back, Details: resource.Spell(detail(name)),
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := h.allow(0, text); err != nil {
+		if _, err := h.allow(0, q.Sealed()); err != nil {
 			t.Fatal(err)
 		}
 		if got := h.decide(consent.Asked{Details: detail(name)}).Ask; got != again {

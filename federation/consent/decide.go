@@ -17,7 +17,8 @@ type Asked struct {
 	Details   []resource.Detail // that have passed resource.CheckDetails
 	Claims    []string          // beyond those of the scopes (OpenID Connect Core, section 5.5)
 	Again     bool              // ask although it was allowed before: prompt=consent
-	Confirmed bool              // it was asked just now, and allowed
+	Confirmed bool              // it was asked just now, and Allowed came of it
+	Allowed   []string
 }
 
 // A Decision is what becomes of that.
@@ -32,17 +33,21 @@ type Decision struct {
 // belongs to a resource server without consent. Of the rest an explicit application asks
 // for what is not remembered; one that asks always, for all of it.
 func Decide(tx *fsm.Tx, app *federation.Application, userID string, a Asked) (Decision, error) {
+	implicit := app.Consent == "" || app.Consent == federation.ConsentImplicit
+	if implicit && !a.Again {
+		return Decision{Scopes: a.Scopes}, nil
+	}
 	c, rev, err := stored(tx, app.Tenant, userID, app.ID)
 	if err != nil {
 		return Decision{}, err
 	}
 	d := Decision{Scopes: a.Scopes, rev: rev}
-	implicit := app.Consent == "" || app.Consent == federation.ConsentImplicit
-	if a.Confirmed || implicit && !a.Again {
-		return d, nil
-	}
 	if c == nil || !c.Revoked.IsZero() {
 		c = &Consent{}
+	}
+	if a.Confirmed && len(without(a.Allowed, c.Scopes)) == 0 && !c.Given.IsZero() { // it was not taken back meanwhile
+		d.Scopes = slices.DeleteFunc(slices.Clone(a.Scopes), func(s string) bool { return !slices.Contains(a.Allowed, s) })
+		return d, nil
 	}
 	if a.Again || app.Consent == federation.ConsentAlways {
 		c = &Consent{}

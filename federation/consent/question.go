@@ -60,7 +60,11 @@ type Question struct {
 	Redirect    string        `cbor:"16,keyasint,omitempty"` // where the application is answered, to be shown
 
 	epoch seal.Epoch
+	text  string
 }
+
+// Sealed returns the question as the browser carries it in a form.
+func (q *Question) Sealed() string { return q.text }
 
 // A Ticket is what an answer proves to the authorization endpoint.
 type Ticket struct {
@@ -71,6 +75,7 @@ type Ticket struct {
 	Scopes    []string      `cbor:"5,keyasint,omitempty"` // that were allowed
 	Denied    bool          `cbor:"6,keyasint,omitempty"`
 	Signin    *authn.Ticket `cbor:"7,keyasint,omitempty"`
+	Index     uint64        `cbor:"8,keyasint,omitempty"` // log entry that remembers the answer; 0: none does
 }
 
 // A Desk seals questions, opens them, and takes the answers.
@@ -84,23 +89,24 @@ func NewDesk(db *fsm.DB, ring *seal.Ring) *Desk { return &Desk{db, ring} }
 
 // Ask completes a question that Decide wants to be put, and seals it. It writes nothing.
 // It reports identity.ErrInvalid if it is too large to travel.
-func (k *Desk) Ask(ctx context.Context, d Decision, q Question) (string, error) {
+func (k *Desk) Ask(ctx context.Context, d Decision, q Question) (*Question, error) {
 	q.ID, q.Revision, q.Until = identity.NewID("cns"), d.rev, k.db.Now().Add(questionLife)
 	q.Tenant = identity.TenantFrom(ctx).ID
 	if len(q.ReturnTo) > maxReturn || !strings.HasPrefix(q.ReturnTo, "/") {
-		return "", identity.Invalid("return_to", "is too long")
+		return nil, identity.Invalid("return_to", "is too long")
 	}
 	text, err := k.seal(questionPurpose, q.Tenant, &q)
 	if err == nil && len(text) > maxSealed {
 		err = identity.Invalid("request", "is too long")
 	}
-	return text, err
+	q.text = text
+	return &q, err
 }
 
 // Open returns a question that was put to this user in this session. It reports ErrDead
 // or ErrOther.
 func (k *Desk) Open(ctx context.Context, text, userID, sessionID string) (*Question, error) {
-	q := &Question{epoch: k.ring.Epoch()}
+	q := &Question{epoch: k.ring.Epoch(), text: text}
 	if err := k.open(questionPurpose, identity.TenantFrom(ctx).ID, text, q); err != nil {
 		return nil, err
 	}

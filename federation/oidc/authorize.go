@@ -9,7 +9,9 @@ import (
 	"github.com/ory/fosite"
 
 	"github.com/quis-idp/quis/federation"
+	"github.com/quis-idp/quis/federation/consent"
 	"github.com/quis-idp/quis/federation/oidc/family"
+	"github.com/quis-idp/quis/federation/resource"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/session"
@@ -70,13 +72,18 @@ func (p *Provider) currentSession(r *http.Request) (*session.Session, error) {
 	return s, err
 }
 
-// issue answers with a code, if the person may use the application.
+// issue answers with a code, if the person may use the application and has allowed it
+// what it asks for.
 func (p *Provider) issue(w http.ResponseWriter, r *http.Request, q *authorizeRequest, s *session.Session) {
 	ctx := r.Context()
 	allowed, g := false, granted{q: q, s: s}
+	var d consent.Decision
 	err := p.db.View(ctx, func(tx *fsm.Tx) (err error) {
 		g.now, g.index = tx.Now(), tx.Index()
-		allowed, err = federation.MayUse(tx, q.app, s.UserID)
+		if allowed, err = federation.MayUse(tx, q.app, s.UserID); err != nil || !allowed {
+			return err
+		}
+		d, err = p.consents(tx, q, s)
 		return err
 	})
 	if err != nil {
@@ -87,6 +94,11 @@ func (p *Provider) issue(w http.ResponseWriter, r *http.Request, q *authorizeReq
 		p.refuseUser(w, r, q)
 		return
 	}
+	if d.Ask {
+		p.ask(w, r, q, s, d)
+		return
+	}
+	q.GrantedScope = d.Scopes
 	resp, err := p.fosite.NewAuthorizeResponse(context.WithValue(ctx, grantedKey{}, g), q, &exchange{subject: s.UserID})
 	if err != nil {
 		p.writeAuthorizeError(w, r, q, err)
@@ -134,6 +146,7 @@ func (h issueCode) HandleAuthorizeEndpointRequest(ctx context.Context, req fosit
 		Grant: family.Grant{
 			Family: g.q.family, Scope: g.q.GrantedScope, UserID: g.s.UserID, SessionID: g.s.ID, Nonce: g.q.nonce,
 			AuthTime: g.s.AuthTime.Unix(), AMR: g.s.AMR, ACR: g.s.ACR, Index: g.index, Claims: g.q.claims.Text(),
+			Resources: g.q.resources(), Details: resource.Spell(g.q.details),
 		},
 		RedirectURI: g.q.redirectURI, Challenge: g.q.challenge, Issued: g.now.UnixMilli(),
 	})

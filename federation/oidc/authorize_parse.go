@@ -10,8 +10,10 @@ import (
 	"github.com/ory/fosite"
 
 	"github.com/quis-idp/quis/federation"
+	"github.com/quis-idp/quis/federation/consent"
 	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/federation/oidc/front"
+	"github.com/quis-idp/quis/federation/resource"
 	"github.com/quis-idp/quis/identity/authn"
 )
 
@@ -46,7 +48,10 @@ type authorizeRequest struct {
 	claims       *front.Claims
 	loginHint    string
 	idTokenHint  string
-	ticket       *authn.Ticket // of a sign-in, or choice of account, that was just done for this very request
+	target       *resource.Target // nil: the issuer
+	details      []resource.Detail
+	answer       *consent.Ticket // of the person, to what this very request asks for
+	ticket       *authn.Ticket   // of a sign-in, or choice of account, that was just done for this very request
 }
 
 func (q *authorizeRequest) prompts(what string) bool { return slices.Contains(q.prompt, what) }

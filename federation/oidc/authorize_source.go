@@ -22,7 +22,8 @@ func (p *Provider) readAuthorize(r *http.Request) (*authorizeRequest, error) {
 	if len(r.URL.RawQuery) > maxQuery {
 		return nil, errUntrusted{refuse(codeInvalidRequest, "The request is too long.")}
 	}
-	form, err := url.ParseQuery(r.URL.RawQuery)
+	query, answer := p.readAnswer(r.Context(), r.URL.RawQuery)
+	form, err := url.ParseQuery(query)
 	if err != nil {
 		return nil, errUntrusted{refuse(codeInvalidRequest, "The request cannot be read.")}
 	}
@@ -33,7 +34,10 @@ func (p *Provider) readAuthorize(r *http.Request) (*authorizeRequest, error) {
 	}
 	q := newAuthorizeRequest(app)
 	err = p.parseAuthorize(r.Context(), q, form)
-	if t, ok := p.flows.Finished(r.Context(), r.URL.RawQuery); ok {
+	if q.answer = answer; answer != nil {
+		q.ticket = answer.Signin
+	}
+	if t, ok := p.flows.Finished(r.Context(), query); ok {
 		q.ticket = &t
 	}
 	return q, err
@@ -85,7 +89,7 @@ func (p *Provider) parseAuthorize(ctx context.Context, q *authorizeRequest, sent
 			return err
 		}
 	}
-	return nil
+	return p.parseAsked(ctx, q, form)
 }
 
 // unfold returns the parameters that count: those of what was pushed, those of the request

@@ -12,6 +12,8 @@ import (
 	"github.com/ory/fosite"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/quis-idp/quis/federation"
+	"github.com/quis-idp/quis/federation/consent"
 	"github.com/quis-idp/quis/federation/fetch"
 	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/federation/poll"
@@ -49,6 +51,10 @@ type Config struct {
 	// public ones only.
 	Fetch *fetch.Client
 
+	// ConsentPage asks a person what a question is about; the answer goes to consent.Desk. Without
+	// it applications for which people must be asked cannot be used.
+	ConsentPage func(w http.ResponseWriter, r *http.Request, app *federation.Application, q *consent.Question)
+
 	// SessionCookie names the cookie that carries the tenant's session. The default
 	// is quis_session, with __Host- before it if the issuer is https and _slug behind it
 	// unless it is the default tenant.
@@ -76,6 +82,8 @@ type Provider struct {
 	page     func(http.ResponseWriter, *http.Request, int, string, string)
 	post     func(http.ResponseWriter, *http.Request, PostedForm)
 	denied   func(http.ResponseWriter, *http.Request, string, string)
+	consent  func(http.ResponseWriter, *http.Request, *federation.Application, *consent.Question)
+	desk     *consent.Desk
 	cookie   func(identity.Tenant) string
 	login    string
 	logoutAt string
@@ -97,7 +105,8 @@ func New(c Config) *Provider {
 	}
 	p := &Provider{
 		db: c.DB, keys: c.Keys, ring: c.Ring, sessions: c.Sessions, flows: c.Flows, fresh: c.Fresh,
-		page: c.ErrorPage, post: c.PostPage, denied: c.DeniedPage, cookie: c.SessionCookie,
+		page: c.ErrorPage, post: c.PostPage, denied: c.DeniedPage,
+		consent: c.ConsentPage, desk: consent.NewDesk(c.DB, c.Ring), cookie: c.SessionCookie,
 		login: c.LoginURL, logoutAt: c.LogoutURL, log: c.Logger, metrics: newMetrics(c.Registerer),
 		families: family.New(family.Config{DB: c.DB, Ring: c.Ring, Sessions: c.Sessions, Grace: c.Grace, Idle: c.Idle, Absolute: c.Absolute}),
 		wait:     2 * time.Second,

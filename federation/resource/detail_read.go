@@ -18,7 +18,7 @@ import (
 
 // Bounds of what a stranger may send.
 const (
-	maxDetailBytes = 6 << 10
+	maxDetailBytes = 3 << 10 // they travel in codes
 	maxDetails     = 10
 	maxDepth       = 6 // of the JSON: the list, a detail, and what is in it
 	defaultString  = 256
@@ -79,7 +79,7 @@ func ReadDetails(text string) ([]Detail, error) {
 		if !ok || !named || !spelled(name, typeNames, 100) {
 			return nil, badDetails("Each of the authorization_details must be an object with a type.")
 		}
-		spelling, err := json.Marshal(object)
+		spelling, err := spell(object)
 		if err != nil {
 			return nil, fmt.Errorf("authorization details: %w", err)
 		}
@@ -89,6 +89,15 @@ func ReadDetails(text string) ([]Detail, error) {
 		details = append(details, Detail{Type: name, JSON: spelling, values: object})
 	}
 	return details, nil
+}
+
+// spell writes a value in one way: names in order, no space, no more escapes than needed.
+func spell(v any) (json.RawMessage, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 
 // readValue reads one JSON value. encoding/json would let a name stand twice, and the

@@ -139,6 +139,22 @@ func (c *Claims) Subject() string {
 	return ""
 }
 
+// Names are the claims that are asked for, each once, sorted.
+func (c *Claims) Names() []string {
+	var names []string
+	for _, claim := range slices.Concat(c.IDToken, c.Userinfo) {
+		names = append(names, claim.Name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// Drop takes claims out of what is asked for.
+func (c *Claims) Drop(names []string) {
+	named := func(claim Claim) bool { return slices.Contains(names, claim.Name) }
+	c.IDToken, c.Userinfo = slices.DeleteFunc(c.IDToken, named), slices.DeleteFunc(c.Userinfo, named)
+}
+
 // Text is what ParseClaims reads as c again, with nothing that it ignored; nil if c asks for nothing.
 func (c *Claims) Text() []byte {
 	places := map[string]map[string]*wish{}
