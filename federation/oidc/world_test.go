@@ -139,6 +139,9 @@ func newNode(t testing.TB, db *fsm.DB, root *seal.RootKey, change ...func(*Confi
 			}
 			return nil
 		},
+		ConsentPage: func(w http.ResponseWriter, _ *http.Request, _ *federation.Application, q *consent.Question) {
+			fmt.Fprint(w, q.Sealed())
+		},
 		ErrorPage: func(w http.ResponseWriter, _ *http.Request, status int, title, detail string) {
 			w.Header().Set("Content-Type", "text/html")
 			w.WriteHeader(status)
