@@ -238,6 +238,9 @@ func Update(tx *fsm.Tx, tenant, id string, rev uint64, change func(*Application)
 	}
 	a.ID, a.Tenant, a.ClientID, a.Secrets = old.ID, old.Tenant, old.ClientID, old.Secrets
 	a.Created, a.Updated, a.Registration = old.Created, old.Updated, old.Registration
+	if a.Auth.Method != AuthSecretJWT {
+		a.Secrets = withoutCopies(a.Secrets)
+	}
 	complete(a)
 	if a.IsPublic != old.IsPublic {
 		return nil, identity.Invalid("type", "whether it can keep a secret is decided once; create a new application")

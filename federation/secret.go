@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/quis-idp/quis/fsm"
@@ -16,16 +17,19 @@ import (
 
 const (
 	secretPurpose = "client secret"
+	copyPurpose   = "client secret copy"
 	minSecret     = 32
 	maxSecret     = 256
 	liveSecrets   = 2
 )
 
-// A Secret is one live client secret of an application: a MAC, never the secret.
+// A Secret is one live client secret of an application: a MAC, and not the secret,
+// unless the application signs with it (AuthSecretJWT): then it must be readable.
 type Secret struct {
 	Key     uint32    `cbor:"1,keyasint,omitempty"` // of the sealing ring
 	MAC     []byte    `cbor:"2,keyasint,omitempty"`
 	Created time.Time `cbor:"3,keyasint,omitempty"`
+	Box     []byte    `cbor:"4,keyasint,omitempty"` // the secret, sealed; only with AuthSecretJWT
 }
 
 // LogValue keeps the MAC out of logs.
@@ -49,7 +53,40 @@ func newSecret(ring *seal.Ring, a *Application, secret string, now time.Time) (S
 	if err != nil {
 		return Secret{}, "", fmt.Errorf("client secret: %w", err)
 	}
-	return Secret{Key: key, MAC: mac[:], Created: now}, secret, nil
+	s := Secret{Key: key, MAC: mac[:], Created: now}
+	if a.Auth.Method == AuthSecretJWT {
+		if s.Box, err = ring.Seal(copyPurpose, []byte(secret), []byte(a.Tenant+"\x00"+a.ID)); err != nil {
+			return Secret{}, "", fmt.Errorf("client secret: %w", err)
+		}
+	}
+	return s, secret, nil
+}
+
+// ReadableSecrets returns the live secrets of an application that signs with them
+// (AuthSecretJWT). One that was set while it authenticated otherwise is not among
+// them: of that there is no copy.
+func ReadableSecrets(ring *seal.Ring, a *Application) ([][]byte, error) {
+	var secrets [][]byte
+	for _, s := range a.Secrets {
+		if len(s.Box) == 0 || a.Auth.Method != AuthSecretJWT {
+			continue
+		}
+		clear, err := ring.Open(copyPurpose, s.Box, []byte(a.Tenant+"\x00"+a.ID))
+		if err != nil {
+			return nil, fmt.Errorf("client secret: %w", err)
+		}
+		secrets = append(secrets, clear)
+	}
+	return secrets, nil
+}
+
+// withoutCopies drops the readable copies of secrets that nobody signs with any more.
+func withoutCopies(secrets []Secret) []Secret {
+	out := slices.Clone(secrets)
+	for i := range out {
+		out[i].Box = nil
+	}
+	return out
 }
 
 func checkSecretText(secret string) error {
@@ -132,7 +169,7 @@ func UsesSealingKey(tx *fsm.Tx, key uint32) (bool, error) {
 			return false, err
 		}
 		for _, s := range a.Secrets {
-			if s.Key == key {
+			if s.Key == key || len(s.Box) > 0 && seal.SealedBy(s.Box) == key {
 				return true, nil
 			}
 		}

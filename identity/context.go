@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"crypto/x509"
 	"net/netip"
 )
 
@@ -57,9 +58,10 @@ func (r Request) Network() string {
 }
 
 type (
-	tenantKey  struct{}
-	actorKey   struct{}
-	requestKey struct{}
+	tenantKey      struct{}
+	actorKey       struct{}
+	requestKey     struct{}
+	certificateKey struct{}
 )
 
 // WithTenant returns a context for calls within t.
@@ -99,4 +101,17 @@ func WithRequest(ctx context.Context, r Request) context.Context {
 func RequestFrom(ctx context.Context) Request {
 	r, _ := ctx.Value(requestKey{}).(Request)
 	return r
+}
+
+// WithCertificate returns a context for a request whose sender has proven, in TLS or to
+// a proxy that is trusted, to have the private key of cert. Who has certified it has
+// not been looked at.
+func WithCertificate(ctx context.Context, cert *x509.Certificate) context.Context {
+	return context.WithValue(ctx, certificateKey{}, cert)
+}
+
+// CertificateFrom returns the certificate of the request's sender; nil if there is none.
+func CertificateFrom(ctx context.Context) *x509.Certificate {
+	cert, _ := ctx.Value(certificateKey{}).(*x509.Certificate)
+	return cert
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/quis-idp/quis/federation/ciba"
 	"github.com/quis-idp/quis/federation/consent"
 	"github.com/quis-idp/quis/federation/device"
+	"github.com/quis-idp/quis/federation/oidc/caller"
 	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/federation/poll"
 	"github.com/quis-idp/quis/federation/resource"
@@ -47,6 +48,7 @@ func Tables() []fsm.Definition {
 		authn.Tables,
 		federation.Tables,
 		family.Tables,
+		caller.Tables,
 		resource.Tables,
 		consent.Tables,
 		poll.Tables,

@@ -140,3 +140,9 @@ func (k *Key) Thumbprint() (string, error) {
 	}
 	return base64.RawURLEncoding.EncodeToString(sum), nil
 }
+
+// ValidThumbprint reports whether text can be what Thumbprint returns.
+func ValidThumbprint(text string) bool {
+	sum, err := decode(text)
+	return err == nil && len(sum) == crypto.SHA256.Size()
+}

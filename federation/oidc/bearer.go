@@ -20,32 +20,40 @@ var (
 	errBadToken = refuse(codeInvalidToken, "The access token is not valid: unknown, expired or revoked.")
 )
 
-// readBearer returns the access token of r: in the Authorization header or, with
-// POST, in the form (RFC 6750, section 2), and in one place only. Never in the URL.
-func readBearer(w http.ResponseWriter, r *http.Request) (string, error) {
+// A presented token is one as it came.
+type presented struct {
+	token string
+	dpop  bool // with a proof of the key that it is bound to
+}
+
+// readPresented returns the access token of r: in the Authorization header or, with
+// POST, in the form (RFC 6750, section 2), and in one place only. Never in the URL. One
+// that is bound to a DPoP key comes in the header (RFC 9449, section 7.1).
+func readPresented(w http.ResponseWriter, r *http.Request) (t presented, err error) {
 	form := ""
 	if r.Method == http.MethodPost && strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
 		values, err := readForm(w, r)
 		if err != nil {
-			return "", err
+			return t, err
 		}
 		form = values.Get("access_token")
 	}
 	headers := r.Header.Values("Authorization")
 	switch {
 	case len(headers) == 0 && form == "":
-		return "", errNoToken
+		return t, errNoToken
 	case len(headers) == 0:
-		return form, nil
+		return presented{token: form}, nil
 	case len(headers) > 1 || form != "":
-		return "", refuse(codeInvalidRequest, "The access token must be sent once.")
+		return t, refuse(codeInvalidRequest, "The access token must be sent once.")
 	}
 	scheme, token, _ := strings.Cut(headers[0], " ")
 	token = strings.TrimSpace(token)
-	if !strings.EqualFold(scheme, "Bearer") || token == "" {
-		return "", errNoToken
+	t = presented{token, strings.EqualFold(scheme, "DPoP")}
+	if !t.dpop && !strings.EqualFold(scheme, "Bearer") || token == "" {
+		return presented{}, errNoToken
 	}
-	return token, nil
+	return t, nil
 }
 
 // verifyAccess is verifyIssued for our own endpoints: a token that is for a resource

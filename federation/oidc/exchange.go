@@ -8,6 +8,7 @@ import (
 	"github.com/ory/fosite"
 
 	"github.com/quis-idp/quis/federation"
+	"github.com/quis-idp/quis/federation/oidc/caller"
 	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/identity"
 )
@@ -33,6 +34,10 @@ type exchange struct {
 
 	wish  wish   // which part of what was granted
 	aimed *aimed // what came of it; nil: all, for the issuer
+
+	who     *caller.Caller    // that asks
+	vouched *caller.Assertion // that the grant itself rests on
+	nonce   string            // for the next DPoP proof; empty: none is due
 }
 
 // granted takes over what a family was granted; the request may have narrowed it before.

@@ -41,6 +41,8 @@ const (
 	codeInvalidTarget           = "invalid_target"
 	codeInvalidDetails          = "invalid_authorization_details"
 	codeConsentRequired         = "consent_required"
+	codeInvalidDPoP             = "invalid_dpop_proof"
+	codeUseDPoPNonce            = "use_dpop_nonce"
 )
 
 var statusOf = map[string]int{
@@ -51,6 +53,7 @@ var statusOf = map[string]int{
 	codePending: 400, codeSlowDown: 400, codeExpiredToken: 400, codeUnknownUser: 400, codeInvalidMessage: 400,
 	codeInvalidRequestURI: 400, codeInvalidRequestObject: 400, codeUnmetAuthentication: 400,
 	codeInvalidTarget: 400, codeInvalidDetails: 400, codeConsentRequired: 400,
+	codeInvalidDPoP: 400, codeUseDPoPNonce: 400,
 }
 
 // refuse returns an error for the client. detail must be plain ASCII without quotes or backslashes (RFC 6749, section 5.2).
@@ -62,7 +65,7 @@ func refuse(code, detail string) *fosite.RFC6749Error {
 // kinds that mean "not now" become 503, the rest 500 without detail.
 func registered(err error) *fosite.RFC6749Error {
 	var e *fosite.RFC6749Error
-	if errors.As(err, &e) {
+	if err = faulty(err); errors.As(err, &e) {
 		if _, ok := statusOf[e.ErrorField]; ok {
 			return e
 		}

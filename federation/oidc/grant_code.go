@@ -52,6 +52,9 @@ func (g codeGrant) HandleTokenEndpointRequest(ctx context.Context, req fosite.Ac
 	if !verifierFits(form.Get("code_verifier"), code.Challenge) {
 		return g.misused(ctx, c, code, "code_verifier does not fit the code_challenge.")
 	}
+	if code.JKT != "" && code.JKT != ex.confirm.JKT {
+		return g.misused(ctx, c, code, "The code is bound to another DPoP key than the one that was proved.")
+	}
 	return nil
 }
 
@@ -107,7 +110,7 @@ func (g codeGrant) PopulateTokenEndpointResponse(ctx context.Context, req fosite
 	if err != nil {
 		return err
 	}
-	start := ex.code.Start(ex.arrived)
+	start := ex.start(c.Application, ex.code.Start(ex.arrived))
 	start.Check = ex.check(c.Application, start)
 	h, err := g.p.families.Begin(ctx, c.Application, start)
 	switch {

@@ -106,7 +106,7 @@ func (g refreshGrant) PopulateTokenEndpointResponse(ctx context.Context, req fos
 
 // trade rotates and says in the client's words what came of it.
 func (p *Provider) trade(ctx context.Context, app *federation.Application, ex *exchange) (family.Held, error) {
-	wish := family.Wish{Scope: ex.scope, Confirm: ex.confirm, Check: ex.recheck(app)}
+	wish := family.Wish{Scope: ex.scope, Confirm: ex.confirm, Check: ex.recheck(app), Also: ex.also()}
 	h, graced, err := p.families.Rotate(ctx, app, ex.refresh, wish)
 	if err == nil && graced {
 		// No log entry decided this. What Fresh brings may be a revocation: look again.

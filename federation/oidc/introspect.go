@@ -29,7 +29,8 @@ type introspected struct {
 	AuthTime  int64    `json:"auth_time,omitempty"`
 	ACR       string   `json:"acr,omitempty"`
 
-	Details json.RawMessage `json:"authorization_details,omitempty"` // RFC 9396, section 9.2
+	Details json.RawMessage      `json:"authorization_details,omitempty"` // RFC 9396, section 9.2
+	Confirm *family.Confirmation `json:"cnf,omitempty"`                   // RFC 8705, section 3.2; RFC 9449, section 6.2
 }
 
 // introspection is the introspection endpoint. Only a confidential application may
@@ -110,8 +111,9 @@ func (p *Provider) introspectAccess(ctx context.Context, app *federation.Applica
 		err = p.fresh(ctx)
 	}
 	return &introspected{
-		Active: true, Scope: c.Scope, ClientID: c.ClientID, TokenType: "Bearer", Expires: c.Expires, Issued: c.Issued,
+		Active: true, Scope: c.Scope, ClientID: c.ClientID, TokenType: tokenType(c.Confirm), Expires: c.Expires, Issued: c.Issued,
 		Subject: c.Subject, Audience: c.Audience, Issuer: c.Issuer, ID: c.ID, AuthTime: c.AuthTime, ACR: c.ACR,
 		Details: c.Details,
+		Confirm: c.Confirm,
 	}, err
 }

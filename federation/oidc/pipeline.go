@@ -47,14 +47,22 @@ func (c *pipeline) GetAuthorizeEndpointHandlers(context.Context) fosite.Authoriz
 	return c.code
 }
 
-// GetClientAuthenticationStrategy returns ours.
+// GetClientAuthenticationStrategy returns ours. An assertion is left for the grant to spend.
 func (c *pipeline) GetClientAuthenticationStrategy(context.Context) fosite.ClientAuthenticationStrategy {
 	return func(ctx context.Context, r *http.Request, form url.Values) (fosite.Client, error) {
-		app, err := c.p.authenticate(ctx, r, form)
+		who, err := c.p.identify(ctx, r, form)
 		if err != nil {
 			return nil, err
 		}
-		return client{app}, nil
+		if ar, ok := ctx.Value(fosite.AccessRequestContextKey).(fosite.AccessRequester); ok {
+			if ex, ok := ar.GetSession().(*exchange); ok {
+				ex.by(who)
+				if err := c.p.bind(ctx, r, ex, who.App); err != nil {
+					return nil, err
+				}
+			}
+		}
+		return client{who.App}, nil
 	}
 }
 

@@ -74,7 +74,7 @@ func TestPitfallOneWayOfClientAuthentication(t *testing.T) {
 		t.Errorf("client_secret_post: %d %s", rec.Code, rec.Body)
 	}
 	form.Set("client_assertion", "x")
-	w.wantError(w.nodes[0].do(formRequest(t.Context(), "/oauth2/token", form)), 401, "invalid_client")
+	w.wantError(w.nodes[0].do(formRequest(t.Context(), "/oauth2/token", form)), 400, "invalid_request")
 	// A secret in the URL is no authentication.
 	r := formRequest(t.Context(), "/oauth2/token?client_id=web&client_secret="+secret, url.Values{"grant_type": {"client_credentials"}})
 	w.wantError(w.nodes[0].do(r), 401, "invalid_client")

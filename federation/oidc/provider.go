@@ -2,6 +2,7 @@ package oidc
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -14,7 +15,10 @@ import (
 
 	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/federation/consent"
+	"github.com/quis-idp/quis/federation/dpop"
 	"github.com/quis-idp/quis/federation/fetch"
+	"github.com/quis-idp/quis/federation/jose"
+	"github.com/quis-idp/quis/federation/oidc/caller"
 	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/federation/poll"
 	"github.com/quis-idp/quis/fsm"
@@ -62,6 +66,9 @@ type Config struct {
 	LoginURL      string // path within the tenant; default /login
 	LogoutURL     string // page that asks, and the one shown after signing out; default /logout
 
+	// ClientRoots are who may certify applications with tls_client_auth; nil: nobody.
+	ClientRoots *x509.CertPool
+
 	Grace    time.Duration // how long a traded refresh token yields its successor again; default 30 s
 	Idle     time.Duration // how long a refresh token is good unused; default 30 days
 	Absolute time.Duration // how long a family lives at most; default 90 days
@@ -93,6 +100,9 @@ type Provider struct {
 	fosite   *fosite.Fosite
 	misses   *seal.Throttle
 	pace     *poll.Pace
+	sets     *caller.Sets
+	callers  *caller.Callers
+	proofs   *dpop.Verifier
 	families *family.Store
 	wait     time.Duration // for the log entry that minted a token
 }
@@ -119,11 +129,17 @@ func New(c Config) *Provider {
 	}
 	setDefault(&p.login, "/login")
 	setDefault(&p.logoutAt, "/logout")
+	p.sets = caller.NewSets(fetch.NewCache(p.fetch, keySet, fetch.Standard, jose.ParseSet))
+	p.proofs = dpop.New(c.Ring, c.DB.Now)
+	p.callers = caller.New(caller.Config{Ring: c.Ring, Now: c.DB.Now, Application: p.application, Sets: p.sets, Roots: c.ClientRoots})
 	p.fosite = newPipeline(p)
 	p.misses = seal.NewThrottle(20*time.Millisecond, seal.CatchUp(c.DB))
 	p.pace = poll.NewPace()
 	return p
 }
+
+// keySet is the document at a jwks_uri.
+var keySet = fetch.Document{Name: "key set", Types: []string{"application/jwk-set+json", "application/json"}, MaxBytes: jose.MaxSet}
 
 func setDefault[T comparable](v *T, d T) {
 	var zero T

@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/ory/fosite"
@@ -12,6 +13,7 @@ import (
 func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
 	ex := &exchange{tenant: identity.TenantFrom(r.Context()), arrived: p.db.Now()}
 	resp, err := p.exchange(w, r, ex)
+	giveNonce(w, ex.nonce)
 	grant := grantLabel(r.PostForm.Get("grant_type"))
 	if err != nil {
 		code := p.writeError(w, r, err)
@@ -46,7 +48,19 @@ func (p *Provider) exchange(w http.ResponseWriter, r *http.Request, ex *exchange
 	if c, ok := req.GetClient().(client); ok {
 		ex.tell(resp, c.Application)
 	}
-	return resp, nil
+	resp.SetTokenType(tokenType(&ex.confirm))
+	return resp, p.settle(ctx, ex)
+}
+
+// settle spends the assertions of a request whose grant has written nothing: before its
+// tokens leave, and not when it was refused, so that it can be tried again.
+func (p *Provider) settle(ctx context.Context, ex *exchange) error {
+	for _, a := range ex.assertions() {
+		if err := p.spend(ctx, ex.tenant.ID, a); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // requested returns the application that asks, if it may use the grant.

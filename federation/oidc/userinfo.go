@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/quis-idp/quis/federation"
+	"github.com/quis-idp/quis/federation/jose"
 	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity/directory"
@@ -19,7 +20,8 @@ type userinfo struct {
 
 // userinfo is the UserInfo endpoint (OpenID Connect Core, section 5.3).
 func (p *Provider) userinfo(w http.ResponseWriter, r *http.Request) {
-	info, err := p.readUserinfo(w, r)
+	info, nonce, err := p.readUserinfo(w, r)
+	giveNonce(w, nonce)
 	if err != nil {
 		p.writeBearerError(w, r, err)
 		return
@@ -27,20 +29,23 @@ func (p *Provider) userinfo(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, info)
 }
 
-func (p *Provider) readUserinfo(w http.ResponseWriter, r *http.Request) (*userinfo, error) {
-	token, err := readBearer(w, r)
+func (p *Provider) readUserinfo(w http.ResponseWriter, r *http.Request) (info *userinfo, nonce string, err error) {
+	t, err := readPresented(w, r)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	c, err := p.verifyAccess(r.Context(), token)
+	c, err := p.verifyAccess(r.Context(), t.token)
 	if err != nil {
-		return nil, err
+		return nil, "", err
+	}
+	if nonce, err = p.held(r, t, c); err != nil {
+		return nil, nonce, err
 	}
 	scopes := strings.Fields(c.Scope)
 	if c.Family == "" || !slices.Contains(scopes, federation.ScopeOpenID) {
-		return nil, refuse(codeInsufficientScope, "The access token was not granted the scope openid.")
+		return nil, nonce, refuse(codeInsufficientScope, "The access token was not granted the scope openid.")
 	}
-	info := &userinfo{Subject: c.Subject}
+	info = &userinfo{Subject: c.Subject}
 	err = p.familyOf(r.Context(), c.Family, func(tx *fsm.Tx, f *family.Family) error {
 		u, _, err := directory.GetUser(tx, f.Tenant, f.UserID)
 		if err != nil {
@@ -52,18 +57,23 @@ func (p *Provider) readUserinfo(w http.ResponseWriter, r *http.Request) (*userin
 		info.Claims, err = federation.ClaimsOf(tx, u, scopes)
 		return err
 	})
-	return info, err
+	return info, nonce, err
 }
 
 // writeBearerError answers as RFC 6750, section 3, says.
 func (p *Provider) writeBearerError(w http.ResponseWriter, r *http.Request, err error) {
-	const realm = `Bearer realm="userinfo"`
+	realm := `Bearer realm="userinfo"`
+	proof := `DPoP algs="` + strings.Join(jose.Asymmetric, " ") + `"`
 	if errors.Is(err, errNoToken) {
 		w.Header().Set("WWW-Authenticate", realm)
+		w.Header().Add("WWW-Authenticate", proof)
 		writeJSON(w, http.StatusUnauthorized, errorBody{})
 		return
 	}
-	e := registered(err)
+	e := *registered(err)
+	if e.ErrorField == codeInvalidDPoP || e.ErrorField == codeUseDPoPNonce {
+		e.CodeField, realm = http.StatusUnauthorized, proof // RFC 9449, sections 7.1 and 9
+	}
 	p.note(r, e.CodeField, err)
 	switch e.CodeField {
 	case http.StatusServiceUnavailable:

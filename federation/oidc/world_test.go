@@ -21,6 +21,7 @@ import (
 	"github.com/quis-idp/quis/federation/ciba"
 	"github.com/quis-idp/quis/federation/consent"
 	"github.com/quis-idp/quis/federation/device"
+	"github.com/quis-idp/quis/federation/oidc/caller"
 	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/federation/poll"
 	"github.com/quis-idp/quis/federation/resource"
@@ -72,6 +73,7 @@ func tables() []fsm.Definition {
 	for _, t := range [][]fsm.Definition{
 		seal.Tables, keys.Tables, event.Tables, directory.Tables, credential.Tables, session.Tables, authn.Tables, federation.Tables, resource.Tables, consent.Tables, family.Tables,
 		poll.Tables, device.Tables, ciba.Tables,
+		caller.Tables,
 	} {
 		all = append(all, t...)
 	}

@@ -16,11 +16,41 @@ func (s *Store) turn(f *Family, app *federation.Application, now, until time.Tim
 	f.Gen++
 	f.Key = s.ring.CurrentKey()
 	f.Rotated = now.UnixMilli()
+	s.prolong(f, app, now, until)
+}
+
+// prolong moves the time that f is good for without being used.
+func (s *Store) prolong(f *Family, app *federation.Application, now, until time.Time) {
 	f.IdleEnd = min(now.Add(orElse(app.Refresh.Idle, s.idle)).UnixMilli(), f.End)
 	if !until.IsZero() {
 		f.IdleEnd = min(f.IdleEnd, until.UnixMilli())
 	}
 	f.Expires = max(f.IdleEnd, now.Add(tokenLife(app)).UnixMilli())
+}
+
+// kept reports whether the refresh token of f is used again and again: if the
+// application wants that, and whoever presents it proves each time to hold the key
+// that it is bound to, or to be the application (RFC 9700, section 4.14.2).
+func kept(app *federation.Application, f *Family) bool {
+	return app.Refresh.Keep && (f.Confirm.Bound() || !app.IsPublic)
+}
+
+// advance makes the next generation, or for a kept family only the next times.
+func (s *Store) advance(f *Family, app *federation.Application, now, until time.Time) {
+	if kept(app, f) {
+		s.prolong(f, app, now, until)
+		return
+	}
+	s.turn(f, app, now, until)
+}
+
+// due reports whether a kept family's times must be written again: a tenth of its idle
+// time has gone since they were, or its row would not outlive a token that is minted now.
+func (s *Store) due(f *Family, app *federation.Application, now, until time.Time) bool {
+	next := *f
+	s.prolong(&next, app, now, until)
+	step := orElse(app.Refresh.Idle, s.idle).Milliseconds() / 10
+	return next.IdleEnd-f.IdleEnd >= step || f.Expires < now.Add(tokenLife(app)).UnixMilli() && next.Expires > f.Expires
 }
 
 // A Wish is what a refresh asks for, and by whom.
@@ -37,7 +67,7 @@ func (w *Wish) within(f *Family) error {
 	switch {
 	case !subset(w.Scope, f.Scope), !subset(w.Resources, f.Resources):
 		return ErrWider
-	case f.Confirm.Bound() && f.Confirm != w.Confirm:
+	case f.Confirm.JKT != "" && f.Confirm.JKT != w.Confirm.JKT, f.Confirm.X5T != "" && f.Confirm.X5T != w.Confirm.X5T:
 		return ErrKey
 	}
 	return nil
@@ -48,7 +78,8 @@ func subset(some, all []string) bool {
 }
 
 // Rotate trades a refresh token for its successor: one log entry; none if the
-// token was traded within the grace time, when the answer is the same successor.
+// token was traded within the grace time, when the answer is the same successor, and
+// mostly none if the application keeps its token: then the answer is that token.
 // A token older than that is ErrReused and revokes the family. graced tells that
 // the answer rests on this replica's state alone.
 func (s *Store) Rotate(ctx context.Context, app *federation.Application, t *Token, want Wish) (out Held, graced bool, err error) {
@@ -88,7 +119,11 @@ func (s *Store) Rotate(ctx context.Context, app *federation.Application, t *Toke
 			out, graced = Held{f, rev}, true
 			return nil
 		}
-		s.turn(f, app, now, until)
+		if kept(app, f) && len(want.Also) == 0 && !s.due(f, app, now, until) {
+			out, graced = Held{f, t.Index}, true
+			return nil
+		}
+		s.advance(f, app, now, until)
 		for _, also := range want.Also {
 			if err := also(tx); err != nil {
 				return err
