@@ -29,7 +29,7 @@ func (p *Provider) need(ctx context.Context, q *authorizeRequest, s *session.Ses
 	}
 	chosen := q.ticket != nil && q.ticket.SessionID == s.ID
 	proved := chosen && !q.ticket.Kept
-	if !proved && (q.prompts("login") || q.tooOld(s)) {
+	if !proved && (q.prompts("login") || q.tooOld(s, p.db.Now())) {
 		return proof, nil
 	}
 	if d, err := q.context(s, proved); d != nothing || err != nil {
@@ -46,8 +46,8 @@ func (p *Provider) need(ctx context.Context, q *authorizeRequest, s *session.Ses
 
 // tooOld reports whether the person has last proved who they are longer ago than max_age. With
 // 0 they always have: it is another way to say prompt=login.
-func (q *authorizeRequest) tooOld(s *session.Session) bool {
-	return q.maxAge == 0 || q.maxAge != anyAge && time.Since(s.AuthTime) > time.Duration(q.maxAge)*time.Second
+func (q *authorizeRequest) tooOld(s *session.Session, now time.Time) bool {
+	return q.maxAge == 0 || q.maxAge != anyAge && now.Sub(s.AuthTime) > time.Duration(q.maxAge)*time.Second
 }
 
 var errUnmet = refuse(codeUnmetAuthentication, "The user cannot be authenticated in a way that the request demands.")

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/quis-idp/quis/federation"
+	"github.com/quis-idp/quis/federation/fetch"
 	"github.com/quis-idp/quis/federation/jose"
 	"github.com/quis-idp/quis/federation/oidc/front"
 	"github.com/quis-idp/quis/identity"
@@ -84,6 +87,28 @@ func badObject(err error) error {
 	return err
 }
 
-func (p *Provider) fetchObject(context.Context, *authorizeRequest, string) (url.Values, error) {
-	return nil, refuse(codeRequestURINotSupported, "Request objects by reference are not supported.")
+// objects are what a request_uri is asked for (RFC 9101, section 5.2.3).
+var objects = fetch.Document{
+	Name: "request object", Types: []string{"application/oauth-authz-req+jwt", "application/jwt"}, MaxBytes: jose.MaxToken,
+}
+
+// fetchObject reads a request object by reference. Only what the application has registered is
+// asked for: anybody can write a request, and would else have us call whom they like.
+func (p *Provider) fetchObject(ctx context.Context, q *authorizeRequest, uri string) (url.Values, error) {
+	where, _, _ := strings.Cut(uri, "#") // a fragment tells versions of it apart (OpenID Connect Core, section 6.2)
+	registered := slices.Contains(q.app.Requests.URIs, uri) || slices.Contains(q.app.Requests.URIs, where)
+	switch {
+	case len(q.app.Requests.URIs) == 0:
+		return nil, refuse(codeRequestURINotSupported, "The application has registered no addresses of request objects.")
+	case !registered:
+		return nil, refuse(codeInvalidRequestURI, "The request_uri is not registered for this application.")
+	}
+	answer, err := p.fetch.Get(ctx, where, objects)
+	if errors.Is(err, fetch.ErrBusy) {
+		return nil, refuse(codeUnavailable, "Too many request objects are being fetched, try again.")
+	}
+	if err != nil {
+		return nil, refuse(codeInvalidRequestURI, "The request object could not be fetched.")
+	}
+	return p.readObject(ctx, q, strings.TrimSpace(string(answer.Body)))
 }

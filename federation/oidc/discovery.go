@@ -83,7 +83,7 @@ func describe(issuer string) document {
 		Decoupled:       issuer + decoupledPath,
 		DecoupledModes:  []string{federation.CIBAPoll, federation.CIBAPing},
 		IssParameter:    true,
-		ClaimsParameter: true, RequestParameter: true, RequireRequestURIFirst: true,
+		ClaimsParameter: true, RequestParameter: true, RequestURIParameter: true, RequireRequestURIFirst: true,
 	}
 	d.IntrospectionAuth = secret
 	for _, a := range keys.Algs {

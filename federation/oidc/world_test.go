@@ -180,12 +180,15 @@ func (w *world) register(a federation.Application, secret string) *federation.Ap
 }
 
 // signIn gives the browser a session, made on node 0.
-func (w *world) signIn() {
+func (w *world) signIn() { w.signInAs("urn:quis:acr:password") }
+
+// signInAs is signIn with another authentication context.
+func (w *world) signInAs(acr string) {
 	w.t.Helper()
 	var started *session.Started
 	w.update(0, func(tx *fsm.Tx) (err error) {
 		started, err = w.nodes[0].sessions.Start(tx, session.Session{
-			Tenant: tenant.ID, UserID: w.user.ID, AMR: []string{"pwd"}, ACR: "urn:quis:acr:password",
+			Tenant: tenant.ID, UserID: w.user.ID, AMR: []string{"pwd"}, ACR: acr,
 		})
 		return err
 	})
