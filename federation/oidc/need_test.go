@@ -83,6 +83,7 @@ func TestDefaultMaxAge(t *testing.T) {
 		t.Fatalf("young session: %v", params)
 	}
 	w.cluster.Advance(2 * time.Minute)
+	w.change(func(a *federation.Application) { a.Description = "carries the clock into the state" })
 	if u, _ := w.back(w.authorize()); u.Path != "/login" {
 		t.Fatalf("old session: led to %s", u)
 	}
