@@ -67,9 +67,10 @@ func isLoopback(host string) bool {
 	return err == nil && a.IsLoopback()
 }
 
-// MatchRedirectURI reports whether uri is registered: equal byte for byte, or, for
-// a public application, equal but for the port where the registered one is http
-// to a loopback address (RFC 8252, section 7.3) or to localhost without a port.
+// MatchRedirectURI reports whether uri is registered: equal byte for byte; or matched as
+// a whole by a registered pattern; or, for a public application, equal but for the port where the
+// registered one is http to a loopback address (RFC 8252, section 7.3) or to localhost
+// without a port.
 func (a *Application) MatchRedirectURI(uri string) bool {
 	return matchURI(a.RedirectURIs, uri, a.IsPublic)
 }
@@ -83,10 +84,20 @@ func matchURI(registered []string, uri string, public bool) bool {
 	if uri == "" || len(uri) > maxURI {
 		return false
 	}
+	if IsPattern(uri) {
+		return false // the text of a pattern is no URI, though it is registered
+	}
 	if slices.Contains(registered, uri) {
 		return true
 	}
-	if !public || checkRedirectURI("", uri, public) != nil {
+	hasPattern := slices.ContainsFunc(registered, IsPattern)
+	if !public && !hasPattern || checkRedirectURI("", uri, public) != nil {
+		return false
+	}
+	if hasPattern && slices.ContainsFunc(registered, func(r string) bool { return IsPattern(r) && matchPattern(r, uri) }) {
+		return true
+	}
+	if !public {
 		return false
 	}
 	given, ok := withoutPort(uri)
@@ -95,7 +106,7 @@ func matchURI(registered []string, uri string, public bool) bool {
 	}
 	for _, r := range registered {
 		u, err := url.Parse(r)
-		if err != nil || (u.Hostname() == "localhost" && u.Port() != "") {
+		if err != nil || IsPattern(r) || (u.Hostname() == "localhost" && u.Port() != "") {
 			continue
 		}
 		if bare, ok := withoutPort(r); ok && bare == given {
