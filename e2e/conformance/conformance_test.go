@@ -105,7 +105,7 @@ func TestPlans(t *testing.T) {
 	plans := []plan{
 		{name: "oidcc-config-certification-test-plan", modules: configPlan},
 		{name: "oidcc-basic-certification-test-plan", modules: basicPlan},
-		{name: "oidcc-formpost-basic-certification-test-plan", mode: "form_post", modules: basicPlan, why: "response_mode=form_post is not there yet"},
+		{name: "oidcc-formpost-basic-certification-test-plan", mode: "form_post", modules: basicPlan},
 		{name: "oidcc-dynamic-certification-test-plan", modules: dynamicPlan},
 		{name: "oidcc-rp-initiated-logout-certification-test-plan", modules: logoutPlan},
 		{name: "oidcc-backchannel-rp-initiated-logout-certification-test-plan", modules: backchannelPlan},

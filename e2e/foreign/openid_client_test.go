@@ -64,3 +64,16 @@ func TestOpenIDClientActsForItself(t *testing.T) {
 		t.Errorf("tokens %v", done)
 	}
 }
+
+// TestOpenIDClientBySafeChannels: what is asked is pushed, and the answer comes as a
+// form or as a signed token.
+func TestOpenIDClientBySafeChannels(t *testing.T) {
+	t.Parallel()
+	for _, flow := range []string{"par", "form_post", "jarm"} {
+		s := start(t, "openid-client.mjs", relyingParty(flow, "web", "basic"))
+		s.carry(testbed.NewBrowser("http://localhost:9999/"))
+		if done := s.hear("done"); at(done, "userinfo", "email") != "tester@example.com" {
+			t.Errorf("%s: %v", flow, done)
+		}
+	}
+}

@@ -58,6 +58,30 @@ const flows = {
     say('done', await about(config, tokens))
   },
 
+  async par(config, o) {
+    const tokens = await signIn(config, o, { push: true })
+    say('done', await about(config, tokens))
+  },
+
+  async form_post(config, o) {
+    const tokens = await signIn(config, o, { parameters: { response_mode: 'form_post' } })
+    say('done', await about(config, tokens))
+  },
+
+  async jarm(config, o) {
+    client.useJwtResponseMode(config)
+    const tokens = await signIn(config, o, { push: true })
+    say('done', await about(config, tokens))
+  },
+
+  async device(config, o) {
+    const device = await client.initiateDeviceAuthorization(config, { scope: o.scope })
+    say('verify', device)
+    await hear()
+    const tokens = await client.pollDeviceAuthorizationGrant(config, { ...device, interval: 1 })
+    say('done', await about(config, tokens))
+  },
+
   async credentials(config) {
     const tokens = await client.clientCredentialsGrant(config)
     say('done', brief(tokens))
