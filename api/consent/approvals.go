@@ -54,8 +54,12 @@ func (p *Pages) listApprovals(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
+		asks, err := p.asks(r, q.Scope)
+		if err != nil {
+			return err
+		}
 		view.Waiting = append(view.Waiting, approval{
-			Application: names[q.Application], Message: q.Message, Asks: p.asks(r, q.Scope), Begun: p.ago(q.Created), Ticket: ticket,
+			Application: names[q.Application], Message: q.Message, Asks: asks, Begun: p.ago(q.Created), Ticket: ticket,
 		})
 	}
 	return approvalsPage.Write(w, r, http.StatusOK, view)

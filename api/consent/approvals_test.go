@@ -32,7 +32,7 @@ func TestApprovalsAreListedAndDecided(t *testing.T) {
 	s.get(s.signIn(s.get("/account/approvals"), "", "ada")).want(t, 200, "Nothing waits")
 	pay, other := h.ask("ada", "Pay 12.50, code <W4SCT>"), h.ask("ada", "")
 	h.ask("grace", "not for ada")
-	list := s.get("/account/approvals").want(t, 200, "Pay 12.50, code &lt;W4SCT&gt;", "Television", "know who you are")
+	list := s.get("/account/approvals").want(t, 200, "Pay 12.50, code &lt;W4SCT&gt;", "Television", "Know that it is you who signs in")
 	tickets := list.hidden()
 	if len(tickets) != 2 || strings.Contains(list.body, "not for ada") {
 		t.Fatalf("%d questions: %s", len(tickets), list.body)

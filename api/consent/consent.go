@@ -8,6 +8,7 @@ import (
 
 	"github.com/quis-idp/quis/api/limit"
 	"github.com/quis-idp/quis/api/page"
+	"github.com/quis-idp/quis/federation/consent"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/authn"
@@ -38,12 +39,13 @@ type Config struct {
 // Pages serves the pages.
 type Pages struct {
 	cfg           Config
+	desk          *consent.Desk
 	user, address *limit.Limiter
 }
 
 // New returns the pages.
 func New(cfg Config) *Pages {
-	return &Pages{cfg: cfg, user: limit.New(PerUser), address: limit.New(PerAddress)}
+	return &Pages{cfg: cfg, desk: consent.NewDesk(cfg.DB, cfg.Ring), user: limit.New(PerUser), address: limit.New(PerAddress)}
 }
 
 // Routes mounts the pages under the paths within a tenant.
@@ -51,6 +53,9 @@ func (p *Pages) Routes(mux *http.ServeMux) {
 	mux.Handle("GET /device", page.Handle(p.askUserCode))
 	mux.Handle("POST /device", page.Handle(p.askDevice))
 	mux.Handle("POST /device/decision", page.Handle(p.decideDevice))
+	mux.Handle("POST "+questionPath, page.Handle(p.answer))
+	mux.Handle("GET "+connectedPath, page.Handle(p.listConnected))
+	mux.Handle("POST "+connectedPath, page.Handle(p.revoke))
 	mux.Handle("GET /account/approvals", page.Handle(p.listApprovals))
 	mux.Handle("POST /account/approvals", page.Handle(p.decideApproval))
 }
@@ -64,13 +69,21 @@ type visitor struct {
 // visitor returns who is signed in, if that is recent enough to decide something. Otherwise
 // it leads to sign-in, which leads back to back, and returns nil.
 func (p *Pages) visitor(w http.ResponseWriter, r *http.Request, back string) (*visitor, error) {
+	return p.within(w, r, back, MaxAge)
+}
+
+// within is visitor for another age; 0: whenever they have signed in.
+func (p *Pages) within(w http.ResponseWriter, r *http.Request, back string, age time.Duration) (*visitor, error) {
 	s, err := p.session(r)
 	if err != nil {
 		return nil, err
 	}
-	if s == nil || p.cfg.DB.Now().Sub(s.AuthTime) > MaxAge {
-		age := MaxAge
-		flow, err := p.cfg.Flows.Begin(r.Context(), authn.Need{ReturnTo: page.Base(r) + back, Login: s != nil, MaxAge: &age})
+	if s == nil || age > 0 && p.cfg.DB.Now().Sub(s.AuthTime) > age {
+		need := authn.Need{ReturnTo: page.Base(r) + back, Login: s != nil}
+		if age > 0 {
+			need.MaxAge = &age
+		}
+		flow, err := p.cfg.Flows.Begin(r.Context(), need)
 		if err != nil {
 			return nil, err
 		}

@@ -65,9 +65,13 @@ func (p *Pages) askDevice(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	asks, err := p.asks(r, a.Scope)
+	if err != nil {
+		return err
+	}
 	return devicePage.Write(w, r, http.StatusOK, deviceView{
 		Person: shown(v.user), Application: app.DisplayName(), Code: device.ShowUserCode(a.UserCode),
-		Asks: p.asks(r, a.Scope), From: origin(a.From), Begun: p.ago(a.Created),
+		Asks: asks, From: origin(a.From), Begun: p.ago(a.Created),
 		Elsewhere: a.From.Network() != identity.RequestFrom(r.Context()).Network(),
 		Action:    page.Base(r) + "/device/decision", Ticket: ticket,
 	})

@@ -30,7 +30,7 @@ func TestADeviceIsLetIn(t *testing.T) {
 	s.get(back).want(t, 200, `value="`+device.ShowUserCode(a.UserCode)+`"`, "Connect a device")
 	q := s.post("/device", url.Values{"user_code": {a.UserCode}})
 	q.want(t, 200, "Television", device.ShowUserCode(a.UserCode), "203.0.113.7", "tv/1 &lt;b&gt;", "Nobody who helps you",
-		"another network", "see your name", "while you are away", "lights:switch", "ada")
+		"another network", "See your name", "while you are signed out", "lights:switch", "ada")
 	if h.state(a) != device.Pending {
 		t.Fatal("showing the question has decided it")
 	}

@@ -18,9 +18,11 @@ import (
 	"github.com/quis-idp/quis/api/metrics"
 	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/federation/ciba"
+	given "github.com/quis-idp/quis/federation/consent"
 	"github.com/quis-idp/quis/federation/device"
 	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/federation/poll"
+	"github.com/quis-idp/quis/federation/resource"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/fsm/fsmtest"
 	"github.com/quis-idp/quis/identity"
@@ -47,7 +49,7 @@ type house struct {
 func newHouse(t *testing.T) *house {
 	t.Helper()
 	c := fsmtest.NewCluster(t, 1, slices.Concat(seal.Tables, event.Tables, directory.Tables, credential.Tables, session.Tables,
-		authn.Tables, federation.Tables, poll.Tables, device.Tables, ciba.Tables)...)
+		authn.Tables, federation.Tables, resource.Tables, family.Tables, given.Tables, poll.Tables, device.Tables, ciba.Tables)...)
 	h := &house{t: t, cluster: c, db: c.DB[0], users: map[string]string{}, apps: map[string]*federation.Application{}}
 	root := seal.GenerateRootKey()
 	h.update(func(tx *fsm.Tx) error { return seal.Init(tx, root) })
@@ -67,7 +69,7 @@ func newHouse(t *testing.T) *house {
 	pool := credential.NewPool(credential.Config{Params: credential.Params{Memory: 64, Time: 1, Threads: 1}}, nil)
 	signIn := login.New(login.Config{DB: h.db, Sessions: sessions, Flows: flows, Pool: pool})
 	pages := New(Config{DB: h.db, Ring: ring, Sessions: sessions, Flows: flows, SessionCookie: login.SessionCookie})
-	door, err := api.New(api.Config{PublicURL: publicURL, DB: h.db, Rooms: []api.Room{signIn, pages}, Metrics: metrics.New("test", "none")})
+	door, err := api.New(api.Config{PublicURL: publicURL, DB: h.db, Rooms: []api.Room{signIn, pages, asking{h, pages, given.NewDesk(h.db, ring)}}, Metrics: metrics.New("test", "none")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/quis-idp/quis/api/page"
+	"github.com/quis-idp/quis/federation/consent"
+	"github.com/quis-idp/quis/federation/resource"
 	"github.com/quis-idp/quis/identity"
 )
 
@@ -46,6 +48,39 @@ var examples = map[string]func(w http.ResponseWriter, r *http.Request) error{
 	},
 	"approvals_none": func(w http.ResponseWriter, r *http.Request) error {
 		return approvalsPage.Write(w, r, 200, approvalsView{Person: ada, Again: "/account/approvals"})
+	},
+	"question": func(w http.ResponseWriter, r *http.Request) error {
+		return questionPage.Write(w, r, 200, questionView{
+			Application: "Invoice Robot", Initials: "IR", Unverified: true, Document: "https://robot.example.com/client.json",
+			Items: []consent.Item{
+				{Name: "openid", Text: "Know that it is you who signs in", Language: "en"},
+				{Name: "invoices:write", Text: "Write and send invoices in your name", Language: "en", Sensitive: true},
+				{Text: "Make this payment", Language: "en", Lines: []resource.Line{{Label: "Amount", Value: "12.50 EUR"}, {Label: "To", Value: "A Shop with a Rather Long Name GmbH & Co. KG"}}},
+			},
+			Choices: []consent.Item{
+				{Name: "email", Text: "See your email address", Language: "en", Optional: true},
+				{Name: "offline_access", Text: "Keep this access while you are signed out, until you take it back", Language: "en", Optional: true, Sensitive: true},
+			},
+			APIs: "Invoices, Payments", Target: "robot.example.com", Policy: "https://robot.example.com/privacy", Terms: "https://robot.example.com/terms",
+			Person: ada, Action: "/consent", Question: "Q",
+		})
+	},
+	"question_small": func(w http.ResponseWriter, r *http.Request) error {
+		return questionPage.Write(w, r, 200, questionView{
+			Application: "Wiki", Initials: "W", Items: []consent.Item{{Name: "openid", Text: "Erkennen, dass Sie es sind, der sich anmeldet", Language: "de"}},
+			Target: "wiki.example.com", Person: ada, Action: "/consent", Question: "Q",
+		})
+	},
+	"connected": func(w http.ResponseWriter, r *http.Request) error {
+		return connectedPage.Write(w, r, 200, connectedView{
+			Person: ada, Notice: english.Text("connected.revoked"), Action: "/account/applications", Home: "/", Connections: []connection{
+				{"app_1", "Invoice Robot", "IR", []string{"Know that it is you who signs in", "Write and send invoices in your name"}, "3 March 2026", "3 March 2027"},
+				{"app_2", "Wiki", "W", []string{"Know that it is you who signs in"}, "28 November 2026", ""},
+			},
+		})
+	},
+	"connected_none": func(w http.ResponseWriter, r *http.Request) error {
+		return connectedPage.Write(w, r, 200, connectedView{Person: ada, Home: "/"})
 	},
 	"message": func(w http.ResponseWriter, r *http.Request) error {
 		return messagePage.Write(w, r, 200, messageView{english.Text("device.allowed.title"), english.Text("device.allowed.detail"), "/", "Go to the start page"})
@@ -88,7 +123,7 @@ func TestEveryPage(t *testing.T) {
 func TestEveryTextIsUsed(t *testing.T) {
 	t.Parallel()
 	used := map[string]bool{}
-	for _, keys := range [][]string{userCodePage.Keys(), devicePage.Keys(), approvalsPage.Keys(), messagePage.Keys()} {
+	for _, keys := range [][]string{userCodePage.Keys(), devicePage.Keys(), approvalsPage.Keys(), questionPage.Keys(), connectedPage.Keys(), messagePage.Keys()} {
 		for _, k := range keys {
 			used[k] = true
 		}
@@ -109,7 +144,8 @@ func TestEveryTextIsUsed(t *testing.T) {
 		code.Write(b)
 	}
 	for _, key := range slices.Sorted(maps.Keys(english)) {
-		composed := strings.HasPrefix(key, "scope.") || strings.HasPrefix(key, "device.allowed.") || strings.HasPrefix(key, "device.denied.")
+		composed := strings.HasPrefix(key, "scope.") || strings.HasPrefix(key, "device.allowed.") || strings.HasPrefix(key, "device.denied.") ||
+			strings.HasPrefix(key, "question.gone.") || strings.HasPrefix(key, "question.other.")
 		if !used[key] && !composed && !strings.Contains(code.String(), `"`+key+`"`) {
 			t.Errorf("nothing says %s", key)
 		}

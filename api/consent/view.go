@@ -6,7 +6,9 @@ import (
 	"time"
 
 	"github.com/quis-idp/quis/api/page"
-	"github.com/quis-idp/quis/federation"
+	"github.com/quis-idp/quis/federation/consent"
+	"github.com/quis-idp/quis/federation/resource"
+	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/directory"
 )
@@ -53,6 +55,34 @@ type (
 		Begun, Ticket        string
 	}
 
+	// questionView asks what an application may do.
+	questionView struct {
+		Application, Initials string
+		Unverified            bool           // registered itself: nobody has looked at it
+		Document              string         // URL that describes it, if that is all that is known
+		Items                 []consent.Item // go together
+		Choices               []consent.Item // can be left out
+		APIs                  string
+		Target                string // where the person is sent back to
+		Policy, Terms         string // links of the application's own; "" none
+		Person                person
+		Action, Question      string
+	}
+
+	// connectedView lists which applications hold something.
+	connectedView struct {
+		Person       person
+		Notice       string
+		Action, Home string
+		Connections  []connection
+	}
+
+	connection struct {
+		ID, Application, Initials string
+		Asks                      []string
+		Since, Until              string
+	}
+
 	// messageView is a page that only tells something and leads on.
 	messageView struct{ Title, Detail, Link, Label string }
 
@@ -64,6 +94,8 @@ var (
 	userCodePage  = page.Page[userCodeView](site, "templates/user_code.html", "templates/person.html")
 	devicePage    = page.Page[deviceView](site, "templates/device.html", "templates/person.html", "templates/asks.html")
 	approvalsPage = page.Page[approvalsView](site, "templates/approvals.html", "templates/person.html", "templates/asks.html")
+	questionPage  = page.Page[questionView](site, "templates/question.html")
+	connectedPage = page.Page[connectedView](site, "templates/connected.html", "templates/person.html", "templates/asks.html")
 	messagePage   = page.Page[messageView](site, "templates/message.html")
 )
 
@@ -81,17 +113,23 @@ func shown(u *directory.User) person {
 
 // asks says in plain words what scopes are for. One that only its name is known of is shown
 // by that: to hide it would be worse.
-func (p *Pages) asks(_ *http.Request, scopes []string) []string {
-	var words []string
-	for _, s := range scopes {
-		switch s {
-		case federation.ScopeOpenID, federation.ScopeProfile, federation.ScopeEmail, federation.ScopeGroups, federation.ScopeOffline:
-			words = append(words, english.Text("scope."+s))
-		default:
-			words = append(words, english.Text("scope.other", s))
+func (p *Pages) asks(r *http.Request, scopes []string) (words []string, err error) {
+	err = p.cfg.DB.View(r.Context(), func(tx *fsm.Tx) error {
+		words = nil
+		for _, name := range scopes {
+			s, err := resource.Describe(tx, identity.TenantFrom(r.Context()).ID, name)
+			if err != nil {
+				return err
+			}
+			text, _ := s.Texts.In()
+			if text == "" {
+				text = english.Text("scope.other", name)
+			}
+			words = append(words, text)
 		}
-	}
-	return words
+		return nil
+	})
+	return words, err
 }
 
 // origin is where a request came from, as far as its sender let it be known.

@@ -5,14 +5,15 @@ import "github.com/quis-idp/quis/api/page"
 // english holds every sentence of these pages. They say what happened and what to do
 // next, and never whether a name is known here.
 var english = page.Texts{
-	"home.title":     "Start",
-	"home.greeting":  "Hello, %s",
-	"home.signed_in": "The applications that trust this place will let you in without asking again.",
-	"person.as":      "Signed in as",
-	"home.sign_out":  "Sign out",
-	"home.question":  "Who are you?",
-	"home.explain":   "This is where you prove it, once, for all the applications that trust this place.",
-	"home.sign_in":   "Sign in",
+	"home.title":        "Start",
+	"home.greeting":     "Hello, %s",
+	"home.signed_in":    "The applications that trust this place will let you in without asking again.",
+	"person.as":         "Signed in as",
+	"home.sign_out":     "Sign out",
+	"home.applications": "Connected applications",
+	"home.question":     "Who are you?",
+	"home.explain":      "This is where you prove it, once, for all the applications that trust this place.",
+	"home.sign_in":      "Sign in",
 
 	"sign_in.title":    "Sign in",
 	"sign_in.heading":  "Sign in",

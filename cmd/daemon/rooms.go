@@ -58,15 +58,15 @@ func (n *Node) frontDoor() (*api.API, http.Handler, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	decisions := consent.New(consent.Config{
+		DB: n.db, Ring: n.ring, Sessions: n.sessions, Flows: n.flows, SessionCookie: login.SessionCookie,
+	})
 	provider := oidc.New(oidc.Config{
 		DB: n.db, Keys: n.keys, Ring: n.ring, Sessions: n.sessions, Flows: n.flows, Fresh: n.fresh, Fetch: n.outbound,
-		ErrorPage: page.Error, PostPage: login.Post, DeniedPage: login.Denied, SessionCookie: login.SessionCookie, Logger: n.log, Registerer: n.metrics.Registry,
+		ErrorPage: page.Error, PostPage: login.Post, DeniedPage: login.Denied, ConsentPage: decisions.Ask, SessionCookie: login.SessionCookie, Logger: n.log, Registerer: n.metrics.Registry,
 	})
 	signIn := login.New(login.Config{
 		DB: n.db, Sessions: n.sessions, Flows: n.flows, Pool: n.passwords, Registerer: n.metrics.Registry,
-	})
-	decisions := consent.New(consent.Config{
-		DB: n.db, Ring: n.ring, Sessions: n.sessions, Flows: n.flows, SessionCookie: login.SessionCookie,
 	})
 	door, err := api.New(api.Config{
 		PublicURL: n.cfg.PublicURL, DB: n.db,
