@@ -92,3 +92,16 @@ func BenchmarkUserinfo(b *testing.B) {
 	}
 	done()
 }
+
+func BenchmarkIntrospection(b *testing.B) {
+	w := newWorld(b, 1)
+	form := url.Values{"token": {w.tokens(0).Access}}
+	b.ReportAllocs()
+	done := perCore(b)
+	for b.Loop() {
+		if rec := w.post(0, "/oauth2/introspect", form); rec.Code != 200 {
+			b.Fatal(rec.Body)
+		}
+	}
+	done()
+}
