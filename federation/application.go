@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/quis-idp/quis/federation/claim"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/event"
@@ -90,6 +91,11 @@ func (a *Application) DisplayName() string {
 	return a.Name
 }
 
+// App names the application to package claim.
+func (a *Application) App() claim.App {
+	return claim.App{Tenant: a.Tenant, ID: a.ID, ClientID: a.ClientID, Name: a.DisplayName()}
+}
+
 // Allows reports whether the application may use the grant type.
 func (a *Application) Allows(grant string) bool { return slices.Contains(a.GrantTypes, grant) }
 
@@ -119,7 +125,7 @@ var (
 )
 
 // Tables are the tables of this room.
-var Tables = []fsm.Definition{applications, accessRules}
+var Tables = append([]fsm.Definition{applications, accessRules, pairwiseSecrets}, claim.Tables...)
 
 // Create registers an application and returns the secret, which is not stored
 // and cannot be shown again. ID and an empty ClientID are generated; so is an
@@ -132,6 +138,9 @@ func Create(tx *fsm.Tx, ring *seal.Ring, a *Application, secret string) (string,
 	}
 	complete(a)
 	if err := a.validate(); err != nil {
+		return "", err
+	}
+	if err := settleSubject(tx, a); err != nil {
 		return "", err
 	}
 	a.Created, a.Updated = tx.Now(), tx.Now()
@@ -248,6 +257,9 @@ func Update(tx *fsm.Tx, tenant, id string, rev uint64, change func(*Application)
 	if err := a.validate(); err != nil {
 		return nil, err
 	}
+	if err := settleSubject(tx, a); err != nil {
+		return nil, err
+	}
 	changes := diff(old, a)
 	if len(changes) == 0 {
 		return old, nil
@@ -260,7 +272,7 @@ func Update(tx *fsm.Tx, tenant, id string, rev uint64, change func(*Application)
 }
 
 // Delete removes the application at revision rev (0: any) and the access rules
-// to it. Families that it holds end with it: they name its ID, which never returns.
+// and roles that belong to it. Families that it holds end with it: they name its ID, which never returns.
 func Delete(tx *fsm.Tx, tenant, id string, rev uint64) error {
 	a, at, err := Get(tx, tenant, id)
 	if err != nil {
@@ -276,6 +288,9 @@ func Delete(tx *fsm.Tx, tenant, id string, rev uint64) error {
 		if err := accessRules.Delete(tx, fsm.Scope(tenant), r.key()); err != nil {
 			return err
 		}
+	}
+	if err := claim.Clear(tx, tenant, id); err != nil {
+		return err
 	}
 	if err := applications.Delete(tx, fsm.Scope(tenant), fsm.K(id)); err != nil {
 		return err

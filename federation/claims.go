@@ -3,6 +3,7 @@ package federation
 import (
 	"slices"
 
+	"github.com/quis-idp/quis/federation/claim"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity/directory"
 )
@@ -13,6 +14,7 @@ const (
 	ScopeProfile = "profile"
 	ScopeEmail   = "email"
 	ScopeGroups  = "groups"
+	ScopeRoles   = "roles" // what the user is to this application, see package claim
 	ScopeOffline = "offline_access"
 )
 
@@ -28,36 +30,73 @@ type Claims struct {
 	Email             string   `json:"email,omitempty"`
 	EmailVerified     *bool    `json:"email_verified,omitempty"`
 	Groups            []string `json:"groups,omitempty"`
+	Roles             []string `json:"roles,omitempty"` // RFC 9068, section 2.2.3.1
 }
 
 // SupportedClaims are the names of all Claims, for discovery.
 var SupportedClaims = []string{
 	"sub", "name", "given_name", "family_name", "preferred_username", "locale", "updated_at",
-	"email", "email_verified", "groups",
+	"email", "email_verified", "groups", "roles",
 }
 
-// ClaimsOf returns what the scopes reveal about the user.
-func ClaimsOf(tx *fsm.Tx, u *directory.User, scopes []string) (Claims, error) {
+// scopeOf is the scope that a claim belongs to.
+var scopeOf = map[string]string{
+	"name": ScopeProfile, "given_name": ScopeProfile, "family_name": ScopeProfile, "preferred_username": ScopeProfile,
+	"locale": ScopeProfile, "updated_at": ScopeProfile, "email": ScopeEmail, "email_verified": ScopeEmail,
+	"groups": ScopeGroups, "roles": ScopeRoles,
+}
+
+// ScopeOf returns the scope that reveals a claim; empty: there is none.
+func ScopeOf(name string) string { return scopeOf[name] }
+
+// ClaimsOf returns what the scopes reveal about the user to the application, and those
+// claims besides that were requested by name (OpenID Connect Core, section 5.5).
+func ClaimsOf(tx *fsm.Tx, a *Application, u *directory.User, scopes []string, requested ...string) (Claims, error) {
 	var c Claims
-	if slices.Contains(scopes, ScopeProfile) {
-		c.Name, c.GivenName, c.FamilyName = u.Name, u.GivenName, u.FamilyName
-		c.PreferredUsername, c.Locale = u.Username, u.Locale
-		if !u.Updated.IsZero() {
-			c.UpdatedAt = u.Updated.Unix()
+	said := func(name string) bool {
+		return slices.Contains(scopes, scopeOf[name]) || slices.Contains(requested, name)
+	}
+	set := func(to *string, name, value string) {
+		if said(name) {
+			*to = value
 		}
 	}
-	if slices.Contains(scopes, ScopeEmail) && u.Email != "" {
-		verified := u.EmailVerified
-		c.Email, c.EmailVerified = u.Email, &verified
+	set(&c.Name, "name", u.Name)
+	set(&c.GivenName, "given_name", u.GivenName)
+	set(&c.FamilyName, "family_name", u.FamilyName)
+	set(&c.PreferredUsername, "preferred_username", u.Username)
+	set(&c.Locale, "locale", u.Locale)
+	set(&c.Email, "email", u.Email)
+	if said("updated_at") && !u.Updated.IsZero() {
+		c.UpdatedAt = u.Updated.Unix()
 	}
-	if slices.Contains(scopes, ScopeGroups) {
-		groups, err := directory.GroupsOf(tx, u.Tenant, u.ID)
+	if said("email_verified") && u.Email != "" {
+		c.EmailVerified = &u.EmailVerified
+	}
+	if !said("groups") && !said("roles") {
+		return c, nil
+	}
+	groups, err := directory.GroupsOf(tx, u.Tenant, u.ID)
+	if err != nil {
+		return Claims{}, err
+	}
+	if said("groups") {
+		c.Groups = groupNames(groups)
+	}
+	if said("roles") {
+		roles, err := claim.RolesOf(tx, u.Tenant, a.ID, u.ID, groups)
 		if err != nil {
 			return Claims{}, err
 		}
-		for _, g := range groups {
-			c.Groups = append(c.Groups, g.Name)
-		}
+		c.Roles = claim.RoleNames(roles)
 	}
 	return c, nil
+}
+
+func groupNames(groups []directory.Group) []string {
+	var names []string
+	for _, g := range groups {
+		names = append(names, g.Name)
+	}
+	return names
 }

@@ -1,6 +1,10 @@
 package federation
 
-import "time"
+import (
+	"time"
+
+	"github.com/quis-idp/quis/federation/claim"
+)
 
 // Ways of consent, see Application.Consent.
 const (
@@ -112,14 +116,8 @@ type SubjectPolicy struct {
 	Sector    string `cbor:"3,keyasint,omitempty"` // the host that counts
 }
 
-// A ClaimMapping adds a claim to what tokens say; package federation/claim gives it its meaning.
-type ClaimMapping struct {
-	Claim         string   `cbor:"1,keyasint,omitempty"`
-	Value         string   `cbor:"2,keyasint,omitempty"` // with ${variables}; or
-	Expression    string   `cbor:"3,keyasint,omitempty"` // in CEL
-	RequiredScope string   `cbor:"4,keyasint,omitempty"` // "": whatever was granted
-	In            []string `cbor:"5,keyasint,omitempty"` // id_token, access_token, userinfo; none: the first two
-}
+// A ClaimMapping adds a claim to what tokens say; package claim gives it its meaning.
+type ClaimMapping = claim.Mapping
 
 // ExchangePolicy is what an application may do by token exchange (RFC 8693); nothing by default.
 type ExchangePolicy struct {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/quis-idp/quis/federation/claim"
 	"github.com/quis-idp/quis/identity"
 )
 
@@ -28,6 +29,7 @@ var SigningAlgs = []string{"ES256", "RS256", "PS256", "EdDSA"}
 func (a *Application) Check() error {
 	for _, rule := range []func() error{
 		a.checkNames, a.validateGrants, func() error { return checkScopes(a.AllowedScopes) }, a.validateURIs,
+		func() error { return claim.Check(a.Claims) },
 		a.checkAuth, a.checkKeys, a.checkTokens, a.checkRequests, a.checkLogout, a.checkLifetimes, a.checkExchange, a.checkIssuers, a.checkProfile,
 	} {
 		if err := rule(); err != nil {

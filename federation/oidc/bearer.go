@@ -89,7 +89,7 @@ func (p *Provider) verifyIssued(ctx context.Context, token string) (*accessToken
 
 // familyOf returns the family that a token names if it stands, as of a state
 // that is fresh enough to say so. Otherwise it reports errBadToken.
-func (p *Provider) familyOf(ctx context.Context, id string, also func(tx *fsm.Tx, f *family.Family) error) error {
+func (p *Provider) familyOf(ctx context.Context, id string, also func(tx *fsm.Tx, f *family.Family, app *federation.Application) error) error {
 	named, err := family.ParseID(id)
 	if err != nil {
 		return errBadToken
@@ -112,7 +112,7 @@ func (p *Provider) familyOf(ctx context.Context, id string, also func(tx *fsm.Tx
 		if app.Disabled {
 			return family.ErrDead
 		}
-		return also(tx, f)
+		return also(tx, f, app)
 	})
 	if errors.Is(err, family.ErrDead) || errors.Is(err, fsm.ErrNotFound) {
 		return errBadToken

@@ -19,7 +19,7 @@ func (clientGrant) CanHandleTokenEndpointRequest(context.Context, fosite.AccessR
 // aboutPeople are scopes that mean nothing where there is no user. They are left
 // out rather than refused, since many clients send one list with every grant.
 var aboutPeople = []string{
-	federation.ScopeOpenID, federation.ScopeProfile, federation.ScopeEmail, federation.ScopeGroups, federation.ScopeOffline,
+	federation.ScopeOpenID, federation.ScopeProfile, federation.ScopeEmail, federation.ScopeGroups, federation.ScopeRoles, federation.ScopeOffline,
 }
 
 // HandleTokenEndpointRequest decides on the scope. No log entry decides anything here:

@@ -85,14 +85,15 @@ func (p *Provider) introspectRefresh(ctx context.Context, app *federation.Applic
 		return nil, err
 	}
 	answer := &introspected{Active: true, Issuer: identity.TenantFrom(ctx).Issuer}
-	err = p.familyOf(ctx, t.Family.String(), func(_ *fsm.Tx, f *family.Family) error {
+	err = p.familyOf(ctx, t.Family.String(), func(tx *fsm.Tx, f *family.Family, app *federation.Application) (err error) {
 		if !t.Of(f) || t.Gen != f.Gen {
 			return family.ErrDead
 		}
-		answer.Scope, answer.ClientID, answer.Subject = strings.Join(f.Scope, " "), f.ClientID, f.UserID
+		answer.Scope, answer.ClientID = strings.Join(f.Scope, " "), f.ClientID
 		answer.Expires, answer.Issued = f.IdleEnd/1000, f.Rotated/1000
 		answer.AuthTime, answer.ACR, answer.Details = f.AuthTime, f.ACR, f.Details
-		return nil
+		answer.Subject, err = federation.SubjectOf(tx, app, f.UserID)
+		return err
 	})
 	return answer, err
 }
@@ -106,7 +107,7 @@ func (p *Provider) introspectAccess(ctx context.Context, app *federation.Applica
 		return nil, errors.Join(err, errBadToken)
 	}
 	if c.Family != "" {
-		err = p.familyOf(ctx, c.Family, func(*fsm.Tx, *family.Family) error { return nil })
+		err = p.familyOf(ctx, c.Family, func(*fsm.Tx, *family.Family, *federation.Application) error { return nil })
 	} else {
 		err = p.fresh(ctx)
 	}

@@ -155,7 +155,7 @@ func (p *Provider) mintID(ctx context.Context, ex *exchange, app *federation.App
 		if err != nil {
 			return err
 		}
-		id.Claims, err = federation.ClaimsOf(tx, u, ex.scope)
+		id.Claims, err = federation.ClaimsOf(tx, app, u, ex.scope)
 		return err
 	})
 	if err != nil {

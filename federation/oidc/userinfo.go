@@ -46,7 +46,7 @@ func (p *Provider) readUserinfo(w http.ResponseWriter, r *http.Request) (info *u
 		return nil, nonce, refuse(codeInsufficientScope, "The access token was not granted the scope openid.")
 	}
 	info = &userinfo{Subject: c.Subject}
-	err = p.familyOf(r.Context(), c.Family, func(tx *fsm.Tx, f *family.Family) error {
+	err = p.familyOf(r.Context(), c.Family, func(tx *fsm.Tx, f *family.Family, app *federation.Application) error {
 		u, _, err := directory.GetUser(tx, f.Tenant, f.UserID)
 		if err != nil {
 			return err
@@ -54,7 +54,7 @@ func (p *Provider) readUserinfo(w http.ResponseWriter, r *http.Request) (info *u
 		if u.ID != c.Subject || f.ClientID != c.ClientID {
 			return family.ErrDead
 		}
-		info.Claims, err = federation.ClaimsOf(tx, u, scopes)
+		info.Claims, err = federation.ClaimsOf(tx, app, u, scopes)
 		return err
 	})
 	return info, nonce, err

@@ -114,7 +114,7 @@ func own(tenant, name string) (*Scope, bool) {
 func BuiltIn(tenant string) []Scope {
 	var all []Scope
 	for _, name := range []string{
-		federation.ScopeOpenID, federation.ScopeProfile, federation.ScopeEmail, federation.ScopeGroups, federation.ScopeOffline,
+		federation.ScopeOpenID, federation.ScopeProfile, federation.ScopeEmail, federation.ScopeGroups, federation.ScopeRoles, federation.ScopeOffline,
 	} {
 		s, _ := own(tenant, name)
 		all = append(all, *s)

@@ -141,6 +141,15 @@ var builtIn = map[string]Scope{
 		},
 		Claims: []string{"groups"},
 	},
+	federation.ScopeRoles: {
+		FriendlyName: "Roles", Optional: true,
+		Texts: Texts{
+			"en": "See which roles you have in this application",
+			"de": "Sehen, welche Rollen Sie in dieser Anwendung haben",
+			"fr": "Voir quels rôles vous avez dans cette application",
+		},
+		Claims: []string{"roles"},
+	},
 	federation.ScopeOffline: {
 		FriendlyName: "Offline access", Optional: true, Sensitive: true,
 		Texts: Texts{
