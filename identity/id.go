@@ -20,6 +20,7 @@ const (
 	PrefixApplication = "app"
 	PrefixFamily      = "fam"
 	PrefixToken       = "tok"
+	PrefixLogout      = "lgo"
 )
 
 // crockford is Crockford's base 32 in lower case: no i, l, o, u, so an ID survives being read aloud.

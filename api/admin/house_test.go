@@ -23,6 +23,7 @@ import (
 	"github.com/quis-idp/quis/cluster/feature"
 	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/federation/consent"
+	"github.com/quis-idp/quis/federation/logout"
 	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/federation/resource"
 	"github.com/quis-idp/quis/fsm"
@@ -88,7 +89,7 @@ func newHouse(t *testing.T) *house {
 	t.Helper()
 	h := &house{t: t}
 	h.log = fsmtest.NewCluster(t, 1, slices.Concat(autopilot.Tables, backup.Tables, feature.Tables, seal.Tables, keys.Tables, event.Tables, directory.Tables,
-		credential.Tables, session.Tables, federation.Tables, resource.Tables, consent.Tables, family.Tables)...)
+		credential.Tables, session.Tables, federation.Tables, resource.Tables, consent.Tables, logout.Tables, family.Tables)...)
 	h.db = h.log.DB[0]
 	root := seal.GenerateRootKey()
 	h.update(func(tx *fsm.Tx) error { return seal.Init(tx, root) })

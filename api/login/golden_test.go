@@ -65,7 +65,11 @@ var examples = map[string]func(w http.ResponseWriter) error{
 	"sign_out": func(w http.ResponseWriter) error {
 		return signOutPage.Write(w, get("/logout"), 200, signOutView{ada, "/logout", "/", ""})
 	},
-	"signed_out": func(w http.ResponseWriter) error { return signedOut(w, get("/logout"), "signed_out.detail", "") },
+	"signed_out": func(w http.ResponseWriter) error { return signedOut(w, get("/logout"), "signed_out.detail", "", nil) },
+	"signed_out_frames": func(w http.ResponseWriter) error {
+		SignedOut(w, get("/oauth2/logout"), []string{"https://web.example.com/out?iss=i&sid=s", "https://evil.example.com;script-src/"}, "https://web.example.com/bye")
+		return nil
+	},
 	"denied": func(w http.ResponseWriter) error {
 		Denied(w, get("/oauth2/authorize"), "Web", "com.example.app:/cb?error=access_denied")
 		return nil
@@ -152,7 +156,7 @@ func TestEveryPage(t *testing.T) {
 func TestEveryTextIsUsed(t *testing.T) {
 	t.Parallel()
 	used := map[string]bool{}
-	for _, keys := range [][]string{homePage.Keys(), signInPage.Keys(), leavingPage.Keys(), messagePage.Keys(), waitPage.Keys(), postingPage.Keys(), accountPage.Keys(), signOutPage.Keys(), setupPage.Keys()} {
+	for _, keys := range [][]string{homePage.Keys(), signInPage.Keys(), leavingPage.Keys(), messagePage.Keys(), waitPage.Keys(), postingPage.Keys(), accountPage.Keys(), signOutPage.Keys(), signedOutPage.Keys(), setupPage.Keys()} {
 		for _, k := range keys {
 			used[k] = true
 		}

@@ -19,12 +19,16 @@ import (
 // twelve a minute. Attempts that succeed do not count.
 var PerAddress = limit.Rate{Burst: 30, Every: 5 * time.Second}
 
-// Config says what the pages work with; all but PerAddress and Registerer is needed.
+// Config says what the pages work with; all but Frames, PerAddress and Registerer is needed.
 type Config struct {
 	DB       *fsm.DB
 	Sessions *session.Store
 	Flows    *authn.Flows
 	Pool     *credential.Pool
+
+	// Frames, if set, returns the addresses that a browser in which a session ends must
+	// load, so that applications forget it.
+	Frames func(tx *fsm.Tx, t identity.Tenant, userID, sessionID string) ([]string, error)
 
 	PerAddress limit.Rate // zero: the default of that name
 	Registerer prometheus.Registerer

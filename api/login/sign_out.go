@@ -24,7 +24,7 @@ func (l *Login) askSignOut(w http.ResponseWriter, r *http.Request) error {
 		return onward(w, r, to)
 	}
 	if u == nil {
-		return signedOut(w, r, "signed_out.detail", "")
+		return signedOut(w, r, "signed_out.detail", "", nil)
 	}
 	return signOutPage.Write(w, r, http.StatusOK, signOutView{
 		Person: shown(u), Action: page.Base(r) + "/logout", Back: page.Base(r) + "/", ReturnTo: to,
@@ -42,7 +42,11 @@ func (l *Login) signOut(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	text := "signed_out.detail"
+	var frames []string
 	if u != nil {
+		if frames, err = l.frames(r, s); err != nil {
+			return err
+		}
 		ctx := identity.WithActor(r.Context(), identity.Actor{Kind: identity.ActorUser, ID: u.ID, SessionID: s.ID})
 		err = l.cfg.DB.Update(ctx, func(tx *fsm.Tx) error {
 			if r.PostForm.Get("everywhere") == "" {
@@ -59,20 +63,50 @@ func (l *Login) signOut(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	write(w, r, sessionCookie, "", -1)
-	return signedOut(w, r, text, wayBack(r, r.PostForm.Get("return_to")))
+	return signedOut(w, r, text, wayBack(r, r.PostForm.Get("return_to")), frames)
 }
 
-// signedOut says so, and leads on to a protocol that waits for it.
-func signedOut(w http.ResponseWriter, r *http.Request, text, to string) error {
-	view := messageView{
+// frames are what this browser must load for applications to forget the session. They
+// cannot be reached in other browsers this way, so only this session counts.
+func (l *Login) frames(r *http.Request, s *session.Session) (frames []string, err error) {
+	if l.cfg.Frames == nil {
+		return nil, nil
+	}
+	err = l.cfg.DB.View(r.Context(), func(tx *fsm.Tx) error {
+		frames, err = l.cfg.Frames(tx, identity.TenantFrom(r.Context()), s.UserID, s.ID)
+		return err
+	})
+	return frames, err
+}
+
+// framesTime is how many seconds applications have to act, once their frames are loaded.
+const framesTime = 1
+
+// SignedOut tells a person that they are signed out, has the browser load the frames in
+// which applications sign them out as well, and then leads on to where an application
+// wants them, if to is not empty. It is the oidc room's SignedOutPage.
+func SignedOut(w http.ResponseWriter, r *http.Request, frames []string, to string) {
+	if err := signedOut(w, r, "signed_out.detail", to, frames); err != nil {
+		page.Fail(w, r, err)
+	}
+}
+
+// signedOut says so, and leads on to what waits for it.
+func signedOut(w http.ResponseWriter, r *http.Request, text, to string, frames []string) error {
+	view := signedOutView{messageView: messageView{
 		Title: english.Text("signed_out.title"), Detail: english.Text(text),
 		Link: template.URL(page.Base(r) + "/login"), Label: english.Text("signed_out.link"),
-	}
+	}}
+	view.Frames = page.Frames(frames)
 	if to != "" {
-		page.Leave(w, to)
-		view.Link, view.Label = template.URL(to), english.Text("leaving.link")
+		wait := 0
+		if len(view.Frames) > 0 {
+			wait = framesTime
+		}
+		page.LeaveAfter(w, wait, to)
+		view.Link, view.Label = ownScheme(to), english.Text("leaving.link")
 	}
-	return messagePage.Write(w, r, http.StatusOK, view)
+	return signedOutPage.WriteFraming(w, r, http.StatusOK, view, view.Frames)
 }
 
 // endSession is the one path that return_to may lead to. It checks by itself which

@@ -58,6 +58,7 @@ var english = page.Texts{
 	"signed_out.detail":     "Your session on this device has ended.",
 	"signed_out.detail_all": "All your sessions have ended, on every device.",
 	"signed_out.link":       "Sign in again",
+	"signed_out.frame":      "An application signs you out",
 
 	"denied.title":  "This application is not open to you",
 	"denied.detail": "You are signed in, but you may not use %s. If you think you should, ask your administrator.",

@@ -59,6 +59,12 @@ type (
 		Label  string       // what the link says
 	}
 
+	// signedOutView is messageView with what the browser must load for applications to forget the session.
+	signedOutView struct {
+		messageView
+		Frames []string
+	}
+
 	// waitView says until when no further attempt is accepted.
 	waitView struct {
 		Wait string // such as "2 minutes"
@@ -85,13 +91,14 @@ type (
 )
 
 var (
-	homePage    = page.Page[homeView](site, "templates/home.html", "templates/person.html")
-	signInPage  = page.Page[signInView](site, "templates/sign_in.html")
-	leavingPage = page.Page[leavingView](site, "templates/leaving.html")
-	postingPage = page.Page[postingView](site, "templates/posting.html")
-	accountPage = page.Page[accountView](site, "templates/account.html", "templates/person.html")
-	messagePage = page.Page[messageView](site, "templates/message.html")
-	waitPage    = page.Page[waitView](site, "templates/wait.html")
-	signOutPage = page.Page[signOutView](site, "templates/sign_out.html", "templates/person.html")
-	setupPage   = page.Page[setupView](site, "templates/setup.html")
+	homePage      = page.Page[homeView](site, "templates/home.html", "templates/person.html")
+	signInPage    = page.Page[signInView](site, "templates/sign_in.html")
+	leavingPage   = page.Page[leavingView](site, "templates/leaving.html")
+	postingPage   = page.Page[postingView](site, "templates/posting.html")
+	accountPage   = page.Page[accountView](site, "templates/account.html", "templates/person.html")
+	messagePage   = page.Page[messageView](site, "templates/message.html")
+	waitPage      = page.Page[waitView](site, "templates/wait.html")
+	signOutPage   = page.Page[signOutView](site, "templates/sign_out.html", "templates/person.html")
+	signedOutPage = page.Page[signedOutView](site, "templates/signed_out.html")
+	setupPage     = page.Page[setupView](site, "templates/setup.html")
 )

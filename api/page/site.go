@@ -80,6 +80,16 @@ func (t *Template[T]) WritePosting(w http.ResponseWriter, r *http.Request, statu
 	return t.write(w, r, status, data, strings.Replace(ContentSecurityPolicy, own, own+" "+source, 1))
 }
 
+// WriteFraming is Write for a page that loads frames of other origins: the policy of this
+// answer, and of no other, allows exactly those. Give it what [Frames] returned.
+func (t *Template[T]) WriteFraming(w http.ResponseWriter, r *http.Request, status int, data T, frames []string) error {
+	policy := ContentSecurityPolicy
+	if len(frames) > 0 {
+		policy += "; frame-src " + strings.Join(origins(frames), " ")
+	}
+	return t.write(w, r, status, data, policy)
+}
+
 func (t *Template[T]) write(w http.ResponseWriter, r *http.Request, status int, data T, policy string) error {
 	var b bytes.Buffer
 	issuer := place(r)
@@ -112,7 +122,13 @@ func Base(r *http.Request) string {
 
 // Leave makes the page that is written next lead on to target by itself, at once. The
 // page must also show a link to target, for who has that switched off.
-func Leave(w http.ResponseWriter, target string) { w.Header().Set("Refresh", "0; url="+target) }
+func Leave(w http.ResponseWriter, target string) { LeaveAfter(w, 0, target) }
+
+// LeaveAfter is Leave for a page that has something to load first: it leads on so many
+// seconds after that is done.
+func LeaveAfter(w http.ResponseWriter, seconds int, target string) {
+	w.Header().Set("Refresh", strconv.Itoa(seconds)+"; url="+target)
+}
 
 // place is where the person is by the tenant's issuer, never by the Host header, which a stranger chooses.
 func place(r *http.Request) *url.URL {

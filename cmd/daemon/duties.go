@@ -23,6 +23,8 @@ func (n *Node) duties() []duty.Job {
 		{Name: "after_restore", Every: 200 * time.Millisecond, Run: func(ctx context.Context) error { return restored.Settle(asSystem(ctx), n.db, n.keys) }},
 		{Name: "root_key", Every: 5 * time.Second, Run: func(ctx context.Context) error { return n.rootKeys.Run(asSystem(ctx)) }},
 		{Name: "backup", Every: 15 * time.Second, Run: func(ctx context.Context) error { return n.backups.RunDue(asSystem(ctx)) }},
+		{Name: "logout_reader", Every: time.Second, Run: func(ctx context.Context) error { return n.logout.Read(asSystem(ctx)) }},
+		{Name: "logout_sender", Every: time.Second, Run: func(ctx context.Context) error { return n.logout.Send(asSystem(ctx)) }},
 		{Name: "directory_remains", Every: 5 * time.Minute, Run: func(ctx context.Context) error { return directory.Sweep(asSystem(ctx), n.db) }},
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/quis-idp/quis/cmd/daemon/bootstrap"
 	"github.com/quis-idp/quis/cmd/daemon/restored"
 	"github.com/quis-idp/quis/federation/fetch"
+	"github.com/quis-idp/quis/federation/logout"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/fsm/figures"
 	"github.com/quis-idp/quis/identity/authn"
@@ -53,6 +54,7 @@ type Node struct {
 	rootKeys  *rootkey.Keeper
 	flows     *authn.Flows
 	outbound  *fetch.Client
+	logout    *logout.Room
 
 	public, operations, socket net.Listener
 

@@ -9,11 +9,14 @@ import (
 	"github.com/quis-idp/quis/api/consent"
 	"github.com/quis-idp/quis/api/login"
 	"github.com/quis-idp/quis/api/page"
+	"github.com/quis-idp/quis/federation/logout"
 	"github.com/quis-idp/quis/federation/oidc"
 	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/keys"
@@ -63,10 +66,16 @@ func (n *Node) frontDoor() (*api.API, http.Handler, error) {
 	})
 	provider := oidc.New(oidc.Config{
 		DB: n.db, Keys: n.keys, Ring: n.ring, Sessions: n.sessions, Flows: n.flows, Fresh: n.fresh, Fetch: n.outbound,
-		ErrorPage: page.Error, PostPage: login.Post, DeniedPage: login.Denied, ConsentPage: decisions.Ask, SessionCookie: login.SessionCookie, Logger: n.log, Registerer: n.metrics.Registry,
+		ErrorPage: page.Error, PostPage: login.Post, DeniedPage: login.Denied, SignedOutPage: login.SignedOut, ConsentPage: decisions.Ask, SessionCookie: login.SessionCookie, Logger: n.log, Registerer: n.metrics.Registry,
 	})
 	signIn := login.New(login.Config{
 		DB: n.db, Sessions: n.sessions, Flows: n.flows, Pool: n.passwords, Registerer: n.metrics.Registry,
+		Frames: func(tx *fsm.Tx, t identity.Tenant, userID, sessionID string) ([]string, error) {
+			return logout.Frames(tx, t.ID, t.Issuer, userID, sessionID)
+		},
+	})
+	n.logout = logout.New(logout.Config{
+		DB: n.db, Tenant: n.tenant, Token: provider.LogoutToken, Post: n.outbound.Post, Logger: n.log, Registerer: n.metrics.Registry,
 	})
 	door, err := api.New(api.Config{
 		PublicURL: n.cfg.PublicURL, DB: n.db,
@@ -78,6 +87,19 @@ func (n *Node) frontDoor() (*api.API, http.Handler, error) {
 		Logger:         n.log,
 	})
 	return door, administration.Local(), err
+}
+
+// tenant is what tokens need to know of a tenant that no request is for.
+func (n *Node) tenant(tx *fsm.Tx, id string) (identity.Tenant, error) {
+	t, _, err := directory.GetTenant(tx, id)
+	if err != nil {
+		return identity.Tenant{}, err
+	}
+	out := identity.Tenant{ID: t.ID, Slug: t.Slug, Issuer: n.cfg.PublicURL}
+	if t.Slug != "" {
+		out.Issuer += "/t/" + t.Slug
+	}
+	return out, nil
 }
 
 // tellOfKey writes the event of a signing key's change into its transaction. A key

@@ -10,6 +10,7 @@ import (
 	"github.com/quis-idp/quis/federation/ciba"
 	"github.com/quis-idp/quis/federation/consent"
 	"github.com/quis-idp/quis/federation/device"
+	"github.com/quis-idp/quis/federation/logout"
 	"github.com/quis-idp/quis/federation/oidc/caller"
 	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/federation/poll"
@@ -54,6 +55,7 @@ func Tables() []fsm.Definition {
 		poll.Tables,
 		device.Tables,
 		ciba.Tables,
+		logout.Tables,
 		cluster.Tables,
 		backup.Tables,
 		[]fsm.Definition{setUps},

@@ -53,6 +53,7 @@ type document struct {
 	RequestParameter       bool     `json:"request_parameter_supported"`
 	RequestURIParameter    bool     `json:"request_uri_parameter_supported"`
 	RequireRequestURIFirst bool     `json:"require_request_uri_registration"`
+	logoutMetadata
 }
 
 func describe(issuer string) document {
@@ -86,6 +87,7 @@ func describe(issuer string) document {
 		ClaimsParameter: true, RequestParameter: true, RequestURIParameter: true, RequireRequestURIFirst: true,
 	}
 	d.IntrospectionAuth = secret
+	d.logoutMetadata = logoutMetadata{true, true, true, true}
 	for _, a := range keys.Algs {
 		d.IDTokenAlgs = append(d.IDTokenAlgs, string(a))
 		d.ResponseAlgs = append(d.ResponseAlgs, string(a))

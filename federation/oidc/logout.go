@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/quis-idp/quis/federation"
+	"github.com/quis-idp/quis/federation/logout"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/session"
@@ -36,13 +37,13 @@ func (p *Provider) logout(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s, err := p.currentSession(r)
-	if err == nil && !ends(g.hint, s) {
-		if s != nil {
-			p.askFirst(w, r, g)
-			return
-		}
-	} else if err == nil {
-		err = p.end(r.Context(), g.hint, s)
+	if err == nil && s != nil && !ends(g.hint, s) {
+		p.askFirst(w, r, g)
+		return
+	}
+	var frames []string
+	if err == nil && ends(g.hint, s) {
+		frames, err = p.end(r.Context(), g.hint, s)
 	}
 	if err != nil {
 		p.note(r, registered(err).CodeField, err)
@@ -51,6 +52,10 @@ func (p *Provider) logout(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p.clearCookie(w, r)
+	if len(frames) > 0 && p.goodbye != nil {
+		p.goodbye(w, r, frames, g.returnTo())
+		return
+	}
 	redirect(w, p.farewell(r, g))
 }
 
@@ -119,27 +124,41 @@ func (p *Provider) readReturn(ctx context.Context, g *goodbye) error {
 	return nil
 }
 
-// end ends the session: one log entry, or none if it is gone already.
-func (p *Provider) end(ctx context.Context, hint *idToken, s *session.Session) error {
-	tenant, id := identity.TenantFrom(ctx).ID, hint.Session
+// end ends the session: one log entry, or none if it is gone already. It returns what
+// the browser must load for applications to forget it.
+func (p *Provider) end(ctx context.Context, hint *idToken, s *session.Session) (frames []string, err error) {
+	t, id := identity.TenantFrom(ctx), hint.Session
 	if s != nil {
 		id = s.ID
 	}
 	ctx = identity.WithActor(ctx, identity.Actor{Kind: identity.ActorUser, ID: hint.Subject, SessionID: id})
-	err := p.db.Update(ctx, func(tx *fsm.Tx) error {
-		stored, err := session.Get(tx, tenant, id)
+	ended := false
+	err = p.db.Update(ctx, func(tx *fsm.Tx) error {
+		ended = false
+		stored, err := session.Get(tx, t.ID, id)
 		if err != nil {
 			return err
 		}
 		if stored.UserID != hint.Subject {
 			return nil
 		}
-		return session.End(tx, tenant, id)
+		ended = true
+		return session.End(tx, t.ID, id)
 	})
 	if errors.Is(err, fsm.ErrNotFound) {
-		return nil
+		return nil, nil
 	}
-	return err
+	if err != nil || !ended {
+		return nil, err
+	}
+	err = p.db.View(ctx, func(tx *fsm.Tx) error {
+		frames, err = logout.Frames(tx, t.ID, t.Issuer, hint.Subject, id)
+		return err
+	})
+	if err != nil { // they are signed out here, and the back channel tells the rest
+		p.log.WarnContext(ctx, "front-channel logout left out", "error", err)
+	}
+	return frames, nil
 }
 
 // askFirst leads to the page that asks whether to sign out, with the way back.
@@ -167,8 +186,13 @@ func (p *Provider) farewell(r *http.Request, g *goodbye) string {
 	if g.to == "" {
 		return basePath(identity.TenantFrom(r.Context())) + p.logoutAt
 	}
+	return g.returnTo()
+}
+
+// returnTo is where the application wants the person; empty: nowhere.
+func (g *goodbye) returnTo() string {
 	state := g.form.Get("state")
-	if state == "" {
+	if g.to == "" || state == "" {
 		return g.to
 	}
 	sep := "?"

@@ -54,6 +54,11 @@ type Config struct {
 	// Fetch asks the addresses that applications registered. The default may reach
 	// public ones only.
 	Fetch *fetch.Client
+	// SignedOutPage, if set, tells a person that they are signed out, has the browser load
+	// the frames in which applications end their sessions (OpenID Connect Front-Channel
+	// Logout), and leads on to where the application wants them; to may be empty. Without
+	// it applications are told by the back channel only.
+	SignedOutPage func(w http.ResponseWriter, r *http.Request, frames []string, to string)
 
 	// ConsentPage asks a person what a question is about; the answer goes to consent.Desk. Without
 	// it applications for which people must be asked cannot be used.
@@ -91,6 +96,7 @@ type Provider struct {
 	denied   func(http.ResponseWriter, *http.Request, string, string)
 	consent  func(http.ResponseWriter, *http.Request, *federation.Application, *consent.Question)
 	desk     *consent.Desk
+	goodbye  func(http.ResponseWriter, *http.Request, []string, string)
 	cookie   func(identity.Tenant) string
 	login    string
 	logoutAt string
@@ -132,6 +138,7 @@ func New(c Config) *Provider {
 	p.sets = caller.NewSets(fetch.NewCache(p.fetch, keySet, fetch.Standard, jose.ParseSet))
 	p.proofs = dpop.New(c.Ring, c.DB.Now)
 	p.callers = caller.New(caller.Config{Ring: c.Ring, Now: c.DB.Now, Application: p.application, Sets: p.sets, Roots: c.ClientRoots})
+	p.goodbye = c.SignedOutPage
 	p.fosite = newPipeline(p)
 	p.misses = seal.NewThrottle(20*time.Millisecond, seal.CatchUp(c.DB))
 	p.pace = poll.NewPace()

@@ -21,6 +21,7 @@ import (
 	"github.com/quis-idp/quis/federation/ciba"
 	"github.com/quis-idp/quis/federation/consent"
 	"github.com/quis-idp/quis/federation/device"
+	"github.com/quis-idp/quis/federation/logout"
 	"github.com/quis-idp/quis/federation/oidc/caller"
 	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/federation/poll"
@@ -71,7 +72,7 @@ type node struct {
 func tables() []fsm.Definition {
 	var all []fsm.Definition
 	for _, t := range [][]fsm.Definition{
-		seal.Tables, keys.Tables, event.Tables, directory.Tables, credential.Tables, session.Tables, authn.Tables, federation.Tables, resource.Tables, consent.Tables, family.Tables,
+		seal.Tables, keys.Tables, event.Tables, directory.Tables, credential.Tables, session.Tables, authn.Tables, federation.Tables, resource.Tables, consent.Tables, logout.Tables, family.Tables,
 		poll.Tables, device.Tables, ciba.Tables,
 		caller.Tables,
 	} {

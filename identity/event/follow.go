@@ -10,8 +10,10 @@ import (
 )
 
 const (
-	followBatch = 100             // events handed out between two writes of the cursor
-	followRead  = 5 * time.Second // at most between them while a slow reader works
+	followBatch = 100             // events read at once
+	followRead  = 5 * time.Second // at most before the cursor is written while a slow reader works
+	noteAfter   = 1000            // events handed out between two writes of the cursor
+	noteEvery   = time.Second     // and at most between them while there is news
 )
 
 // A cursor is how far one reader has come. The row is replicated, so a new leader
@@ -29,38 +31,73 @@ var cursors = fsm.NewTable(31, "event_cursors", fsm.Spec[cursor]{
 // until ctx ends, which it does not report as an error. A name that has never been
 // followed begins with the first event; see SkipToEnd.
 //
-// The reader's place is written after up to a hundred events, by compare-and-set:
-// fn sees an event again if the process ends in between, so it must treat the
+// The reader's place is written once a second while there is news, or after a thousand
+// events, by compare-and-set: a reader that follows a busy log must not double its entries.
+// fn sees events again if the process ends in between, so it must treat an
 // event's ID as an idempotency key. If fn fails, the place before that event is
 // kept and its error returned; the duty that runs Follow calls it again. If
 // another Follow of this name has moved the cursor, it reports fsm.ErrConflict.
 // Run it on the leader, under fsm.FencedBy.
 func Follow(ctx context.Context, db *fsm.DB, name string, fn func(context.Context, *fsm.JournalEntry[Event]) error) error {
 	at, err := placeOf(ctx, db, name)
+	f := follower{ctx: ctx, db: db, name: name, at: at, noted: at}
 	for err == nil {
 		changed := db.Changed()
-		var to fsm.JournalPosition
-		to, err = hand(ctx, db, at, fn)
-		if to != at {
-			// What was handed out is noted even when ctx has ended or fn has failed.
-			if serr := moveCursor(ctx, db, name, at, to); serr != nil {
-				return errors.Join(err, fmt.Errorf("follow events as %s: %w", name, serr))
-			}
-			at = to
+		var more bool
+		if more, err = f.hand(fn); err == nil && f.due() {
+			err = f.note()
+		}
+		if err != nil || more {
 			continue
 		}
-		if err == nil {
-			select {
-			case <-changed:
-			case <-ctx.Done():
-				return nil
-			}
+		select {
+		case <-changed:
+		case <-f.timer():
+		case <-ctx.Done():
+			err = ctx.Err()
 		}
 	}
-	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+	// What was handed out is noted even when ctx has ended or fn has failed.
+	if noting := f.note(); noting != nil {
+		err = errors.Join(err, noting)
+	} else if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return nil
 	}
 	return fmt.Errorf("follow events as %s: %w", name, err)
+}
+
+// A follower is one run of Follow.
+type follower struct {
+	ctx       context.Context
+	db        *fsm.DB
+	name      string
+	at, noted fsm.JournalPosition
+	since     time.Time // when the first event was handed out that is not noted
+	count     int       // of those
+}
+
+// due says whether the cursor is to be written.
+func (f *follower) due() bool {
+	return f.count >= noteAfter || f.count > 0 && time.Since(f.since) >= noteEvery
+}
+
+// timer ends the wait for news when the cursor is to be written; nil: there is nothing to write.
+func (f *follower) timer() <-chan time.Time {
+	if f.count == 0 {
+		return nil
+	}
+	return time.After(time.Until(f.since.Add(noteEvery)))
+}
+
+func (f *follower) note() error {
+	if f.count == 0 {
+		return nil
+	}
+	if err := moveCursor(f.ctx, f.db, f.name, f.noted, f.at); err != nil {
+		return err
+	}
+	f.noted, f.count = f.at, 0
+	return nil
 }
 
 // placeOf reads the cursor after catching up, so that a new leader does not begin
@@ -79,12 +116,12 @@ func placeOf(ctx context.Context, db *fsm.DB, name string) (at fsm.JournalPositi
 	return at, err
 }
 
-// hand gives fn the next events behind at and returns the position of the last it took.
-func hand(ctx context.Context, db *fsm.DB, at fsm.JournalPosition, fn func(context.Context, *fsm.JournalEntry[Event]) error) (fsm.JournalPosition, error) {
+// hand gives fn the next events and reports whether there may be more at once.
+func (f *follower) hand(fn func(context.Context, *fsm.JournalEntry[Event]) error) (more bool, err error) {
 	var batch []*fsm.JournalEntry[Event]
-	err := db.View(ctx, func(tx *fsm.Tx) error {
+	err = f.db.View(f.ctx, func(tx *fsm.Tx) error {
 		batch = batch[:0]
-		for e, err := range journal.List(tx, at) {
+		for e, err := range journal.List(tx, f.at) {
 			if err != nil {
 				return err
 			}
@@ -97,20 +134,24 @@ func hand(ctx context.Context, db *fsm.DB, at fsm.JournalPosition, fn func(conte
 	began := time.Now()
 	for _, e := range batch { // outside the View: fn may be slow, and a snapshot must not live long
 		if err == nil {
-			err = ctx.Err()
+			err = f.ctx.Err()
 		}
 		if err == nil {
-			err = fn(ctx, e)
+			err = fn(f.ctx, e)
 		}
-		if err != nil || time.Since(began) > followRead {
-			if err == nil {
-				at = e.Position
-			}
-			return at, err
+		if err != nil {
+			return false, err
 		}
-		at = e.Position
+		if f.count == 0 {
+			f.since = began
+		}
+		f.at = e.Position
+		f.count++
+		if time.Since(began) > followRead {
+			break
+		}
 	}
-	return at, err
+	return len(batch) > 0, err
 }
 
 func moveCursor(ctx context.Context, db *fsm.DB, name string, from, to fsm.JournalPosition) error {

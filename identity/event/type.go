@@ -57,6 +57,11 @@ const (
 	CIBAApproved    Type = "ciba.approved"
 	CIBADenied      Type = "ciba.denied"
 
+	LogoutUndelivered Type = "logout.undelivered"
+	LogoutRetried     Type = "logout.retried"
+
+	AuthorizationRefused Type = "authorization.refused"
+
 	KeyPublished Type = "key.published"
 	KeyActivated Type = "key.activated"
 	KeyRetired   Type = "key.retired"
@@ -133,6 +138,11 @@ var Catalogue = map[Type]string{
 	CIBARequested:   "An application asked a user, without a browser, to approve something.",
 	CIBAApproved:    "A user approved what an application had asked for.",
 	CIBADenied:      "A user refused what an application had asked for.",
+
+	LogoutUndelivered: "An application could not be told that a person signed out, however often it was tried.",
+	LogoutRetried:     "An administrator had a logout token sent again.",
+
+	AuthorizationRefused: "Requests to sign in or out ended in an error page; the count of several alike, and the error IDs that the pages showed, are in the data.",
 
 	KeyPublished: "A signing key was published, not yet in use.",
 	KeyActivated: "A signing key was put into use.",

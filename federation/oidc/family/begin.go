@@ -107,6 +107,9 @@ func (s *Store) found(tx *fsm.Tx, app *federation.Application, start *Start) (*F
 		f.End = tx.Now().Add(orElse(app.Refresh.Absolute, s.absolute)).UnixMilli()
 		s.turn(f, app, tx.Now(), until)
 	}
+	if err := remember(tx, f, app); err != nil {
+		return nil, err
+	}
 	for _, also := range start.Also {
 		if err := also(tx); err != nil {
 			return nil, err

@@ -124,6 +124,9 @@ func (s *Store) Rotate(ctx context.Context, app *federation.Application, t *Toke
 			return nil
 		}
 		s.advance(f, app, now, until)
+		if err := remember(tx, f, app); err != nil {
+			return err
+		}
 		for _, also := range want.Also {
 			if err := also(tx); err != nil {
 				return err
