@@ -121,19 +121,28 @@ func (s *Store) found(tx *fsm.Tx, app *federation.Application, start *Start) (*F
 // newFamily is a family without refresh tokens: needed as long as its access token is good.
 func newFamily(tx *fsm.Tx, app *federation.Application, a *Start) *Family {
 	now := tx.Now()
-	return &Family{
+	f := &Family{
 		ID: a.Family, Tenant: app.Tenant, Application: app.ID, ClientID: app.ClientID,
 		UserID: a.UserID, SessionID: a.SessionID, Scope: a.Scope, AuthTime: a.AuthTime, AMR: a.AMR, ACR: a.ACR,
 		Offline: a.Detached || slices.Contains(a.Scope, federation.ScopeOffline),
-		Given:   a.Index, Created: now.UnixMilli(), Expires: now.Add(tokenLife(app)).UnixMilli(),
+		Given:   a.Index, Created: now.UnixMilli(),
 		Resources: a.Resources, Details: a.Details, Claims: a.Claims, Confirm: a.Confirm,
 	}
+	f.Expires = now.Add(tokenLife(app, f)).UnixMilli()
+	return f
 }
+
+// longestToken is the longest life that a resource server may give its tokens.
+const longestToken = 24 * time.Hour
 
 // tokenLife is how long a row must outlive the access token that was just minted,
 // clocks that differ and the code's own life included.
-func tokenLife(app *federation.Application) time.Duration {
-	return time.Duration(app.TokenExpiry)*time.Second + 2*codeLifetime
+func tokenLife(app *federation.Application, f *Family) time.Duration {
+	life := time.Duration(app.TokenExpiry) * time.Second
+	if len(f.Resources) > 0 {
+		life = max(life, longestToken)
+	}
+	return life + 2*codeLifetime
 }
 
 // orElse is a setting of the application in seconds, or what holds where there is none.

@@ -25,7 +25,7 @@ func (s *Store) prolong(f *Family, app *federation.Application, now, until time.
 	if !until.IsZero() {
 		f.IdleEnd = min(f.IdleEnd, until.UnixMilli())
 	}
-	f.Expires = max(f.IdleEnd, now.Add(tokenLife(app)).UnixMilli())
+	f.Expires = max(f.IdleEnd, now.Add(tokenLife(app, f)).UnixMilli())
 }
 
 // kept reports whether the refresh token of f is used again and again: if the
@@ -50,7 +50,7 @@ func (s *Store) due(f *Family, app *federation.Application, now, until time.Time
 	next := *f
 	s.prolong(&next, app, now, until)
 	step := orElse(app.Refresh.Idle, s.idle).Milliseconds() / 10
-	return next.IdleEnd-f.IdleEnd >= step || f.Expires < now.Add(tokenLife(app)).UnixMilli() && next.Expires > f.Expires
+	return next.IdleEnd-f.IdleEnd >= step || f.Expires < now.Add(tokenLife(app, f)).UnixMilli() && next.Expires > f.Expires
 }
 
 // A Wish is what a refresh asks for, and by whom.
