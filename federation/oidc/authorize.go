@@ -80,6 +80,9 @@ func (p *Provider) issue(w http.ResponseWriter, r *http.Request, q *authorizeReq
 	var d consent.Decision
 	err := p.db.View(ctx, func(tx *fsm.Tx) (err error) {
 		g.now, g.index = tx.Now(), tx.Index()
+		if err := unused(tx, q); err != nil {
+			return err
+		}
 		if allowed, err = federation.MayUse(tx, q.app, s.UserID); err != nil || !allowed {
 			return err
 		}
@@ -105,6 +108,22 @@ func (p *Provider) issue(w http.ResponseWriter, r *http.Request, q *authorizeReq
 		return
 	}
 	p.respond(w, r, q, resp.GetParameters())
+}
+
+// unused refuses a pushed request of which an authorization has come already: who loads the page
+// again would get a code whose exchange counts as a replay, and ends that authorization.
+func unused(tx *fsm.Tx, q *authorizeRequest) error {
+	if !q.pushed {
+		return nil
+	}
+	_, err := family.Get(tx, q.app.Tenant, q.family)
+	switch {
+	case errors.Is(err, fsm.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	}
+	return refuse(codeInvalidRequestURI, "The request_uri was used already.")
 }
 
 // refuseUser tells a person that they may not use the application, before any code exists.
@@ -146,7 +165,7 @@ func (h issueCode) HandleAuthorizeEndpointRequest(ctx context.Context, req fosit
 		Grant: family.Grant{
 			Family: g.q.family, Scope: g.q.GrantedScope, UserID: g.s.UserID, SessionID: g.s.ID, Nonce: g.q.nonce,
 			AuthTime: g.s.AuthTime.Unix(), AMR: g.s.AMR, ACR: g.s.ACR, Index: g.index, Claims: g.q.claims.Text(),
-			Resources: g.q.resources(), Details: resource.Spell(g.q.details),
+			Resources: g.q.resources(), Details: resource.Spell(g.q.details), JKT: g.q.jkt,
 		},
 		RedirectURI: g.q.redirectURI, Challenge: g.q.challenge, Issued: g.now.UnixMilli(),
 	})

@@ -11,6 +11,7 @@ import (
 	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/federation/fetch"
 	"github.com/quis-idp/quis/federation/jose"
+	"github.com/quis-idp/quis/federation/oidc/caller"
 	"github.com/quis-idp/quis/federation/oidc/front"
 	"github.com/quis-idp/quis/identity"
 )
@@ -29,12 +30,11 @@ var objectTypes = []string{"oauth-authz-req+jwt", "jwt", ""}
 // are all that counts. It must be signed by the client with the algorithm that it has
 // registered, be for us, and expire.
 func (p *Provider) readObject(ctx context.Context, q *authorizeRequest, text string) (url.Values, error) {
-	keys, err := objectKeys(q.app)
-	if err != nil {
-		return nil, err
+	if len(q.app.Auth.JWKS) == 0 && q.app.Auth.JWKSURI == "" {
+		return nil, refuse(codeRequestNotSupported, "The application has registered no keys to verify a request object with.")
 	}
-	rule := jose.Rule{Algs: objectAlgs(q.app), Types: objectTypes, Keys: keys}
-	token, err := rule.Verify(text)
+	rule := jose.Rule{Algs: objectAlgs(q.app), Types: objectTypes}
+	token, err := p.sets.Verify(ctx, rule, q.app.Auth.JWKS, q.app.Auth.JWKSURI, text)
 	if err != nil {
 		return nil, badObject(err)
 	}
@@ -50,6 +50,9 @@ func (p *Provider) readObject(ctx context.Context, q *authorizeRequest, text str
 	}
 	if err := claims.Check(want); err != nil {
 		return nil, badObject(err)
+	}
+	if want.Life > 0 && (claims.NotBefore.IsZero() || want.Now.Sub(claims.NotBefore) > objectLife) {
+		return nil, refuse(codeInvalidRequestObject, "Request object: FAPI 2.0 wants the claim nbf, and not longer than an hour ago.")
 	}
 	form, err := front.Parameters(claims.All, q.app.ClientID)
 	if err != nil {
@@ -71,17 +74,11 @@ func objectAlgs(app *federation.Application) []string {
 	return jose.Asymmetric
 }
 
-func objectKeys(app *federation.Application) (*jose.Set, error) {
-	if len(app.Auth.JWKS) == 0 {
-		return nil, refuse(codeRequestNotSupported, "The application has registered no keys to verify a request object with.")
-	}
-	return jose.ParseSet(app.Auth.JWKS)
-}
-
-// badObject is err as the client hears of it; sentences of jose and front are fit for that.
+// badObject is err as the client hears of it; sentences of jose, caller and front are fit for that.
 func badObject(err error) error {
-	var fault front.ObjectFault
-	if errors.As(err, &fault) || errors.Is(err, jose.ErrToken) {
+	_, keys := errors.AsType[*caller.Fault](err)
+	_, fault := errors.AsType[front.ObjectFault](err)
+	if keys || fault || errors.Is(err, jose.ErrToken) {
 		return refuse(codeInvalidRequestObject, "Request object: "+err.Error())
 	}
 	return err

@@ -40,6 +40,7 @@ type authorizeRequest struct {
 	redirectURI  string // as sent
 	mode         front.Mode
 	challenge    []byte
+	jkt          string // thumbprint of the DPoP key that the code is bound to; empty: none
 	nonce        string
 	prompt       []string
 	maxAge       int64 // seconds; anyAge: any
@@ -120,7 +121,8 @@ func parsePKCE(q *authorizeRequest, form url.Values) error {
 		return refuse(codeInvalidRequest, "The code_challenge must be 43 characters of base64url.")
 	}
 	q.challenge = challenge
-	return nil
+	q.jkt, err = parseKeyThumbprint(form.Get("dpop_jkt"))
+	return err
 }
 
 func parseOpenID(q *authorizeRequest, form url.Values) error {

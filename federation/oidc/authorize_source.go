@@ -165,7 +165,7 @@ func newAuthorizeRequest(app *federation.Application) *authorizeRequest {
 // parseSource holds q against how the application has to send its requests.
 func parseSource(q *authorizeRequest, _ url.Values) error {
 	switch {
-	case q.app.Requests.RequirePAR && !q.pushed:
+	case (q.app.Requests.RequirePAR || q.app.Profile == federation.ProfileFAPI2) && !q.pushed:
 		return refuse(codeInvalidRequest, "The application must push its authorization requests (RFC 9126).")
 	case q.app.Requests.RequireSigned && !q.signed:
 		return refuse(codeInvalidRequest, "The application must send signed request objects (RFC 9101).")

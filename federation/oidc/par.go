@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/quis-idp/quis/federation/dpop"
 	"github.com/quis-idp/quis/federation/oidc/front"
 	"github.com/quis-idp/quis/identity"
 )
@@ -53,7 +54,30 @@ func (p *Provider) pushed(w http.ResponseWriter, r *http.Request) (string, error
 	if err := p.parseAuthorize(ctx, q, form); err != nil {
 		return "", err
 	}
+	if err := p.bindPushed(w, r, q); err != nil {
+		return "", err
+	}
 	return p.sealRequest(identity.TenantFrom(ctx), q, pushedLifetime)
+}
+
+// bindPushed binds the code to the key of a DPoP proof that comes along, as if the request
+// had named it (RFC 9449, section 10.1).
+func (p *Provider) bindPushed(w http.ResponseWriter, r *http.Request, q *authorizeRequest) error {
+	if len(r.Header.Values(dpopHeader)) == 0 {
+		return nil
+	}
+	proof, err := p.proof(r.Context(), r, dpop.Wanted{Nonce: q.app.IsPublic})
+	if err != nil {
+		giveNonce(w, p.nonceFor(r.Context(), err))
+		return err
+	}
+	giveNonce(w, proof.Nonce)
+	if q.jkt != "" && q.jkt != proof.Key {
+		return refuse(codeInvalidDPoP, "The DPoP proof is of another key than dpop_jkt.")
+	}
+	q.jkt = proof.Key
+	q.Form.Set("dpop_jkt", proof.Key)
+	return nil
 }
 
 // sealRequest returns the request_uri of q, as far as it has been read, for its client.

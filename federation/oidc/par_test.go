@@ -88,6 +88,8 @@ func TestRefusesPushedRequestUsedTwice(t *testing.T) {
 		t.Fatalf("the replay cost %d log entries, want 1", n)
 	}
 	w.wantError(w.post(0, "/oauth2/token", refreshForm(got.Refresh)), 400, "invalid_grant")
+	// Once it has been used, the page says so instead of making a code that would end what came of it.
+	w.authorizeError(w.byURI(0, uri), "invalid_request_uri")
 }
 
 func TestPushedRequestSurvivesSignIn(t *testing.T) {

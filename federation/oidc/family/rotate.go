@@ -30,9 +30,10 @@ func (s *Store) prolong(f *Family, app *federation.Application, now, until time.
 
 // kept reports whether the refresh token of f is used again and again: if the
 // application wants that, and whoever presents it proves each time to hold the key
-// that it is bound to, or to be the application (RFC 9700, section 4.14.2).
+// that it is bound to, or to be the application (RFC 9700, section 4.14.2). FAPI 2.0,
+// section 5.3.2.1, has no other.
 func kept(app *federation.Application, f *Family) bool {
-	return app.Refresh.Keep && (f.Confirm.Bound() || !app.IsPublic)
+	return (app.Refresh.Keep || app.Profile == federation.ProfileFAPI2) && (f.Confirm.Bound() || !app.IsPublic)
 }
 
 // advance makes the next generation, or for a kept family only the next times.
