@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/quis-idp/quis/api/limit"
+	"github.com/quis-idp/quis/federation/oidc"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/authn"
@@ -292,4 +293,27 @@ func TestRefusesChoiceOfAccountFromAnotherSite(t *testing.T) {
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header.Set("Sec-Fetch-Site", "cross-site")
 	s.send(r).want(t, 403)
+}
+
+// TestPostedResponseCannotBeFramedOrLeak: RFC 9700, sections 4.16 and 4.2, on the one page whose
+// policy is not that of all others.
+func TestPostedResponseCannotBeFramedOrLeak(t *testing.T) {
+	t.Parallel()
+	w := httptest.NewRecorder()
+	Post(w, get("/oauth2/authorize"), oidc.PostedForm{Application: "Web", Action: "https://app.example.com/cb", Source: "https://app.example.com", Fields: url.Values{"code": {"CODE"}}})
+	h := w.Header()
+	policy := h.Get("Content-Security-Policy")
+	for _, want := range []string{"frame-ancestors 'none'", "default-src 'none'", "script-src 'self'", "form-action 'self' https://app.example.com;"} {
+		if !strings.Contains(policy, want) {
+			t.Errorf("the policy lacks %s: %s", want, policy)
+		}
+	}
+	if h.Get("Referrer-Policy") != "strict-origin" || h.Get("Cache-Control") != "no-store" || h.Get("Location") != "" {
+		t.Errorf("%v", h)
+	}
+	w = httptest.NewRecorder()
+	Post(w, get("/oauth2/authorize"), oidc.PostedForm{Application: "Web", Action: "javascript:alert(1)", Source: "https://a; script-src *"})
+	if w.Code != http.StatusInternalServerError || strings.Contains(w.Body.String(), "javascript:") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
 }
