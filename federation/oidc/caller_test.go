@@ -165,7 +165,10 @@ func TestRefusesUnregisteredMethod(t *testing.T) {
 		id := "only-" + method
 		a := federation.Application{
 			ClientID: id, Name: id, RedirectURIs: []string{callback}, GrantTypes: []string{federation.GrantCode, federation.GrantClientCredentials},
-			AllowedScopes: []string{"api"}, Auth: federation.ClientAuth{Method: method, JWKS: jwks(t, jose.JSONWebKey{Key: clientKey().Public()}), TLSSANDNS: "x.example"},
+			AllowedScopes: []string{"api"}, Auth: federation.ClientAuth{Method: method, JWKS: jwks(t, jose.JSONWebKey{Key: clientKey().Public()})},
+		}
+		if method == federation.AuthTLS {
+			a.Auth.TLSSANDNS = "x.example"
 		}
 		if method == federation.AuthBasic || method == federation.AuthPost {
 			a.Auth = federation.ClientAuth{Method: method}
