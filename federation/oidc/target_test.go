@@ -278,7 +278,7 @@ func TestAuthorizationDetailsGoIntoTheToken(t *testing.T) {
 	const spelled = `[{"actions":["buy","return"],"item":"book","type":"order"}]`
 	for name, code := range map[string]string{
 		"query": w.code(0, details(anOrder), resources(orders)),
-		"par":   w.codeOf(w.get(0, "/oauth2/authorize?"+w.push(details(anOrder), resources(orders)).Encode(), true)),
+		"par":   w.codeOf(w.get(0, "/oauth2/authorize?"+w.pushedBack(details(anOrder), resources(orders)).Encode(), true)),
 	} {
 		got := w.detailed(w.codeForm(code))
 		inToken, err := json.Marshal(claims(t, got.Access)["authorization_details"])
@@ -309,7 +309,7 @@ func TestAuthorizationDetailsGoIntoTheToken(t *testing.T) {
 	}
 }
 
-func (w *world) push(change ...func(url.Values)) url.Values {
+func (w *world) pushedBack(change ...func(url.Values)) url.Values {
 	w.t.Helper()
 	var pushed struct {
 		URI string `json:"request_uri"`
