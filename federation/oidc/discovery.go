@@ -70,7 +70,7 @@ func describe(issuer string) document {
 		Scopes:          []string{federation.ScopeOpenID, federation.ScopeProfile, federation.ScopeEmail, federation.ScopeGroups, federation.ScopeRoles, federation.ScopeOffline},
 		ResponseTypes:   []string{"code"},
 		ResponseModes:   front.Modes,
-		Grants:          []string{federation.GrantCode, federation.GrantRefresh, federation.GrantClientCredentials, federation.GrantDevice, federation.GrantCIBA},
+		Grants:          []string{federation.GrantCode, federation.GrantRefresh, federation.GrantClientCredentials, federation.GrantDevice, federation.GrantCIBA, federation.GrantExchange},
 		Subjects:        []string{federation.SubjectPublic, federation.SubjectPairwise},
 		Claims:          append([]string{"iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "azp", "sid", "at_hash"}, federation.SupportedClaims...),
 		Challenges:      []string{"S256"},

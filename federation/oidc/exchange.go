@@ -22,6 +22,7 @@ type exchange struct {
 	code    *family.Code
 	refresh *family.Token
 	waited  *wait
+	handed  *handed
 
 	subject   string // user ID, or client_id of an application that acts for itself
 	scope     []string

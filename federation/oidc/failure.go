@@ -33,7 +33,8 @@ const (
 	codeUnmetAuthentication     = "unmet_authentication_requirements"
 	codeInvalidToken            = "invalid_token"
 	codeInsufficientScope       = "insufficient_scope"
-	codePending                 = "authorization_pending" // RFC 8628, section 3.5, like the two below
+	codeUnsupportedToken        = "unsupported_token_type" // RFC 7009, section 2.2.1
+	codePending                 = "authorization_pending"  // RFC 8628, section 3.5, like the two below
 	codeSlowDown                = "slow_down"
 	codeExpiredToken            = "expired_token"
 	codeUnknownUser             = "unknown_user_id" // OpenID CIBA Core, section 13, like the one below
@@ -50,7 +51,7 @@ var statusOf = map[string]int{
 	codeUnsupportedGrantType: 400, codeInvalidScope: 400, codeAccessDenied: 403, codeUnsupportedResponseType: 400,
 	codeServerError: 500, codeUnavailable: 503, codeLoginRequired: 400, codeRequestNotSupported: 400,
 	codeRequestURINotSupported: 400, codeRegistrationUnsupported: 400, codeInvalidToken: 401, codeInsufficientScope: 403,
-	codePending: 400, codeSlowDown: 400, codeExpiredToken: 400, codeUnknownUser: 400, codeInvalidMessage: 400,
+	codeUnsupportedToken: 400, codePending: 400, codeSlowDown: 400, codeExpiredToken: 400, codeUnknownUser: 400, codeInvalidMessage: 400,
 	codeInvalidRequestURI: 400, codeInvalidRequestObject: 400, codeUnmetAuthentication: 400,
 	codeInvalidTarget: 400, codeInvalidDetails: 400, codeConsentRequired: 400,
 	codeInvalidDPoP: 400, codeUseDPoPNonce: 400,

@@ -31,6 +31,7 @@ type introspected struct {
 
 	Details json.RawMessage      `json:"authorization_details,omitempty"` // RFC 9396, section 9.2
 	Confirm *family.Confirmation `json:"cnf,omitempty"`                   // RFC 8705, section 3.2; RFC 9449, section 6.2
+	Actor   *actor               `json:"act,omitempty"`                   // RFC 8693, section 4.1
 }
 
 // introspection is the introspection endpoint. Only a confidential application may
@@ -116,5 +117,6 @@ func (p *Provider) introspectAccess(ctx context.Context, app *federation.Applica
 		Subject: c.Subject, Audience: c.Audience, Issuer: c.Issuer, ID: c.ID, AuthTime: c.AuthTime, ACR: c.ACR,
 		Details: c.Details,
 		Confirm: c.Confirm,
+		Actor:   c.Actor,
 	}, err
 }

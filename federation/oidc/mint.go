@@ -48,6 +48,7 @@ type accessToken struct {
 	Details json.RawMessage      `json:"authorization_details,omitempty"` // RFC 9396, section 9.1
 	Confirm *family.Confirmation `json:"cnf,omitempty"`                   // RFC 7800, section 3.1
 	Actor   *actor               `json:"act,omitempty"`                   // RFC 8693, section 4.1
+	MayAct  *actor               `json:"may_act,omitempty"`               // likewise, section 4.4; only ever by a claim mapping
 }
 
 // An actor is who acts for the subject, and for whom that one does.

@@ -28,6 +28,7 @@ func newPipeline(p *Provider) *fosite.Fosite {
 		federation.GrantClientCredentials: {clientGrant{p}},
 		federation.GrantDevice:            {deviceGrant(p)},
 		federation.GrantCIBA:              {cibaGrant(p)},
+		federation.GrantExchange:          {exchangeGrant{p}},
 	}
 	c.code = fosite.AuthorizeEndpointHandlers{issueCode{p}}
 	return &fosite.Fosite{Config: c}

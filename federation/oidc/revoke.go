@@ -43,7 +43,18 @@ func (p *Provider) revokeToken(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx = identity.WithActor(ctx, identity.Actor{Kind: identity.ActorApplication, ID: app.ID})
 	err = p.db.Update(ctx, func(tx *fsm.Tx) error {
-		return family.RevokeByID(tx, app.Tenant, id, "revoked by the application")
+		named, err := family.ParseID(id)
+		if err != nil {
+			return fsm.ErrNotFound
+		}
+		f, err := family.Get(tx, app.Tenant, named)
+		if err != nil {
+			return err
+		}
+		if f.Application != app.ID { // had by token exchange: what it was made of is another's
+			return refuse(codeUnsupportedToken, "A token that was had in exchange dies with the token that it was exchanged for, and not alone.")
+		}
+		return family.Revoke(tx, f, "revoked by the application")
 	})
 	if errors.Is(err, fsm.ErrNotFound) {
 		return nil

@@ -152,6 +152,9 @@ func (e *exchange) accessLife(app *federation.Application) int64 {
 	if e.aimed == nil || len(e.aimed.target.Servers) == 0 {
 		return e.life(app)
 	}
+	if e.lifetime > 0 { // what the token is made of does not live longer
+		return min(e.lifetime, e.aimed.target.Expiry(app))
+	}
 	return e.aimed.target.Expiry(app)
 }
 

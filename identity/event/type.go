@@ -50,6 +50,8 @@ const (
 	FamilyRevoked Type = "family.revoked"
 	TokenReused   Type = "token.reuse_detected"
 
+	TokenImpersonated Type = "token.impersonated"
+
 	DeviceRequested Type = "device.requested"
 	DeviceApproved  Type = "device.approved"
 	DeviceDenied    Type = "device.denied"
@@ -131,6 +133,8 @@ var Catalogue = map[Type]string{
 	FamilyStarted: "An application was given tokens for a user.",
 	FamilyRevoked: "All tokens of one authorization were revoked.",
 	TokenReused:   "A code or refresh token was used twice; its family was revoked.",
+
+	TokenImpersonated: "An application was given a token in somebody else's name that does not show it.",
 
 	DeviceRequested: "A device without a browser asked to be let in.",
 	DeviceApproved:  "A person typed in the code that a device shows, and let it in.",
