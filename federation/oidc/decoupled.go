@@ -41,10 +41,12 @@ func (p *Provider) startDecoupled(w http.ResponseWriter, r *http.Request) (*deco
 	if err != nil {
 		return nil, err
 	}
-	app, err := p.authenticate(ctx, r, form)
-	switch {
-	case err != nil:
+	who, err := p.identify(ctx, r, form)
+	if err != nil {
 		return nil, err
+	}
+	app := who.App
+	switch {
 	case app.IsPublic:
 		return nil, errClient
 	case !app.Allows(federation.GrantCIBA):
@@ -63,7 +65,8 @@ func (p *Provider) startDecoupled(w http.ResponseWriter, r *http.Request) (*deco
 	if err != nil {
 		return nil, err
 	}
-	if err := p.db.Update(ctx, func(tx *fsm.Tx) error { return ciba.Start(tx, q, life) }); err != nil {
+	err = p.db.Update(ctx, func(tx *fsm.Tx) error { return errors.Join(who.Spend(tx), ciba.Start(tx, q, life)) })
+	if err != nil {
 		return nil, err
 	}
 	id, err := poll.CIBA.Code(p.ring, q.Tenant, q.ClientID, q.Family, q.Key)

@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"time"
@@ -40,10 +41,11 @@ func (p *Provider) startDevice(w http.ResponseWriter, r *http.Request) (*deviceA
 	if err != nil {
 		return nil, err
 	}
-	app, err := p.authenticate(ctx, r, form)
+	who, err := p.identify(ctx, r, form)
 	if err != nil {
 		return nil, err
 	}
+	app := who.App
 	if !app.Allows(federation.GrantDevice) {
 		return nil, refuse(codeUnauthorizedClient, "The application is not allowed to use this grant type.")
 	}
@@ -57,7 +59,8 @@ func (p *Provider) startDevice(w http.ResponseWriter, r *http.Request) (*deviceA
 	if err != nil {
 		return nil, err
 	}
-	if err := p.db.Update(ctx, func(tx *fsm.Tx) error { return device.Start(tx, a) }); err != nil {
+	err = p.db.Update(ctx, func(tx *fsm.Tx) error { return errors.Join(who.Spend(tx), device.Start(tx, a)) })
+	if err != nil {
 		return nil, err
 	}
 	code, err := poll.Device.Code(p.ring, a.Tenant, a.ClientID, a.Family, a.Key)

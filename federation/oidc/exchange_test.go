@@ -18,7 +18,7 @@ import (
 	"github.com/quis-idp/quis/keys"
 )
 
-const orders = "https://orders.example/api"
+const warehouse = "https://orders.example/api"
 
 // backend registers an application that exchanges tokens, and an API that it calls.
 func (w *world) backend(id string, p federation.ExchangePolicy) *federation.Application {
@@ -29,10 +29,10 @@ func (w *world) backend(id string, p federation.ExchangePolicy) *federation.Appl
 	}, secret)
 }
 
-func (w *world) orders() {
+func (w *world) warehouse() {
 	w.t.Helper()
 	w.update(0, func(tx *fsm.Tx) error {
-		_, err := resource.CreateServer(tx, resource.Server{Tenant: tenant.ID, Identifier: orders, Name: "Orders", OpenToAll: true})
+		_, err := resource.CreateServer(tx, resource.Server{Tenant: tenant.ID, Identifier: warehouse, Name: "Orders", OpenToAll: true})
 		return err
 	})
 }
@@ -45,22 +45,22 @@ func (w *world) trade(i int, app *federation.Application, token string, change .
 	return w.postTo(i, "/oauth2/token", app, form)
 }
 
-var ofWeb = federation.ExchangePolicy{From: []string{"web"}, Audiences: []string{issuer, orders}}
+var ofWeb = federation.ExchangePolicy{From: []string{"web"}, Audiences: []string{issuer, warehouse}}
 
 func TestExchangeNamesTheActorAndIsNoMore(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 3)
-	w.orders()
+	w.warehouse()
 	b := w.backend("b", ofWeb)
 	got := w.tokens(0, set("scope", "openid profile email api offline_access"))
 	var rec *httptest.ResponseRecorder
-	if n := w.entries(func() { rec = w.trade(1, b, got.Access, set("resource", orders)) }); n != 0 {
+	if n := w.entries(func() { rec = w.trade(1, b, got.Access, set("resource", warehouse)) }); n != 0 {
 		t.Errorf("a delegation is %d entries", n)
 	}
 	r := w.want(rec, 200)
 	was, is := claims(t, got.Access), claims(t, r.Access)
 	act, _ := is["act"].(map[string]any)
-	if is["sub"] != was["sub"] || is["aud"] != orders || is["client_id"] != "b" || is["fid"] != was["fid"] || act["sub"] != "b" || act["act"] != nil {
+	if is["sub"] != was["sub"] || is["aud"] != warehouse || is["client_id"] != "b" || is["fid"] != was["fid"] || act["sub"] != "b" || act["act"] != nil {
 		t.Errorf("claims %v", is)
 	}
 	if r.Scope != "openid profile api" || is["scope"] != r.Scope { // email is not the backend's, offline_access nobody's
@@ -152,7 +152,7 @@ func TestExchangeForAnActorOfItsOwn(t *testing.T) {
 func TestRefusesExchangeForMore(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1)
-	w.orders()
+	w.warehouse()
 	b := w.backend("b", ofWeb)
 	narrow := w.backend("narrow", federation.ExchangePolicy{From: []string{"web"}})
 	got := w.tokens(0, set("scope", "openid profile"))
@@ -161,7 +161,7 @@ func TestRefusesExchangeForMore(t *testing.T) {
 	w.wantError(w.trade(0, b, got.Access, set("resource", "https://x.example")), 400, "invalid_target")
 	w.wantError(w.trade(0, b, got.Access, set("audience", "https://x.example")), 400, "invalid_target")
 	w.wantError(w.trade(0, narrow, got.Access), 400, "invalid_target") // nobody said that it may
-	w.wantError(w.trade(0, narrow, got.Access, set("resource", orders)), 400, "invalid_target")
+	w.wantError(w.trade(0, narrow, got.Access, set("resource", warehouse)), 400, "invalid_target")
 	for _, kind := range []string{typeOfID, "urn:ietf:params:oauth:token-type:refresh_token", "x"} {
 		w.wantError(w.trade(0, b, got.Access, set("requested_token_type", kind)), 400, "invalid_request")
 	}
@@ -242,7 +242,7 @@ func TestExchangeOfItsOwnTokenForLess(t *testing.T) {
 	if is := claims(t, r.Access); is["act"] != nil || is["sub"] != "b" || is["aud"] != issuer {
 		t.Errorf("claims %v", is)
 	}
-	w.wantError(w.trade(0, b, own.Access, set("resource", orders)), 400, "invalid_target")
+	w.wantError(w.trade(0, b, own.Access, set("resource", warehouse)), 400, "invalid_target")
 }
 
 // mayAct signs a token of web as a claim mapping would make it.

@@ -41,6 +41,14 @@ type Caller struct {
 	Assertion *Assertion
 }
 
+// Spend spends the caller's assertion, if there is one, in the entry of what it brings about.
+func (c *Caller) Spend(tx *fsm.Tx) error {
+	if c.Assertion == nil {
+		return nil
+	}
+	return c.Assertion.Spend(tx, c.App.Tenant)
+}
+
 // strong are the methods that the FAPI 2.0 Security Profile allows, section 5.3.2.1.
 var strong = []string{federation.AuthPrivateKeyJWT, federation.AuthTLS, federation.AuthSelfSignedTLS}
 
