@@ -83,8 +83,14 @@ func (p *Provider) meant(ctx context.Context, q *authorizeRequest, s *session.Se
 	case hint != nil:
 		subject = hint.Subject
 	}
+	if subject == "" {
+		return nothing, nil
+	}
+	same, err := p.isSubject(ctx, q.app, subject, s.UserID)
 	switch {
-	case subject == "", subject == s.UserID:
+	case err != nil:
+		return nothing, err
+	case same:
 		return nothing, nil
 	case chosen:
 		return nothing, refuse(codeLoginRequired, "Another user signed in than the one asked for.")

@@ -18,6 +18,7 @@ import (
 type exchange struct {
 	tenant  identity.Tenant
 	arrived time.Time
+	grant   string // grant type
 	alg     string // that the tokens were signed with
 	code    *family.Code
 	refresh *family.Token

@@ -123,7 +123,7 @@ func (g codeGrant) PopulateTokenEndpointResponse(ctx context.Context, req fosite
 	}
 	ex.granted(h.Family)
 	ex.narrow()
-	t, err := g.p.mintFamily(ctx, ex, c.Application, h, &idToken{Nonce: ex.code.Nonce})
+	t, err := g.p.mintFamily(ctx, ex, c.Application, h, &idToken{Nonce: ex.code.Nonce, CodeHash: tokenHash(algOf(c.Application), req.GetRequestForm().Get("code"))})
 	if err != nil {
 		return err
 	}

@@ -38,39 +38,40 @@ type introspected struct {
 // ask, and only about its own tokens and those that are for it, if it is a resource
 // server: of any other it learns no more than that it is not active.
 func (p *Provider) introspection(w http.ResponseWriter, r *http.Request) {
-	answer, err := p.introspect(w, r)
+	app, answer, err := p.introspect(w, r)
+	if err == nil {
+		err = p.writeIntrospection(w, r, app, answer)
+	}
 	if err != nil {
 		p.writeError(w, r, err)
-		return
 	}
-	writeJSON(w, http.StatusOK, answer)
 }
 
-func (p *Provider) introspect(w http.ResponseWriter, r *http.Request) (*introspected, error) {
+func (p *Provider) introspect(w http.ResponseWriter, r *http.Request) (*federation.Application, *introspected, error) {
 	ctx := r.Context()
 	form, err := readForm(w, r)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	app, err := p.authenticate(ctx, r, form)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if app.IsPublic {
-		return nil, errClient
+		return nil, nil, errClient
 	}
 	token := form.Get("token")
 	if token == "" {
-		return nil, refuse(codeInvalidRequest, "Parameter token is missing.")
+		return nil, nil, refuse(codeInvalidRequest, "Parameter token is missing.")
 	}
 	answer, err := p.introspectRefresh(ctx, app, token)
 	if err == nil && answer == nil {
 		answer, err = p.introspectAccess(ctx, app, token)
 	}
 	if errors.Is(err, errBadToken) || errors.Is(err, errBadRefresh) {
-		return &introspected{}, nil
+		return app, &introspected{}, nil
 	}
-	return answer, err
+	return app, answer, err
 }
 
 // introspectRefresh returns nil if token is no refresh token of this application.

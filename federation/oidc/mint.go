@@ -11,11 +11,13 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/quis-idp/quis/federation"
+	"github.com/quis-idp/quis/federation/claim"
 	"github.com/quis-idp/quis/federation/oidc/family"
+	"github.com/quis-idp/quis/federation/statement"
 	"github.com/quis-idp/quis/fsm"
-	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/keys"
 )
 
@@ -44,6 +46,7 @@ type accessToken struct {
 	ACR      string   `json:"acr,omitempty"`
 	AMR      []string `json:"amr,omitempty"`
 	Family   string   `json:"fid,omitempty"`
+	Roles    []string `json:"roles,omitempty"` // RFC 9068, section 2.2.3.1; groups and entitlements are for mappings
 
 	Details json.RawMessage      `json:"authorization_details,omitempty"` // RFC 9396, section 9.1
 	Confirm *family.Confirmation `json:"cnf,omitempty"`                   // RFC 7800, section 3.1
@@ -72,6 +75,7 @@ type idToken struct {
 	Authorized string   `json:"azp,omitempty"`
 	Session    string   `json:"sid,omitempty"`
 	AccessHash string   `json:"at_hash,omitempty"`
+	CodeHash   string   `json:"c_hash,omitempty"`
 	federation.Claims
 }
 
@@ -97,16 +101,32 @@ func (p *Provider) sign(ctx context.Context, ex *exchange, app *federation.Appli
 	return p.keys.Sign(ctx, ex.tenant.ID, alg, typ, claims)
 }
 
-// mintAccess signs an access token for the family, or without one for the application itself.
-func (p *Provider) mintAccess(ctx context.Context, ex *exchange, app *federation.Application, f *family.Family) (string, error) {
+// say puts together what the tokens of one request say of the user. Nothing is read
+// where there is nothing to be said.
+func (p *Provider) say(ctx context.Context, ex *exchange, app *federation.Application, f *family.Family, in ...string) (statement.Statement, error) {
+	q := statement.Question{App: app, Scopes: ex.scope, Requested: ex.claims, In: in, Request: claim.Request{Grant: ex.grant}}
+	if f != nil {
+		q.UserID = f.UserID
+		q.Request.ACR, q.Request.AMR, q.Request.AuthTime = f.ACR, f.AMR, time.Unix(f.AuthTime, 0)
+	}
+	said, err := statement.Answer(ctx, p.db, p.claims, &q)
+	if err != nil {
+		return said, fmt.Errorf("claims: %w", err)
+	}
+	ex.subject = said.Subject
+	return said, nil
+}
+
+// accessClaims are what an access token says; f is nil where the application acts for itself.
+func (p *Provider) accessClaims(ex *exchange, app *federation.Application, f *family.Family, said *statement.Statement) (any, error) {
 	now := p.db.Now().Unix()
 	var jti [16]byte
 	rand.Read(jti[:])
-	c := accessToken{
+	c := &accessToken{
 		Issuer: ex.tenant.Issuer, Subject: ex.subject, Audience: ex.audience(), ClientID: app.ClientID,
 		Issued: now, Expires: now + ex.accessLife(app),
 		ID: base64.RawURLEncoding.EncodeToString(jti[:]), Scope: strings.Join(ex.scope, " "),
-		Details: ex.details, Actor: ex.actor,
+		Details: ex.details, Actor: ex.actor, Roles: said.Roles,
 	}
 	if ex.confirm.Bound() {
 		c.Confirm = &ex.confirm
@@ -114,7 +134,24 @@ func (p *Provider) mintAccess(ctx context.Context, ex *exchange, app *federation
 	if f != nil {
 		c.AuthTime, c.ACR, c.AMR, c.Family = f.AuthTime, f.ACR, f.AMR, f.ID.String()
 	}
-	token, err := p.sign(ctx, ex, app, typAccess, &c)
+	return said.Over(c, claim.InAccessToken)
+}
+
+// mintAccess signs an access token for the family, or without one for the application itself.
+func (p *Provider) mintAccess(ctx context.Context, ex *exchange, app *federation.Application, f *family.Family) (string, error) {
+	said, err := p.say(ctx, ex, app, f, claim.InAccessToken)
+	if err != nil {
+		return "", err
+	}
+	return p.signAccess(ctx, ex, app, f, &said)
+}
+
+func (p *Provider) signAccess(ctx context.Context, ex *exchange, app *federation.Application, f *family.Family, said *statement.Statement) (string, error) {
+	c, err := p.accessClaims(ex, app, f, said)
+	if err != nil {
+		return "", fmt.Errorf("access token: %w", err)
+	}
+	token, err := p.sign(ctx, ex, app, typAccess, c)
 	if err != nil {
 		return "", fmt.Errorf("access token: %w", err)
 	}
@@ -125,7 +162,6 @@ func (p *Provider) mintAccess(ctx context.Context, ex *exchange, app *federation
 // what only the caller knows; nil: no ID token.
 func (p *Provider) mintFamily(ctx context.Context, ex *exchange, app *federation.Application, h family.Held, id *idToken) (tokens, error) {
 	f := h.Family
-	ex.subject = f.UserID
 	t := tokens{scope: ex.scope}
 	var err error
 	if len(f.Salt) > 0 {
@@ -133,39 +169,47 @@ func (p *Provider) mintFamily(ctx context.Context, ex *exchange, app *federation
 			return tokens{}, err
 		}
 	}
-	if t.access, err = p.mintAccess(ctx, ex, app, f); err != nil {
+	in := []string{claim.InAccessToken, claim.InIDToken}
+	if id == nil || !slices.Contains(ex.scope, federation.ScopeOpenID) {
+		id, in = nil, in[:1]
+	}
+	said, err := p.say(ctx, ex, app, f, in...)
+	if err != nil {
 		return tokens{}, err
 	}
-	if id == nil || !slices.Contains(ex.scope, federation.ScopeOpenID) {
-		return t, nil
+	if t.access, err = p.signAccess(ctx, ex, app, f, &said); err != nil || id == nil {
+		return t, err
 	}
-	if t.id, err = p.mintID(ctx, ex, app, f, id, t.access); err != nil {
+	if t.id, err = p.mintID(ctx, ex, app, f, id, t.access, &said); err != nil {
 		return tokens{}, fmt.Errorf("ID token: %w", err)
 	}
 	return t, nil
 }
 
-func (p *Provider) mintID(ctx context.Context, ex *exchange, app *federation.Application, f *family.Family, id *idToken, access string) (string, error) {
+// idClaims are what an ID token says.
+func (p *Provider) idClaims(ex *exchange, app *federation.Application, f *family.Family, id *idToken, said *statement.Statement) (any, error) {
 	now := p.db.Now().Unix()
-	id.Issuer, id.Subject, id.Audience, id.Authorized = ex.tenant.Issuer, f.UserID, app.ClientID, app.ClientID
+	id.Issuer, id.Subject, id.Audience, id.Authorized = ex.tenant.Issuer, ex.subject, app.ClientID, app.ClientID
 	id.Issued, id.Expires = now, now+ex.life(app)
 	id.AuthTime, id.ACR, id.AMR, id.Session = f.AuthTime, f.ACR, f.AMR, f.SessionID
+	id.Claims = said.IDToken
+	return said.Over(id, claim.InIDToken)
+}
+
+func (p *Provider) mintID(ctx context.Context, ex *exchange, app *federation.Application, f *family.Family, id *idToken, access string, said *statement.Statement) (string, error) {
 	id.AccessHash = tokenHash(algOf(app), access)
-	err := p.db.Read(ctx, func(tx *fsm.Tx) error {
-		u, _, err := directory.GetUser(tx, f.Tenant, f.UserID)
-		if err != nil {
-			return err
-		}
-		id.Claims, err = federation.ClaimsOf(tx, app, u, ex.scope)
-		return err
-	})
+	c, err := p.idClaims(ex, app, f, id, said)
 	if err != nil {
 		return "", err
 	}
-	return p.sign(ctx, ex, app, typID, id)
+	token, err := p.sign(ctx, ex, app, typID, c)
+	if err != nil {
+		return "", err
+	}
+	return p.encryptTo(ctx, app, app.Tokens.IDToken, token, "", "JWT")
 }
 
-// tokenHash is at_hash: the left half of the hash that belongs to the ID token's
+// tokenHash is at_hash, and c_hash: the left half of the hash that belongs to the ID token's
 // algorithm (OpenID Connect Core, section 3.1.3.6); SHA-512 for Ed25519.
 func tokenHash(alg keys.Alg, token string) string {
 	if alg == keys.EdDSA {

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/quis-idp/quis/federation"
+	"github.com/quis-idp/quis/federation/claim"
 	"github.com/quis-idp/quis/federation/consent"
 	"github.com/quis-idp/quis/federation/dpop"
 	"github.com/quis-idp/quis/federation/fetch"
@@ -101,6 +102,7 @@ type Provider struct {
 	login    string
 	logoutAt string
 	fetch    *fetch.Client
+	claims   *claim.Engine
 	log      *slog.Logger
 	metrics  *metrics
 	fosite   *fosite.Fosite
@@ -123,7 +125,7 @@ func New(c Config) *Provider {
 		db: c.DB, keys: c.Keys, ring: c.Ring, sessions: c.Sessions, flows: c.Flows, fresh: c.Fresh,
 		page: c.ErrorPage, post: c.PostPage, denied: c.DeniedPage,
 		consent: c.ConsentPage, desk: consent.NewDesk(c.DB, c.Ring), cookie: c.SessionCookie,
-		login: c.LoginURL, logoutAt: c.LogoutURL, log: c.Logger, metrics: newMetrics(c.Registerer),
+		login: c.LoginURL, logoutAt: c.LogoutURL, log: c.Logger, metrics: newMetrics(c.Registerer), claims: claim.New(c.Logger, c.Registerer),
 		families: family.New(family.Config{DB: c.DB, Ring: c.Ring, Sessions: c.Sessions, Grace: c.Grace, Idle: c.Idle, Absolute: c.Absolute}),
 		wait:     2 * time.Second,
 	}

@@ -73,6 +73,7 @@ func requested(req fosite.AccessRequester, grant string) (client, *exchange, err
 	if !c.Allows(grant) {
 		return client{}, nil, refuse(codeUnauthorizedClient, "The application is not allowed to use this grant type.")
 	}
+	ex.grant = grant
 	return c, ex, nil
 }
 

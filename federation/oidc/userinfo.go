@@ -5,12 +5,14 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/quis-idp/quis/federation"
+	"github.com/quis-idp/quis/federation/claim"
 	"github.com/quis-idp/quis/federation/jose"
 	"github.com/quis-idp/quis/federation/oidc/family"
+	"github.com/quis-idp/quis/federation/statement"
 	"github.com/quis-idp/quis/fsm"
-	"github.com/quis-idp/quis/identity/directory"
 )
 
 type userinfo struct {
@@ -20,44 +22,56 @@ type userinfo struct {
 
 // userinfo is the UserInfo endpoint (OpenID Connect Core, section 5.3).
 func (p *Provider) userinfo(w http.ResponseWriter, r *http.Request) {
-	info, nonce, err := p.readUserinfo(w, r)
+	app, info, nonce, err := p.readUserinfo(w, r)
 	giveNonce(w, nonce)
+	if err == nil {
+		err = p.writeUserinfo(w, r, app, info)
+	}
 	if err != nil {
 		p.writeBearerError(w, r, err)
-		return
 	}
-	writeJSON(w, http.StatusOK, info)
 }
 
-func (p *Provider) readUserinfo(w http.ResponseWriter, r *http.Request) (info *userinfo, nonce string, err error) {
+func (p *Provider) readUserinfo(w http.ResponseWriter, r *http.Request) (app *federation.Application, info any, nonce string, err error) {
 	t, err := readPresented(w, r)
 	if err != nil {
-		return nil, "", err
+		return nil, nil, "", err
 	}
 	c, err := p.verifyAccess(r.Context(), t.token)
 	if err != nil {
-		return nil, "", err
+		return nil, nil, "", err
 	}
 	if nonce, err = p.held(r, t, c); err != nil {
-		return nil, nonce, err
+		return nil, nil, nonce, err
 	}
 	scopes := strings.Fields(c.Scope)
 	if c.Family == "" || !slices.Contains(scopes, federation.ScopeOpenID) {
-		return nil, nonce, refuse(codeInsufficientScope, "The access token was not granted the scope openid.")
+		return nil, nil, nonce, refuse(codeInsufficientScope, "The access token was not granted the scope openid.")
 	}
-	info = &userinfo{Subject: c.Subject}
-	err = p.familyOf(r.Context(), c.Family, func(tx *fsm.Tx, f *family.Family, app *federation.Application) error {
-		u, _, err := directory.GetUser(tx, f.Tenant, f.UserID)
-		if err != nil {
+	var d *statement.Draft
+	err = p.familyOf(r.Context(), c.Family, func(tx *fsm.Tx, f *family.Family, of *federation.Application) (err error) {
+		app = of
+		q := statement.Question{
+			App: app, UserID: f.UserID, Scopes: scopes, Requested: f.Claims, In: []string{claim.InUserinfo},
+			Request: claim.Request{ACR: f.ACR, AMR: f.AMR, AuthTime: time.Unix(f.AuthTime, 0)},
+		}
+		if d, err = statement.Read(tx, p.claims, &q); err != nil {
 			return err
 		}
-		if u.ID != c.Subject || f.ClientID != c.ClientID {
+		if d.Subject != c.Subject || f.ClientID != c.ClientID {
 			return family.ErrDead
 		}
-		info.Claims, err = federation.ClaimsOf(tx, app, u, scopes)
-		return err
+		return nil
 	})
-	return info, nonce, err
+	if err != nil {
+		return nil, nil, nonce, err
+	}
+	said, err := d.Finish(r.Context())
+	if err != nil {
+		return nil, nil, nonce, err
+	}
+	info, err = said.Over(&userinfo{said.Subject, said.Userinfo}, claim.InUserinfo)
+	return app, info, nonce, err
 }
 
 // writeBearerError answers as RFC 6750, section 3, says.
