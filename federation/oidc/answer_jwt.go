@@ -21,6 +21,25 @@ const (
 	mediaIntrospect  = "application/token-introspection+jwt"
 )
 
+// answerMetadata says in the metadata how answers can be signed and encrypted.
+type answerMetadata struct {
+	IDTokenKeyAlgs       []string `json:"id_token_encryption_alg_values_supported"`
+	IDTokenEncs          []string `json:"id_token_encryption_enc_values_supported"`
+	UserinfoAlgs         []string `json:"userinfo_signing_alg_values_supported"`
+	UserinfoKeyAlgs      []string `json:"userinfo_encryption_alg_values_supported"`
+	UserinfoEncs         []string `json:"userinfo_encryption_enc_values_supported"`
+	IntrospectionAlgs    []string `json:"introspection_signing_alg_values_supported"` // RFC 9701, section 7
+	IntrospectionKeyAlgs []string `json:"introspection_encryption_alg_values_supported"`
+	IntrospectionEncs    []string `json:"introspection_encryption_enc_values_supported"`
+}
+
+func describeAnswers() answerMetadata {
+	algs := federation.SigningAlgs
+	return answerMetadata{
+		jose.KeyAlgs, jose.ContentAlgs, algs, jose.KeyAlgs, jose.ContentAlgs, algs, jose.KeyAlgs, jose.ContentAlgs,
+	}
+}
+
 var errEncryption = refuse(codeInvalidRequest, "The registered keys of the application hold none that can be encrypted to.")
 
 // encryptTo encrypts text to the application if it wants that, and returns it as it is

@@ -54,6 +54,7 @@ type document struct {
 	RequestURIParameter    bool     `json:"request_uri_parameter_supported"`
 	RequireRequestURIFirst bool     `json:"require_request_uri_registration"`
 	logoutMetadata
+	answerMetadata
 }
 
 func describe(issuer string) document {
@@ -72,7 +73,7 @@ func describe(issuer string) document {
 		ResponseModes:   front.Modes,
 		Grants:          []string{federation.GrantCode, federation.GrantRefresh, federation.GrantClientCredentials, federation.GrantDevice, federation.GrantCIBA, federation.GrantExchange},
 		Subjects:        []string{federation.SubjectPublic, federation.SubjectPairwise},
-		Claims:          append([]string{"iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "azp", "sid", "at_hash"}, federation.SupportedClaims...),
+		Claims:          append([]string{"iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "azp", "sid", "at_hash", "c_hash"}, federation.SupportedClaims...),
 		Challenges:      []string{"S256"},
 		Prompts:         prompts,
 		PAR:             issuer + parPath,
@@ -87,6 +88,7 @@ func describe(issuer string) document {
 		ClaimsParameter: true, RequestParameter: true, RequestURIParameter: true, RequireRequestURIFirst: true,
 	}
 	d.IntrospectionAuth = secret
+	d.answerMetadata = describeAnswers()
 	d.logoutMetadata = logoutMetadata{true, true, true, true}
 	for _, a := range keys.Algs {
 		d.IDTokenAlgs = append(d.IDTokenAlgs, string(a))
