@@ -37,13 +37,17 @@ func (p *Provider) logout(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s, err := p.currentSession(r)
-	if err == nil && s != nil && !ends(g.hint, s) {
+	var meant *session.Session
+	if err == nil {
+		meant, err = p.leaving(r.Context(), g, s)
+	}
+	if err == nil && s != nil && meant == nil {
 		p.askFirst(w, r, g)
 		return
 	}
 	var frames []string
-	if err == nil && ends(g.hint, s) {
-		frames, err = p.end(r.Context(), g.hint, s)
+	if err == nil && meant != nil {
+		frames, err = p.end(r.Context(), meant)
 	}
 	if err != nil {
 		p.note(r, registered(err).CodeField, err)
@@ -70,10 +74,29 @@ func (p *Provider) logoutPost(w http.ResponseWriter, r *http.Request) {
 	redirect(w, basePath(identity.TenantFrom(r.Context()))+logoutPath+"?"+form.Encode())
 }
 
-// ends reports whether the hint is enough to end s without asking: it was issued
-// in that session or, if there is none in this browser, names one itself.
-func ends(hint *idToken, s *session.Session) bool {
-	return hint != nil && (s == nil || (hint.Subject == s.UserID && hint.Session == s.ID))
+// leaving returns the session that the hint is enough to end without asking: that of this
+// browser, s, if the hint was issued in it, or, if there is none in this browser, the one
+// that the hint names, if it stands and is the same user's. nil: there is none.
+func (p *Provider) leaving(ctx context.Context, g *goodbye, s *session.Session) (*session.Session, error) {
+	if g.hint == nil || g.app == nil || s != nil && s.ID != g.hint.Session {
+		return nil, nil
+	}
+	err := p.lookup(ctx, func(tx *fsm.Tx) (err error) {
+		if s == nil {
+			if s, err = session.Get(tx, g.app.Tenant, g.hint.Session); err != nil {
+				return err
+			}
+		}
+		theirs, err := federation.IsSubject(tx, g.app, g.hint.Subject, s.UserID)
+		if !theirs {
+			s = nil
+		}
+		return err
+	})
+	if errors.Is(err, fsm.ErrNotFound) {
+		return nil, nil
+	}
+	return s, err
 }
 
 func (p *Provider) readGoodbye(r *http.Request) (*goodbye, error) {
@@ -126,33 +149,14 @@ func (p *Provider) readReturn(ctx context.Context, g *goodbye) error {
 
 // end ends the session: one log entry, or none if it is gone already. It returns what
 // the browser must load for applications to forget it.
-func (p *Provider) end(ctx context.Context, hint *idToken, s *session.Session) (frames []string, err error) {
-	t, id := identity.TenantFrom(ctx), hint.Session
-	if s != nil {
-		id = s.ID
-	}
-	ctx = identity.WithActor(ctx, identity.Actor{Kind: identity.ActorUser, ID: hint.Subject, SessionID: id})
-	ended := false
-	err = p.db.Update(ctx, func(tx *fsm.Tx) error {
-		ended = false
-		stored, err := session.Get(tx, t.ID, id)
-		if err != nil {
-			return err
-		}
-		if stored.UserID != hint.Subject {
-			return nil
-		}
-		ended = true
-		return session.End(tx, t.ID, id)
-	})
-	if errors.Is(err, fsm.ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil || !ended {
+func (p *Provider) end(ctx context.Context, s *session.Session) (frames []string, err error) {
+	ctx = identity.WithActor(ctx, identity.Actor{Kind: identity.ActorUser, ID: s.UserID, SessionID: s.ID})
+	err = p.db.Update(ctx, func(tx *fsm.Tx) error { return session.End(tx, s.Tenant, s.ID) })
+	if err != nil {
 		return nil, err
 	}
 	err = p.db.View(ctx, func(tx *fsm.Tx) error {
-		frames, err = logout.Frames(tx, t.ID, t.Issuer, hint.Subject, id)
+		frames, err = logout.Frames(tx, s.Tenant, identity.TenantFrom(ctx).Issuer, s.UserID, s.ID)
 		return err
 	})
 	if err != nil { // they are signed out here, and the back channel tells the rest

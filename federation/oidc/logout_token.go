@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/quis-idp/quis/federation"
+	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 )
 
@@ -41,9 +42,17 @@ type logoutMetadata struct {
 // encrypted, like the application's ID tokens. The tenant comes with ctx.
 func (p *Provider) LogoutToken(ctx context.Context, app *federation.Application, userID, sessionID, jti string) (string, error) {
 	t := identity.TenantFrom(ctx)
+	var subject string
+	err := p.db.View(ctx, func(tx *fsm.Tx) (err error) {
+		subject, err = federation.SubjectOf(tx, app, userID)
+		return err
+	})
+	if err != nil {
+		return "", fmt.Errorf("logout token: %w", err)
+	}
 	now := p.db.Now()
 	c := logoutToken{
-		Issuer: t.Issuer, Subject: userID, Audience: app.ClientID, Issued: now.Unix(), Expires: now.Add(logoutTokenLife).Unix(),
+		Issuer: t.Issuer, Subject: subject, Audience: app.ClientID, Issued: now.Unix(), Expires: now.Add(logoutTokenLife).Unix(),
 		ID: jti, Events: map[string]struct{}{logoutEvent: {}}, Session: sessionID,
 	}
 	token, err := p.sign(ctx, &exchange{tenant: t}, app, typLogout, &c)

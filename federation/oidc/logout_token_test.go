@@ -198,3 +198,38 @@ func TestFrontChannelLogoutLoadsFramesOfTheSession(t *testing.T) {
 		t.Errorf("the second time it led to %s with %v", u, frames)
 	}
 }
+
+// TestLogoutByPairwiseSubject: a hint of an application that knows the user by another
+// name ends the session all the same, and so does its logout token name the user.
+func TestLogoutByPairwiseSubject(t *testing.T) {
+	t.Parallel()
+	for _, cookie := range []bool{true, false} {
+		w := newWorld(t, 1)
+		w.update(0, func(tx *fsm.Tx) (err error) {
+			w.app, err = federation.Update(tx, tenant.ID, w.app.ID, 0, func(a *federation.Application) error {
+				a.Subject.Type = federation.SubjectPairwise
+				return nil
+			})
+			return err
+		})
+		var sub string
+		err := w.cluster.DB[0].View(t.Context(), func(tx *fsm.Tx) (err error) {
+			sub, err = federation.SubjectOf(tx, w.app, w.user.ID)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := claims(t, w.logoutToken(w.session))["sub"]; got != sub || sub == w.user.ID {
+			t.Errorf("sub %v, want %s", got, sub)
+		}
+		hint, err := w.nodes[0].keys.Sign(t.Context(), tenant.ID, keys.ES256, typID, &idToken{Issuer: issuer, Subject: sub, Audience: "web", Session: w.session})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.get(0, "/oauth2/logout?"+url.Values{"id_token_hint": {hint}}.Encode(), cookie)
+		if w.signedIn() {
+			t.Errorf("with a cookie %v: still signed in", cookie)
+		}
+	}
+}

@@ -47,5 +47,5 @@ type api struct{ cfg Config }
 // Routes returns the table.
 func Routes(cfg Config) []dispatch.Route {
 	a := &api{cfg: cfg}
-	return slices.Concat(a.applications(), a.access())
+	return slices.Concat(a.applications(), a.access(), a.logoutDeliveries())
 }
