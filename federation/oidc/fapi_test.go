@@ -17,8 +17,8 @@ func (w *world) fapi() {
 	})
 }
 
-// push pushes a request as the world's FAPI application.
-func (w *world) push(form url.Values, change ...member) *httptest.ResponseRecorder {
+// pushAs pushes a request as the world's FAPI application.
+func (w *world) pushAs(form url.Values, change ...member) *httptest.ResponseRecorder {
 	form.Set("client_id", w.app.ClientID)
 	return w.nodes[0].do(formRequest(w.t.Context(), parPath, asserted(w.t, form, w.app.ClientID, change...)))
 }
@@ -38,7 +38,7 @@ func TestFAPIFlow(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 3, func(c *Config) { c.Grace = time.Nanosecond })
 	w.fapi()
-	uri := w.pushedURI(w.push(w.request()))
+	uri := w.pushedURI(w.pushAs(w.request()))
 	_, params := w.back(w.byURI(1, uri))
 	if params.Get("code") == "" || params.Get("iss") != issuer {
 		t.Fatalf("%v", params)
@@ -66,15 +66,15 @@ func TestFAPIRefusesWhatTheProfileForbids(t *testing.T) {
 	r := formRequest(t.Context(), parPath, w.request())
 	r.SetBasicAuth(w.app.ClientID, secret)
 	w.wantError(w.nodes[0].do(r), 401, "invalid_client")
-	w.wantError(w.push(w.request(), with("aud", issuer+"/oauth2/par")), 401, "invalid_client")
-	w.wantError(w.push(w.request(), with("aud", []string{issuer})), 401, "invalid_client")
+	w.wantError(w.pushAs(w.request(), with("aud", issuer+"/oauth2/par")), 401, "invalid_client")
+	w.wantError(w.pushAs(w.request(), with("aud", []string{issuer})), 401, "invalid_client")
 	for _, f := range []func(url.Values){del("code_challenge"), set("code_challenge_method", "plain"), del("redirect_uri"), set("response_type", "code id_token")} {
-		if rec := w.push(w.request(f)); rec.Code != 400 {
+		if rec := w.pushAs(w.request(f)); rec.Code != 400 {
 			t.Errorf("%d %s", rec.Code, rec.Body)
 		}
 	}
 	// A token without a key is not given.
-	_, params := w.back(w.byURI(0, w.pushedURI(w.push(w.request()))))
+	_, params := w.back(w.byURI(0, w.pushedURI(w.pushAs(w.request()))))
 	w.wantError(w.nodes[0].do(w.send(0, asserted(t, w.codeForm(params.Get("code")), w.app.ClientID))), 400, "invalid_dpop_proof")
 }
 
@@ -91,14 +91,14 @@ func TestFAPIRequestObjects(t *testing.T) {
 		}
 		return url.Values{"request": {s.sign(objectType, c)}}
 	}
-	_, params := w.back(w.byURI(0, w.pushedURI(w.push(object(put("response_mode", "jwt"))))))
+	_, params := w.back(w.byURI(0, w.pushedURI(w.pushAs(object(put("response_mode", "jwt"))))))
 	if params.Get("response") == "" {
 		t.Fatalf("%v", params)
 	}
 	for _, f := range []func(map[string]any){
 		omit("nbf"), put("nbf", now.Add(-2*time.Hour).Unix()), put("exp", now.Add(2*time.Hour).Unix()), put("aud", "https://other.example.com"),
 	} {
-		w.wantError(w.push(object(f)), 400, "invalid_request_object")
+		w.wantError(w.pushAs(object(f)), 400, "invalid_request_object")
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/federation/oidc/family"
+	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/authn"
 )
@@ -172,6 +173,26 @@ func TestSubjectThatIsAskedFor(t *testing.T) {
 	w.authorizeError(w.get(0, w.passSignIn(0, rec, "tester"), true), "login_required")
 	hint := w.tokens(0).ID
 	w.authorizeError(w.authorize(sub("usr_other"), set("id_token_hint", hint)), "invalid_request")
+}
+
+// TestPairwiseSubjectThatIsAskedFor: what the application calls the user is compared, and the ID
+// that other applications know is nobody.
+func TestPairwiseSubjectThatIsAskedFor(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	w.change(func(a *federation.Application) { a.Subject.Type = federation.SubjectPairwise })
+	name := ""
+	w.update(0, func(tx *fsm.Tx) (err error) {
+		name, err = federation.SubjectOf(tx, w.app, w.user.ID)
+		return err
+	})
+	sub := func(id string) func(url.Values) {
+		return set("claims", `{"id_token":{"sub":{"value":"`+id+`"}}}`)
+	}
+	if _, params := w.back(w.authorize(sub(name), set("prompt", "none"))); params.Get("code") == "" {
+		t.Fatalf("own name: %v", params)
+	}
+	w.authorizeError(w.authorize(sub(w.user.ID), set("prompt", "none")), "login_required")
 }
 
 func TestClaimsAreCarriedInTheGrant(t *testing.T) {
