@@ -81,6 +81,7 @@ type Application struct {
 	ClientURI      string          `cbor:"43,keyasint,omitempty"`
 	PolicyURI      string          `cbor:"44,keyasint,omitempty"`
 	TermsURI       string          `cbor:"45,keyasint,omitempty"`
+	MFAPolicy      string          `cbor:"46,keyasint,omitempty"` // "": what holds in general
 }
 
 // DisplayName is what a person is shown.
@@ -129,7 +130,7 @@ var Tables = append([]fsm.Definition{applications, accessRules, pairwiseSecrets}
 
 // Create registers an application and returns the secret, which is not stored
 // and cannot be shown again. ID and an empty ClientID are generated; so is an
-// empty secret, unless the application is public. It reports identity.ErrInvalid
+// empty secret, unless the application is public or authenticates by a key. It reports identity.ErrInvalid
 // naming the field, or fsm.ErrExists if the client_id is taken.
 func Create(tx *fsm.Tx, ring *seal.Ring, a *Application, secret string) (string, error) {
 	a.ID = identity.NewID(identity.PrefixApplication)
@@ -148,7 +149,7 @@ func Create(tx *fsm.Tx, ring *seal.Ring, a *Application, secret string) (string,
 	switch {
 	case a.IsPublic && secret != "":
 		return "", identity.Invalid("client_secret", "a public application cannot keep a secret")
-	case !a.IsPublic:
+	case !a.IsPublic && (secret != "" || !a.Auth.usesKeys()):
 		s, clear, err := newSecret(ring, a, secret, tx.Now())
 		if err != nil {
 			return "", err
@@ -209,6 +210,11 @@ func ByClientID(tx *fsm.Tx, tenant, clientID string) (*Application, error) {
 // List returns a page of a tenant's applications, oldest first, and the cursor of
 // the next page. limit is at most 500; 0 means 50.
 func List(tx *fsm.Tx, tenant, after string, limit int) ([]Application, string, error) {
+	return Find(tx, tenant, after, limit, func(*Application) bool { return true })
+}
+
+// Find is List of those that fit alone.
+func Find(tx *fsm.Tx, tenant, after string, limit int, fits func(*Application) bool) ([]Application, string, error) {
 	if !fsm.ValidCursor(after) {
 		return nil, "", identity.Invalid("after", "is not a cursor of this list")
 	}
@@ -218,13 +224,15 @@ func List(tx *fsm.Tx, tenant, after string, limit int) ([]Application, string, e
 	limit = min(limit, 500)
 	var page []Application
 	for a, err := range applications.List(tx, fsm.Scope(tenant), fsm.After(after)) {
-		if err != nil {
+		switch {
+		case err != nil:
 			return nil, "", err
-		}
-		if len(page) == limit {
+		case !fits(a):
+		case len(page) == limit:
 			return page, applications.Cursor(&page[limit-1]), nil
+		default:
+			page = append(page, *a)
 		}
-		page = append(page, *a)
 	}
 	return page, "", nil
 }

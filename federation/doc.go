@@ -7,7 +7,8 @@
 // or errors appear here.
 //
 // Invariants: a client_id is unique within its tenant and never changes. A
-// public application has no secret, a confidential one has one or two. A secret
+// public application has no secret, a confidential one has one or two, unless it
+// authenticates by a key. A secret
 // is stored only as a MAC under the cluster's key ring, and is shown once. A
 // redirect URI is checked when it is registered, with a reason when refused, so
 // that matching at the time of a request is a plain comparison.

@@ -39,7 +39,7 @@ func FuzzRedirectURI(f *testing.F) {
 
 // another is, for each field, a value that it may be changed to.
 var another = map[string]any{
-	"SigningAlg": "EdDSA", "GrantTypes": []string{"authorization_code"}, "Consent": "always", "Profile": "", "LaunchURL": callback, "IconURL": callback,
+	"SigningAlg": "EdDSA", "GrantTypes": []string{"authorization_code"}, "Consent": "always", "MFAPolicy": "disabled", "Profile": "", "LaunchURL": callback, "IconURL": callback,
 	"ClientURI": callback, "PolicyURI": callback, "TermsURI": callback, "TokenExpiry": int64(77), "RedirectURIs": []string{callback + "/other"},
 	"PostLogoutURIs": []string{callback}, "AllowedScopes": []string{"openid"},
 	"Auth":           federation.ClientAuth{Method: federation.AuthPost},

@@ -2,8 +2,10 @@ package federation
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -30,7 +32,18 @@ type Secret struct {
 	MAC     []byte    `cbor:"2,keyasint,omitempty"`
 	Created time.Time `cbor:"3,keyasint,omitempty"`
 	Box     []byte    `cbor:"4,keyasint,omitempty"` // the secret, sealed; only with AuthSecretJWT
+	Expires time.Time `cbor:"5,keyasint,omitempty"` // zero: never
 }
+
+// ID tells the secret from the other one that is live, and says nothing about it.
+func (s *Secret) ID() string {
+	sum := sha256.Sum256(s.MAC)
+	return "sec_" + hex.EncodeToString(sum[:8])
+}
+
+// live reports whether the secret is good by this node's clock, which may be off by as
+// much as the cluster lets it.
+func (s *Secret) live(now time.Time) bool { return s.Expires.IsZero() || now.Before(s.Expires) }
 
 // LogValue keeps the MAC out of logs.
 func (s Secret) LogValue() slog.Value {
@@ -68,7 +81,7 @@ func newSecret(ring *seal.Ring, a *Application, secret string, now time.Time) (S
 func ReadableSecrets(ring *seal.Ring, a *Application) ([][]byte, error) {
 	var secrets [][]byte
 	for _, s := range a.Secrets {
-		if len(s.Box) == 0 || a.Auth.Method != AuthSecretJWT {
+		if len(s.Box) == 0 || a.Auth.Method != AuthSecretJWT || !s.live(time.Now()) {
 			continue
 		}
 		clear, err := ring.Open(copyPurpose, s.Box, []byte(a.Tenant+"\x00"+a.ID))
@@ -125,7 +138,9 @@ func CheckSecret(ring *seal.Ring, a *Application, secret string) (bool, error) {
 	for i := range liveSecrets {
 		s, real := Secret{Key: ring.CurrentKey()}, 0
 		if i < len(who.Secrets) {
-			s, real = who.Secrets[i], 1
+			if s = who.Secrets[i]; s.live(time.Now()) {
+				real = 1
+			}
 		}
 		mac, err := ring.MAC(secretPurpose, s.Key, secretMessage(who, secret))
 		if err != nil {
@@ -140,6 +155,12 @@ func CheckSecret(ring *seal.Ring, a *Application, secret string) (bool, error) {
 // and returns it. With keepOld the newest of the former ones stays valid beside
 // it until the next SetSecret; otherwise all former ones end now.
 func SetSecret(tx *fsm.Tx, ring *seal.Ring, tenant, id, secret string, keepOld bool) (string, error) {
+	return RotateSecret(tx, ring, tenant, id, secret, keepOld, 0)
+}
+
+// RotateSecret is SetSecret with an end: with keepOld, the former secret is good for
+// that long, 0: until the next time.
+func RotateSecret(tx *fsm.Tx, ring *seal.Ring, tenant, id, secret string, keepOld bool, good time.Duration) (string, error) {
 	a, _, err := Get(tx, tenant, id)
 	if err != nil {
 		return "", err
@@ -153,13 +174,40 @@ func SetSecret(tx *fsm.Tx, ring *seal.Ring, tenant, id, secret string, keepOld b
 	}
 	next := []Secret{s}
 	if keepOld {
-		next = append(next, a.Secrets[:min(len(a.Secrets), liveSecrets-1)]...)
+		old := slices.Clone(a.Secrets[:min(len(a.Secrets), liveSecrets-1)])
+		for i := range old {
+			if end := tx.Now().Add(good); good > 0 && old[i].live(end) {
+				old[i].Expires = end
+			}
+		}
+		next = append(next, old...)
 	}
 	a.Secrets, a.Updated = next, tx.Now()
 	if err := applications.Put(tx, a); err != nil {
 		return "", err
 	}
 	return clear, tell(tx, a, event.ApplicationSecretSet)
+}
+
+// EndSecret ends one of two live secrets now, fsm.ErrNotFound if there is none of that
+// ID. The last one stays: without it nobody could authenticate.
+func EndSecret(tx *fsm.Tx, tenant, id, secret string) error {
+	a, _, err := Get(tx, tenant, id)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(a.Secrets, func(s Secret) bool { return s.ID() == secret })
+	if i < 0 {
+		return fmt.Errorf("client secret: %w", fsm.ErrNotFound)
+	}
+	if len(a.Secrets) == 1 && !a.Auth.usesKeys() {
+		return identity.Invalid("secret", "is the only one; make a new one with regenerate-secret, which ends it")
+	}
+	a.Secrets, a.Updated = slices.Delete(slices.Clone(a.Secrets), i, i+1), tx.Now()
+	if err := applications.Put(tx, a); err != nil {
+		return err
+	}
+	return tell(tx, a, event.ApplicationSecretSet, event.Change{Field: "client_secret", Before: secret})
 }
 
 // UsesSealingKey reports whether a client secret of any tenant is stored under the sealing key.

@@ -13,6 +13,13 @@ const (
 	ConsentAlways   = "always"   // asked each time
 )
 
+// What an application asks of second factors, see Application.MFAPolicy. There is no
+// second factor yet, so that these are all that can be kept.
+const (
+	MFAInherit  = "inherit"
+	MFADisabled = "disabled" // none, even if the general policy asks for one
+)
+
 // Methods of client authentication (OpenID Connect Core, section 9; RFC 8705, section 2).
 const (
 	AuthBasic         = "client_secret_basic"

@@ -38,7 +38,7 @@ func (a *Application) fields() [][2]string {
 		{"requests", text(a.Requests)}, {"logout", text(a.Logout)}, {"refresh", text(a.Refresh)}, {"subject", text(a.Subject)},
 		{"claim_mappings", text(a.Claims)}, {"exchange", text(a.Exchange)}, {"ciba", text(a.CIBA)}, {"trusted_issuers", text(a.Issuers)},
 		{"allowed_origins", list(a.AllowedOrigins)}, {"contacts", list(a.Contacts)}, {"tags", list(a.Tags)}, {"owner", a.Owner},
-		{"client_uri", a.ClientURI}, {"policy_uri", a.PolicyURI}, {"tos_uri", a.TermsURI},
+		{"client_uri", a.ClientURI}, {"mfa_policy", a.MFAPolicy}, {"policy_uri", a.PolicyURI}, {"tos_uri", a.TermsURI},
 	}
 }
 

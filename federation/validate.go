@@ -80,6 +80,9 @@ func (a *Application) checkNames() error {
 	if err := oneOf("signing_alg", a.SigningAlg, SigningAlgs...); err != nil {
 		return err
 	}
+	if !slices.Contains([]string{"", MFAInherit, MFADisabled}, a.MFAPolicy) {
+		return identity.Invalid("mfa_policy", "only inherit and disabled can be kept yet: there is no second factor that could be asked for")
+	}
 	return oneOf("consent_mode", a.Consent, ConsentImplicit, ConsentExplicit, ConsentAlways)
 }
 

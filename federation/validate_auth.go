@@ -66,9 +66,6 @@ func (a *Application) checkCertificate() error {
 			continue
 		}
 		named++
-		if c.Method != AuthTLS {
-			return identity.Invalid(f[0], "is for tls_client_auth")
-		}
 		if len(f[1]) > maxDN || identity.Printable(f[1], maxDN) != f[1] || strings.Contains(f[1], "*") {
 			return identity.Invalid(f[0], "is not a name; wildcards are not supported")
 		}

@@ -43,7 +43,7 @@ func TestRefusesContradictions(t *testing.T) {
 			a.Auth = federation.ClientAuth{Method: federation.AuthTLS, TLSSANDNS: "a.example", TLSSubjectDN: "CN=a"}
 		},
 		"tls_client_auth_san_dns: wildcard":         func(a *app) { a.Auth = federation.ClientAuth{Method: federation.AuthTLS, TLSSANDNS: "*.example"} },
-		"tls_client_auth_san_dns: unused":           func(a *app) { a.Auth.TLSSANDNS = "a.example" },
+		"tls_client_auth_san_dns: malformed":        func(a *app) { a.Auth.TLSSANDNS = "a\nb" },
 		"tls_client_auth_san_ip":                    func(a *app) { a.Auth = federation.ClientAuth{Method: federation.AuthTLS, TLSSANIP: "1.2.3"} },
 		"jwks: both":                                func(a *app) { a.Auth.JWKS, a.Auth.JWKSURI = keySet, callback },
 		"jwks: private":                             func(a *app) { a.Auth.JWKS = []byte(strings.Replace(string(keySet), `"use"`, `"d":"AA","use"`, 1)) },

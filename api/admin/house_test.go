@@ -23,6 +23,7 @@ import (
 	"github.com/quis-idp/quis/cluster/feature"
 	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/federation/consent"
+	"github.com/quis-idp/quis/federation/fetch"
 	"github.com/quis-idp/quis/federation/logout"
 	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/federation/resource"
@@ -102,7 +103,7 @@ func newHouse(t *testing.T) *house {
 	h.sessions = session.NewStore(session.Config{DB: h.db, Ring: ring})
 	h.api, err = admin.New(admin.Config{
 		DB: h.db, Ring: ring, Keys: signing, Passwords: newPool(t), Sessions: h.sessions,
-		Cluster: oneNode{}, Backups: &backup.Keeper{DB: h.db, Root: root, Cluster: "c1", Version: "test"}, PublicURL: "http://id.test", Version: "test",
+		Cluster: oneNode{}, Backups: &backup.Keeper{DB: h.db, Root: root, Cluster: "c1", Version: "test"}, PublicURL: "http://id.test", Version: "test", Fetch: fetch.New(fetch.Config{}),
 		Fresh: func(context.Context) error {
 			if h.stale.Load() {
 				return fsm.ErrUnavailable

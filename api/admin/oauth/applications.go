@@ -2,11 +2,13 @@ package oauth
 
 import (
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/quis-idp/quis/federation"
+	"github.com/quis-idp/quis/federation/register"
 	"github.com/quis-idp/quis/fsm"
-	"github.com/quis-idp/quis/identity"
 )
 
 func (a *api) applications() []route {
@@ -17,83 +19,45 @@ func (a *api) applications() []route {
 		{Method: "PUT", Path: "/applications/{id}", Op: "replaceApplication", Summary: "Replace what can be set of an application.", Tagged: true, Do: handle(a.changeApplication)},
 		{Method: "PATCH", Path: "/applications/{id}", Op: "updateApplication", Summary: "Change what is mentioned of an application.", Tagged: true, Do: handle(a.changeApplication)},
 		{Method: "DELETE", Path: "/applications/{id}", Op: "deleteApplication", Summary: "Delete an application; what was granted through it ends.", Tagged: true, Do: handle(a.deleteApplication)},
-		{Method: "POST", Path: "/applications/{id}/regenerate-secret", Op: "regenerateSecret", Summary: "Make a new client secret. It is in this answer only.", Tagged: true, Do: handle(a.regenerateSecret)},
 	}
-}
-
-type applicationFields struct {
-	Name                 string   `json:"name" required:"true" min:"1" max:"200" doc:"Name."`
-	FriendlyName         string   `json:"friendly_name" max:"200" doc:"Label shown instead of the name."`
-	Description          string   `json:"description" max:"2000" doc:"For people."`
-	Type                 string   `json:"type" enum:"oidc|spa" default:"oidc" doc:"oidc: runs on a server and keeps a secret; spa: runs in a browser, public."`
-	RedirectURIs         []string `json:"redirect_uris" max:"50" item_max:"2000" doc:"Where a person may be sent back to; compared exactly."`
-	PostLogoutURIs       []string `json:"post_logout_uris" max:"50" item_max:"2000" doc:"Where a person may be sent after signing out."`
-	AllowedScopes        []string `json:"allowed_scopes" max:"100" item_max:"100" doc:"Scopes that it may ask for; by default openid, profile, email, groups."`
-	GrantTypes           []string `json:"grant_types" max:"3" item_enum:"authorization_code|refresh_token|client_credentials" doc:"By default authorization_code and refresh_token."`
-	IsPublic             bool     `json:"is_public" doc:"Whether it has no secret; decided when it is made."`
-	RequirePKCE          bool     `json:"require_pkce" default:"true" doc:"PKCE is required of every application, whatever this says."`
-	TokenExpiry          int64    `json:"token_expiry" min:"60" max:"86400" default:"3600" doc:"Life of access and ID tokens in seconds."`
-	AccessRestricted     bool     `json:"access_restricted" doc:"Whether only users and groups that were granted access may sign in."`
-	ShowInDashboard      bool     `json:"show_in_dashboard" default:"true" doc:"Whether people see it among their applications."`
-	LaunchURL            string   `json:"launch_url" max:"2000" doc:"Where the portal leads."`
-	AppGroup             string   `json:"app_group" max:"200" doc:"Heading in the portal."`
-	IconURL              string   `json:"icon_url" max:"2000" doc:"Icon in the portal."`
-	MFAPolicy            string   `json:"mfa_policy" enum:"inherit|disabled|any|otp|passkey" default:"inherit" doc:"Second factor for this application. Only inherit is supported yet."`
-	BackchannelLogoutURI string   `json:"backchannel_logout_uri" max:"2000" doc:"Not supported yet: must be empty."`
-}
-
-// newApplication is what a whole body is laid over.
-var newApplication = applicationFields{
-	Type: federation.TypeOIDC, TokenExpiry: federation.DefaultTokenExpiry, RequirePKCE: true, ShowInDashboard: true, MFAPolicy: "inherit",
-}
-
-// check refuses what would be a false promise.
-func (f applicationFields) check() error {
-	if f.MFAPolicy != "inherit" {
-		return identity.Invalid("mfa_policy", "only inherit is supported yet")
-	}
-	if f.BackchannelLogoutURI != "" {
-		return identity.Invalid("backchannel_logout_uri", "is not supported yet")
-	}
-	return nil
 }
 
 type application struct {
-	ID           string `json:"id" doc:"app_…"`
-	ClientID     string `json:"client_id" doc:"What the application calls itself in requests."`
+	ID           string `json:"id" example:"app_01jc8q2v7m3k5t9w0x4y6z8a1b" doc:"app_…"`
+	ClientID     string `json:"client_id" example:"app_01jc8q2v7m3k5t9w0x4y6z8a1b" doc:"What the application calls itself in requests."`
 	ClientSecret string `json:"client_secret,omitempty" doc:"Only in the answer that made it."`
 	applicationFields
-	CreatedAt time.Time `json:"created_at" doc:"When it was made."`
-	UpdatedAt time.Time `json:"updated_at" doc:"When it last changed."`
-}
-
-func fieldsOfApplication(p *federation.Application) applicationFields {
-	return applicationFields{
-		Name: p.Name, FriendlyName: p.FriendlyName, Description: p.Description, Type: p.Type,
-		RedirectURIs: list(p.RedirectURIs), PostLogoutURIs: list(p.PostLogoutURIs), AllowedScopes: list(p.AllowedScopes), GrantTypes: list(p.GrantTypes),
-		IsPublic: p.IsPublic, RequirePKCE: p.RequirePKCE, TokenExpiry: p.TokenExpiry, AccessRestricted: p.AccessRestricted,
-		ShowInDashboard: p.ShowInDashboard, LaunchURL: p.LaunchURL, AppGroup: p.AppGroup, IconURL: p.IconURL, MFAPolicy: "inherit",
-	}
-}
-
-func (f applicationFields) onto(p *federation.Application) {
-	p.Name, p.FriendlyName, p.Description, p.Type = f.Name, f.FriendlyName, f.Description, f.Type
-	p.RedirectURIs, p.PostLogoutURIs, p.AllowedScopes, p.GrantTypes = f.RedirectURIs, f.PostLogoutURIs, f.AllowedScopes, f.GrantTypes
-	p.IsPublic, p.RequirePKCE, p.TokenExpiry, p.AccessRestricted = f.IsPublic, f.RequirePKCE, f.TokenExpiry, f.AccessRestricted
-	p.ShowInDashboard, p.LaunchURL, p.AppGroup, p.IconURL = f.ShowInDashboard, f.LaunchURL, f.AppGroup, f.IconURL
+	RegisteredBy string    `json:"registered_by" enum:"admin|dynamic|metadata" doc:"Who made it: an administrator, itself (RFC 7591), or the document that its client_id leads to."`
+	CreatedAt    time.Time `json:"created_at" doc:"When it was made."`
+	UpdatedAt    time.Time `json:"updated_at" doc:"When it last changed."`
 }
 
 func showApplication(p *federation.Application) application {
 	return application{
-		ID: p.ID, ClientID: p.ClientID, applicationFields: fieldsOfApplication(p), CreatedAt: p.Created, UpdatedAt: p.Updated,
+		ID: p.ID, ClientID: p.ClientID, applicationFields: fieldsOfApplication(p), RegisteredBy: or(p.Registration.Kind, "admin"),
+		CreatedAt: p.Created, UpdatedAt: p.Updated,
 	}
 }
 
-func (a *api) listApplications(c *call, in *pageIn) (*page[application], error) {
+type listApplicationsIn struct {
+	pageIn
+	Name     string `query:"name" max:"200" doc:"Only those whose name or label contains this, in any case."`
+	ClientID string `query:"client_id" max:"2000" doc:"Only the one that calls itself so."`
+	Tag      string `query:"tag" max:"64" doc:"Only those with this tag."`
+	Type     string `query:"type" enum:"oidc|spa" doc:"Only those of this type."`
+}
+
+func (in *listApplicationsIn) fits(p *federation.Application) bool {
+	contains := func(s string) bool { return strings.Contains(strings.ToLower(s), strings.ToLower(in.Name)) }
+	return (in.Name == "" || contains(p.Name) || contains(p.FriendlyName)) && (in.ClientID == "" || p.ClientID == in.ClientID) &&
+		(in.Tag == "" || slices.Contains(p.Tags, in.Tag)) && (in.Type == "" || p.Type == in.Type)
+}
+
+func (a *api) listApplications(c *call, in *listApplicationsIn) (*page[application], error) {
 	var rows []federation.Application
 	var next string
 	err := a.cfg.DB.View(c.Ctx, func(tx *fsm.Tx) (err error) {
-		rows, next, err = federation.List(tx, c.Tenant.ID, in.After, in.Count())
+		rows, next, err = federation.Find(tx, c.Tenant.ID, in.After, in.Count(), in.fits)
 		return err
 	})
 	return show(rows, next, showApplication), err
@@ -125,15 +89,18 @@ func (a *api) createApplication(c *call, in *createApplicationIn) (*application,
 	if err != nil {
 		return nil, err
 	}
-	if err := f.check(); err != nil {
+	made := func() *federation.Application {
+		p := &federation.Application{Tenant: c.Tenant.ID}
+		f.onto(p)
+		return p
+	}
+	if err := a.prepare(c, &federation.Application{}, made()); err != nil {
 		return nil, err
 	}
 	var id, secret string
-	err = a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
-		p := federation.Application{Tenant: c.Tenant.ID}
-		f.onto(&p)
-		var err error
-		secret, err = federation.Create(tx, a.cfg.Ring, &p, "")
+	err = a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) (err error) {
+		p := made()
+		secret, err = federation.Create(tx, a.cfg.Ring, p, "")
 		id = p.ID
 		return err
 	})
@@ -144,9 +111,31 @@ func (a *api) createApplication(c *call, in *createApplicationIn) (*application,
 	return a.readApplication(c, id, secret)
 }
 
+// prepare does what cannot be done within a transaction before p takes the place of old:
+// it asks whether all members know such settings, and looks at what URLs lead to.
+func (a *api) prepare(c *call, old, p *federation.Application) error {
+	if p.Modern() && !old.Modern() && a.cfg.Modern != nil {
+		if err := a.cfg.Modern(c.Ctx); err != nil {
+			return err
+		}
+	}
+	return register.CheckURLs(c.Ctx, a.cfg.Fetch, old, p)
+}
+
 type changeApplicationIn struct {
 	byID
 	Body change[applicationFields]
+}
+
+func (in *changeApplicationIn) apply(p *federation.Application) error {
+	initial := newApplication
+	initial.IsPublic = p.IsPublic
+	f, err := in.Body.Onto(fieldsOfApplication(p), initial)
+	if err != nil {
+		return err
+	}
+	f.onto(p)
+	return nil
 }
 
 func (a *api) changeApplication(c *call, in *changeApplicationIn) (*application, error) {
@@ -154,17 +143,23 @@ func (a *api) changeApplication(c *call, in *changeApplicationIn) (*application,
 	if err != nil {
 		return nil, err
 	}
+	var old, p *federation.Application
+	err = a.cfg.DB.Read(c.Ctx, func(tx *fsm.Tx) error {
+		if old, _, err = federation.Get(tx, c.Tenant.ID, in.ID); err != nil {
+			return err
+		}
+		copied := *old // apply sets fields anew and changes no list in place
+		p = &copied
+		return in.apply(p)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := a.prepare(c, old, p); err != nil {
+		return nil, err
+	}
 	err = a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
-		_, err := federation.Update(tx, c.Tenant.ID, in.ID, rev, func(p *federation.Application) error {
-			initial := newApplication
-			initial.IsPublic = p.IsPublic
-			f, err := in.Body.Onto(fieldsOfApplication(p), initial)
-			if err != nil {
-				return err
-			}
-			f.onto(p)
-			return f.check()
-		})
+		_, err := federation.Update(tx, c.Tenant.ID, in.ID, rev, in.apply)
 		return err
 	})
 	if err != nil {
@@ -181,25 +176,4 @@ func (a *api) deleteApplication(c *call, in *byID) (*none, error) {
 	return nil, a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
 		return federation.Delete(tx, c.Tenant.ID, in.ID, rev)
 	})
-}
-
-type regenerateOptions struct {
-	KeepPrevious bool `json:"keep_previous" doc:"Whether the newest of the former secrets goes on working beside the new one, until the next time. By default all former ones stop at once."`
-}
-
-type regenerateIn struct {
-	byID
-	Body regenerateOptions `required:"false"`
-}
-
-func (a *api) regenerateSecret(c *call, in *regenerateIn) (*application, error) {
-	var secret string
-	err := a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) (err error) {
-		secret, err = federation.SetSecret(tx, a.cfg.Ring, c.Tenant.ID, in.ID, "", in.Body.KeepPrevious)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return a.readApplication(c, in.ID, secret)
 }

@@ -47,5 +47,10 @@ type api struct{ cfg Config }
 // Routes returns the table.
 func Routes(cfg Config) []dispatch.Route {
 	a := &api{cfg: cfg}
-	return slices.Concat(a.applications(), a.access(), a.logoutDeliveries())
+	return slices.Concat(
+		a.applications(),
+		a.secrets(),
+		a.access(),
+		a.logoutDeliveries(),
+	)
 }

@@ -25,6 +25,8 @@ func exampleOf(t reflect.Type, tag reflect.StructTag, name string, m Mode) any {
 	}
 	given := tag.Get("example")
 	switch {
+	case t == rawType:
+		return Node{}
 	case t == timeType:
 		return "2026-01-15T09:30:00Z"
 	case t.Kind() == reflect.Struct:

@@ -1,13 +1,17 @@
 package shape
 
 import (
+	"encoding/json"
 	"reflect"
 	"slices"
 	"strings"
 	"time"
 )
 
-var timeType = reflect.TypeFor[time.Time]()
+var (
+	timeType = reflect.TypeFor[time.Time]()
+	rawType  = reflect.TypeFor[json.RawMessage]() // an object that somebody else checks
+)
 
 // A field is one JSON member of a struct, those of embedded structs included.
 type field struct {
@@ -42,6 +46,8 @@ func isInteger(t reflect.Type) bool {
 // kindName says what a value of t looks like in JSON.
 func kindName(t reflect.Type) string {
 	switch {
+	case t == rawType:
+		return "an object"
 	case t == timeType:
 		return "a time as in RFC 3339"
 	case isInteger(t):

@@ -145,7 +145,7 @@ func (c *checker) value(at string, v any, t reflect.Type, tag reflect.StructTag)
 	case object:
 		c.object(at, v, t)
 	case []any:
-		if t.Kind() != reflect.Slice {
+		if t.Kind() != reflect.Slice || t == rawType {
 			c.fault(at, "must be "+kindName(t))
 			return
 		}
@@ -169,6 +169,9 @@ func (c *checker) value(at string, v any, t reflect.Type, tag reflect.StructTag)
 }
 
 func (c *checker) object(at string, o object, t reflect.Type) {
+	if t == rawType {
+		return
+	}
 	if t.Kind() == reflect.Map {
 		for _, name := range slices.Sorted(maps.Keys(o.members)) {
 			c.value(at+"/"+escape(name), o.members[name], t.Elem(), "")

@@ -38,6 +38,8 @@ func (s *Schemas) Of(t reflect.Type, tag reflect.StructTag, m Mode) Node {
 	}
 	n := Node{}
 	switch {
+	case t == rawType:
+		n["type"] = "object"
 	case t == timeType:
 		n["type"], n["format"] = "string", "date-time"
 	case t.Kind() == reflect.Struct:
@@ -102,8 +104,11 @@ func (s *Schemas) Ref(t reflect.Type, m Mode) string {
 	if m == Patched {
 		name += "Patch"
 	}
-	at := "#/components/schemas/" + name
 	id := fmt.Sprint(t, m)
+	if have, ok := s.types[name]; ok && have != id && strings.HasPrefix(have, t.String()+" ") {
+		name += map[Mode]string{Answered: "Answer", Asked: "Input"}[m] // the same within a request and an answer
+	}
+	at := "#/components/schemas/" + name
 	if have, ok := s.types[name]; ok {
 		if have != id {
 			panic("shape: two schemas are named " + name + ": " + have + " and " + id)
