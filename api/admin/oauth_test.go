@@ -76,7 +76,7 @@ func TestEverySettingIsKept(t *testing.T) {
 "authorization_details_types":["payment"],"token_exchange_from":["other"],"token_exchange_audiences":["https://api.example.com"],"token_exchange_impersonate":true,
 "backchannel_token_delivery_mode":"ping","backchannel_client_notification_endpoint":"https://app.example.com/ping","backchannel_logout_uri":"https://app.example.com/bc","backchannel_logout_session_required":true,
 "frontchannel_logout_uri":"https://app.example.com/fc","frontchannel_logout_session_required":true,
-"claim_mappings":[{"claim":"department","value":"x","expression":"","required_scope":"openid","in":["id_token"]}],
+"claim_mappings":[{"claim":"department","value":"x","expression":"","required_scope":"openid","in":["id_token"],"required":true}],
 "trusted_issuers":[{"issuer":"https://i.example.com","jwks_uri":"https://i.example.com/k","subject":"email","scopes":["openid"],"max_lifetime":60}]}`
 	got := h.made(body)
 	var sent map[string]any

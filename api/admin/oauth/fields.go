@@ -49,6 +49,7 @@ type claimMapping struct {
 	Expression    string   `json:"expression" max:"2000" doc:"an expression in CEL."`
 	RequiredScope string   `json:"required_scope" max:"100" doc:"Scope without which the claim is left out."`
 	In            []string `json:"in" max:"3" item_enum:"id_token|access_token|userinfo" doc:"Where it goes; by default the two tokens."`
+	Required      bool     `json:"required" doc:"Whether there shall be no token rather than one without this claim."`
 }
 
 type trustedIssuer struct {
@@ -79,7 +80,7 @@ func fieldsOfApplication(p *federation.Application) applicationFields {
 		ClaimMappings: []claimMapping{}, TrustedIssuers: []trustedIssuer{},
 	}
 	for _, m := range p.Claims {
-		f.ClaimMappings = append(f.ClaimMappings, claimMapping{m.Claim, m.Value, m.Expression, m.RequiredScope, list(m.In)})
+		f.ClaimMappings = append(f.ClaimMappings, claimMapping{m.Claim, m.Value, m.Expression, m.RequiredScope, list(m.In), m.Required})
 	}
 	for _, t := range p.Issuers {
 		f.TrustedIssuers = append(f.TrustedIssuers, trustedIssuer{t.Issuer, t.JWKS, t.JWKSURI, or(t.Subject, "id"), list(t.Scopes), t.Lifetime})
@@ -103,7 +104,7 @@ func (f *applicationFields) onto(p *federation.Application) {
 	f.noticeFields.onto(p)
 	p.Claims, p.Issuers = nil, nil
 	for _, m := range f.ClaimMappings {
-		p.Claims = append(p.Claims, federation.ClaimMapping{Claim: m.Claim, Value: m.Value, Expression: m.Expression, RequiredScope: m.RequiredScope, In: m.In})
+		p.Claims = append(p.Claims, federation.ClaimMapping{Claim: m.Claim, Value: m.Value, Expression: m.Expression, RequiredScope: m.RequiredScope, In: m.In, Required: m.Required})
 	}
 	for _, t := range f.TrustedIssuers {
 		p.Issuers = append(p.Issuers, federation.TrustedIssuer{
