@@ -6,6 +6,7 @@ import (
 
 	"github.com/quis-idp/quis/cluster/duty"
 	"github.com/quis-idp/quis/cmd/daemon/restored"
+	"github.com/quis-idp/quis/federation/ciba"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/directory"
 )
@@ -25,8 +26,13 @@ func (n *Node) duties() []duty.Job {
 		{Name: "backup", Every: 15 * time.Second, Run: func(ctx context.Context) error { return n.backups.RunDue(asSystem(ctx)) }},
 		{Name: "logout_reader", Every: time.Second, Run: func(ctx context.Context) error { return n.logout.Read(asSystem(ctx)) }},
 		{Name: "logout_sender", Every: time.Second, Run: func(ctx context.Context) error { return n.logout.Send(asSystem(ctx)) }},
+		{Name: "ciba_pings", Every: time.Second, Run: func(ctx context.Context) error { return n.pinger().Run(asSystem(ctx)) }},
 		{Name: "directory_remains", Every: 5 * time.Minute, Run: func(ctx context.Context) error { return directory.Sweep(asSystem(ctx), n.db) }},
 	}
+}
+
+func (n *Node) pinger() *ciba.Pinger {
+	return &ciba.Pinger{DB: n.db, Ring: n.ring, Post: n.outbound.Post, Logger: n.log}
 }
 
 // purge deletes what has expired, a thousand rows at a time.

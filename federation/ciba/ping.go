@@ -11,10 +11,10 @@ import (
 	"time"
 
 	"github.com/quis-idp/quis/federation"
+	"github.com/quis-idp/quis/federation/fetch"
 	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/federation/poll"
 	"github.com/quis-idp/quis/fsm"
-	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/keys/seal"
 )
 
@@ -46,15 +46,11 @@ const (
 	pingTimeout = 5 * time.Second
 )
 
-// A Poster sends a POST to an address that a client registered, guarded against addresses
-// inside our own network and against redirects, and returns the status of the answer.
-type Poster func(ctx context.Context, url, bearer string, body []byte) (status int, err error)
-
 // A Pinger tells clients that a request was decided (CIBA Core, section 10.2).
 type Pinger struct {
 	DB     *fsm.DB
 	Ring   *seal.Ring
-	Post   Poster
+	Post   func(ctx context.Context, url string, m fetch.Message) (fetch.Receipt, error) // fetch.Client.Post
 	Logger *slog.Logger
 }
 
@@ -136,38 +132,32 @@ func (n *ping) settle(tx *fsm.Tx, arrived bool) error {
 
 // send reports whether there is nothing more to try: it arrived, the client does not want
 // it, or there is nobody to tell any more.
-func (p *Pinger) send(ctx context.Context, n *ping) bool {
-	m, err := p.message(ctx, n)
+func (p *Pinger) send(ctx context.Context, n *ping) (done bool) {
+	app, m, err := p.message(ctx, n)
 	if errors.Is(err, fsm.ErrNotFound) || errors.Is(err, seal.ErrBox) {
 		return true
 	}
-	var status int
 	if err == nil {
-		status, err = p.Post(ctx, m.url, m.bearer.Reveal(), m.body)
+		var got fetch.Receipt
+		got, err = p.Post(ctx, app.CIBA.EndpointURI, m)
+		switch {
+		case err != nil:
+			done = errors.Is(err, fetch.ErrRefused) // by our own guard
+		case got.Status < http.StatusMultipleChoices:
+			return true
+		default:
+			// A redirect is not followed, and a refusal is not argued with (CIBA Core, section 10.2).
+			done = got.Status < http.StatusInternalServerError && got.Status != http.StatusTooManyRequests
+			err = fmt.Errorf("answered with status %d", got.Status)
+		}
 	}
-	switch {
-	case err == nil && status < 300:
-		return true
-	case err == nil && status < 500 && status != http.StatusTooManyRequests:
-		// A redirect is not followed, and a refusal is not argued with (CIBA Core, section 10.2).
-		err = fmt.Errorf("answered with status %d, not sent again", status)
-	case err == nil:
-		err = fmt.Errorf("answered with status %d", status)
-	}
-	p.Logger.WarnContext(ctx, "client could not be pinged", "family", n.ID.String(), "application", m.application, "try", n.Tries+1, "error", err)
-	return status >= 300 && status < 500 && status != http.StatusTooManyRequests
+	p.Logger.WarnContext(ctx, "client could not be pinged", "family", n.ID.String(), "try", n.Tries+1, "given_up", done, "error", err)
+	return done
 }
 
-type message struct {
-	application, url string
-	bearer           identity.Secret
-	body             []byte // JSON
-}
-
-// message is what to send, by the application as it is now: fsm.ErrNotFound if there is no use any more.
-func (p *Pinger) message(ctx context.Context, n *ping) (m message, err error) {
+// message is what to send to an application as it is now: fsm.ErrNotFound if there is no use any more.
+func (p *Pinger) message(ctx context.Context, n *ping) (app *federation.Application, m fetch.Message, err error) {
 	var r *Request
-	var app *federation.Application
 	err = p.DB.View(ctx, func(tx *fsm.Tx) (err error) {
 		if r, err = Get(tx, n.Tenant, n.ID); err != nil {
 			return err
@@ -175,20 +165,21 @@ func (p *Pinger) message(ctx context.Context, n *ping) (m message, err error) {
 		app, _, err = federation.Get(tx, n.Tenant, r.Application)
 		return err
 	})
+	if err == nil && (app.CIBA.EndpointURI == "" || app.Disabled) {
+		err = fmt.Errorf("application has no notification endpoint: %w", fsm.ErrNotFound)
+	}
 	if err != nil {
-		return m, err
+		return nil, m, err
 	}
-	m.application, m.url = app.ID, app.CIBA.EndpointURI
-	if m.url == "" || app.Disabled {
-		return m, fmt.Errorf("application has no notification endpoint: %w", fsm.ErrNotFound)
-	}
-	if m.bearer, err = openToken(p.Ring, r); err != nil {
-		return m, err
+	token, err := openToken(p.Ring, r)
+	if err != nil {
+		return nil, m, err
 	}
 	code, err := poll.CIBA.Code(p.Ring, r.Tenant, r.ClientID, r.Family, r.Key)
 	if err != nil {
-		return m, err
+		return nil, m, err
 	}
-	m.body, err = json.Marshal(map[string]string{"auth_req_id": code})
-	return m, err
+	m = fetch.Message{Name: "decoupled sign-in notice", Type: "application/json", Bearer: token.Reveal()}
+	m.Body, err = json.Marshal(map[string]string{"auth_req_id": code})
+	return app, m, err
 }

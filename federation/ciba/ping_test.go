@@ -6,12 +6,16 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/federation/ciba"
+	"github.com/quis-idp/quis/federation/fetch"
 	"github.com/quis-idp/quis/federation/poll"
 	"github.com/quis-idp/quis/fsm"
 )
@@ -25,11 +29,12 @@ type client struct {
 	url    string
 }
 
-func (c *client) post(_ context.Context, url, bearer string, body []byte) (int, error) {
+func (c *client) post(_ context.Context, url string, m fetch.Message) (fetch.Receipt, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.bodies, c.bearer, c.url = append(c.bodies, string(body)), bearer, url
-	return c.answer()
+	c.bodies, c.bearer, c.url = append(c.bodies, string(m.Body)), m.Bearer, url
+	status, err := c.answer()
+	return fetch.Receipt{Status: status}, err
 }
 
 func (h *house) pinger(c *client, log *bytes.Buffer) *ciba.Pinger {
@@ -114,6 +119,47 @@ func TestPingThatIsRefusedOrRedirectedIsNotRepeated(t *testing.T) {
 		}
 		if len(c.bodies) != 1 {
 			t.Errorf("status %d: %d tries", status, len(c.bodies))
+		}
+	}
+}
+
+// The guard of fetch stands before every ping: one to an address of our own network is not
+// sent, whatever was registered, and not tried again.
+func TestRefusesPingSSRF(t *testing.T) {
+	t.Parallel()
+	hits := 0
+	inside := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { hits++ }))
+	t.Cleanup(inside.Close)
+	for _, url := range []string{
+		inside.URL, "https://127.0.0.1/ping", "https://[::1]/ping", "https://169.254.169.254/latest", "https://10.0.0.1/",
+		"https://[::ffff:127.0.0.1]/", "http://app.example/ping", "https://app.example:22/",
+	} {
+		h := newHouse(t, 1)
+		h.update(t, 0, func(tx *fsm.Tx) error { // a name that leads inside cannot be told by its looks
+			_, err := federation.Update(tx, tenant, h.app.ID, 0, func(a *federation.Application) error {
+				a.CIBA.EndpointURI = "https://app.example/ping"
+				return nil
+			})
+			return err
+		})
+		var log bytes.Buffer
+		c := &client{answer: func() (int, error) { return 204, nil }}
+		p, guard := h.pinger(c, &log), fetch.New(fetch.Config{})
+		tries := 0
+		p.Post = func(ctx context.Context, _ string, m fetch.Message) (fetch.Receipt, error) {
+			tries++
+			return guard.Post(ctx, url, m)
+		}
+		r := h.start(t)
+		h.update(t, 0, func(tx *fsm.Tx) error { return ciba.Approve(tx, tenant, r.Family, h.ada) })
+		for range 3 {
+			if err := p.Run(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			h.pass(t, 3*time.Second)
+		}
+		if tries != 1 || hits != 0 || strings.Contains(log.String(), token) {
+			t.Errorf("%s: %d tries, %d hits, log %s", url, tries, hits, &log)
 		}
 	}
 }
