@@ -1,6 +1,7 @@
 package consent
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/quis-idp/quis/api/page"
@@ -28,7 +29,7 @@ func (p *Pages) listApprovals(w http.ResponseWriter, r *http.Request) error {
 		view.Notice = english.Text("approvals.denied")
 	}
 	var waiting []*ciba.Request
-	names := map[string]string{}
+	apps := map[string]*federation.Application{}
 	err = p.cfg.DB.View(r.Context(), func(tx *fsm.Tx) error {
 		waiting = waiting[:0]
 		for q, err := range ciba.Of(tx, v.Tenant, v.UserID) {
@@ -39,10 +40,13 @@ func (p *Pages) listApprovals(w http.ResponseWriter, r *http.Request) error {
 				continue
 			}
 			app, _, err := federation.Get(tx, v.Tenant, q.Application)
+			if errors.Is(err, fsm.ErrNotFound) {
+				continue // deleted while it waited
+			}
 			if err != nil {
 				return err
 			}
-			waiting, names[app.ID] = append(waiting, q), app.DisplayName()
+			waiting, apps[app.ID] = append(waiting, q), app
 		}
 		return nil
 	})
@@ -54,12 +58,13 @@ func (p *Pages) listApprovals(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		asks, err := p.asks(r, q.Scope)
+		app := apps[q.Application]
+		asks, err := p.asksOf(r, app, &q.Grant)
 		if err != nil {
 			return err
 		}
 		view.Waiting = append(view.Waiting, approval{
-			Application: names[q.Application], Message: q.Message, Asks: asks, Begun: p.ago(q.Created), Ticket: ticket,
+			Application: app.DisplayName(), Message: q.Message, Asks: asks, Begun: p.ago(q.Created), Ticket: ticket,
 		})
 	}
 	return approvalsPage.Write(w, r, http.StatusOK, view)

@@ -65,7 +65,7 @@ func (p *Pages) askDevice(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	asks, err := p.asks(r, a.Scope)
+	asks, err := p.asksOf(r, app, &a.Grant)
 	if err != nil {
 		return err
 	}

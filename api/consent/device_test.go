@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"github.com/quis-idp/quis/federation/device"
+	"github.com/quis-idp/quis/federation/oidc/family"
+	"github.com/quis-idp/quis/federation/resource"
+	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 )
 
@@ -138,6 +141,34 @@ func TestRefusesDecisionsLongAfterSignIn(t *testing.T) {
 	}
 	s.get(s.signIn(again, "", "ada")).want(t, 200, "Connect a device")
 	s.post("/device", url.Values{"user_code": {a.UserCode}}).want(t, 200, "Television")
+}
+
+// What a device asks for in particular is shown, and so is the API that it is good at.
+func TestADevicesDetailsAreShown(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	app := h.apps[identity.DefaultTenant]
+	h.update(func(tx *fsm.Tx) error {
+		_, err := resource.CreateServer(tx, resource.Server{
+			Tenant: app.Tenant, Identifier: "https://lights.example/", Name: "Lights & Co", OpenToAll: true,
+			Details: []resource.DetailType{{
+				Name: "switch", Texts: resource.Texts{"en": "Switch a lamp"}, Members: []resource.Member{{Name: "room", Kind: resource.KindString, Max: 20, Label: "Room"}},
+			}},
+		})
+		return err
+	})
+	details, err := resource.ReadDetails(`[{"type":"switch","room":"<hall>"}]`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &device.Authorization{
+		Grant:  family.Grant{Scope: []string{"openid"}, Resources: []string{"https://lights.example/"}, Details: resource.Spell(details)},
+		Tenant: app.Tenant, Application: app.ID, ClientID: app.ClientID,
+	}
+	h.update(func(tx *fsm.Tx) error { return device.Start(tx, a) })
+	s := h.someone()
+	s.signIn(s.get("/device"), "", "ada")
+	s.post("/device", url.Values{"user_code": {a.UserCode}}).want(t, 200, "Switch a lamp · Room: &lt;hall&gt;", "Lights &amp; Co")
 }
 
 func TestRefusesUserCodeOfAnotherTenant(t *testing.T) {

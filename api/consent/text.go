@@ -45,6 +45,7 @@ var english = page.Texts{
 	"approvals.allowed": "You have allowed it. The application goes on by itself.",
 	"approvals.denied":  "You have refused it. The application gets nothing.",
 
+	"asks.api":    "Use “%s” in your name",
 	"scope.other": "Use the permission “%s”",
 
 	"question.title":        "Allow access",

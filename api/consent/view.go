@@ -3,10 +3,13 @@ package consent
 import (
 	"embed"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/quis-idp/quis/api/page"
+	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/federation/consent"
+	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/federation/resource"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
@@ -130,6 +133,35 @@ func (p *Pages) asks(r *http.Request, scopes []string) (words []string, err erro
 		return nil
 	})
 	return words, err
+}
+
+// asksOf is asks for all that a grant would give: the authorization details too, each in its
+// own words with what is particular about it, and the APIs that it is good at.
+func (p *Pages) asksOf(r *http.Request, app *federation.Application, g *family.Grant) ([]string, error) {
+	words, err := p.asks(r, g.Scope)
+	if err != nil || len(g.Details)+len(g.Resources) == 0 {
+		return words, err
+	}
+	var more []string
+	err = p.cfg.DB.View(r.Context(), func(tx *fsm.Tx) error {
+		in, err := consent.Describe(tx, app, &consent.Question{Tenant: app.Tenant, Resources: g.Resources, Details: g.Details})
+		if err != nil {
+			return err
+		}
+		more = nil
+		for _, item := range in.Items {
+			parts := []string{item.Text}
+			for _, l := range item.Lines {
+				parts = append(parts, l.Label+": "+l.Value)
+			}
+			more = append(more, strings.Join(parts, " · "))
+		}
+		for _, api := range in.APIs {
+			more = append(more, english.Text("asks.api", api))
+		}
+		return nil
+	})
+	return append(words, more...), err
 }
 
 // origin is where a request came from, as far as its sender let it be known.
