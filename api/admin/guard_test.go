@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/quis-idp/quis/federation"
+	"github.com/quis-idp/quis/federation/resource"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/directory"
@@ -178,6 +179,15 @@ func (h *house) things() map[string]string {
 			return err
 		}
 		ids["groups"], ids["group"], ids["applications"], ids["sessions"] = g.ID, g.ID, a.ID, s.Session.ID
+		api, err := resource.CreateServer(tx, resource.Server{Tenant: h.acmeTenant, Identifier: "https://api.acme.example", Name: "API"})
+		if err != nil {
+			return err
+		}
+		scope, err := resource.CreateScope(tx, resource.Scope{Tenant: h.acmeTenant, Name: "acme:read", Texts: resource.Texts{"en": "Read"}, Resource: api.ID})
+		if err != nil {
+			return err
+		}
+		ids["resource-servers"], ids["scopes"] = api.ID, scope.Name
 		for tok, err := range credential.ListTokens(tx, h.acmeTenant, h.acmeUser) {
 			if err != nil {
 				return err
@@ -192,7 +202,9 @@ func (h *house) things() map[string]string {
 // of returns the IDs for the wildcards of o: {id} is that of the resource in the path.
 func (o operation) of(ids map[string]string) map[string]string {
 	kind := strings.Split(o.path, "/")[3]
-	return map[string]string{"id": ids[kind], "user": ids["user"], "group": ids["group"], "token": ids["token"], "target": ids["user"]}
+	return map[string]string{
+		"id": ids[kind], "user": ids["user"], "group": ids["group"], "token": ids["token"], "target": ids["user"],
+		"name": ids["scopes"], "application": ids["applications"]}
 }
 
 // An admin of one tenant can reach nothing of another one by its ID, whatever the
@@ -225,7 +237,7 @@ func TestTenantsAreApart(t *testing.T) {
 			h.want(200, h.root, o.method, path+"?tenant=acme", "")
 		}
 	}
-	for _, list := range []string{"users", "groups", "applications", "sessions", "events"} {
+	for _, list := range []string{"users", "groups", "applications", "sessions", "events", "scopes", "resource-servers"} {
 		res, body := h.call(spy, "GET", "/api/v1/"+list, "")
 		for kind, id := range ids {
 			if res.StatusCode != 200 || strings.Contains(body, id) {

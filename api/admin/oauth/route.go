@@ -51,6 +51,9 @@ func Routes(cfg Config) []dispatch.Route {
 		a.applications(),
 		a.secrets(),
 		a.access(),
+		a.scopes(),
+		a.resourceServers(),
+		a.consents(),
 		a.logoutDeliveries(),
 	)
 }
