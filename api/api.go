@@ -33,6 +33,9 @@ type Config struct {
 
 	// TrustedProxies are the addresses whose X-Forwarded-For and X-Request-Id are believed.
 	TrustedProxies []netip.Prefix
+	// CertificateHeader is the header in which these pass on the TLS client certificate that
+	// was proven to them; empty: none.
+	CertificateHeader string
 	// CrossOrigin are further ServeMux patterns of paths that other sites may post to,
 	// beside the protocol endpoints that quis knows itself.
 	CrossOrigin []string

@@ -27,6 +27,9 @@ const (
 // renewing it needs no restart. The files may be replaced in any way: written over,
 // renamed into place, or by a link in their path that leads elsewhere.
 type Certificate struct {
+	// AskClients has the listener ask for client certificates (RFC 8705). Set it before serving.
+	AskClients bool
+
 	certFile, keyFile string
 	log               *slog.Logger
 
@@ -123,7 +126,11 @@ func readPEM(name string) ([]byte, error) {
 }
 
 func (c *Certificate) config() *tls.Config {
-	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.get}
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.get}
+	if c.AskClients {
+		cfg.ClientAuth = tls.RequestClientCert // who certified it is for the rooms to judge; many are self-signed
+	}
+	return cfg
 }
 
 func (c *Certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {

@@ -62,6 +62,10 @@ type Listen struct {
 // for a proxy that terminates TLS.
 type TLS struct {
 	CertFile, KeyFile string // PEM
+	// ClientCertificates has the listener ask for those of applications (RFC 8705).
+	ClientCertificates bool
+	ClientCAFile       string // PEM certificates of who may certify applications
+	ClientHeader       string // in which trusted proxies pass client certificates; empty: none is believed
 }
 
 // Outbound says which addresses that applications registered (key sets, sign-out

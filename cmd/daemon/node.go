@@ -154,6 +154,7 @@ func (n *Node) openFiles(context.Context) (err error) {
 		if n.cert, err = api.LoadCertificate(n.cfg.TLS.CertFile, n.cfg.TLS.KeyFile, n.log); err != nil {
 			return fmt.Errorf("tls: %w", readError(err))
 		}
+		n.cert.AskClients = n.cfg.TLS.ClientCertificates
 	}
 	if n.dir, err = openDataDir(n.cfg.DataDir); err == nil {
 		err = n.findArchive()

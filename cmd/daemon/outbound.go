@@ -48,6 +48,22 @@ func trust(file string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
+// authorities reads certificates that alone are trusted; nil without a file.
+func authorities(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	pool := x509.NewCertPool()
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s holds no PEM certificate", file)
+	}
+	return pool, nil
+}
+
 func parsePrefixes(all []string) ([]netip.Prefix, error) {
 	var prefixes []netip.Prefix
 	for _, s := range all {

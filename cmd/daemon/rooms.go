@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 
 	"github.com/quis-idp/quis/api"
@@ -64,7 +65,12 @@ func (n *Node) frontDoor() (*api.API, http.Handler, error) {
 	decisions := consent.New(consent.Config{
 		DB: n.db, Ring: n.ring, Sessions: n.sessions, Flows: n.flows, SessionCookie: login.SessionCookie,
 	})
+	roots, err := authorities(n.cfg.TLS.ClientCAFile)
+	if err != nil {
+		return nil, nil, fmt.Errorf("tls.client_ca_file: %w", err)
+	}
 	provider := oidc.New(oidc.Config{
+		Certificates: n.cfg.TLS.ClientCertificates || n.cfg.TLS.ClientHeader != "", ClientRoots: roots,
 		DB: n.db, Keys: n.keys, Ring: n.ring, Sessions: n.sessions, Flows: n.flows, Fresh: n.fresh, Fetch: n.outbound,
 		ErrorPage: page.Error, PostPage: login.Post, DeniedPage: login.Denied, SignedOutPage: login.SignedOut, ConsentPage: decisions.Ask, SessionCookie: login.SessionCookie, Logger: n.log, Registerer: n.metrics.Registry,
 	})
@@ -81,10 +87,10 @@ func (n *Node) frontDoor() (*api.API, http.Handler, error) {
 		PublicURL: n.cfg.PublicURL, DB: n.db,
 		Rooms:          []api.Room{provider, signIn, decisions},
 		Global:         []api.Room{administration},
-		TrustedProxies: proxies,
-		Metrics:        n.metrics,
-		Checks:         n.checks(),
-		Logger:         n.log,
+		TrustedProxies: proxies, CertificateHeader: n.cfg.TLS.ClientHeader,
+		Metrics: n.metrics,
+		Checks:  n.checks(),
+		Logger:  n.log,
 	})
 	return door, administration.Local(), err
 }

@@ -53,6 +53,12 @@ var settings = []Setting{
 		func(c *Config) *string { return &c.TLS.CertFile }),
 	text("tls.key_file", "PEM private key of the certificate.",
 		func(c *Config) *string { return &c.TLS.KeyFile }),
+	flag("tls.client_certificates", "Ask for client certificates of applications (mTLS); browsers may then ask people for one as well.",
+		func(c *Config) *bool { return &c.TLS.ClientCertificates }),
+	text("tls.client_ca_file", "PEM certificates of the authorities that certify applications (tls_client_auth).",
+		func(c *Config) *string { return &c.TLS.ClientCAFile }),
+	text("tls.client_header", "Header in which the trusted_proxies pass the client certificate that was proven to them, replacing any that came with the request; empty: none is believed.",
+		func(c *Config) *string { return &c.TLS.ClientHeader }),
 	list("trusted_proxies", "Addresses or prefixes of proxies whose X-Forwarded-For and -Proto are believed.",
 		func(c *Config) *[]string { return &c.TrustedProxies }),
 	list("outbound.allow", "Internal addresses or prefixes that requests to URLs of applications (key sets, sign-out notices) may go to; public ones always may.",
@@ -123,14 +129,8 @@ var settings = []Setting{
 		func(c *Config) *time.Duration { return &c.Staleness }),
 	duration("drain", "How long a stopping node reports not ready before it closes its listeners.",
 		func(c *Config) *time.Duration { return &c.Drain }),
-	{Key: "dev", Doc: "Development mode: loopback addresses only; registers the demo application.",
-		set: func(c *Config, v []string) (err error) {
-			if c.Dev, err = strconv.ParseBool(v[0]); err != nil {
-				return fmt.Errorf("%q is neither true nor false", v[0])
-			}
-			return nil
-		},
-		get: func(c *Config) string { return strconv.FormatBool(c.Dev) }},
+	flag("dev", "Development mode: loopback addresses only; registers the demo application.",
+		func(c *Config) *bool { return &c.Dev }),
 }
 
 func text(key, doc string, at func(*Config) *string) Setting {
@@ -143,6 +143,17 @@ func list(key, doc string, at func(*Config) *[]string) Setting {
 	return Setting{Key: key, Doc: doc, List: true,
 		set: func(c *Config, v []string) error { *at(c) = v; return nil },
 		get: func(c *Config) string { return strings.Join(*at(c), ",") }}
+}
+
+func flag(key, doc string, at func(*Config) *bool) Setting {
+	return Setting{Key: key, Doc: doc,
+		set: func(c *Config, v []string) (err error) {
+			if *at(c), err = strconv.ParseBool(v[0]); err != nil {
+				return fmt.Errorf("%q is neither true nor false", v[0])
+			}
+			return nil
+		},
+		get: func(c *Config) string { return strconv.FormatBool(*at(c)) }}
 }
 
 func number(key, doc string, at func(*Config) *int) Setting {

@@ -36,6 +36,12 @@ func (c *Config) Validate() error {
 	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
 		fail("tls", "cert_file and key_file belong together; one is missing")
 	}
+	if c.TLS.ClientHeader != "" && len(c.TrustedProxies) == 0 {
+		fail("tls.client_header", "is believed of trusted_proxies only, and there are none")
+	}
+	if c.TLS.ClientCertificates && c.TLS.CertFile == "" {
+		fail("tls.client_certificates", "needs tls.cert_file: without TLS nobody sends a certificate")
+	}
 	for _, p := range c.TrustedProxies {
 		if _, err := ParsePrefix(p); err != nil {
 			fail("trusted_proxies", "%q is neither an address nor a prefix such as 10.0.0.0/8", p)

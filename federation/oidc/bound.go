@@ -162,10 +162,7 @@ func tokenType(c *family.Confirmation) string {
 
 // parseKeyThumbprint reads dpop_jkt of an authorization request (RFC 9449, section 10).
 func parseKeyThumbprint(text string) (string, error) {
-	if text == "" {
-		return "", nil
-	}
-	if !jose.ValidThumbprint(text) {
+	if text != "" && !jose.ValidThumbprint(text) {
 		return "", refuse(codeInvalidRequest, "The dpop_jkt must be the SHA-256 thumbprint of a key in base64url.")
 	}
 	return text, nil

@@ -165,13 +165,13 @@ func TestRefusesUnregisteredMethod(t *testing.T) {
 		id := "only-" + method
 		a := federation.Application{
 			ClientID: id, Name: id, RedirectURIs: []string{callback}, GrantTypes: []string{federation.GrantCode, federation.GrantClientCredentials},
-			AllowedScopes: []string{"api"}, Auth: federation.ClientAuth{Method: method, JWKS: jwks(t, jose.JSONWebKey{Key: clientKey().Public()})},
+			AllowedScopes: []string{"api"}, Auth: federation.ClientAuth{Method: method},
 		}
-		if method == federation.AuthTLS {
+		switch method {
+		case federation.AuthPrivateKeyJWT:
+			a.Auth.JWKS = jwks(t, jose.JSONWebKey{Key: clientKey().Public()})
+		case federation.AuthTLS:
 			a.Auth.TLSSANDNS = "x.example"
-		}
-		if method == federation.AuthBasic || method == federation.AuthPost {
-			a.Auth = federation.ClientAuth{Method: method}
 		}
 		w.register(a, secret)
 		for _, other := range others {

@@ -142,7 +142,7 @@ func TestRefusesDeviceCodeOfAnotherClient(t *testing.T) {
 	w.approve(0, a)
 	w.wantError(w.poll(0, radio, a.Code), 400, "invalid_grant")
 	w.wantError(w.post(0, "/oauth2/token", url.Values{"grant_type": {federation.GrantDevice}, "device_code": {a.Code}}), 400, "unauthorized_client")
-	w.wantError(w.poll(0, tv, a.Code[:47]+"A"), 400, "invalid_grant")
+	w.wantError(w.poll(0, tv, a.Code[:47]+string(a.Code[47]^1)), 400, "invalid_grant")
 	w.wantError(w.poll(0, tv, strings.Repeat("A", 48)), 400, "invalid_grant")
 	w.wantError(w.poll(0, tv, ""), 400, "invalid_request")
 	w.want(w.poll(0, tv, a.Code), 200)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -48,6 +49,11 @@ type document struct {
 	Decoupled              string   `json:"backchannel_authentication_endpoint"`        // OpenID CIBA Core, section 4
 	DecoupledModes         []string `json:"backchannel_token_delivery_modes_supported"`
 	DecoupledUserCode      bool     `json:"backchannel_user_code_parameter_supported"`
+	TokenAuthAlgs          []string `json:"token_endpoint_auth_signing_alg_values_supported"`
+	RevocationAuthAlgs     []string `json:"revocation_endpoint_auth_signing_alg_values_supported"`
+	IntrospectionAuthAlgs  []string `json:"introspection_endpoint_auth_signing_alg_values_supported"`
+	DPoPAlgs               []string `json:"dpop_signing_alg_values_supported"`          // RFC 9449, section 5.1
+	TLSBound               bool     `json:"tls_client_certificate_bound_access_tokens"` // RFC 8705, section 3.3
 	IssParameter           bool     `json:"authorization_response_iss_parameter_supported"`
 	ClaimsParameter        bool     `json:"claims_parameter_supported"`
 	RequestParameter       bool     `json:"request_parameter_supported"`
@@ -57,8 +63,24 @@ type document struct {
 	answerMetadata
 }
 
-func describe(issuer string) document {
-	secret := []string{"client_secret_basic", "client_secret_post"}
+// tlsSupport is what can be done with TLS client certificates as the nodes are configured.
+type tlsSupport struct{ certificates, authorities bool }
+
+// methods are the ways of client authentication of whoever can keep something secret.
+func (s tlsSupport) methods() []string {
+	m := []string{federation.AuthBasic, federation.AuthPost, federation.AuthSecretJWT, federation.AuthPrivateKeyJWT}
+	if s.authorities {
+		m = append(m, federation.AuthTLS)
+	}
+	if s.certificates {
+		m = append(m, federation.AuthSelfSignedTLS)
+	}
+	return m
+}
+
+func describe(issuer string, tls tlsSupport) document {
+	methods := tls.methods()
+	public := append(slices.Clone(methods), federation.AuthNone)
 	d := document{
 		Issuer:          issuer,
 		Authorization:   issuer + authorizePath,
@@ -79,17 +101,21 @@ func describe(issuer string) document {
 		PAR:             issuer + parPath,
 		ACRs:            authn.ACRs,
 		ObjectAlgs:      jose.Asymmetric,
-		TokenAuth:       append(secret[:2:2], "none"),
-		RevocationAuth:  append(secret[:2:2], "none"),
+		TokenAuth:       public,
+		RevocationAuth:  public,
+		DPoPAlgs:        jose.Asymmetric,
+		TLSBound:        tls.certificates,
 		Device:          issuer + devicePath,
 		Decoupled:       issuer + decoupledPath,
 		DecoupledModes:  []string{federation.CIBAPoll, federation.CIBAPing},
 		IssParameter:    true,
 		ClaimsParameter: true, RequestParameter: true, RequestURIParameter: true, RequireRequestURIFirst: true,
 	}
-	d.IntrospectionAuth = secret
 	d.answerMetadata = describeAnswers()
 	d.logoutMetadata = logoutMetadata{true, true, true, true}
+	d.IntrospectionAuth = methods
+	d.TokenAuthAlgs = slices.Concat(jose.Asymmetric, jose.Symmetric)
+	d.RevocationAuthAlgs, d.IntrospectionAuthAlgs = d.TokenAuthAlgs, d.TokenAuthAlgs
 	for _, a := range keys.Algs {
 		d.IDTokenAlgs = append(d.IDTokenAlgs, string(a))
 		d.ResponseAlgs = append(d.ResponseAlgs, string(a))
@@ -99,7 +125,7 @@ func describe(issuer string) document {
 
 // discovery serves the metadata under both well-known names.
 func (p *Provider) discovery(w http.ResponseWriter, r *http.Request) {
-	body, err := json.MarshalIndent(describe(identity.TenantFrom(r.Context()).Issuer), "", "  ")
+	body, err := json.MarshalIndent(describe(identity.TenantFrom(r.Context()).Issuer, p.tls), "", "  ")
 	if err != nil {
 		p.writeError(w, r, fmt.Errorf("metadata: %w", err))
 		return

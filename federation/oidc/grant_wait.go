@@ -151,7 +151,7 @@ func (g waitGrant) PopulateTokenEndpointResponse(ctx context.Context, req fosite
 		return err
 	}
 	id := ex.waited.grant.Family
-	start := family.Start{
+	start := ex.start(c.Application, family.Start{
 		Grant: ex.waited.grant, By: g.by, What: string(g.kind), Arrived: ex.arrived,
 		Check: func(tx *fsm.Tx) error {
 			err := g.spend(tx, c.Tenant, id)
@@ -160,7 +160,7 @@ func (g waitGrant) PopulateTokenEndpointResponse(ctx context.Context, req fosite
 			}
 			return err
 		},
-	}
+	})
 	start.Check = ex.check(c.Application, start)
 	h, err := g.p.families.Begin(ctx, c.Application, ex.start(c.Application, start))
 	if err != nil {

@@ -72,6 +72,8 @@ type Config struct {
 	LoginURL      string // path within the tenant; default /login
 	LogoutURL     string // page that asks, and the one shown after signing out; default /logout
 
+	// Certificates says that TLS client certificates can arrive here (identity.CertificateFrom).
+	Certificates bool
 	// ClientRoots are who may certify applications with tls_client_auth; nil: nobody.
 	ClientRoots *x509.CertPool
 
@@ -111,6 +113,7 @@ type Provider struct {
 	sets     *caller.Sets
 	callers  *caller.Callers
 	proofs   *dpop.Verifier
+	tls      tlsSupport
 	families *family.Store
 	wait     time.Duration // for the log entry that minted a token
 }
@@ -138,6 +141,7 @@ func New(c Config) *Provider {
 	setDefault(&p.login, "/login")
 	setDefault(&p.logoutAt, "/logout")
 	p.sets = caller.NewSets(fetch.NewCache(p.fetch, keySet, fetch.Standard, jose.ParseSet))
+	p.tls = tlsSupport{certificates: c.Certificates, authorities: c.Certificates && c.ClientRoots != nil}
 	p.proofs = dpop.New(c.Ring, c.DB.Now)
 	p.callers = caller.New(caller.Config{Ring: c.Ring, Now: c.DB.Now, Application: p.application, Sets: p.sets, Roots: c.ClientRoots})
 	p.goodbye = c.SignedOutPage

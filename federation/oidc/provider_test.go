@@ -45,7 +45,12 @@ func TestDiscoveryIsTrue(t *testing.T) {
 			t.Errorf("%s: nothing at /%s", field, path)
 		}
 	}
-	for _, absent := range []string{"web_message", "plain", "implicit"} {
+	for _, field := range []string{"id_token_signing_alg_values_supported", "request_object_signing_alg_values_supported", "dpop_signing_alg_values_supported"} {
+		if algs := fmt.Sprint(doc[field]); strings.Contains(algs, "HS256") || !strings.Contains(algs, "ES256") {
+			t.Errorf("%s: %s", field, algs)
+		}
+	}
+	for _, absent := range []string{"web_message", "plain", "implicit", "RSA1_5"} {
 		if b, _ := json.Marshal(doc); strings.Contains(string(b), absent) {
 			t.Errorf("%s is advertised", absent)
 		}
