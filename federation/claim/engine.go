@@ -155,6 +155,33 @@ func (p *Plan) Apply(ctx context.Context, f *Facts) ([]Claim, error) {
 	return slices.DeleteFunc(out, func(c Claim) bool { return faultOfName(c.Name) != "" }), err
 }
 
+// An Outcome is what became of one mapping, for the simulator.
+type Outcome struct {
+	Mapping int    // its place
+	Claim   string // that it maps
+	In      []string
+	Says    string // "claim", "nothing", or why it failed: compile, limit, evaluation, value
+}
+
+// Explain applies every step by itself and says what became of it. Nothing is logged or counted.
+func (p *Plan) Explain(ctx context.Context, f *Facts) []Outcome {
+	if p == nil {
+		return nil
+	}
+	var all []Outcome
+	for i := range p.steps {
+		s := &p.steps[i]
+		o := Outcome{Mapping: s.place, Claim: s.mapping.Claim, In: s.in, Says: "claim"}
+		if value, err := s.value(ctx, f); err != nil {
+			o.Says = err.Error()
+		} else if value == nil {
+			o.Says = "nothing"
+		}
+		all = append(all, o)
+	}
+	return all
+}
+
 // add takes from earlier claims of the same name the destinations of the new one.
 func add(out []Claim, c Claim) []Claim {
 	for i := range out {

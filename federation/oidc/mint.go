@@ -113,7 +113,9 @@ func (p *Provider) say(ctx context.Context, ex *exchange, app *federation.Applic
 	if err != nil {
 		return said, fmt.Errorf("claims: %w", err)
 	}
-	ex.subject = said.Subject
+	if f != nil { // else the grant knows: the application itself, or whom it had a token of
+		ex.subject = said.Subject
+	}
 	return said, nil
 }
 

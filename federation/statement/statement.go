@@ -177,6 +177,9 @@ func (d *Draft) Finish(ctx context.Context) (Statement, error) {
 	return d.Statement, err
 }
 
+// Explain says what became of each mapping whose scope was granted.
+func (d *Draft) Explain(ctx context.Context) []claim.Outcome { return d.plan.Explain(ctx, &d.facts) }
+
 // Over lays what mappings yield for one destination over the claims that are there, and
 // returns these themselves if there is nothing: mapped claims come in the place of
 // standard ones of the same name.
