@@ -144,7 +144,7 @@ func (p *Provider) readReturn(ctx context.Context, g *goodbye) error {
 		return refuse(codeInvalidRequest, "The address to go back to is not registered for this application.")
 	}
 	g.app, g.to = app, uri
-	return p.recognise(ctx, app, g.hint)
+	return nil
 }
 
 // end ends the session: one log entry, or none if it is gone already. It returns what

@@ -51,14 +51,6 @@ func (p *Provider) LogoutToken(ctx context.Context, app *federation.Application,
 		return "", fmt.Errorf("logout token: %w", err)
 	}
 	now := p.db.Now()
-	subject := ""
-	err := p.db.View(ctx, func(tx *fsm.Tx) (err error) {
-		subject, err = federation.SubjectOf(tx, app, userID)
-		return err
-	})
-	if err != nil {
-		return "", fmt.Errorf("logout token: %w", err)
-	}
 	c := logoutToken{
 		Issuer: t.Issuer, Subject: subject, Audience: app.ClientID, Issued: now.Unix(), Expires: now.Add(logoutTokenLife).Unix(),
 		ID: jti, Events: map[string]struct{}{logoutEvent: {}}, Session: sessionID,
