@@ -110,10 +110,10 @@ func (p *Provider) issue(w http.ResponseWriter, r *http.Request, q *authorizeReq
 	p.respond(w, r, q, resp.GetParameters())
 }
 
-// unused refuses a pushed request of which an authorization has come already: who loads the page
+// unused refuses a sealed request of which an authorization has come already: who loads the page
 // again would get a code whose exchange counts as a replay, and ends that authorization.
 func unused(tx *fsm.Tx, q *authorizeRequest) error {
-	if !q.pushed {
+	if !q.pushed && !q.signed {
 		return nil
 	}
 	_, err := family.Get(tx, q.app.Tenant, q.family)
