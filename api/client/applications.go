@@ -2,6 +2,8 @@ package client
 
 import (
 	"context"
+	"encoding/json"
+	"maps"
 	"net/http"
 	"time"
 )
@@ -38,6 +40,45 @@ type ApplicationFields struct {
 	IconURL              *string  `json:"icon_url,omitempty"`
 	MFAPolicy            *string  `json:"mfa_policy,omitempty"`
 	BackchannelLogoutURI *string  `json:"backchannel_logout_uri,omitempty"`
+
+	BackchannelLogoutSession  *bool   `json:"backchannel_logout_session_required,omitempty"`
+	FrontchannelLogoutURI     *string `json:"frontchannel_logout_uri,omitempty"`
+	FrontchannelLogoutSession *bool   `json:"frontchannel_logout_session_required,omitempty"`
+
+	// More are fields that have no name here, by their names on the wire.
+	More map[string]any `json:"-"`
+}
+
+// MarshalJSON writes the fields that are set.
+func (f ApplicationFields) MarshalJSON() ([]byte, error) {
+	type plain ApplicationFields
+	body, err := json.Marshal(plain(f))
+	if err != nil || len(f.More) == 0 {
+		return body, err
+	}
+	all := map[string]any{}
+	if err := json.Unmarshal(body, &all); err != nil {
+		return nil, err
+	}
+	maps.Copy(all, f.More)
+	return json.Marshal(all)
+}
+
+// MarshalJSON writes an application as the server described it.
+func (a Application) MarshalJSON() ([]byte, error) {
+	all := map[string]any{"id": a.ID, "client_id": a.ClientID, "created_at": a.CreatedAt, "updated_at": a.UpdatedAt}
+	maps.Copy(all, a.More)
+	return json.Marshal(all)
+}
+
+// UnmarshalJSON keeps everything that the server says of an application: what has no name here is in More.
+func (a *Application) UnmarshalJSON(b []byte) error {
+	type plain Application
+	if err := json.Unmarshal(b, (*plain)(a)); err != nil {
+		return err
+	}
+	a.More = nil
+	return json.Unmarshal(b, &a.More)
 }
 
 // Applications are the applications of the tenant.

@@ -169,6 +169,9 @@ func (c *Client) call(ctx context.Context, method, path string, in request, out 
 func (c *Client) request(ctx context.Context, method, path string, in request) (*http.Request, error) {
 	u := *c.base
 	u.RawPath = u.EscapedPath() + "/api/v1" + path
+	if path == describePath {
+		u.RawPath = u.EscapedPath() + path
+	}
 	var err error
 	if u.Path, err = url.PathUnescape(u.RawPath); err != nil {
 		return nil, fmt.Errorf("%s: path: %w", method, err)

@@ -6,7 +6,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/quis-idp/quis/cmd/daemon"
+	"github.com/quis-idp/quis/cmd/quis/app"
 	"github.com/quis-idp/quis/cmd/quis/archive"
+	"github.com/quis-idp/quis/cmd/quis/try"
 )
 
 // helpTemplate puts the examples first: most people want nothing else.
@@ -50,7 +52,8 @@ func newRoot() *cobra.Command {
 	root.PersistentFlags().StringP("output", "o", defaultFormat(), "how to print data: table or json")
 	complete(root, "output", "table", "json")
 	root.AddCommand(devCommand(), serverCommand(), initCommand(), joinCommand(), statusCommand(), doctorCommand(), rootKeyCommand(), setupLinkCommand(),
-		auditCommand(), keysCommand(), clusterCommand(), archive.Backup(), archive.Restore(), archive.Recover(), versionCommand())
+		auditCommand(), keysCommand(), clusterCommand(), archive.Backup(), archive.Restore(), archive.Recover(),
+		app.Command(try.AppTest()), try.Command(), try.Token(), versionCommand())
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {

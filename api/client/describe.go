@@ -1,0 +1,52 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// describePath is where the server describes itself; it stands beside the API's version.
+const describePath = "/api/openapi.json"
+
+// A description is the part of an OpenAPI document that tells what bodies hold.
+type description struct {
+	Paths map[string]map[string]struct {
+		RequestBody struct {
+			Content map[string]struct {
+				Schema struct {
+					Ref string `json:"$ref"`
+				} `json:"schema"`
+			} `json:"content"`
+		} `json:"requestBody"`
+	} `json:"paths"`
+	Components struct {
+		Schemas map[string]struct {
+			Properties map[string]json.RawMessage `json:"properties"`
+		} `json:"schemas"`
+	} `json:"components"`
+}
+
+// fieldsOf returns the fields of the body of one route.
+func (c *Client) fieldsOf(ctx context.Context, path, method string) (map[string]Field, error) {
+	var d description
+	if _, err := c.call(ctx, http.MethodGet, describePath, request{house: true}, &d); err != nil {
+		return nil, err
+	}
+	ref := d.Paths[path][method].RequestBody.Content["application/json"].Schema.Ref
+	schema, ok := d.Components.Schemas[strings.TrimPrefix(ref, "#/components/schemas/")]
+	if !ok {
+		return nil, fmt.Errorf("the server's description has no body of %s %s", method, path)
+	}
+	fields := map[string]Field{}
+	for name, raw := range schema.Properties {
+		var f Field
+		if json.Unmarshal(raw, &f) != nil {
+			f = Field{} // something newer: the server will say what is wrong with a value
+		}
+		fields[name] = f
+	}
+	return fields, nil
+}

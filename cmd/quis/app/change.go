@@ -1,0 +1,220 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/quis-idp/quis/api/client"
+	"github.com/quis-idp/quis/cmd/quis/line"
+)
+
+func createCommand() *cobra.Command {
+	var secretFile string
+	c := line.Online(&cobra.Command{
+		Use:   "create NAME [FIELD=VALUE…]",
+		Short: "Make an application; its secret is shown once",
+		Long: "Lists are written with commas. `quis app set --fields` shows every field.\n" +
+			"The secret goes to standard output, or with --secret-file to a file that only you may read.",
+		Example: "  quis app create wiki redirect_uris=https://wiki.example.com/callback --secret-file wiki.secret\n" +
+			"  quis app create portal type=spa redirect_uris=http://localhost:3000/callback",
+	})
+	c.Args = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return line.Usage(cmd, "%s wants the name of the application", cmd.CommandPath())
+		}
+		return nil
+	}
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := free(secretFile); err != nil {
+			return err
+		}
+		return line.Answer(func(c *client.Client, ctx context.Context) (*client.Application, error) {
+			fields, err := c.Applications.Fields(ctx)
+			if err != nil {
+				return nil, err
+			}
+			set, err := assignments(cmd, args[1:], fields, nil)
+			if err != nil {
+				return nil, err
+			}
+			if _, ok := set["name"]; !ok {
+				set["name"] = args[0]
+			}
+			return c.Applications.Create(ctx, client.ApplicationFields{More: set})
+		}, func(cmd *cobra.Command, a *client.Application) error {
+			if err := keep(cmd, a, secretFile); err != nil {
+				return err
+			}
+			if err := show(cmd, a, false); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.ErrOrStderr(), "Next: quis app test %s --register\n", a.ClientID)
+			return nil
+		})(cmd, args)
+	}
+	c.Flags().StringVar(&secretFile, "secret-file", "", "write the secret to this new file instead of showing it")
+	return c
+}
+
+func setCommand() *cobra.Command {
+	var fields bool
+	c := line.Online(&cobra.Command{
+		Use:   "set APP FIELD=VALUE…",
+		Short: "Change fields of an application; the rest stays",
+		Long: "field=value replaces. Lists are written with commas, and field+=value and field-=value add to them and take\n" +
+			"from them. field=@file takes the value from a file. --fields shows every field and what it means.",
+		Example: "  quis app set wiki redirect_uris+=https://wiki.example.com/callback backchannel_logout_uri=https://wiki.example.com/logout\n" +
+			"  quis app set --fields",
+	})
+	c.Args = func(cmd *cobra.Command, args []string) error {
+		if !fields && len(args) < 2 {
+			return line.Usage(cmd, "%s wants an application and field=value", cmd.CommandPath())
+		}
+		return nil
+	}
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		if fields {
+			return line.Answer(func(c *client.Client, ctx context.Context) (map[string]client.Field, error) {
+				return c.Applications.Fields(ctx)
+			}, fieldsText)(cmd, args)
+		}
+		return line.Answer(func(c *client.Client, ctx context.Context) (*client.Application, error) {
+			known, err := c.Applications.Fields(ctx)
+			if err != nil {
+				return nil, err
+			}
+			if _, err := assignments(cmd, args[1:], known, nil); err != nil {
+				return nil, err // a mistake in the command line, before anything is asked
+			}
+			a, err := Find(ctx, c, args[0])
+			if err != nil {
+				return nil, err
+			}
+			set, err := assignments(cmd, args[1:], known, a.More)
+			if err != nil {
+				return nil, err
+			}
+			return c.Applications.Update(ctx, a.ID, client.ApplicationFields{More: set}, a.ETag)
+		}, func(cmd *cobra.Command, a *client.Application) error { return show(cmd, a, false) })(cmd, args)
+	}
+	c.Flags().BoolVar(&fields, "fields", false, "show the fields and what they mean; change nothing")
+	c.ValidArgsFunction = complete
+	return c
+}
+
+func deleteCommand() *cobra.Command {
+	var sure bool
+	c := line.Online(&cobra.Command{
+		Use:     "delete APP",
+		Short:   "Delete an application; what it holds for people ends",
+		Example: "  quis app delete wiki\n  quis app delete wiki --yes",
+		Args:    line.Exactly("the client_id, name or ID of an application"),
+	})
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		n, err := line.Connect(cmd)
+		if err != nil {
+			return err
+		}
+		ctx, cancel := line.Asking(cmd)
+		defer cancel()
+		a, err := Find(ctx, n, args[0])
+		if err != nil {
+			return err
+		}
+		if err := line.Confirm(cmd, a.ClientID, sure, fmt.Sprintf("Nobody will be able to sign in to %s any more; its client_id and secret do not come back.", text(a.Name))); err != nil {
+			return err
+		}
+		if err := n.Applications.Delete(ctx, a.ID); err != nil {
+			return err
+		}
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s is deleted.\n", text(a.Name))
+		return nil
+	}
+	line.SureFlag(c, &sure)
+	c.ValidArgsFunction = complete
+	return c
+}
+
+func secretCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:     "secret",
+		Short:   "The secret by which an application proves that it is itself",
+		Example: "  quis app secret rotate wiki\n  quis app secret rotate wiki --keep-previous --secret-file wiki.secret",
+	}
+	line.Group(c)
+	var previous bool
+	var secretFile string
+	rotate := line.Online(&cobra.Command{
+		Use:   "rotate APP",
+		Short: "Make a new secret; the old one stops at once unless it is kept",
+		Long: "With --keep-previous the former secret goes on working beside the new one, so that the application can be\n" +
+			"given the new one without an outage; rotate again without it to end the former.",
+		Example: "  quis app secret rotate wiki\n  quis app secret rotate wiki --keep-previous --secret-file wiki.secret",
+		Args:    line.Exactly("the client_id, name or ID of an application"),
+	})
+	rotate.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := free(secretFile); err != nil {
+			return err
+		}
+		return line.Answer(func(c *client.Client, ctx context.Context) (*client.Application, error) {
+			a, err := Find(ctx, c, args[0])
+			if err != nil {
+				return nil, err
+			}
+			return c.Applications.RegenerateSecret(ctx, a.ID, previous)
+		}, func(cmd *cobra.Command, a *client.Application) error {
+			if err := keep(cmd, a, secretFile); err != nil {
+				return err
+			}
+			return line.Emit(cmd, map[string]string{"client_id": a.ClientID, "client_secret": a.ClientSecret}, nil, func(row func(...any)) {
+				row("client_id", a.ClientID)
+				if a.ClientSecret != "" {
+					row("client_secret", a.ClientSecret)
+				}
+			})
+		})(cmd, args)
+	}
+	rotate.Flags().BoolVar(&previous, "keep-previous", false, "let the former secret work as well, until the next rotation")
+	rotate.Flags().StringVar(&secretFile, "secret-file", "", "write the secret to this new file instead of showing it")
+	rotate.ValidArgsFunction = complete
+	c.AddCommand(rotate)
+	return c
+}
+
+// free says at once that the file for a secret cannot be made, before there is a secret to lose.
+func free(file string) error {
+	if file == "" {
+		return nil
+	}
+	if _, err := os.Lstat(file); !errors.Is(err, fs.ErrNotExist) {
+		return line.Exit{Code: line.Conflict, Text: file + " exists already; secrets are written to a new file only"}
+	}
+	return nil
+}
+
+// keep writes the secret to a file of the owner's, or says that it is shown only now.
+func keep(cmd *cobra.Command, a *client.Application, file string) error {
+	switch {
+	case a.ClientSecret == "":
+	case file == "":
+		fmt.Fprintln(cmd.ErrOrStderr(), "The secret is shown this once and stored nowhere: put it where the application reads it.")
+	default:
+		f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if err == nil {
+			_, err = fmt.Fprintln(f, a.ClientSecret)
+			err = errors.Join(err, f.Close())
+		}
+		if err != nil {
+			return fmt.Errorf("the secret was made and could not be written, `quis app secret rotate %s` makes another: %w", a.ClientID, err)
+		}
+		a.ClientSecret = ""
+		delete(a.More, "client_secret")
+		fmt.Fprintln(cmd.ErrOrStderr(), "The secret is in "+file+".")
+	}
+	return nil
+}
