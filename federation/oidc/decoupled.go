@@ -14,6 +14,7 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/session"
 )
 
 const decoupledPath = "/oauth2/bc-authorize"
@@ -126,10 +127,7 @@ func (p *Provider) asked(ctx context.Context, app *federation.Application, form 
 		if t == nil || t.Audience != app.ClientID {
 			return "", errUnknownUser
 		}
-		find = func(tx *fsm.Tx) (*directory.User, error) {
-			u, _, err := directory.GetUser(tx, app.Tenant, t.Subject)
-			return u, err
-		}
+		find = func(tx *fsm.Tx) (*directory.User, error) { return hinted(tx, app, t) }
 	}
 	var user string
 	err := p.lookup(ctx, func(tx *fsm.Tx) error {
@@ -154,4 +152,26 @@ func (p *Provider) asked(ctx context.Context, app *federation.Application, form 
 		return "", refuse(codeAccessDenied, "The user may not use this application.")
 	}
 	return user, err
+}
+
+// hinted is the user of an ID token. A pairwise subject cannot be looked up, so its session
+// says who it is, while there is one.
+func hinted(tx *fsm.Tx, app *federation.Application, t *idToken) (*directory.User, error) {
+	id := t.Subject
+	if app.Subject.Type == federation.SubjectPairwise {
+		s, err := session.Get(tx, app.Tenant, t.Session)
+		if err != nil {
+			return nil, err
+		}
+		same, err := federation.IsSubject(tx, app, t.Subject, s.UserID)
+		if err != nil {
+			return nil, err
+		}
+		if !same {
+			return nil, fsm.ErrNotFound
+		}
+		id = s.UserID
+	}
+	u, _, err := directory.GetUser(tx, app.Tenant, id)
+	return u, err
 }

@@ -115,6 +115,29 @@ func TestDecoupledByIDToken(t *testing.T) {
 	w.wantError(w.askUser(0, w.app, func(q url.Values) { q.Del("login_hint"); q.Set("id_token_hint", got.Access) }), 400, "unknown_user_id")
 }
 
+func TestDecoupledByIDTokenWithAPairwiseSubject(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	w.update(0, func(tx *fsm.Tx) error {
+		_, err := federation.Update(tx, tenant.ID, w.app.ID, 0, func(a *federation.Application) error {
+			a.GrantTypes = append(a.GrantTypes, federation.GrantCIBA)
+			a.Subject = federation.SubjectPolicy{Type: federation.SubjectPairwise, Sector: "app.example.com"}
+			return nil
+		})
+		return err
+	})
+	got := w.tokens(0)
+	if claims(t, got.ID)["sub"] == w.user.ID {
+		t.Fatal("the subject is not pairwise")
+	}
+	hint := func(q url.Values) { q.Del("login_hint"); q.Set("id_token_hint", got.ID) }
+	if rec := w.askUser(0, w.app, hint); rec.Code != 200 {
+		t.Errorf("%d %s", rec.Code, rec.Body)
+	}
+	w.update(0, func(tx *fsm.Tx) error { return session.End(tx, tenant.ID, w.session) })
+	w.wantError(w.askUser(0, w.app, hint), 400, "unknown_user_id")
+}
+
 func TestRefusesDecoupledRequests(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1)

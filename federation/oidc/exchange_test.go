@@ -2,6 +2,7 @@ package oidc
 
 import (
 	"context"
+	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
@@ -243,6 +244,46 @@ func TestExchangeOfItsOwnTokenForLess(t *testing.T) {
 		t.Errorf("claims %v", is)
 	}
 	w.wantError(w.trade(0, b, own.Access, set("resource", warehouse)), 400, "invalid_target")
+}
+
+func TestExchangeOfAnotherApplicationsOwnToken(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	b := w.backend("b", ofWeb)
+	of := w.want(w.post(0, "/oauth2/token", url.Values{"grant_type": {"client_credentials"}, "scope": {"api"}}), 200)
+	r := w.want(w.trade(0, b, of.Access), 200)
+	if is := claims(t, r.Access); is["sub"] != "web" || is["client_id"] != "b" || is["act"].(map[string]any)["sub"] != "b" {
+		t.Errorf("claims %v", is)
+	}
+}
+
+// A pairwise subject is the exchanging application's own: it does not learn the other's.
+func TestExchangeKeepsSubjectsPairwise(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	b := w.register(federation.Application{
+		ClientID: "b", Name: "Backend", RedirectURIs: []string{"https://b.example/cb"},
+		GrantTypes: []string{federation.GrantExchange, federation.GrantCode}, AllowedScopes: []string{"openid"},
+		Exchange: ofWeb, Subject: federation.SubjectPolicy{Type: federation.SubjectPairwise, Sector: "b.example"},
+	}, secret)
+	r := w.want(w.trade(0, b, w.tokens(0).Access), 200)
+	if sub := claims(t, r.Access)["sub"]; sub == w.user.ID || sub == "" || sub == nil {
+		t.Errorf("subject %v", sub)
+	}
+}
+
+func TestExchangeOfABoundTokenByItsHolder(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	b := w.backend("b", ofWeb)
+	bound := w.mayAct(w.tokens(0), nil, &family.Confirmation{JKT: thumbprint(clientKey())})
+	form := url.Values{"grant_type": {federation.GrantExchange}, "subject_token": {bound}, "subject_token_type": {typeOfAccess}}
+	basic := func(r *http.Request) { r.SetBasicAuth(b.ClientID, secret) }
+	w.wantError(w.nodes[0].do(w.send(0, form, basic)), 400, "invalid_request")
+	r := w.want(w.nodes[0].do(w.send(0, form, basic, proving(t, clientKey()))), 200)
+	if cnf, _ := claims(t, r.Access)["cnf"].(map[string]any); r.Type != "DPoP" || cnf["jkt"] != thumbprint(clientKey()) {
+		t.Errorf("%+v, %v", r, cnf)
+	}
 }
 
 // mayAct signs a token of web as a claim mapping would make it.
