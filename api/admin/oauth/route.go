@@ -51,6 +51,8 @@ func Routes(cfg Config) []dispatch.Route {
 		a.applications(),
 		a.secrets(),
 		a.access(),
+		a.roles(),
+		a.simulation(),
 		a.scopes(),
 		a.resourceServers(),
 		a.consents(),
