@@ -13,6 +13,7 @@ import (
 	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/federation/jose"
 	"github.com/quis-idp/quis/federation/oidc/front"
+	"github.com/quis-idp/quis/federation/resource"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/authn"
@@ -52,8 +53,9 @@ type document struct {
 	TokenAuthAlgs          []string `json:"token_endpoint_auth_signing_alg_values_supported"`
 	RevocationAuthAlgs     []string `json:"revocation_endpoint_auth_signing_alg_values_supported"`
 	IntrospectionAuthAlgs  []string `json:"introspection_endpoint_auth_signing_alg_values_supported"`
-	DPoPAlgs               []string `json:"dpop_signing_alg_values_supported"`          // RFC 9449, section 5.1
-	TLSBound               bool     `json:"tls_client_certificate_bound_access_tokens"` // RFC 8705, section 3.3
+	DPoPAlgs               []string `json:"dpop_signing_alg_values_supported"`               // RFC 9449, section 5.1
+	TLSBound               bool     `json:"tls_client_certificate_bound_access_tokens"`      // RFC 8705, section 3.3
+	DetailTypes            []string `json:"authorization_details_types_supported,omitempty"` // RFC 9396, section 10
 	IssParameter           bool     `json:"authorization_response_iss_parameter_supported"`
 	ClaimsParameter        bool     `json:"claims_parameter_supported"`
 	RequestParameter       bool     `json:"request_parameter_supported"`
@@ -125,8 +127,14 @@ func describe(issuer string, tls tlsSupport) document {
 
 // discovery serves the metadata under both well-known names.
 func (p *Provider) discovery(w http.ResponseWriter, r *http.Request) {
-	body, err := json.MarshalIndent(describe(identity.TenantFrom(r.Context()).Issuer, p.tls), "", "  ")
-	if err != nil {
+	t := identity.TenantFrom(r.Context())
+	d := describe(t.Issuer, p.tls)
+	err := p.db.View(r.Context(), func(tx *fsm.Tx) (err error) {
+		d.DetailTypes, err = resource.OpenTypes(tx, t.ID)
+		return err
+	})
+	body, fault := json.MarshalIndent(d, "", "  ")
+	if err = errors.Join(err, fault); err != nil {
 		p.writeError(w, r, fmt.Errorf("metadata: %w", err))
 		return
 	}

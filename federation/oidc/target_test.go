@@ -363,3 +363,18 @@ func TestEachPaymentIsAskedAbout(t *testing.T) {
 	}
 	w.wantBack(w.authorizeAt(0, append(ask, set("prompt", "none"))...), "consent_required")
 }
+
+func TestMetadataTellsOfTypesThatAreOpen(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	var doc map[string]any
+	decode(t, w.get(0, "/.well-known/openid-configuration", false).Body.String(), &doc)
+	if doc["authorization_details_types_supported"] != nil {
+		t.Errorf("%v", doc)
+	}
+	w.shops()
+	decode(t, w.get(0, "/.well-known/openid-configuration", false).Body.String(), &doc)
+	if d := cmp.Diff([]any{"order"}, doc["authorization_details_types_supported"]); d != "" {
+		t.Error(d)
+	}
+}

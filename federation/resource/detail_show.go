@@ -126,3 +126,22 @@ func inWords(value any) string {
 	}
 	return fmt.Sprint(value)
 }
+
+// OpenTypes are the types of authorization details that any application may ask for, by
+// name: those that metadata may tell strangers of.
+func OpenTypes(tx *fsm.Tx, tenant string) ([]string, error) {
+	var names []string
+	for s, err := range servers.List(tx, fsm.Scope(tenant)) {
+		if err != nil {
+			return nil, err
+		}
+		if !s.OpenToAll || s.Disabled {
+			continue
+		}
+		for _, t := range s.Details {
+			names = append(names, t.Name)
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}

@@ -193,6 +193,9 @@ func TestTextsFallBack(t *testing.T) {
 	if text, lang := (resource.Texts)(nil).In("de"); lang != "" || text != "" {
 		t.Errorf("none at all: %s in %q", text, lang)
 	}
+	if n := len(resource.BuiltIn(tenant)); n != 6 {
+		t.Errorf("%d scopes of our own", n)
+	}
 	for _, s := range resource.BuiltIn(tenant) {
 		if text, lang := s.Texts.In("xx"); text == "" || lang != "en" || !s.BuiltIn {
 			t.Errorf("%s says %q in %q", s.Name, text, lang)

@@ -10,7 +10,7 @@ import (
 
 func (a *api) scopes() []route {
 	return []route{
-		{Method: "GET", Path: "/scopes", Op: "listScopes", Summary: "List the registered scopes by name. Those that quis itself gives a meaning (openid, profile, email, groups, offline_access) are not among them; each can be got.", Do: handle(a.listScopes)},
+		{Method: "GET", Path: "/scopes", Op: "listScopes", Summary: "List the registered scopes by name. Those that quis itself gives a meaning (openid, profile, email, groups, roles, offline_access) are not among them; each can be got.", Do: handle(a.listScopes)},
 		{Method: "POST", Path: "/scopes", Op: "createScope", Summary: "Register a scope.", Status: http.StatusCreated, Tagged: true, Do: handle(a.createScope)},
 		{Method: "GET", Path: "/scopes/{name}", Op: "getScope", Summary: "Get a scope.", Tagged: true, Do: handle(a.getScope)},
 		{Method: "PUT", Path: "/scopes/{name}", Op: "replaceScope", Summary: "Replace what can be set of a scope.", Tagged: true, Do: handle(a.changeScope)},
