@@ -35,6 +35,43 @@ func BenchmarkClientCredentials(b *testing.B) {
 	done()
 }
 
+// BenchmarkClientCredentialsDPoP has the proofs made before: what is measured is the server.
+func BenchmarkClientCredentialsDPoP(b *testing.B) {
+	w := newWorld(b, 1)
+	proofs := make([]string, b.N)
+	for i := range proofs {
+		proofs[i] = dpopProof(b, clientKey(), "POST", "/oauth2/token")
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	done := perCore(b)
+	for i := range b.N {
+		if rec := w.nodes[0].do(w.send(0, forItself(), basic, func(r *http.Request) { r.Header.Set("DPoP", proofs[i]) })); rec.Code != 200 {
+			b.Fatal(rec.Body)
+		}
+	}
+	done()
+}
+
+// BenchmarkClientCredentialsPrivateKeyJWT writes one entry for each, which spends the assertion.
+func BenchmarkClientCredentialsPrivateKeyJWT(b *testing.B) {
+	w := newWorld(b, 1)
+	w.registerKeyed()
+	forms := make([]url.Values, b.N)
+	for i := range forms {
+		forms[i] = asserted(b, forItself(), "keyed", with("exp", time.Now().Add(4*time.Minute).Unix()))
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	done := perCore(b)
+	for _, form := range forms {
+		if rec := w.nodes[0].do(w.send(0, form)); rec.Code != 200 {
+			b.Fatal(rec.Body)
+		}
+	}
+	done()
+}
+
 func BenchmarkRefresh(b *testing.B) {
 	w := newWorld(b, 1)
 	token := w.tokens(0).Refresh

@@ -40,6 +40,8 @@ func faulty(err error) error {
 		return err
 	case f.Malformed:
 		return refuse(codeInvalidRequest, f.Reason)
+	case f.Grant:
+		return refuse(codeInvalidGrant, f.Reason)
 	}
 	return refuse(codeInvalidClient, f.Reason)
 }

@@ -95,7 +95,7 @@ func describe(issuer string, tls tlsSupport) document {
 		Scopes:          []string{federation.ScopeOpenID, federation.ScopeProfile, federation.ScopeEmail, federation.ScopeGroups, federation.ScopeRoles, federation.ScopeOffline},
 		ResponseTypes:   []string{"code"},
 		ResponseModes:   front.Modes,
-		Grants:          []string{federation.GrantCode, federation.GrantRefresh, federation.GrantClientCredentials, federation.GrantDevice, federation.GrantCIBA, federation.GrantExchange},
+		Grants:          []string{federation.GrantCode, federation.GrantRefresh, federation.GrantClientCredentials, federation.GrantDevice, federation.GrantCIBA, federation.GrantExchange, federation.GrantJWTBearer},
 		Subjects:        []string{federation.SubjectPublic, federation.SubjectPairwise},
 		Claims:          append([]string{"iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "azp", "sid", "at_hash", "c_hash"}, federation.SupportedClaims...),
 		Challenges:      []string{"S256"},

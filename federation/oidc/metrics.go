@@ -34,7 +34,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 func grantLabel(grant string) string {
 	switch grant {
 	case federation.GrantCode, federation.GrantRefresh, federation.GrantClientCredentials,
-		federation.GrantDevice, federation.GrantCIBA, federation.GrantExchange:
+		federation.GrantDevice, federation.GrantCIBA, federation.GrantExchange, federation.GrantJWTBearer:
 		return grant
 	}
 	return "other"

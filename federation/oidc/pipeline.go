@@ -29,6 +29,7 @@ func newPipeline(p *Provider) *fosite.Fosite {
 		federation.GrantDevice:            {deviceGrant(p)},
 		federation.GrantCIBA:              {cibaGrant(p)},
 		federation.GrantExchange:          {exchangeGrant{p}},
+		federation.GrantJWTBearer:         {bearerGrant{p}},
 	}
 	c.code = fosite.AuthorizeEndpointHandlers{issueCode{p}}
 	return &fosite.Fosite{Config: c}

@@ -2,10 +2,11 @@ package caller
 
 // A Fault says in plain ASCII why a request is not believed; its sender may read it.
 type Fault struct {
-	// Malformed: the request contradicts itself (invalid_request). Otherwise its sender is not
-	// who it says, as far as can be seen (invalid_client).
-	Malformed bool
-	Reason    string
+	// Malformed: the request contradicts itself (invalid_request). Grant: what it asks on the
+	// strength of is no good (invalid_grant). Otherwise its sender is not who it says, as far as
+	// can be seen (invalid_client).
+	Malformed, Grant bool
+	Reason           string
 }
 
 func (f *Fault) Error() string { return f.Reason }

@@ -29,15 +29,18 @@ var spentAssertions = fsm.NewTable(127, "spent_assertions", fsm.Spec[spentAssert
 // Tables are the tables of this room.
 var Tables = []fsm.Definition{spentAssertions}
 
-// ErrReplayed is the *Fault of an assertion that was used before.
-var ErrReplayed = unknown("The assertion was used before. Make a new one, with a jti of its own, for every request.")
-
 // An Assertion is one that holds and may be used once.
 type Assertion struct {
 	sum   [sha256.Size]byte
 	until time.Time
 	epoch seal.Epoch
+	grant bool // a grant rests on it, rather than who asks
 	spent bool
+}
+
+// replayed is the *Fault of an assertion that was used before.
+func (a *Assertion) replayed() error {
+	return &Fault{Grant: a.grant, Reason: "The assertion was used before. Make a new one, with a jti of its own, for every request."}
 }
 
 // NewAssertion returns the assertion with these claims, made by maker. life is what it
@@ -55,17 +58,17 @@ func NewAssertion(ring *seal.Ring, maker string, c *jose.Claims, life time.Durat
 	return a, nil
 }
 
-// Spend marks the assertion as used in tenant, or reports ErrReplayed. It is decided where
+// Spend marks the assertion as used in tenant, or reports a *Fault if it was. It is decided where
 // the transaction is: of all that come with one assertion to any node, one commits.
 func (a *Assertion) Spend(tx *fsm.Tx, tenant string) error {
 	if err := seal.Check(tx, a.epoch); errors.Is(err, seal.ErrBox) {
-		return ErrReplayed
+		return a.replayed()
 	} else if err != nil {
 		return err
 	}
 	err := spentAssertions.Insert(tx, &spentAssertion{Tenant: tenant, Sum: string(a.sum[:]), Expires: a.until.UnixMilli()})
 	if errors.Is(err, fsm.ErrExists) {
-		return ErrReplayed
+		return a.replayed()
 	}
 	if err != nil {
 		return fmt.Errorf("spend assertion: %w", err)
