@@ -1,10 +1,5 @@
 package conformance
 
-import "testing"
-
-// prepare registers what the modules need beyond the bootstrap file.
-func prepare(t *testing.T) { t.Helper() }
-
 const noRegistration = "dynamic registration is not there yet"
 
 var dynamicPlan = []module{

@@ -1,0 +1,198 @@
+package conformance
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/json"
+	"maps"
+	"net/http"
+	"net/url"
+	"testing"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/quis-idp/quis/e2e/testbed"
+)
+
+// The applications under FAPI 2.0, with the keys that they authenticate by.
+var (
+	fapiFirst, fapiSecond fapiApplication
+	rs256                 *testbed.Key // registered too, of an algorithm that the profile forbids
+)
+
+type fapiApplication struct {
+	id  string
+	key *testbed.Key
+}
+
+// prepare registers what the modules need beyond the bootstrap file.
+func prepare(t *testing.T) {
+	t.Helper()
+	weak, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rs256 = testbed.KeyOf(weak, jose.RS256)
+	for name, app := range map[string]*fapiApplication{"fapi first": &fapiFirst, "fapi second": &fapiSecond} {
+		if app.key, err = testbed.NewKey(); err != nil {
+			t.Fatal(err)
+		}
+		app.id = register(t, map[string]any{
+			"name": name, "profile": "fapi2", "token_endpoint_auth_method": "private_key_jwt",
+			"jwks":          jose.JSONWebKeySet{Keys: []jose.JSONWebKey{app.key.Public(), rs256.Public()}},
+			"redirect_uris": []string{callback}, "dpop_bound_access_tokens": true, "require_pushed_authorization_requests": true,
+			"grant_types": []string{"authorization_code", "refresh_token"}, "allowed_scopes": []string{"openid", "profile", "email", "offline_access"},
+		})["client_id"].(string)
+	}
+}
+
+// register adds an application as an administrator does.
+func register(t *testing.T, fields map[string]any) map[string]any {
+	t.Helper()
+	b, err := json.Marshal(fields)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, testbed.Issuer+"/api/v1/applications", bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Authorization", "Bearer "+adminKey)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	made := map[string]any{}
+	if err := json.NewDecoder(resp.Body).Decode(&made); err != nil || resp.StatusCode != http.StatusCreated {
+		t.Fatalf("register %s: status %d: %v, %v", b, resp.StatusCode, made, err)
+	}
+	return made
+}
+
+// A fapi is a relying party under FAPI 2.0: private_key_jwt, PAR and DPoP.
+type fapi struct {
+	*check
+	app   fapiApplication
+	proof *testbed.Key      // of possession
+	nonce map[string]string // for the next proof, by path
+}
+
+// underFAPI makes a check of one for a relying party.
+func underFAPI(f func(r *fapi)) func(c *check) {
+	return func(c *check) {
+		key, err := testbed.NewKey()
+		c.no(err)
+		c.app = application{id: fapiFirst.id}
+		f(&fapi{check: c, app: fapiFirst, proof: key, nonce: map[string]string{}})
+	}
+}
+
+// call sends a form with a client assertion, unless one is in it or it says none, and the header given.
+func (r *fapi) call(path string, form url.Values, header http.Header) answer {
+	r.t.Helper()
+	form = maps.Clone(form)
+	if !form.Has("client_assertion") {
+		assertion, err := r.app.key.Assertion(r.app.id, testbed.Issuer, nil)
+		r.no(err)
+		form.Set("client_assertion", assertion)
+	}
+	if form.Get("client_assertion") == "" {
+		form.Del("client_assertion")
+	} else {
+		form.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
+	}
+	return r.post(testbed.Issuer+path, form, nil, header)
+}
+
+// proven sends a form with a proof of possession, again with a nonce if one is asked for.
+func (r *fapi) proven(path string, form url.Values, key *testbed.Key, changes map[string]any) answer {
+	r.t.Helper()
+	for {
+		proof, err := key.Proof(http.MethodPost, testbed.Issuer+path, r.nonce[path], "", changes)
+		r.no(err)
+		got := r.call(path, form, http.Header{"Dpop": {proof}})
+		nonce := got.header.Get("DPoP-Nonce")
+		if got.text("error") != "use_dpop_nonce" || nonce == "" || nonce == r.nonce[path] {
+			return got
+		}
+		r.nonce[path] = nonce
+	}
+}
+
+const (
+	parPath   = "/oauth2/par"
+	tokenPath = "/oauth2/token"
+)
+
+// push pushes a request.
+func (r *fapi) push(a *ask) answer { r.t.Helper(); return r.call(parPath, a.params, nil) }
+
+// pushed pushes a request that must be taken, and returns its URI.
+func (r *fapi) pushed(a *ask) string {
+	r.t.Helper()
+	got := r.push(a)
+	r.must("the pushed request is taken, with a URI and its life", got.status == http.StatusCreated && got.text("request_uri") != "" && got.body["expires_in"] != nil, got)
+	return got.text("request_uri")
+}
+
+// visit brings the person to the authorization endpoint with a request URI, and more
+// parameters that must not count.
+func (r *fapi) visit(uri string, more ...string) *testbed.Page {
+	r.t.Helper()
+	q := url.Values{"client_id": {r.app.id}, "request_uri": {uri}}
+	change(q, more)
+	p, err := r.browser.Reach(r.ctx, authorizeURL+"?"+q.Encode(), username, password)
+	r.no(err)
+	return p
+}
+
+// fapiCode pushes, visits and returns the code.
+func (r *fapi) fapiCode(a *ask) string {
+	r.t.Helper()
+	got := r.answer(a, r.visit(r.pushed(a)))
+	r.usual("there is a code", got.Get("code") != "", got)
+	return got.Get("code")
+}
+
+func (r *fapi) codeForm(a *ask, code string, changes ...string) url.Values {
+	form := url.Values{"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {callback}, "code_verifier": {a.verifier}}
+	change(form, changes)
+	return form
+}
+
+// whole signs in and returns the tokens and the claims of the ID token.
+func (r *fapi) whole(changes ...string) (answer, map[string]any) {
+	r.t.Helper()
+	a := r.ask(changes...)
+	got := r.proven(tokenPath, r.codeForm(a, r.fapiCode(a)), r.proof, nil)
+	claims := r.read(a, got)
+	r.usualBound(got)
+	return got, claims
+}
+
+func (r *fapi) usualBound(got answer) {
+	r.t.Helper()
+	r.that("the access token is bound to the key", got.text("token_type") == "DPoP", got.body)
+	_, claims := r.verify(got.text("access_token"))
+	cnf, _ := claims["cnf"].(map[string]any)
+	r.that("its cnf is the thumbprint of the key", text(cnf, "jkt") == r.proof.Thumbprint(), claims)
+}
+
+// resource uses the access token at userinfo.
+func (r *fapi) resource(scheme, token string, key *testbed.Key, changes map[string]any) answer {
+	r.t.Helper()
+	const path = "/oauth2/userinfo"
+	for {
+		proof, err := key.Proof(http.MethodGet, testbed.Issuer+path, r.nonce[path], token, changes)
+		r.no(err)
+		got := r.do(http.MethodGet, testbed.Issuer+path, nil, nil, http.Header{"Authorization": {scheme + " " + token}, "Dpop": {proof}})
+		nonce := got.header.Get("DPoP-Nonce")
+		if got.text("error") != "use_dpop_nonce" || nonce == "" || nonce == r.nonce[path] {
+			return got
+		}
+		r.nonce[path] = nonce
+	}
+}
