@@ -120,7 +120,11 @@ var basicPlan = []module{
 	{name: "oidcc-unsigned-request-object-supported-correctly-or-rejected-as-unsupported", check: func(c *check) {
 		c.refused(c.ask("request", unsigned(c.ask().params)), "request_not_supported", "invalid_request_object")
 	}},
-	{name: "oidcc-claims-essential", why: "the claims parameter does not reach userinfo yet"},
+	{name: "oidcc-claims-essential", check: func(c *check) {
+		_, got, _ := c.signIn("claims", `{"userinfo":{"name":{"essential":true}}}`)
+		info := c.userinfo(got.text("access_token"))
+		c.that("userinfo has name, which no scope asked for", info.body["name"] == "Test User", info.body)
+	}},
 	{name: "oidcc-ensure-request-object-with-redirect-uri", why: "unsigned request objects are refused by design"},
 	{name: "oidcc-refresh-token", check: refresh},
 	{name: "oidcc-ensure-request-with-valid-pkce-succeeds", check: func(c *check) {
@@ -201,7 +205,7 @@ func (c *check) reuse(after time.Duration) {
 }
 
 func refresh(c *check) {
-	_, got, claims := c.signIn("scope", "openid offline_access")
+	_, got, claims := c.signIn("scope", "openid offline_access", "prompt", "consent")
 	token := got.text("refresh_token")
 	c.must("there is a refresh token", token != "", got.body)
 	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token}}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"testing"
+	"time"
 
 	"github.com/go-jose/go-jose/v4"
 
@@ -17,8 +18,8 @@ import (
 
 // The applications under FAPI 2.0, with the keys that they authenticate by.
 var (
-	fapiFirst, fapiSecond fapiApplication
-	rs256                 *testbed.Key // registered too, of an algorithm that the profile forbids
+	fapiFirst, fapiSecond, fapiAsking fapiApplication
+	rs256                             *testbed.Key // registered too, of an algorithm that the profile forbids
 )
 
 type fapiApplication struct {
@@ -34,12 +35,17 @@ func prepare(t *testing.T) {
 		t.Fatal(err)
 	}
 	rs256 = testbed.KeyOf(weak, jose.RS256)
-	for name, app := range map[string]*fapiApplication{"fapi first": &fapiFirst, "fapi second": &fapiSecond} {
+	listen(t)
+	for name, app := range map[string]*fapiApplication{"fapi first": &fapiFirst, "fapi second": &fapiSecond, "fapi asking": &fapiAsking} {
+		consent := "implicit"
+		if app == &fapiAsking {
+			consent = "explicit"
+		}
 		if app.key, err = testbed.NewKey(); err != nil {
 			t.Fatal(err)
 		}
 		app.id = register(t, map[string]any{
-			"name": name, "profile": "fapi2", "token_endpoint_auth_method": "private_key_jwt",
+			"name": name, "consent_mode": consent, "profile": "fapi2", "token_endpoint_auth_method": "private_key_jwt",
 			"jwks":          jose.JSONWebKeySet{Keys: []jose.JSONWebKey{app.key.Public(), rs256.Public()}},
 			"redirect_uris": []string{callback}, "dpop_bound_access_tokens": true, "require_pushed_authorization_requests": true,
 			"grant_types": []string{"authorization_code", "refresh_token"}, "allowed_scopes": []string{"openid", "profile", "email", "offline_access"},
@@ -47,29 +53,36 @@ func prepare(t *testing.T) {
 	}
 }
 
-// register adds an application as an administrator does.
+// register adds an application as an administrator does. Right after the start of the
+// cluster it is asked to come again, until every node has said that it knows such settings.
 func register(t *testing.T, fields map[string]any) map[string]any {
 	t.Helper()
 	b, err := json.Marshal(fields)
 	if err != nil {
 		t.Fatal(err)
 	}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, testbed.Issuer+"/api/v1/applications", bytes.NewReader(b))
-	if err != nil {
-		t.Fatal(err)
+	for start := time.Now(); ; {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, testbed.Issuer+"/api/v1/applications", bytes.NewReader(b))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Authorization", "Bearer "+adminKey)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		made := map[string]any{}
+		err = json.NewDecoder(resp.Body).Decode(&made)
+		resp.Body.Close()
+		switch {
+		case err == nil && resp.StatusCode == http.StatusCreated:
+			return made
+		case resp.StatusCode != http.StatusServiceUnavailable || time.Since(start) > time.Minute:
+			t.Fatalf("register %s: status %d: %v, %v", b, resp.StatusCode, made, err)
+		}
+		<-time.After(200 * time.Millisecond)
 	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Authorization", "Bearer "+adminKey)
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	made := map[string]any{}
-	if err := json.NewDecoder(resp.Body).Decode(&made); err != nil || resp.StatusCode != http.StatusCreated {
-		t.Fatalf("register %s: status %d: %v, %v", b, resp.StatusCode, made, err)
-	}
-	return made
 }
 
 // A fapi is a relying party under FAPI 2.0: private_key_jwt, PAR and DPoP.
@@ -146,6 +159,18 @@ func (r *fapi) visit(uri string, more ...string) *testbed.Page {
 	change(q, more)
 	p, err := r.browser.Reach(r.ctx, authorizeURL+"?"+q.Encode(), username, password)
 	r.no(err)
+	return p
+}
+
+// visitAfter is visit, but stands at the first page after signing in.
+func (r *fapi) visitAfter(uri string) *testbed.Page {
+	r.t.Helper()
+	p, err := r.browser.Open(r.ctx, authorizeURL+"?"+url.Values{"client_id": {r.app.id}, "request_uri": {uri}}.Encode())
+	r.no(err)
+	if p.FormWith("password") != nil {
+		p, err = r.browser.Press(r.ctx, p, "password", map[string][]string{"username": {username}, "password": {password}})
+		r.no(err)
+	}
 	return p
 }
 

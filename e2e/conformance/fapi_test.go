@@ -28,12 +28,27 @@ var fapiPlan = []module{
 		info := r.resource("DPoP", got.text("access_token"), r.proof, nil)
 		r.that("the resource answers 200 with the same sub", info.status == http.StatusOK && info.text("sub") == claims["sub"], info)
 	})},
-	{name: "fapi2-security-profile-final-user-rejects-authentication", why: "not yet"},
+	{name: "fapi2-security-profile-final-user-rejects-authentication", check: underFAPI(func(r *fapi) {
+		r.app, r.check.app = fapiAsking, application{id: fapiAsking.id}
+		a := r.ask()
+		p := r.visitAfter(r.pushed(a))
+		f := p.FormWith("decision")
+		r.must("the person is asked", f != nil, p.URL, p.Status, excerpt(p.Body))
+		p, err := r.browser.Submit(r.ctx, p, f, map[string][]string{"decision": {"deny"}})
+		r.no(err)
+		got := r.answer(a, p)
+		r.that("who says no sends access_denied, and no code", got.Get("error") == "access_denied" && !got.Has("code"), got)
+	})},
 	{name: "fapi2-security-profile-final-ensure-authorization-request-without-state-success", check: underFAPI(func(r *fapi) { r.whole("state", "") })},
 	{name: "fapi2-security-profile-final-ensure-authorization-request-without-nonce-success", check: underFAPI(func(r *fapi) { r.whole("nonce", "") })},
 	{name: "fapi2-security-profile-final-ensure-authorization-request-with-64-char-nonce-success", check: underFAPI(func(r *fapi) { r.whole("nonce", strings.Repeat("n", 64)) })},
 	{name: "fapi2-security-profile-final-ensure-other-scope-order-succeeds", check: underFAPI(func(r *fapi) { r.whole("scope", "email openid") })},
-	{name: "fapi2-security-profile-final-test-claims-parameter-identity-claims", why: "not yet"},
+	{name: "fapi2-security-profile-final-test-claims-parameter-identity-claims", check: underFAPI(func(r *fapi) {
+		got, claims := r.whole("claims", `{"userinfo":{"email":null},"id_token":{"name":{"essential":true}}}`)
+		r.that("the ID token has name, which no scope asked for", claims["name"] == "Test User", claims)
+		info := r.resource("DPoP", got.text("access_token"), r.proof, nil)
+		r.that("userinfo has email, which no scope asked for", info.text("email") == "tester@example.com", info.body)
+	})},
 	{name: "fapi2-security-profile-final-access-token-type-header-case-sensitivity", check: underFAPI(func(r *fapi) {
 		got, _ := r.whole()
 		for _, scheme := range []string{"dpop", "DPOP"} {

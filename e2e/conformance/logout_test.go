@@ -1,8 +1,13 @@
 package conformance
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
+	"strings"
+	"testing"
+	"time"
 
 	"github.com/quis-idp/quis/e2e/testbed"
 )
@@ -97,11 +102,79 @@ func (c *check) stays(params ...string) {
 }
 
 var backchannelPlan = []module{
-	{name: "oidcc-backchannel-logout-discovery-endpoint-verification", why: "back-channel logout is not there yet"},
-	{name: "oidcc-backchannel-rp-initiated-logout", why: "back-channel logout is not there yet"},
+	{name: "oidcc-backchannel-logout-discovery-endpoint-verification", check: func(c *check) {
+		meta := c.metadata()
+		c.that("back-channel logout is offered, with the session", meta["backchannel_logout_supported"] == true && meta["backchannel_logout_session_supported"] == true, meta)
+	}},
+	{name: "oidcc-backchannel-rp-initiated-logout", check: func(c *check) {
+		c.app = told.app
+		_, got, claims := c.signIn()
+		c.left("post_logout_redirect_uri", goodbye, "id_token_hint", got.text("id_token"), "state", "bye")
+		var form url.Values
+		select {
+		case form = <-told.back:
+		case <-time.After(30 * time.Second):
+		}
+		c.must("the application is told", form.Get("logout_token") != "", form)
+		_, logout := c.verify(form.Get("logout_token"))
+		events, _ := logout["events"].(map[string]any)
+		_, is := events["http://schemas.openid.net/event/backchannel-logout"].(map[string]any)
+		c.that("iss, aud, iat and jti of the logout token are right", logout["iss"] == testbed.Issuer && logout["aud"] == c.app.id && number(logout, "iat") > 0 && text(logout, "jti") != "", logout)
+		c.that("it has the event of a logout, and no nonce", is && logout["nonce"] == nil, logout)
+		c.that("sid is that of the ID token, and sub, if there", logout["sid"] == claims["sid"] && logout["sid"] != nil && (logout["sub"] == nil || logout["sub"] == claims["sub"]), logout)
+		c.out()
+	}},
 }
 
 var frontchannelPlan = []module{
-	{name: "oidcc-frontchannel-logout-discovery-endpoint-verification", why: "front-channel logout is not there yet"},
-	{name: "oidcc-frontchannel-rp-initiated-logout", why: "front-channel logout is not there yet"},
+	{name: "oidcc-frontchannel-logout-discovery-endpoint-verification", check: func(c *check) {
+		meta := c.metadata()
+		c.that("front-channel logout is offered, with the session", meta["frontchannel_logout_supported"] == true && meta["frontchannel_logout_session_supported"] == true, meta)
+	}},
+	{name: "oidcc-frontchannel-rp-initiated-logout", check: func(c *check) {
+		c.app = framed.app
+		_, got, claims := c.signIn()
+		c.left("post_logout_redirect_uri", goodbye, "id_token_hint", got.text("id_token"), "state", "bye")
+		var query url.Values
+		select {
+		case query = <-framed.front:
+		case <-time.After(time.Second):
+		}
+		c.that("the browser loads the frame of the application", query != nil)
+		c.that("iss and sid are in its address", query.Get("iss") == testbed.Issuer && query.Get("sid") == text(claims, "sid"), query)
+		c.out()
+	}},
+}
+
+// A listener is an application that is told when its session ends.
+type listener struct {
+	app         application
+	back, front chan url.Values
+}
+
+// told hears by the back channel, framed by the front channel.
+var told, framed listener
+
+// listen registers both; they are asked for one sign-out each.
+func listen(t *testing.T) {
+	t.Helper()
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /back", func(w http.ResponseWriter, r *http.Request) {
+		if err := r.ParseForm(); err != nil {
+			t.Error(err)
+		}
+		told.back <- r.PostForm
+	})
+	mux.HandleFunc("GET /front", func(w http.ResponseWriter, r *http.Request) { framed.front <- r.URL.Query() })
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	base := strings.Replace(server.URL, "127.0.0.1", "localhost", 1)
+	for l, settings := range map[*listener]map[string]any{
+		&told:   {"name": "told", "backchannel_logout_uri": base + "/back", "backchannel_logout_session_required": true, "redirect_uris": []string{callback}},
+		&framed: {"name": "framed", "frontchannel_logout_uri": base + "/front", "frontchannel_logout_session_required": true, "redirect_uris": []string{callback, base + "/cb"}},
+	} {
+		settings["post_logout_uris"] = []string{goodbye}
+		made := register(t, settings)
+		*l = listener{app: application{text(made, "client_id"), text(made, "client_secret")}, back: make(chan url.Values, 9), front: make(chan url.Values, 9)}
+	}
 }

@@ -17,10 +17,16 @@ type registered struct {
 	ClientSecret string `json:"client_secret"`
 }
 
-// register adds an application as an administrator does.
+// register adds an application as an administrator does, again while it is told to wait:
+// right after the start of the cluster, until every node has said what it knows.
 func register(t *testing.T, application map[string]any) (made registered) {
 	t.Helper()
-	status, body := administer(t, http.MethodPost, testbed.Issuer+"/api/v1/applications", application)
+	var status int
+	var body []byte
+	eventually(t, "applications can be registered", func() bool {
+		status, body = administer(t, http.MethodPost, testbed.Issuer+"/api/v1/applications", application)
+		return status != http.StatusServiceUnavailable
+	})
 	if status != http.StatusCreated {
 		t.Fatalf("register %v: status %d: %s", application["name"], status, body)
 	}
