@@ -204,7 +204,12 @@ func (c *check) reuse(after time.Duration) {
 	})
 }
 
+// lasting are applications that are asked for consent, one for each plan: a question is
+// void when another of the same person and application was answered meanwhile.
+var lasting = make(chan application, 3)
+
 func refresh(c *check) {
+	c.app = <-lasting
 	_, got, claims := c.signIn("scope", "openid offline_access", "prompt", "consent")
 	token := got.text("refresh_token")
 	c.must("there is a refresh token", token != "", got.body)

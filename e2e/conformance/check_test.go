@@ -249,9 +249,10 @@ func (c *check) signIn(changes ...string) (*ask, answer, map[string]any) {
 	return a, got, claims
 }
 
-// passwords counts how often the person typed the password.
+// passwords counts how often the person typed the password; not that it was sent again
+// after being told to wait.
 func (c *check) passwords() (n int) {
-	for _, step := range c.browser.Trail {
+	for _, step := range slices.Compact(slices.Clone(c.browser.Trail)) {
 		if strings.HasPrefix(step, "POST "+testbed.Issuer+"/login") {
 			n++
 		}

@@ -36,6 +36,10 @@ func prepare(t *testing.T) {
 	}
 	rs256 = testbed.KeyOf(weak, jose.RS256)
 	listen(t)
+	for range cap(lasting) {
+		made := register(t, map[string]any{"name": "lasting", "redirect_uris": []string{callback}, "allowed_scopes": []string{"openid", "offline_access"}})
+		lasting <- application{text(made, "client_id"), text(made, "client_secret")}
+	}
 	for name, app := range map[string]*fapiApplication{"fapi first": &fapiFirst, "fapi second": &fapiSecond, "fapi asking": &fapiAsking} {
 		consent := "implicit"
 		if app == &fapiAsking {
