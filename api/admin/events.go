@@ -61,17 +61,18 @@ func showEvent(e *event.Event) happening {
 
 type listEventsIn struct {
 	pageIn
-	Type   string `query:"type" max:"64" doc:"Only this type; user.* is every type that begins so."`
-	Actor  string `query:"actor" max:"64" doc:"Only what the actor with this ID did."`
-	Target string `query:"target" max:"64" doc:"Only what was done to the thing with this ID."`
-	Order  string `query:"order" enum:"asc|desc" default:"desc" doc:"asc: oldest first."`
+	Type    string `query:"type" max:"64" doc:"Only this type; user.* is every type that begins so."`
+	Actor   string `query:"actor" max:"64" doc:"Only what the actor with this ID did."`
+	Target  string `query:"target" max:"64" doc:"Only what was done to the thing with this ID."`
+	Request string `query:"request" max:"64" doc:"Only what happened in the request with this ID, or on the error page that showed it."`
+	Order   string `query:"order" enum:"asc|desc" default:"desc" doc:"asc: oldest first."`
 }
 
 func (a *API) listEvents(c *call, in *listEventsIn) (*page[happening], error) {
 	prefix, wild := strings.CutSuffix(in.Type, "*")
 	q := event.Query{
 		After: in.After, Limit: in.Count(), Oldest: in.Order == "asc",
-		Type: prefix, Actor: in.Actor, Target: in.Target,
+		Type: prefix, Actor: in.Actor, Target: in.Target, Request: in.Request,
 	}
 	var rows []event.Event
 	var next string

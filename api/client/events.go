@@ -42,13 +42,14 @@ type EventFilter struct {
 	Type        string // user.created, or a prefix as user.*
 	Actor       string // ID
 	Target      string // ID
+	Request     string // ID of a request, or of an error page
 	OldestFirst bool
 }
 
 // Events returns one page of the tenant's events, newest first unless asked otherwise.
 func (c *Client) Events(ctx context.Context, f EventFilter) (*Page[Event], error) {
 	q := f.query()
-	for name, v := range map[string]string{"type": f.Type, "actor": f.Actor, "target": f.Target} {
+	for name, v := range map[string]string{"type": f.Type, "actor": f.Actor, "target": f.Target, "request": f.Request} {
 		if v != "" {
 			q.Set(name, v)
 		}

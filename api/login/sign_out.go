@@ -129,6 +129,7 @@ func Denied(w http.ResponseWriter, r *http.Request, application, back string) {
 	err := messagePage.Write(w, r, http.StatusForbidden, messageView{
 		Title: english.Text("denied.title"), Detail: english.Text("denied.detail", application),
 		Link: ownScheme(back), Label: english.Text("denied.link", application),
+		Reference: identity.RequestFrom(r.Context()).ID,
 	})
 	if err != nil {
 		page.Fail(w, r, err)

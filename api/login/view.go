@@ -57,6 +57,8 @@ type (
 		Detail string
 		Link   template.URL // where to go from here; may have an application's own scheme
 		Label  string       // what the link says
+
+		Reference string // ID by which the log has it; "" none
 	}
 
 	// signedOutView is messageView with what the browser must load for applications to forget the session.

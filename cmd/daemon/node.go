@@ -22,6 +22,7 @@ import (
 	"github.com/quis-idp/quis/cmd/daemon/restored"
 	"github.com/quis-idp/quis/federation/fetch"
 	"github.com/quis-idp/quis/federation/logout"
+	"github.com/quis-idp/quis/federation/refusal"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/fsm/figures"
 	"github.com/quis-idp/quis/identity/authn"
@@ -55,6 +56,7 @@ type Node struct {
 	flows     *authn.Flows
 	outbound  *fetch.Client
 	logout    *logout.Room
+	refusals  *refusal.Log
 
 	public, operations, socket net.Listener
 

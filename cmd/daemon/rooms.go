@@ -13,6 +13,7 @@ import (
 	"github.com/quis-idp/quis/federation/logout"
 	"github.com/quis-idp/quis/federation/oidc"
 	"github.com/quis-idp/quis/federation/oidc/family"
+	"github.com/quis-idp/quis/federation/refusal"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/authn"
@@ -69,7 +70,9 @@ func (n *Node) frontDoor() (*api.API, http.Handler, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("tls.client_ca_file: %w", err)
 	}
+	n.refusals = refusal.New(n.db, n.log)
 	provider := oidc.New(oidc.Config{
+		Refused:      n.refusals.Note,
 		Certificates: n.cfg.TLS.ClientCertificates || n.cfg.TLS.ClientHeader != "", ClientRoots: roots,
 		DB: n.db, Keys: n.keys, Ring: n.ring, Sessions: n.sessions, Flows: n.flows, Fresh: n.fresh, Fetch: n.outbound,
 		ErrorPage: page.Error, PostPage: login.Post, DeniedPage: login.Denied, SignedOutPage: login.SignedOut, ConsentPage: decisions.Ask, SessionCookie: login.SessionCookie, Logger: n.log, Registerer: n.metrics.Registry,

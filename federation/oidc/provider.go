@@ -55,6 +55,9 @@ type Config struct {
 	// Fetch asks the addresses that applications registered. The default may reach
 	// public ones only.
 	Fetch *fetch.Client
+	// Refused, if set, is told of each error page that a person is shown, so that the ID on
+	// it is found again. It must cost no log entry.
+	Refused func(ctx context.Context, status int, reason, application string)
 	// SignedOutPage, if set, tells a person that they are signed out, has the browser load
 	// the frames in which applications end their sessions (OpenID Connect Front-Channel
 	// Logout), and leads on to where the application wants them; to may be empty. Without
@@ -145,6 +148,7 @@ func New(c Config) *Provider {
 	p.proofs = dpop.New(c.Ring, c.DB.Now)
 	p.callers = caller.New(caller.Config{Ring: c.Ring, Now: c.DB.Now, Application: p.application, Sets: p.sets, Roots: c.ClientRoots})
 	p.goodbye = c.SignedOutPage
+	p.tellRefusals(c.Refused)
 	p.fosite = newPipeline(p)
 	p.misses = seal.NewThrottle(20*time.Millisecond, seal.CatchUp(c.DB))
 	p.pace = poll.NewPace()

@@ -1,6 +1,7 @@
 package event
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/quis-idp/quis/fsm"
@@ -22,7 +23,12 @@ type Query struct {
 	Type   string // prefix of the type: "user." or "session.started"
 	Actor  string // ID of the actor
 	Target string // ID of the target
+
+	Request string // ID of the request, or of an error page; see ErrorIDs
 }
+
+// ErrorIDs names the entry of Data with the IDs that error pages have shown, space between them.
+const ErrorIDs = "error_ids"
 
 // List returns one page of a tenant's events, newest first, and the cursor to ask
 // for the next; an empty cursor means that there is no more. With a filter a page
@@ -67,5 +73,6 @@ func Read(entry *fsm.JournalEntry[Event]) Event {
 func (q *Query) matches(e *Event) bool {
 	return strings.HasPrefix(string(e.Type), q.Type) &&
 		(q.Actor == "" || q.Actor == e.Actor.ID) &&
-		(q.Target == "" || q.Target == e.Target.ID)
+		(q.Target == "" || q.Target == e.Target.ID) &&
+		(q.Request == "" || q.Request == e.Request.ID || slices.Contains(strings.Fields(e.Data[ErrorIDs]), q.Request))
 }
