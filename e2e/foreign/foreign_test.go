@@ -34,6 +34,11 @@ applications:
     post_logout_uris: ["http://localhost:9999/bye"]
     grant_types: [authorization_code, refresh_token, client_credentials]
     allowed_scopes: [openid, profile, email, groups, offline_access]
+  - name: tv
+    client_id: tv
+    type: spa
+    grant_types: ["urn:ietf:params:oauth:grant-type:device_code", refresh_token]
+    allowed_scopes: [openid, profile, offline_access]
   - name: spa
     client_id: spa
     type: spa
