@@ -18,6 +18,10 @@ func FuzzAuthorizeQuery(f *testing.F) {
 	w := newWorld(f, 1)
 	f.Add(w.request().Encode())
 	f.Add(w.request(set("prompt", "none"), set("max_age", "1"), set("response_mode", "fragment")).Encode())
+	f.Add(w.request(set("response_mode", "form_post"), set("claims", `{"id_token":{"acr":{"essential":true,"value":"x"}}}`)).Encode())
+	f.Add(w.request(set("response_mode", "jwt"), set("acr_values", "a b"), set("dpop_jkt", challenge()), set("resource", "https://a")).Encode())
+	f.Add(url.Values{"client_id": {"web"}, "request_uri": {w.pushed(0)}}.Encode())
+	f.Add(w.request(set("request", "e30.e30.e30")).Encode())
 	f.Add("client_id=web&client_id=web")
 	f.Add("client_id=web&redirect_uri=https%3A%2F%2Fapp.example.com%2Fcb&flow_done=x")
 	f.Add("%zz&;=")
@@ -37,6 +41,10 @@ func FuzzAuthorizeQuery(f *testing.F) {
 				t.Fatalf("%q leads to %q", query, to)
 			}
 		case http.StatusBadRequest:
+		case http.StatusOK: // a response that is posted
+			if !strings.Contains(rec.Body.String(), `<form method=post action="`+callback+`"`) {
+				t.Fatalf("%q is answered with %s", query, rec.Body)
+			}
 		default:
 			t.Fatalf("%q: status %d %s", query, rec.Code, rec.Body)
 		}
