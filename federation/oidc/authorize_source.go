@@ -145,6 +145,10 @@ func parseTarget(q *authorizeRequest, form url.Values) error {
 	if err != nil {
 		return refuse(codeInvalidRequest, "The address to go back to cannot be read.")
 	}
+	// One that a pattern admits may bring its own: of two codes the application might take the first.
+	if front.HoldsAnswer(parsed.RawQuery) {
+		return refuse(codeInvalidRequest, "The address to go back to has a parameter that answers have.")
+	}
 	q.redirectURI, q.RedirectURI, q.Form = uri, parsed, form
 	return nil
 }

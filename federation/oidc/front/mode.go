@@ -58,6 +58,25 @@ func (m Mode) Location(redirectURI string, params url.Values) string {
 	return redirectURI + "&" + params.Encode()
 }
 
+// ofAnswers are the parameters of authorization responses.
+var ofAnswers = []string{"code", "state", "iss", "response", "error", "error_description", "error_uri", "session_state", "id_token", "access_token"}
+
+// HoldsAnswer reports whether the query of a redirect URI has a parameter of an answer already,
+// in the eyes of any server: some part pairs at a semicolon, or take name[] for name.
+func HoldsAnswer(rawQuery string) bool {
+	for _, pair := range strings.FieldsFunc(rawQuery, func(r rune) bool { return r == '&' || r == ';' }) {
+		name, _, _ := strings.Cut(pair, "=")
+		if plain, err := url.QueryUnescape(name); err == nil {
+			name = plain
+		}
+		name, _, _ = strings.Cut(name, "[")
+		if slices.Contains(ofAnswers, strings.ToLower(strings.TrimSpace(name))) {
+			return true
+		}
+	}
+	return false
+}
+
 // PostSource is the source expression by which a content security policy lets a form post
 // to uri (CSP 3, section 2.3.1), and nowhere else. ok is false for what a form cannot be
 // posted to, and for a host that could end the directive and begin another.
