@@ -10,7 +10,10 @@ import (
 	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/pem"
+	"io"
+	"log/slog"
 	"math/big"
+	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
@@ -98,6 +101,46 @@ func TestRefusesForgedCertificateHeader(t *testing.T) {
 		r.Header["X-Cert"] = c.values
 		if got := d.certificate(r); (got == nil) != (c.want == nil) || got != nil && !got.Equal(c.want) {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
+// TestTLSAsksForCertificates: what a client proves in TLS arrives, and only if the listener asks.
+func TestTLSAsksForCertificates(t *testing.T) {
+	t.Parallel()
+	certFile, keyFile := writeCertificate(t, t.TempDir(), 7)
+	own, err := tls.LoadX509KeyPair(certFile, keyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, ask := range []bool{true, false} {
+		cert, err := LoadCertificate(certFile, keyFile, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		cert.AskClients = ask
+		d := &door{}
+		addr, stop := serving(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if c := d.certificate(r); c != nil {
+				io.WriteString(w, c.SerialNumber.String())
+			}
+		}), cert)
+		client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{
+			InsecureSkipVerify: true, // the server's certificate is not what this is about
+			Certificates:       []tls.Certificate{own},
+		}}}
+		resp, err := client.Get("https://" + addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || ask != (string(got) == "7") {
+			t.Errorf("asks %v: the certificate that arrived is %q, %v", ask, got, err)
+		}
+		client.CloseIdleConnections()
+		if err := stop(); err != nil {
+			t.Error(err)
 		}
 	}
 }
