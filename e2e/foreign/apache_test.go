@@ -78,6 +78,7 @@ func apache(t *testing.T) string {
 	app := register(t, map[string]any{
 		"name":          "apache",
 		"redirect_uris": []string{base + "/private/callback"}, "post_logout_uris": []string{base + "/bye.html"},
+		"backchannel_logout_uri": base + "/private/callback?logout=backchannel", "backchannel_logout_session_required": true,
 		"grant_types": []string{"authorization_code"}, "allowed_scopes": []string{"openid", "profile", "email", "groups"},
 	})
 	dir := t.TempDir()
@@ -162,6 +163,21 @@ func TestApacheSignsInAndOut(t *testing.T) {
 	if p, err := b.Open(t.Context(), base+"/private/index.html"); err != nil || p.FormWith("password") == nil {
 		t.Errorf("still signed in after sign-out, at %+v, %v", p, err)
 	}
+	p, err = b.Reach(t.Context(), base+"/private/index.html", username, password)
+	if err != nil || p.Status != http.StatusOK {
+		t.Fatalf("signed in again: %+v, %v", p, err)
+	}
+	p, err = b.Open(t.Context(), testbed.Issuer+"/logout")
+	if err != nil || len(p.Forms) != 1 {
+		t.Fatalf("the page that asks whether to sign out: %+v, %v", p, err)
+	}
+	if _, err = b.Submit(t.Context(), p, p.Forms[0], nil); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "Apache has been told by the back channel", func() bool {
+		p, err := b.Open(t.Context(), base+"/private/index.html")
+		return err == nil && p.FormWith("password") != nil
+	})
 	if t.Failed() {
 		t.Logf("the browser went:\n%s", strings.Join(b.Trail, "\n"))
 	}

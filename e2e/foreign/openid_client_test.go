@@ -1,6 +1,7 @@
 package foreign
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/quis-idp/quis/e2e/testbed"
@@ -75,5 +76,66 @@ func TestOpenIDClientBySafeChannels(t *testing.T) {
 		if done := s.hear("done"); at(done, "userinfo", "email") != "tester@example.com" {
 			t.Errorf("%s: %v", flow, done)
 		}
+	}
+}
+
+// TestOpenIDClientWithAKey: no secret, but private_key_jwt; as FAPI 2.0 wants it with
+// pushed requests and DPoP, and otherwise with signed requests.
+func TestOpenIDClientWithAKey(t *testing.T) {
+	t.Parallel()
+	for flow, profile := range map[string]string{"fapi": "fapi2", "jar": ""} {
+		s := start(t, "openid-client.mjs", relyingParty(flow, "", "key"))
+		s.tell(map[string]any{"client_id": register(t, map[string]any{
+			"name": "keyed " + flow, "profile": profile, "token_endpoint_auth_method": "private_key_jwt", "jwks": map[string]any{"keys": []any{s.hear("key")["jwk"]}},
+			"redirect_uris": []string{callback}, "dpop_bound_access_tokens": flow == "fapi", "require_pushed_authorization_requests": flow == "fapi",
+			"allowed_scopes": []string{"openid", "profile", "email", "groups", "offline_access"},
+		}).ClientID})
+		s.carry(testbed.NewBrowser("http://localhost:9999/"))
+		done := s.hear("done")
+		if at(done, "userinfo", "email") != "tester@example.com" {
+			t.Errorf("%s: %v", flow, done)
+		}
+		if flow == "fapi" && (done["token_type"] != "dpop" || at(done, "refreshed", "token_type") != "dpop") {
+			t.Errorf("tokens are of type %v and %v", done["token_type"], at(done, "refreshed", "token_type"))
+		}
+	}
+}
+
+// TestOpenIDClientWithoutABrowser: the person decides elsewhere.
+func TestOpenIDClientWithoutABrowser(t *testing.T) {
+	t.Parallel()
+	app := register(t, map[string]any{
+		"name": "television", "allowed_scopes": []string{"openid", "profile", "email"}, "redirect_uris": []string{callback},
+		"grant_types": []string{"authorization_code", "urn:ietf:params:oauth:grant-type:device_code", "urn:openid:params:grant-type:ciba"},
+	})
+	told := func(flow string) map[string]any {
+		o := relyingParty(flow, app.ClientID, "basic")
+		o["secret"], o["scope"], o["login_hint"] = app.ClientSecret, "openid email", username
+		return o
+	}
+	s := start(t, "openid-client.mjs", told("device"))
+	p, err := testbed.NewBrowser().Reach(t.Context(), s.hear("authorize")["url"].(string), username, password)
+	if err != nil || p.Status != 200 {
+		t.Fatalf("the device was not let in: %+v, %v", p, err)
+	}
+	s.tell(map[string]any{})
+	if done := s.hear("done"); at(done, "userinfo", "email") != "tester@example.com" {
+		t.Errorf("device: %v", done)
+	}
+	s = start(t, "openid-client.mjs", told("ciba"))
+	message := s.hear("asked")["message"].(string)
+	b := testbed.NewBrowser()
+	if _, err := b.Reach(t.Context(), testbed.Issuer+"/login", username, password); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the request is among those that wait", func() bool {
+		p, err = b.Open(t.Context(), testbed.Issuer+"/account/approvals")
+		return err == nil && strings.Contains(p.Body, message)
+	})
+	if p, err = b.Press(t.Context(), p, "decision", map[string][]string{"decision": {"allow"}}); err != nil || p.Status != 200 {
+		t.Fatalf("the request was not allowed: %+v, %v", p, err)
+	}
+	if done := s.hear("done"); at(done, "userinfo", "email") != "tester@example.com" {
+		t.Errorf("ciba: %v", done)
 	}
 }

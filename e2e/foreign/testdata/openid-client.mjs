@@ -76,9 +76,30 @@ const flows = {
 
   async device(config, o) {
     const device = await client.initiateDeviceAuthorization(config, { scope: o.scope })
-    say('verify', device)
+    say('authorize', { url: device.verification_uri_complete })
     await hear()
-    const tokens = await client.pollDeviceAuthorizationGrant(config, { ...device, interval: 1 })
+    const tokens = await client.pollDeviceAuthorizationGrant(config, device)
+    say('done', await about(config, tokens))
+  },
+
+  async ciba(config, o) {
+    const asked = await client.initiateBackchannelAuthentication(config, { scope: o.scope, login_hint: o.login_hint, binding_message: 'W4SCT' })
+    say('asked', { message: 'W4SCT' })
+    const tokens = await client.pollBackchannelAuthenticationGrant(config, asked)
+    say('done', await about(config, tokens))
+  },
+
+  // What FAPI 2.0 wants: a key instead of a secret, pushed requests, tokens bound to a key.
+  async fapi(config, o) {
+    const dpop = client.getDPoPHandle(config, await client.randomDPoPKeyPair('ES256'))
+    const tokens = await signIn(config, o, { push: true, dpop })
+    const first = await about(config, tokens, dpop)
+    const next = await client.refreshTokenGrant(config, tokens.refresh_token, undefined, { DPoP: dpop })
+    say('done', { ...first, token_type: tokens.token_type, refreshed: brief(next) })
+  },
+
+  async jar(config, o) {
+    const tokens = await signIn(config, o, { request: o.key })
     say('done', await about(config, tokens))
   },
 
@@ -89,7 +110,14 @@ const flows = {
 }
 
 await run(async (o) => {
-  const auth = { post: () => client.ClientSecretPost(o.secret), basic: () => client.ClientSecretBasic(o.secret), none: () => client.None() }[o.auth ?? 'basic']()
+  if (o.auth === 'key') { // its own, which the test registers
+    const pair = await crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, ['sign', 'verify'])
+    o.key = { key: pair.privateKey, kid: 'its-own' }
+    const { kty, crv, x, y } = await crypto.subtle.exportKey('jwk', pair.publicKey)
+    say('key', { jwk: { kty, crv, x, y, kid: 'its-own', use: 'sig', alg: 'ES256' } })
+    o.client_id = (await hear()).client_id
+  }
+  const auth = { key: () => client.PrivateKeyJwt(o.key), post: () => client.ClientSecretPost(o.secret), basic: () => client.ClientSecretBasic(o.secret), none: () => client.None() }[o.auth ?? 'basic']()
   const config = await client.discovery(new URL(o.issuer), o.client_id, undefined, auth, insecure)
   await flows[o.flow](config, o)
 })
