@@ -203,6 +203,42 @@ func TestApplicationThatMustPush(t *testing.T) {
 	w.wantError(w.post(0, parPath, w.request()), 503, "temporarily_unavailable")
 }
 
+// TestRefusesAssertionReplayAtThePAREndpoint: what a client assertion proves, it proves once and on one
+// node; spending it is the one entry that pushing may cost.
+func TestRefusesAssertionReplayAtThePAREndpoint(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 2)
+	w.app = w.registerKeyed()
+	form := asserted(t, w.request(), w.app.ClientID)
+	if n := w.entries(func() {
+		if rec := w.nodes[0].do(formRequest(t.Context(), parPath, form)); rec.Code != http.StatusCreated {
+			t.Fatalf("%d %s", rec.Code, rec.Body)
+		}
+	}); n != 1 {
+		t.Errorf("pushing with an assertion cost %d log entries, want 1", n)
+	}
+	w.wantError(w.nodes[1].do(formRequest(t.Context(), parPath, form)), 401, "invalid_client")
+}
+
+// TestPublicApplicationPushesWithANonce: a proof that was made for later is of no use (RFC 9449, section 11.2).
+func TestPublicApplicationPushesWithANonce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 2)
+	w.app = w.register(federation.Application{ClientID: "native", Name: "N", IsPublic: true, RedirectURIs: []string{callback}, AllowedScopes: []string{"openid", "profile", "email"}}, "")
+	push := func(i int, change ...member) *httptest.ResponseRecorder {
+		r := formRequest(t.Context(), parPath, w.request())
+		proving(t, clientKey(), change...)(r)
+		return w.nodes[i].do(r)
+	}
+	rec := push(0)
+	w.wantError(rec, 400, "use_dpop_nonce")
+	uri := w.pushedURI(push(1, with("nonce", rec.Header().Get("DPoP-Nonce"))))
+	_, params := w.back(w.byURI(0, uri))
+	form := w.codeForm(params.Get("code"))
+	form.Set("client_id", w.app.ClientID)
+	w.wantError(w.nodes[0].do(w.send(0, form)), 400, "invalid_grant") // without the key
+}
+
 func FuzzPushedForm(f *testing.F) {
 	w := newWorld(f, 1)
 	f.Add(w.request().Encode())
