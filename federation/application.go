@@ -126,7 +126,7 @@ var (
 )
 
 // Tables are the tables of this room.
-var Tables = append([]fsm.Definition{applications, accessRules, pairwiseSecrets}, claim.Tables...)
+var Tables = append([]fsm.Definition{applications, accessRules, pairwiseSecrets, lastUse}, claim.Tables...)
 
 // Create registers an application and returns the secret, which is not stored
 // and cannot be shown again. ID and an empty ClientID are generated; so is an
@@ -301,6 +301,9 @@ func Delete(tx *fsm.Tx, tenant, id string, rev uint64) error {
 		return err
 	}
 	if err := applications.Delete(tx, fsm.Scope(tenant), fsm.K(id)); err != nil {
+		return err
+	}
+	if err := lastUse.Delete(tx, fsm.Scope(tenant), fsm.K(id)); err != nil {
 		return err
 	}
 	return tell(tx, a, event.ApplicationDeleted)

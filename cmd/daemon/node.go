@@ -20,6 +20,7 @@ import (
 	"github.com/quis-idp/quis/cluster/rootkey"
 	"github.com/quis-idp/quis/cmd/daemon/bootstrap"
 	"github.com/quis-idp/quis/cmd/daemon/restored"
+	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/federation/fetch"
 	"github.com/quis-idp/quis/federation/logout"
 	"github.com/quis-idp/quis/federation/refusal"
@@ -57,6 +58,7 @@ type Node struct {
 	outbound  *fetch.Client
 	logout    *logout.Room
 	refusals  *refusal.Log
+	uses      *federation.Uses
 
 	public, operations, socket net.Listener
 

@@ -10,6 +10,7 @@ import (
 	"github.com/quis-idp/quis/api/consent"
 	"github.com/quis-idp/quis/api/login"
 	"github.com/quis-idp/quis/api/page"
+	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/federation/logout"
 	"github.com/quis-idp/quis/federation/oidc"
 	"github.com/quis-idp/quis/federation/oidc/family"
@@ -70,7 +71,7 @@ func (n *Node) frontDoor() (*api.API, http.Handler, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("tls.client_ca_file: %w", err)
 	}
-	n.refusals = refusal.New(n.db, n.log)
+	n.refusals, n.uses = refusal.New(n.db, n.log), federation.NewUses(n.db, n.log)
 	provider := oidc.New(oidc.Config{
 		Refused:      n.refusals.Note,
 		Certificates: n.cfg.TLS.ClientCertificates || n.cfg.TLS.ClientHeader != "", ClientRoots: roots,

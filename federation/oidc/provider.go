@@ -55,6 +55,8 @@ type Config struct {
 	// Fetch asks the addresses that applications registered. The default may reach
 	// public ones only.
 	Fetch *fetch.Client
+	// Used, if set, is told of each application that is given tokens, by its tenant and ID.
+	Used func(tenant, application string)
 	// Refused, if set, is told of each error page that a person is shown, so that the ID on
 	// it is found again. It must cost no log entry.
 	Refused func(ctx context.Context, status int, reason, application string)
@@ -103,6 +105,7 @@ type Provider struct {
 	consent  func(http.ResponseWriter, *http.Request, *federation.Application, *consent.Question)
 	desk     *consent.Desk
 	goodbye  func(http.ResponseWriter, *http.Request, []string, string)
+	used     func(tenant, application string)
 	cookie   func(identity.Tenant) string
 	login    string
 	logoutAt string
@@ -147,7 +150,7 @@ func New(c Config) *Provider {
 	p.tls = tlsSupport{certificates: c.Certificates, authorities: c.Certificates && c.ClientRoots != nil}
 	p.proofs = dpop.New(c.Ring, c.DB.Now)
 	p.callers = caller.New(caller.Config{Ring: c.Ring, Now: c.DB.Now, Application: p.application, Sets: p.sets, Roots: c.ClientRoots})
-	p.goodbye = c.SignedOutPage
+	p.goodbye, p.used = c.SignedOutPage, c.Used
 	p.tellRefusals(c.Refused)
 	p.fosite = newPipeline(p)
 	p.misses = seal.NewThrottle(20*time.Millisecond, seal.CatchUp(c.DB))

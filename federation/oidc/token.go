@@ -49,7 +49,13 @@ func (p *Provider) exchange(w http.ResponseWriter, r *http.Request, ex *exchange
 		ex.tell(resp, c.Application)
 	}
 	resp.SetTokenType(tokenType(&ex.confirm))
-	return resp, p.settle(ctx, ex)
+	if err := p.settle(ctx, ex); err != nil {
+		return nil, err
+	}
+	if c, ok := req.GetClient().(client); ok && p.used != nil {
+		p.used(c.Tenant, c.ID)
+	}
+	return resp, nil
 }
 
 // settle spends the assertions of a request whose grant has written nothing: before its

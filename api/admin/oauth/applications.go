@@ -27,9 +27,10 @@ type application struct {
 	ClientID     string `json:"client_id" example:"app_01jc8q2v7m3k5t9w0x4y6z8a1b" doc:"What the application calls itself in requests."`
 	ClientSecret string `json:"client_secret,omitempty" doc:"Only in the answer that made it."`
 	applicationFields
-	RegisteredBy string    `json:"registered_by" enum:"admin|dynamic|metadata" doc:"Who made it: an administrator, itself (RFC 7591), or the document that its client_id leads to."`
-	CreatedAt    time.Time `json:"created_at" doc:"When it was made."`
-	UpdatedAt    time.Time `json:"updated_at" doc:"When it last changed."`
+	RegisteredBy string     `json:"registered_by" enum:"admin|dynamic|metadata" doc:"Who made it: an administrator, itself (RFC 7591), or the document that its client_id leads to."`
+	CreatedAt    time.Time  `json:"created_at" doc:"When it was made."`
+	UpdatedAt    time.Time  `json:"updated_at" doc:"When it last changed."`
+	LastUsed     *time.Time `json:"last_used,omitempty" doc:"When it was last given tokens, to about a minute."`
 }
 
 func showApplication(p *federation.Application) application {
@@ -55,12 +56,35 @@ func (in *listApplicationsIn) fits(p *federation.Application) bool {
 
 func (a *api) listApplications(c *call, in *listApplicationsIn) (*page[application], error) {
 	var rows []federation.Application
+	var used map[string]*time.Time
 	var next string
 	err := a.cfg.DB.View(c.Ctx, func(tx *fsm.Tx) (err error) {
 		rows, next, err = federation.Find(tx, c.Tenant.ID, in.After, in.Count(), in.fits)
+		if err == nil {
+			used, err = lastUsed(tx, rows)
+		}
 		return err
 	})
-	return show(rows, next, showApplication), err
+	return show(rows, next, func(p *federation.Application) application {
+		out := showApplication(p)
+		out.LastUsed = used[p.ID]
+		return out
+	}), err
+}
+
+// lastUsed is when each application was last given tokens, by its ID; none: never.
+func lastUsed(tx *fsm.Tx, rows []federation.Application) (map[string]*time.Time, error) {
+	used := map[string]*time.Time{}
+	for i := range rows {
+		at, err := federation.LastUsed(tx, rows[i].Tenant, rows[i].ID)
+		if err != nil {
+			return nil, err
+		}
+		if !at.IsZero() {
+			used[rows[i].ID] = &at
+		}
+	}
+	return used, nil
 }
 
 func (a *api) getApplication(c *call, in *byID) (*application, error) {
@@ -74,8 +98,12 @@ func (a *api) readApplication(c *call, id, secret string) (*application, error) 
 		if err != nil {
 			return err
 		}
+		used, err := lastUsed(tx, []federation.Application{*p})
+		if err != nil {
+			return err
+		}
 		out = showApplication(p)
-		out.ClientSecret = secret
+		out.ClientSecret, out.LastUsed = secret, used[p.ID]
 		c.Revision(rev)
 		return nil
 	})
