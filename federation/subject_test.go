@@ -1,6 +1,7 @@
 package federation_test
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 	"testing"
@@ -112,4 +113,55 @@ func TestSectorFollowsTheRedirectURIs(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// TestPairwiseSubjectSurvivesRestoreAndKeyRotation: a backup that has the application calls
+// everybody as before, though nobody had signed in when it was made.
+func TestPairwiseSubjectSurvivesRestoreAndKeyRotation(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	a, _, err := h.create(pairwise("a", "https://a.example/cb"), secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var backup, adopted bytes.Buffer
+	s, err := h.db.OpenStream()
+	if err == nil {
+		_, err = s.WriteTo(&backup)
+		err = errors.Join(err, s.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := func(db *fsm.DB) (name string) {
+		err := db.View(t.Context(), func(tx *fsm.Tx) error {
+			stored, _, err := federation.Get(tx, tenant, a.ID)
+			if err != nil {
+				return err
+			}
+			name, err = federation.SubjectOf(tx, stored, "usr_ann")
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	before := name(h.db)
+	if err := h.ring.Rotate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if now := name(h.db); now != before {
+		t.Errorf("after a rotation of sealing keys: %s, was %s", now, before)
+	}
+	other := newHouse(t)
+	if _, err := other.db.Adopt(&adopted, &backup); err != nil {
+		t.Fatal(err)
+	}
+	if err := other.db.Restore(&adopted); err != nil {
+		t.Fatal(err)
+	}
+	if now := name(other.db); now != before {
+		t.Errorf("after a restore: %s, was %s", now, before)
+	}
 }

@@ -6,6 +6,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/quis-idp/quis/federation"
 )
 
 // perCore starts to measure processor time, which says more than the clock does on
@@ -139,6 +141,27 @@ func BenchmarkIntrospection(b *testing.B) {
 		if rec := w.post(0, "/oauth2/introspect", form); rec.Code != 200 {
 			b.Fatal(rec.Body)
 		}
+	}
+	done()
+}
+
+// BenchmarkRefreshMapped is BenchmarkRefresh with three mappings, one of them an expression over groups.
+func BenchmarkRefreshMapped(b *testing.B) {
+	w := newWorld(b, 1)
+	w.change(func(a *federation.Application) {
+		a.Claims = []federation.ClaimMapping{
+			{Claim: "mail", Value: "${email}"}, {Claim: "who", Value: "${name} (${username})"}, {Claim: "teams", Expression: `groups.filter(g, g.startsWith("t-"))`},
+		}
+	})
+	token := w.tokens(0).Refresh
+	b.ReportAllocs()
+	done := perCore(b)
+	for b.Loop() {
+		r, err := decodeTokens(w.post(0, "/oauth2/token", refreshForm(token)))
+		if err != nil || r.Refresh == "" {
+			b.Fatal(r, err)
+		}
+		token = r.Refresh
 	}
 	done()
 }

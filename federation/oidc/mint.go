@@ -101,9 +101,19 @@ func (p *Provider) sign(ctx context.Context, ex *exchange, app *federation.Appli
 	return p.keys.Sign(ctx, ex.tenant.ID, alg, typ, claims)
 }
 
+// Where what is said goes.
+var (
+	intoAccess   = []string{claim.InAccessToken}
+	intoBoth     = []string{claim.InAccessToken, claim.InIDToken}
+	intoUserinfo = []string{claim.InUserinfo}
+)
+
 // say puts together what the tokens of one request say of the user. Nothing is read
 // where there is nothing to be said.
-func (p *Provider) say(ctx context.Context, ex *exchange, app *federation.Application, f *family.Family, in ...string) (statement.Statement, error) {
+func (p *Provider) say(ctx context.Context, ex *exchange, app *federation.Application, f *family.Family, in []string) (statement.Statement, error) {
+	if f == nil && len(app.Claims) == 0 {
+		return statement.Statement{}, nil
+	}
 	q := statement.Question{App: app, Scopes: ex.scope, Requested: ex.claims, In: in, Request: claim.Request{Grant: ex.grant}}
 	if f != nil {
 		q.UserID = f.UserID
@@ -141,7 +151,7 @@ func (p *Provider) accessClaims(ex *exchange, app *federation.Application, f *fa
 
 // mintAccess signs an access token for the family, or without one for the application itself.
 func (p *Provider) mintAccess(ctx context.Context, ex *exchange, app *federation.Application, f *family.Family) (string, error) {
-	said, err := p.say(ctx, ex, app, f, claim.InAccessToken)
+	said, err := p.say(ctx, ex, app, f, intoAccess)
 	if err != nil {
 		return "", err
 	}
@@ -171,11 +181,11 @@ func (p *Provider) mintFamily(ctx context.Context, ex *exchange, app *federation
 			return tokens{}, err
 		}
 	}
-	in := []string{claim.InAccessToken, claim.InIDToken}
+	in := intoBoth
 	if id == nil || !slices.Contains(ex.scope, federation.ScopeOpenID) {
-		id, in = nil, in[:1]
+		id, in = nil, intoAccess
 	}
-	said, err := p.say(ctx, ex, app, f, in...)
+	said, err := p.say(ctx, ex, app, f, in)
 	if err != nil {
 		return tokens{}, err
 	}

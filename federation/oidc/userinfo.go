@@ -52,7 +52,7 @@ func (p *Provider) readUserinfo(w http.ResponseWriter, r *http.Request) (app *fe
 	err = p.familyOf(r.Context(), c.Family, func(tx *fsm.Tx, f *family.Family, of *federation.Application) (err error) {
 		app = of
 		q := statement.Question{
-			App: app, UserID: f.UserID, Scopes: scopes, Requested: f.Claims, In: []string{claim.InUserinfo},
+			App: app, UserID: f.UserID, Scopes: scopes, Requested: f.Claims, In: intoUserinfo,
 			Request: claim.Request{ACR: f.ACR, AMR: f.AMR, AuthTime: time.Unix(f.AuthTime, 0)},
 		}
 		if d, err = statement.Read(tx, p.claims, &q); err != nil {
