@@ -371,6 +371,28 @@ func TestExchangedTokenDiesWithTheSubjects(t *testing.T) {
 	}
 }
 
+func TestExchangedTokenDiesWithItsApplication(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	b, api := w.backend("b", ofWeb), w.backend("api", federation.ExchangePolicy{})
+	w.update(0, func(tx *fsm.Tx) error {
+		_, err := resource.CreateServer(tx, resource.Server{Tenant: tenant.ID, Identifier: warehouse, Name: "Orders", OpenToAll: true, Application: api.ID})
+		return err
+	})
+	r := w.want(w.trade(0, b, w.tokens(0).Access, set("resource", warehouse)), 200)
+	for _, want := range []bool{true, false} {
+		var in introspected
+		decode(t, w.postTo(0, "/oauth2/introspect", api, url.Values{"token": {r.Access}}).Body.String(), &in)
+		if in.Active != want {
+			t.Errorf("active: %v", in.Active)
+		}
+		w.update(0, func(tx *fsm.Tx) error {
+			_, err := federation.Update(tx, tenant.ID, b.ID, 0, func(a *federation.Application) error { a.Disabled = true; return nil })
+			return err
+		})
+	}
+}
+
 func TestRefusesTokensOfADisabledApplicationForExchange(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1)

@@ -109,7 +109,9 @@ func (p *Provider) introspectAccess(ctx context.Context, app *federation.Applica
 		return nil, errors.Join(err, errBadToken)
 	}
 	if c.Family != "" {
-		err = p.familyOf(ctx, c.Family, func(*fsm.Tx, *family.Family, *federation.Application) error { return nil })
+		err = p.familyOf(ctx, c.Family, func(tx *fsm.Tx, f *family.Family, _ *federation.Application) error {
+			return enabled(tx, f, c.ClientID)
+		})
 	} else {
 		err = p.fresh(ctx)
 	}
@@ -120,4 +122,16 @@ func (p *Provider) introspectAccess(ctx context.Context, app *federation.Applica
 		Confirm: c.Confirm,
 		Actor:   c.Actor,
 	}, err
+}
+
+// enabled looks at the application that had a token in exchange: the family is another's.
+func enabled(tx *fsm.Tx, f *family.Family, clientID string) error {
+	if clientID == f.ClientID {
+		return nil
+	}
+	app, err := federation.ByClientID(tx, f.Tenant, clientID)
+	if err == nil && app.Disabled {
+		return family.ErrDead
+	}
+	return err
 }
