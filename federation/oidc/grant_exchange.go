@@ -198,5 +198,12 @@ func (g exchangeGrant) tell(ctx context.Context, app *federation.Application, ex
 	if ex.handed.family != nil {
 		e.Target = event.Target{Kind: "family", ID: ex.handed.family.ID.String()}
 	}
-	return g.p.db.Update(ctx, func(tx *fsm.Tx) error { return event.Append(tx, e) })
+	return g.p.db.Update(ctx, func(tx *fsm.Tx) error {
+		for _, also := range ex.also() {
+			if err := also(tx); err != nil {
+				return err
+			}
+		}
+		return event.Append(tx, e)
+	})
 }
