@@ -11,6 +11,8 @@ var english = page.Texts{
 	"person.as":         "Signed in as",
 	"home.sign_out":     "Sign out",
 	"home.applications": "Connected applications",
+	"home.approvals":    "Waiting for you",
+	"home.device":       "Connect a device",
 	"home.question":     "Who are you?",
 	"home.explain":      "This is where you prove it, once, for all the applications that trust this place.",
 	"home.sign_in":      "Sign in",
