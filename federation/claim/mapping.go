@@ -45,24 +45,6 @@ func (m *Mapping) GoesTo(in string) bool {
 	return slices.Contains(m.In, in)
 }
 
-// String returns the mapping as a record of changes shows it.
-func (m *Mapping) String() string {
-	s := m.Claim + "=" + m.Value
-	if m.Expression != "" {
-		s = m.Claim + "=cel:" + m.Expression
-	}
-	if m.RequiredScope != "" {
-		s += " scope:" + m.RequiredScope
-	}
-	if len(m.In) > 0 {
-		s += " in:" + strings.Join(m.In, ",")
-	}
-	if m.Required {
-		s += " required"
-	}
-	return s
-}
-
 // Check reports the first mapping that cannot be accepted, as identity.ErrInvalid with
 // its place. A fault of an expression comes with line and column.
 func Check(mappings []Mapping) error {
