@@ -123,6 +123,12 @@ var (
 	applicationsByClientID = applications.Unique(1, "client_id", func(a *Application) []fsm.Key {
 		return []fsm.Key{fsm.K(a.ClientID)}
 	})
+	applicationsRegistered = applications.Index(2, "registered", func(a *Application) []fsm.Key {
+		if a.Registration.Kind == RegisteredByAdmin {
+			return nil
+		}
+		return []fsm.Key{fsm.K(a.Registration.Kind)}
+	})
 )
 
 // Tables are the tables of this room.

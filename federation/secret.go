@@ -216,6 +216,9 @@ func UsesSealingKey(tx *fsm.Tx, key uint32) (bool, error) {
 		if err != nil {
 			return false, err
 		}
+		if a.Registration.Key == key && len(a.Registration.MAC) > 0 {
+			return true, nil
+		}
 		for _, s := range a.Secrets {
 			if s.Key == key || len(s.Box) > 0 && seal.SealedBy(s.Box) == key {
 				return true, nil

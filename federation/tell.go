@@ -15,10 +15,14 @@ import (
 
 // tell appends the event that something happened to an application.
 func tell(tx *fsm.Tx, a *Application, what event.Type, changes ...event.Change) error {
+	data := map[string]string{"client_id": a.ClientID}
+	if a.Registration.Kind != RegisteredByAdmin {
+		data["registered_by"] = a.Registration.Kind
+	}
 	return event.Append(tx, event.Event{
 		Tenant: a.Tenant, Type: what, Changes: changes,
 		Target: event.Target{Kind: "application", ID: a.ID, Name: a.DisplayName()},
-		Data:   map[string]string{"client_id": a.ClientID},
+		Data:   data,
 	})
 }
 

@@ -36,6 +36,10 @@ const (
 	ApplicationDeleted   Type = "application.deleted"
 	ApplicationSecretSet Type = "application.secret_set"
 
+	RegistrationPolicySet    Type = "registration.policy_set"
+	RegistrationTokenCreated Type = "registration.token_created"
+	RegistrationTokenDeleted Type = "registration.token_deleted"
+
 	ScopeCreated    Type = "scope.created"
 	ScopeUpdated    Type = "scope.updated"
 	ScopeDeleted    Type = "scope.deleted"
@@ -119,6 +123,10 @@ var Catalogue = map[Type]string{
 	ApplicationUpdated:   "An application was changed.",
 	ApplicationDeleted:   "An application was deleted.",
 	ApplicationSecretSet: "An application's secret was set or rotated.",
+
+	RegistrationPolicySet:    "What applications may register by themselves was decided.",
+	RegistrationTokenCreated: "A token by which an application may register was made.",
+	RegistrationTokenDeleted: "A token by which an application may register was deleted.",
 
 	ScopeCreated:    "A scope was registered, with what it means.",
 	ScopeUpdated:    "A scope was changed.",
