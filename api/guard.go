@@ -56,7 +56,7 @@ func limitBody(w http.ResponseWriter, r *http.Request) error {
 // with a cross-site post (SameSite=Lax).
 var protocolPaths = []string{
 	"/oauth2/authorize", "/oauth2/token", "/oauth2/par", "/oauth2/userinfo", "/oauth2/introspect",
-	"/oauth2/revoke", "/oauth2/device_authorization", "/oauth2/bc-authorize", "/oauth2/register", "/oauth2/logout",
+	"/oauth2/revoke", "/oauth2/device_authorization", "/oauth2/bc-authorize", "/oauth2/register", "/oauth2/register/{client_id}", "/oauth2/logout",
 }
 
 // crossOrigin refuses unsafe requests that a browser made for another site.

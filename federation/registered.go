@@ -16,6 +16,21 @@ func ListRegistered(tx *fsm.Tx, tenant, kind string) iter.Seq2[*Application, err
 	return applicationsRegistered.List(tx, fsm.Scope(tenant), fsm.Prefix(fsm.K(kind)))
 }
 
+// Expired yields the applications of all tenants that registered themselves and whose
+// time to be used for the first time is over.
+func Expired(tx *fsm.Tx) iter.Seq2[*Application, error] {
+	return func(yield func(*Application, error) bool) {
+		for a, err := range applications.ListAll(tx) {
+			if err == nil && (a.Registration.Expires.IsZero() || tx.Now().Before(a.Registration.Expires)) {
+				continue
+			}
+			if !yield(a, err) {
+				return
+			}
+		}
+	}
+}
+
 // DocumentID is the ID of the application that a metadata document describes: the same
 // on every node and for ever, so that what hangs on it is found again.
 func DocumentID(tenant, url string) string {

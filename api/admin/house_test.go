@@ -26,6 +26,7 @@ import (
 	"github.com/quis-idp/quis/federation/fetch"
 	"github.com/quis-idp/quis/federation/logout"
 	"github.com/quis-idp/quis/federation/oidc/family"
+	"github.com/quis-idp/quis/federation/register"
 	"github.com/quis-idp/quis/federation/resource"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/fsm/fsmtest"
@@ -90,7 +91,7 @@ func newHouse(t *testing.T) *house {
 	t.Helper()
 	h := &house{t: t}
 	h.log = fsmtest.NewCluster(t, 1, slices.Concat(autopilot.Tables, backup.Tables, feature.Tables, seal.Tables, keys.Tables, event.Tables, directory.Tables,
-		credential.Tables, session.Tables, federation.Tables, resource.Tables, consent.Tables, logout.Tables, family.Tables)...)
+		credential.Tables, session.Tables, federation.Tables, register.Tables, resource.Tables, consent.Tables, logout.Tables, family.Tables)...)
 	h.db = h.log.DB[0]
 	root := seal.GenerateRootKey()
 	h.update(func(tx *fsm.Tx) error { return seal.Init(tx, root) })

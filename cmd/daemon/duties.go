@@ -7,6 +7,7 @@ import (
 	"github.com/quis-idp/quis/cluster/duty"
 	"github.com/quis-idp/quis/cmd/daemon/restored"
 	"github.com/quis-idp/quis/federation/ciba"
+	"github.com/quis-idp/quis/federation/register"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/directory"
 )
@@ -27,6 +28,7 @@ func (n *Node) duties() []duty.Job {
 		{Name: "logout_reader", Every: time.Second, Run: func(ctx context.Context) error { return n.logout.Read(asSystem(ctx)) }},
 		{Name: "logout_sender", Every: time.Second, Run: func(ctx context.Context) error { return n.logout.Send(asSystem(ctx)) }},
 		{Name: "ciba_pings", Every: time.Second, Run: func(ctx context.Context) error { return n.pinger().Run(asSystem(ctx)) }},
+		{Name: "unused_applications", Every: time.Hour, Run: func(ctx context.Context) error { return register.Sweep(asSystem(ctx), n.db) }},
 		{Name: "directory_remains", Every: 5 * time.Minute, Run: func(ctx context.Context) error { return directory.Sweep(asSystem(ctx), n.db) }},
 	}
 }

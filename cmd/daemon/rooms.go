@@ -4,17 +4,21 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/quis-idp/quis/api"
 	"github.com/quis-idp/quis/api/admin"
 	"github.com/quis-idp/quis/api/consent"
+	"github.com/quis-idp/quis/api/limit"
 	"github.com/quis-idp/quis/api/login"
 	"github.com/quis-idp/quis/api/page"
+	"github.com/quis-idp/quis/cluster/feature"
 	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/federation/logout"
 	"github.com/quis-idp/quis/federation/oidc"
 	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/federation/refusal"
+	"github.com/quis-idp/quis/federation/register"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/authn"
@@ -75,7 +79,7 @@ func (n *Node) frontDoor() (*api.API, http.Handler, error) {
 	provider := oidc.New(oidc.Config{
 		Refused:      n.refusals.Note,
 		Certificates: n.cfg.TLS.ClientCertificates || n.cfg.TLS.ClientHeader != "", ClientRoots: roots,
-		DB: n.db, Keys: n.keys, Ring: n.ring, Sessions: n.sessions, Flows: n.flows, Fresh: n.fresh, Fetch: n.outbound,
+		DB: n.db, Keys: n.keys, Ring: n.ring, Sessions: n.sessions, Flows: n.flows, Fresh: n.fresh, Fetch: n.outbound, Documents: register.NewDocuments(n.db, n.outbound),
 		ErrorPage: page.Error, PostPage: login.Post, DeniedPage: login.Denied, SignedOutPage: login.SignedOut, ConsentPage: decisions.Ask, SessionCookie: login.SessionCookie, Logger: n.log, Registerer: n.metrics.Registry,
 	})
 	signIn := login.New(login.Config{
@@ -87,9 +91,14 @@ func (n *Node) frontDoor() (*api.API, http.Handler, error) {
 	n.logout = logout.New(logout.Config{
 		DB: n.db, Tenant: n.tenant, Token: provider.LogoutToken, Post: n.outbound.Post, Logger: n.log, Registerer: n.metrics.Registry,
 	})
+	perAddress := limit.New(limit.Rate{Burst: 30, Every: 10 * time.Second})
+	registration := register.New(register.Config{
+		DB: n.db, Ring: n.ring, Fetch: n.outbound, Fresh: n.fresh, Wait: perAddress.Take, Logger: n.log,
+		Modern: func(ctx context.Context) error { return n.cluster.Use(ctx, feature.Applications) },
+	})
 	door, err := api.New(api.Config{
 		PublicURL: n.cfg.PublicURL, DB: n.db,
-		Rooms:          []api.Room{provider, signIn, decisions},
+		Rooms:          []api.Room{provider, signIn, decisions, registration},
 		Global:         []api.Room{administration},
 		TrustedProxies: proxies, CertificateHeader: n.cfg.TLS.ClientHeader,
 		Metrics: n.metrics,

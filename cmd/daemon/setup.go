@@ -13,6 +13,7 @@ import (
 	"github.com/quis-idp/quis/cluster/feature"
 	"github.com/quis-idp/quis/cmd/daemon/bootstrap"
 	"github.com/quis-idp/quis/federation"
+	"github.com/quis-idp/quis/federation/register"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/directory"
@@ -151,7 +152,11 @@ func (n *Node) registerDemo(ctx context.Context) error {
 			GrantTypes:     []string{federation.GrantCode, "refresh_token"},
 			LaunchURL:      demoURL,
 		}, "")
-		return err
+		if err != nil {
+			return err
+		}
+		// On a developer's machine applications may come by themselves.
+		return register.SetPolicy(tx, register.Policy{Tenant: identity.DefaultTenant, Mode: register.Open, Documents: true})
 	})
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/quis-idp/quis/federation/oidc/caller"
 	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/federation/poll"
+	"github.com/quis-idp/quis/federation/register"
 	"github.com/quis-idp/quis/federation/resource"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity/authn"
@@ -48,6 +49,7 @@ func Tables() []fsm.Definition {
 		session.Tables,
 		authn.Tables,
 		federation.Tables,
+		register.Tables,
 		family.Tables,
 		caller.Tables,
 		resource.Tables,

@@ -76,6 +76,10 @@ func (p *Provider) currentSession(r *http.Request) (*session.Session, error) {
 // what it asks for.
 func (p *Provider) issue(w http.ResponseWriter, r *http.Request, q *authorizeRequest, s *session.Session) {
 	ctx := r.Context()
+	if err := p.keep(ctx, q.app); err != nil {
+		p.writeAuthorizeError(w, r, q, err)
+		return
+	}
 	allowed, g := false, granted{q: q, s: s}
 	var d consent.Decision
 	err := p.db.View(ctx, func(tx *fsm.Tx) (err error) {

@@ -48,7 +48,7 @@ func (p *Provider) requester(ctx context.Context, form url.Values) (*federation.
 	if len(form["client_id"]) != 1 {
 		return nil, refuse(codeInvalidRequest, "The request must name the application once.")
 	}
-	app, err := p.application(ctx, form.Get("client_id"))
+	app, err := p.claimant(ctx, form.Get("client_id"))
 	if errors.Is(err, fsm.ErrNotFound) || (err == nil && app.Disabled) {
 		return nil, refuse(codeInvalidRequest, "There is no such application.")
 	}

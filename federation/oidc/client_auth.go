@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/federation/oidc/caller"
+	"github.com/quis-idp/quis/federation/register"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/directory"
@@ -29,7 +31,15 @@ func (p *Provider) authenticate(ctx context.Context, r *http.Request, form url.V
 
 // identify is authenticate for whoever spends the assertion itself, in the entry that it writes anyway.
 func (p *Provider) identify(ctx context.Context, r *http.Request, form url.Values) (*caller.Caller, error) {
-	return p.callers.Identify(ctx, r, form, identity.TenantFrom(ctx).Issuer+r.URL.Path)
+	who, err := p.callers.Identify(ctx, r, form, identity.TenantFrom(ctx).Issuer+r.URL.Path)
+	if err != nil {
+		return nil, err
+	}
+	origin, own := r.Header.Get("Origin"), who.App.AllowedOrigins
+	if origin != "" && len(own) > 0 && !slices.Contains(own, origin) {
+		return nil, refuse(codeUnauthorizedClient, "Scripts of this origin may not use this application: it is not among its allowed_origins.")
+	}
+	return who, nil
 }
 
 // faulty turns a fault of the caller into the error that says so on the wire.
@@ -58,7 +68,7 @@ func (p *Provider) spend(ctx context.Context, tenant string, a *caller.Assertion
 // secrets, redirect URIs and being there at all are reasons to say yes, so they are read
 // from a state that is fresh: one that becomes so afterwards would not change the row.
 func (p *Provider) application(ctx context.Context, clientID string) (app *federation.Application, err error) {
-	if clientID == "" || len(clientID) > 256 {
+	if clientID == "" || len(clientID) > 256 && !register.IsDocument(clientID) {
 		return nil, fsm.ErrNotFound
 	}
 	if err := p.fresh(ctx); err != nil {
@@ -74,6 +84,9 @@ func (p *Provider) application(ctx context.Context, clientID string) (app *feder
 			if stored.Disabled {
 				return fsm.ErrNotFound
 			}
+		}
+		if err := p.wanted(tx, t.ID, clientID); err != nil {
+			return err
 		}
 		app, err = federation.ByClientID(tx, t.ID, clientID)
 		return err

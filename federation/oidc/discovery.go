@@ -13,6 +13,7 @@ import (
 	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/federation/jose"
 	"github.com/quis-idp/quis/federation/oidc/front"
+	"github.com/quis-idp/quis/federation/register"
 	"github.com/quis-idp/quis/federation/resource"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
@@ -61,6 +62,8 @@ type document struct {
 	RequestParameter       bool     `json:"request_parameter_supported"`
 	RequestURIParameter    bool     `json:"request_uri_parameter_supported"`
 	RequireRequestURIFirst bool     `json:"require_request_uri_registration"`
+	Registration           string   `json:"registration_endpoint,omitempty"` // where somebody may register
+	ClientDocuments        bool     `json:"client_id_metadata_document_supported"`
 	logoutMetadata
 	answerMetadata
 }
@@ -130,8 +133,18 @@ func (p *Provider) discovery(w http.ResponseWriter, r *http.Request) {
 	t := identity.TenantFrom(r.Context())
 	d := describe(t.Issuer, p.tls)
 	err := p.db.View(r.Context(), func(tx *fsm.Tx) (err error) {
-		d.DetailTypes, err = resource.OpenTypes(tx, t.ID)
-		return err
+		if d.DetailTypes, err = resource.OpenTypes(tx, t.ID); err != nil {
+			return err
+		}
+		policy, _, err := register.GetPolicy(tx, t.ID)
+		if err != nil {
+			return err
+		}
+		if policy.Mode == register.Token || policy.Mode == register.Open {
+			d.Registration = t.Issuer + register.Path
+		}
+		d.ClientDocuments = policy.Documents && p.documents != nil
+		return nil
 	})
 	body, fault := json.MarshalIndent(d, "", "  ")
 	if err = errors.Join(err, fault); err != nil {

@@ -22,6 +22,7 @@ import (
 	"github.com/quis-idp/quis/federation/oidc/caller"
 	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/federation/poll"
+	"github.com/quis-idp/quis/federation/register"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/authn"
@@ -60,6 +61,8 @@ type Config struct {
 	// Refused, if set, is told of each error page that a person is shown, so that the ID on
 	// it is found again. It must cost no log entry.
 	Refused func(ctx context.Context, status int, reason, application string)
+	// Documents knows applications by what their client_id leads to; nil: nobody is.
+	Documents *register.Documents
 	// SignedOutPage, if set, tells a person that they are signed out, has the browser load
 	// the frames in which applications end their sessions (OpenID Connect Front-Channel
 	// Logout), and leads on to where the application wants them; to may be empty. Without
@@ -93,35 +96,36 @@ type Config struct {
 // A Provider is the OpenID provider of all tenants: which one a request is for,
 // and under which issuer, comes with its context (identity.WithTenant).
 type Provider struct {
-	db       *fsm.DB
-	keys     *keys.Keys
-	ring     *seal.Ring
-	sessions *session.Store
-	flows    *authn.Flows
-	fresh    func(context.Context) error
-	page     func(http.ResponseWriter, *http.Request, int, string, string)
-	post     func(http.ResponseWriter, *http.Request, PostedForm)
-	denied   func(http.ResponseWriter, *http.Request, string, string)
-	consent  func(http.ResponseWriter, *http.Request, *federation.Application, *consent.Question)
-	desk     *consent.Desk
-	goodbye  func(http.ResponseWriter, *http.Request, []string, string)
-	used     func(tenant, application string)
-	cookie   func(identity.Tenant) string
-	login    string
-	logoutAt string
-	fetch    *fetch.Client
-	claims   *claim.Engine
-	log      *slog.Logger
-	metrics  *metrics
-	fosite   *fosite.Fosite
-	misses   *seal.Throttle
-	pace     *poll.Pace
-	sets     *caller.Sets
-	callers  *caller.Callers
-	proofs   *dpop.Verifier
-	tls      tlsSupport
-	families *family.Store
-	wait     time.Duration // for the log entry that minted a token
+	db        *fsm.DB
+	keys      *keys.Keys
+	ring      *seal.Ring
+	sessions  *session.Store
+	flows     *authn.Flows
+	fresh     func(context.Context) error
+	page      func(http.ResponseWriter, *http.Request, int, string, string)
+	post      func(http.ResponseWriter, *http.Request, PostedForm)
+	denied    func(http.ResponseWriter, *http.Request, string, string)
+	consent   func(http.ResponseWriter, *http.Request, *federation.Application, *consent.Question)
+	desk      *consent.Desk
+	goodbye   func(http.ResponseWriter, *http.Request, []string, string)
+	used      func(tenant, application string)
+	cookie    func(identity.Tenant) string
+	login     string
+	logoutAt  string
+	fetch     *fetch.Client
+	documents *register.Documents
+	claims    *claim.Engine
+	log       *slog.Logger
+	metrics   *metrics
+	fosite    *fosite.Fosite
+	misses    *seal.Throttle
+	pace      *poll.Pace
+	sets      *caller.Sets
+	callers   *caller.Callers
+	proofs    *dpop.Verifier
+	tls       tlsSupport
+	families  *family.Store
+	wait      time.Duration // for the log entry that minted a token
 }
 
 // New returns a provider. It panics if the configuration lacks what it must have.
@@ -138,6 +142,7 @@ func New(c Config) *Provider {
 		families: family.New(family.Config{DB: c.DB, Ring: c.Ring, Sessions: c.Sessions, Grace: c.Grace, Idle: c.Idle, Absolute: c.Absolute}),
 		wait:     2 * time.Second,
 	}
+	p.documents = c.Documents
 	if p.fetch = c.Fetch; p.fetch == nil {
 		p.fetch = fetch.New(fetch.Config{})
 	}
@@ -149,7 +154,7 @@ func New(c Config) *Provider {
 	p.sets = caller.NewSets(fetch.NewCache(p.fetch, keySet, fetch.Standard, jose.ParseSet))
 	p.tls = tlsSupport{certificates: c.Certificates, authorities: c.Certificates && c.ClientRoots != nil}
 	p.proofs = dpop.New(c.Ring, c.DB.Now)
-	p.callers = caller.New(caller.Config{Ring: c.Ring, Now: c.DB.Now, Application: p.application, Sets: p.sets, Roots: c.ClientRoots})
+	p.callers = caller.New(caller.Config{Ring: c.Ring, Now: c.DB.Now, Application: p.partner, Sets: p.sets, Roots: c.ClientRoots})
 	p.goodbye, p.used = c.SignedOutPage, c.Used
 	p.tellRefusals(c.Refused)
 	p.fosite = newPipeline(p)

@@ -25,6 +25,7 @@ import (
 	"github.com/quis-idp/quis/federation/oidc/caller"
 	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/federation/poll"
+	"github.com/quis-idp/quis/federation/register"
 	"github.com/quis-idp/quis/federation/resource"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/fsm/fsmtest"
@@ -72,7 +73,7 @@ type node struct {
 func tables() []fsm.Definition {
 	var all []fsm.Definition
 	for _, t := range [][]fsm.Definition{
-		seal.Tables, keys.Tables, event.Tables, directory.Tables, credential.Tables, session.Tables, authn.Tables, federation.Tables, resource.Tables, consent.Tables, logout.Tables, family.Tables,
+		seal.Tables, keys.Tables, event.Tables, directory.Tables, credential.Tables, session.Tables, authn.Tables, federation.Tables, register.Tables, resource.Tables, consent.Tables, logout.Tables, family.Tables,
 		poll.Tables, device.Tables, ciba.Tables,
 		caller.Tables,
 	} {

@@ -114,8 +114,7 @@ func (d *Documents) Get(ctx context.Context, tenant, clientID string) (a *federa
 	if err != nil {
 		return nil, false, err
 	}
-	u, err := url.Parse(clientID)
-	if err != nil || !p.Documents || !IsDocument(clientID) || !hostIn(p.DocumentHosts, u.Hostname()) {
+	if !p.wants(clientID) {
 		return nil, false, fmt.Errorf("client_id: %w", fsm.ErrNotFound)
 	}
 	m, err := d.cache.Get(ctx, clientID)
@@ -150,6 +149,8 @@ func described(m *Metadata, p *Policy, tenant, clientID string) (*federation.App
 	a := &federation.Application{Tenant: tenant, ClientID: clientID, Name: m.Name, Type: federation.TypeOIDC}
 	if a.Name == "" {
 		a.Name = own.Hostname()
+	} else { // whoever is asked must see whose it is, and not only what it calls itself
+		a.Name += " (" + own.Hostname() + ")"
 	}
 	a.RedirectURIs, a.PostLogoutURIs = m.RedirectURIs, nil
 	a.GrantTypes = []string{federation.GrantCode}
@@ -212,4 +213,16 @@ func (d *Documents) Keep(ctx context.Context, a *federation.Application) error {
 		now := *a
 		return federation.KeepDocument(tx, &now)
 	})
+}
+
+// Wanted reports whether a tenant wants applications to be known by their documents, and
+// this one among them.
+func Wanted(tx *fsm.Tx, tenant, clientID string) (bool, error) {
+	p, _, err := GetPolicy(tx, tenant)
+	return err == nil && p.wants(clientID), err
+}
+
+func (p *Policy) wants(clientID string) bool {
+	u, err := url.Parse(clientID)
+	return err == nil && p.Documents && IsDocument(clientID) && hostIn(p.DocumentHosts, u.Hostname())
 }

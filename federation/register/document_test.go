@@ -39,7 +39,7 @@ func TestDocument(t *testing.T) {
 				if err != nil || kept {
 					t.Fatal(kept, err)
 				}
-				if !a.IsPublic || a.Consent != federation.ConsentExplicit || a.Name != "Tool" || a.IconURL != "" || a.ClientURI == "" || strings.Contains(fmt.Sprint(a.AllowedScopes), "admin") {
+				if !a.IsPublic || a.Consent != federation.ConsentExplicit || a.Name != "Tool (127.0.0.1)" || a.IconURL != "" || a.ClientURI == "" || strings.Contains(fmt.Sprint(a.AllowedScopes), "admin") {
 					t.Errorf("%+v", a)
 				}
 				if a.ID != federation.DocumentID(ten, id) || !a.MatchRedirectURI("http://127.0.0.1:55555/cb") || a.MatchRedirectURI("https://evil.example/cb") {

@@ -47,7 +47,7 @@ type Policy struct {
 	DocumentHosts []string `cbor:"10,keyasint,omitempty"`
 }
 
-var policies = fsm.NewTable(128, "registration_policies", fsm.Spec[Policy]{
+var policies = fsm.NewTable(107, "registration_policies", fsm.Spec[Policy]{
 	Scope: func(p *Policy) fsm.Scope { return fsm.Scope(p.Tenant) },
 	Key:   func(*Policy) fsm.Key { return fsm.K("policy") },
 })
