@@ -191,3 +191,29 @@ func TestRefusesURLsInside(t *testing.T) {
 		}
 	}
 }
+
+func TestRegistrationPolicyAndTokens(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	_, data := h.call(h.root, "GET", "/api/v1/registration/policy", "")
+	if !strings.Contains(data, `"mode":"closed"`) {
+		t.Error(data)
+	}
+	for _, bad := range []string{`{"mode":"x"}`, `{"redirect_hosts":["*.example.com"]}`, `{"scopes":["a b"]}`, `{"grant_types":["password"]}`, `{"consent_mode":"implicit"}`} {
+		h.want(400, h.root, "PUT", "/api/v1/registration/policy", bad)
+	}
+	h.want(200, h.root, "PUT", "/api/v1/registration/policy", `{"mode":"token","redirect_hosts":["app.example.com"],"metadata_documents":true}`)
+	res, data := h.call(h.root, "POST", "/api/v1/registration/tokens", `{"name":"CI"}`)
+	var made struct{ ID, Token string }
+	h.must(json.Unmarshal([]byte(data), &made))
+	if res.StatusCode != 201 || !strings.HasPrefix(made.Token, "quis_iat_") {
+		t.Fatal(data)
+	}
+	_, data = h.call(h.root, "GET", "/api/v1/registration/tokens", "")
+	if strings.Contains(data, made.Token) || !strings.Contains(data, made.ID) {
+		t.Error(data)
+	}
+	h.want(204, h.root, "DELETE", "/api/v1/registration/tokens/"+made.ID, "")
+	h.want(404, h.root, "DELETE", "/api/v1/registration/tokens/"+made.ID, "")
+	h.want(403, h.plain, "GET", "/api/v1/registration/policy", "")
+}

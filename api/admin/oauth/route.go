@@ -50,6 +50,7 @@ func Routes(cfg Config) []dispatch.Route {
 	return slices.Concat(
 		a.applications(),
 		a.secrets(),
+		a.registration(),
 		a.access(),
 		a.roles(),
 		a.simulation(),
