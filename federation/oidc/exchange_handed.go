@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -35,7 +36,7 @@ type handed struct {
 // handedOver says which token of a request is meant, and whose it may be.
 type handedOver struct {
 	what string   // parameter
-	from []string // client_ids that it may have been issued to
+	from []string // client_ids that it may have been issued to, that of who exchanges first
 }
 
 func (o *handedOver) refuse(why string) error {
@@ -78,15 +79,15 @@ func (p *Provider) handed(ctx context.Context, ex *exchange, app *federation.App
 
 // issuedTo looks at whom a token was issued to: an application that may hand it over, that
 // is there, and that is not disabled.
-func (p *Provider) issuedTo(ctx context.Context, o *handedOver, clientID string) error {
+func (p *Provider) issuedTo(ctx context.Context, o *handedOver, clientID string) (*federation.Application, error) {
 	if !slices.Contains(o.from, clientID) {
-		return o.refuse("was issued to an application whose tokens this one may not exchange.")
+		return nil, o.refuse("was issued to an application whose tokens this one may not exchange.")
 	}
 	app, err := p.application(ctx, clientID)
 	if errors.Is(err, fsm.ErrNotFound) || err == nil && app.Disabled {
-		return errBadToken
+		return nil, errBadToken
 	}
-	return err
+	return app, err
 }
 
 func (p *Provider) handedAccess(ctx context.Context, o *handedOver, token string) (*handed, error) {
@@ -94,7 +95,7 @@ func (p *Provider) handedAccess(ctx context.Context, o *handedOver, token string
 	if err != nil {
 		return nil, err
 	}
-	if err := p.issuedTo(ctx, o, c.ClientID); err != nil {
+	if _, err := p.issuedTo(ctx, o, c.ClientID); err != nil {
 		return nil, err
 	}
 	h := &handed{
@@ -114,8 +115,10 @@ func (p *Provider) handedAccess(ctx context.Context, o *handedOver, token string
 	return h, err
 }
 
-// handedID reads an ID token. It names no family, so the one that it came with is looked
-// for: of the same application, in the same session, and alive.
+// handedID reads an ID token. It names no family, so those that it can have come with are
+// looked for: of the same application, in the same session, and alive. It stands for what
+// all of them were granted, and it names no key either: one of an application whose tokens
+// are bound is no way around that.
 func (p *Provider) handedID(ctx context.Context, o *handedOver, token string) (*handed, error) {
 	t := identity.TenantFrom(ctx)
 	payload, _, err := p.keys.Verify(ctx, t.ID, token, typID)
@@ -133,12 +136,13 @@ func (p *Provider) handedID(ctx context.Context, o *handedOver, token string) (*
 	if began := p.ring.Began(); !began.IsZero() && c.Issued <= began.Unix() {
 		return nil, errBadToken
 	}
-	if err := p.issuedTo(ctx, o, c.Audience); err != nil {
+	of, err := p.issuedTo(ctx, o, c.Audience)
+	if err != nil {
 		return nil, err
 	}
-	h := &handed{subject: c.Subject, clientID: c.Audience, audience: []string{t.Issuer}, expires: c.Expires}
-	err = p.db.Read(ctx, func(tx *fsm.Tx) error {
-		h.family, err = p.familyIn(tx, t.ID, c.Session, c.Audience)
+	var all []*family.Family
+	err = p.db.Read(ctx, func(tx *fsm.Tx) (err error) {
+		all, err = p.familiesIn(tx, of, c.Session)
 		return err
 	})
 	if errors.Is(err, fsm.ErrNotFound) {
@@ -147,33 +151,63 @@ func (p *Provider) handedID(ctx context.Context, o *handedOver, token string) (*
 	if err != nil {
 		return nil, err
 	}
-	h.user, h.scope, h.details = h.family.UserID, h.family.Scope, h.family.Details
-	if len(h.family.Resources) > 0 {
-		h.audience = h.family.Resources
+	h := &handed{subject: c.Subject, clientID: c.Audience, expires: c.Expires}
+	for _, f := range all {
+		h.share(f, t.Issuer)
+	}
+	switch {
+	case len(h.audience) == 0:
+		return nil, o.refuse("may be of several grants, which have no audience in common.")
+	case !h.confirm.Bound() && (of.Tokens.DPoPBound || of.Tokens.TLSBound || of.Profile == federation.ProfileFAPI2) && !o.own(of):
+		return nil, o.refuse("is of an application whose tokens are bound to keys, and names none: exchange the access token.")
 	}
 	return h, nil
 }
 
-// familyIn finds a living family of an application that hangs on a session, or reports fsm.ErrNotFound.
-func (p *Provider) familyIn(tx *fsm.Tx, tenant, sessionID, clientID string) (*family.Family, error) {
-	s, err := session.Get(tx, tenant, sessionID)
+// own reports whether whoever exchanges is the application itself.
+func (o *handedOver) own(app *federation.Application) bool { return o.from[0] == app.ClientID }
+
+// share reduces h to what f was granted as well.
+func (h *handed) share(f *family.Family, issuer string) {
+	audience := f.Resources
+	if len(audience) == 0 {
+		audience = []string{issuer}
+	}
+	if h.family == nil {
+		h.family, h.user, h.scope, h.audience, h.details = f, f.UserID, f.Scope, audience, f.Details
+	}
+	h.scope, h.audience = intersect(h.scope, f.Scope), intersect(h.audience, audience)
+	if !bytes.Equal(h.details, f.Details) {
+		h.details = nil
+	}
+	if f.Confirm.Bound() {
+		h.confirm = f.Confirm
+	}
+}
+
+// familiesIn finds the living families of an application that hang on a session, or reports fsm.ErrNotFound.
+func (p *Provider) familiesIn(tx *fsm.Tx, app *federation.Application, sessionID string) (all []*family.Family, err error) {
+	s, err := session.Get(tx, app.Tenant, sessionID)
 	if err != nil {
 		return nil, err
 	}
-	for f, err := range family.Of(tx, tenant, s.UserID) {
+	for f, err := range family.Of(tx, app.Tenant, s.UserID) {
 		if err != nil {
 			return nil, err
 		}
-		if f.SessionID != sessionID || f.ClientID != clientID {
+		if f.SessionID != sessionID || f.Application != app.ID {
 			continue
 		}
 		_, err := p.families.Live(tx, f)
-		if err == nil {
-			return f, nil
-		}
-		if !errors.Is(err, family.ErrDead) && !errors.Is(err, fsm.ErrNotFound) {
+		switch {
+		case err == nil:
+			all = append(all, f)
+		case !errors.Is(err, family.ErrDead) && !errors.Is(err, fsm.ErrNotFound):
 			return nil, err
 		}
 	}
-	return nil, fmt.Errorf("family of an ID token: %w", fsm.ErrNotFound)
+	if len(all) == 0 {
+		return nil, fmt.Errorf("family of an ID token: %w", fsm.ErrNotFound)
+	}
+	return all, nil
 }

@@ -162,7 +162,7 @@ func (g waitGrant) PopulateTokenEndpointResponse(ctx context.Context, req fosite
 		},
 	})
 	start.Check = ex.check(c.Application, start)
-	h, err := g.p.families.Begin(ctx, c.Application, ex.start(c.Application, start))
+	h, err := g.p.families.Begin(ctx, c.Application, start)
 	if err != nil {
 		return g.wire(err)
 	}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/quis-idp/quis/federation"
@@ -113,7 +115,7 @@ func (p *Provider) introspectAccess(ctx context.Context, app *federation.Applica
 			return enabled(tx, f, c.ClientID)
 		})
 	} else {
-		err = p.fresh(ctx)
+		err = p.standing(ctx, c)
 	}
 	return &introspected{
 		Active: true, Scope: c.Scope, ClientID: c.ClientID, TokenType: tokenType(c.Confirm), Expires: c.Expires, Issued: c.Issued,
@@ -122,6 +124,21 @@ func (p *Provider) introspectAccess(ctx context.Context, app *federation.Applica
 		Confirm: c.Confirm,
 		Actor:   c.Actor,
 	}, err
+}
+
+// standing looks at whom a token without a family is about, and was issued to: applications,
+// which are as fresh as application reads them. Otherwise it reports errBadToken.
+func (p *Provider) standing(ctx context.Context, c *accessToken) error {
+	for _, id := range slices.Compact([]string{c.ClientID, c.Subject}) {
+		app, err := p.application(ctx, id)
+		if errors.Is(err, fsm.ErrNotFound) || err == nil && app.Disabled {
+			return errBadToken
+		}
+		if err != nil {
+			return fmt.Errorf("application of a token: %w", err)
+		}
+	}
+	return nil
 }
 
 // enabled looks at the application that had a token in exchange: the family is another's.

@@ -143,6 +143,9 @@ func (p *Provider) readReturn(ctx context.Context, g *goodbye) error {
 	if uri != "" && !app.MatchPostLogoutURI(uri) {
 		return refuse(codeInvalidRequest, "The address to go back to is not registered for this application.")
 	}
+	if app.Disabled { // people may sign out with it, and are not sent to it
+		uri = ""
+	}
 	g.app, g.to = app, uri
 	return nil
 }

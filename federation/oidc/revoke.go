@@ -79,5 +79,8 @@ func (p *Provider) familyNamed(ctx context.Context, app *federation.Application,
 	if err != nil {
 		return "", err
 	}
+	if c.Family == "" { // nothing is stored of it, so nothing can be taken back
+		return "", refuse(codeUnsupportedToken, "A token that an application has for itself ends by itself, or with the application.")
+	}
 	return c.Family, nil
 }
