@@ -189,6 +189,8 @@ func (p *Provider) Routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /.well-known/openid-configuration", p.discovery)
 	mux.HandleFunc("GET /.well-known/oauth-authorization-server", p.discovery)
 	mux.HandleFunc("GET /.well-known/jwks.json", p.jwks)
+	mux.HandleFunc("GET "+protectedPath, p.protected)
+	mux.HandleFunc("GET "+protectedPath+"/{resource...}", p.protected)
 	mux.HandleFunc("GET "+authorizePath, p.authorize)
 	mux.HandleFunc("POST "+authorizePath, p.authorizePost)
 	mux.HandleFunc("POST "+parPath, crossOrigin(p.push))

@@ -13,6 +13,7 @@ import (
 	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/federation/statement"
 	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
 )
 
 type userinfo struct {
@@ -76,8 +77,9 @@ func (p *Provider) readUserinfo(w http.ResponseWriter, r *http.Request) (app *fe
 
 // writeBearerError answers as RFC 6750, section 3, says.
 func (p *Provider) writeBearerError(w http.ResponseWriter, r *http.Request, err error) {
-	realm := `Bearer realm="userinfo"`
-	proof := `DPoP algs="` + strings.Join(jose.Asymmetric, " ") + `"`
+	where := ", " + metadataParameter(identity.TenantFrom(r.Context()).Issuer)
+	realm := `Bearer realm="userinfo"` + where
+	proof := `DPoP algs="` + strings.Join(jose.Asymmetric, " ") + `"` + where
 	if errors.Is(err, errNoToken) {
 		w.Header().Set("WWW-Authenticate", realm)
 		w.Header().Add("WWW-Authenticate", proof)

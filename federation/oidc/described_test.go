@@ -1,0 +1,111 @@
+package oidc
+
+import (
+	"crypto/x509"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/quis-idp/quis/federation"
+	"github.com/quis-idp/quis/federation/fetch"
+	"github.com/quis-idp/quis/federation/register"
+	"github.com/quis-idp/quis/federation/resource"
+	"github.com/quis-idp/quis/fsm"
+)
+
+// TestApplicationKnownByItsDocument: strangers cost nothing, and nobody is let in unasked.
+func TestApplicationKnownByItsDocument(t *testing.T) {
+	t.Parallel()
+	var id string
+	web := httptest.NewTLSServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		rw.Header().Set("Content-Type", "application/json")
+		_, _ = rw.Write([]byte(`{"client_id":"` + id + `","client_name":"Tool","redirect_uris":["http://127.0.0.1/cb"]}`))
+	}))
+	t.Cleanup(web.Close)
+	id = web.URL + "/client.json"
+	roots := x509.NewCertPool()
+	roots.AddCert(web.Certificate())
+	w := newWorld(t, 1, func(c *Config) {
+		c.Fetch = fetch.New(fetch.Config{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}, RootCAs: roots})
+		c.Documents = register.NewDocuments(c.DB, c.Fetch)
+	})
+	ask := func(prompt string) url.Values {
+		return w.request(func(q url.Values) {
+			q.Set("client_id", id)
+			q.Set("redirect_uri", "http://127.0.0.1:7777/cb")
+			q.Set("prompt", prompt)
+			if prompt == "" {
+				q.Del("prompt")
+			}
+		})
+	}
+	if rec := w.get(0, authorizePath+"?"+ask("").Encode(), false); rec.Code != 400 {
+		t.Errorf("without a policy: %d", rec.Code)
+	}
+	w.update(0, func(tx *fsm.Tx) error {
+		return register.SetPolicy(tx, register.Policy{Tenant: tenant.ID, Documents: true})
+	})
+	if n := w.entries(func() {
+		if rec := w.get(0, authorizePath+"?"+ask("").Encode(), false); rec.Code != 303 || !strings.Contains(rec.Header().Get("Location"), "/login") {
+			t.Errorf("%d %s", rec.Code, rec.Body)
+		}
+	}); n != 0 {
+		t.Errorf("a stranger cost %d entries", n)
+	}
+	if n := w.entries(func() {
+		for range 3 {
+			rec := w.get(0, authorizePath+"?"+ask("none").Encode(), true)
+			_, back := w.back(rec)
+			if back.Get("error") != "consent_required" || back.Get("code") != "" {
+				t.Errorf("%d %s", rec.Code, rec.Header().Get("Location"))
+			}
+		}
+	}); n != 1 {
+		t.Errorf("kept in %d entries", n)
+	}
+	var app *federation.Application
+	if err := w.nodes[0].db.View(t.Context(), func(tx *fsm.Tx) (err error) {
+		app, err = federation.ByClientID(tx, tenant.ID, id)
+		return err
+	}); err != nil || !app.IsPublic || app.Name != "Tool (127.0.0.1)" {
+		t.Errorf("%+v %v", app, err)
+	}
+}
+
+func TestProtectedResourceMetadata(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	var s *resource.Server
+	w.update(0, func(tx *fsm.Tx) (err error) {
+		if s, err = resource.CreateServer(tx, resource.Server{Tenant: tenant.ID, Identifier: "https://api.example.com/mcp", Name: "MCP", OpenToAll: true}); err != nil {
+			return err
+		}
+		_, err = resource.CreateScope(tx, resource.Scope{Tenant: tenant.ID, Name: "tools", Resource: s.ID, FriendlyName: "Tools", Texts: resource.Texts{"en": "Use tools"}})
+		return err
+	})
+	for path, want := range map[string]string{
+		protectedPath:                                           issuer + "/oauth2/userinfo",
+		protectedPath + "/oauth2/userinfo":                      issuer + "/oauth2/userinfo",
+		protectedPath + "/" + s.ID:                              "https://api.example.com/mcp",
+		protectedPath + "?resource=https://api.example.com/mcp": "https://api.example.com/mcp",
+	} {
+		rec := w.get(0, path, false)
+		var d protectedMetadata
+		if err := json.Unmarshal(rec.Body.Bytes(), &d); err != nil || d.Resource != want || len(d.Servers) != 1 || d.Servers[0] != issuer || len(d.Scopes) == 0 {
+			t.Errorf("%s: %d %s", path, rec.Code, rec.Body)
+		}
+	}
+	for _, path := range []string{protectedPath + "/other", protectedPath + "?resource=https://evil.example/"} {
+		if rec := w.get(0, path, false); rec.Code != 404 {
+			t.Errorf("%s: %d", path, rec.Code)
+		}
+	}
+	rec := w.get(0, "/oauth2/userinfo", false)
+	if got := strings.Join(rec.Header().Values("WWW-Authenticate"), "\n"); rec.Code != 401 || !strings.Contains(got, `resource_metadata="`+issuer+protectedPath+`/oauth2/userinfo"`) {
+		t.Errorf("%d %s", rec.Code, got)
+	}
+}
