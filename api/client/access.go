@@ -36,12 +36,27 @@ func (a Applications) Revoke(ctx context.Context, id string, r AccessRule) error
 
 // A Simulation is what the tokens of a user would say.
 type Simulation struct {
-	Type         string          `json:"type"`
-	HasAccess    bool            `json:"has_access"`
-	AccessClaims map[string]any  `json:"access_claims"`
-	IDClaims     map[string]any  `json:"id_claims"`
-	ScriptError  string          `json:"script_error,omitempty"`
-	More         json.RawMessage `json:"-"` // the whole answer
+	Type         string         `json:"type"`
+	HasAccess    bool           `json:"has_access"`
+	AccessClaims map[string]any `json:"access_claims"`
+	IDClaims     map[string]any `json:"id_claims"`
+	ScriptError  string         `json:"script_error,omitempty"`
+
+	DeniedBecause  string         `json:"denied_because,omitempty"`
+	UserinfoClaims map[string]any `json:"userinfo_claims"`
+	GrantedScopes  []string       `json:"granted_scopes"`
+	RefusedScopes  []string       `json:"refused_scopes"` // a real request with one of them would fail
+	Sources        []ClaimSource  `json:"sources"`
+
+	More json.RawMessage `json:"-"` // the whole answer
+}
+
+// A ClaimSource tells where a claim of a simulation comes from.
+type ClaimSource struct {
+	Claim string `json:"claim"`
+	In    string `json:"in"`              // access_token, id_token or userinfo
+	From  string `json:"from"`            // protocol, scope, mapping or script
+	Scope string `json:"scope,omitempty"` // that reveals it, or that the mapping requires
 }
 
 // Simulate says what tokens a user would get, without issuing any.

@@ -59,5 +59,5 @@ func (p *Provider) LogoutToken(ctx context.Context, app *federation.Application,
 	if err != nil {
 		return "", fmt.Errorf("logout token: %w", err)
 	}
-	return token, nil
+	return p.encryptTo(ctx, app, app.Tokens.IDToken, token, typLogout, "JWT")
 }

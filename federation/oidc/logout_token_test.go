@@ -1,6 +1,8 @@
 package oidc
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
 	"net/http"
 	"net/url"
 	"strings"
@@ -231,5 +233,21 @@ func TestLogoutByPairwiseSubject(t *testing.T) {
 		if w.signedIn() {
 			t.Errorf("with a cookie %v: still signed in", cookie)
 		}
+	}
+}
+
+// TestLogoutTokenIsEncryptedLikeIDTokens: an application that has its ID tokens encrypted
+// gets no token in the clear by the back channel either.
+func TestLogoutTokenIsEncryptedLikeIDTokens(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	jwks := keyPair(t, key, key.Public(), "RSA-OAEP-256")
+	w.change(func(a *federation.Application) { a.Auth.JWKS, a.Tokens.IDToken.Alg = jwks, "RSA-OAEP-256" })
+	if token := w.logoutToken(w.session); strings.Count(token, ".") != 4 {
+		t.Errorf("not encrypted: %s", token)
 	}
 }

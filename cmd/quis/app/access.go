@@ -169,23 +169,34 @@ func simulateCommand() *cobra.Command {
 }
 
 func printSimulation(cmd *cobra.Command, s *client.Simulation) error {
-	err := line.Emit(cmd, s.More, []string{"TOKEN", "CLAIM", "VALUE"}, func(row func(...any)) {
+	from := map[string]string{}
+	for _, c := range s.Sources {
+		from[c.In+" "+c.Claim] = strings.TrimSpace(c.From + " " + c.Scope)
+	}
+	err := line.Emit(cmd, s.More, []string{"IN", "CLAIM", "VALUE", "FROM"}, func(row func(...any)) {
 		for _, t := range []struct {
 			name   string
 			claims map[string]any
-		}{{"access", s.AccessClaims}, {"id", s.IDClaims}} {
+		}{{"access_token", s.AccessClaims}, {"id_token", s.IDClaims}, {"userinfo", s.UserinfoClaims}} {
 			for _, n := range slices.Sorted(maps.Keys(t.claims)) {
-				row(t.name, n, plain(t.claims[n]))
+				row(t.name, n, plain(t.claims[n]), from[t.name+" "+n])
 			}
 		}
 	})
-	if err == nil && !s.HasAccess {
-		fmt.Fprintln(cmd.ErrOrStderr(), "This user may not use the application: it is restricted, and nobody has granted them access.")
+	if err != nil {
+		return err
 	}
-	if err == nil && s.ScriptError != "" {
-		fmt.Fprintln(cmd.ErrOrStderr(), "The claim script failed: "+s.ScriptError)
+	w := cmd.ErrOrStderr()
+	if !s.HasAccess {
+		fmt.Fprintln(w, "This user could not sign in to the application: "+s.DeniedBecause)
 	}
-	return err
+	if len(s.RefusedScopes) > 0 {
+		fmt.Fprintf(w, "The application may not ask for %s; a real request that does fails.\n", strings.Join(s.RefusedScopes, ", "))
+	}
+	if s.ScriptError != "" {
+		fmt.Fprintln(w, "No token would be issued: "+s.ScriptError)
+	}
+	return nil
 }
 
 func deliveriesCommand() *cobra.Command {
