@@ -15,6 +15,7 @@ import (
 	"github.com/quis-idp/quis/federation/register"
 	"github.com/quis-idp/quis/federation/resource"
 	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
 )
 
 // TestApplicationKnownByItsDocument: strangers cost nothing, and nobody is let in unasked.
@@ -107,5 +108,31 @@ func TestProtectedResourceMetadata(t *testing.T) {
 	rec := w.get(0, "/oauth2/userinfo", false)
 	if got := strings.Join(rec.Header().Values("WWW-Authenticate"), "\n"); rec.Code != 401 || !strings.Contains(got, `resource_metadata="`+issuer+protectedPath+`/oauth2/userinfo"`) {
 		t.Errorf("%d %s", rec.Code, got)
+	}
+}
+
+func TestRefusesScriptsOfOtherOrigins(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	w.update(0, func(tx *fsm.Tx) error {
+		_, err := federation.Update(tx, tenant.ID, w.app.ID, 0, func(a *federation.Application) error {
+			a.AllowedOrigins = []string{"https://app.example.com"}
+			return nil
+		})
+		return err
+	})
+	for origin, want := range map[string]int{"": 200, "https://app.example.com": 200, "https://evil.example": 400, "null": 400, "https://app.example.com.evil.example": 400} {
+		form := w.codeForm(w.code(0))
+		r := httptest.NewRequest(http.MethodPost, "/oauth2/token", strings.NewReader(form.Encode())).WithContext(identity.WithTenant(t.Context(), tenant))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		if origin != "" {
+			r.Header.Set("Origin", origin)
+		}
+		r.SetBasicAuth(w.app.ClientID, secret)
+		rec := httptest.NewRecorder()
+		w.nodes[0].mux.ServeHTTP(rec, r)
+		if rec.Code != want {
+			t.Errorf("%q: %d %s", origin, rec.Code, rec.Body)
+		}
 	}
 }

@@ -314,3 +314,24 @@ func TestSectorMustListTheRedirectURIs(t *testing.T) {
 		t.Errorf("%d %v", status, out)
 	}
 }
+
+func TestUnusedApplicationsEnd(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	h.policy(register.Policy{Mode: register.Open, Unused: 1})
+	_, out := h.send(0, "POST", register.Path, "", good)
+	sweep := func() {
+		if err := register.Sweep(t.Context(), h.DB[0]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := h.entries(sweep); n != 0 {
+		t.Errorf("%d entries before its time", n)
+	}
+	h.Advance(48 * time.Hour)
+	waitPast(t, h, 0)
+	sweep()
+	if status, _ := h.send(0, "GET", register.Path+"/"+out["client_id"].(string), out["registration_access_token"].(string), ""); status != 401 {
+		t.Errorf("it is still there: %d", status)
+	}
+}

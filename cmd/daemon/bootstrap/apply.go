@@ -185,6 +185,13 @@ func (a *Application) onto(to *federation.Application) {
 	set(&to.RequirePKCE, a.RequirePKCE)
 	set(&to.TokenExpiry, a.TokenExpiry)
 	set(&to.LaunchURL, a.LaunchURL)
+	set(&to.IconURL, a.IconURL)
+	set(&to.AppGroup, a.AppGroup)
+	set(&to.SigningAlg, a.SigningAlg)
+	set(&to.IDTokenOnRefresh, a.IDTokenAgain)
+	set(&to.AccessRestricted, a.Restricted)
+	set(&to.ShowInDashboard, a.Shown)
+	set(&to.Disabled, a.Disabled)
 	for _, l := range []struct{ to, said *[]string }{
 		{&to.RedirectURIs, &a.RedirectURIs}, {&to.PostLogoutURIs, &a.PostLogoutURIs},
 		{&to.AllowedScopes, &a.AllowedScopes}, {&to.GrantTypes, &a.GrantTypes},

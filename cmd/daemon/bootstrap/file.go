@@ -71,6 +71,13 @@ type Application struct {
 	RequirePKCE    *bool           `yaml:"require_pkce"`
 	TokenExpiry    *int64          `yaml:"token_expiry"`
 	LaunchURL      *string         `yaml:"launch_url"`
+	IconURL        *string         `yaml:"icon_url"`
+	AppGroup       *string         `yaml:"app_group"`
+	SigningAlg     *string         `yaml:"signing_alg"`
+	IDTokenAgain   *bool           `yaml:"id_token_on_refresh"`
+	Restricted     *bool           `yaml:"access_restricted"`
+	Shown          *bool           `yaml:"show_in_dashboard"`
+	Disabled       *bool           `yaml:"disabled"`
 	Line           int             `yaml:"-"`
 }
 
