@@ -36,6 +36,7 @@ func prepare(t *testing.T) {
 	}
 	rs256 = testbed.KeyOf(weak, jose.RS256)
 	listen(t)
+	administer(t, http.MethodPut, "/registration/policy", map[string]any{"mode": "open"})
 	for range cap(lasting) {
 		made := register(t, map[string]any{"name": "lasting", "redirect_uris": []string{callback}, "allowed_scopes": []string{"openid", "offline_access"}})
 		lasting <- application{text(made, "client_id"), text(made, "client_secret")}
@@ -57,16 +58,22 @@ func prepare(t *testing.T) {
 	}
 }
 
-// register adds an application as an administrator does. Right after the start of the
-// cluster it is asked to come again, until every node has said that it knows such settings.
+// register adds an application as an administrator does.
 func register(t *testing.T, fields map[string]any) map[string]any {
+	t.Helper()
+	return administer(t, http.MethodPost, "/applications", fields)
+}
+
+// administer sends a request to the admin API. Right after the start of the cluster it is
+// asked to come again, until every node has said that it knows such settings.
+func administer(t *testing.T, method, path string, fields map[string]any) map[string]any {
 	t.Helper()
 	b, err := json.Marshal(fields)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for start := time.Now(); ; {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, testbed.Issuer+"/api/v1/applications", bytes.NewReader(b))
+		req, err := http.NewRequestWithContext(t.Context(), method, testbed.Issuer+"/api/v1"+path, bytes.NewReader(b))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -76,14 +83,14 @@ func register(t *testing.T, fields map[string]any) map[string]any {
 		if err != nil {
 			t.Fatal(err)
 		}
-		made := map[string]any{}
-		err = json.NewDecoder(resp.Body).Decode(&made)
+		got := map[string]any{}
+		err = json.NewDecoder(resp.Body).Decode(&got)
 		resp.Body.Close()
 		switch {
-		case err == nil && resp.StatusCode == http.StatusCreated:
-			return made
+		case err == nil && resp.StatusCode < 300:
+			return got
 		case resp.StatusCode != http.StatusServiceUnavailable || time.Since(start) > time.Minute:
-			t.Fatalf("register %s: status %d: %v, %v", b, resp.StatusCode, made, err)
+			t.Fatalf("%s %s %s: status %d: %v, %v", method, path, b, resp.StatusCode, got, err)
 		}
 		<-time.After(200 * time.Millisecond)
 	}

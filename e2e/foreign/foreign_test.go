@@ -69,6 +69,9 @@ func withCluster(run func() int) (code int, err error) {
 	if err := os.WriteFile(file, []byte(bootstrap), 0o600); err != nil {
 		return 1, err
 	}
+	if err := trustLocalhost(dir); err != nil {
+		return 1, err
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute) // mostly to get a turn
 	defer cancel()
 	if dev, err = testbed.Start(ctx, 3, filepath.Join(dir, "quis"), file); err != nil {

@@ -1,6 +1,7 @@
 package foreign
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -73,5 +74,59 @@ func write(t *testing.T, w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	if err := json.NewEncoder(w).Encode(v); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestMCPClient: from the endpoint alone the SDK finds the authorization server, registers
+// or names its metadata document, and signs the person in for that very resource.
+func TestMCPClient(t *testing.T) {
+	t.Parallel()
+	resource := mcpServer(t)
+	manage(t, http.MethodPost, "/resource-servers", map[string]any{"identifier": resource, "name": "MCP", "open_to_all": true})
+	manage(t, http.MethodPut, "/registration/policy", map[string]any{"mode": "open", "metadata_documents": true})
+	for way, document := range map[string]string{"registration": "", "metadata document": clientDocument(t)} {
+		s := start(t, "mcp.mjs", map[string]any{"endpoint": resource, "redirect_uri": callback, "metadata_url": document})
+		asked := s.hear("authorize")
+		if document != "" && asked["client_id"] != document {
+			t.Errorf("%s: the client calls itself %v", way, asked["client_id"])
+		}
+		p := answers(t, testbed.NewBrowser("http://localhost:9999/"), asked["url"].(string))
+		s.tell(map[string]any{"url": p.URL.String()})
+		done := s.hear("done")
+		if text, _ := done["text"].(string); !strings.HasPrefix(text, "usr_") || !strings.HasSuffix(text, " for "+resource) {
+			t.Errorf("%s: the tool says %q", way, done["text"])
+		}
+	}
+}
+
+// clientDocument serves a Client ID Metadata Document and returns its address, which is
+// the client_id.
+func clientDocument(t *testing.T) string {
+	t.Helper()
+	address := ""
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		write(t, w, map[string]any{
+			"client_id": address, "client_name": "MCP client", "redirect_uris": []string{callback}, "token_endpoint_auth_method": "none",
+			"grant_types": []string{"authorization_code", "refresh_token"}, "response_types": []string{"code"}, "scope": "openid",
+		})
+	}))
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{localhost}}
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	address = strings.Replace(server.URL, "127.0.0.1", "localhost", 1) + "/client.json"
+	return address
+}
+
+// manage sends a request to the admin API, which must do it.
+func manage(t *testing.T, method, path string, body map[string]any) {
+	t.Helper()
+	var status int
+	var answer []byte
+	eventually(t, method+" "+path, func() bool {
+		status, answer = administer(t, method, testbed.Issuer+"/api/v1"+path, body)
+		return status != http.StatusServiceUnavailable
+	})
+	if status >= 300 {
+		t.Fatalf("%s %s: status %d: %s", method, path, status, answer)
 	}
 }
