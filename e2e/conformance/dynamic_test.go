@@ -90,9 +90,10 @@ var dynamicPlan = []module{
 		got := c.redeem(k, a, c.code(a))
 		c.read(a, got)
 		k.rotate(c)
+		c.wait(31 * time.Second) // nobody's key set is fetched more often
 		form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {got.text("refresh_token")}}
 		next := c.byKey(k, form)
-		c.that("a refresh that is signed with the new key is answered", next.status == http.StatusOK, next)
+		c.that("a refresh that is signed with the new key is answered, half a minute after the old one was fetched", next.status == http.StatusOK, next)
 	}},
 	{name: "oidcc-request-uri-unsigned", why: "unsigned request objects are refused by design"},
 	{name: "oidcc-request-uri-signed-rs256", why: "not tried here; federation/oidc.TestRequestObjectByReference holds it"},
