@@ -136,3 +136,29 @@ func TestRefusesScriptsOfOtherOrigins(t *testing.T) {
 		}
 	}
 }
+
+// TestRedirectURIByPattern: the URI that was asked for counts at the exchange, byte for byte.
+func TestRedirectURIByPattern(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	w.update(0, func(tx *fsm.Tx) error {
+		_, err := federation.Update(tx, tenant.ID, w.app.ID, 0, func(a *federation.Application) error {
+			a.RedirectURIs = []string{`regex:^https://app\.example\.com/cb/.*`}
+			return nil
+		})
+		return err
+	})
+	at := func(uri string) func(url.Values) { return func(q url.Values) { q.Set("redirect_uri", uri) } }
+	const uri = "https://app.example.com/cb/one?x=1"
+	form := w.codeForm(w.code(0, at(uri)))
+	form.Set("redirect_uri", "https://app.example.com/cb/two")
+	w.wantError(w.post(0, "/oauth2/token", form), 400, "invalid_grant")
+	form.Set("redirect_uri", uri)
+	w.want(w.post(0, "/oauth2/token", form), 200)
+	for _, bad := range []string{"https://evil.example/cb/x", "https://app.example.com/cb/../x", "https://app.example.com@evil.example/cb/x", `regex:^https://app\.example\.com/cb/.*`, "https://appxexample.com/cb/x"} {
+		rec := w.get(0, authorizePath+"?"+w.request(at(bad)).Encode(), true)
+		if rec.Code != 400 || rec.Header().Get("Location") != "" {
+			t.Errorf("%s: %d %s", bad, rec.Code, rec.Header().Get("Location"))
+		}
+	}
+}
