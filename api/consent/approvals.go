@@ -88,8 +88,7 @@ func (p *Pages) decideApproval(w http.ResponseWriter, r *http.Request) error {
 	if f.Get("decision") == "allow" { // anything else is a no
 		decide, done = ciba.Approve, "allowed"
 	}
-	err = p.cfg.DB.Update(r.Context(), func(tx *fsm.Tx) error { return decide(tx, v.Tenant, id, v.Session) })
-	if err != nil {
+	if err := p.decide(r.Context(), v, id, decide); err != nil {
 		return p.gone(w, r, err)
 	}
 	return p.onward(w, r, page.Base(r)+approvalsPath+"?done="+done)

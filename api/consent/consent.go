@@ -1,6 +1,7 @@
 package consent
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -9,6 +10,7 @@ import (
 	"github.com/quis-idp/quis/api/limit"
 	"github.com/quis-idp/quis/api/page"
 	"github.com/quis-idp/quis/federation/consent"
+	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/authn"
@@ -95,6 +97,18 @@ func (p *Pages) within(w http.ResponseWriter, r *http.Request, back string, age 
 		return err
 	})
 	return v, err
+}
+
+// decide is one log entry. The session is read again in it, so that one that ends meanwhile,
+// on whichever node, decides nothing: with offline_access what it gave would outlive it.
+func (p *Pages) decide(ctx context.Context, v *visitor, id family.ID, how func(*fsm.Tx, string, family.ID, *session.Session) error) error {
+	return p.cfg.DB.Update(ctx, func(tx *fsm.Tx) error {
+		s, err := p.cfg.Sessions.Live(tx, v.Tenant, v.ID)
+		if err != nil {
+			return err
+		}
+		return how(tx, v.Tenant, id, s)
+	})
 }
 
 func (p *Pages) session(r *http.Request) (*session.Session, error) {

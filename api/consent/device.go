@@ -119,8 +119,7 @@ func (p *Pages) decideDevice(w http.ResponseWriter, r *http.Request) error {
 	if f.Get("decision") == "allow" { // anything else is a no
 		decide, text = device.Approve, "allowed"
 	}
-	err = p.cfg.DB.Update(r.Context(), func(tx *fsm.Tx) error { return decide(tx, v.Tenant, id, v.Session) })
-	if err != nil {
+	if err := p.decide(r.Context(), v, id, decide); err != nil {
 		return p.gone(w, r, err)
 	}
 	return messagePage.Write(w, r, http.StatusOK, messageView{

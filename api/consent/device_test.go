@@ -1,6 +1,7 @@
 package consent
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/quis-idp/quis/federation/resource"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/session"
 )
 
 func allow(ticket string) url.Values { return url.Values{"ticket": {ticket}, "decision": {"allow"}} }
@@ -144,6 +146,27 @@ func TestRefusesDecisionsLongAfterSignIn(t *testing.T) {
 }
 
 // What a device asks for in particular is shown, and so is the API that it is good at.
+// TestRefusesDecisionsOfASessionThatEndedMeanwhile: between the look at the cookie and the log entry.
+func TestRefusesDecisionsOfASessionThatEndedMeanwhile(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	a := h.device(h.apps[identity.DefaultTenant])
+	v := &visitor{}
+	h.update(func(tx *fsm.Tx) error {
+		started, err := h.pages.cfg.Sessions.Start(tx, session.Session{Tenant: identity.DefaultTenant, UserID: h.users[identity.DefaultTenant+" ada"]})
+		if err == nil {
+			v.Session = &started.Session
+		}
+		return err
+	})
+	h.update(func(tx *fsm.Tx) error { return session.End(tx, v.Tenant, v.ID) })
+	for _, how := range []func(*fsm.Tx, string, family.ID, *session.Session) error{device.Approve, device.Deny} {
+		if err := h.pages.decide(t.Context(), v, a.Family, how); !errors.Is(err, fsm.ErrNotFound) || h.state(a) != device.Pending {
+			t.Errorf("error %v, state %d", err, h.state(a))
+		}
+	}
+}
+
 func TestADevicesDetailsAreShown(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)

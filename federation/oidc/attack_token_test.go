@@ -178,3 +178,35 @@ func TestLogoutLeadsToNoDisabledApplication(t *testing.T) {
 		}
 	}
 }
+
+// TestTokenEndsWithThePermission: whom an application is closed to, of him it learns nothing more,
+// and nobody is told that its tokens are good.
+func TestTokenEndsWithThePermission(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	b := w.backend("b", ofWeb)
+	got := w.tokens(0, set("scope", "openid profile api"))
+	traded := w.want(w.trade(0, b, got.Access), 200).Access
+	told := func() bool {
+		rec := w.postTo(0, "/oauth2/introspect", b, url.Values{"token": {traded}})
+		return strings.Contains(rec.Body.String(), `"active":true`)
+	}
+	if !told() || !w.active(got.Access) || !w.active(got.Refresh) {
+		t.Fatal("the tokens are good for nothing")
+	}
+	closed := func(id string, is bool) {
+		w.update(0, func(tx *fsm.Tx) error {
+			_, err := federation.Update(tx, tenant.ID, id, 0, func(a *federation.Application) error { a.AccessRestricted = is; return nil })
+			return err
+		})
+	}
+	closed(b.ID, true)
+	if told() || !w.active(got.Access) {
+		t.Error("b is closed to the user")
+	}
+	closed(b.ID, false)
+	closed(w.app.ID, true)
+	if told() || w.active(got.Access) || w.active(got.Refresh) || w.userinfo(0, got.Access).Code != 401 {
+		t.Error("web is closed to the user")
+	}
+}

@@ -109,8 +109,8 @@ func (p *Provider) familyOf(ctx context.Context, id string, also func(tx *fsm.Tx
 		if err != nil {
 			return err
 		}
-		if app.Disabled {
-			return family.ErrDead
+		if may, err := federation.MayUse(tx, app, f.UserID); err != nil || !may {
+			return errors.Join(err, family.ErrDead)
 		}
 		return also(tx, f, app)
 	})

@@ -147,8 +147,11 @@ func enabled(tx *fsm.Tx, f *family.Family, clientID string) error {
 		return nil
 	}
 	app, err := federation.ByClientID(tx, f.Tenant, clientID)
-	if err == nil && app.Disabled {
-		return family.ErrDead
+	if err != nil {
+		return err
 	}
-	return err
+	if may, err := federation.MayUse(tx, app, f.UserID); err != nil || !may {
+		return errors.Join(err, family.ErrDead)
+	}
+	return nil
 }
