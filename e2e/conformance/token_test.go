@@ -33,7 +33,7 @@ func (c *check) jwks() jose.JSONWebKeySet {
 // verify checks the signature of a token of ours and returns its header and claims.
 func (c *check) verify(token string) (jose.Header, map[string]any) {
 	c.t.Helper()
-	parsed, err := jose.ParseSigned(token, algorithms)
+	parsed, err := jose.ParseSignedCompact(token, algorithms)
 	c.no(err)
 	head := parsed.Signatures[0].Header
 	set := c.jwks()

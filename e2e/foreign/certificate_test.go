@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -32,7 +33,12 @@ func trustLocalhost(dir string) error {
 	}
 	localhost = tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 	file := filepath.Join(dir, "localhost.pem")
-	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
+	trusted, err := os.ReadFile("/etc/ssl/certs/ca-certificates.crt") // where there is one: what is built from here may need it
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	trusted = append(trusted, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
+	if err := os.WriteFile(file, trusted, 0o600); err != nil {
 		return err
 	}
 	return os.Setenv("SSL_CERT_FILE", file)
