@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"time"
@@ -65,7 +66,11 @@ func (c Config) oauth() oauth.Config {
 		if c.Feature == nil {
 			return nil
 		}
-		return c.Feature(ctx, feature.Applications)
+		err := c.Feature(ctx, feature.Applications)
+		if errors.Is(err, fsm.ErrUnavailable) {
+			return &identity.Error{Kind: err, Detail: "Settings like these need the present release on every node, and not every node has said yet that it runs it: `quis status` shows which."}
+		}
+		return err
 	}}
 }
 

@@ -50,41 +50,52 @@ func due(tx *fsm.Tx, f Feature) (bool, error) {
 const useWithin = 10 * time.Second
 
 // Use makes sure that a feature with OnDemand is active, which costs an entry and a
-// moment the first time. It reports fsm.ErrUnavailable, with the reason, while a member
-// does not read it. What is active stays so: the caller need not look again when it writes.
+// moment the first time. It waits for members that have not said yet that they read it,
+// as in a cluster that has just started, and reports fsm.ErrUnavailable, with the reason,
+// if they do not. Nothing is wanted before they do. What is active stays so: the caller need not look again when it writes.
 func (k *Keeper) Use(ctx context.Context, name string) error {
 	if k.Active(name) {
 		return nil
 	}
-	err := k.cfg.DB.Update(ctx, func(tx *fsm.Tx) error {
-		missing, err := Missing(tx, k.cfg.Members(), name)
-		if err != nil {
-			return err
-		}
-		if len(missing) > 0 {
-			return fmt.Errorf("this needs the present release on every node, and %q runs an older one: %w", missing, fsm.ErrUnavailable)
-		}
-		return Want(tx, name)
-	})
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, useWithin)
+	wait, cancel := context.WithTimeout(ctx, useWithin)
 	defer cancel()
-	for {
+	for wanted := false; ; {
 		changed := k.cfg.DB.Changed()
-		active := false
-		err := k.cfg.DB.View(ctx, func(tx *fsm.Tx) (err error) {
-			active, err = Active(tx, name)
-			return err
-		})
+		active, missing, err := k.stands(ctx, name)
 		if err != nil || active {
 			return err
 		}
+		if len(missing) == 0 && !wanted {
+			if err := k.cfg.DB.Update(ctx, func(tx *fsm.Tx) error { return Want(tx, name) }); err != nil {
+				return err
+			}
+			wanted = true
+			continue
+		}
 		select {
 		case <-changed:
-		case <-ctx.Done():
-			return fmt.Errorf("the cluster has not agreed on %s yet: %w", name, fsm.ErrUnavailable)
+		case <-wait.Done():
+			return notYet(name, missing)
 		}
 	}
+}
+
+// stands says whether a feature is active, and which members do not read it.
+func (k *Keeper) stands(ctx context.Context, name string) (active bool, missing []string, err error) {
+	err = k.cfg.DB.View(ctx, func(tx *fsm.Tx) (err error) {
+		if active, err = Active(tx, name); err != nil || active {
+			return err
+		}
+		missing, err = Missing(tx, k.cfg.Members(), name)
+		return err
+	})
+	return active, missing, err
+}
+
+// notYet says for whom a feature waits.
+func notYet(name string, missing []string) error {
+	if len(missing) == 0 {
+		return fmt.Errorf("the nodes are about to agree on %s: %w", name, fsm.ErrUnavailable)
+	}
+	return fmt.Errorf("this needs the present release on every node; not known of %q: %w", missing, fsm.ErrUnavailable)
 }
