@@ -195,6 +195,7 @@ func ownPage(own *url.URL, raw string) string {
 // to be asked, never where a stranger is.
 func (d *Documents) Keep(ctx context.Context, a *federation.Application) error {
 	return d.db.Update(ctx, func(tx *fsm.Tx) error {
+		now := *a
 		_, _, err := federation.Get(tx, a.Tenant, a.ID)
 		if errors.Is(err, fsm.ErrNotFound) {
 			p, _, err := GetPolicy(tx, a.Tenant)
@@ -207,10 +208,10 @@ func (d *Documents) Keep(ctx context.Context, a *federation.Application) error {
 				}
 				return err
 			}
+			now.Registration.Expires = p.unusedEnd(tx.Now())
 		} else if err != nil {
 			return err
 		}
-		now := *a
 		return federation.KeepDocument(tx, &now)
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/federation/register"
@@ -174,6 +175,45 @@ func TestRefusesMoreDocumentsThanTheLimit(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := h.docs[0].Keep(t.Context(), a); (err == nil) != (i == 0) {
+			t.Errorf("%d: %v", i, err)
+		}
+	}
+}
+
+// What nobody has allowed anything makes room, unless an administrator has decided that
+// nobody need be asked.
+func TestUnusedDocumentsEnd(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	h.policy(register.Policy{Documents: true, Unused: 1})
+	var made []*federation.Application
+	for i := range 2 {
+		id := fmt.Sprintf("%s/c%d", h.web.URL, i)
+		h.describes(`{"client_id":"` + id + `","redirect_uris":["` + h.web.URL + `/cb"]}`)
+		a, _, err := h.docs[0].Get(t.Context(), ten, id)
+		if err == nil {
+			err = h.docs[0].Keep(t.Context(), a)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		made = append(made, a)
+	}
+	h.update(func(tx *fsm.Tx) error {
+		_, err := federation.Update(tx, ten, made[1].ID, 0, func(a *federation.Application) error { a.Consent = federation.ConsentImplicit; return nil })
+		return err
+	})
+	h.Advance(48 * time.Hour)
+	waitPast(t, h, 0)
+	if err := register.Sweep(t.Context(), h.DB[0]); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []error{fsm.ErrNotFound, nil} {
+		err := h.DB[0].View(t.Context(), func(tx *fsm.Tx) error {
+			_, _, err := federation.Get(tx, ten, made[i].ID)
+			return err
+		})
+		if !errors.Is(err, want) {
 			t.Errorf("%d: %v", i, err)
 		}
 	}

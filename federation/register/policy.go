@@ -191,15 +191,20 @@ func (p *Policy) impose(a *federation.Application, now time.Time) {
 	if a.Consent == "" {
 		a.Consent = federation.ConsentExplicit
 	}
+	// Whether it was used is known by what people have allowed it: of one that needs
+	// nobody's leave it is not.
+	if a.Registration.Expires = p.unusedEnd(now); a.Allows(federation.GrantClientCredentials) || a.Consent == federation.ConsentAlways {
+		a.Registration.Expires = time.Time{}
+	}
+}
+
+// unusedEnd is when an application that nobody has allowed anything until then ends.
+func (p *Policy) unusedEnd(now time.Time) time.Time {
 	days := p.Unused
 	if days == 0 {
 		days = defaultKeep
 	}
-	// Whether it was used is known by what people have allowed it: of one that needs
-	// nobody's leave it is not.
-	if a.Registration.Expires = now.AddDate(0, 0, int(days)); a.Allows(federation.GrantClientCredentials) || a.Consent == federation.ConsentAlways {
-		a.Registration.Expires = time.Time{}
-	}
+	return now.AddDate(0, 0, int(days))
 }
 
 // full reports whether no further application of that kind may be registered.

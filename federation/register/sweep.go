@@ -48,8 +48,12 @@ func Sweep(ctx context.Context, db *fsm.DB) error {
 	})
 }
 
-// isUsed reports whether somebody has allowed the application something.
+// isUsed reports whether somebody has allowed the application something. Of one that
+// asks nobody, or everybody each time, it cannot be known: it stays.
 func isUsed(tx *fsm.Tx, a *federation.Application) (bool, error) {
+	if a.Consent != federation.ConsentExplicit {
+		return true, nil
+	}
 	given, _, err := consent.ListTo(tx, a.Tenant, a.ID, "", 1)
 	return len(given) > 0, err
 }
