@@ -49,6 +49,7 @@ type house struct {
 	sessions *session.Store
 	ring     *seal.Ring
 	stale    atomic.Bool
+	mixed    atomic.Bool // a member is of an older release
 	server   *httptest.Server
 
 	root, plain, acme    string // tokens
@@ -108,6 +109,12 @@ func newHouse(t *testing.T) *house {
 		Fresh: func(context.Context) error {
 			if h.stale.Load() {
 				return fsm.ErrUnavailable
+			}
+			return nil
+		},
+		Feature: func(context.Context, string) error {
+			if h.mixed.Load() {
+				return identity.Precondition("A member is of an older release.")
 			}
 			return nil
 		},

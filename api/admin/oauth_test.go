@@ -217,3 +217,35 @@ func TestRegistrationPolicyAndTokens(t *testing.T) {
 	h.want(404, h.root, "DELETE", "/api/v1/registration/tokens/"+made.ID, "")
 	h.want(403, h.plain, "GET", "/api/v1/registration/policy", "")
 }
+
+// TestNothingNewIsWrittenWhileAMemberIsOlder: it would lose it, or hold nobody to it.
+func TestNothingNewIsWrittenWhileAMemberIsOlder(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	res, data := h.call(h.root, "POST", "/api/v1/applications", `{"name":"old","redirect_uris":["https://app.example.com/cb"]}`)
+	var app struct{ ID string }
+	h.must(json.Unmarshal([]byte(data), &app))
+	if res.StatusCode != 201 {
+		t.Fatal(data)
+	}
+	h.mixed.Store(true)
+	one := "/api/v1/applications/" + app.ID
+	for _, c := range [][3]string{
+		{"PUT", "/api/v1/registration/policy", `{"mode":"open"}`},
+		{"POST", "/api/v1/registration/tokens", `{"name":"CI"}`},
+		{"POST", one + "/regenerate-secret", `{"keep_previous":true,"previous_expires_in":60}`},
+		{"PATCH", one, `{"consent_mode":"explicit"}`},
+		{"PATCH", one, `{"dpop_bound_access_tokens":true}`},
+		{"PATCH", one, `{"grant_types":["urn:ietf:params:oauth:grant-type:device_code"]}`},
+		{"POST", "/api/v1/resource-servers", `{"identifier":"https://api.example.com","name":"API"}`},
+		{"POST", "/api/v1/scopes", `{"name":"orders","friendly_name":"Orders"}`},
+		{"POST", one + "/roles/users", `{"user_id":"` + h.plainUser + `","role":"editor"}`},
+	} {
+		before := h.log.Entries()
+		res, data := h.call(h.root, c[0], c[1], c[2])
+		if n := h.log.Entries() - before; n != 0 || res.StatusCode != 412 {
+			t.Errorf("%s %s %s: %d, %d entries: %s", c[0], c[1], c[2], res.StatusCode, n, data)
+		}
+	}
+	h.want(200, h.root, "POST", one+"/regenerate-secret", `{"keep_previous":true}`)
+}

@@ -109,6 +109,9 @@ func (a *api) createToken(c *call, in *createTokenIn) (*registrationToken, error
 	if err != nil {
 		return nil, err
 	}
+	if err := a.cfg.Modern(c.Ctx); err != nil {
+		return nil, err
+	}
 	var out registrationToken
 	err = a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
 		t, value, err := register.CreateToken(tx, a.cfg.Ring, c.Tenant.ID, o.Name, o.Uses, time.Duration(o.ExpiresIn)*time.Second)

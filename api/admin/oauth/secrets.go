@@ -26,6 +26,11 @@ type regenerateIn struct {
 }
 
 func (a *api) regenerateSecret(c *call, in *regenerateIn) (*application, error) {
+	if in.Body.KeepPrevious && in.Body.PreviousExpiresIn > 0 { // an older member would take the former one for ever
+		if err := a.cfg.Modern(c.Ctx); err != nil {
+			return nil, err
+		}
+	}
 	var secret string
 	err := a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) (err error) {
 		secret, err = federation.RotateSecret(tx, a.cfg.Ring, c.Tenant.ID, in.ID, "", in.Body.KeepPrevious, time.Duration(in.Body.PreviousExpiresIn)*time.Second)
