@@ -37,6 +37,10 @@ func (c *check) verify(token string) (jose.Header, map[string]any) {
 	c.no(err)
 	head := parsed.Signatures[0].Header
 	set := c.jwks()
+	for i := 0; i < 40 && len(set.Key(head.KeyID)) == 0; i++ { // the first key of its algorithm reaches another node a moment later
+		c.wait(50 * time.Millisecond)
+		set = c.jwks()
+	}
 	keys := set.Key(head.KeyID)
 	c.usual("the signature is by a key of the JWKS, named by kid", head.KeyID != "" && len(keys) == 1, head)
 	payload, err := parsed.Verify(keys[0])
