@@ -108,15 +108,17 @@ func compile(expression string) *program {
 
 // explain returns the first fault with its place; lines and columns count from 1.
 func explain(issues *cel.Issues) string {
-	for _, e := range issues.Errors() {
-		what := e.Message
-		if strings.Contains(what, "undeclared reference to") && !strings.Contains(what, "did you mean") {
-			what += "; there are groups, roles, scopes, user.email_verified, request.amr, request.auth_time, request.time, " +
-				strings.Join(textVariables, ", ")
-		}
-		return located(e.Location.Line(), e.Location.Column(), what)
+	faults := issues.Errors()
+	if len(faults) == 0 {
+		return "cannot be compiled: " + issues.Err().Error()
 	}
-	return "cannot be compiled: " + issues.Err().Error()
+	first := faults[0]
+	what := first.Message
+	if strings.Contains(what, "undeclared reference to") && !strings.Contains(what, "did you mean") {
+		what += "; there are groups, roles, scopes, user.email_verified, request.amr, request.auth_time, request.time, " +
+			strings.Join(textVariables, ", ")
+	}
+	return located(first.Location.Line(), first.Location.Column(), what)
 }
 
 func located(line, column int, what string) string {

@@ -227,8 +227,7 @@ func TestKeysAtAnAddressAreFetchedAgain(t *testing.T) {
 	t.Parallel()
 	current := clientKey()
 	asked := 0
-	var srv *httptest.Server
-	srv = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+	srv := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
 		asked++
 		rw.Header().Set("Content-Type", "application/json")
 		rw.Write(jwks(t, jose.JSONWebKey{Key: current.Public(), KeyID: thumbprint(current)}))
