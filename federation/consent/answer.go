@@ -76,6 +76,13 @@ func allow(tx *fsm.Tx, q *Question, chosen []string) ([]string, error) {
 		}
 		return nil, dead("it was answered already")
 	}
+	void, err := replaced(tx, rev)
+	if err != nil {
+		return nil, err
+	}
+	if void {
+		old = nil
+	}
 	now := Consent{
 		Tenant: q.Tenant, UserID: q.UserID, Application: q.Application, Question: q.ID,
 		Scopes: allowed, Declined: declined, Resources: q.Resources, Claims: q.Claims,

@@ -12,6 +12,7 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/keys/seal"
 )
 
 const (
@@ -70,6 +71,14 @@ func stored(tx *fsm.Tx, tenant, userID, application string) (*Consent, uint64, e
 		return nil, 0, nil
 	}
 	return c, rev, err
+}
+
+// replaced reports whether a row of that revision came with a backup. What it allows may have
+// been taken back since the backup was made, so that it allows nothing any more; that it
+// is there is remembered.
+func replaced(tx *fsm.Tx, rev uint64) (bool, error) {
+	_, began, err := seal.EpochOf(tx)
+	return err == nil && rev < began, err
 }
 
 // ListOf yields what a user has allowed applications.

@@ -1,6 +1,7 @@
 package consent_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net/url"
@@ -450,6 +451,37 @@ func TestRevocationVoidsWhatIsOnItsWay(t *testing.T) {
 func (h *house) index() (i uint64) {
 	h.update(func(tx *fsm.Tx) error { i = tx.Index(); return nil })
 	return i
+}
+
+// TestRestoredConsentIsAskedAboutAgain: it may have been taken back after the backup was made.
+func TestRestoredConsentIsAskedAboutAgain(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.mustAllow("openid", "email")
+	asked := consent.Asked{Scopes: []string{"openid", "email"}}
+	if h.decide(asked).Ask {
+		t.Fatal("asked although it is allowed")
+	}
+	s, err := h.cluster.DB[0].OpenStream()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var backup, adopted bytes.Buffer
+	_, err = s.WriteTo(&backup)
+	begun, berr := seal.Restoration{At: time.Now(), Archive: "bak_1", Index: 1, Done: true}.Begin()
+	if err := errors.Join(err, berr, s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	h.update(func(tx *fsm.Tx) error { return consent.Revoke(tx, tenant, h.user, h.app.ID, "test") })
+	if _, err := h.cluster.DB[0].Adopt(&adopted, &backup, begun); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.cluster.DB[0].Restore(&adopted); err != nil {
+		t.Fatal(err)
+	}
+	if d := h.decide(asked); !d.Ask || h.stored() == nil {
+		t.Errorf("after a restore: %+v, stored %+v", d, h.stored())
+	}
 }
 
 func TestLists(t *testing.T) {

@@ -42,7 +42,11 @@ func Decide(tx *fsm.Tx, app *federation.Application, userID string, a Asked) (De
 		return Decision{}, err
 	}
 	d := Decision{Scopes: a.Scopes, rev: rev}
-	if c == nil || !c.Revoked.IsZero() {
+	void, err := replaced(tx, rev)
+	if err != nil {
+		return Decision{}, err
+	}
+	if c == nil || !c.Revoked.IsZero() || void {
 		c = &Consent{}
 	}
 	if a.Confirmed && len(without(a.Allowed, c.Scopes)) == 0 && !c.Given.IsZero() { // it was not taken back meanwhile
