@@ -20,6 +20,9 @@ func serve(mux *http.ServeMux, rec *recorder, r *http.Request) {
 		rec.route = pattern
 		to := url.URL{Path: page.Base(r) + r.URL.Path + "/", RawQuery: r.URL.RawQuery}
 		http.Redirect(rec, r, to.String(), http.StatusTemporaryRedirect)
+	case !strings.Contains(pattern, "{"): // nothing to take from the path: it need not be matched again
+		rec.route, r.Pattern = pattern, pattern
+		h.ServeHTTP(rec, r)
 	default:
 		rec.route = pattern
 		mux.ServeHTTP(rec, r)

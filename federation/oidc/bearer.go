@@ -88,8 +88,10 @@ func (p *Provider) verifyIssued(ctx context.Context, token string) (*accessToken
 }
 
 // familyOf returns the family that a token names if it stands, as of a state
-// that is fresh enough to say so. Otherwise it reports errBadToken.
-func (p *Provider) familyOf(ctx context.Context, id string, also func(tx *fsm.Tx, f *family.Family, app *federation.Application) error) error {
+// that is fresh enough to say so. Otherwise it reports errBadToken. asks is the application
+// that has just been read to ask, if one has: mostly the family is its own, and the row
+// need not be read again.
+func (p *Provider) familyOf(ctx context.Context, asks *federation.Application, id string, also func(tx *fsm.Tx, f *family.Family, app *federation.Application) error) error {
 	named, err := family.ParseID(id)
 	if err != nil {
 		return errBadToken
@@ -105,9 +107,11 @@ func (p *Provider) familyOf(ctx context.Context, id string, also func(tx *fsm.Tx
 		if _, err := p.families.Live(tx, f); err != nil {
 			return err
 		}
-		app, _, err := federation.Get(tx, f.Tenant, f.Application)
-		if err != nil {
-			return err
+		app := asks
+		if app == nil || app.ID != f.Application {
+			if app, _, err = federation.Get(tx, f.Tenant, f.Application); err != nil {
+				return err
+			}
 		}
 		if may, err := federation.MayUse(tx, app, f.UserID); err != nil || !may {
 			return errors.Join(err, family.ErrDead)

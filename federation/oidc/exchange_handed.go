@@ -108,7 +108,7 @@ func (p *Provider) handedAccess(ctx context.Context, o *handedOver, token string
 	if c.Family == "" {
 		return h, nil
 	}
-	err = p.familyOf(ctx, c.Family, func(_ *fsm.Tx, f *family.Family, _ *federation.Application) error {
+	err = p.familyOf(ctx, nil, c.Family, func(_ *fsm.Tx, f *family.Family, _ *federation.Application) error {
 		h.family, h.user = f, f.UserID
 		return nil
 	})

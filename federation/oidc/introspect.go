@@ -89,7 +89,7 @@ func (p *Provider) introspectRefresh(ctx context.Context, app *federation.Applic
 		return nil, err
 	}
 	answer := &introspected{Active: true, Issuer: identity.TenantFrom(ctx).Issuer}
-	err = p.familyOf(ctx, t.Family.String(), func(tx *fsm.Tx, f *family.Family, app *federation.Application) (err error) {
+	err = p.familyOf(ctx, app, t.Family.String(), func(tx *fsm.Tx, f *family.Family, app *federation.Application) (err error) {
 		if !t.Of(f) || t.Gen != f.Gen {
 			return family.ErrDead
 		}
@@ -111,7 +111,7 @@ func (p *Provider) introspectAccess(ctx context.Context, app *federation.Applica
 		return nil, errors.Join(err, errBadToken)
 	}
 	if c.Family != "" {
-		err = p.familyOf(ctx, c.Family, func(tx *fsm.Tx, f *family.Family, _ *federation.Application) error {
+		err = p.familyOf(ctx, app, c.Family, func(tx *fsm.Tx, f *family.Family, _ *federation.Application) error {
 			return enabled(tx, f, c.ClientID)
 		})
 	} else {

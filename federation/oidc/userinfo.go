@@ -50,7 +50,7 @@ func (p *Provider) readUserinfo(w http.ResponseWriter, r *http.Request) (app *fe
 		return nil, nil, nonce, refuse(codeInsufficientScope, "The access token was not granted the scope openid.")
 	}
 	var d *statement.Draft
-	err = p.familyOf(r.Context(), c.Family, func(tx *fsm.Tx, f *family.Family, of *federation.Application) (err error) {
+	err = p.familyOf(r.Context(), nil, c.Family, func(tx *fsm.Tx, f *family.Family, of *federation.Application) (err error) {
 		app = of
 		q := statement.Question{
 			App: app, UserID: f.UserID, Scopes: scopes, Requested: f.Claims, In: intoUserinfo,
