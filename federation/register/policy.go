@@ -161,6 +161,11 @@ func (p *Policy) permits(a *federation.Application) error {
 			return fault(codeMetadata, "Grant type "+g+" may not be registered here.")
 		}
 	}
+	// Whose host it is shows where codes go, and in nothing else: by another way anybody could
+	// learn the names that people have with the applications of a host.
+	if a.Subject.Type == federation.SubjectPairwise && (a.Allows(federation.GrantDevice) || a.Allows(federation.GrantCIBA)) {
+		return fault(codeMetadata, "Pairwise subjects are not for applications that get tokens without a redirect URI.")
+	}
 	for _, raw := range a.RedirectURIs {
 		if federation.IsPattern(raw) {
 			return fault(codeRedirectURI, "A redirect URI must be written out.")

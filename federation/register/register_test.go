@@ -315,6 +315,26 @@ func TestSectorMustListTheRedirectURIs(t *testing.T) {
 	}
 }
 
+// TestRefusesTheSectorOfAnothersHost: who never has to show that a host is his gets no names of its sector.
+func TestRefusesTheSectorOfAnothersHost(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	h.policy(register.Policy{Mode: register.Open, Grants: []string{federation.GrantCode, federation.GrantDevice, federation.GrantCIBA}})
+	victim := `{"redirect_uris":["https://victim.example/cb"],"subject_type":"pairwise"`
+	for _, grant := range []string{federation.GrantDevice, federation.GrantCIBA} {
+		h.refuses(grant, 400, "invalid_client_metadata", "", victim+`,"grant_types":["authorization_code","`+grant+`"]}`)
+	}
+	status, out := h.send(0, "POST", register.Path, "", victim+`}`)
+	if status != 201 {
+		t.Fatalf("%d %v", status, out)
+	}
+	id := out["client_id"].(string)
+	later := `,"client_id":"` + id + `","grant_types":["authorization_code","` + federation.GrantDevice + `"]}`
+	if status, out := h.send(0, "PUT", register.Path+"/"+id, out["registration_access_token"].(string), victim+later); status != 400 {
+		t.Errorf("%d %v", status, out)
+	}
+}
+
 func TestUnusedApplicationsEnd(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 1)
