@@ -2,17 +2,16 @@ package consent
 
 import (
 	"flag"
-	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/quis-idp/quis/api/page"
+	"github.com/quis-idp/quis/api/page/pagetest"
 	"github.com/quis-idp/quis/federation/consent"
 	"github.com/quis-idp/quis/federation/resource"
 	"github.com/quis-idp/quis/identity"
@@ -90,8 +89,6 @@ var examples = map[string]func(w http.ResponseWriter, r *http.Request) error{
 // Nothing inline, no script, one h1, a label for every input that is seen: on every page.
 func TestEveryPage(t *testing.T) {
 	t.Parallel()
-	inline := regexp.MustCompile(`<style|<script|\sstyle=|\son[a-z]+=|javascript:|ZgotmplZ`)
-	input := regexp.MustCompile(`<input id="([^"]+)"`)
 	for name, write := range examples {
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		r = r.WithContext(identity.WithTenant(r.Context(), identity.Tenant{ID: identity.DefaultTenant, Issuer: "https://id.example.com"}))
@@ -100,16 +97,9 @@ func TestEveryPage(t *testing.T) {
 			t.Fatalf("%s: %v", name, err)
 		}
 		body := w.Body.String()
-		if m := inline.FindString(body); m != "" {
-			t.Errorf("%s: %q is inline", name, m)
-		}
-		if n := strings.Count(body, "<h1"); n != 1 {
-			t.Errorf("%s: %d headings", name, n)
-		}
-		for _, m := range input.FindAllStringSubmatch(body, -1) {
-			if !strings.Contains(body, `<label for="`+m[1]+`">`) {
-				t.Errorf("%s: %s has no label", name, m[1])
-			}
+		pagetest.Check(t, name, body)
+		if strings.Contains(body, "<script") {
+			t.Errorf("%s: a script", name)
 		}
 		if *pagesTo != "" {
 			if err := os.WriteFile(filepath.Join(*pagesTo, name+".html"), w.Body.Bytes(), 0o644); err != nil {
@@ -122,32 +112,8 @@ func TestEveryPage(t *testing.T) {
 // Texts that no page and no code names would be translated for nothing.
 func TestEveryTextIsUsed(t *testing.T) {
 	t.Parallel()
-	used := map[string]bool{}
-	for _, keys := range [][]string{userCodePage.Keys(), devicePage.Keys(), approvalsPage.Keys(), questionPage.Keys(), connectedPage.Keys(), messagePage.Keys()} {
-		for _, k := range keys {
-			used[k] = true
-		}
-	}
-	sources, err := filepath.Glob("*.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var code strings.Builder
-	for _, name := range sources {
-		if name == "text.go" {
-			continue
-		}
-		b, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		code.Write(b)
-	}
-	for _, key := range slices.Sorted(maps.Keys(english)) {
-		composed := strings.HasPrefix(key, "scope.") || strings.HasPrefix(key, "device.allowed.") || strings.HasPrefix(key, "device.denied.") ||
-			strings.HasPrefix(key, "question.gone.") || strings.HasPrefix(key, "question.other.")
-		if !used[key] && !composed && !strings.Contains(code.String(), `"`+key+`"`) {
-			t.Errorf("nothing says %s", key)
-		}
-	}
+	composed := []string{"scope.", "device.allowed.", "device.denied.", "question.gone.", "question.other."}
+	pagetest.EveryTextIsUsed(t, english, func(key, _ string) bool {
+		return slices.ContainsFunc(composed, func(prefix string) bool { return strings.HasPrefix(key, prefix) })
+	}, userCodePage.Keys(), devicePage.Keys(), approvalsPage.Keys(), questionPage.Keys(), connectedPage.Keys(), messagePage.Keys())
 }

@@ -2,20 +2,19 @@ package login
 
 import (
 	"flag"
-	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/quis-idp/quis/api/page"
+	"github.com/quis-idp/quis/api/page/pagetest"
 	"github.com/quis-idp/quis/federation/oidc"
 	"github.com/quis-idp/quis/identity"
 )
@@ -123,65 +122,20 @@ var (
 // Nothing inline, no script but an asset, one h1, and a label for every input: on every page.
 func TestEveryPage(t *testing.T) {
 	t.Parallel()
-	inline := regexp.MustCompile(`<style|<script[^>]*>[^<]|<script>|\sstyle=|\son[a-z]+=|javascript:|ZgotmplZ`)
-	input := regexp.MustCompile(`<input id="([^"]+)"`)
 	for name, write := range examples {
 		w := httptest.NewRecorder()
 		if err := write(w); err != nil {
 			t.Fatal(err)
 		}
-		body := w.Body.String()
-		if m := inline.FindString(body); m != "" {
-			t.Errorf("%s: %q is inline", name, m)
-		}
-		if n := strings.Count(body, "<h1"); n != 1 {
-			t.Errorf("%s: %d headings", name, n)
-		}
-		for _, m := range input.FindAllStringSubmatch(body, -1) {
-			if !strings.Contains(body, `<label for="`+m[1]+`">`) {
-				t.Errorf("%s: %s has no label", name, m[1])
-			}
-		}
-		for _, ref := range regexp.MustCompile(`aria-describedby="([^"]*)"`).FindAllStringSubmatch(body, -1) {
-			for _, id := range strings.Fields(ref[1]) {
-				if !strings.Contains(body, `id="`+id+`"`) {
-					t.Errorf("%s: nothing has the id %s", name, id)
-				}
-			}
-		}
+		pagetest.Check(t, name, w.Body.String())
 	}
 }
 
 // Texts that no page and no code names would be translated for nothing.
 func TestEveryTextIsUsed(t *testing.T) {
 	t.Parallel()
-	used := map[string]bool{}
-	for _, keys := range [][]string{homePage.Keys(), signInPage.Keys(), leavingPage.Keys(), messagePage.Keys(), waitPage.Keys(), postingPage.Keys(), accountPage.Keys(), signOutPage.Keys(), signedOutPage.Keys(), setupPage.Keys()} {
-		for _, k := range keys {
-			used[k] = true
-		}
-	}
-	sources, err := filepath.Glob("*.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var code strings.Builder
-	for _, name := range sources {
-		if name == "text.go" {
-			continue
-		}
-		b, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		code.Write(b)
-	}
-	for _, key := range slices.Sorted(maps.Keys(english)) {
+	pagetest.EveryTextIsUsed(t, english, func(key, code string) bool {
 		prefix, field, _ := strings.Cut(key, ".")
-		inCode := strings.Contains(code.String(), `"`+key+`"`) ||
-			prefix == "setup" && strings.Contains(code.String(), `field("`+field+`"`)
-		if !used[key] && !inCode {
-			t.Errorf("nothing says %s", key)
-		}
-	}
+		return prefix == "setup" && strings.Contains(code, `field("`+field+`"`)
+	}, homePage.Keys(), signInPage.Keys(), leavingPage.Keys(), messagePage.Keys(), waitPage.Keys(), postingPage.Keys(), accountPage.Keys(), signOutPage.Keys(), signedOutPage.Keys(), setupPage.Keys())
 }

@@ -1,0 +1,75 @@
+// Package pagetest holds what the tests of every room with pages ask of them: nothing
+// inline, a heading, labels, and no sentence that nobody says.
+//
+// Not here: how a page looks; that is for people and for golden files.
+package pagetest
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/quis-idp/quis/api/page"
+)
+
+var (
+	inline   = regexp.MustCompile(`<style|<script[^>]*>[^<]|<script>|\sstyle=|\son[a-z]+=|javascript:|ZgotmplZ`)
+	input    = regexp.MustCompile(`<input id="([^"]+)"`)
+	describe = regexp.MustCompile(`aria-describedby="([^"]*)"`)
+)
+
+// Check reports what is wrong with a page whoever it is for: anything inline, no or many
+// h1, inputs without a label, descriptions that are not there.
+func Check(t *testing.T, name, body string) {
+	t.Helper()
+	if m := inline.FindString(body); m != "" {
+		t.Errorf("%s: %q is inline", name, m)
+	}
+	if n := strings.Count(body, "<h1"); n != 1 {
+		t.Errorf("%s: %d headings", name, n)
+	}
+	for _, m := range input.FindAllStringSubmatch(body, -1) {
+		if !strings.Contains(body, `<label for="`+m[1]+`">`) {
+			t.Errorf("%s: %s has no label", name, m[1])
+		}
+	}
+	for _, ref := range describe.FindAllStringSubmatch(body, -1) {
+		for _, id := range strings.Fields(ref[1]) {
+			if !strings.Contains(body, `id="`+id+`"`) {
+				t.Errorf("%s: nothing has the id %s", name, id)
+			}
+		}
+	}
+}
+
+// EveryTextIsUsed reports the texts that neither pages (by their Keys) nor the code of the
+// room in the present directory name, and of which composed does not say that they are
+// put together: they would be translated for nothing.
+func EveryTextIsUsed(t *testing.T, texts page.Texts, composed func(key, code string) bool, pages ...[]string) {
+	t.Helper()
+	sources, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var code strings.Builder
+	for _, name := range sources {
+		if name == "text.go" {
+			continue
+		}
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		code.Write(b)
+	}
+	used := slices.Concat(pages...)
+	for _, key := range slices.Sorted(maps.Keys(texts)) {
+		if !slices.Contains(used, key) && !strings.Contains(code.String(), `"`+key+`"`) && !composed(key, code.String()) {
+			t.Errorf("nothing says %s", key)
+		}
+	}
+}
