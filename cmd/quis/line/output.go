@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+	"unicode"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -27,13 +28,24 @@ func Emit(cmd *cobra.Command, data any, header []string, rows func(row func(cell
 	rows(func(cells ...any) {
 		text := make([]string, len(cells))
 		for i, c := range cells {
-			if text[i] = fmt.Sprint(c); text[i] == "" {
+			if text[i] = Plain(fmt.Sprint(c)); text[i] == "" {
 				text[i] = "-"
 			}
 		}
 		fmt.Fprintln(w, strings.TrimRight(strings.Join(text, "\t"), "\t"))
 	})
 	return w.Flush()
+}
+
+// Plain is s with a sign in the place of each character that a terminal obeys rather than
+// shows: else whoever wrote a name or a token could write lines that look like ours.
+func Plain(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, s)
 }
 
 // WriteJSON prints data as JSON.

@@ -93,7 +93,7 @@ func (c checks) print(cmd *cobra.Command) error {
 // print shows what a token says, and what each claim means.
 func (t *token) print(cmd *cobra.Command, name string) error {
 	title := map[string]string{"id_token": "ID token", "access_token": "Access token", "token": "Token"}[name]
-	fmt.Fprintf(cmd.OutOrStdout(), "%s (%s)\n", title, t.head.Alg)
+	fmt.Fprintf(cmd.OutOrStdout(), "%s (%s)\n", title, line.Plain(t.head.Alg))
 	err := line.Emit(cmd, t, nil, func(row func(...any)) {
 		for _, n := range slices.SortedFunc(maps.Keys(t.Claims), byPlace) {
 			row("  "+n, value(n, t.Claims[n]), meaning[n])
