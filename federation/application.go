@@ -252,7 +252,7 @@ func Update(tx *fsm.Tx, tenant, id string, rev uint64, change func(*Application)
 	if err != nil {
 		return nil, err
 	}
-	if err := expect(tx, rev, at); err != nil {
+	if err := identity.Expect(tx, rev, at); err != nil {
 		return nil, err
 	}
 	a := old.clone()
@@ -274,7 +274,7 @@ func Update(tx *fsm.Tx, tenant, id string, rev uint64, change func(*Application)
 	if err := settleSubject(tx, a); err != nil {
 		return nil, err
 	}
-	changes := diff(old, a)
+	changes := event.Diff(old.fields(), a.fields())
 	if len(changes) == 0 {
 		return old, nil
 	}
@@ -292,7 +292,7 @@ func Delete(tx *fsm.Tx, tenant, id string, rev uint64) error {
 	if err != nil {
 		return err
 	}
-	if err := expect(tx, rev, at); err != nil {
+	if err := identity.Expect(tx, rev, at); err != nil {
 		return err
 	}
 	for r, err := range accessRules.List(tx, fsm.Scope(tenant), fsm.Prefix(fsm.K(id))) {

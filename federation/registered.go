@@ -73,7 +73,7 @@ func KeepDocument(tx *fsm.Tx, a *Application) error {
 	if err := applications.Put(tx, now); err != nil {
 		return err
 	}
-	return tell(tx, now, event.ApplicationUpdated, diff(old, now)...)
+	return tell(tx, now, event.ApplicationUpdated, event.Diff(old.fields(), now.fields())...)
 }
 
 // WithDecisions returns what a document says, a, with what administrators have decided

@@ -2,14 +2,12 @@ package federation
 
 import (
 	"encoding/json"
-	"fmt"
 	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/quis-idp/quis/fsm"
-	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/event"
 )
 
@@ -58,18 +56,6 @@ func text(v any) string {
 	return string(b)
 }
 
-// diff returns which fields differ.
-func diff(old, now *Application) []event.Change {
-	var changes []event.Change
-	after := now.fields()
-	for i, f := range old.fields() {
-		if f[1] != after[i][1] {
-			changes = append(changes, event.Change{Field: f[0], Before: f[1], After: after[i][1]})
-		}
-	}
-	return changes
-}
-
 // clone copies a deep enough that a change of the copy leaves a as it was.
 func (a *Application) clone() *Application {
 	c := *a
@@ -79,18 +65,4 @@ func (a *Application) clone() *Application {
 	c.Secrets = slices.Clone(c.Secrets)
 	c.Claims, c.Issuers = slices.Clone(c.Claims), slices.Clone(c.Issuers)
 	return &c
-}
-
-// expect checks the revision that a change is based on. One beyond this snapshot
-// means that the snapshot is old, and is reported as a miss, so that Update
-// catches up with the leader and asks again.
-func expect(tx *fsm.Tx, want, have uint64) error {
-	switch {
-	case want == 0 || want == have:
-		return nil
-	case want > tx.Index():
-		return fmt.Errorf("revision %d is ahead of this node: %w", want, fsm.ErrNotFound)
-	default:
-		return identity.Precondition("It has been changed by someone else in the meantime. Load it again.")
-	}
 }

@@ -73,7 +73,7 @@ func SetPolicy(tx *fsm.Tx, p Policy) error {
 	if err != nil {
 		return err
 	}
-	changes := changed(old, &p)
+	changes := event.Diff(old.fields(), p.fields())
 	if len(changes) == 0 {
 		return nil
 	}
@@ -232,15 +232,4 @@ func (p *Policy) fields() [][2]string {
 		{"max_applications", fmt.Sprint(p.Max)}, {"unused_days", fmt.Sprint(p.Unused)}, {"consent_mode", p.Consent},
 		{"metadata_documents", fmt.Sprint(p.Documents)}, {"document_hosts", strings.Join(p.DocumentHosts, " ")},
 	}
-}
-
-func changed(old, now *Policy) []event.Change {
-	var changes []event.Change
-	after := now.fields()
-	for i, f := range old.fields() {
-		if f[1] != after[i][1] {
-			changes = append(changes, event.Change{Field: f[0], Before: f[1], After: after[i][1]})
-		}
-	}
-	return changes
 }

@@ -78,7 +78,7 @@ func CreateScope(tx *fsm.Tx, s Scope) (*Scope, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &s, tell(tx, s.Tenant, event.ScopeCreated, s.target(), diff((&Scope{}).fields(), s.fields()))
+	return &s, tell(tx, s.Tenant, event.ScopeCreated, s.target(), event.Diff((&Scope{}).fields(), s.fields()))
 }
 
 // GetScope returns a registered scope and its revision, or one of our own with revision
@@ -150,7 +150,7 @@ func UpdateScope(tx *fsm.Tx, tenant, name string, rev uint64, change func(*Scope
 	if old.BuiltIn {
 		return nil, errBuiltIn
 	}
-	if err := expect(tx, rev, at); err != nil {
+	if err := identity.Expect(tx, rev, at); err != nil {
 		return nil, err
 	}
 	s := *old
@@ -162,7 +162,7 @@ func UpdateScope(tx *fsm.Tx, tenant, name string, rev uint64, change func(*Scope
 	if err := s.check(tx); err != nil {
 		return nil, err
 	}
-	changes := diff(old.fields(), s.fields())
+	changes := event.Diff(old.fields(), s.fields())
 	if len(changes) == 0 {
 		return old, nil
 	}
@@ -182,7 +182,7 @@ func DeleteScope(tx *fsm.Tx, tenant, name string, rev uint64) error {
 	if s.BuiltIn {
 		return errBuiltIn
 	}
-	if err := expect(tx, rev, at); err != nil {
+	if err := identity.Expect(tx, rev, at); err != nil {
 		return err
 	}
 	if err := scopes.Delete(tx, fsm.Scope(tenant), fsm.K(name)); err != nil {

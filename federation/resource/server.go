@@ -69,7 +69,7 @@ func CreateServer(tx *fsm.Tx, s Server) (*Server, error) {
 	if err := servers.Insert(tx, &s); err != nil {
 		return nil, err
 	}
-	return &s, tell(tx, s.Tenant, event.ResourceCreated, s.target(), diff((&Server{}).fields(), s.fields()))
+	return &s, tell(tx, s.Tenant, event.ResourceCreated, s.target(), event.Diff((&Server{}).fields(), s.fields()))
 }
 
 // GetServer returns a resource server and its revision, or fsm.ErrNotFound.
@@ -98,7 +98,7 @@ func UpdateServer(tx *fsm.Tx, tenant, id string, rev uint64, change func(*Server
 	if err != nil {
 		return nil, err
 	}
-	if err := expect(tx, rev, at); err != nil {
+	if err := identity.Expect(tx, rev, at); err != nil {
 		return nil, err
 	}
 	s := *old
@@ -113,7 +113,7 @@ func UpdateServer(tx *fsm.Tx, tenant, id string, rev uint64, change func(*Server
 	if err := s.check(tx); err != nil {
 		return nil, err
 	}
-	changes := diff(old.fields(), s.fields())
+	changes := event.Diff(old.fields(), s.fields())
 	if len(changes) == 0 {
 		return old, nil
 	}
@@ -133,7 +133,7 @@ func DeleteServer(tx *fsm.Tx, tenant, id string, rev uint64) error {
 	if err != nil {
 		return err
 	}
-	if err := expect(tx, rev, at); err != nil {
+	if err := identity.Expect(tx, rev, at); err != nil {
 		return err
 	}
 	names, err := ScopesOf(tx, tenant, id)

@@ -2,12 +2,10 @@ package resource
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/quis-idp/quis/fsm"
-	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/event"
 )
 
@@ -63,29 +61,4 @@ func spellMembers(members []Member) string {
 		}
 	}
 	return "{" + strings.Join(words, ", ") + "}"
-}
-
-// diff returns which fields differ; both have the same ones in the same order.
-func diff(old, now [][2]string) []event.Change {
-	var changes []event.Change
-	for i, f := range old {
-		if !slices.Equal(f[:], now[i][:]) {
-			changes = append(changes, event.Change{Field: f[0], Before: f[1], After: now[i][1]})
-		}
-	}
-	return changes
-}
-
-// expect checks the revision that a change is based on. One beyond this snapshot means
-// that the snapshot is old, and is reported as a miss, so that Update catches up with the
-// leader and asks again.
-func expect(tx *fsm.Tx, want, have uint64) error {
-	switch {
-	case want == 0 || want == have:
-		return nil
-	case want > tx.Index():
-		return fmt.Errorf("revision %d is ahead of this node: %w", want, fsm.ErrNotFound)
-	default:
-		return identity.Precondition("It has been changed by someone else in the meantime. Load it again.")
-	}
 }

@@ -46,7 +46,7 @@ func CreateGroup(tx *fsm.Tx, tenant string, g Group) (*Group, error) {
 		return nil, err
 	}
 	return &g, event.Append(tx, event.Event{
-		Tenant: tenant, Type: event.GroupCreated, Target: g.target(), Changes: diff((&Group{}).fields(), g.fields()),
+		Tenant: tenant, Type: event.GroupCreated, Target: g.target(), Changes: event.Diff((&Group{}).fields(), g.fields()),
 	})
 }
 
@@ -82,7 +82,7 @@ func UpdateGroup(tx *fsm.Tx, tenant, id string, rev uint64, change func(*Group) 
 	if err != nil {
 		return nil, err
 	}
-	if err := expect(tx, rev, at); err != nil {
+	if err := identity.Expect(tx, rev, at); err != nil {
 		return nil, err
 	}
 	g := *old
@@ -93,7 +93,7 @@ func UpdateGroup(tx *fsm.Tx, tenant, id string, rev uint64, change func(*Group) 
 	if err := g.check(); err != nil {
 		return nil, err
 	}
-	changes := diff(old.fields(), g.fields())
+	changes := event.Diff(old.fields(), g.fields())
 	if len(changes) == 0 {
 		return old, nil
 	}
@@ -112,7 +112,7 @@ func DeleteGroup(tx *fsm.Tx, tenant, id string, rev uint64) error {
 	if err != nil {
 		return err
 	}
-	if err := expect(tx, rev, at); err != nil {
+	if err := identity.Expect(tx, rev, at); err != nil {
 		return err
 	}
 	if err := groups.Delete(tx, fsm.Scope(tenant), fsm.K(id)); err != nil {

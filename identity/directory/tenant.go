@@ -58,7 +58,7 @@ func insertTenant(tx *fsm.Tx, t *Tenant) error {
 		return err
 	}
 	return event.Append(tx, event.Event{
-		Tenant: t.ID, Type: event.TenantCreated, Target: t.target(), Changes: diff((&Tenant{}).fields(), t.fields()),
+		Tenant: t.ID, Type: event.TenantCreated, Target: t.target(), Changes: event.Diff((&Tenant{}).fields(), t.fields()),
 	})
 }
 
@@ -90,7 +90,7 @@ func UpdateTenant(tx *fsm.Tx, id string, rev uint64, change func(*Tenant) error)
 	if err != nil {
 		return nil, err
 	}
-	if err := expect(tx, rev, at); err != nil {
+	if err := identity.Expect(tx, rev, at); err != nil {
 		return nil, err
 	}
 	t := *old
@@ -101,7 +101,7 @@ func UpdateTenant(tx *fsm.Tx, id string, rev uint64, change func(*Tenant) error)
 	if err := t.check(); err != nil {
 		return nil, err
 	}
-	changes := diff(old.fields(), t.fields())
+	changes := event.Diff(old.fields(), t.fields())
 	if len(changes) == 0 {
 		return old, nil
 	}
@@ -121,7 +121,7 @@ func DeleteTenant(tx *fsm.Tx, id string, rev uint64) error {
 	if err != nil {
 		return err
 	}
-	if err := expect(tx, rev, at); err != nil {
+	if err := identity.Expect(tx, rev, at); err != nil {
 		return err
 	}
 	if id == identity.DefaultTenant {

@@ -60,7 +60,7 @@ func CreateUser(tx *fsm.Tx, tenant string, u User) (*User, error) {
 		return nil, err
 	}
 	return &u, event.Append(tx, event.Event{
-		Tenant: tenant, Type: event.UserCreated, Target: u.target(), Changes: diff((&User{}).fields(), u.fields()),
+		Tenant: tenant, Type: event.UserCreated, Target: u.target(), Changes: event.Diff((&User{}).fields(), u.fields()),
 	})
 }
 
@@ -106,7 +106,7 @@ func UpdateUser(tx *fsm.Tx, tenant, id string, rev uint64, change func(*User) er
 	if err != nil {
 		return nil, err
 	}
-	if err := expect(tx, rev, at); err != nil {
+	if err := identity.Expect(tx, rev, at); err != nil {
 		return nil, err
 	}
 	u := *old
@@ -124,7 +124,7 @@ func UpdateUser(tx *fsm.Tx, tenant, id string, rev uint64, change func(*User) er
 	if err := u.check(); err != nil {
 		return nil, err
 	}
-	changes := diff(old.fields(), u.fields())
+	changes := event.Diff(old.fields(), u.fields())
 	if len(changes) == 0 {
 		return old, nil
 	}
@@ -144,7 +144,7 @@ func DeleteUser(tx *fsm.Tx, tenant, id string, rev uint64) error {
 	if err != nil {
 		return err
 	}
-	if err := expect(tx, rev, at); err != nil {
+	if err := identity.Expect(tx, rev, at); err != nil {
 		return err
 	}
 	if err := users.Delete(tx, fsm.Scope(tenant), fsm.K(id)); err != nil {

@@ -53,6 +53,18 @@ type Change struct {
 	After  string `cbor:"3,keyasint,omitempty"`
 }
 
+// Diff returns which fields differ. Each is a name and a value as text, never a secret;
+// both lists have the same names in the same order.
+func Diff(before, after [][2]string) []Change {
+	var changes []Change
+	for i, f := range before {
+		if f[1] != after[i][1] {
+			changes = append(changes, Change{Field: f[0], Before: f[1], After: after[i][1]})
+		}
+	}
+	return changes
+}
+
 // Append adds e to the journal when tx is applied. It fills what is empty: ID, and
 // actor and request from tx.Context(). It reports identity.ErrInvalid for an event
 // without a type, of an ill-formed type, or with more entries than the bounds allow.
