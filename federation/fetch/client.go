@@ -49,7 +49,7 @@ type Client struct {
 	ports    []uint16
 	loopback bool
 	http     *http.Client
-	gets     *gate // strangers cause these
+	gets     *gate // who sends us requests causes these
 	posts    *gate // these are ours, and must not wait for those
 	requests *prometheus.CounterVec
 }
@@ -86,6 +86,15 @@ func New(cfg Config) *Client {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return c
+}
+
+// Apart returns a client with the same rules and with places of its own. It is for what
+// strangers name, rather than what an application has registered: they have hosts
+// without end, all of them slow, and would leave no place to anybody else.
+func (c *Client) Apart() *Client {
+	a := *c
+	a.gets, a.posts = newGate(c.gets.pace), newGate(c.posts.pace)
+	return &a
 }
 
 // control is asked between socket and connect, with the address that it goes to.

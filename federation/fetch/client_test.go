@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -228,6 +229,36 @@ func TestSlowHostEndsInTime(t *testing.T) {
 	if _, err := c.Get(ctx, s.URL, things); !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), "in time") {
 		t.Error(err)
 	}
+}
+
+// TestSlowHostsOfStrangersTakeNoPlacesOfOthers: a wildcard in the DNS is as many hosts as one wants.
+func TestSlowHostsOfStrangersTakeNoPlacesOfOthers(t *testing.T) {
+	t.Parallel()
+	c, good := serve(t, answer("{}"))
+	release, begun := make(chan struct{}), make(chan struct{}, maxTotal)
+	a := c.Apart()
+	var all sync.WaitGroup
+	for range maxTotal / maxPerHost {
+		_, slow := serve(t, func(http.ResponseWriter, *http.Request) { begun <- struct{}{}; <-release })
+		for range maxPerHost {
+			all.Go(func() { _, _ = a.Get(t.Context(), slow.URL, things) })
+		}
+	}
+	for range maxTotal {
+		<-begun
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := a.Get(ctx, good.URL, things); !errors.Is(err, ErrBusy) {
+		t.Errorf("strangers have more places than there are: %v", err)
+	}
+	ctx, cancel = context.WithTimeout(t.Context(), totalTimeout/2) // before the slow ones are given up
+	defer cancel()
+	if _, err := c.Get(ctx, good.URL, things); err != nil {
+		t.Errorf("an application's own: %v", err)
+	}
+	close(release)
+	all.Wait()
 }
 
 func TestGateBoundsHosts(t *testing.T) {

@@ -41,6 +41,7 @@ type Documents struct {
 
 // NewDocuments returns an empty one, which fetches through c.
 func NewDocuments(db *fsm.DB, c *fetch.Client) *Documents {
+	c = c.Apart()
 	return &Documents{db: db, ids: c, cache: fetch.NewCache(c, documents, keeping, parseDocument)}
 }
 

@@ -43,6 +43,7 @@ func New(c Config) *Endpoint {
 	if c.DB == nil || c.Ring == nil || c.Fetch == nil || c.Fresh == nil || c.Logger == nil {
 		panic("register: incomplete configuration")
 	}
+	c.Fetch = c.Fetch.Apart()
 	return &Endpoint{cfg: c}
 }
 
