@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
@@ -100,6 +102,25 @@ func TestEverySettingIsKept(t *testing.T) {
 	h.want(200, h.root, "PUT", "/api/v1/applications/"+id, `{"name":"bare","redirect_uris":["https://app.example.com/cb"]}`)
 	if a := h.application(id); a.Modern() {
 		t.Errorf("something of it stays: %+v", a)
+	}
+}
+
+// A list in a PATCH is the whole list: a new issuer has no keys, scopes or subject of the
+// one that stood in its place.
+func TestPatchedListsHoldNothingOfFormerOnes(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	id := h.made(`{"name":"x","redirect_uris":["https://a.example/cb"],"claim_mappings":[{"claim":"a","value":"x","required_scope":"email","required":true}],
+"grant_types":["authorization_code","urn:ietf:params:oauth:grant-type:jwt-bearer"],
+"trusted_issuers":[{"issuer":"https://i.example.com","jwks_uri":"https://i.example.com/k","subject":"email","scopes":["openid"],"max_lifetime":60}]}`)["id"].(string)
+	h.want(200, h.root, "PATCH", "/api/v1/applications/"+id, `{"claim_mappings":[{"claim":"b","expression":"user.username"}],
+"trusted_issuers":[{"issuer":"https://j.example.com","jwks_uri":"https://j.example.com/k"}]}`)
+	a := h.application(id)
+	if d := cmp.Diff([]federation.ClaimMapping{{Claim: "b", Expression: "user.username"}}, a.Claims); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff([]federation.TrustedIssuer{{Issuer: "https://j.example.com", JWKSURI: "https://j.example.com/k"}}, a.Issuers); d != "" {
+		t.Error(d)
 	}
 }
 

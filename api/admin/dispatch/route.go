@@ -2,7 +2,6 @@ package dispatch
 
 import (
 	"context"
-	"encoding/json"
 	"io"
 	"mime"
 	"net/http"
@@ -174,7 +173,7 @@ func (b *Change[T]) Onto(old, initial T) (T, error) {
 	if b.partial {
 		v = old
 	}
-	err := json.Unmarshal(b.raw, &v)
+	err := shape.Overlay(b.raw, &v)
 	return v, err
 }
 

@@ -41,6 +41,38 @@ func Read(data []byte, v any, partial bool) error {
 	return nil
 }
 
+// Overlay lays a body that Read has passed over the struct that v points to. A list of the
+// body takes the place of the former one as a whole (RFC 7396); encoding/json alone would
+// decode into its elements, which keep what the new ones do not mention.
+func Overlay(data []byte, v any) error {
+	if err := clearLists(data, reflect.ValueOf(v).Elem()); err != nil {
+		return err
+	}
+	return json.Unmarshal(data, v)
+}
+
+func clearLists(data []byte, v reflect.Value) error {
+	var body map[string]json.RawMessage
+	if err := json.Unmarshal(data, &body); err != nil {
+		return err
+	}
+	for _, f := range fieldsOf(v.Type()) {
+		member, ok := body[f.name]
+		if !ok {
+			continue
+		}
+		switch field := v.FieldByIndex(f.index); {
+		case field.Kind() == reflect.Slice:
+			field.SetZero()
+		case field.Kind() == reflect.Struct && f.typ != timeType:
+			if err := clearLists(member, field); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // An object keeps the repeated names of a JSON object, which a map alone would swallow.
 type object struct {
 	members  map[string]any

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/quis-idp/quis/identity"
 )
 
@@ -66,6 +68,45 @@ func TestRead(t *testing.T) {
 				t.Errorf("got %v, want ErrInvalid", err)
 			}
 		})
+	}
+}
+
+// A list in a change is the whole list: nothing of a former element stays in a new one, and
+// the former list itself, which may be somebody else's, is left alone.
+func TestOverlay(t *testing.T) {
+	t.Parallel()
+	type entry struct {
+		Name string   `json:"name"`
+		Keys []string `json:"keys"`
+	}
+	type Group struct {
+		List []entry         `json:"list"`
+		Raw  json.RawMessage `json:"raw"`
+	}
+	type body struct {
+		Group
+		Inner Group    `json:"inner"`
+		Kept  []string `json:"kept"`
+		Title string   `json:"title"`
+	}
+	old := func() body {
+		g := func() Group { return Group{List: []entry{{"a", []string{"k"}}}, Raw: json.RawMessage(`{"a":1}`)} }
+		return body{Group: g(), Inner: g(), Kept: []string{"x"}, Title: "t"}
+	}
+	before := old()
+	v := before
+	if err := Overlay([]byte(`{"list":[{"name":"b"},{"keys":["l"]}],"raw":{"b":2},"inner":{"list":[{}]}}`), &v); err != nil {
+		t.Fatal(err)
+	}
+	want := body{
+		Group: Group{List: []entry{{Name: "b"}, {Keys: []string{"l"}}}, Raw: json.RawMessage(`{"b":2}`)},
+		Inner: Group{List: []entry{{}}, Raw: json.RawMessage(`{"a":1}`)}, Kept: []string{"x"}, Title: "t",
+	}
+	if diff := cmp.Diff(want, v); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(old(), before); diff != "" {
+		t.Errorf("the former value changed: %s", diff)
 	}
 }
 
