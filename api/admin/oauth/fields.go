@@ -23,9 +23,9 @@ type applicationFields struct {
 	TokenExpiry      int64    `json:"token_expiry" min:"60" max:"86400" default:"3600" example:"3600" doc:"Life of access and ID tokens in seconds."`
 	AccessRestricted bool     `json:"access_restricted" doc:"Whether only users and groups that were granted access may sign in."`
 	ShowInDashboard  bool     `json:"show_in_dashboard" default:"true" doc:"Whether people see it among their applications."`
-	LaunchURL        string   `json:"launch_url" max:"2000" example:"https://app.example.com" doc:"Where the portal leads."`
-	AppGroup         string   `json:"app_group" max:"200" doc:"Heading in the portal."`
-	IconURL          string   `json:"icon_url" max:"2000" doc:"Icon in the portal."`
+	LaunchURL        string   `json:"launch_url" max:"2000" example:"https://app.example.com" doc:"Where a person who opens it from their applications is led."`
+	AppGroup         string   `json:"app_group" max:"200" doc:"Heading that it stands under among a person's applications."`
+	IconURL          string   `json:"icon_url" max:"2000" doc:"Its icon."`
 	MFAPolicy        string   `json:"mfa_policy" enum:"inherit|disabled|any|otp|passkey" default:"inherit" doc:"Second factor for this application. There is none yet: inherit and disabled are kept; any, otp and passkey are refused, since they would not be held."`
 	Disabled         bool     `json:"disabled" doc:"Whether nobody can use it, and its tokens are refused."`
 	ConsentMode      string   `json:"consent_mode" enum:"implicit|explicit|always" default:"implicit" doc:"implicit: first party, nobody is asked; explicit: asked once and remembered; always: asked each time."`
@@ -45,8 +45,8 @@ type applicationFields struct {
 
 type claimMapping struct {
 	Claim         string   `json:"claim" required:"true" min:"1" max:"128" example:"department" doc:"Name of the claim."`
-	Value         string   `json:"value" max:"1000" example:"${department}" doc:"Text with ${variables}; or"`
-	Expression    string   `json:"expression" max:"2000" doc:"an expression in CEL."`
+	Value         string   `json:"value" max:"1000" example:"${department}" doc:"Text with ${variables}; either this or expression."`
+	Expression    string   `json:"expression" max:"2000" doc:"An expression in CEL; either this or value."`
 	RequiredScope string   `json:"required_scope" max:"100" doc:"Scope without which the claim is left out."`
 	In            []string `json:"in" max:"3" item_enum:"id_token|access_token|userinfo" doc:"Where it goes; by default the two tokens."`
 	Required      bool     `json:"required" doc:"Whether there shall be no token rather than one without this claim."`
@@ -54,8 +54,8 @@ type claimMapping struct {
 
 type trustedIssuer struct {
 	Issuer      string          `json:"issuer" required:"true" min:"1" max:"2000" example:"https://issuer.example.com" doc:"Its name, as in iss."`
-	JWKS        json.RawMessage `json:"jwks,omitempty" doc:"Its public keys as a JWK set; or"`
-	JWKSURI     string          `json:"jwks_uri" max:"2000" example:"https://issuer.example.com/jwks" doc:"where they are."`
+	JWKS        json.RawMessage `json:"jwks,omitempty" doc:"Its public keys as a JWK set; either this or jwks_uri."`
+	JWKSURI     string          `json:"jwks_uri" max:"2000" example:"https://issuer.example.com/jwks" doc:"Where its public keys are; either this or jwks."`
 	Subject     string          `json:"subject" enum:"id|username|email" default:"id" doc:"What sub is."`
 	Scopes      []string        `json:"scopes" max:"100" item_max:"100" doc:"Scopes that it may give."`
 	MaxLifetime int64           `json:"max_lifetime" min:"0" max:"3600" doc:"Seconds that an assertion may live; 0: 300."`

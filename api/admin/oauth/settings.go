@@ -10,8 +10,8 @@ import (
 type authFields struct {
 	AuthMethod     string          `json:"token_endpoint_auth_method" enum:"client_secret_basic|client_secret_post|client_secret_jwt|private_key_jwt|tls_client_auth|self_signed_tls_client_auth|none|" doc:"How it authenticates. Empty: by its secret, as client_secret_basic or client_secret_post."`
 	AuthSigningAlg string          `json:"token_endpoint_auth_signing_alg" max:"16" doc:"Algorithm of its assertions; empty: any that is allowed."`
-	JWKS           json.RawMessage `json:"jwks,omitempty" doc:"Its public keys as a JWK set; {} takes them away. Or"`
-	JWKSURI        string          `json:"jwks_uri" max:"2000" doc:"where they are: https, public, and fetched when needed."`
+	JWKS           json.RawMessage `json:"jwks,omitempty" doc:"Its public keys as a JWK set; {} takes them away. Either this or jwks_uri."`
+	JWKSURI        string          `json:"jwks_uri" max:"2000" doc:"Where its public keys are: https, public, and fetched when needed. Either this or jwks."`
 	TLSSubjectDN   string          `json:"tls_client_auth_subject_dn" max:"1000" doc:"With tls_client_auth, one of five: subject of its certificate (RFC 4514)."`
 	TLSSANDNS      string          `json:"tls_client_auth_san_dns" max:"1000" doc:"A DNS name in its certificate."`
 	TLSSANURI      string          `json:"tls_client_auth_san_uri" max:"1000" doc:"A URI in its certificate."`
@@ -40,15 +40,15 @@ func (f *authFields) onto(p *federation.Application) {
 
 // tokenFields say what its tokens are like.
 type tokenFields struct {
-	SigningAlg       string   `json:"signing_alg" enum:"ES256|RS256|PS256|EdDSA|" doc:"Of its tokens; empty: ES256."`
+	SigningAlg       string   `json:"signing_alg" enum:"ES256|RS256|PS256|EdDSA|" doc:"Algorithm that signs its tokens; empty: ES256."`
 	IDTokenOnRefresh bool     `json:"id_token_on_refresh" doc:"Whether a refresh answers with a new ID token."`
 	IDTokenAlg       string   `json:"id_token_encrypted_response_alg" max:"32" doc:"ID tokens are encrypted to its key with this algorithm; empty: they are not."`
 	IDTokenEnc       string   `json:"id_token_encrypted_response_enc" max:"32" doc:"By default A128CBC-HS256."`
 	UserinfoAlg      string   `json:"userinfo_signed_response_alg" enum:"ES256|RS256|PS256|EdDSA|" doc:"Userinfo is a JWT signed with it; empty: plain JSON."`
-	UserinfoEncAlg   string   `json:"userinfo_encrypted_response_alg" max:"32" doc:"And encrypted with this."`
+	UserinfoEncAlg   string   `json:"userinfo_encrypted_response_alg" max:"32" doc:"Userinfo is encrypted to its key with this algorithm; empty: it is not."`
 	UserinfoEnc      string   `json:"userinfo_encrypted_response_enc" max:"32" doc:"By default A128CBC-HS256."`
 	IntrospectionAlg string   `json:"introspection_signed_response_alg" enum:"ES256|RS256|PS256|EdDSA|" doc:"Introspection answers with a JWT signed with it (RFC 9701) if asked for one."`
-	IntrospectEncAlg string   `json:"introspection_encrypted_response_alg" max:"32" doc:"And encrypted with this."`
+	IntrospectEncAlg string   `json:"introspection_encrypted_response_alg" max:"32" doc:"Introspection answers are encrypted to its key with this algorithm; empty: they are not."`
 	IntrospectEnc    string   `json:"introspection_encrypted_response_enc" max:"32" doc:"By default A128CBC-HS256."`
 	DPoPBound        bool     `json:"dpop_bound_access_tokens" doc:"Whether its tokens must be bound to a key of its own (RFC 9449)."`
 	TLSBound         bool     `json:"tls_client_certificate_bound_access_tokens" doc:"Whether its tokens must be bound to its certificate (RFC 8705)."`
@@ -89,16 +89,16 @@ func (f *tokenFields) onto(p *federation.Application) {
 // requestFields say what its requests must be like, and what it may ask for.
 type requestFields struct {
 	RequirePAR          bool     `json:"require_pushed_authorization_requests" doc:"Whether authorization requests must be pushed (RFC 9126)."`
-	RequireSigned       bool     `json:"require_signed_request_object" doc:"Whether they must be signed (RFC 9101)."`
+	RequireSigned       bool     `json:"require_signed_request_object" doc:"Whether authorization requests must be signed (RFC 9101)."`
 	ObjectAlg           string   `json:"request_object_signing_alg" max:"16" doc:"Algorithm of its request objects; empty: any that is allowed."`
 	RequestURIs         []string `json:"request_uris" max:"10" item_max:"2000" doc:"Where its request objects may be fetched."`
-	ResponseAlg         string   `json:"authorization_signed_response_alg" enum:"ES256|RS256|PS256|EdDSA|" doc:"Of signed authorization responses; empty: that of its tokens."`
+	ResponseAlg         string   `json:"authorization_signed_response_alg" enum:"ES256|RS256|PS256|EdDSA|" doc:"Algorithm that signs its authorization responses; empty: that of its tokens."`
 	DetailTypes         []string `json:"authorization_details_types" max:"50" item_max:"100" doc:"Types of authorization details that it may ask for (RFC 9396)."`
 	ExchangeFrom        []string `json:"token_exchange_from" max:"50" item_max:"200" doc:"client_ids whose tokens it may exchange besides its own (RFC 8693)."`
-	ExchangeAudiences   []string `json:"token_exchange_audiences" max:"50" item_max:"200" doc:"Audiences that it may exchange them for."`
+	ExchangeAudiences   []string `json:"token_exchange_audiences" max:"50" item_max:"200" doc:"Audiences that it may exchange tokens for."`
 	ExchangeImpersonate bool     `json:"token_exchange_impersonate" doc:"Whether it may be given tokens that do not name it as the actor."`
 	CIBAMode            string   `json:"backchannel_token_delivery_mode" enum:"poll|ping|" doc:"How it learns that a decoupled sign-in has ended; empty: poll."`
-	CIBAEndpoint        string   `json:"backchannel_client_notification_endpoint" max:"2000" doc:"Where it is pinged."`
+	CIBAEndpoint        string   `json:"backchannel_client_notification_endpoint" max:"2000" doc:"Where it is pinged when a decoupled sign-in has ended."`
 }
 
 func requestsOf(p *federation.Application) requestFields {
@@ -121,9 +121,9 @@ func (f *requestFields) onto(p *federation.Application) {
 // noticeFields say how it is told that a session has ended.
 type noticeFields struct {
 	BackchannelURI      string `json:"backchannel_logout_uri" max:"2000" doc:"Where a logout token is sent when somebody signs out."`
-	BackchannelSession  bool   `json:"backchannel_logout_session_required" doc:"Whether it must name the session."`
+	BackchannelSession  bool   `json:"backchannel_logout_session_required" doc:"Whether the logout token must name the session."`
 	FrontchannelURI     string `json:"frontchannel_logout_uri" max:"2000" doc:"Loaded in a frame of the sign-out page."`
-	FrontchannelSession bool   `json:"frontchannel_logout_session_required" doc:"Whether it must name the session."`
+	FrontchannelSession bool   `json:"frontchannel_logout_session_required" doc:"Whether the URI must name the session."`
 }
 
 func noticesOf(p *federation.Application) noticeFields {
