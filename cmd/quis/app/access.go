@@ -168,6 +168,17 @@ func simulateCommand() *cobra.Command {
 	return c
 }
 
+// claim is the value of a claim: a text as it is, anything else as it stands in the token.
+func claim(v any) string {
+	switch v := v.(type) {
+	case string:
+		return v
+	case float64:
+		return plain(v)
+	}
+	return compact(v)
+}
+
 func printSimulation(cmd *cobra.Command, s *client.Simulation) error {
 	from := map[string]string{}
 	for _, c := range s.Sources {
@@ -179,7 +190,7 @@ func printSimulation(cmd *cobra.Command, s *client.Simulation) error {
 			claims map[string]any
 		}{{"access_token", s.AccessClaims}, {"id_token", s.IDClaims}, {"userinfo", s.UserinfoClaims}} {
 			for _, n := range slices.Sorted(maps.Keys(t.claims)) {
-				row(t.name, n, plain(t.claims[n]), from[t.name+" "+n])
+				row(t.name, n, claim(t.claims[n]), from[t.name+" "+n])
 			}
 		}
 	})

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
+	"net/url"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -53,12 +56,44 @@ func createCommand() *cobra.Command {
 			if err := show(cmd, a, false); err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "Next: quis app test %s --register\n", a.ClientID)
+			if next := nextStep(a, secretFile); next != "" {
+				fmt.Fprintln(cmd.ErrOrStderr(), "Next: "+next)
+			}
 			return nil
 		})(cmd, args)
 	}
 	c.Flags().StringVar(&secretFile, "secret-file", "", "write the secret to this new file instead of showing it")
 	return c
+}
+
+// nextStep is the command that tries a new application, as it can be tried.
+func nextStep(a *client.Application, secretFile string) string {
+	secret := ""
+	if secretFile != "" && (a.IsPublic == nil || !*a.IsPublic) {
+		secret = " --secret-file " + secretFile
+	}
+	switch {
+	case slices.Contains(a.GrantTypes, "authorization_code"):
+		if !slices.ContainsFunc(a.RedirectURIs, loopback) {
+			secret += " --register"
+		}
+		return "quis app test " + a.ClientID + secret
+	case slices.Contains(a.GrantTypes, urns["device_code"]):
+		return "quis test device --app " + a.ClientID + secret
+	case slices.Contains(a.GrantTypes, "client_credentials"):
+		return "quis test client-credentials --app " + a.ClientID + secret
+	}
+	return ""
+}
+
+// loopback reports whether quis app test can listen where the URI leads.
+func loopback(uri string) bool {
+	u, err := url.Parse(uri)
+	if err != nil || u.Scheme != "http" {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func setCommand() *cobra.Command {

@@ -18,6 +18,14 @@ import (
 
 const maxFile = 1 << 20
 
+// urns are the grant types with long names, by the short ones that `quis app list` shows.
+var urns = map[string]string{
+	"device_code":    "urn:ietf:params:oauth:grant-type:device_code",
+	"token-exchange": "urn:ietf:params:oauth:grant-type:token-exchange",
+	"jwt-bearer":     "urn:ietf:params:oauth:grant-type:jwt-bearer",
+	"ciba":           "urn:openid:params:grant-type:ciba",
+}
+
 // assignments turns field=value, field+=value and field-=value into the fields of a
 // request. now are the values as they are; nil for a new application.
 func assignments(cmd *cobra.Command, args []string, fields map[string]client.Field, now map[string]any) (map[string]any, error) {
@@ -33,7 +41,11 @@ func assignments(cmd *cobra.Command, args []string, fields map[string]client.Fie
 		}
 		f, ok := fields[name]
 		if !ok {
-			return nil, line.Usage(cmd, "there is no field %q%s", name, near(name, slices.Collect(maps.Keys(fields))))
+			hint := near(name, slices.Collect(maps.Keys(fields)))
+			if hint == "" {
+				hint = "; `quis app set --fields` shows those that there are"
+			}
+			return nil, line.Usage(cmd, "there is no field %q%s", name, hint)
 		}
 		v, err := parse(name, value, f)
 		if err != nil {
@@ -82,7 +94,15 @@ func parse(name, value string, f client.Field) (any, error) {
 		}
 		return n, nil
 	case "array":
-		return parseList(value)
+		list, err := parseList(value)
+		if name == "grant_types" {
+			for i, g := range list {
+				if s, ok := g.(string); ok && urns[s] != "" {
+					list[i] = urns[s]
+				}
+			}
+		}
+		return list, err
 	case "string":
 		if len(f.Enum) > 0 && !slices.Contains(f.Enum, value) {
 			return nil, fmt.Errorf("%q is none of %s%s", value, strings.Join(slices.DeleteFunc(slices.Clone(f.Enum), func(s string) bool { return s == "" }), ", "), near(value, f.Enum))
@@ -155,11 +175,17 @@ func fieldsText(cmd *cobra.Command, fields map[string]client.Field) error {
 	return line.Emit(cmd, fields, []string{"FIELD", "TYPE", "MEANING"}, func(row func(...any)) {
 		for _, n := range slices.Sorted(maps.Keys(fields)) {
 			f := fields[n]
-			kind := f.Type
-			if len(f.Enum) > 0 {
-				kind = strings.Trim(strings.Join(f.Enum, "|"), "|")
+			kind, meaning := f.Type, f.Description
+			switch {
+			case kind == "array":
+				kind = "list"
+			case len(f.Enum) > 0: // too long for a column of their own
+				meaning += " One of " + strings.Join(slices.DeleteFunc(slices.Clone(f.Enum), func(s string) bool { return s == "" }), ", ") + "."
 			}
-			row(n, kind, f.Description)
+			if n == "grant_types" {
+				meaning += " Short names will do: " + strings.Join(slices.Sorted(maps.Keys(urns)), ", ") + "."
+			}
+			row(n, kind, meaning)
 		}
 	})
 }

@@ -2,6 +2,7 @@ package try
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -68,6 +69,9 @@ func fromFile(file string) (string, error) {
 		return "", err
 	}
 	text := strings.TrimSpace(string(b))
+	if text == "" && file == "-" {
+		return "", errors.New("there is nothing on standard input")
+	}
 	if text == "" {
 		return "", fmt.Errorf("%s is empty", file)
 	}

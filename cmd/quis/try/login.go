@@ -98,6 +98,9 @@ func signIn(ctx context.Context, cmd *cobra.Command, name string, a *attempt) er
 	if err != nil {
 		return err
 	}
+	if !slices.Contains(application.GrantTypes, "authorization_code") {
+		return line.Usage(cmd, "%s signs nobody in by a browser: its grant_types are %s; `quis test --help` shows the tests of the others", application.ClientID, strings.Join(application.GrantTypes, ", "))
+	}
 	p, err := discover(ctx, issuer)
 	if err != nil {
 		return err
@@ -177,11 +180,15 @@ func failure(err error) string {
 
 // listen finds a redirect URI on loopback and serves it. leave takes back what was registered.
 func (a *attempt) listen(ctx context.Context, cmd *cobra.Command, n *client.Client, app *client.Application) (leave func(), err error) {
-	l, uri := a.registered(app)
+	l, uri, taken := a.registered(app)
 	back := func() {}
 	if l == nil {
-		if !a.register {
-			return nil, line.Usage(cmd, "%s has no redirect URI on loopback that is free to listen on; --register adds one for as long as the test takes", app.ClientID)
+		switch {
+		case a.register:
+		case taken != nil:
+			return nil, line.Exit{Code: line.Conflict, Text: fmt.Sprintf("cannot listen where %s expects its people back: %v; end what listens there, or take --register, which adds another redirect URI for as long as the test takes", app.ClientID, taken)}
+		default:
+			return nil, line.Usage(cmd, "%s has no redirect URI on loopback; --register adds one for as long as the test takes", app.ClientID)
 		}
 		if l, err = (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0"); err != nil {
 			return nil, err
@@ -206,8 +213,9 @@ func (a *attempt) listen(ctx context.Context, cmd *cobra.Command, n *client.Clie
 	}, nil
 }
 
-// registered looks for a loopback URI of the application whose port is free.
-func (a *attempt) registered(app *client.Application) (net.Listener, string) {
+// registered looks for a loopback URI of the application whose port is free; taken is why
+// there is none among those that it has.
+func (a *attempt) registered(app *client.Application) (l net.Listener, uri string, taken error) {
 	for _, uri := range app.RedirectURIs {
 		u, err := url.Parse(uri)
 		if err != nil || u.Scheme != "http" {
@@ -231,6 +239,7 @@ func (a *attempt) registered(app *client.Application) (net.Listener, string) {
 		}
 		l, err := net.Listen("tcp", net.JoinHostPort(listenOn, port))
 		if err != nil {
+			taken = err
 			continue
 		}
 		if port == "0" {
@@ -238,9 +247,9 @@ func (a *attempt) registered(app *client.Application) (net.Listener, string) {
 			u.Host = net.JoinHostPort(host, port)
 			uri = u.String()
 		}
-		return l, uri
+		return l, uri, nil
 	}
-	return nil, ""
+	return nil, "", taken
 }
 
 // lend adds a redirect URI to the application; back takes it away again.

@@ -88,7 +88,7 @@ func deviceCommand() *cobra.Command {
 	return grant(&cobra.Command{
 		Use:     "device",
 		Short:   "Sign in as a device without a browser does, and check the tokens",
-		Long:    "The application needs the device grant: `quis app set APP grant_types+=" + deviceGrant + "`.",
+		Long:    "The application needs the device grant: `quis app set APP grant_types+=device_code`.",
 		Example: "  quis test device --app tv\n  quis test device --app tv --scope openid --scope profile",
 	}, func(ctx context.Context, cmd *cobra.Command, p *provider, who *credentials) (*tokens, error) {
 		if p.Device == "" {
@@ -104,6 +104,9 @@ func deviceCommand() *cobra.Command {
 			return nil, err
 		}
 		fmt.Fprintf(cmd.ErrOrStderr(), "Open %s on any device and type in\n\n  %s\n\n", d.URI, d.UserCode)
+		if d.Complete != "" {
+			fmt.Fprintf(cmd.ErrOrStderr(), "or open %s\n\n", d.Complete)
+		}
 		return p.poll(ctx, who, &d)
 	})
 }
@@ -136,9 +139,10 @@ func (p *provider) poll(ctx context.Context, who *credentials, d *deviceAnswer) 
 func exchangeCommand() *cobra.Command {
 	var subject, actor, audience, resource string
 	c := grant(&cobra.Command{
-		Use:     "exchange",
-		Short:   "Exchange an access token for another one and check it (RFC 8693)",
-		Long:    "The application needs the token exchange grant, and must be allowed to exchange tokens of the one that the token is of.",
+		Use:   "exchange",
+		Short: "Exchange an access token for another one and check it (RFC 8693)",
+		Long: "The application needs the token exchange grant, and must be allowed to exchange tokens of the one that the token is of:\n" +
+			"`quis app set APP grant_types+=token-exchange token_exchange_from+=CLIENT_ID token_exchange_audiences+=AUDIENCE`.",
 		Example: "  quis test exchange --app gateway --subject-token-file token.jwt --audience api\n  pbpaste | quis test exchange --app gateway --subject-token-file -",
 	}, func(ctx context.Context, cmd *cobra.Command, p *provider, who *credentials) (*tokens, error) {
 		if subject == "" {

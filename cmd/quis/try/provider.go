@@ -133,6 +133,9 @@ func (r *refusal) Error() string {
 	if r.Description == "" {
 		return r.Code
 	}
+	if r.Code == "invalid_client" { // the node does not say more to whoever it does not know
+		return r.Code + ": " + r.Description + " Is this its secret, and does it authenticate by one?"
+	}
 	return r.Code + ": " + r.Description
 }
 
