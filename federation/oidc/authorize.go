@@ -76,10 +76,6 @@ func (p *Provider) currentSession(r *http.Request) (*session.Session, error) {
 // what it asks for.
 func (p *Provider) issue(w http.ResponseWriter, r *http.Request, q *authorizeRequest, s *session.Session) {
 	ctx := r.Context()
-	if err := p.keep(ctx, q.app); err != nil {
-		p.writeAuthorizeError(w, r, q, err)
-		return
-	}
 	allowed, g := false, granted{q: q, s: s}
 	var d consent.Decision
 	err := p.db.View(ctx, func(tx *fsm.Tx) (err error) {
@@ -103,6 +99,10 @@ func (p *Provider) issue(w http.ResponseWriter, r *http.Request, q *authorizeReq
 	}
 	if d.Ask {
 		p.ask(w, r, q, s, d)
+		return
+	}
+	if err := p.keep(ctx, q.app); err != nil {
+		p.writeAuthorizeError(w, r, q, err)
 		return
 	}
 	q.GrantedScope = d.Scopes

@@ -104,6 +104,9 @@ func (q *authorizeRequest) personal() []string {
 // ask puts the question to the person. It costs no log entry.
 func (p *Provider) ask(w http.ResponseWriter, r *http.Request, q *authorizeRequest, s *session.Session, d consent.Decision) {
 	question, err := p.question(r.Context(), q, s, d)
+	if err == nil { // and not before: whoever leads a person around sees to it that pages are not shown
+		err = p.keep(r.Context(), q.app)
+	}
 	if err != nil {
 		p.writeAuthorizeError(w, r, q, err)
 		return

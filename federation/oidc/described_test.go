@@ -57,12 +57,22 @@ func TestApplicationKnownByItsDocument(t *testing.T) {
 	}); n != 0 {
 		t.Errorf("a stranger cost %d entries", n)
 	}
+	// Nor does a person who is led here and on again without seeing anything: that could be done without end.
 	if n := w.entries(func() {
 		for range 3 {
 			rec := w.get(0, authorizePath+"?"+ask("none").Encode(), true)
 			_, back := w.back(rec)
 			if back.Get("error") != "consent_required" || back.Get("code") != "" {
 				t.Errorf("%d %s", rec.Code, rec.Header().Get("Location"))
+			}
+		}
+	}); n != 0 {
+		t.Errorf("a person who was led around cost %d entries", n)
+	}
+	if n := w.entries(func() {
+		for range 3 {
+			if rec := w.get(0, authorizePath+"?"+ask("").Encode(), true); rec.Code != 200 {
+				t.Errorf("no question: %d %s", rec.Code, rec.Header().Get("Location"))
 			}
 		}
 	}); n != 1 {
