@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -208,5 +209,29 @@ func TestTokenEndsWithThePermission(t *testing.T) {
 	closed(w.app.ID, true)
 	if told() || w.active(got.Access) || w.active(got.Refresh) || w.userinfo(0, got.Access).Code != 401 {
 		t.Error("web is closed to the user")
+	}
+}
+
+// TestGrantIsHeldAgainstTheScopesOfNow: what was taken from an application while a code or a
+// device waited is not in its tokens.
+func TestGrantIsHeldAgainstTheScopesOfNow(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	tv := w.television("tv")
+	a := w.device(0, tv)
+	w.approve(0, a)
+	code := w.code(0, set("scope", "openid profile api"))
+	for _, id := range []string{w.app.ID, tv.ID} {
+		w.update(0, func(tx *fsm.Tx) error {
+			_, err := federation.Update(tx, tenant.ID, id, 0, func(a *federation.Application) error { a.AllowedScopes = []string{"openid"}; return nil })
+			return err
+		})
+	}
+	for name, rec := range map[string]*httptest.ResponseRecorder{
+		"code": w.post(0, "/oauth2/token", w.codeForm(code)), "device": w.poll(0, tv, a.Code),
+	} {
+		if r := w.want(rec, 200); r.Scope != "openid" || claims(t, r.Access)["scope"] != "openid" {
+			t.Errorf("%s: scope %q", name, r.Scope)
+		}
 	}
 }

@@ -122,6 +122,7 @@ func (g codeGrant) PopulateTokenEndpointResponse(ctx context.Context, req fosite
 		return err
 	}
 	ex.granted(h.Family)
+	ex.scope = intersect(ex.scope, c.AllowedScopes) // as they are now
 	ex.narrow()
 	t, err := g.p.mintFamily(ctx, ex, c.Application, h, &idToken{Nonce: ex.code.Nonce, CodeHash: tokenHash(algOf(c.Application), req.GetRequestForm().Get("code"))})
 	if err != nil {

@@ -168,6 +168,7 @@ func (g waitGrant) PopulateTokenEndpointResponse(ctx context.Context, req fosite
 	}
 	g.p.pace.Done(id)
 	ex.granted(h.Family)
+	ex.scope = intersect(ex.scope, c.AllowedScopes) // as they are now
 	ex.narrow()
 	t, err := g.p.mintFamily(ctx, ex, c.Application, h, &idToken{})
 	if err != nil {
