@@ -103,7 +103,18 @@ func (p *Pages) answer(w http.ResponseWriter, r *http.Request) error {
 
 // another has somebody else sign in, for the same request.
 func (p *Pages) another(w http.ResponseWriter, r *http.Request, q *consent.Question) error {
-	flow, err := p.cfg.Flows.Begin(r.Context(), authn.Need{ReturnTo: q.ReturnTo, Login: true})
+	need := authn.Need{ReturnTo: q.ReturnTo, Login: true, Locales: strings.Join(q.Locales, " ")}
+	err := p.cfg.DB.View(r.Context(), func(tx *fsm.Tx) error {
+		app, _, err := federation.Get(tx, q.Tenant, q.Application)
+		if err == nil {
+			need.Application = app.DisplayName()
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	flow, err := p.cfg.Flows.Begin(r.Context(), need)
 	if errors.Is(err, identity.ErrInvalid) { // longer than a flow carries
 		return p.onward(w, r, page.Base(r)+"/logout")
 	}

@@ -214,6 +214,7 @@ func TestAnotherPersonMaySignIn(t *testing.T) {
 	s := h.enter("ada")
 	_, question := s.asked("openid")
 	a := s.post(questionPath, url.Values{"question": {question}, "decision": {"other"}})
+	s.get(a.Header.Get("Location")).want(t, 200, "to continue to Television")
 	if to := s.signIn(a, "", "grace"); !strings.HasPrefix(to, "/oauth2/authorize?client_id=tv&") {
 		t.Errorf("led to %s", to)
 	}
