@@ -26,7 +26,7 @@ type scopeFields struct {
 	Implied          bool              `json:"implied" doc:"Whether it is granted without asking anybody."`
 	Optional         bool              `json:"optional" doc:"Whether a person may allow the rest without it."`
 	Claims           []string          `json:"claims" max:"50" item_max:"100" example:"customer_number" doc:"Claims that it stands for; who asks for one of them by name is not asked about twice."`
-	ResourceServerID string            `json:"resource_server_id" max:"64" doc:"Resource server that it belongs to; tokens for others do not carry it. Empty: to none in particular."`
+	ResourceServerID string            `json:"resource_server_id" max:"64" doc:"Resource server that it belongs to; tokens for other resource servers do not carry it. Empty: to none in particular."`
 }
 
 func fieldsOfScope(s *resource.Scope) scopeFields {
