@@ -47,6 +47,7 @@ type Simulation struct {
 	GrantedScopes  []string       `json:"granted_scopes"`
 	RefusedScopes  []string       `json:"refused_scopes"` // a real request with one of them would fail
 	Sources        []ClaimSource  `json:"sources"`
+	Mappings       []ClaimOutcome `json:"mappings"`
 
 	More json.RawMessage `json:"-"` // the whole answer
 }
@@ -57,6 +58,13 @@ type ClaimSource struct {
 	In    string `json:"in"`              // access_token, id_token or userinfo
 	From  string `json:"from"`            // protocol, scope, mapping or script
 	Scope string `json:"scope,omitempty"` // that reveals it, or that the mapping requires
+}
+
+// A ClaimOutcome tells what a claim mapping came to.
+type ClaimOutcome struct {
+	Mapping int    `json:"mapping"` // place in claim_mappings, from 0
+	Claim   string `json:"claim"`
+	Outcome string `json:"outcome"` // claim, nothing, or why there is none
 }
 
 // Simulate says what tokens a user would get, without issuing any.

@@ -201,6 +201,11 @@ func printSimulation(cmd *cobra.Command, s *client.Simulation) error {
 	if !s.HasAccess {
 		fmt.Fprintln(w, "This user could not sign in to the application: "+s.DeniedBecause)
 	}
+	for _, m := range s.Mappings {
+		if m.Outcome != "claim" {
+			fmt.Fprintf(w, "claim_mappings/%d makes no %s: %s\n", m.Mapping, line.Plain(m.Claim), line.Plain(m.Outcome))
+		}
+	}
 	if len(s.RefusedScopes) > 0 {
 		fmt.Fprintf(w, "The application may not ask for %s; a real request that does fails.\n", strings.Join(s.RefusedScopes, ", "))
 	}
