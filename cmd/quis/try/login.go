@@ -71,18 +71,18 @@ func loginCommand(use, short string) *cobra.Command {
 		}
 		ctx, cancel := context.WithTimeout(cmd.Context(), signInTime)
 		defer cancel()
-		return signIn(ctx, cmd, name, &attempt{scopes: scopes, register: register, still: still})
+		return signIn(ctx, cmd, name, &attempt{scopes: scopes, resources: resources(cmd), register: register, still: still})
 	}
 	c.Flags().BoolVar(&register, "register", false, "add a redirect URI on loopback to the application for as long as the test takes")
 	c.Flags().BoolVar(&still, "no-browser", false, "only print the URL")
 	c.Flags().StringSliceVar(&scopes, "scope", nil, "scopes to ask for (default: openid and what else of profile, email, groups it may)")
-	return c
+	return resourceFlag(c)
 }
 
 // An attempt is one sign-in.
 type attempt struct {
-	scopes          []string
-	register, still bool
+	scopes, resources []string
+	register, still   bool
 
 	redirect               string
 	state, nonce, verifier string
@@ -143,6 +143,7 @@ func usualScopes(a *client.Application) []string {
 func (a *attempt) request(clientID string) url.Values {
 	sum := sha256.Sum256([]byte(a.verifier))
 	return url.Values{
+		"resource":  a.resources,
 		"client_id": {clientID}, "response_type": {"code"}, "redirect_uri": {a.redirect}, "scope": {strings.Join(a.scopes, " ")},
 		"state": {a.state}, "nonce": {a.nonce}, "code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])}, "code_challenge_method": {"S256"},
 	}
@@ -167,7 +168,7 @@ func (a *attempt) finish(ctx context.Context, cmd *cobra.Command, p *provider, w
 	if !r.Checks.add("code exchange with PKCE", err == nil, "%s", failure(err)) {
 		return r.print(cmd)
 	}
-	p.examine(r, &got, who.id, a.nonce, slices.Contains(a.scopes, "openid"))
+	p.examine(r, &got, who.id, a.nonce, slices.Contains(a.scopes, "openid"), a.resources)
 	return r.print(cmd)
 }
 

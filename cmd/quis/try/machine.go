@@ -45,28 +45,42 @@ func grant(c *cobra.Command, run func(ctx context.Context, cmd *cobra.Command, p
 		if err != nil {
 			return err
 		}
-		p.examine(r, got, who.id, "", false)
+		p.examine(r, got, who.id, "", false, resources(cmd))
 		return r.print(cmd)
 	}
 	return c
 }
 
-// form is a token request with the scopes of the command line.
+// resourceFlag is that of a command that may ask for a token for other APIs than the node's own.
+func resourceFlag(c *cobra.Command) *cobra.Command {
+	c.Flags().StringArray("resource", nil, "resource server that the token is for, by its identifier; more than one may be named (RFC 8707)")
+	return c
+}
+
+func resources(cmd *cobra.Command) []string {
+	list, _ := cmd.Flags().GetStringArray("resource") // nil for a command without
+	return list
+}
+
+// form is a token request with the scopes and resources of the command line.
 func form(cmd *cobra.Command, kind string) url.Values {
 	f := url.Values{"grant_type": {kind}}
 	if scopes, _ := cmd.Flags().GetStringSlice("scope"); len(scopes) > 0 {
 		f.Set("scope", strings.Join(scopes, " "))
 	}
+	for _, r := range resources(cmd) {
+		f.Add("resource", r)
+	}
 	return f
 }
 
 func clientCredentialsCommand() *cobra.Command {
-	return grant(&cobra.Command{
+	return grant(resourceFlag(&cobra.Command{
 		Use:     "client-credentials",
 		Short:   "Get a token for the application itself and check it",
 		Long:    "The application needs the grant type client_credentials: `quis app set APP grant_types+=client_credentials`.",
-		Example: "  quis test client-credentials --app robot --secret-file robot.secret\n  quis test client-credentials --app robot --scope api -o json",
-	}, func(ctx context.Context, cmd *cobra.Command, p *provider, who *credentials) (*tokens, error) {
+		Example: "  quis test client-credentials --app robot --secret-file robot.secret\n  quis test client-credentials --app robot --scope orders:read --resource https://orders.example.com -o json",
+	}), func(ctx context.Context, cmd *cobra.Command, p *provider, who *credentials) (*tokens, error) {
 		var got tokens
 		return &got, p.post(ctx, p.Token, who, form(cmd, "client_credentials"), &got)
 	})
@@ -85,12 +99,12 @@ type deviceAnswer struct {
 const deviceGrant = "urn:ietf:params:oauth:grant-type:device_code"
 
 func deviceCommand() *cobra.Command {
-	return grant(&cobra.Command{
+	return grant(resourceFlag(&cobra.Command{
 		Use:     "device",
 		Short:   "Sign in as a device without a browser does, and check the tokens",
 		Long:    "The application needs the device grant: `quis app set APP grant_types+=device_code`.",
 		Example: "  quis test device --app tv\n  quis test device --app tv --scope openid --scope profile",
-	}, func(ctx context.Context, cmd *cobra.Command, p *provider, who *credentials) (*tokens, error) {
+	}), func(ctx context.Context, cmd *cobra.Command, p *provider, who *credentials) (*tokens, error) {
 		if p.Device == "" {
 			return nil, errors.New("the issuer has no device authorization endpoint")
 		}

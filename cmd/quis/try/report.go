@@ -32,7 +32,7 @@ type tokens struct {
 }
 
 // examine adds the checks of all tokens of an answer.
-func (p *provider) examine(r *report, t *tokens, clientID, nonce string, openid bool) {
+func (p *provider) examine(r *report, t *tokens, clientID, nonce string, openid bool, resources []string) {
 	r.Scope = t.Scope
 	r.Checks.add("token_type", t.Type == "Bearer" || t.Type == "DPoP" || t.Type == "N_A", "%s, for %s", t.Type, time.Duration(t.Expires)*time.Second)
 	if access, err := open(t.Access); err != nil {
@@ -40,6 +40,9 @@ func (p *provider) examine(r *report, t *tokens, clientID, nonce string, openid 
 	} else {
 		r.Tokens["access_token"] = access
 		p.accessToken(&r.Checks, access, clientID)
+		for _, at := range resources {
+			r.Checks.add("access token: resource", access.known.For(at), "%s", at)
+		}
 	}
 	switch id, err := open(t.ID); {
 	case t.ID == "" && !openid:
