@@ -38,7 +38,7 @@ func checkRedirectURI(field, raw string, public bool) error {
 		return bad("must not have a user part before the host")
 	}
 	if strings.Contains(u.Host, "*") {
-		return bad("wildcards are not supported; register each URI")
+		return bad("wildcards are not supported; register each URI, or as an administrator a pattern that begins with regex:")
 	}
 	switch {
 	case slices.Contains(forbiddenSchemes, u.Scheme):

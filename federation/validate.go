@@ -145,7 +145,7 @@ func (a *Application) validateGrants() error {
 		return identity.Invalid("grant_types", "refresh_token needs authorization_code, or another grant with a person in it")
 	}
 	if a.Allows(GrantCode) && len(a.RedirectURIs) == 0 {
-		return identity.Invalid("redirect_uris", "authorization_code needs at least one")
+		return identity.Invalid("redirect_uris", "must not be empty: authorization_code needs at least one")
 	}
 	return nil
 }

@@ -87,7 +87,7 @@ func (m *Mapping) fault() (field, why string) {
 	}
 	switch {
 	case (m.Value == "") == (m.Expression == ""):
-		return "value", "either value or expression must be set, and not both"
+		return "value", "must be set, or else expression, and not both"
 	case len(m.Value) > maxValue:
 		return "value", fmt.Sprintf("must have at most %d bytes", maxValue)
 	case m.Value != identity.Printable(m.Value, maxValue):
