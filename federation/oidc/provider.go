@@ -152,6 +152,7 @@ func New(c Config) *Provider {
 	setDefault(&p.login, "/login")
 	setDefault(&p.logoutAt, "/logout")
 	p.sets = caller.NewSets(fetch.NewCache(p.fetch, keySet, fetch.Standard, jose.ParseSet))
+	p.fetch = p.fetch.Apart() // for request objects: whoever may register slow hosts must not keep key sets from being fetched
 	p.tls = tlsSupport{certificates: c.Certificates, authorities: c.Certificates && c.ClientRoots != nil}
 	p.proofs = dpop.New(c.Ring, c.DB.Now)
 	p.callers = caller.New(caller.Config{Ring: c.Ring, Now: c.DB.Now, Application: p.partner, Sets: p.sets, Roots: c.ClientRoots})

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/fsm"
@@ -94,8 +95,8 @@ func (e *Endpoint) change(w http.ResponseWriter, r *http.Request) error {
 		if err := m.onto(&a, p); err != nil {
 			return nil, err
 		}
-		if a.IsPublic != old.IsPublic {
-			return nil, fault(codeMetadata, "Whether it can keep a secret is decided once; register anew.")
+		if err := narrowed(&a, old); err != nil {
+			return nil, err
 		}
 		return &a, p.permits(&a)
 	}
@@ -129,6 +130,28 @@ func (e *Endpoint) change(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	answer(w, http.StatusOK, e.described(t, now, "", access))
+	return nil
+}
+
+// narrowed holds what an application has made of itself against what it was: who took
+// something away from it since it was registered, or demands more of it, cannot be told from
+// the registration itself, so neither comes back by a change. What is left out stays.
+func narrowed(a, old *federation.Application) error {
+	more := func(now, before []string) bool {
+		return slices.ContainsFunc(now, func(s string) bool { return !slices.Contains(before, s) })
+	}
+	switch {
+	case a.IsPublic != old.IsPublic:
+		return fault(codeMetadata, "Whether it can keep a secret is decided once; register anew.")
+	case more(a.GrantTypes, old.GrantTypes):
+		return fault(codeMetadata, "grant_types can be given up by a change, and not added; register anew.")
+	case more(a.AllowedScopes, old.AllowedScopes):
+		return fault(codeMetadata, "scope can be narrowed by a change, and not widened; register anew.")
+	}
+	a.Requests.RequirePAR = a.Requests.RequirePAR || old.Requests.RequirePAR
+	a.Requests.RequireSigned = a.Requests.RequireSigned || old.Requests.RequireSigned
+	a.Tokens.DPoPBound = a.Tokens.DPoPBound || old.Tokens.DPoPBound
+	a.Tokens.TLSBound = a.Tokens.TLSBound || old.Tokens.TLSBound
 	return nil
 }
 

@@ -175,7 +175,9 @@ func (m *Metadata) onto(a *federation.Application, p *Policy) error {
 	if m.AuthMethod == "" {
 		a.Auth.Method = federation.AuthBasic
 	}
-	a.AllowedScopes = p.AllowedScopes()
+	if a.AllowedScopes == nil { // a change that does not speak of scopes leaves them
+		a.AllowedScopes = p.AllowedScopes()
+	}
 	if m.Scope != nil {
 		a.AllowedScopes = strings.Fields(*m.Scope)
 	}

@@ -355,3 +355,45 @@ func TestUnusedApplicationsEnd(t *testing.T) {
 		t.Errorf("it is still there: %d", status)
 	}
 }
+
+// What an administrator takes away, or demands, does not come back by a change.
+func TestRefusesToTakeBackWhatAnAdministratorDecided(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	h.policy(register.Policy{Mode: register.Open, Scopes: []string{"openid", "email", "profile"}})
+	const body = `"redirect_uris":["https://app.example.com/cb"],"token_endpoint_auth_method":"none"`
+	_, out := h.send(0, "POST", register.Path, "", `{`+body+`,"scope":"openid email"}`)
+	id, _ := out["client_id"].(string)
+	access, _ := out["registration_access_token"].(string)
+	h.update(func(tx *fsm.Tx) error {
+		a, err := federation.ByClientID(tx, ten, id)
+		if err != nil {
+			return err
+		}
+		_, err = federation.Update(tx, ten, a.ID, 0, func(a *federation.Application) error {
+			a.AllowedScopes, a.Requests.RequirePAR, a.Tokens.DPoPBound = []string{"openid"}, true, true
+			return nil
+		})
+		return err
+	})
+	for what, more := range map[string]string{"scope": `,"scope":"openid email"`, "grants": `,"grant_types":["authorization_code","refresh_token"]`} {
+		status, out := h.send(0, "PUT", register.Path+"/"+id, access, `{"client_id":"`+id+`",`+body+more+`}`)
+		if status != 400 || out["error"] != "invalid_client_metadata" {
+			t.Errorf("%s: %d %v", what, status, out)
+		}
+	}
+	status, out := h.send(0, "PUT", register.Path+"/"+id, access, `{"client_id":"`+id+`",`+body+`,"client_name":"New"}`)
+	if status != 200 || out["scope"] != "openid" || out["client_name"] != "New" {
+		t.Fatalf("%d %v", status, out)
+	}
+	err := h.DB[0].View(t.Context(), func(tx *fsm.Tx) error {
+		a, err := federation.ByClientID(tx, ten, id)
+		if err == nil && (!a.Requests.RequirePAR || !a.Tokens.DPoPBound) {
+			t.Errorf("%+v %+v", a.Requests, a.Tokens)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
