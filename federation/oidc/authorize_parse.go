@@ -93,16 +93,9 @@ func parseUnsupported(_ *authorizeRequest, form url.Values) error {
 }
 
 func parseScopes(q *authorizeRequest, form url.Values) error {
-	scopes, ok := parseScope(form.Get("scope"))
-	if !ok {
-		return refuse(codeInvalidScope, "The scope is malformed.")
-	}
-	if !q.app.Allows(federation.GrantRefresh) {
-		// OpenID Connect Core, section 11: offline_access is ignored where it cannot be had.
-		scopes = slices.DeleteFunc(scopes, func(s string) bool { return s == federation.ScopeOffline })
-	}
-	if !subset(scopes, q.app.AllowedScopes) {
-		return refuse(codeInvalidScope, "The application may not ask for one of these scopes.")
+	scopes, err := allowedScopes(form.Get("scope"), q.app)
+	if err != nil {
+		return err
 	}
 	q.RequestedScope, q.GrantedScope = scopes, scopes
 	return nil

@@ -64,6 +64,25 @@ func parseScope(text string) (scopes []string, ok bool) {
 	return scopes, true
 }
 
+// allowedScopes reads a scope parameter and refuses, by its name, what the application may
+// not ask for; a scope holds nothing that could not stand in an error (RFC 6749, section
+// 3.3). offline_access is ignored where it cannot be had (OpenID Connect Core, section 11).
+func allowedScopes(text string, app *federation.Application) ([]string, error) {
+	scopes, ok := parseScope(text)
+	if !ok {
+		return nil, refuse(codeInvalidScope, "The scope is malformed.")
+	}
+	if !app.Allows(federation.GrantRefresh) {
+		scopes = slices.DeleteFunc(scopes, func(s string) bool { return s == federation.ScopeOffline })
+	}
+	for _, s := range scopes {
+		if !slices.Contains(app.AllowedScopes, s) {
+			return nil, refuse(codeInvalidScope, "The application may not ask for the scope "+s+".")
+		}
+	}
+	return scopes, nil
+}
+
 func subset(some, all []string) bool {
 	for _, s := range some {
 		if !slices.Contains(all, s) {

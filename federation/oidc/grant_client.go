@@ -32,9 +32,9 @@ func (g clientGrant) HandleTokenEndpointRequest(ctx context.Context, req fosite.
 	if c.Application.IsPublic {
 		return refuse(codeUnauthorizedClient, "A public application cannot act for itself.")
 	}
-	want, ok := parseScope(req.GetRequestForm().Get("scope"))
-	if !ok || !subset(want, c.AllowedScopes) {
-		return refuse(codeInvalidScope, "The scope is malformed or not allowed for this application.")
+	want, err := allowedScopes(req.GetRequestForm().Get("scope"), c.Application)
+	if err != nil {
+		return err
 	}
 	for _, s := range want {
 		if !subset([]string{s}, aboutPeople) {

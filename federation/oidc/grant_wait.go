@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"slices"
 
 	"github.com/ory/fosite"
 
@@ -192,12 +191,9 @@ func (waitGrant) wire(err error) error {
 // askedFor reads what a client asks for in the name of a user, where no authorization
 // request says it.
 func (p *Provider) askedFor(ctx context.Context, app *federation.Application, form url.Values) (g family.Grant, err error) {
-	scope, ok := parseScope(form.Get("scope"))
-	if !app.Allows(federation.GrantRefresh) {
-		scope = slices.DeleteFunc(scope, func(s string) bool { return s == federation.ScopeOffline })
-	}
-	if !ok || !subset(scope, app.AllowedScopes) {
-		return g, refuse(codeInvalidScope, "The scope is malformed or not allowed for this application.")
+	scope, err := allowedScopes(form.Get("scope"), app)
+	if err != nil {
+		return g, err
 	}
 	want, err := readWish(form)
 	if err != nil {

@@ -329,3 +329,16 @@ func TestSealingKeyRotationKeepsTokensGood(t *testing.T) {
 	next := w.want(w.post(1, "/oauth2/token", refreshForm(got.Refresh)), 200)
 	w.want(w.post(0, "/oauth2/token", refreshForm(next.Refresh)), 200)
 }
+
+// Who asks for too much is told what of it, whichever way they ask.
+func TestRefusedScopeIsNamed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	got := w.want(w.post(0, "/oauth2/token", url.Values{"grant_type": {"client_credentials"}, "scope": {"api no:such"}}), 400)
+	_, params := w.back(w.get(0, "/oauth2/authorize?"+w.request(set("scope", "openid no:such")).Encode(), true))
+	for _, detail := range []string{got.Description, params.Get("error_description")} {
+		if !strings.Contains(detail, "no:such") || strings.Contains(detail, "api") || strings.Contains(detail, "openid") {
+			t.Errorf("%q", detail)
+		}
+	}
+}
