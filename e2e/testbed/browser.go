@@ -115,13 +115,21 @@ func (b *Browser) Reach(ctx context.Context, at, username, password string) (*Pa
 		if f == nil {
 			return p, nil
 		}
-		for p, err = b.Submit(ctx, from, f, values); err == nil && p.Status == http.StatusTooManyRequests; {
-			if err = pause(ctx, time.Second); err == nil { // all who sign in share few processors
-				p, err = b.Submit(ctx, from, f, values)
-			}
-		}
+		p, err = b.patiently(ctx, from, f, values)
 	}
 	return p, fmt.Errorf("still at %s after many forms", p.URL)
+}
+
+// patiently is Submit for a person who waits where they are asked to: those who sign in
+// share few processors, and many at once under one name are held back.
+func (b *Browser) patiently(ctx context.Context, from *Page, f *Form, values map[string][]string) (*Page, error) {
+	p, err := b.Submit(ctx, from, f, values)
+	for err == nil && p.Status == http.StatusTooManyRequests {
+		if err = pause(ctx, time.Second); err == nil {
+			p, err = b.Submit(ctx, from, f, values)
+		}
+	}
+	return p, err
 }
 
 // onward finds a form that leads where the browser stops, as response_mode=form_post has it.
@@ -245,5 +253,5 @@ func (b *Browser) Press(ctx context.Context, p *Page, field string, values map[s
 	if f == nil {
 		return p, fmt.Errorf("%s: %w: field %q", p.URL, errNoForm, field)
 	}
-	return b.Submit(ctx, p, f, values)
+	return b.patiently(ctx, p, f, values)
 }
