@@ -20,6 +20,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -76,6 +77,7 @@ func main() {
 		fillNode()
 		return
 	}
+	debug.SetGCPercent(1000) // collections of the load generator are not what is measured
 	var o options
 	file := flag.String("json", "", "write the figures to this `file`")
 	only := flag.String("only", "", "comma-separated `names` of measurements: writes,start,rss,tokens,tokens3,busy,signin (the default), scale")

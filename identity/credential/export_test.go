@@ -1,9 +1,11 @@
 package credential
 
+import "github.com/quis-idp/quis/identity/credential/argon2"
+
 // OnCompute makes p call f instead of argon2id, which f gets to call.
 func (p *Pool) OnCompute(f func(real func() []byte, params Params) []byte) {
-	p.compute = func(password, salt []byte, params Params, size int) []byte {
-		return f(func() []byte { return argon2id(password, salt, params, size) }, params)
+	p.compute = func(m *argon2.Memory, password, salt []byte, params Params, size int) []byte {
+		return f(func() []byte { return argon2id(m, password, salt, params, size) }, params)
 	}
 }
 

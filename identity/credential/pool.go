@@ -11,11 +11,11 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/crypto/argon2"
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/credential/argon2"
 )
 
 // Config says how a Pool hashes; the zero value is the default.
@@ -30,11 +30,12 @@ type Config struct {
 type Pool struct {
 	params Params
 	queue  int64
-	slots  chan struct{} // one for each worker; those who wait are served in order
+	slots  chan *argon2.Memory // one for each worker; those who wait are served in order
+	idle   *time.Timer         // gives memory back when nobody has signed in for a while
 
 	waiting  atomic.Int64
 	took     atomic.Int64 // nanoseconds, smoothed, of one hash
-	compute  func(password, salt []byte, p Params, size int) []byte
+	compute  func(m *argon2.Memory, password, salt []byte, p Params, size int) []byte
 	duration prometheus.Observer
 	rejected prometheus.Counter
 }
@@ -58,12 +59,16 @@ func NewPool(cfg Config, reg prometheus.Registerer) *Pool {
 		Buckets: prometheus.ExponentialBuckets(0.005, 2, 9),
 	}, []string{"alg"})
 	p := &Pool{
-		params: cfg.Params, queue: int64(cfg.Queue), slots: make(chan struct{}, cfg.Workers), compute: argon2id,
+		params: cfg.Params, queue: int64(cfg.Queue), slots: make(chan *argon2.Memory, cfg.Workers), compute: argon2id,
 		duration: durations.WithLabelValues("argon2id"),
 		rejected: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "quis_password_hash_rejected_total", Help: "Password hashes refused because too many were waiting.",
 		}),
 	}
+	for range cfg.Workers {
+		p.slots <- new(argon2.Memory)
+	}
+	p.idle = time.AfterFunc(keepMemory, p.release)
 	length := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "quis_password_hash_queue_length", Help: "Callers waiting for a password hash.",
 	}, func() float64 { return float64(p.waiting.Load()) })
@@ -73,8 +78,24 @@ func NewPool(cfg Config, reg prometheus.Registerer) *Pool {
 	return p
 }
 
-func argon2id(password, salt []byte, p Params, size int) []byte {
-	return argon2.IDKey(password, salt, p.Time, p.Memory, p.Threads, uint32(size))
+func argon2id(m *argon2.Memory, password, salt []byte, p Params, size int) []byte {
+	return m.ID(password, salt, p.Time, p.Memory, p.Threads, uint32(size))
+}
+
+// keepMemory is how long memory is kept for the next hash.
+const keepMemory = 5 * time.Second
+
+// release gives up the memory of the workers that have nothing to do.
+func (p *Pool) release() {
+	for range cap(p.slots) {
+		select {
+		case memory := <-p.slots:
+			memory.Release()
+			p.slots <- memory
+		default:
+			return
+		}
+	}
 }
 
 // Hash returns a new password's hash in PHC form. It reports identity.ErrInvalid, field
@@ -90,7 +111,7 @@ func (p *Pool) Hash(ctx context.Context, password string, names ...string) (stri
 func (p *Pool) hash(ctx context.Context, password string) (string, error) {
 	h := phc{Params: p.params, salt: make([]byte, saltSize)}
 	rand.Read(h.salt)
-	err := p.run(ctx, func() { h.key = p.compute(canonical(password), h.salt, h.Params, keySize) })
+	err := p.run(ctx, func(m *argon2.Memory) { h.key = p.compute(m, canonical(password), h.salt, h.Params, keySize) })
 	if err != nil {
 		return "", fmt.Errorf("hash password: %w", err)
 	}
@@ -109,7 +130,7 @@ func (p *Pool) Verify(ctx context.Context, phc, password string) (ok, needsRehas
 		return false, false, nil
 	}
 	var key []byte
-	err = p.run(ctx, func() { key = p.compute(canonical(password), h.salt, h.Params, len(h.key)) })
+	err = p.run(ctx, func(m *argon2.Memory) { key = p.compute(m, canonical(password), h.salt, h.Params, len(h.key)) })
 	if err != nil {
 		return false, false, fmt.Errorf("verify password: %w", err)
 	}
@@ -132,35 +153,40 @@ func (p *Pool) decoy() string {
 func canonical(password string) []byte { return norm.NFC.Bytes([]byte(password)) }
 
 // run calls f, on the caller's goroutine, when a slot is free.
-func (p *Pool) run(ctx context.Context, f func()) error {
+func (p *Pool) run(ctx context.Context, f func(*argon2.Memory)) error {
+	var memory *argon2.Memory
 	select {
-	case p.slots <- struct{}{}:
+	case memory = <-p.slots:
 	default:
-		if err := p.wait(ctx); err != nil {
+		var err error
+		if memory, err = p.wait(ctx); err != nil {
 			return err
 		}
 	}
-	defer func() { <-p.slots }()
+	defer func() {
+		p.slots <- memory
+		p.idle.Reset(keepMemory)
+	}()
 	begin := time.Now()
-	f()
+	f(memory)
 	took := time.Since(begin)
 	p.duration.Observe(took.Seconds())
 	p.took.Store((7*p.took.Load() + int64(took)) / 8) // an estimate: losing a race over it is nothing
 	return nil
 }
 
-func (p *Pool) wait(ctx context.Context) error {
+func (p *Pool) wait(ctx context.Context) (*argon2.Memory, error) {
 	if n := p.waiting.Add(1); n > p.queue {
 		p.waiting.Add(-1)
 		p.rejected.Inc()
-		return identity.Limited("Many people are signing in right now. Try again in a moment.", p.patience())
+		return nil, identity.Limited("Many people are signing in right now. Try again in a moment.", p.patience())
 	}
 	defer p.waiting.Add(-1)
 	select {
-	case p.slots <- struct{}{}:
-		return nil
+	case memory := <-p.slots:
+		return memory, nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return nil, ctx.Err()
 	}
 }
 
