@@ -25,7 +25,12 @@ var known = []Feature{
 	{Name: Epoch, Does: "what is sealed for passing use is bound to the time since a backup was restored", Base: true},
 	{Name: Revocation, Does: "certificates of removed nodes are refused, and those of nodes that come again are numbered", Base: true},
 	{Name: Applications, Does: "settings of applications beyond those of the first release, and what hangs on them", OnDemand: true},
+	{Name: Authentication, Does: "second factors, passkeys, and what a tenant decides about signing in", OnDemand: true},
 }
+
+// Authentication is needed of every member before anybody may have a second factor: an
+// older release would let them in without it.
+const Authentication = "authentication/2"
 
 // Applications is needed of every member before an application may have settings that
 // an older release would lose with its next change, and would not hold anybody to.
