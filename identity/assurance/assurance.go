@@ -1,0 +1,184 @@
+// Package assurance says how surely a person is known: which factors they have proved, what
+// level that is (NIST SP 800-63B-4 §2), and how tokens tell it (acr, amr).
+//
+// It is pure: facts in, words out. Who asks for which level is policy's, how a factor is
+// proved is authn's.
+package assurance
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// A Method is a way to prove who one is.
+type Method string
+
+// The methods.
+const (
+	Password    Method = "password"
+	TOTP        Method = "totp"        // RFC 6238
+	Recovery    Method = "recovery"    // a recovery code
+	Passkey     Method = "passkey"     // WebAuthn, of whatever kind: see Factor
+	Mail        Method = "mail"        // a code or a link sent to the person's address
+	Certificate Method = "certificate" // X.509, smart card
+	Approval    Method = "approval"    // in another browser in which the person is signed in
+	Device      Method = "device"      // a trusted device in place of a second factor
+)
+
+// A Factor is one proof that a person has given.
+type Factor struct {
+	Method Method    `cbor:"1,keyasint,omitempty"`
+	At     time.Time `cbor:"2,keyasint,omitempty"`
+
+	// Of a passkey or certificate:
+	Verified bool `cbor:"3,keyasint,omitempty"` // it asked for a PIN or a fingerprint (WebAuthn UV)
+	Bound    bool `cbor:"4,keyasint,omitempty"` // its key cannot leave the device (WebAuthn BE=0)
+	Attested bool `cbor:"5,keyasint,omitempty"` // its maker vouches for that, by FIDO metadata or an authority
+
+	// What is spent when the sign-in is finished, and nothing of it is worth telling:
+	Ref   string `cbor:"6,keyasint,omitempty"` // which of the person's credentials
+	Count int64  `cbor:"7,keyasint,omitempty"` // TOTP step, signature counter
+	Box   []byte `cbor:"8,keyasint,omitempty"` // whatever else the method needs then
+}
+
+// Told is f without what is spent at the end: what a session keeps.
+func (f Factor) Told() Factor {
+	f.Ref, f.Count, f.Box = "", 0, nil
+	return f
+}
+
+// A Level is an authentication assurance level, 1 to 3; 0: nothing has been proved.
+type Level int
+
+// acrPrefix begins the names of the levels in tokens.
+const acrPrefix = "urn:quis:acr:aal"
+
+// ACRs are the values of acr, surest first.
+var ACRs = []string{Level(3).ACR(), Level(2).ACR(), Level(1).ACR()}
+
+// ACR is the level's authentication context class (OpenID Connect Core §2); "" of level 0.
+func (l Level) ACR() string {
+	if l < 1 || l > 3 {
+		return ""
+	}
+	return acrPrefix + string('0'+rune(l))
+}
+
+// LevelOf is the inverse of ACR, 0 for what is none of ours. The value that the first release
+// wrote, for a password, is level 1.
+func LevelOf(acr string) Level {
+	if acr == "urn:quis:acr:password" {
+		return 1
+	}
+	if digit, ok := strings.CutPrefix(acr, acrPrefix); ok && len(digit) == 1 && digit[0] >= '1' && digit[0] <= '3' {
+		return Level(digit[0] - '0')
+	}
+	return 0
+}
+
+// Answer is the value of acr that tokens carry when these were asked for and the level was
+// reached: the surest of them that is met, else the level's own.
+func Answer(asked []string, reached Level) string {
+	best := Level(0)
+	for _, acr := range asked {
+		if l := LevelOf(acr); l <= reached {
+			best = max(best, l)
+		}
+	}
+	if best > 0 {
+		return best.ACR()
+	}
+	return reached.ACR()
+}
+
+// Meets reports whether the level is enough for one of the values of acr.
+func Meets(asked []string, reached Level) bool {
+	return slices.ContainsFunc(asked, func(acr string) bool { l := LevelOf(acr); return l > 0 && l <= reached })
+}
+
+// Of returns the level that factors come to.
+//
+// One factor is level 1. Level 2 is a passkey that verified its user, or a password with
+// something that the person has. What is sent to a mailbox is never that something (SP
+// 800-63B-4 §3.1.3.1), nor is a recovery code or a trusted device more than level 2. Level 3
+// needs a key that cannot leave its device, vouched for by its maker.
+func Of(factors []Factor) Level {
+	level := Level(0)
+	knows := Has(factors, Password)
+	for _, f := range factors {
+		level = max(level, alone(f))
+		if knows {
+			level = max(level, withPassword(f))
+		}
+	}
+	return level
+}
+
+func alone(f Factor) Level {
+	if (f.Method == Passkey || f.Method == Certificate) && f.Verified {
+		if f.Bound && f.Attested {
+			return 3
+		}
+		return 2
+	}
+	return 1
+}
+
+func withPassword(f Factor) Level {
+	switch f.Method {
+	case TOTP, Recovery, Approval, Device:
+		return 2
+	case Passkey, Certificate:
+		if f.Bound && f.Attested {
+			return 3
+		}
+		return 2
+	}
+	return 1
+}
+
+// Resistant reports whether one of the factors cannot be phished.
+func Resistant(factors []Factor) bool { return Has(factors, Passkey) || Has(factors, Certificate) }
+
+// AMR returns the authentication methods references of factors (RFC 8176 §2), sorted: pwd, otp,
+// hwk or swk with user, sc, and mfa from level 2 on.
+func AMR(factors []Factor) []string {
+	var out []string
+	for _, f := range factors {
+		switch f.Method {
+		case Password:
+			out = append(out, "pwd")
+		case TOTP, Recovery, Mail:
+			out = append(out, "otp")
+		case Passkey:
+			out = append(out, map[bool]string{true: "hwk", false: "swk"}[f.Bound], "user")
+		case Certificate:
+			out = append(out, "sc")
+		case Approval:
+			out = append(out, "mca") // another channel
+		}
+	}
+	if Of(factors) >= 2 {
+		out = append(out, "mfa")
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// Merge adds fresh factors to older ones, newest first of each method: a step-up raises what
+// there is, and proving the same again renews its time.
+func Merge(old, fresh []Factor) []Factor {
+	out := slices.Clone(fresh)
+	for _, f := range old {
+		if !Has(out, f.Method) {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// Has reports whether the method is among the factors.
+func Has(factors []Factor, m Method) bool {
+	return slices.ContainsFunc(factors, func(f Factor) bool { return f.Method == m })
+}
