@@ -1,0 +1,14 @@
+// Package mailcode makes the codes and links that are sent by mail to somebody who wants to
+// sign in, and checks what comes back. It has no table: what it must remember travels
+// with the flow, sealed.
+//
+// One mail carries a code of six digits, to be typed, and a token for a link, to be
+// followed in the same browser; either is good for ten minutes. The state holds MACs of
+// both under a key of the ring, never the two themselves.
+//
+// Invariants: New does the same work for somebody who does not exist, and what it returns
+// looks the same; nothing is ever right for them. Each node allows five guesses for each
+// state, so a cluster of n nodes allows 5·n of a million. Wrong guesses should also be
+// counted where those of passwords are, by account and network. Single use is the flow's:
+// the transaction that makes the session spends it.
+package mailcode
