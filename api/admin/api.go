@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/quis-idp/quis/api/admin/authentication"
 	"github.com/quis-idp/quis/api/admin/dispatch"
 	"github.com/quis-idp/quis/api/admin/oauth"
 	"github.com/quis-idp/quis/api/limit"
@@ -62,16 +63,27 @@ type Config struct {
 
 // oauth is the part of c that the resources of applications work on.
 func (c Config) oauth() oauth.Config {
-	return oauth.Config{DB: c.DB, Ring: c.Ring, Fetch: c.Fetch, Modern: func(ctx context.Context) error {
+	return oauth.Config{DB: c.DB, Ring: c.Ring, Fetch: c.Fetch, Modern: c.modern(feature.Applications)}
+}
+
+// authentication is the part of c that the resources about signing in work on.
+func (c Config) authentication() authentication.Config {
+	return authentication.Config{DB: c.DB, Modern: c.modern(feature.Authentication)}
+}
+
+// modern returns a function that makes sure that every member knows a feature, or says so
+// in a person's words.
+func (c Config) modern(name string) func(context.Context) error {
+	return func(ctx context.Context) error {
 		if c.Feature == nil {
 			return nil
 		}
-		err := c.Feature(ctx, feature.Applications)
+		err := c.Feature(ctx, name)
 		if errors.Is(err, fsm.ErrUnavailable) {
 			return &identity.Error{Kind: err, Detail: "Settings like these need the present release on every node, and not every node has said yet that it runs it: `quis status` shows which."}
 		}
 		return err
-	}}
+	}
 }
 
 // An API is the admin API of one node.
@@ -86,7 +98,7 @@ type API struct {
 // New returns the API. Its error is a fault in the route table itself.
 func New(cfg Config) (*API, error) {
 	a := &API{cfg: cfg, failures: limit.New(limit.Rate{Burst: 20, Every: time.Second}), requests: limit.New(limit.Rate{Burst: 1000, Every: 2 * time.Millisecond})}
-	a.table = slices.Concat(a.tenants(), a.users(), a.credentials(), a.groups(), oauth.Routes(cfg.oauth()),
+	a.table = slices.Concat(a.tenants(), a.users(), a.credentials(), a.groups(), oauth.Routes(cfg.oauth()), authentication.Routes(cfg.authentication()),
 		a.sessions(), a.signingKeys(), a.events(), a.installation(), a.backups(), a.clusterRoutes(), a.admission(), a.rootKeys())
 	var err error
 	a.openapi, err = dispatch.Document(a.table, cfg.Version)

@@ -9,6 +9,7 @@ import (
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/settings"
 	"github.com/quis-idp/quis/keys"
 )
 
@@ -134,6 +135,9 @@ func (a *API) deleteTenant(c *call, in *byID) (*none, error) {
 			return identity.Denied("The tenant still has applications. Delete them first.")
 		}
 		if err := credential.DeleteTenant(tx, in.ID); err != nil {
+			return err
+		}
+		if err := settings.DeleteTenant(tx, in.ID); err != nil {
 			return err
 		}
 		return keys.DeleteTenant(tx, in.ID)

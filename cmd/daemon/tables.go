@@ -22,6 +22,7 @@ import (
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/session"
+	decided "github.com/quis-idp/quis/identity/settings" // settings are the node's own here
 	"github.com/quis-idp/quis/keys"
 	"github.com/quis-idp/quis/keys/seal"
 )
@@ -45,6 +46,7 @@ func Tables() []fsm.Definition {
 		keys.Tables,
 		event.Tables,
 		directory.Tables,
+		decided.Tables,
 		credential.Tables,
 		session.Tables,
 		authn.Tables,

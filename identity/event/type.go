@@ -20,6 +20,8 @@ const (
 	GroupMemberAdded   Type = "group.member_added"
 	GroupMemberRemoved Type = "group.member_removed"
 
+	SettingsUpdated Type = "settings.updated"
+
 	PasswordSet  Type = "password.set"
 	TokenCreated Type = "token.created"
 	TokenDeleted Type = "token.deleted"
@@ -107,6 +109,8 @@ var Catalogue = map[Type]string{
 	GroupDeleted:       "A group was deleted, with all memberships.",
 	GroupMemberAdded:   "A user was added to a group.",
 	GroupMemberRemoved: "A user was removed from a group.",
+
+	SettingsUpdated: "It was changed how people of a tenant sign in.",
 
 	PasswordSet:  "A user's password was set or changed.",
 	TokenCreated: "An API token was created.",

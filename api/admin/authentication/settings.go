@@ -1,0 +1,160 @@
+package authentication
+
+import (
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/settings"
+)
+
+func (a *api) settings() []route {
+	const path = "/settings/authentication"
+	return []route{
+		{Method: "GET", Path: path, Op: "getAuthenticationSettings", Summary: "How people of the tenant sign in.", Tagged: true, Do: handle(a.getSettings)},
+		{Method: "PUT", Path: path, Op: "setAuthenticationSettings", Summary: "Decide how people of the tenant sign in; what is not mentioned is as by default.", Tagged: true, Do: handle(a.changeSettings)},
+		{Method: "PATCH", Path: path, Op: "updateAuthenticationSettings", Summary: "Change what is mentioned of how people of the tenant sign in.", Tagged: true, Do: handle(a.changeSettings)},
+	}
+}
+
+type authenticationSettings struct {
+	MFAPolicy        string   `json:"mfa_policy" enum:"disabled|any|otp|passkey" default:"disabled" example:"any" doc:"Second factor that every sign-in needs. Groups and applications may ask for more."`
+	MFAMethods       []string `json:"mfa_allowed_methods" max:"2" item_enum:"totp|passkey" example:"totp passkey" doc:"Second factors that people may enrol and use."`
+	MFAEnforce       bool     `json:"mfa_enforce_enrollment" doc:"Whether people without a second factor must enrol one when they sign in."`
+	MFAGrace         int64    `json:"mfa_enrollment_grace" min:"0" max:"100" default:"3" doc:"Sign-ins after which enrolment can no longer be put off."`
+	MFAReauth        int64    `json:"mfa_reauth_interval_minutes" min:"0" max:"10080" default:"0" doc:"Minutes after which the second factor is asked for again within a session; 0: once per session."`
+	TrustedDevices   int64    `json:"trusted_device_duration_days" min:"0" max:"365" default:"0" doc:"Days that a person may have a device trusted, which spares them the second factor there; 0: not offered."`
+	LocalLogin       bool     `json:"allow_local_login" default:"true" doc:"Whether people may sign in here at all, rather than through another provider."`
+	PasswordLogin    bool     `json:"allow_password_login" default:"true" doc:"Whether a password is a way to sign in."`
+	PasskeyLogin     bool     `json:"allow_passkey_login" default:"true" doc:"Whether a passkey is a way to sign in, without a username."`
+	EmailOTP         bool     `json:"allow_email_otp" doc:"Whether a code sent by mail is a way to sign in."`
+	MagicLink        bool     `json:"allow_magic_link" doc:"Whether a link sent by mail is a way to sign in."`
+	ForgotPassword   bool     `json:"allow_forgot_password" default:"true" doc:"Whether people may set a new password by themselves when they forgot theirs; see recovery."`
+	SelfRegistration bool     `json:"allow_self_registration" doc:"Whether strangers may make themselves an account."`
+
+	Password passwordRules `json:"password" doc:"What new passwords must be like."`
+	Session  sessionRules  `json:"session" doc:"How long people stay signed in."`
+	Recovery recoveryRules `json:"recovery" doc:"How people get back in who cannot prove who they are."`
+	Passkey  passkeyRules  `json:"passkey" doc:"Which passkeys may be enrolled."`
+
+	Languages       []string `json:"languages" max:"50" item_max:"35" doc:"Languages that pages and mail may be in (BCP 47); none: all there are."`
+	DefaultLanguage string   `json:"default_language" max:"35" example:"en" doc:"Language for people whose own is none of them."`
+	BrandName       string   `json:"brand_name" max:"60" example:"Acme" doc:"Name on pages and in mail; empty: the tenant's name."`
+	BrandColor      string   `json:"brand_color" max:"7" example:"#0b5a49" doc:"Colour of buttons and links, dark enough for white text; empty: ours."`
+}
+
+type passwordRules struct {
+	MinLength int64 `json:"min_length" min:"8" max:"128" default:"8" example:"12" doc:"Characters, at least."`
+	Uppercase bool  `json:"require_uppercase" doc:"Whether there must be a capital letter."`
+	Number    bool  `json:"require_number" doc:"Whether there must be a digit."`
+	Special   bool  `json:"require_special" doc:"Whether there must be a character that is neither."`
+	Strength  int64 `json:"min_strength" min:"0" max:"4" default:"0" doc:"How hard it must be to guess: 0 anything, 4 very hard (zxcvbn)."`
+	Breached  bool  `json:"check_breached" default:"true" doc:"Whether passwords known from breaches are refused."`
+	History   int64 `json:"history" min:"0" max:"24" default:"0" doc:"Former passwords that may not come back."`
+	MaxAge    int64 `json:"max_age_days" min:"0" max:"3650" default:"0" doc:"Days after which a new one is asked for; 0: never."`
+}
+
+type sessionRules struct {
+	Idle       int64 `json:"idle_minutes" min:"5" max:"43200" default:"120" example:"60" doc:"Minutes without activity after which a session ends."`
+	Absolute   int64 `json:"absolute_minutes" min:"5" max:"129600" default:"720" doc:"Minutes from signing in after which it ends in any case."`
+	RememberMe int64 `json:"remember_me_days" min:"0" max:"365" default:"0" doc:"Days of a session where the person asked to stay signed in; 0: not offered."`
+	Sensitive  int64 `json:"sensitive_reauth_minutes" min:"1" max:"1440" default:"15" doc:"Minutes after which changes to one's own ways of signing in need a proof again."`
+}
+
+type recoveryRules struct {
+	Methods   []string `json:"methods" max:"10" item_max:"64" example:"email+recovery_code email+totp" doc:"Any of these is enough. Each is one or more of email, totp, recovery_code and passkey, joined by +. None: only an administrator lets people back in."`
+	Delay     int64    `json:"delay_hours" min:"0" max:"720" default:"24" doc:"Hours until a recovery that replaces second factors takes effect."`
+	Notify    bool     `json:"notify" default:"true" doc:"Whether every address known of the person is told at once."`
+	TwoPerson bool     `json:"two_person" doc:"Whether an administrator's help needs a second administrator."`
+}
+
+type passkeyRules struct {
+	UserVerification string   `json:"user_verification" enum:"required|preferred|discouraged" default:"required" doc:"Whether the device must check that it is its owner, by PIN, finger or face."`
+	Attestation      string   `json:"attestation" enum:"none|indirect|direct|enterprise" default:"none" example:"direct" doc:"Whether it is asked what made the passkey."`
+	RequireAttested  bool     `json:"require_attested" doc:"Whether only those may be enrolled whose maker was verified."`
+	Allow            []string `json:"allow_aaguids" max:"100" item_max:"36" doc:"Models that may be enrolled, by AAGUID; none: all."`
+	Deny             []string `json:"deny_aaguids" max:"100" item_max:"36" doc:"Models that may not."`
+	ForbidSynced     bool     `json:"forbid_synced" doc:"Whether only those may be enrolled that never leave their device."`
+	RelatedOrigins   []string `json:"related_origins" max:"20" item_max:"200" doc:"Other origins where the same passkeys may be used."`
+}
+
+func show(a *settings.Authentication) authenticationSettings {
+	return authenticationSettings{
+		MFAPolicy: a.MFAPolicy, MFAMethods: list(a.MFAMethods), MFAEnforce: a.MFAEnforce, MFAGrace: a.MFAGrace, MFAReauth: a.MFAReauth,
+		TrustedDevices: a.TrustedDevices, LocalLogin: a.LocalLogin, PasswordLogin: a.PasswordLogin, PasskeyLogin: a.PasskeyLogin,
+		EmailOTP: a.EmailOTP, MagicLink: a.MagicLink, ForgotPassword: a.ForgotPassword, SelfRegistration: a.SelfRegistration,
+		Password: passwordRules(a.Password), Session: sessionRules(a.Session),
+		Recovery: recoveryRules{list(a.Recovery.Methods), a.Recovery.Delay, a.Recovery.Notify, a.Recovery.TwoPerson},
+		Passkey: passkeyRules{
+			a.Passkey.UserVerification, a.Passkey.Attestation, a.Passkey.RequireAttested, list(a.Passkey.Allow), list(a.Passkey.Deny),
+			a.Passkey.ForbidSynced, list(a.Passkey.RelatedOrigins),
+		},
+		Languages: list(a.Languages), DefaultLanguage: a.DefaultLanguage, BrandName: a.BrandName, BrandColor: a.BrandColor,
+	}
+}
+
+func (f *authenticationSettings) of(tenant string) settings.Authentication {
+	return settings.Authentication{
+		Tenant: tenant, MFAPolicy: f.MFAPolicy, MFAMethods: f.MFAMethods, MFAEnforce: f.MFAEnforce, MFAGrace: f.MFAGrace, MFAReauth: f.MFAReauth,
+		TrustedDevices: f.TrustedDevices, LocalLogin: f.LocalLogin, PasswordLogin: f.PasswordLogin, PasskeyLogin: f.PasskeyLogin,
+		EmailOTP: f.EmailOTP, MagicLink: f.MagicLink, ForgotPassword: f.ForgotPassword, SelfRegistration: f.SelfRegistration,
+		Password: settings.Password(f.Password), Session: settings.Session(f.Session), Recovery: settings.Recovery(f.Recovery), Passkey: settings.Passkey(f.Passkey),
+		Languages: f.Languages, DefaultLanguage: f.DefaultLanguage, BrandName: f.BrandName, BrandColor: f.BrandColor,
+	}
+}
+
+// current returns what holds and its revision: before anybody has decided anything, that
+// of the tenant, so that the first decision can be made conditional too.
+func current(tx *fsm.Tx, tenant string) (*settings.Authentication, uint64, error) {
+	s, rev, err := settings.Get(tx, tenant)
+	if err == nil && rev == 0 {
+		_, rev, err = directory.GetTenant(tx, tenant)
+	}
+	return s, rev, err
+}
+
+func (a *api) getSettings(c *call, _ *none) (*authenticationSettings, error) {
+	var out authenticationSettings
+	err := a.cfg.DB.Read(c.Ctx, func(tx *fsm.Tx) error {
+		s, rev, err := current(tx, c.Tenant.ID)
+		if err != nil {
+			return err
+		}
+		out = show(s)
+		c.Revision(rev)
+		return nil
+	})
+	return &out, err
+}
+
+type changeSettingsIn struct {
+	Body change[authenticationSettings]
+}
+
+func (a *api) changeSettings(c *call, in *changeSettingsIn) (*authenticationSettings, error) {
+	want, err := c.IfMatch()
+	if err != nil {
+		return nil, err
+	}
+	if err := a.cfg.Modern(c.Ctx); err != nil {
+		return nil, err
+	}
+	standard := settings.Default(c.Tenant.ID)
+	err = a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
+		s, rev, err := current(tx, c.Tenant.ID)
+		if err != nil {
+			return err
+		}
+		if err := identity.Expect(tx, want, rev); err != nil {
+			return err
+		}
+		f, err := in.Body.Onto(show(s), show(&standard))
+		if err != nil {
+			return err
+		}
+		return settings.Put(tx, 0, f.of(c.Tenant.ID))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return a.getSettings(c, &none{})
+}

@@ -1,0 +1,66 @@
+package admin_test
+
+import (
+	"encoding/json"
+	"testing"
+)
+
+// said calls, checks for success and returns the answer.
+func (h *house) said(method, path, body string, headers ...string) map[string]any {
+	h.t.Helper()
+	res, data := h.call(h.root, method, path, body, headers...)
+	var m map[string]any
+	if err := json.Unmarshal([]byte(data), &m); err != nil || res.StatusCode >= 300 {
+		h.t.Fatalf("%s %s: %d %.300s %v", method, path, res.StatusCode, data, err)
+	}
+	return m
+}
+
+// etag returns the tag of what is at path.
+func (h *house) etag(path string) string {
+	h.t.Helper()
+	res, _ := h.call(h.root, "GET", path, "")
+	return res.Header.Get("ETag")
+}
+
+func TestAuthenticationSettings(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	const at = "/api/v1/settings/authentication"
+	first := h.said("GET", at, "")
+	if first["mfa_policy"] != "disabled" || first["allow_password_login"] != true || first["password"].(map[string]any)["min_length"] != 8.0 {
+		t.Errorf("%v", first)
+	}
+	// A part of a part is changed, and the rest stays.
+	got := h.said("PATCH", at, `{"mfa_policy":"any","password":{"min_length":14},"passkey":{"deny_aaguids":["08987058-cadc-4b81-b6e1-30de50dcbe96"]}}`)
+	if p := got["password"].(map[string]any); got["mfa_policy"] != "any" || p["min_length"] != 14.0 || p["check_breached"] != true {
+		t.Errorf("%v", got)
+	}
+	if got = h.said("PATCH", at, `{"brand_color":"#0b5a49"}`); got["mfa_policy"] != "any" || len(got["passkey"].(map[string]any)["deny_aaguids"].([]any)) != 1 {
+		t.Errorf("%v", got)
+	}
+	// Another tenant's are its own.
+	if other := h.said("GET", at+"?tenant=acme", ""); other["mfa_policy"] != "disabled" {
+		t.Errorf("%v", other)
+	}
+	h.want(400, h.root, "PATCH", at, `{"brand_color":"#ffff00"}`)
+	h.want(400, h.root, "PATCH", at, `{"mfa_policy":"inherit"}`)
+	h.want(400, h.root, "PATCH", at, `{"allow_local_login":false}`)
+	h.want(403, h.plain, "GET", at, "")
+	// A whole body is laid over the defaults.
+	if got = h.said("PUT", at, `{"mfa_policy":"otp"}`); got["brand_color"] != "" || got["password"].(map[string]any)["min_length"] != 8.0 || got["mfa_policy"] != "otp" {
+		t.Errorf("%v", got)
+	}
+	h.mixed.Store(true)
+	h.want(412, h.root, "PATCH", at, `{"mfa_policy":"any"}`)
+}
+
+func TestAuthenticationSettingsAreConditional(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	const at = "/api/v1/settings/authentication"
+	tag := h.etag(at)
+	h.want(200, h.root, "PATCH", at, `{"mfa_policy":"any"}`, "If-Match", tag)
+	h.want(412, h.root, "PATCH", at, `{"mfa_policy":"otp"}`, "If-Match", tag)
+	h.want(200, h.root, "PATCH", at, `{"mfa_policy":"otp"}`, "If-Match", h.etag(at))
+}

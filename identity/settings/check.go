@@ -1,0 +1,142 @@
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/quis-idp/quis/identity"
+)
+
+// Bounds of lists and text.
+const (
+	maxList  = 100
+	maxBrand = 60 // bytes
+)
+
+var (
+	aaguidForm   = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+	languageForm = regexp.MustCompile(`^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$`)
+)
+
+// faults collects what is wrong, by field as the API spells it.
+type faults struct{ all []error }
+
+func (f *faults) unless(good bool, field, detail string) {
+	if !good {
+		f.all = append(f.all, identity.Invalid(field, detail))
+	}
+}
+
+func (f *faults) within(n, low, high int64, field string) {
+	f.unless(n >= low && n <= high, field, fmt.Sprintf("must be %d to %d", low, high))
+}
+
+func (f *faults) oneOf(v string, all []string, field string) {
+	f.unless(slices.Contains(all, v), field, "must be one of "+strings.Join(all, ", "))
+}
+
+// each asks the same of all entries of a list, which may not repeat.
+func (f *faults) each(list []string, most int, field, want string, good func(string) bool) {
+	f.unless(len(list) <= most, field, fmt.Sprintf("must have at most %d entries", most))
+	seen := map[string]bool{}
+	for i, v := range list {
+		at := field + "/" + strconv.Itoa(i)
+		f.unless(good(v), at, want)
+		f.unless(!seen[v], at, "appears more than once")
+		seen[v] = true
+	}
+}
+
+// check reports everything that cannot be held.
+func (a *Authentication) check() error {
+	f := &faults{}
+	a.checkMFA(f)
+	a.checkWays(f)
+	a.Password.check(f)
+	a.Session.check(f)
+	a.Recovery.check(f)
+	a.Passkey.check(f)
+	a.checkLook(f)
+	return errors.Join(f.all...)
+}
+
+func (a *Authentication) checkMFA(f *faults) {
+	f.oneOf(a.MFAPolicy, []string{MFADisabled, MFAAny, MFAOTP, MFAPasskey}, "mfa_policy")
+	known := []string{MethodTOTP, MethodPasskey}
+	f.each(a.MFAMethods, len(known), "mfa_allowed_methods", "must be one of "+strings.Join(known, ", "), func(s string) bool { return slices.Contains(known, s) })
+	need := map[string]string{MFAOTP: MethodTOTP, MFAPasskey: MethodPasskey}[a.MFAPolicy]
+	f.unless(need == "" || slices.Contains(a.MFAMethods, need), "mfa_allowed_methods", fmt.Sprintf("must have %s, which mfa_policy %s demands", need, a.MFAPolicy))
+	f.unless(a.MFAPolicy == MFADisabled && !a.MFAEnforce || len(a.MFAMethods) > 0, "mfa_allowed_methods", "must have at least one method when a second factor is demanded")
+	f.within(a.MFAGrace, 0, 100, "mfa_enrollment_grace")
+	f.within(a.MFAReauth, 0, 7*24*60, "mfa_reauth_interval_minutes")
+	f.within(a.TrustedDevices, 0, 365, "trusted_device_duration_days")
+}
+
+// checkWays keeps a tenant from locking everybody out, the administrator who does it included.
+func (a *Authentication) checkWays(f *faults) {
+	f.unless(a.LocalLogin, "allow_local_login", "cannot be off yet: there is no other provider that people could sign in through")
+	f.unless(a.PasswordLogin || a.PasskeyLogin, "allow_password_login", "must be on, or allow_passkey_login: else nobody could sign in without mail")
+	f.unless(a.PasswordLogin || !a.ForgotPassword, "allow_forgot_password", "must be off where nobody signs in by password")
+}
+
+func (p *Password) check(f *faults) {
+	f.within(p.MinLength, 8, 128, "password/min_length")
+	f.within(p.Strength, 0, 4, "password/min_strength")
+	f.within(p.History, 0, 24, "password/history")
+	f.within(p.MaxAge, 0, 3650, "password/max_age_days")
+}
+
+func (s *Session) check(f *faults) {
+	f.within(s.Idle, 5, 30*24*60, "session/idle_minutes")
+	f.within(s.Absolute, 5, 90*24*60, "session/absolute_minutes")
+	f.unless(s.Idle <= s.Absolute, "session/idle_minutes", "must not be more than absolute_minutes")
+	f.within(s.RememberMe, 0, 365, "session/remember_me_days")
+	f.within(s.Sensitive, 1, 24*60, "session/sensitive_reauth_minutes")
+}
+
+var proofs = []string{"email", "totp", "recovery_code", "passkey"}
+
+func (r *Recovery) check(f *faults) {
+	f.each(r.Methods, 10, "recovery/methods", "must be proofs joined by +, each at most once, of "+strings.Join(proofs, ", "), func(s string) bool {
+		parts := strings.Split(s, "+")
+		slices.Sort(parts)
+		return len(slices.Compact(slices.Clone(parts))) == len(parts) && !slices.ContainsFunc(parts, func(p string) bool { return !slices.Contains(proofs, p) })
+	})
+	f.within(r.Delay, 0, 30*24, "recovery/delay_hours")
+}
+
+func (p *Passkey) check(f *faults) {
+	f.oneOf(p.UserVerification, []string{"required", "preferred", "discouraged"}, "passkey/user_verification")
+	f.oneOf(p.Attestation, []string{"none", "indirect", "direct", "enterprise"}, "passkey/attestation")
+	f.unless(!p.RequireAttested || p.Attestation == "direct" || p.Attestation == "enterprise", "passkey/attestation", "must be direct or enterprise where require_attested is on")
+	aaguid := "must be an AAGUID in lower case, as 00000000-0000-0000-0000-000000000000"
+	f.each(p.Allow, maxList, "passkey/allow_aaguids", aaguid, aaguidForm.MatchString)
+	f.each(p.Deny, maxList, "passkey/deny_aaguids", aaguid, aaguidForm.MatchString)
+	f.unless(len(p.Allow) == 0 || p.Attestation != "none", "passkey/attestation", "must not be none where allow_aaguids are named: without attestation the AAGUID may be anything")
+	f.each(p.RelatedOrigins, 20, "passkey/related_origins", "must be an origin such as https://example.org", origin)
+}
+
+func origin(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && u.Scheme == "https" && u.Hostname() != "" && len(s) <= 200 && s == strings.ToLower("https://"+u.Host)
+}
+
+func (a *Authentication) checkLook(f *faults) {
+	f.each(a.Languages, 50, "languages", "must be a language tag such as de or pt-BR", languageForm.MatchString)
+	switch {
+	case a.DefaultLanguage == "":
+	case !languageForm.MatchString(a.DefaultLanguage):
+		f.unless(false, "default_language", "must be a language tag such as de or pt-BR")
+	default:
+		f.unless(len(a.Languages) == 0 || slices.Contains(a.Languages, a.DefaultLanguage), "default_language", "must be one of languages")
+	}
+	f.unless(len(a.BrandName) <= maxBrand && a.BrandName == strings.TrimSpace(identity.Printable(a.BrandName, maxBrand)), "brand_name", fmt.Sprintf("must be plain text of at most %d bytes", maxBrand))
+	if err := CheckColor(a.BrandColor); err != nil {
+		f.all = append(f.all, err)
+	}
+}

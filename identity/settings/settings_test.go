@@ -1,0 +1,196 @@
+package settings_test
+
+import (
+	"errors"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/fsm/fsmtest"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/settings"
+)
+
+const ten = identity.DefaultTenant
+
+func open(t *testing.T) *fsm.DB {
+	t.Helper()
+	return fsmtest.New(t, slices.Concat(event.Tables, settings.Tables)...)
+}
+
+func put(t *testing.T, db *fsm.DB, rev uint64, a settings.Authentication) error {
+	t.Helper()
+	return db.Update(t.Context(), func(tx *fsm.Tx) error { return settings.Put(tx, rev, a) })
+}
+
+func get(t *testing.T, db *fsm.DB) (a *settings.Authentication, rev uint64) {
+	t.Helper()
+	if err := db.View(t.Context(), func(tx *fsm.Tx) (err error) {
+		a, rev, err = settings.Get(tx, ten)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return a, rev
+}
+
+func TestDefaultsAreGoodAndKept(t *testing.T) {
+	t.Parallel()
+	db := open(t)
+	a, rev := get(t, db)
+	if rev != 0 || a.MFAPolicy != settings.MFADisabled || !a.PasswordLogin {
+		t.Errorf("%d %+v", rev, a)
+	}
+	if err := put(t, db, 0, *a); err != nil {
+		t.Error(err)
+	}
+	if _, rev := get(t, db); rev != 0 {
+		t.Error("what changes nothing was written")
+	}
+}
+
+func TestChangesAreKeptAndTold(t *testing.T) {
+	t.Parallel()
+	db := open(t)
+	a := settings.Default(ten)
+	a.MFAPolicy, a.PasswordLogin, a.ForgotPassword = settings.MFAAny, false, false
+	a.Passkey.RelatedOrigins = []string{"https://example.org"}
+	if err := put(t, db, 0, a); err != nil {
+		t.Fatal(err)
+	}
+	got, rev := get(t, db)
+	if diff := cmp.Diff(&a, got); diff != "" {
+		t.Error(diff)
+	}
+	if err := put(t, db, rev, settings.Default(ten)); err != nil {
+		t.Error(err)
+	}
+	if err := put(t, db, rev, a); !errors.Is(err, identity.ErrPrecondition) {
+		t.Error(err)
+	}
+	var events []event.Event
+	if err := db.View(t.Context(), func(tx *fsm.Tx) (err error) {
+		events, _, err = event.List(tx, ten, event.Query{Limit: 10})
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	want := []event.Change{
+		{Field: "mfa_policy", Before: "disabled", After: "any"}, {Field: "allow_password_login", Before: "true", After: "false"},
+		{Field: "allow_forgot_password", Before: "true", After: "false"}, {Field: "passkey/related_origins", After: "https://example.org"},
+	}
+	if len(events) != 2 || events[1].Type != event.SettingsUpdated {
+		t.Fatalf("%+v", events)
+	}
+	if diff := cmp.Diff(want, events[1].Changes); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestEveryFieldIsTold: a field that the event of a change leaves out could be changed
+// without a trace, and would not even be written.
+func TestEveryFieldIsTold(t *testing.T) {
+	t.Parallel()
+	var walk func(typ reflect.Type, index []int)
+	walk = func(typ reflect.Type, index []int) {
+		for i := range typ.NumField() {
+			f, at := typ.Field(i), append(slices.Clone(index), i)
+			if f.Type.Kind() == reflect.Struct {
+				walk(f.Type, at)
+				continue
+			}
+			a := settings.Default(ten)
+			v := reflect.ValueOf(&a).Elem().FieldByIndex(at)
+			switch v.Kind() {
+			case reflect.Bool:
+				v.SetBool(!v.Bool())
+			case reflect.Int64:
+				v.SetInt(v.Int() + 1)
+			case reflect.String:
+				v.SetString("x")
+			default:
+				v.Set(reflect.ValueOf([]string{"x", "y"}))
+			}
+			if f.Name != "Tenant" && len(settings.Changes(settings.Default(ten), a)) != 1 {
+				t.Errorf("%s is not told", f.Name)
+			}
+		}
+	}
+	walk(reflect.TypeFor[settings.Authentication](), nil)
+}
+
+func TestRefuses(t *testing.T) {
+	t.Parallel()
+	db := open(t)
+	aaguid := "08987058-cadc-4b81-b6e1-30de50dcbe96"
+	for field, change := range map[string]func(*settings.Authentication){
+		"tenant":                       func(a *settings.Authentication) { a.Tenant = "" },
+		"mfa_policy":                   func(a *settings.Authentication) { a.MFAPolicy = "inherit" },
+		"mfa_allowed_methods/0":        func(a *settings.Authentication) { a.MFAMethods = []string{"sms"} },
+		"mfa_allowed_methods":          func(a *settings.Authentication) { a.MFAPolicy, a.MFAMethods = "otp", []string{"passkey"} },
+		"mfa_allowed_methods ":         func(a *settings.Authentication) { a.MFAEnforce, a.MFAMethods = true, nil },
+		"mfa_enrollment_grace":         func(a *settings.Authentication) { a.MFAGrace = -1 },
+		"mfa_reauth_interval_minutes":  func(a *settings.Authentication) { a.MFAReauth = 1e6 },
+		"trusted_device_duration_days": func(a *settings.Authentication) { a.TrustedDevices = 366 },
+		"allow_local_login":            func(a *settings.Authentication) { a.LocalLogin = false },
+		"allow_password_login": func(a *settings.Authentication) {
+			a.PasswordLogin, a.PasskeyLogin, a.ForgotPassword = false, false, false
+		},
+		"allow_forgot_password":            func(a *settings.Authentication) { a.PasswordLogin = false },
+		"password/min_length":              func(a *settings.Authentication) { a.Password.MinLength = 7 },
+		"password/min_strength":            func(a *settings.Authentication) { a.Password.Strength = 5 },
+		"password/history":                 func(a *settings.Authentication) { a.Password.History = 25 },
+		"password/max_age_days":            func(a *settings.Authentication) { a.Password.MaxAge = -1 },
+		"session/idle_minutes":             func(a *settings.Authentication) { a.Session.Idle = a.Session.Absolute + 1 },
+		"session/absolute_minutes":         func(a *settings.Authentication) { a.Session.Absolute, a.Session.Idle = 1e6, 60 },
+		"session/remember_me_days":         func(a *settings.Authentication) { a.Session.RememberMe = 1000 },
+		"session/sensitive_reauth_minutes": func(a *settings.Authentication) { a.Session.Sensitive = 0 },
+		"recovery/methods/0":               func(a *settings.Authentication) { a.Recovery.Methods = []string{"email+email"} },
+		"recovery/methods/1":               func(a *settings.Authentication) { a.Recovery.Methods = []string{"email+totp", ""} },
+		"recovery/delay_hours":             func(a *settings.Authentication) { a.Recovery.Delay = 721 },
+		"passkey/user_verification":        func(a *settings.Authentication) { a.Passkey.UserVerification = "" },
+		"passkey/attestation":              func(a *settings.Authentication) { a.Passkey.Attestation = "some" },
+		"passkey/attestation ":             func(a *settings.Authentication) { a.Passkey.RequireAttested = true },
+		"passkey/attestation  ":            func(a *settings.Authentication) { a.Passkey.Allow = []string{aaguid} },
+		"passkey/deny_aaguids/0":           func(a *settings.Authentication) { a.Passkey.Deny = []string{strings.ToUpper(aaguid)} },
+		"passkey/deny_aaguids/1":           func(a *settings.Authentication) { a.Passkey.Deny = []string{aaguid, aaguid} },
+		"passkey/related_origins/0":        func(a *settings.Authentication) { a.Passkey.RelatedOrigins = []string{"https://example.org/"} },
+		"passkey/related_origins/1": func(a *settings.Authentication) {
+			a.Passkey.RelatedOrigins = []string{"https://a.example", "http://b.example"}
+		},
+		"languages/0":      func(a *settings.Authentication) { a.Languages = []string{"Deutsch!"} },
+		"default_language": func(a *settings.Authentication) { a.Languages, a.DefaultLanguage = []string{"de"}, "fr" },
+		"brand_name":       func(a *settings.Authentication) { a.BrandName = "a\nb" },
+		"brand_color":      func(a *settings.Authentication) { a.BrandColor = "red" },
+	} {
+		a := settings.Default(ten)
+		change(&a)
+		bad := identity.Errors(put(t, db, 0, a))
+		if len(bad) != 1 || bad[0].Field != strings.TrimSpace(field) {
+			t.Errorf("%s: %v", field, bad)
+		}
+	}
+	a := settings.Default(ten)
+	a.MFAPolicy, a.Password.MinLength, a.BrandColor = "x", 0, "x"
+	if n := len(identity.Errors(put(t, db, 0, a))); n != 3 {
+		t.Errorf("%d of 3 faults are named", n)
+	}
+}
+
+func TestColors(t *testing.T) {
+	t.Parallel()
+	for c, want := range map[string]string{
+		"": "", "#0b5a49": "", "#000000": "", "#FF0000": "#ed0000", "#ffff00": "#7", "#ffffff": "#757575", "#767676": "", "#777777": "#7",
+		"red": "such as", "#fff": "such as", "0b5a49f": "such as", "#00000g": "such as", "#+00000": "such as",
+	} {
+		err := settings.CheckColor(c)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", c, err)
+		}
+	}
+}
