@@ -45,6 +45,7 @@ type Config struct {
 	Ring      *seal.Ring
 	Keys      *keys.Keys
 	Passwords *credential.Pool
+	Checks    credential.Checks // of new passwords
 	Sessions  *session.Store
 	Cluster   Cluster
 	Backups   *backup.Keeper

@@ -8,6 +8,7 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/credential/strength"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/session"
 )
@@ -39,7 +40,7 @@ func (a *API) setPassword(c *call, in *setPasswordIn) (*none, error) {
 	if err != nil {
 		return nil, err
 	}
-	phc, err := a.cfg.Passwords.Hash(c.Ctx, in.Body.Password.Reveal(), u.Username, u.Email)
+	phc, err := a.preparePassword(c, u, in.Body.Password)
 	if err != nil {
 		return nil, err
 	}
@@ -56,6 +57,14 @@ func (a *API) setPassword(c *call, in *setPasswordIn) (*none, error) {
 		_, err := session.EndAllOf(tx, c.Tenant.ID, in.ID)
 		return err
 	})
+}
+
+// preparePassword hashes a new password of u, who need not be there yet.
+func (a *API) preparePassword(c *call, u *directory.User, password identity.Secret) (phc string, err error) {
+	who := credential.Person{Tenant: c.Tenant.ID, UserID: u.ID, About: strength.About{
+		Username: u.Username, Email: u.Email, Name: u.Name, Others: []string{u.GivenName, u.FamilyName, c.Tenant.Slug},
+	}}
+	return credential.Prepare(c.Ctx, a.cfg.DB, a.cfg.Passwords, a.cfg.Checks, who, password.Reveal())
 }
 
 type listedToken struct {

@@ -110,17 +110,17 @@ func (a *API) readUser(c *call, id string) (*user, error) {
 type createUserIn struct{ Body newUser }
 
 func (a *API) createUser(c *call, in *createUserIn) (*user, error) {
+	var fresh directory.User
+	in.Body.onto(&fresh)
 	var phc string
 	if in.Body.Password != "" {
 		var err error
-		if phc, err = a.cfg.Passwords.Hash(c.Ctx, in.Body.Password.Reveal(), in.Body.Username, in.Body.Email); err != nil {
+		if phc, err = a.preparePassword(c, &fresh, in.Body.Password); err != nil {
 			return nil, err
 		}
 	}
 	var id string
 	err := a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
-		var fresh directory.User
-		in.Body.onto(&fresh)
 		u, err := directory.CreateUser(tx, c.Tenant.ID, fresh)
 		if err != nil {
 			return err

@@ -25,6 +25,7 @@ type Config struct {
 	Sessions *session.Store
 	Flows    *authn.Flows
 	Pool     *credential.Pool
+	Checks   credential.Checks // of new passwords; zero: the policy alone
 
 	// Frames, if set, returns the addresses that a browser in which a session ends must
 	// load, so that applications forget it.

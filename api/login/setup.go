@@ -10,6 +10,7 @@ import (
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/credential/strength"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/session"
 )
@@ -48,7 +49,7 @@ func (l *Login) setup(w http.ResponseWriter, r *http.Request) error {
 	if faults := who.check(); faults != nil {
 		return showSetup(w, r, http.StatusUnprocessableEntity, who, faults)
 	}
-	phc, err := l.cfg.Pool.Hash(r.Context(), who.password.Reveal(), who.username, who.email, who.name)
+	phc, err := credential.Prepare(r.Context(), l.cfg.DB, l.cfg.Pool, l.cfg.Checks, who.person(), who.password.Reveal())
 	var started *session.Started
 	if err == nil {
 		started, err = l.admitFirst(r, who, phc)
@@ -127,6 +128,11 @@ func setupFault(w http.ResponseWriter, r *http.Request, err error) error {
 type newcomer struct {
 	username, email, name string
 	password, repeat      identity.Secret
+}
+
+// person is whose password is judged.
+func (n newcomer) person() credential.Person {
+	return credential.Person{Tenant: identity.DefaultTenant, About: strength.About{Username: n.username, Email: n.email, Name: n.name}}
 }
 
 // check finds what neither the directory nor the rules for passwords know of.

@@ -41,6 +41,7 @@ var confined = []struct{ module, rooms, reason string }{
 	{"google.golang.org/protobuf", "federation/claim", "values of cel-go"},
 	{"github.com/go-webauthn", "identity/credential", "passkeys"},
 	{"github.com/crewjam/saml", "federation/saml federation/upstream", "SAML"},
+	{"github.com/nbutton23/zxcvbn-go", "identity/credential/strength", "how many guesses a password is worth"},
 	{"github.com/prometheus/", "api cluster fsm identity federation keys cmd", "metrics"},
 	{"github.com/spf13/", "cmd", "command line"},
 	{"github.com/goccy/go-yaml", "cmd", "configuration and bootstrap files with error positions"},

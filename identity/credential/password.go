@@ -17,6 +17,7 @@ type password struct {
 	UserID string    `cbor:"2,keyasint,omitempty"`
 	PHC    string    `cbor:"3,keyasint,omitempty"`
 	Set    time.Time `cbor:"4,keyasint,omitempty"` // by a person; a renewed hash keeps it
+	Change bool      `cbor:"5,keyasint,omitempty"` // an administrator wants another at the next sign-in
 }
 
 var passwords = fsm.NewTable(60, "passwords", fsm.Spec[password]{
@@ -25,9 +26,9 @@ var passwords = fsm.NewTable(60, "passwords", fsm.Spec[password]{
 })
 
 // Tables are what this room keeps in the store.
-var Tables = []fsm.Definition{passwords, tokens, setups}
+var Tables = []fsm.Definition{passwords, tokens, setups, histories}
 
-// SetPassword sets a user's password to what Pool.Hash returned. It reports
+// SetPassword sets a user's password to what [Prepare] returned. It reports
 // identity.ErrInvalid for any other text. Ending the user's sessions is the caller's.
 func SetPassword(tx *fsm.Tx, tenant, userID, phc string) error {
 	if _, err := parsePHC(phc); err != nil {
@@ -35,6 +36,9 @@ func SetPassword(tx *fsm.Tx, tenant, userID, phc string) error {
 	}
 	if userID == "" {
 		return fmt.Errorf("set password of nobody: %w", identity.ErrInvalid)
+	}
+	if err := remember(tx, tenant, userID); err != nil {
+		return err
 	}
 	if err := passwords.Put(tx, &password{Tenant: tenant, UserID: userID, PHC: phc, Set: tx.Now()}); err != nil {
 		return err
@@ -61,6 +65,9 @@ func DeleteAllOf(tx *fsm.Tx, tenant, userID string) error {
 	if err := passwords.Delete(tx, fsm.Scope(tenant), fsm.K(userID)); err != nil {
 		return err
 	}
+	if err := histories.Delete(tx, fsm.Scope(tenant), fsm.K(userID)); err != nil {
+		return err
+	}
 	return deleteTokens(tx, fsm.K(tenant, userID))
 }
 
@@ -71,6 +78,14 @@ func DeleteTenant(tx *fsm.Tx, tenant string) error {
 			return err
 		}
 		if err := passwords.Delete(tx, fsm.Scope(tenant), fsm.K(p.UserID)); err != nil {
+			return err
+		}
+	}
+	for h, err := range histories.List(tx, fsm.Scope(tenant)) {
+		if err != nil {
+			return err
+		}
+		if err := histories.Delete(tx, fsm.Scope(tenant), fsm.K(h.UserID)); err != nil {
 			return err
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential/argon2"
+	"github.com/quis-idp/quis/identity/credential/strength"
 )
 
 // Config says how a Pool hashes; the zero value is the default.
@@ -98,12 +99,12 @@ func (p *Pool) release() {
 	}
 }
 
-// Hash returns a new password's hash in PHC form. It reports identity.ErrInvalid, field
-// password, for one that the policy refuses (see [Acceptable], which gets names), and
-// identity.ErrLimited with RetryAfter when too many are waiting.
-func (p *Pool) Hash(ctx context.Context, password string, names ...string) (string, error) {
-	if err := Acceptable(password, names...); err != nil {
-		return "", err
+// Hash returns a password's hash in PHC form, whatever the password is worth: [Prepare] is
+// for new ones. It reports identity.ErrInvalid, field password, for one that is empty or
+// longer than any may be, and identity.ErrLimited with RetryAfter when too many are waiting.
+func (p *Pool) Hash(ctx context.Context, password string) (string, error) {
+	if password == "" || len(password) > strength.MaxBytes {
+		return "", identity.Invalid("password", "A password has 1 to 256 characters.")
 	}
 	return p.hash(ctx, password)
 }
@@ -126,7 +127,7 @@ func (p *Pool) Verify(ctx context.Context, phc, password string) (ok, needsRehas
 	if err != nil {
 		return false, false, fmt.Errorf("verify password: %w: %w", fsm.ErrCorrupt, err)
 	}
-	if len(password) > maxPassword {
+	if len(password) > strength.MaxBytes {
 		return false, false, nil
 	}
 	var key []byte

@@ -135,29 +135,6 @@ func FuzzParsePHC(f *testing.F) {
 	})
 }
 
-func TestAcceptable(t *testing.T) {
-	t.Parallel()
-	names := []string{"Longusername", "somebody@example.com"}
-	for password, ok := range map[string]bool{
-		right: true, "passw0rd": false, "PassWord1": false, " password ": false, "password of mine": true, "日本語の長い合言葉": true, strings.Repeat("ab", 128): true,
-		"": false, "7 chars": false, "日本語": false, strings.Repeat("ab", 129): false, strings.Repeat("日", 8) + strings.Repeat("月", 248): true,
-		"aaaaaaaaaa": false, "日日日日日日日日日": false, "bad\xffutf-8 text": false,
-		"longusername": false, " LONGUSERNAME ": false, "somebody@example.com": false, "somebody": false, "somebody else": true,
-	} {
-		err := credential.Acceptable(password, names...)
-		if (err == nil) != ok {
-			t.Errorf("%.40q: %v", password, err)
-		}
-		var e *identity.Error
-		if err != nil && (!errors.As(err, &e) || e.Field != "password" || e.Detail == "" || !errors.Is(err, identity.ErrInvalid)) {
-			t.Errorf("%.40q: %#v says nothing to a person", password, err)
-		}
-	}
-	if _, err := newPool(t, credential.Config{}).Hash(t.Context(), "longusername", names...); !errors.Is(err, identity.ErrInvalid) {
-		t.Errorf("Hash does not ask the policy: %v", err)
-	}
-}
-
 func TestPoolIsBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

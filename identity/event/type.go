@@ -28,6 +28,9 @@ const (
 	SetupCreated Type = "setup.created"
 	SetupUsed    Type = "setup.used"
 
+	PasswordChangeRequired Type = "password.change_required"
+	PasswordImported       Type = "password.imported"
+
 	SigninFailed   Type = "signin.failed"
 	SessionStarted Type = "session.started"
 	SessionRenewed Type = "session.renewed"
@@ -117,6 +120,9 @@ var Catalogue = map[Type]string{
 	TokenDeleted: "An API token was deleted.",
 	SetupCreated: "A setup link was created.",
 	SetupUsed:    "A setup link was used.",
+
+	PasswordChangeRequired: "An administrator wants a user to choose another password at the next sign-in.",
+	PasswordImported:       "A user's password was taken over from another system, as a hash.",
 
 	SigninFailed:   "Attempts to sign in were refused; the count of several alike is in the data.",
 	SessionStarted: "A person signed in.",

@@ -12,6 +12,7 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/credential/strength"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/keys/seal"
 )
@@ -21,6 +22,7 @@ type Rooms struct {
 	DB        *fsm.DB
 	Ring      *seal.Ring       // for client secrets
 	Passwords *credential.Pool // hashes and verifies
+	Checks    credential.Checks
 }
 
 // Apply brings about in the default tenant what the file declares. It stops at the first
@@ -173,7 +175,10 @@ func passwordToSet(ctx context.Context, r Rooms, u User) (phc string, err error)
 			return "", err
 		}
 	}
-	return r.Passwords.Hash(ctx, u.Password.Reveal())
+	who := credential.Person{Tenant: tenant, UserID: id, About: strength.About{Username: u.Username}}
+	set(&who.About.Email, u.Email)
+	set(&who.About.Name, u.Name)
+	return credential.Prepare(ctx, r.DB, r.Passwords, r.Checks, who, u.Password.Reveal())
 }
 
 func (a *Application) onto(to *federation.Application) {
