@@ -8,7 +8,7 @@ import (
 	"github.com/quis-idp/quis/api/problem"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
-	"github.com/quis-idp/quis/identity/authn"
+	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/credential/strength"
 	"github.com/quis-idp/quis/identity/directory"
@@ -87,7 +87,7 @@ func (l *Login) admitFirst(r *http.Request, who newcomer, phc string) (started *
 			return err
 		}
 		started, err = l.cfg.Sessions.Start(tx, session.Session{
-			Tenant: tenant, UserID: u.ID, AMR: []string{authn.AMRPassword}, ACR: authn.ACRPassword,
+			Tenant: tenant, UserID: u.ID, Factors: []assurance.Factor{{Method: assurance.Password, At: tx.Now()}},
 		})
 		return err
 	})

@@ -14,6 +14,7 @@ import (
 	"github.com/quis-idp/quis/federation/resource"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/session"
 )
 
@@ -168,7 +169,7 @@ func (h issueCode) HandleAuthorizeEndpointRequest(ctx context.Context, req fosit
 	code, err := family.SealCode(h.p.ring, t.ID, g.q.app.ClientID, &family.Code{
 		Grant: family.Grant{
 			Family: g.q.family, Scope: g.q.GrantedScope, UserID: g.s.UserID, SessionID: g.s.ID, Nonce: g.q.nonce,
-			AuthTime: g.s.AuthTime.Unix(), AMR: g.s.AMR, ACR: g.s.ACR, Index: g.index, Claims: g.q.claims.Text(),
+			AuthTime: g.s.AuthTime.Unix(), AMR: g.s.AMR, ACR: assurance.Answer(g.q.acr, g.s.Level()), Index: g.index, Claims: g.q.claims.Text(),
 			Resources: g.q.resources(), Details: resource.Spell(g.q.details), JKT: g.q.jkt,
 		},
 		RedirectURI: g.q.redirectURI, Challenge: g.q.challenge, Issued: g.now.UnixMilli(),

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/session"
 )
@@ -15,6 +16,7 @@ type demand int
 const (
 	nothing demand = iota
 	choice         // say which account it shall be; the one that is signed in will do
+	more           // prove more than the session says, which stays
 	proof          // sign in, whoever is signed in already
 )
 
@@ -32,7 +34,7 @@ func (p *Provider) need(ctx context.Context, q *authorizeRequest, s *session.Ses
 	if !proved && (q.prompts("login") || q.tooOld(s, p.db.Now())) {
 		return proof, nil
 	}
-	if d, err := q.context(s, proved); d != nothing || err != nil {
+	if d, err := p.assured(ctx, q, s, proved); d != nothing || err != nil {
 		return d, err
 	}
 	if d, err := p.meant(ctx, q, s, chosen); d != nothing || err != nil {
@@ -52,16 +54,24 @@ func (q *authorizeRequest) tooOld(s *session.Session, now time.Time) bool {
 
 var errUnmet = refuse(codeUnmetAuthentication, "The user cannot be authenticated in a way that the request demands.")
 
-// context compares how the person signed in with how they should have. What is only
-// wished for is tried where it can be had, and else the tokens say what there is
-// (OpenID Connect Core, section 5.5.1.1); what is essential is kept to or refused.
-func (q *authorizeRequest) context(s *session.Session, proved bool) (demand, error) {
-	switch {
-	case len(q.acr) == 0, slices.Contains(q.acr, s.ACR):
-		return nothing, nil
-	case !proved && slices.ContainsFunc(q.acr, authn.Reachable):
+// assured compares how the person signed in with how they should have. A context that is only
+// wished for is tried where it can be had, and else the tokens say what there is (OpenID
+// Connect Core, section 5.5.1.1); what is essential is kept to or refused, and so is the
+// policy of second factors.
+func (p *Provider) assured(ctx context.Context, q *authorizeRequest, s *session.Session, proved bool) (demand, error) {
+	if q.acrEssential && !slices.ContainsFunc(q.acr, authn.Reachable) {
+		return nothing, errUnmet
+	}
+	if !proved && s.Level() == 0 && slices.ContainsFunc(q.acr, authn.Reachable) { // signed in elsewhere, we know not how
 		return proof, nil
-	case q.acrEssential:
+	}
+	standing, err := p.flows.Stands(ctx, s, authn.Need{MFA: q.app.MFAPolicy, ACR: q.acr})
+	switch {
+	case err != nil:
+		return nothing, err
+	case standing == authn.More && !proved:
+		return more, nil
+	case standing != authn.Enough, q.acrEssential && !assurance.Meets(q.acr, s.Level()):
 		return nothing, errUnmet
 	}
 	return nothing, nil

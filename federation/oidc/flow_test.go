@@ -30,7 +30,7 @@ func TestFlowAcrossNodesWithOneEntryEach(t *testing.T) {
 	}
 	id := claims(t, got.ID)
 	if id["nonce"] != "some-nonce" || id["sub"] != w.user.ID || id["aud"] != "web" || id["iss"] != issuer ||
-		id["email"] != "tester@example.com" || id["sid"] != w.session || id["acr"] != "urn:quis:acr:password" {
+		id["email"] != "tester@example.com" || id["sid"] != w.session || id["acr"] != "urn:quis:acr:aal1" {
 		t.Fatalf("ID token claims %v", id)
 	}
 	if n := w.entries(func() {

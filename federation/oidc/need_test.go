@@ -10,6 +10,7 @@ import (
 	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/authn"
 )
 
@@ -29,7 +30,7 @@ func TestEssentialContextIsKeptToOrRefused(t *testing.T) {
 	essential := func(acr string) func(url.Values) {
 		return set("claims", `{"id_token":{"acr":{"essential":true,"values":["`+acr+`"]}}}`)
 	}
-	if _, params := w.back(w.authorize(essential(authn.ACRPassword))); params.Get("code") == "" {
+	if _, params := w.back(w.authorize(essential(assurance.Level(1).ACR()))); params.Get("code") == "" {
 		t.Fatalf("what the session has: %v", params)
 	}
 	w.authorizeError(w.authorize(essential("urn:gold")), "unmet_authentication_requirements")
@@ -40,9 +41,9 @@ func TestEssentialContextIsKeptToOrRefused(t *testing.T) {
 	w.cookie = cookie
 	// What is only wished for is had where it can be, and else the tokens say what there is.
 	for _, f := range []func(url.Values){
-		set("acr_values", "urn:gold"), set("acr_values", "urn:gold "+authn.ACRPassword), set("claims", `{"id_token":{"acr":{"values":["urn:gold"]}}}`), set("claims", `{"id_token":{"acr":{"essential":true}}}`),
+		set("acr_values", "urn:gold"), set("acr_values", "urn:gold "+assurance.Level(1).ACR()), set("claims", `{"id_token":{"acr":{"values":["urn:gold"]}}}`), set("claims", `{"id_token":{"acr":{"essential":true}}}`),
 	} {
-		if got := w.tokens(0, f); claims(t, got.ID)["acr"] != authn.ACRPassword {
+		if got := w.tokens(0, f); claims(t, got.ID)["acr"] != assurance.Level(1).ACR() {
 			t.Errorf("acr %v", claims(t, got.ID)["acr"])
 		}
 	}
@@ -57,12 +58,12 @@ func TestStepUp(t *testing.T) {
 	if _, params := w.back(w.authorize()); params.Get("code") == "" {
 		t.Fatalf("without a wish: %v", params)
 	}
-	for _, f := range []func(url.Values){set("acr_values", authn.ACRPassword), set("claims", `{"id_token":{"acr":{"essential":true,"value":"`+authn.ACRPassword+`"}}}`)} {
+	for _, f := range []func(url.Values){set("acr_values", assurance.Level(1).ACR()), set("claims", `{"id_token":{"acr":{"essential":true,"value":"`+assurance.Level(1).ACR()+`"}}}`)} {
 		w.signInAs("urn:example:federated")
 		w.authorizeError(w.authorize(f, set("prompt", "none")), "login_required")
 		rec := w.authorize(f)
 		_, params := w.back(rec)
-		if need := w.flow(params).Need; !need.Login || len(need.ACR) != 1 || need.ACR[0] != authn.ACRPassword {
+		if need := w.flow(params).Need; !need.Login || len(need.ACR) != 1 || need.ACR[0] != assurance.Level(1).ACR() {
 			t.Fatalf("need %+v", need)
 		}
 		if _, params := w.back(w.get(0, w.passSignIn(0, rec, "tester"), true)); params.Get("code") == "" {
@@ -70,7 +71,7 @@ func TestStepUp(t *testing.T) {
 		}
 	}
 	w.signInAs("urn:example:federated")
-	w.change(func(a *federation.Application) { a.Tokens.DefaultACRs = []string{authn.ACRPassword} })
+	w.change(func(a *federation.Application) { a.Tokens.DefaultACRs = []string{assurance.Level(1).ACR()} })
 	if u, _ := w.back(w.authorize()); u.Path != "/login" {
 		t.Fatalf("the default of the application led to %s", u)
 	}

@@ -225,7 +225,7 @@ func TestPitfallClaimsAreNotInvented(t *testing.T) {
 	w := newWorld(t, 1)
 	before := time.Now().Unix()
 	id := claims(t, w.tokens(0, set("acr_values", "urn:gold")).ID)
-	if id["acr"] != "urn:quis:acr:password" || id["rat"] != nil {
+	if id["acr"] != "urn:quis:acr:aal1" || id["rat"] != nil {
 		t.Errorf("acr %v, rat %v", id["acr"], id["rat"])
 	}
 	if at, ok := id["auth_time"].(float64); !ok || int64(at) > before || int64(at) < before-60 {

@@ -182,7 +182,7 @@ func (w *world) register(a federation.Application, secret string) *federation.Ap
 }
 
 // signIn gives the browser a session, made on node 0.
-func (w *world) signIn() { w.signInAs("urn:quis:acr:password") }
+func (w *world) signIn() { w.signInAs("urn:quis:acr:aal1") }
 
 // signInAs is signIn with another authentication context.
 func (w *world) signInAs(acr string) {

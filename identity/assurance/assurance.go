@@ -42,10 +42,13 @@ type Factor struct {
 	Box   []byte `cbor:"8,keyasint,omitempty"` // whatever else the method needs then
 }
 
-// Told is f without what is spent at the end: what a session keeps.
-func (f Factor) Told() Factor {
-	f.Ref, f.Count, f.Box = "", 0, nil
-	return f
+// Told returns factors without what is spent at the end: what a session keeps.
+func Told(factors []Factor) []Factor {
+	out := slices.Clone(factors)
+	for i := range out {
+		out[i].Ref, out[i].Count, out[i].Box = "", 0, nil
+	}
+	return out
 }
 
 // A Level is an authentication assurance level, 1 to 3; 0: nothing has been proved.

@@ -49,7 +49,10 @@ func (s *source) key() fsm.Key { return fsm.K(s.name, s.from) }
 // Names nobody has count like those of users, or the delay would tell them apart.
 // That is why username and address of one user count apart: a delay that passed from
 // one to the other would tell that both are somebody's, and the same person's.
-func (fs *Flows) sources(ctx context.Context, f *Flow, u *directory.User, login string) []source {
+//
+// A second factor counts by itself, and more strictly: who gets that far has the first.
+func (fs *Flows) sources(ctx context.Context, f *Flow, u *directory.User) []source {
+	login, name := f.Login, ""
 	if u != nil {
 		if d, ok := fs.deviceOf(f, u.ID); ok {
 			return []source{{tenant: f.Need.Tenant, name: u.ID, from: "device " + d.Nonce}}
@@ -60,13 +63,33 @@ func (fs *Flows) sources(ctx context.Context, f *Flow, u *directory.User, login 
 			login = u.Username
 		}
 	}
-	sum := sha256.Sum256([]byte(cases.Fold().String(norm.NFKC.String(strings.TrimSpace(login)))))
-	name := "login " + hex.EncodeToString(sum[:16])
+	if f.Step() == StepSecond {
+		name = secondName + f.UserID
+	} else {
+		name = nameOf(login)
+	}
 	network := "network " + identity.RequestFrom(ctx).Network()
 	return []source{
 		{tenant: f.Need.Tenant, name: name, from: network},
 		{tenant: f.Need.Tenant, name: name, from: everywhere},
 	}
+}
+
+const secondName = "second "
+
+// nameOf is under what a name that was typed is counted.
+func nameOf(login string) string {
+	sum := sha256.Sum256([]byte(cases.Fold().String(norm.NFKC.String(strings.TrimSpace(login)))))
+	return "login " + hex.EncodeToString(sum[:16])
+}
+
+func loadAll(tx *fsm.Tx, sources []source) error {
+	for i := range sources {
+		if err := sources[i].load(tx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *source) load(tx *fsm.Tx) error {
@@ -94,7 +117,7 @@ func (s *source) reset(tx *fsm.Tx) error {
 // delay is how long after the last of n failures the next attempt may come.
 func (s *source) delay(n int64) time.Duration {
 	free, longest := int64(freeFailures), longestDelay
-	if s.from == everywhere {
+	if s.from == everywhere && !strings.HasPrefix(s.name, secondName) {
 		free, longest = freeAnywhere, longestAnywhere
 	}
 	if n < free {

@@ -4,13 +4,13 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/keys/seal"
 )
@@ -18,17 +18,11 @@ import (
 // Tables are the definitions that a store needs for sign-in.
 var Tables = []fsm.Definition{spent, lastSignin, failures, failedAt}
 
-// What a password sign-in is worth.
-const (
-	AMRPassword = "pwd"                   // RFC 8176 §2
-	ACRPassword = "urn:quis:acr:password" // one factor, something known
-)
-
 // ACRs are the authentication contexts that signing in can reach, surest first.
-var ACRs = []string{ACRPassword}
+var ACRs = assurance.ACRs
 
 // Reachable reports whether signing in can reach acr.
-func Reachable(acr string) bool { return slices.Contains(ACRs, acr) }
+func Reachable(acr string) bool { return assurance.LevelOf(acr) > 0 }
 
 // ErrDeadFlow is the kind of a flow that cannot be gone on with: spent, expired,
 // another browser's, or no flow at all. It is an identity.ErrInvalid; pages show

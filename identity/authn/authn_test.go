@@ -12,6 +12,7 @@ import (
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/directory"
@@ -41,7 +42,7 @@ func TestSignInOverThreeNodes(t *testing.T) {
 	}
 	for i, n := range h.nodes {
 		s, err := n.sessions.Find(ctx, ten, r.Cookie)
-		if err != nil || s.UserID != h.ann.ID || s.IP != "192.0.2.1" || s.ACR != authn.ACRPassword || s.AMR[0] != "pwd" {
+		if err != nil || s.UserID != h.ann.ID || s.IP != "192.0.2.1" || s.ACR != assurance.Level(1).ACR() || s.AMR[0] != "pwd" {
 			t.Errorf("node %d: %+v, %v", i, s, err)
 		}
 	}

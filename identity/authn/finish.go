@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/session"
@@ -36,13 +37,30 @@ var (
 	lastSignin = fsm.NewCounter(81, "last_signin") // milliseconds since 1970
 )
 
+// keepSessions is how many sessions one user can have; the oldest give way.
+const keepSessions = 100
+
+// An ending is what was read before the one transaction of a sign-in, so that a person's
+// parallel sign-ins do not conflict over it.
+type ending struct {
+	excess  []string // sessions that must give way to a new one
+	sources []source // from which failures are forgiven
+}
+
 // finish makes the session of a flow in which everything has been proved.
-func (fs *Flows) finish(ctx context.Context, f *Flow, known *subject) (Result, error) {
-	var started *session.Started
-	err := fs.cfg.DB.Update(ctx, func(tx *fsm.Tx) (err error) {
-		started, err = fs.complete(tx, f, known)
+func (fs *Flows) finish(ctx context.Context, f *Flow) (Result, error) {
+	var end ending
+	err := fs.cfg.DB.View(ctx, func(tx *fsm.Tx) (err error) {
+		end, err = fs.ending(ctx, tx, f)
 		return err
 	})
+	var started *session.Started
+	if err == nil {
+		err = fs.cfg.DB.Update(ctx, func(tx *fsm.Tx) (err error) {
+			started, err = fs.complete(tx, f, end)
+			return err
+		})
+	}
 	if errors.Is(err, fsm.ErrNotFound) { // deleted between the step and here
 		return Result{}, wrong()
 	}
@@ -56,36 +74,49 @@ func (fs *Flows) finish(ctx context.Context, f *Flow, known *subject) (Result, e
 	if r.ReturnTo, err = fs.returnTo(f, &started.Session, false); err != nil {
 		return Result{}, err
 	}
-	r.Device, err = fs.device(f, known)
+	r.Device, err = fs.device(f)
 	return r, err
+}
+
+func (fs *Flows) ending(ctx context.Context, tx *fsm.Tx, f *Flow) (end ending, err error) {
+	u, _, err := directory.GetUser(tx, f.Need.Tenant, f.UserID)
+	if err != nil {
+		return end, err
+	}
+	first := *f
+	first.At = StepPassword
+	second := *f
+	second.At = StepSecond
+	end.sources = append(fs.sources(ctx, &first, u), fs.sources(ctx, &second, u)...)
+	if err := loadAll(tx, end.sources); err != nil {
+		return end, err
+	}
+	end.excess, err = session.Excess(tx, f.Need.Tenant, u.ID, keepSessions-1)
+	return end, err
 }
 
 // complete is the one transaction of a sign-in. User and password are read again: a
 // change since the password was checked is a conflict or seen here, so a reset that
 // ends all sessions cannot be slipped past by a sign-in under way.
-func (fs *Flows) complete(tx *fsm.Tx, f *Flow, known *subject) (*session.Started, error) {
+func (fs *Flows) complete(tx *fsm.Tx, f *Flow, end ending) (*session.Started, error) {
 	tenant := f.Need.Tenant
 	if err := alive(tx, f); err != nil {
 		return nil, err
 	}
-	u, _, err := directory.GetUser(tx, tenant, f.UserID)
-	if err != nil {
+	if err := stillSo(tx, f); err != nil {
 		return nil, err
 	}
-	set, err := credential.PasswordSet(tx, tenant, u.ID)
-	if err != nil {
-		return nil, err
+	for _, factor := range f.Factors {
+		if err := fs.spend(tx, f, factor); err != nil {
+			return nil, err
+		}
 	}
-	if u.Disabled || !set.Equal(known.passwordSet) {
-		return nil, wrong()
-	}
-	for _, id := range known.excess {
+	for _, id := range end.excess {
 		if err := session.End(tx, tenant, id); err != nil {
 			return nil, err
 		}
 	}
-	s := session.Session{Tenant: tenant, UserID: u.ID, AMR: f.Passed, ACR: ACRPassword}
-	started, err := fs.start(tx, f, s)
+	started, err := fs.start(tx, f)
 	if err != nil {
 		return nil, err
 	}
@@ -93,10 +124,10 @@ func (fs *Flows) complete(tx *fsm.Tx, f *Flow, known *subject) (*session.Started
 	if err := spent.Insert(tx, mark); err != nil {
 		return nil, err
 	}
-	if err := lastSignin.Max(tx, fsm.Scope(tenant), fsm.K(u.ID), tx.Now().UnixMilli(), time.Time{}); err != nil {
+	if err := lastSignin.Max(tx, fsm.Scope(tenant), fsm.K(f.UserID), tx.Now().UnixMilli(), time.Time{}); err != nil {
 		return nil, err
 	}
-	for _, src := range known.sources {
+	for _, src := range end.sources {
 		if err := src.reset(tx); err != nil {
 			return nil, err
 		}
@@ -104,7 +135,45 @@ func (fs *Flows) complete(tx *fsm.Tx, f *Flow, known *subject) (*session.Started
 	return started, nil
 }
 
-func (fs *Flows) start(tx *fsm.Tx, f *Flow, s session.Session) (*session.Started, error) {
+// stillSo checks that the user, their password, and the session that is raised are still
+// what they were when they were proved.
+func stillSo(tx *fsm.Tx, f *Flow) error {
+	u, _, err := directory.GetUser(tx, f.Need.Tenant, f.UserID)
+	if err != nil {
+		return err
+	}
+	if u.Disabled {
+		return wrong()
+	}
+	if assurance.Has(f.Factors, assurance.Password) {
+		set, err := credential.PasswordSet(tx, f.Need.Tenant, u.ID)
+		if err != nil {
+			return err
+		}
+		if !set.Equal(f.PasswordSet) {
+			return wrong()
+		}
+	}
+	if f.Session == "" {
+		return nil
+	}
+	s, err := session.Get(tx, f.Need.Tenant, f.Session)
+	if errors.Is(err, fsm.ErrNotFound) || err == nil && (s.UserID != f.UserID || f.Browser.SessionID != f.Session) {
+		return dead("the session that it belongs to has ended")
+	}
+	return err
+}
+
+// spend marks what a factor was proved with as used, where the method demands it.
+func (fs *Flows) spend(tx *fsm.Tx, f *Flow, factor assurance.Factor) error {
+	if how, ok := methods[factor.Method]; ok && how.accept != nil {
+		return how.accept(tx, f.Need.Tenant, f.UserID, factor)
+	}
+	return nil
+}
+
+func (fs *Flows) start(tx *fsm.Tx, f *Flow) (*session.Started, error) {
+	s := session.Session{Tenant: f.Need.Tenant, UserID: f.UserID, Factors: f.Factors}
 	if f.Browser.SessionID != "" {
 		return fs.cfg.Sessions.Renew(tx, f.Browser.SessionID, s)
 	}
@@ -123,7 +192,7 @@ type device struct {
 	Until  time.Time `cbor:"3,keyasint,omitempty"`
 }
 
-func (fs *Flows) device(f *Flow, known *subject) (string, error) {
+func (fs *Flows) device(f *Flow) (string, error) {
 	d := device{UserID: f.UserID, Nonce: rand.Text(), Until: fs.cfg.DB.Now().Add(deviceLifetime)}
 	if old, ok := fs.deviceOf(f, f.UserID); ok {
 		d.Nonce = old.Nonce

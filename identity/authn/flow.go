@@ -14,6 +14,7 @@ import (
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/keys/seal"
 )
 
@@ -23,7 +24,7 @@ const (
 	maxReturnTo    = 4 << 10
 	maxLoginHint   = 128
 	maxApplication = 64
-	maxSealed      = 6 << 10
+	maxSealed      = 7 << 10
 	bindingSize    = 32
 
 	flowPurpose = "flow"
@@ -40,14 +41,17 @@ type Need struct {
 	Locales     string         `cbor:"7,keyasint,omitempty"` // OIDC ui_locales; cut at 64 bytes
 	ACR         []string       `cbor:"8,keyasint,omitempty"` // wanted, preferred first; what cannot be reached is left out
 	Select      bool           `cbor:"9,keyasint,omitempty"` // ask which account, if one is signed in; see Keep
+
+	MFA string `cbor:"10,keyasint,omitempty"` // the application's policy of second factors; empty: it has none
 }
 
 // A Step is what a flow is waiting for.
 type Step string
 
-// The steps. More will come; whoever shows them treats an unknown one as an error.
+// The steps.
 const (
-	StepPassword Step = "password" // a name and a password
+	StepPassword Step = "password" // a name and a first proof: a password, or a passkey that knows the name
+	StepSecond   Step = "second"   // one of what Offer returns
 	StepDone     Step = "done"     // nothing: the session has been made
 )
 
@@ -59,7 +63,16 @@ type Flow struct {
 	Expires time.Time `cbor:"4,keyasint,omitempty"`
 	Binding []byte    `cbor:"5,keyasint,omitempty"` // SHA-256 of the browser's binding value; empty: not bound yet
 	UserID  string    `cbor:"6,keyasint,omitempty"` // who it is, once proved
-	Passed  []string  `cbor:"7,keyasint,omitempty"` // what has been proved, as AMR values
+
+	Factors     []assurance.Factor `cbor:"8,keyasint,omitempty"`  // what has been proved in this flow
+	At          Step               `cbor:"9,keyasint,omitempty"`  // what it is waiting for; empty: StepPassword
+	Login       string             `cbor:"10,keyasint,omitempty"` // the name as it was typed
+	PasswordSet time.Time          `cbor:"11,keyasint,omitempty"` // when the password that was proved was set
+	Challenge   []byte             `cbor:"12,keyasint,omitempty"` // of a passkey, or of a mail, that is being waited for
+
+	// Of the session that is to be raised, in the browser that it belongs to; see Raise:
+	Session string             `cbor:"13,keyasint,omitempty"`
+	Have    []assurance.Factor `cbor:"14,keyasint,omitempty"`
 
 	// Browser is what the browser brings besides the flow; set it before a step.
 	Browser Browser `cbor:"-"`
@@ -71,20 +84,24 @@ type Flow struct {
 type Browser struct {
 	SessionID string // of the session it is signed in with: renewed by its user, ended by another
 	Device    string // Result.Device of an earlier sign-in: see Result
+	Trust     string // cookie of a trusted device, which spares its user the second factor
 }
 
 // Step says what the flow is waiting for.
 func (f *Flow) Step() Step {
-	if !slices.Contains(f.Passed, AMRPassword) {
+	if f.At == "" {
 		return StepPassword
 	}
-	return StepDone
+	return f.At
 }
+
+// proved is everything that is known of the person: what the session had, and this flow's.
+func (f *Flow) proved() []assurance.Factor { return assurance.Merge(f.Have, f.Factors) }
 
 // Bound reports whether the flow belongs to a browser already.
 func (f *Flow) Bound() bool { return len(f.Binding) > 0 }
 
-// Sealed returns the flow as the browser carries it: at most 6 KiB, safe in URLs and forms.
+// Sealed returns the flow as the browser carries it: at most 7 KiB, safe in URLs and forms.
 func (f *Flow) Sealed() string { return f.sealed }
 
 // Begin returns a new sealed flow. It writes nothing. It reports

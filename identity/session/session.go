@@ -9,6 +9,7 @@ import (
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/event"
 )
 
@@ -28,8 +29,9 @@ type Session struct {
 	Created   time.Time `cbor:"9,keyasint,omitempty"`
 	Expires   time.Time `cbor:"10,keyasint,omitempty"` // absolute: activity does not move it
 
-	SecretHash []byte    `cbor:"11,keyasint,omitempty" json:"-"` // SHA-256 of the cookie's secret
-	LastSeen   time.Time `cbor:"-"`                              // filled by Find and the listings
+	SecretHash []byte             `cbor:"11,keyasint,omitempty" json:"-"` // SHA-256 of the cookie's secret
+	LastSeen   time.Time          `cbor:"-"`                              // filled by Find and the listings
+	Factors    []assurance.Factor `cbor:"12,keyasint,omitempty"`          // what was proved, when; AMR and ACR say it in short
 }
 
 var (
@@ -50,7 +52,7 @@ type Started struct {
 	index   uint64
 }
 
-// Start adds a session for s.UserID, with s's tenant, AMR and ACR; everything else
+// Start adds a session for s.UserID, with s's tenant and factors; everything else
 // is set here. Make its cookie with Cookie after the transaction.
 func (st *Store) Start(tx *fsm.Tx, s Session) (*Started, error) {
 	if s.Tenant == "" || s.UserID == "" {
@@ -61,8 +63,8 @@ func (st *Store) Start(tx *fsm.Tx, s Session) (*Started, error) {
 }
 
 // Renew is Start for a person who has proved again who they are in a browser with
-// session id: the session stays, with what hangs on it, but gets a new secret, a
-// new AuthTime and a new lifetime. If that session is gone or another user's, it
+// session id: the session stays, with what hangs on it and the factors that were not
+// proved anew, but gets a new secret, a new AuthTime and a new lifetime. If that session is gone or another user's, it
 // is Start, and the other user's session ends.
 func (st *Store) Renew(tx *fsm.Tx, id string, s Session) (*Started, error) {
 	old, err := find(tx, s.Tenant, id)
@@ -79,10 +81,15 @@ func (st *Store) Renew(tx *fsm.Tx, id string, s Session) (*Started, error) {
 		return st.Start(tx, s)
 	}
 	s.ID, s.Created = old.ID, old.Created
+	s.Factors = assurance.Merge(old.Factors, s.Factors)
 	return st.write(tx, s, event.SessionRenewed)
 }
 
 func (st *Store) write(tx *fsm.Tx, s Session, t event.Type) (*Started, error) {
+	if len(s.Factors) > 0 {
+		s.Factors = assurance.Told(s.Factors)
+		s.AMR, s.ACR = assurance.AMR(s.Factors), assurance.Of(s.Factors).ACR()
+	}
 	r := identity.RequestFrom(tx.Context())
 	s.IP, s.UserAgent = identity.Printable(r.IP, maxIP), identity.Printable(r.UserAgent, maxUserAgent)
 	s.AuthTime, s.Expires = tx.Now(), tx.Now().Add(st.cfg.Absolute)
@@ -100,6 +107,14 @@ func (st *Store) write(tx *fsm.Tx, s Session, t event.Type) (*Started, error) {
 		Actor: identity.Actor{Kind: identity.ActorUser, ID: s.UserID, SessionID: s.ID},
 		Data:  map[string]string{"user_id": s.UserID, "acr": s.ACR, "amr": fmt.Sprint(s.AMR)},
 	})
+}
+
+// Level is how surely the session's person is known.
+func (s *Session) Level() assurance.Level {
+	if len(s.Factors) == 0 { // of the first release, which knew passwords only
+		return assurance.LevelOf(s.ACR)
+	}
+	return assurance.Of(s.Factors)
 }
 
 // Get returns a session that has neither expired nor been ended, or fsm.ErrNotFound.

@@ -1,0 +1,112 @@
+package authn
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/assurance"
+	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/session"
+)
+
+// A way is a method of proving who one is for a user who is known already. check only reads;
+// what it returns travels in the flow, and accept spends it in the transaction at the end, where
+// a second flow that was proved with the same finds it spent.
+type way struct {
+	has    func(fs *Flows, tx *fsm.Tx, tenant, user string) ([]assurance.Factor, error) // what they could prove
+	check  func(fs *Flows, tx *fsm.Tx, tenant, user, answer string) (assurance.Factor, error)
+	accept func(tx *fsm.Tx, tenant, user string, f assurance.Factor) error
+}
+
+// The ways, and in which order they are offered: what cannot be phished first.
+var (
+	methods = map[assurance.Method]way{}
+	order   = []assurance.Method{}
+)
+
+const maxCode = 64 // bytes of a code as a person types it
+
+// Offer returns the methods with which the second step may be taken, best first.
+func (fs *Flows) Offer(ctx context.Context, f *Flow) (ways []assurance.Method, err error) {
+	if f.Step() != StepSecond {
+		return nil, dead("it is not at this step")
+	}
+	err = fs.cfg.DB.View(ctx, func(tx *fsm.Tx) error {
+		ways, err = fs.missing(tx, f)
+		return err
+	})
+	if err == nil && len(ways) == 0 {
+		err = dead("what it asked for was taken away")
+	}
+	return ways, err
+}
+
+// Code takes the second step with what a person types: the code of an authenticator, a
+// recovery code. Errors are those of Password.
+func (fs *Flows) Code(ctx context.Context, f *Flow, m assurance.Method, code string) (Result, error) {
+	return fs.measured(m, func() (Result, string, error) { return fs.code(ctx, f, m, code) })
+}
+
+func (fs *Flows) code(ctx context.Context, f *Flow, m assurance.Method, code string) (Result, string, error) {
+	ways, err := fs.Offer(ctx, f)
+	if err != nil {
+		return Result{}, reasonOf(err), err
+	}
+	how, ok := methods[m]
+	if !ok || how.check == nil || !slices.Contains(ways, m) {
+		return Result{}, "malformed", identity.Invalid("method", "This way to sign in is not open here. Choose another.")
+	}
+	code = strings.TrimSpace(code)
+	if code == "" || len(code) > maxCode {
+		return Result{}, "malformed", identity.Invalid("code", "Enter the code.")
+	}
+	known, err := fs.lookUp(ctx, f, fs.claimant(f))
+	if err != nil {
+		return Result{}, reasonOf(err), err
+	}
+	var fresh assurance.Factor
+	failure, err := fs.attempt(ctx, f, known, reasonCode, func() error {
+		return fs.cfg.DB.View(ctx, func(tx *fsm.Tx) (err error) {
+			fresh, err = how.check(fs, tx, f.Need.Tenant, known.userID(), code)
+			return err
+		})
+	})
+	if err != nil {
+		return Result{}, failure, fmt.Errorf("check code: %w", err)
+	}
+	fresh.Method = m
+	return fs.passed(ctx, f, fresh)
+}
+
+// claimant finds the user whom f has already proved to be.
+func (fs *Flows) claimant(f *Flow) func(tx *fsm.Tx) (*directory.User, error) {
+	return func(tx *fsm.Tx) (*directory.User, error) {
+		u, _, err := directory.GetUser(tx, f.Need.Tenant, f.UserID)
+		return u, err
+	}
+}
+
+// Raise begins a flow at the second step for the person of a session that is not sure enough
+// for what the flow needs, so that they need not prove again what they have. It reports whether
+// it did: not when nothing that they have would raise it.
+func (fs *Flows) Raise(ctx context.Context, f *Flow, s *session.Session) (bool, error) {
+	if !f.Bound() || f.Step() != StepPassword || f.Need.Login || s.Tenant != f.Need.Tenant {
+		return false, nil
+	}
+	raised := *f
+	raised.UserID, raised.Session, raised.Have = s.UserID, s.ID, s.Factors
+	step, err := fs.next(ctx, &raised)
+	if err != nil || step != StepSecond {
+		return false, err
+	}
+	raised.At = step
+	if err := fs.seal(&raised); err != nil {
+		return false, err
+	}
+	*f = raised
+	return true, nil
+}

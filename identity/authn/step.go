@@ -1,0 +1,150 @@
+package authn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/assurance"
+	"github.com/quis-idp/quis/identity/session"
+)
+
+// Reasons of a failure, in metrics and events; a person sees one text for all of them.
+const (
+	reasonWrong    = "wrong_password"
+	reasonCode     = "wrong_code"
+	reasonPasskey  = "wrong_passkey"
+	reasonUnknown  = "unknown_user"
+	reasonDisabled = "disabled_user"
+	reasonLimited  = "limited"
+)
+
+// A Result is what a step came to.
+type Result struct {
+	Step Step   // what is next
+	Flow string // unless done: the sealed flow to go on with
+
+	// When done:
+	Session  session.Session
+	Cookie   string // value of the session cookie
+	ReturnTo string // the need's, with a ticket; see Finished
+	Device   string // to be kept for long: spares this browser the delays that others' guessing causes
+}
+
+// measured counts a step and takes its time.
+func (fs *Flows) measured(m assurance.Method, step func() (Result, string, error)) (Result, error) {
+	begun := time.Now()
+	r, reason, err := step()
+	result := "success"
+	switch {
+	case err == nil:
+	case errors.Is(err, identity.ErrUnauthenticated), errors.Is(err, identity.ErrInvalid), reason == reasonLimited:
+		result = "failure"
+	default:
+		result = "error"
+	}
+	fs.metrics.logins.WithLabelValues(string(m), result, reason).Inc()
+	fs.metrics.duration.WithLabelValues(string(m)).Observe(time.Since(begun).Seconds())
+	return r, err
+}
+
+// attempt lets one answer be checked, unless there were too many wrong ones, and counts it if
+// it is wrong: when check reports identity.ErrUnauthenticated, or there is no such user, or
+// they are disabled. It returns the reason of what it reports.
+func (fs *Flows) attempt(ctx context.Context, f *Flow, known *subject, reason string, check func() error) (string, error) {
+	attempt, wait := fs.attempts.admit(known.sources, time.Now())
+	if wait > 0 {
+		return reasonLimited, identity.Limited("Too many attempts. Wait a moment and try again.", wait)
+	}
+	err := check()
+	failure := known.failure(err, reason)
+	if failure == "" {
+		fs.attempts.release(attempt)
+		if err != nil { // busy, no leader, gone: nothing was learned
+			return reasonOf(err), err
+		}
+		return "", nil
+	}
+	kind, one := known.failed(ctx, f, failure)
+	if fs.attempts.fail(attempt, kind, one) {
+		fs.metrics.lost.Inc()
+	}
+	if err == nil {
+		err = identity.Unauthenticated("This does not let you in.")
+	}
+	return failure, err
+}
+
+// failure names why what was checked, with err, signs nobody in; empty if it does, or if
+// err says something else.
+func (s *subject) failure(err error, reason string) string {
+	switch {
+	case err != nil && !errors.Is(err, identity.ErrUnauthenticated):
+		return ""
+	case s.user == nil:
+		return reasonUnknown
+	case err != nil:
+		return reason
+	case s.user.Disabled:
+		return reasonDisabled
+	default:
+		return ""
+	}
+}
+
+// passed adds what was proved to the flow and decides what comes next: another step, or the end.
+func (fs *Flows) passed(ctx context.Context, f *Flow, fresh assurance.Factor) (Result, string, error) {
+	fresh.At = fs.cfg.DB.Now()
+	f.Factors, f.Challenge = assurance.Merge(f.Factors, []assurance.Factor{fresh}), nil
+	var err error
+	if f.At, err = fs.next(ctx, f); err != nil {
+		return Result{}, reasonOf(err), err
+	}
+	if f.At == StepDone {
+		r, err := fs.finish(ctx, f)
+		return r, reasonOf(err), err
+	}
+	if err := fs.seal(f); err != nil {
+		return Result{}, reasonOf(err), err
+	}
+	return Result{Step: f.At, Flow: f.sealed}, "", nil
+}
+
+// next is the step that comes after what has been proved.
+func (fs *Flows) next(ctx context.Context, f *Flow) (step Step, err error) {
+	err = fs.cfg.DB.View(ctx, func(tx *fsm.Tx) error {
+		ways, err := fs.missing(tx, f)
+		step = StepDone
+		if len(ways) > 0 {
+			step = StepSecond
+		}
+		return err
+	})
+	if err != nil {
+		return "", fmt.Errorf("next step: %w", err)
+	}
+	return step, nil
+}
+
+// reasonOf puts an error into the few words that a metric may have.
+func reasonOf(err error) string {
+	switch {
+	case err == nil:
+		return ""
+	case errors.Is(err, ErrDeadFlow):
+		return "dead_flow"
+	case errors.Is(err, identity.ErrUnauthenticated):
+		return reasonDisabled
+	case errors.Is(err, identity.ErrLimited):
+		return "busy"
+	case errors.Is(err, fsm.ErrUnavailable), errors.Is(err, fsm.ErrUnknown):
+		return "unavailable"
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return "canceled"
+	default:
+		return "internal"
+	}
+}
