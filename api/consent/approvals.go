@@ -3,11 +3,13 @@ package consent
 import (
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/quis-idp/quis/api/page"
 	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/federation/ciba"
 	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity/language"
 )
 
 const (
@@ -21,12 +23,13 @@ func (p *Pages) listApprovals(w http.ResponseWriter, r *http.Request) error {
 	if v == nil {
 		return err
 	}
+	r = page.Account(r, v.user.Locale)
 	view := approvalsView{Person: shown(v.user), Action: page.Base(r) + approvalsPath, Again: page.Base(r) + approvalsPath}
 	switch r.URL.Query().Get("done") {
 	case "allowed":
-		view.Notice = english.Text("approvals.allowed")
+		view.Notice = site.Text(r, "approvals.allowed")
 	case "denied":
-		view.Notice = english.Text("approvals.denied")
+		view.Notice = site.Text(r, "approvals.denied")
 	}
 	var waiting []*ciba.Request
 	apps := map[string]*federation.Application{}
@@ -64,7 +67,7 @@ func (p *Pages) listApprovals(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		view.Waiting = append(view.Waiting, approval{
-			Application: app.DisplayName(), Message: q.Message, Asks: asks, Begun: p.ago(q.Created), Ticket: ticket,
+			Application: app.DisplayName(), Message: q.Message, Asks: asks, Begun: language.Ago(page.Language(r), time.UnixMilli(q.Created), p.cfg.DB.Now()), Ticket: ticket,
 		})
 	}
 	return approvalsPage.Write(w, r, http.StatusOK, view)
@@ -80,6 +83,7 @@ func (p *Pages) decideApproval(w http.ResponseWriter, r *http.Request) error {
 	if v == nil {
 		return err
 	}
+	r = page.Account(r, v.user.Locale)
 	id, err := p.asked(kindApproval, v, f.Get("ticket"))
 	if err != nil {
 		return p.gone(w, r, err)

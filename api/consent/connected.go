@@ -13,6 +13,7 @@ import (
 	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/language"
 )
 
 const (
@@ -36,6 +37,7 @@ func (p *Pages) listConnected(w http.ResponseWriter, r *http.Request) error {
 	if v == nil {
 		return err
 	}
+	r = page.Account(r, v.user.Locale)
 	var all []*held
 	err = p.cfg.DB.View(r.Context(), func(tx *fsm.Tx) (err error) {
 		all, err = connected(tx, v.Tenant, v.UserID)
@@ -46,16 +48,16 @@ func (p *Pages) listConnected(w http.ResponseWriter, r *http.Request) error {
 	}
 	view := connectedView{Person: shown(v.user), Action: page.Base(r) + connectedPath, Home: page.Base(r) + "/"}
 	if r.URL.Query().Get("done") == "revoked" {
-		view.Notice = english.Text("connected.revoked")
+		view.Notice = site.Text(r, "connected.revoked")
 	}
 	for _, h := range all {
 		asks, err := p.asks(r, h.scopes)
 		if err != nil {
 			return err
 		}
-		c := connection{ID: h.app.ID, Application: h.app.DisplayName(), Initials: initials(h.app.DisplayName()), Asks: asks, Since: day(h.since)}
+		c := connection{ID: h.app.ID, Application: h.app.DisplayName(), Initials: initials(h.app.DisplayName()), Asks: asks, Since: language.Date(page.Language(r), h.since)}
 		if !h.until.IsZero() {
-			c.Until = day(h.until)
+			c.Until = language.Date(page.Language(r), h.until)
 		}
 		view.Connections = append(view.Connections, c)
 	}
@@ -134,6 +136,7 @@ func (p *Pages) revoke(w http.ResponseWriter, r *http.Request) error {
 	if v == nil {
 		return err
 	}
+	r = page.Account(r, v.user.Locale)
 	ctx := identity.WithActor(r.Context(), identity.Actor{Kind: identity.ActorUser, ID: v.UserID, SessionID: v.ID})
 	err = p.cfg.DB.Update(ctx, func(tx *fsm.Tx) error {
 		return consent.Revoke(tx, v.Tenant, v.UserID, f.Get("application"), "taken back by the user")
@@ -143,6 +146,3 @@ func (p *Pages) revoke(w http.ResponseWriter, r *http.Request) error {
 	}
 	return p.onward(w, r, page.Base(r)+connectedPath+"?done=revoked")
 }
-
-// day is a date as people write it, without the ambiguity of numbers alone.
-func day(t time.Time) string { return t.UTC().Format("2 January 2006") }

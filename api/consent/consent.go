@@ -140,5 +140,5 @@ func form(r *http.Request) (url.Values, error) {
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return nil, err
 	}
-	return nil, identity.Invalid("", english.Text("form.unreadable"))
+	return nil, identity.Invalid("", site.Text(r, "form.unreadable"))
 }

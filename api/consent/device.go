@@ -4,12 +4,14 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/quis-idp/quis/api/page"
 	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/federation/device"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/language"
 )
 
 const kindDevice = "device"
@@ -27,6 +29,7 @@ func (p *Pages) askUserCode(w http.ResponseWriter, r *http.Request) error {
 	if v == nil {
 		return err
 	}
+	r = page.Account(r, v.user.Locale)
 	if ok {
 		typed = device.ShowUserCode(code)
 	}
@@ -37,8 +40,8 @@ func (p *Pages) showUserCode(w http.ResponseWriter, r *http.Request, v *visitor,
 	return userCodePage.Write(w, r, status, userCodeView{
 		Person: shown(v.user), Action: page.Base(r) + "/device",
 		Code: page.Field{
-			Name: "user_code", Label: english.Text("code.label"), Value: identity.Printable(typed, 32), Autocomplete: "off",
-			Hint: english.Text("code.hint"), Error: fault, Focus: true,
+			Name: "user_code", Label: site.Text(r, "code.label"), Value: identity.Printable(typed, 32), Autocomplete: "off",
+			Hint: site.Text(r, "code.hint"), Error: fault, Focus: true,
 		},
 	})
 }
@@ -53,10 +56,11 @@ func (p *Pages) askDevice(w http.ResponseWriter, r *http.Request) error {
 	if v == nil {
 		return err
 	}
+	r = page.Account(r, v.user.Locale)
 	typed := f.Get("user_code")
 	a, app, err := p.findDevice(r, v, typed)
 	if errors.Is(err, fsm.ErrNotFound) {
-		return p.showUserCode(w, r, v, http.StatusNotFound, typed, english.Text("code.wrong"))
+		return p.showUserCode(w, r, v, http.StatusNotFound, typed, site.Text(r, "code.wrong"))
 	}
 	if err != nil {
 		return err
@@ -71,7 +75,7 @@ func (p *Pages) askDevice(w http.ResponseWriter, r *http.Request) error {
 	}
 	return devicePage.Write(w, r, http.StatusOK, deviceView{
 		Person: shown(v.user), Application: app.DisplayName(), Code: device.ShowUserCode(a.UserCode),
-		Asks: asks, From: origin(a.From), Begun: p.ago(a.Created),
+		Asks: asks, From: origin(r, a.From), Begun: language.Ago(page.Language(r), time.UnixMilli(a.Created), p.cfg.DB.Now()),
 		Elsewhere: a.From.Network() != identity.RequestFrom(r.Context()).Network(),
 		Action:    page.Base(r) + "/device/decision", Ticket: ticket,
 	})
@@ -85,7 +89,7 @@ func (p *Pages) findDevice(r *http.Request, v *visitor, typed string) (a *device
 	}
 	network := identity.RequestFrom(r.Context()).Network()
 	if wait := max(p.user.Take(v.Tenant+" "+v.UserID), p.address.Take(network)); wait > 0 {
-		return nil, nil, identity.Limited(english.Text("code.limited"), wait)
+		return nil, nil, identity.Limited(site.Text(r, "code.limited"), wait)
 	}
 	err = p.cfg.DB.Read(r.Context(), func(tx *fsm.Tx) (err error) {
 		if a, err = device.ByUserCode(tx, v.Tenant, code); err != nil {
@@ -111,6 +115,7 @@ func (p *Pages) decideDevice(w http.ResponseWriter, r *http.Request) error {
 	if v == nil {
 		return err
 	}
+	r = page.Account(r, v.user.Locale)
 	id, err := p.asked(kindDevice, v, f.Get("ticket"))
 	if err != nil {
 		return p.gone(w, r, err)
@@ -123,8 +128,8 @@ func (p *Pages) decideDevice(w http.ResponseWriter, r *http.Request) error {
 		return p.gone(w, r, err)
 	}
 	return messagePage.Write(w, r, http.StatusOK, messageView{
-		Title: english.Text("device." + text + ".title"), Detail: english.Text("device." + text + ".detail"),
-		Link: page.Base(r) + "/", Label: english.Text("home.link"),
+		Title: site.Text(r, "device."+text+".title"), Detail: site.Text(r, "device."+text+".detail"),
+		Link: page.Base(r) + "/", Label: site.Text(r, "home.link"),
 	})
 }
 
@@ -134,7 +139,7 @@ func (p *Pages) gone(w http.ResponseWriter, r *http.Request, err error) error {
 		return err
 	}
 	return messagePage.Write(w, r, http.StatusGone, messageView{
-		Title: english.Text("gone.title"), Detail: english.Text("gone.detail"),
-		Link: page.Base(r) + "/", Label: english.Text("home.link"),
+		Title: site.Text(r, "gone.title"), Detail: site.Text(r, "gone.detail"),
+		Link: page.Base(r) + "/", Label: site.Text(r, "home.link"),
 	})
 }

@@ -24,10 +24,10 @@ var ada = person{"Ada Lovelace", "ada@example.com"}
 // examples are all pages, as people see them.
 var examples = map[string]func(w http.ResponseWriter, r *http.Request) error{
 	"user_code": func(w http.ResponseWriter, r *http.Request) error {
-		return userCodePage.Write(w, r, 200, userCodeView{ada, "/device", page.Field{Name: "user_code", Label: "Code", Value: "WDJB-MJHT", Hint: english.Text("code.hint"), Autocomplete: "off"}})
+		return userCodePage.Write(w, r, 200, userCodeView{ada, "/device", page.Field{Name: "user_code", Label: "Code", Value: "WDJB-MJHT", Hint: site.Text(r, "code.hint"), Autocomplete: "off"}})
 	},
 	"user_code_wrong": func(w http.ResponseWriter, r *http.Request) error {
-		return userCodePage.Write(w, r, 404, userCodeView{ada, "/device", page.Field{Name: "user_code", Label: "Code", Value: "WDJB-MJHT", Hint: english.Text("code.hint"), Error: english.Text("code.wrong")}})
+		return userCodePage.Write(w, r, 404, userCodeView{ada, "/device", page.Field{Name: "user_code", Label: "Code", Value: "WDJB-MJHT", Hint: site.Text(r, "code.hint"), Error: site.Text(r, "code.wrong")}})
 	},
 	"device": func(w http.ResponseWriter, r *http.Request) error {
 		return devicePage.Write(w, r, 200, deviceView{
@@ -39,7 +39,7 @@ var examples = map[string]func(w http.ResponseWriter, r *http.Request) error{
 	},
 	"approvals": func(w http.ResponseWriter, r *http.Request) error {
 		return approvalsPage.Write(w, r, 200, approvalsView{
-			Person: ada, Notice: english.Text("approvals.allowed"), Action: "/account/approvals", Waiting: []approval{
+			Person: ada, Notice: site.Text(r, "approvals.allowed"), Action: "/account/approvals", Waiting: []approval{
 				{"Bank", "Pay 12.50 to Shop, code W4SCT", []string{"know who you are"}, "less than a minute ago", "T"},
 				{"Call centre", "", []string{"know who you are", "see your email address"}, "3 minutes ago", "T"},
 			},
@@ -72,7 +72,7 @@ var examples = map[string]func(w http.ResponseWriter, r *http.Request) error{
 	},
 	"connected": func(w http.ResponseWriter, r *http.Request) error {
 		return connectedPage.Write(w, r, 200, connectedView{
-			Person: ada, Notice: english.Text("connected.revoked"), Action: "/account/applications", Home: "/", Connections: []connection{
+			Person: ada, Notice: site.Text(r, "connected.revoked"), Action: "/account/applications", Home: "/", Connections: []connection{
 				{"app_1", "Invoice Robot", "IR", []string{"Know that it is you who signs in", "Write and send invoices in your name"}, "3 March 2026", "3 March 2027"},
 				{"app_2", "Wiki", "W", []string{"Know that it is you who signs in"}, "28 November 2026", ""},
 			},
@@ -82,7 +82,7 @@ var examples = map[string]func(w http.ResponseWriter, r *http.Request) error{
 		return connectedPage.Write(w, r, 200, connectedView{Person: ada, Home: "/"})
 	},
 	"message": func(w http.ResponseWriter, r *http.Request) error {
-		return messagePage.Write(w, r, 200, messageView{english.Text("device.allowed.title"), english.Text("device.allowed.detail"), "/", "Go to the start page"})
+		return messagePage.Write(w, r, 200, messageView{site.Text(r, "device.allowed.title"), site.Text(r, "device.allowed.detail"), "/", "Go to the start page"})
 	},
 }
 

@@ -27,6 +27,7 @@ func (p *Pages) Ask(w http.ResponseWriter, r *http.Request, app *federation.Appl
 		if u, _, err = directory.GetUser(tx, q.Tenant, q.UserID); err != nil {
 			return err
 		}
+		r = page.Account(page.Wish(r, strings.Join(q.Locales, " ")), u.Locale)
 		words, err = consent.Describe(tx, app, q, languages(r, q.Locales, u)...)
 		return err
 	})
@@ -40,7 +41,7 @@ func (p *Pages) Ask(w http.ResponseWriter, r *http.Request, app *federation.Appl
 
 func showQuestion(r *http.Request, app *federation.Application, q *consent.Question, u *directory.User, words consent.Words) questionView {
 	v := questionView{
-		Application: app.DisplayName(), Initials: initials(app.DisplayName()), Target: target(q.Redirect),
+		Application: app.DisplayName(), Initials: initials(app.DisplayName()), Target: target(r, q.Redirect),
 		Unverified: app.Registration.Kind != federation.RegisteredByAdmin, APIs: strings.Join(words.APIs, ", "),
 		Policy: outside(app.PolicyURI), Terms: outside(app.TermsURI), Person: shown(u),
 		Action: page.Base(r) + questionPath, Question: q.Sealed(),
@@ -50,7 +51,7 @@ func showQuestion(r *http.Request, app *federation.Application, q *consent.Quest
 	}
 	for _, item := range words.Items {
 		if item.Text == "" {
-			item.Text = english.Text("scope.other", item.Name)
+			item.Text = site.Text(r, "scope.other", item.Name)
 		}
 		if item.Optional {
 			v.Choices = append(v.Choices, item)
@@ -59,7 +60,7 @@ func showQuestion(r *http.Request, app *federation.Application, q *consent.Quest
 		}
 	}
 	if len(words.Claims) > 0 {
-		v.Items = append(v.Items, consent.Item{Text: english.Text("question.claims", strings.Join(words.Claims, ", "))})
+		v.Items = append(v.Items, consent.Item{Text: site.Text(r, "question.claims", strings.Join(words.Claims, ", "))})
 	}
 	return v
 }
@@ -97,7 +98,7 @@ func (p *Pages) answer(w http.ResponseWriter, r *http.Request) error {
 	}
 	page.Leave(w, to)
 	return messagePage.Write(w, r, http.StatusOK, messageView{
-		Title: english.Text("leaving.title"), Detail: english.Text("leaving.detail"), Link: to, Label: english.Text("leaving.link"),
+		Title: site.Text(r, "leaving.title"), Detail: site.Text(r, "leaving.detail"), Link: to, Label: site.Text(r, "leaving.link"),
 	})
 }
 
@@ -134,14 +135,14 @@ func (p *Pages) unanswered(w http.ResponseWriter, r *http.Request, err error) er
 		return err
 	}
 	return messagePage.Write(w, r, status, messageView{
-		Title: english.Text("question." + text + ".title"), Detail: english.Text("question." + text + ".detail"),
-		Link: page.Base(r) + "/", Label: english.Text("home.link"),
+		Title: site.Text(r, "question."+text+".title"), Detail: site.Text(r, "question."+text+".detail"),
+		Link: page.Base(r) + "/", Label: site.Text(r, "home.link"),
 	})
 }
 
-// languages are those that a person reads, best first.
+// languages are those that a person reads, best first: that of the page, and others.
 func languages(r *http.Request, asked []string, u *directory.User) []string {
-	all := append([]string{}, asked...)
+	all := append([]string{string(page.Language(r))}, asked...)
 	if u.Locale != "" {
 		all = append(all, u.Locale)
 	}
@@ -169,7 +170,7 @@ func initials(name string) string {
 
 // target is where the answer goes, for a person to compare: a host, or the name of a
 // scheme that an application on this device has taken.
-func target(redirect string) string {
+func target(r *http.Request, redirect string) string {
 	u, err := url.Parse(redirect)
 	switch {
 	case err != nil:
@@ -177,7 +178,7 @@ func target(redirect string) string {
 	case u.Host != "":
 		return u.Host
 	}
-	return english.Text("question.scheme", u.Scheme)
+	return site.Text(r, "question.scheme", u.Scheme)
 }
 
 // outside is a link that may stand on our page.

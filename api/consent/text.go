@@ -86,9 +86,6 @@ var english = page.Texts{
 
 	"from.unknown": "an unknown address",
 	"from.agent":   "%s, which calls itself “%s”",
-	"ago.now":      "less than a minute ago",
-	"ago.minute":   "a minute ago",
-	"ago.minutes":  "%d minutes ago",
 
 	"form.unreadable": "Your browser sent something that could not be read. Go back and try again.",
 }

@@ -5,11 +5,11 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/fsm"
-	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/keys/seal"
 )
 
@@ -58,4 +58,4 @@ func (p *Pages) asked(kind string, v *visitor, text string) (id family.ID, err e
 	return family.ID(b[:16]), nil
 }
 
-var errTicket = &identity.Error{Kind: fsm.ErrNotFound, Detail: english.Text("gone.detail")}
+var errTicket = fmt.Errorf("ticket of a form: %w", fsm.ErrNotFound)

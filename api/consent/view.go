@@ -4,7 +4,6 @@ import (
 	"embed"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/quis-idp/quis/api/page"
 	"github.com/quis-idp/quis/federation"
@@ -124,9 +123,9 @@ func (p *Pages) asks(r *http.Request, scopes []string) (words []string, err erro
 			if err != nil {
 				return err
 			}
-			text, _ := s.Texts.In()
+			text, _ := s.Texts.In(string(page.Language(r)))
 			if text == "" {
-				text = english.Text("scope.other", name)
+				text = site.Text(r, "scope.other", name)
 			}
 			words = append(words, text)
 		}
@@ -157,7 +156,7 @@ func (p *Pages) asksOf(r *http.Request, app *federation.Application, g *family.G
 			more = append(more, strings.Join(parts, " · "))
 		}
 		for _, api := range in.APIs {
-			more = append(more, english.Text("asks.api", api))
+			more = append(more, site.Text(r, "asks.api", api))
 		}
 		return nil
 	})
@@ -165,24 +164,12 @@ func (p *Pages) asksOf(r *http.Request, app *federation.Application, g *family.G
 }
 
 // origin is where a request came from, as far as its sender let it be known.
-func origin(from identity.Request) string {
+func origin(r *http.Request, from identity.Request) string {
 	switch {
 	case from.IP == "":
-		return english.Text("from.unknown")
+		return site.Text(r, "from.unknown")
 	case from.UserAgent == "":
 		return from.IP
 	}
-	return english.Text("from.agent", from.IP, identity.Printable(from.UserAgent, 80))
-}
-
-// ago is how long ago something was, in Unix milliseconds.
-func (p *Pages) ago(at int64) string {
-	switch minutes := int(p.cfg.DB.Now().Sub(time.UnixMilli(at)) / time.Minute); {
-	case minutes < 1:
-		return english.Text("ago.now")
-	case minutes == 1:
-		return english.Text("ago.minute")
-	default:
-		return english.Text("ago.minutes", minutes)
-	}
+	return site.Text(r, "from.agent", from.IP, identity.Printable(from.UserAgent, 80))
 }

@@ -29,6 +29,7 @@ func (l *Login) keep(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return flowFault(w, r, err)
 	}
+	r = inFlow(r, f)
 	s, _, err := l.signedIn(r)
 	if err != nil {
 		return err

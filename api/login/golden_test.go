@@ -40,7 +40,7 @@ var examples = map[string]func(w http.ResponseWriter) error{
 	},
 	"sign_in_refused": func(w http.ResponseWriter) error {
 		return signInPage.Write(w, get("/login"), 401, signInView{
-			Action: "/login", Flow: "FLOW", Alert: page.Alert{Text: english.Text("sign_in.wrong")},
+			Action: "/login", Flow: "FLOW", Alert: page.Alert{Text: site.Text(get("/"), "sign_in.wrong")},
 			Username: page.Field{Name: "username", Label: "Username or email", Value: "ada", Describes: "alert"},
 			Password: page.Field{Name: "password", Label: "Password", Type: "password", Focus: true, Describes: "alert"},
 		})
@@ -76,7 +76,7 @@ var examples = map[string]func(w http.ResponseWriter) error{
 	"setup": func(w http.ResponseWriter) error { return showSetup(w, get("/setup/TOKEN"), 200, newcomer{}, nil) },
 	"setup_wrong": func(w http.ResponseWriter) error {
 		who := newcomer{username: "ada", email: "ada", name: "Ada", password: "a", repeat: "b"}
-		return showSetup(w, get("/setup/TOKEN"), 422, who, append(who.check(), identity.Invalid("email", "This is not an email address.")))
+		return showSetup(w, get("/setup/TOKEN"), 422, who, append(who.check(get("/")), identity.Invalid("email", "This is not an email address.")))
 	},
 	"setup_dead": func(w http.ResponseWriter) error { return setupFault(w, get("/setup/TOKEN"), errDeadLink) },
 	"error": func(w http.ResponseWriter) error {

@@ -34,6 +34,7 @@ func (l *Login) setup(w http.ResponseWriter, r *http.Request) error {
 	if err := parseForm(r); err != nil {
 		return err
 	}
+	r = page.Here(r, r.URL.Path)
 	wait, giveBack := l.admit(r, ruleSetup)
 	if wait > 0 {
 		return identity.Limited("", wait)
@@ -46,7 +47,7 @@ func (l *Login) setup(w http.ResponseWriter, r *http.Request) error {
 		username: r.PostForm.Get("username"), email: r.PostForm.Get("email"), name: r.PostForm.Get("name"),
 		password: identity.Secret(r.PostForm.Get("password")), repeat: identity.Secret(r.PostForm.Get("repeat")),
 	}
-	if faults := who.check(); faults != nil {
+	if faults := who.check(r); faults != nil {
 		return showSetup(w, r, http.StatusUnprocessableEntity, who, faults)
 	}
 	phc, err := credential.Prepare(r.Context(), l.cfg.DB, l.cfg.Pool, l.cfg.Checks, who.person(), who.password.Reveal())
@@ -119,8 +120,8 @@ func setupFault(w http.ResponseWriter, r *http.Request, err error) error {
 		return err
 	}
 	return messagePage.Write(w, r, http.StatusGone, messageView{
-		Title: english.Text("setup_dead.title"), Detail: english.Text("setup_dead.detail"),
-		Link: "/", Label: english.Text("dead.link"),
+		Title: site.Text(r, "setup_dead.title"), Detail: site.Text(r, "setup_dead.detail"),
+		Link: "/", Label: site.Text(r, "dead.link"),
 	})
 }
 
@@ -136,9 +137,9 @@ func (n newcomer) person() credential.Person {
 }
 
 // check finds what neither the directory nor the rules for passwords know of.
-func (n newcomer) check() []*identity.Error {
+func (n newcomer) check(r *http.Request) []*identity.Error {
 	if n.password != n.repeat {
-		return []*identity.Error{identity.Invalid("repeat", english.Text("setup.differ"))}
+		return []*identity.Error{identity.Invalid("repeat", site.Text(r, "setup.differ"))}
 	}
 	return nil
 }
@@ -146,7 +147,7 @@ func (n newcomer) check() []*identity.Error {
 func showSetup(w http.ResponseWriter, r *http.Request, status int, who newcomer, faults []*identity.Error) error {
 	field := func(name, kind, value, autocomplete string) page.Field {
 		return page.Field{
-			Name: name, Label: english.Text("setup." + name), Type: kind,
+			Name: name, Label: site.Text(r, "setup."+name), Type: kind,
 			Value: identity.Printable(value, maxShown), Autocomplete: autocomplete,
 		}
 	}
@@ -158,11 +159,11 @@ func showSetup(w http.ResponseWriter, r *http.Request, status int, who newcomer,
 		Password: field("password", "password", "", "new-password"),
 		Repeat:   field("repeat", "password", "", "new-password"),
 	}
-	view.Password.Hint = english.Text("setup.password.hint")
+	view.Password.Hint = site.Text(r, "setup.password.hint")
 	view.Username.Focus = len(faults) == 0
 	fields := []*page.Field{&view.Username, &view.Email, &view.Name, &view.Password, &view.Repeat}
 	for _, fault := range faults {
-		view.Alert.Text = english.Text("setup.check")
+		view.Alert.Text = site.Text(r, "setup.check")
 		for _, f := range fields {
 			if f.Name == fault.Field {
 				f.Error = fault.Detail

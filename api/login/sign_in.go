@@ -12,6 +12,7 @@ import (
 	"github.com/quis-idp/quis/api/problem"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/authn"
+	"github.com/quis-idp/quis/identity/language"
 )
 
 // home is the start page.
@@ -51,6 +52,7 @@ func (l *Login) signIn(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return flowFault(w, r, err)
 	}
+	r = inFlow(r, f)
 	choosing := f.Need.Select && !f.Need.Login && s != nil
 	// Signed in meanwhile, in another tab: what the flow was begun for is there. A session
 	// from before it was not good enough, or there would be no flow.
@@ -69,6 +71,11 @@ func (l *Login) signIn(w http.ResponseWriter, r *http.Request) error {
 	return showForm(w, r, f, http.StatusOK, f.Need.LoginHint, nil)
 }
 
+// inFlow is r with what f says of the language, which can be changed at the form.
+func inFlow(r *http.Request, f *authn.Flow) *http.Request {
+	return page.Here(page.Wish(r, f.Need.Locales), page.Base(r)+"/login?"+url.Values{"flow": {f.Sealed()}}.Encode())
+}
+
 // password takes the form.
 func (l *Login) password(w http.ResponseWriter, r *http.Request) error {
 	if err := parseForm(r); err != nil {
@@ -79,6 +86,7 @@ func (l *Login) password(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return flowFault(w, r, err)
 	}
+	r = inFlow(r, f)
 	wait, giveBack := l.admit(r, ruleAddress)
 	if wait > 0 {
 		return holdBack(w, r, f, wait)
@@ -137,11 +145,11 @@ func showForm(w http.ResponseWriter, r *http.Request, f *authn.Flow, status int,
 	view := signInView{
 		Application: f.Need.Application, Action: page.Base(r) + "/login", Flow: f.Sealed(),
 		Username: page.Field{
-			Name: "username", Label: english.Text("sign_in.username"), Value: identity.Printable(username, maxShown),
+			Name: "username", Label: site.Text(r, "sign_in.username"), Value: identity.Printable(username, maxShown),
 			Autocomplete: "username", Focus: username == "",
 		},
 		Password: page.Field{
-			Name: "password", Label: english.Text("sign_in.password"), Type: "password",
+			Name: "password", Label: site.Text(r, "sign_in.password"), Type: "password",
 			Autocomplete: "current-password", Focus: username != "",
 		},
 	}
@@ -152,7 +160,7 @@ func showForm(w http.ResponseWriter, r *http.Request, f *authn.Flow, status int,
 		case "password":
 			view.Password.Error = fault.Detail
 		default:
-			view.Alert.Text = english.Text("sign_in.wrong")
+			view.Alert.Text = site.Text(r, "sign_in.wrong")
 			view.Username.Describes, view.Password.Describes = "alert", "alert"
 		}
 	}
@@ -166,22 +174,8 @@ const maxShown = 256
 func holdBack(w http.ResponseWriter, r *http.Request, f *authn.Flow, wait time.Duration) error {
 	w.Header().Set("Retry-After", problem.RetryAfter(wait))
 	return waitPage.Write(w, r, http.StatusTooManyRequests, waitView{
-		Wait: inWords(wait), Link: page.Base(r) + "/login?flow=" + url.QueryEscape(f.Sealed()),
+		Wait: language.Duration(page.Language(r), wait), Link: page.Base(r) + "/login?flow=" + url.QueryEscape(f.Sealed()),
 	})
-}
-
-// inWords rounds up: who waits as long as that is let in.
-func inWords(d time.Duration) string {
-	switch seconds := int((d + time.Second - 1) / time.Second); {
-	case seconds <= 1:
-		return english.Text("wait.second")
-	case seconds < 60:
-		return english.Text("wait.seconds", seconds)
-	case seconds == 60:
-		return english.Text("wait.minute")
-	default:
-		return english.Text("wait.minutes", (seconds+59)/60)
-	}
 }
 
 // flowFault shows that a flow has ended, which is no fault of ours; other errors stay errors.
@@ -190,8 +184,8 @@ func flowFault(w http.ResponseWriter, r *http.Request, err error) error {
 		return err
 	}
 	return messagePage.Write(w, r, http.StatusGone, messageView{
-		Title: english.Text("dead.title"), Detail: english.Text("dead.detail"),
-		Link: template.URL(page.Base(r) + "/"), Label: english.Text("dead.link"),
+		Title: site.Text(r, "dead.title"), Detail: site.Text(r, "dead.detail"),
+		Link: template.URL(page.Base(r) + "/"), Label: site.Text(r, "dead.link"),
 	})
 }
 
@@ -212,5 +206,5 @@ func parseForm(r *http.Request) error {
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return err
 	}
-	return identity.Invalid("", english.Text("form.unreadable"))
+	return identity.Invalid("", site.Text(r, "form.unreadable"))
 }

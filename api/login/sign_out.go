@@ -94,8 +94,8 @@ func SignedOut(w http.ResponseWriter, r *http.Request, frames []string, to strin
 // signedOut says so, and leads on to what waits for it.
 func signedOut(w http.ResponseWriter, r *http.Request, text, to string, frames []string) error {
 	view := signedOutView{messageView: messageView{
-		Title: english.Text("signed_out.title"), Detail: english.Text(text),
-		Link: template.URL(page.Base(r) + "/login"), Label: english.Text("signed_out.link"),
+		Title: site.Text(r, "signed_out.title"), Detail: site.Text(r, text),
+		Link: template.URL(page.Base(r) + "/login"), Label: site.Text(r, "signed_out.link"),
 	}}
 	view.Frames = page.Frames(frames)
 	if to != "" {
@@ -104,7 +104,7 @@ func signedOut(w http.ResponseWriter, r *http.Request, text, to string, frames [
 			wait = framesTime
 		}
 		page.LeaveAfter(w, wait, to)
-		view.Link, view.Label = ownScheme(to), english.Text("leaving.link")
+		view.Link, view.Label = ownScheme(to), site.Text(r, "leaving.link")
 	}
 	return signedOutPage.WriteFraming(w, r, http.StatusOK, view, view.Frames)
 }
@@ -127,8 +127,8 @@ func wayBack(r *http.Request, to string) string {
 // error. It is the oidc room's DeniedPage.
 func Denied(w http.ResponseWriter, r *http.Request, application, back string) {
 	err := messagePage.Write(w, r, http.StatusForbidden, messageView{
-		Title: english.Text("denied.title"), Detail: english.Text("denied.detail", application),
-		Link: ownScheme(back), Label: english.Text("denied.link", application),
+		Title: site.Text(r, "denied.title"), Detail: site.Text(r, "denied.detail", application),
+		Link: ownScheme(back), Label: site.Text(r, "denied.link", application),
 		Reference: identity.RequestFrom(r.Context()).ID,
 	})
 	if err != nil {

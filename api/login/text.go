@@ -42,13 +42,9 @@ var english = page.Texts{
 	"dead.detail": "Signing in took too long, was finished already, or was begun in another browser. Go back to the application and start again.",
 	"dead.link":   "Go to the start page",
 
-	"wait.title":   "Please wait a little",
-	"wait.detail":  "There were too many attempts to sign in. You can try again in %s.",
-	"wait.link":    "Back to the form",
-	"wait.second":  "a second",
-	"wait.seconds": "%d seconds",
-	"wait.minute":  "a minute",
-	"wait.minutes": "%d minutes",
+	"wait.title":  "Please wait a little",
+	"wait.detail": "There were too many attempts to sign in. You can try again in %s.",
+	"wait.link":   "Back to the form",
 
 	"sign_out.title":      "Sign out",
 	"sign_out.heading":    "Sign out?",

@@ -1,11 +1,13 @@
 // Package page is the kit of the server-rendered pages: layout, typed templates, texts,
 // assets under hashed names, and error pages.
 //
-// A room declares a [Site]: its template files and its texts in one table. Each page is a
+// A room declares a [Site]: its template files, its texts in one English table, and their
+// translations in texts/de.json and so on (see package language). Each page is a
 // [Template] of one struct type, so a handler cannot forget a value and a template cannot
 // ask for one that is not there without its test failing. Templates hold no sentence:
-// {{t "key"}} takes it from the table, and a key that is missing stops the process at its
-// start, not a person at the door.
+// {{t "key"}} takes it from the table in the [Language] of the request, code takes it with
+// [Site.Text], and a key that is missing stops the process at its start, not a person at
+// the door. pagetest.Translated tells what the translations lack.
 //
 // Every answer carries [ContentSecurityPolicy]; therefore nothing may be inline: no style
 // attribute, no script, no event handler. Pages work without JavaScript. Colours follow

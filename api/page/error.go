@@ -16,17 +16,20 @@ type failure struct {
 	Title, Detail, Reference, Home string
 }
 
-var errorPage = Page[failure](NewSite(kit, nil), "templates/error/error.html")
+var (
+	errorSite = &Site{kit, shared}
+	errorPage = Page[failure](errorSite, "templates/error/error.html")
+)
 
 // Error answers with an error page. Title and detail are for a person to read; empty
 // ones are replaced by what there is to say about status. The page shows the ID of the
 // request, by which the log has it.
 func Error(w http.ResponseWriter, r *http.Request, status int, title, detail string) {
 	if title == "" {
-		title = about(status, "title")
+		title = about(r, status, "title")
 	}
 	if detail == "" {
-		detail = about(status, "detail")
+		detail = about(r, status, "detail")
 	}
 	err := errorPage.Write(w, r, status, failure{title, detail, identity.RequestFrom(r.Context()).ID, Base(r) + "/"})
 	if err != nil {
@@ -79,11 +82,11 @@ func Accepted(r *http.Request) bool {
 }
 
 // about returns the text for status, or for the class it belongs to.
-func about(status int, part string) string {
-	for _, code := range []int{status, status / 100 * 100, http.StatusInternalServerError} {
-		if s, ok := shared[fmt.Sprintf("error.%d.%s", code, part)]; ok {
-			return s
+func about(r *http.Request, status int, part string) string {
+	for _, code := range []int{status, status / 100 * 100} {
+		if key := fmt.Sprintf("error.%d.%s", code, part); shared.Has(key) {
+			return errorSite.Text(r, key)
 		}
 	}
-	return http.StatusText(status)
+	return errorSite.Text(r, "error.500."+part)
 }

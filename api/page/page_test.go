@@ -126,7 +126,7 @@ func TestErrorPages(t *testing.T) {
 	}
 	w := httptest.NewRecorder()
 	Error(w, request("GET"), 418, "", "")
-	if w.Code != 418 || !strings.Contains(w.Body.String(), shared["error.400.title"]) {
+	if w.Code != 418 || !strings.Contains(w.Body.String(), errorSite.Text(request("GET"), "error.400.title")) {
 		t.Errorf("a status without texts of its own: %d %s", w.Code, w.Body)
 	}
 }

@@ -10,8 +10,10 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/language"
 )
 
 // ContentSecurityPolicy is the policy of every page. form-action also governs the
@@ -20,51 +22,73 @@ import (
 const ContentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
 	"connect-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-//go:embed templates
+//go:embed templates texts
 var kit embed.FS
-
-// language is the one language there is so far; templates ask for it so that more can come.
-const language = "en"
 
 // A Site is a set of pages of one room, with its texts.
 type Site struct {
 	files fs.FS
-	texts Texts
+	texts *language.Catalogue
 }
 
-// NewSite takes the templates of a room (files named by [Page]) and its texts.
-func NewSite(files fs.FS, texts Texts) *Site { return &Site{files, texts} }
+// NewSite takes the templates of a room (files named by [Page]) with the translations of
+// its texts (texts/de.json and so on), and the texts in English.
+func NewSite(files fs.FS, english Texts) *Site { return &Site{files, language.New(english, files)} }
 
 // A Template is a page that shows a T.
-type Template[T any] struct{ parsed *template.Template }
+type Template[T any] struct {
+	site   *Site
+	parsed *template.Template // says nothing yet: see in
+
+	mu     sync.Mutex
+	spoken map[language.Tag]*template.Template
+}
 
 // Page reads the template file name of s, which defines "title" and "main", and files of
 // parts that it uses. It panics if a file is wrong or uses a text that s does not have:
 // programming errors.
 func Page[T any](s *Site, name string, parts ...string) *Template[T] {
 	t := template.New("layout.html").Option("missingkey=error").Funcs(template.FuncMap{
-		"t": s.texts.text, "asset": assetPath,
+		"t": func(string, ...any) string { return "" }, "asset": assetPath,
 	})
 	template.Must(t.ParseFS(kit, "templates/*.html"))
 	template.Must(t.ParseFS(s.files, append(parts, name)...))
-	if err := s.texts.check(t); err != nil {
+	if err := s.check(t); err != nil {
 		panic(fmt.Sprintf("page: %s: %v", name, err))
 	}
-	return &Template[T]{t}
+	return &Template[T]{site: s, parsed: t, spoken: map[language.Tag]*template.Template{}}
+}
+
+// in is the template as it speaks the language tag. It is made when first asked for: a
+// cluster speaks few of the languages there are.
+func (t *Template[T]) in(tag language.Tag) (*template.Template, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.spoken[tag] == nil {
+		spoken, err := t.parsed.Clone()
+		if err != nil {
+			return nil, err
+		}
+		t.spoken[tag] = spoken.Funcs(template.FuncMap{"t": func(key string, args ...any) (string, error) {
+			return t.site.text(tag, key, args...)
+		}})
+	}
+	return t.spoken[tag], nil
 }
 
 // frame is what the layout shows around a page.
 type frame struct {
-	Lang string
-	Home string // where the wordmark leads
-	Host string // where the person is, to be compared with the address bar
-	Safe bool   // over https
-	Data any
+	Lang      language.Tag
+	Languages []choice
+	Home      string // where the wordmark leads
+	Host      string // where the person is, to be compared with the address bar
+	Safe      bool   // over https
+	Data      any
 }
 
 // Write answers with the page, in one piece and never to be stored: it shows somebody's data.
 func (t *Template[T]) Write(w http.ResponseWriter, r *http.Request, status int, data T) error {
-	return t.write(w, r, status, data, ContentSecurityPolicy)
+	return t.write(w, r, status, data, ContentSecurityPolicy, false)
 }
 
 // WritePosting is Write for a page whose form goes to another origin: source is one source
@@ -77,7 +101,7 @@ func (t *Template[T]) WritePosting(w http.ResponseWriter, r *http.Request, statu
 	const own = "form-action 'self'"
 	// Only the origin is told where the form comes from: our own address holds the request.
 	w.Header().Set("Referrer-Policy", "strict-origin")
-	return t.write(w, r, status, data, strings.Replace(ContentSecurityPolicy, own, own+" "+source, 1))
+	return t.write(w, r, status, data, strings.Replace(ContentSecurityPolicy, own, own+" "+source, 1), true)
 }
 
 // WriteFraming is Write for a page that loads frames of other origins: the policy of this
@@ -87,21 +111,28 @@ func (t *Template[T]) WriteFraming(w http.ResponseWriter, r *http.Request, statu
 	if len(frames) > 0 {
 		policy += "; frame-src " + strings.Join(origins(frames), " ")
 	}
-	return t.write(w, r, status, data, policy)
+	return t.write(w, r, status, data, policy, false)
 }
 
-func (t *Template[T]) write(w http.ResponseWriter, r *http.Request, status int, data T, policy string) error {
-	var b bytes.Buffer
-	issuer := place(r)
-	err := t.parsed.Execute(&b, frame{
-		Lang: language, Home: Base(r) + "/", Host: issuer.Host, Safe: issuer.Scheme == "https", Data: data,
-	})
+func (t *Template[T]) write(w http.ResponseWriter, r *http.Request, status int, data T, policy string, posting bool) error {
+	tag, issuer := Language(r), place(r)
+	spoken, err := t.in(tag)
 	if err != nil {
 		return fmt.Errorf("render page: %w", err)
 	}
+	f := frame{Lang: tag, Home: Base(r) + "/", Host: issuer.Host, Safe: issuer.Scheme == "https", Data: data}
 	h := w.Header()
+	if h.Get("Refresh") == "" && !posting {
+		f.Languages = choices(r)
+	}
+	var b bytes.Buffer
+	if err := spoken.Execute(&b, f); err != nil {
+		return fmt.Errorf("render page: %w", err)
+	}
+	remember(w, r)
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Language", language)
+	h.Set("Content-Language", string(tag))
+	h.Add("Vary", "Accept-Language, Cookie")
 	h.Set("Content-Security-Policy", policy)
 	h.Set("Content-Length", strconv.Itoa(b.Len()))
 	h.Set("Cache-Control", "no-store")

@@ -4,42 +4,51 @@ import (
 	"fmt"
 	"html/template"
 	"maps"
+	"net/http"
 	"slices"
 	"text/template/parse"
+
+	"github.com/quis-idp/quis/identity/language"
 )
 
-// Texts are the sentences of a site by key, with fmt verbs for what varies. They are
-// plain text: templates escape them. One table is one language.
+// Texts are the English sentences of a site by key; see package language for what may
+// stand in them, and for how they are translated. Templates escape them.
 type Texts map[string]string
 
-// Text returns the sentence at key, which must be there.
+// Text is the English sentence at key, which must be there. It is for the time until a
+// room says [Site.Text] everywhere.
 func (x Texts) Text(key string, args ...any) string {
-	s, err := x.text(key, args...)
+	s, err := language.New(x, nil).Text(language.Source, key, args...)
 	if err != nil {
 		panic("page: " + err.Error())
 	}
 	return s
 }
 
-func (x Texts) text(key string, args ...any) (string, error) {
-	s, ok := x[key]
-	if !ok {
-		s, ok = shared[key]
+// Text says the sentence at key, which must be there, in the language of who sent r.
+func (s *Site) Text(r *http.Request, key string, args ...any) string {
+	text, err := s.text(Language(r), key, args...)
+	if err != nil {
+		panic("page: " + err.Error())
 	}
-	if !ok {
-		return "", fmt.Errorf("there is no text %q", key)
-	}
-	if len(args) == 0 {
-		return s, nil
-	}
-	return fmt.Sprintf(s, args...), nil
+	return text
 }
 
+func (s *Site) text(t language.Tag, key string, args ...any) (string, error) {
+	if s.texts.Has(key) {
+		return s.texts.Text(t, key, args...)
+	}
+	return shared.Text(t, key, args...)
+}
+
+// Faults says what is wrong with the translations of the site's texts.
+func (s *Site) Faults() []string { return s.texts.Faults() }
+
 // check reports the first text that a template asks for and the site does not have.
-func (x Texts) check(t *template.Template) error {
+func (s *Site) check(t *template.Template) error {
 	for _, key := range Keys(t) {
-		if _, err := x.text(key); err != nil {
-			return err
+		if !s.texts.Has(key) && !shared.Has(key) {
+			return fmt.Errorf("there is no text %q", key)
 		}
 	}
 	return nil
@@ -106,8 +115,9 @@ func visitCommand(n *parse.CommandNode, keys map[string]bool) {
 }
 
 // shared are the texts of the layout and of the error pages.
-var shared = Texts{
+var shared = language.New(Texts{
 	"layout.home":          "quis, home",
+	"layout.language":      "Language",
 	"error.reference":      "Reference",
 	"error.reference.hint": "Give this to your administrator: it finds what happened.",
 	"error.home":           "Go to the start page",
@@ -132,4 +142,4 @@ var shared = Texts{
 	"error.500.detail": "It is not your fault. Try again; if it happens again, tell your administrator.",
 	"error.503.title":  "We will be right back",
 	"error.503.detail": "This cannot be done at the moment. Wait a few seconds and try again.",
-}
+}, kit)

@@ -46,6 +46,15 @@ func Check(t *testing.T, name, body string) {
 	}
 }
 
+// Translated reports what the translations of a room's texts lack, have for nothing or
+// say with other words and numbers than the English ones.
+func Translated(t *testing.T, site *page.Site) {
+	t.Helper()
+	for _, fault := range site.Faults() {
+		t.Error(fault)
+	}
+}
+
 // EveryTextIsUsed reports the texts that neither pages (by their Keys) nor the code of the
 // room in the present directory name, and of which composed does not say that they are
 // put together: they would be translated for nothing.
@@ -68,6 +77,7 @@ func EveryTextIsUsed(t *testing.T, texts page.Texts, composed func(key, code str
 	}
 	used := slices.Concat(pages...)
 	for _, key := range slices.Sorted(maps.Keys(texts)) {
+		key, _, _ = strings.Cut(key, "#") // the plural form
 		if !slices.Contains(used, key) && !strings.Contains(code.String(), `"`+key+`"`) && !composed(key, code.String()) {
 			t.Errorf("nothing says %s", key)
 		}

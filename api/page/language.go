@@ -1,0 +1,158 @@
+package page
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/language"
+)
+
+// The parameter by which a person chooses a language, on any page. It is not ui_locales,
+// which is what an application believes: that never outlives its request.
+const choiceParameter = "lang"
+
+const (
+	choiceLifetime = 365 * 24 * time.Hour // how long a browser remembers what was chosen
+	justNow        = 30 * time.Minute     // a choice as young belongs to the sign-in at hand
+)
+
+// wish is what is known of the language of a request besides the request.
+type wish struct {
+	locales string // as ui_locales has it
+	own     string // what the person's account says
+	here    string // see Here
+}
+
+type wishKey struct{}
+
+func with(r *http.Request, change func(*wish)) *http.Request {
+	w, _ := r.Context().Value(wishKey{}).(wish)
+	change(&w)
+	return r.WithContext(context.WithValue(r.Context(), wishKey{}, w))
+}
+
+// Wish is r with the ui_locales (OpenID Connect) of the sign-in that it belongs to.
+func Wish(r *http.Request, locales string) *http.Request {
+	return with(r, func(w *wish) { w.locales = locales })
+}
+
+// Account is r from somebody whose account says that they read locale, a BCP 47 tag or "".
+func Account(r *http.Request, locale string) *http.Request {
+	return with(r, func(w *wish) { w.own = locale })
+}
+
+// Here is r whose answer can be had again by a GET of path, which is one of ours with a
+// query, if any. Set it for answers to a form, so that their language can be changed.
+func Here(r *http.Request, path string) *http.Request {
+	return with(r, func(w *wish) { w.here = path })
+}
+
+// Language is the language that r is answered in, by the first that says one: the choice
+// on this page or a moment ago, the application, an earlier choice, the account, the browser.
+// Otherwise it is English.
+func Language(r *http.Request) language.Tag {
+	if t, ok := chosen(r); ok {
+		return t
+	}
+	known, _ := r.Context().Value(wishKey{}).(wish)
+	cookie, age, remembered := recall(r)
+	if remembered && age < justNow {
+		return cookie
+	}
+	locales := known.locales
+	if locales == "" && strings.Contains(r.URL.RawQuery, "ui_locales=") {
+		locales = r.URL.Query().Get("ui_locales")
+	}
+	if t, ok := language.Match(locales); ok {
+		return t
+	}
+	if remembered {
+		return cookie
+	}
+	for _, list := range []string{known.own, r.Header.Get("Accept-Language")} {
+		if t, ok := language.Match(list); ok {
+			return t
+		}
+	}
+	return language.Source
+}
+
+// chosen is the language that a person has just pressed.
+func chosen(r *http.Request) (language.Tag, bool) {
+	if !strings.Contains(r.URL.RawQuery, choiceParameter+"=") {
+		return "", false
+	}
+	return language.Parse(r.URL.Query().Get(choiceParameter))
+}
+
+// A choice is one language that a page can be read in.
+type choice struct {
+	Tag  language.Tag
+	Link string
+}
+
+// choices lead to the page that answers r in every language.
+func choices(r *http.Request) []choice {
+	known, _ := r.Context().Value(wishKey{}).(wish)
+	path, query := "", r.URL.RawQuery // "": where the browser is
+	switch {
+	case known.here != "":
+		path, query, _ = strings.Cut(known.here, "?")
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		path, query = Base(r)+"/", ""
+	}
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		values = url.Values{}
+	}
+	values.Del(choiceParameter)
+	rest := values.Encode()
+	if rest != "" {
+		rest = "&" + rest
+	}
+	all := make([]choice, len(language.All))
+	for i, t := range language.All {
+		all[i] = choice{t, path + "?" + choiceParameter + "=" + string(t) + rest}
+	}
+	return all
+}
+
+// The cookie holds the language and when it was chosen, in Unix seconds: "de.1764366000".
+// It is of all tenants: the person is the same.
+func choiceCookie(r *http.Request) (name string, secure bool) {
+	if strings.HasPrefix(identity.TenantFrom(r.Context()).Issuer, "https://") {
+		return "__Host-quis_language", true
+	}
+	return "quis_language", false
+}
+
+// remember has the browser keep what r chooses.
+func remember(w http.ResponseWriter, r *http.Request) {
+	t, ok := chosen(r)
+	if !ok {
+		return
+	}
+	name, secure := choiceCookie(r)
+	http.SetCookie(w, &http.Cookie{
+		Name: name, Value: string(t) + "." + strconv.FormatInt(time.Now().Unix(), 10), Path: "/",
+		MaxAge: int(choiceLifetime / time.Second), Secure: secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	})
+}
+
+// recall returns what the browser remembers, and how long ago it was chosen.
+func recall(r *http.Request) (language.Tag, time.Duration, bool) {
+	name, _ := choiceCookie(r)
+	c, err := r.Cookie(name)
+	if err != nil {
+		return "", 0, false
+	}
+	tag, at, _ := strings.Cut(c.Value, ".")
+	seconds, err := strconv.ParseInt(at, 10, 64)
+	t, ok := language.Parse(tag)
+	return t, time.Since(time.Unix(seconds, 0)), ok && err == nil
+}
