@@ -21,6 +21,9 @@ const (
 	PrefixFamily      = "fam"
 	PrefixToken       = "tok"
 	PrefixLogout      = "lgo"
+	PrefixTOTP        = "otp" // an authenticator app
+	PrefixRecovery    = "rec" // a set of recovery codes
+	PrefixDevice      = "dev" // a trusted device
 )
 
 // crockford is Crockford's base 32 in lower case: no i, l, o, u, so an ID survives being read aloud.

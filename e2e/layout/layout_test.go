@@ -46,6 +46,7 @@ var confined = []struct{ module, rooms, reason string }{
 	{"github.com/spf13/", "cmd", "command line"},
 	{"github.com/goccy/go-yaml", "cmd", "configuration and bootstrap files with error positions"},
 	{"golang.org/x/crypto", "identity/credential keys", "argon2id"},
+	{"rsc.io/qr", "identity/credential/totp", "QR codes for authenticator apps"},
 	{"filippo.io/age", "cluster/backup", "how backups are sealed"},
 	{"github.com/minio/minio-go", "cluster/backup", "S3-compatible stores for backups"},
 	{"golang.org/x/text", "identity api federation", "Unicode normal forms of names"},

@@ -15,6 +15,10 @@
 // cannot reuse it. A node needs Workers × Params.Memory on top of the rest, and the
 // collector runs often under load: set GOMEMLIMIT well above that, never below.
 //
+// Second factors have rooms of their own (totp, recovery), as have the devices that stand
+// for one (device). This room deletes with a user, and with a tenant, what all of them keep,
+// and a new password ends the trust in devices, so that no caller can forget it.
+//
 // Not here: who may set whose password, counting failures (authn), ending sessions
 // when a password changes (callers do so in the same transaction).
 package credential

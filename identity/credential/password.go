@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/credential/device"
+	"github.com/quis-idp/quis/identity/credential/recovery"
+	"github.com/quis-idp/quis/identity/credential/totp"
 	"github.com/quis-idp/quis/identity/event"
 )
 
@@ -25,11 +29,12 @@ var passwords = fsm.NewTable(60, "passwords", fsm.Spec[password]{
 	Key:   func(p *password) fsm.Key { return fsm.K(p.UserID) },
 })
 
-// Tables are what this room keeps in the store.
-var Tables = []fsm.Definition{passwords, tokens, setups, histories}
+// Tables are what this room and those of the second factors keep in the store.
+var Tables = slices.Concat([]fsm.Definition{passwords, tokens, setups, histories}, totp.Tables, recovery.Tables, device.Tables)
 
-// SetPassword sets a user's password to what [Prepare] returned. It reports
-// identity.ErrInvalid for any other text. Ending the user's sessions is the caller's.
+// SetPassword sets a user's password to what [Prepare] returned and ends the trust in
+// all devices. It reports identity.ErrInvalid for any other text. Ending the user's
+// sessions is the caller's.
 func SetPassword(tx *fsm.Tx, tenant, userID, phc string) error {
 	if _, err := parsePHC(phc); err != nil {
 		return fmt.Errorf("set password: %w: %w", identity.ErrInvalid, err)
@@ -41,6 +46,9 @@ func SetPassword(tx *fsm.Tx, tenant, userID, phc string) error {
 		return err
 	}
 	if err := passwords.Put(tx, &password{Tenant: tenant, UserID: userID, PHC: phc, Set: tx.Now()}); err != nil {
+		return err
+	}
+	if _, err := device.RevokeAll(tx, tenant, userID, "password changed"); err != nil {
 		return err
 	}
 	return event.Append(tx, event.Event{
@@ -60,8 +68,16 @@ func PasswordSet(tx *fsm.Tx, tenant, userID string) (time.Time, error) {
 	return p.Set, nil
 }
 
-// DeleteAllOf removes a user's password and tokens, without events: the user's deletion is one.
+// DeleteAllOf removes a user's password, tokens, second factors and trusted devices,
+// without events: the user's deletion is one.
 func DeleteAllOf(tx *fsm.Tx, tenant, userID string) error {
+	for _, room := range []func(*fsm.Tx, string, string) error{
+		totp.DeleteAllOf, recovery.DeleteAllOf, device.DeleteAllOf,
+	} {
+		if err := room(tx, tenant, userID); err != nil {
+			return err
+		}
+	}
 	if err := passwords.Delete(tx, fsm.Scope(tenant), fsm.K(userID)); err != nil {
 		return err
 	}
@@ -73,6 +89,13 @@ func DeleteAllOf(tx *fsm.Tx, tenant, userID string) error {
 
 // DeleteTenant removes all credentials of a tenant that is being deleted.
 func DeleteTenant(tx *fsm.Tx, tenant string) error {
+	for _, room := range []func(*fsm.Tx, string) error{
+		totp.DeleteTenant, recovery.DeleteTenant, device.DeleteTenant,
+	} {
+		if err := room(tx, tenant); err != nil {
+			return err
+		}
+	}
 	for p, err := range passwords.List(tx, fsm.Scope(tenant)) {
 		if err != nil {
 			return err

@@ -31,6 +31,14 @@ const (
 	PasswordChangeRequired Type = "password.change_required"
 	PasswordImported       Type = "password.imported"
 
+	FactorAdded          Type = "factor.added"
+	FactorRenamed        Type = "factor.renamed"
+	FactorRemoved        Type = "factor.removed"
+	RecoveryCodesCreated Type = "recovery_codes.created"
+	RecoveryCodeUsed     Type = "recovery_code.used"
+	TrustedDeviceAdded   Type = "trusted_device.added"
+	TrustedDeviceRevoked Type = "trusted_device.revoked"
+
 	SigninFailed   Type = "signin.failed"
 	SessionStarted Type = "session.started"
 	SessionRenewed Type = "session.renewed"
@@ -123,6 +131,14 @@ var Catalogue = map[Type]string{
 
 	PasswordChangeRequired: "An administrator wants a user to choose another password at the next sign-in.",
 	PasswordImported:       "A user's password was taken over from another system, as a hash.",
+
+	FactorAdded:          "A user got another way of proving who they are: an authenticator app or a passkey; the target says which.",
+	FactorRenamed:        "A user's authenticator app or passkey was given another name.",
+	FactorRemoved:        "An authenticator app, a passkey or the recovery codes of a user were removed.",
+	RecoveryCodesCreated: "A user got new recovery codes; the former ones are void.",
+	RecoveryCodeUsed:     "A recovery code was used; the data say how many are left.",
+	TrustedDeviceAdded:   "A browser is not asked for a second factor of this user for a while.",
+	TrustedDeviceRevoked: "A browser is asked for a second factor again; the data say why.",
 
 	SigninFailed:   "Attempts to sign in were refused; the count of several alike is in the data.",
 	SessionStarted: "A person signed in.",
