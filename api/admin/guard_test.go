@@ -165,6 +165,7 @@ func TestEveryMissingThingIsNotFound(t *testing.T) {
 // things are one of each kind in tenant acme.
 func (h *house) things() map[string]string {
 	ids := map[string]string{"users": h.acmeUser, "user": h.acmeUser, "tenants": h.acmeTenant}
+	ids["factor"], ids["device"] = h.equip(h.acmeTenant, h.acmeUser, "phone")
 	h.update(func(tx *fsm.Tx) error {
 		g, err := directory.CreateGroup(tx, h.acmeTenant, directory.Group{Name: "secret"})
 		if err != nil {
@@ -204,6 +205,7 @@ func (o operation) of(ids map[string]string) map[string]string {
 	kind := strings.Split(o.path, "/")[3]
 	return map[string]string{
 		"id": ids[kind], "user": ids["user"], "group": ids["group"], "token": ids["token"], "target": ids["user"],
+		"factor": ids["factor"], "device": ids["device"],
 		"name": ids["scopes"], "application": ids["applications"]}
 }
 

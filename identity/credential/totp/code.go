@@ -65,6 +65,9 @@ func (p Parameters) valid() bool {
 // step is the number of the time step of t; RFC 6238 §4.2, T0 = 0.
 func (p Parameters) step(t time.Time) int64 { return t.Unix() / int64(p.full().Seconds) }
 
+// Code is what an app with this secret shows at t: for tests of whoever asks for codes.
+func (p Parameters) Code(secret []byte, t time.Time) string { return p.code(secret, p.step(t)) }
+
 // code is the code of a time step; RFC 4226 §5.3.
 func (p Parameters) code(secret []byte, step int64) string {
 	p = p.full()

@@ -1,0 +1,108 @@
+package admin_test
+
+import (
+	"encoding/base32"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/quis-idp/quis/api/client"
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/credential/device"
+	"github.com/quis-idp/quis/identity/credential/recovery"
+	"github.com/quis-idp/quis/identity/credential/totp"
+)
+
+// equip gives a user an authenticator app, recovery codes and a trusted device, and
+// returns the IDs of the first and the last.
+func (h *house) equip(tenant, user, name string) (factor, trusted string) {
+	h.t.Helper()
+	h.update(func(tx *fsm.Tx) error {
+		label := totp.Label{Issuer: "test", Account: "somebody"}
+		e, err := totp.Begin(tx, h.ring, tenant, user, label, totp.Parameters{})
+		if err != nil {
+			return err
+		}
+		secret, err := base32.StdEncoding.DecodeString(strings.ReplaceAll(e.Secret.Reveal(), " ", ""))
+		if err != nil {
+			return err
+		}
+		code := totp.Parameters{}.Code(secret, tx.Now())
+		app, err := totp.Confirm(tx, h.ring, tenant, user, e.Token, code, name)
+		if err != nil {
+			return err
+		}
+		if _, err := recovery.Generate(tx, h.ring, tenant, user); err != nil {
+			return err
+		}
+		d, _, err := device.Trust(tx, h.ring, tenant, user, "Firefox on "+name, time.Hour)
+		if err != nil {
+			return err
+		}
+		factor, trusted = app.ID, d.ID
+		return nil
+	})
+	return factor, trusted
+}
+
+func TestFactors(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	c := h.client(h.root)
+	factors := func(want int) []client.Factor {
+		t.Helper()
+		p, err := c.Users.Factors(t.Context(), h.plainUser, client.List{})
+		h.must(err)
+		if len(p.Data) != want {
+			t.Fatalf("%d factors, want %d: %+v", len(p.Data), want, p.Data)
+		}
+		return p.Data
+	}
+	devices := func(want int) []client.TrustedDevice {
+		t.Helper()
+		p, err := c.Users.Devices(t.Context(), h.plainUser, client.List{})
+		h.must(err)
+		if len(p.Data) != want {
+			t.Fatalf("%d devices, want %d: %+v", len(p.Data), want, p.Data)
+		}
+		return p.Data
+	}
+	factors(0)
+	devices(0)
+	h.equip(identity.DefaultTenant, h.plainUser, "phone")
+	both := factors(2)
+	if f := both[0]; f.Type != "totp" || f.Name != "phone" || f.CreatedAt.IsZero() || f.LastUsedAt != nil || f.Left != nil {
+		t.Errorf("%+v", f)
+	}
+	if f := both[1]; f.Type != "recovery_codes" || f.Left == nil || *f.Left != recovery.Count {
+		t.Errorf("%+v", f)
+	}
+	if d := devices(1)[0]; d.Name != "Firefox on phone" || d.ExpiresAt.Before(d.CreatedAt) {
+		t.Errorf("%+v", d)
+	}
+	at := "/api/v1/users/" + h.plainUser
+	for _, path := range []string{"/factors/otp_x", "/factors/rec_x", "/factors/x", "/factors/" + both[1].ID + "x", "/devices/x"} {
+		h.want(404, h.root, "DELETE", at+path, "")
+	}
+	for _, path := range []string{"/factors", "/devices", "/factors/" + both[0].ID} {
+		h.want(403, h.plain, "DELETE", at+path, "")
+		h.want(404, h.acme, "DELETE", at+path, "")
+	}
+	h.want(404, h.root, "GET", "/api/v1/users/usr_x/factors", "")
+	h.want(404, h.root, "DELETE", "/api/v1/users/usr_x/devices", "")
+
+	h.must(c.Users.ResetFactor(t.Context(), h.plainUser, both[0].ID))
+	factors(1)
+	devices(0) // trust goes with a factor
+	h.equip(identity.DefaultTenant, h.plainUser, "tablet")
+	h.must(c.Users.RevokeDevice(t.Context(), h.plainUser, devices(1)[0].ID))
+	h.equip(identity.DefaultTenant, h.plainUser, "laptop")
+	h.must(c.Users.RevokeDevices(t.Context(), h.plainUser))
+	devices(0)
+	h.equip(identity.DefaultTenant, h.plainUser, "watch")
+	factors(4)
+	h.must(c.Users.ResetFactors(t.Context(), h.plainUser))
+	factors(0)
+	devices(0)
+}

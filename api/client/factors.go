@@ -1,0 +1,55 @@
+package client
+
+import (
+	"context"
+	"time"
+)
+
+// A Factor is a way in which a user proves who they are, besides the password.
+type Factor struct {
+	ID         string     `json:"id"`
+	Type       string     `json:"type"` // totp, recovery_codes …
+	Name       string     `json:"name"`
+	CreatedAt  time.Time  `json:"created_at"`
+	LastUsedAt *time.Time `json:"last_used_at"` // nil: not yet
+	Left       *int       `json:"left"`         // of recovery codes: how many are unused
+}
+
+// A TrustedDevice is a browser in which a user is not asked for a second factor.
+type TrustedDevice struct {
+	ID         string     `json:"id"`
+	Name       string     `json:"name"`
+	CreatedAt  time.Time  `json:"created_at"`
+	LastUsedAt *time.Time `json:"last_used_at"` // nil: not yet
+	ExpiresAt  time.Time  `json:"expires_at"`
+}
+
+// Factors returns one page of a user's factors.
+func (u Users) Factors(ctx context.Context, id string, l List) (*Page[Factor], error) {
+	return list[Factor](ctx, u.c, join("users", id, "factors"), l.query())
+}
+
+// ResetFactor removes one factor of a user.
+func (u Users) ResetFactor(ctx context.Context, id, factor string) error {
+	return u.c.remove(ctx, join("users", id, "factors", factor))
+}
+
+// ResetFactors removes all factors of a user; the password stays.
+func (u Users) ResetFactors(ctx context.Context, id string) error {
+	return u.c.remove(ctx, join("users", id, "factors"))
+}
+
+// Devices returns one page of the devices that a user is trusted in.
+func (u Users) Devices(ctx context.Context, id string, l List) (*Page[TrustedDevice], error) {
+	return list[TrustedDevice](ctx, u.c, join("users", id, "devices"), l.query())
+}
+
+// RevokeDevice ends the trust in one device of a user.
+func (u Users) RevokeDevice(ctx context.Context, id, device string) error {
+	return u.c.remove(ctx, join("users", id, "devices", device))
+}
+
+// RevokeDevices ends the trust in all devices of a user.
+func (u Users) RevokeDevices(ctx context.Context, id string) error {
+	return u.c.remove(ctx, join("users", id, "devices"))
+}
