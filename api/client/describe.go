@@ -29,7 +29,8 @@ type description struct {
 	} `json:"components"`
 }
 
-// fieldsOf returns the fields of the body of one route.
+// fieldsOf returns the fields of the body of one route. Those of an object within it are
+// named field.part.
 func (c *Client) fieldsOf(ctx context.Context, path, method string) (map[string]Field, error) {
 	var d description
 	if _, err := c.call(ctx, http.MethodGet, describePath, request{house: true}, &d); err != nil {
@@ -41,12 +42,26 @@ func (c *Client) fieldsOf(ctx context.Context, path, method string) (map[string]
 		return nil, fmt.Errorf("the server's description has no body of %s %s", method, path)
 	}
 	fields := map[string]Field{}
-	for name, raw := range schema.Properties {
-		var f Field
-		if json.Unmarshal(raw, &f) != nil {
-			f = Field{} // something newer: the server will say what is wrong with a value
-		}
-		fields[name] = f
-	}
+	d.collect(fields, "", schema.Properties)
 	return fields, nil
+}
+
+// collect adds properties to fields; one that is an object by reference, part by part.
+// Schemas of requests do not refer to themselves: parts are one deep.
+func (d *description) collect(fields map[string]Field, prefix string, properties map[string]json.RawMessage) {
+	for name, raw := range properties {
+		var f struct {
+			Field
+			Ref string `json:"$ref"`
+		}
+		if json.Unmarshal(raw, &f) != nil {
+			f.Field = Field{} // something newer: the server will say what is wrong with a value
+		}
+		inner, ok := d.Components.Schemas[strings.TrimPrefix(f.Ref, "#/components/schemas/")]
+		if ok && prefix == "" {
+			d.collect(fields, name+".", inner.Properties)
+			continue
+		}
+		fields[prefix+name] = f.Field
+	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/quis-idp/quis/api/client"
+	"github.com/quis-idp/quis/cmd/quis/assign"
 	"github.com/quis-idp/quis/cmd/quis/line"
 )
 
@@ -131,7 +132,7 @@ func groupID(ctx context.Context, c *client.Client, name string) (string, error)
 		}
 		known = append(known, g.Name)
 	}
-	return "", line.Exit{Code: 3, Text: fmt.Sprintf("there is no group %q%s", name, near(name, known))}
+	return "", line.Exit{Code: 3, Text: fmt.Sprintf("there is no group %q%s", name, assign.Near(name, known))}
 }
 
 func simulateCommand() *cobra.Command {
@@ -174,9 +175,9 @@ func claim(v any) string {
 	case string:
 		return v
 	case float64:
-		return plain(v)
+		return assign.Plain(v)
 	}
-	return compact(v)
+	return assign.Compact(v)
 }
 
 func printSimulation(cmd *cobra.Command, s *client.Simulation) error {

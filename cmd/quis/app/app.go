@@ -4,13 +4,13 @@ import (
 	"context"
 	"fmt"
 	"sort"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/quis-idp/quis/api/client"
+	"github.com/quis-idp/quis/cmd/quis/assign"
 	"github.com/quis-idp/quis/cmd/quis/line"
 )
 
@@ -93,7 +93,7 @@ func Find(ctx context.Context, c *client.Client, word string) (*client.Applicati
 	case 1:
 		return c.Applications.Get(ctx, named[0].ID)
 	case 0:
-		return nil, line.Exit{Code: 3, Text: fmt.Sprintf("there is no application %q%s (`quis app list` shows them)", word, near(word, known))}
+		return nil, line.Exit{Code: 3, Text: fmt.Sprintf("there is no application %q%s (`quis app list` shows them)", word, assign.Near(word, known))}
 	}
 	return nil, line.Exit{Code: line.Conflict, Text: fmt.Sprintf("%d applications are called %q; name one by its client_id, %s for example", len(named), word, named[0].ClientID)}
 }
@@ -108,7 +108,7 @@ func show(cmd *cobra.Command, a *client.Application, empty bool) error {
 		}
 		sort.Slice(names, func(i, j int) bool { return rank(first, names[i]) < rank(first, names[j]) })
 		for _, n := range names {
-			if v := plain(a.More[n]); v != "" && v != "no" || empty {
+			if v := assign.Plain(a.More[n]); v != "" && v != "no" || empty {
 				row(n, v)
 			}
 		}
@@ -122,32 +122,6 @@ func rank(first []string, name string) string {
 		}
 	}
 	return "z" + name
-}
-
-// plain is a JSON value for a person.
-func plain(v any) string {
-	switch v := v.(type) {
-	case nil:
-		return ""
-	case string:
-		return v
-	case bool:
-		return line.Yes(v)
-	case []any:
-		parts := make([]string, len(v))
-		for i, e := range v {
-			parts[i] = plain(e)
-		}
-		return strings.Join(parts, " ")
-	case map[string]any:
-		if len(v) == 0 {
-			return ""
-		}
-		return compact(v)
-	case float64:
-		return strconv.FormatFloat(v, 'f', -1, 64)
-	}
-	return compact(v)
 }
 
 // grants shortens the names of grant types, which are URNs in part.

@@ -13,8 +13,22 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/quis-idp/quis/api/client"
+	"github.com/quis-idp/quis/cmd/quis/assign"
 	"github.com/quis-idp/quis/cmd/quis/line"
 )
+
+// urns are the grant types with long names, by the short ones that `quis app list` shows.
+var urns = map[string]string{
+	"device_code":    "urn:ietf:params:oauth:grant-type:device_code",
+	"token-exchange": "urn:ietf:params:oauth:grant-type:token-exchange",
+	"jwt-bearer":     "urn:ietf:params:oauth:grant-type:jwt-bearer",
+	"ciba":           "urn:openid:params:grant-type:ciba",
+}
+
+// form is what can be assigned to an application.
+func form(fields map[string]client.Field) assign.Form {
+	return assign.Form{Fields: fields, Help: "quis app set --fields", Short: map[string]map[string]string{"grant_types": urns}}
+}
 
 func createCommand() *cobra.Command {
 	var secretFile string
@@ -41,7 +55,7 @@ func createCommand() *cobra.Command {
 			if err != nil {
 				return nil, err
 			}
-			set, err := assignments(cmd, args[1:], fields, nil)
+			set, err := form(fields).Read(cmd, args[1:], nil)
 			if err != nil {
 				return nil, err
 			}
@@ -116,21 +130,21 @@ func setCommand() *cobra.Command {
 		if fields {
 			return line.Answer(func(c *client.Client, ctx context.Context) (map[string]client.Field, error) {
 				return c.Applications.Fields(ctx)
-			}, fieldsText)(cmd, args)
+			}, func(cmd *cobra.Command, fields map[string]client.Field) error { return form(fields).Print(cmd) })(cmd, args)
 		}
 		return line.Answer(func(c *client.Client, ctx context.Context) (*client.Application, error) {
 			known, err := c.Applications.Fields(ctx)
 			if err != nil {
 				return nil, err
 			}
-			if _, err := assignments(cmd, args[1:], known, nil); err != nil {
+			if _, err := form(known).Read(cmd, args[1:], nil); err != nil {
 				return nil, err // a mistake in the command line, before anything is asked
 			}
 			a, err := Find(ctx, c, args[0])
 			if err != nil {
 				return nil, err
 			}
-			set, err := assignments(cmd, args[1:], known, a.More)
+			set, err := form(known).Read(cmd, args[1:], a.More)
 			if err != nil {
 				return nil, err
 			}

@@ -1,4 +1,6 @@
-package app
+// Package assign reads what commands that change a resource are given: field=value, as the
+// server describes the fields, and parts of a field as field.part=value.
+package assign
 
 import (
 	"encoding/json"
@@ -18,17 +20,17 @@ import (
 
 const maxFile = 1 << 20
 
-// urns are the grant types with long names, by the short ones that `quis app list` shows.
-var urns = map[string]string{
-	"device_code":    "urn:ietf:params:oauth:grant-type:device_code",
-	"token-exchange": "urn:ietf:params:oauth:grant-type:token-exchange",
-	"jwt-bearer":     "urn:ietf:params:oauth:grant-type:jwt-bearer",
-	"ciba":           "urn:openid:params:grant-type:ciba",
+// A Form is what can be assigned.
+type Form struct {
+	Fields map[string]client.Field
+	Help   string // command line that shows them
+	// Short are values with short names: by field, then by short name.
+	Short map[string]map[string]string
 }
 
-// assignments turns field=value, field+=value and field-=value into the fields of a
-// request. now are the values as they are; nil for a new application.
-func assignments(cmd *cobra.Command, args []string, fields map[string]client.Field, now map[string]any) (map[string]any, error) {
+// Read turns field=value, field+=value and field-=value into the fields of a request.
+// now are the values as they are; nil for something new.
+func (form Form) Read(cmd *cobra.Command, args []string, now map[string]any) (map[string]any, error) {
 	out := map[string]any{}
 	for _, arg := range args {
 		name, value, ok := strings.Cut(arg, "=")
@@ -39,15 +41,15 @@ func assignments(cmd *cobra.Command, args []string, fields map[string]client.Fie
 		if n := len(name); n > 0 && (name[n-1] == '+' || name[n-1] == '-') {
 			op, name = name[n-1], name[:n-1]
 		}
-		f, ok := fields[name]
+		f, ok := form.Fields[name]
 		if !ok {
-			hint := near(name, slices.Collect(maps.Keys(fields)))
+			hint := Near(name, slices.Collect(maps.Keys(form.Fields)))
 			if hint == "" {
-				hint = "; `quis app set --fields` shows those that there are"
+				hint = "; `" + form.Help + "` shows those that there are"
 			}
 			return nil, line.Usage(cmd, "there is no field %q%s", name, hint)
 		}
-		v, err := parse(name, value, f)
+		v, err := form.parse(name, value, f)
 		if err != nil {
 			return nil, line.Usage(cmd, "%s: %v", name, err)
 		}
@@ -55,19 +57,44 @@ func assignments(cmd *cobra.Command, args []string, fields map[string]client.Fie
 			if f.Type != "array" {
 				return nil, line.Usage(cmd, "%s is no list: %s%c= does not fit it", name, name, op)
 			}
-			before := now[name]
-			if already, ok := out[name]; ok {
+			before, _ := at(now, name)
+			if already, ok := at(out, name); ok {
 				before = already
 			}
 			v = amend(before, v, op == '+')
 		}
-		out[name] = v
+		put(out, name, v)
 	}
 	return out, nil
 }
 
+// at finds a field or a part of one.
+func at(m map[string]any, name string) (any, bool) {
+	field, part, nested := strings.Cut(name, ".")
+	v, ok := m[field]
+	if !nested {
+		return v, ok
+	}
+	inner, _ := v.(map[string]any)
+	return at(inner, part)
+}
+
+func put(m map[string]any, name string, v any) {
+	field, part, nested := strings.Cut(name, ".")
+	if !nested {
+		m[field] = v
+		return
+	}
+	inner, ok := m[field].(map[string]any)
+	if !ok {
+		inner = map[string]any{}
+		m[field] = inner
+	}
+	put(inner, part, v)
+}
+
 // parse reads a value as the field wants it. @file stands for what is in the file.
-func parse(name, value string, f client.Field) (any, error) {
+func (form Form) parse(name, value string, f client.Field) (any, error) {
 	if file, ok := strings.CutPrefix(value, "@"); ok {
 		b, err := os.ReadFile(file)
 		if err != nil {
@@ -95,17 +122,15 @@ func parse(name, value string, f client.Field) (any, error) {
 		return n, nil
 	case "array":
 		list, err := parseList(value)
-		if name == "grant_types" {
-			for i, g := range list {
-				if s, ok := g.(string); ok && urns[s] != "" {
-					list[i] = urns[s]
-				}
+		for i, v := range list {
+			if s, ok := v.(string); ok && form.Short[name][s] != "" {
+				list[i] = form.Short[name][s]
 			}
 		}
 		return list, err
 	case "string":
 		if len(f.Enum) > 0 && !slices.Contains(f.Enum, value) {
-			return nil, fmt.Errorf("%q is none of %s%s", value, strings.Join(slices.DeleteFunc(slices.Clone(f.Enum), func(s string) bool { return s == "" }), ", "), near(value, f.Enum))
+			return nil, fmt.Errorf("%q is none of %s%s", value, strings.Join(slices.DeleteFunc(slices.Clone(f.Enum), func(s string) bool { return s == "" }), ", "), Near(value, f.Enum))
 		}
 		return value, nil
 	}
@@ -146,7 +171,7 @@ func amend(before, change any, add bool) any {
 	list = slices.Clone(list)
 	values, _ := change.([]any)
 	for _, v := range values {
-		same := func(e any) bool { return compact(e) == compact(v) }
+		same := func(e any) bool { return Compact(e) == Compact(v) }
 		switch {
 		case !add:
 			list = slices.DeleteFunc(list, same)
@@ -157,7 +182,8 @@ func amend(before, change any, add bool) any {
 	return list
 }
 
-func compact(v any) string {
+// Compact is v as JSON.
+func Compact(v any) string {
 	b, err := json.Marshal(v)
 	if err != nil {
 		return ""
@@ -165,16 +191,17 @@ func compact(v any) string {
 	return string(b)
 }
 
-func near(word string, names []string) string {
+// Near proposes one of names for a word that is none of them; empty if none is like it.
+func Near(word string, names []string) string {
 	slices.Sort(names)
 	return shape.DidYouMean(word, names)
 }
 
-// fieldsText lists the fields with what they mean.
-func fieldsText(cmd *cobra.Command, fields map[string]client.Field) error {
-	return line.Emit(cmd, fields, []string{"FIELD", "TYPE", "MEANING"}, func(row func(...any)) {
-		for _, n := range slices.Sorted(maps.Keys(fields)) {
-			f := fields[n]
+// Print lists the fields with what they mean.
+func (form Form) Print(cmd *cobra.Command) error {
+	return line.Emit(cmd, form.Fields, []string{"FIELD", "TYPE", "MEANING"}, func(row func(...any)) {
+		for _, n := range slices.Sorted(maps.Keys(form.Fields)) {
+			f := form.Fields[n]
 			kind, meaning := f.Type, f.Description
 			switch {
 			case kind == "array":
@@ -182,10 +209,36 @@ func fieldsText(cmd *cobra.Command, fields map[string]client.Field) error {
 			case len(f.Enum) > 0: // too long for a column of their own
 				meaning += " One of " + strings.Join(slices.DeleteFunc(slices.Clone(f.Enum), func(s string) bool { return s == "" }), ", ") + "."
 			}
-			if n == "grant_types" {
-				meaning += " Short names will do: " + strings.Join(slices.Sorted(maps.Keys(urns)), ", ") + "."
+			if short := form.Short[n]; len(short) > 0 {
+				meaning += " Short names will do: " + strings.Join(slices.Sorted(maps.Keys(short)), ", ") + "."
 			}
 			row(n, kind, meaning)
 		}
 	})
+}
+
+// Plain is a JSON value for a person.
+func Plain(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case string:
+		return v
+	case bool:
+		return line.Yes(v)
+	case []any:
+		parts := make([]string, len(v))
+		for i, e := range v {
+			parts[i] = Plain(e)
+		}
+		return strings.Join(parts, " ")
+	case map[string]any:
+		if len(v) == 0 {
+			return ""
+		}
+		return Compact(v)
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64)
+	}
+	return Compact(v)
 }
