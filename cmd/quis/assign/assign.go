@@ -1,5 +1,7 @@
 // Package assign reads what commands that change a resource are given: field=value, as the
 // server describes the fields, and parts of a field as field.part=value.
+//
+// Mistakes are usage errors that name the field which was perhaps meant.
 package assign
 
 import (
