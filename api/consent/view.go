@@ -15,7 +15,7 @@ import (
 	"github.com/quis-idp/quis/identity/directory"
 )
 
-//go:embed templates
+//go:embed templates texts
 var files embed.FS
 
 var site = page.NewSite(files, english)
