@@ -20,6 +20,7 @@ const (
 	PrefixApplication = "app"
 	PrefixFamily      = "fam"
 	PrefixToken       = "tok"
+	PrefixPasskey     = "pky"
 	PrefixLogout      = "lgo"
 	PrefixTOTP        = "otp" // an authenticator app
 	PrefixRecovery    = "rec" // a set of recovery codes

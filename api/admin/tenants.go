@@ -8,6 +8,7 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/settings"
 	"github.com/quis-idp/quis/keys"
@@ -133,6 +134,9 @@ func (a *API) deleteTenant(c *call, in *byID) (*none, error) {
 		}
 		if len(left) > 0 {
 			return identity.Denied("The tenant still has applications. Delete them first.")
+		}
+		if err := passkey.DeleteTenant(tx, in.ID); err != nil {
+			return err
 		}
 		if err := credential.DeleteTenant(tx, in.ID); err != nil {
 			return err

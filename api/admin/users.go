@@ -8,6 +8,7 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/session"
 )
@@ -194,6 +195,9 @@ func (a *API) deleteUser(c *call, in *byID) (*none, error) {
 	}
 	return nil, a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
 		if err := directory.DeleteUser(tx, c.Tenant.ID, in.ID, rev); err != nil {
+			return err
+		}
+		if err := passkey.DeleteAllOf(tx, c.Tenant.ID, in.ID); err != nil {
 			return err
 		}
 		if err := credential.DeleteAllOf(tx, c.Tenant.ID, in.ID); err != nil {

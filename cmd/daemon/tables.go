@@ -19,6 +19,7 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/session"
@@ -48,6 +49,7 @@ func Tables() []fsm.Definition {
 		directory.Tables,
 		decided.Tables,
 		credential.Tables,
+		passkey.Tables,
 		session.Tables,
 		authn.Tables,
 		federation.Tables,

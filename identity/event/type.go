@@ -25,6 +25,13 @@ const (
 	PasswordSet  Type = "password.set"
 	TokenCreated Type = "token.created"
 	TokenDeleted Type = "token.deleted"
+
+	PasskeyCreated          Type = "passkey.created"
+	PasskeyRenamed          Type = "passkey.renamed"
+	PasskeyDeleted          Type = "passkey.deleted"
+	PasskeySuspected        Type = "passkey.suspected"
+	PasskeyMetadataImported Type = "passkey.metadata_imported"
+
 	SetupCreated Type = "setup.created"
 	SetupUsed    Type = "setup.used"
 
@@ -126,6 +133,13 @@ var Catalogue = map[Type]string{
 	PasswordSet:  "A user's password was set or changed.",
 	TokenCreated: "An API token was created.",
 	TokenDeleted: "An API token was deleted.",
+
+	PasskeyCreated:          "A user was given a passkey or security key.",
+	PasskeyRenamed:          "A passkey was given another name.",
+	PasskeyDeleted:          "A user's passkey was removed.",
+	PasskeySuspected:        "A passkey's count did not grow: there may be a copy of it, and it is refused from now on.",
+	PasskeyMetadataImported: "FIDO metadata were imported, by which makes of security keys are verified.",
+
 	SetupCreated: "A setup link was created.",
 	SetupUsed:    "A setup link was used.",
 

@@ -1,0 +1,431 @@
+package passkey_test
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/credential/passkey"
+	"github.com/quis-idp/quis/identity/credential/passkey/passkeytest"
+)
+
+func TestRegisterAndSignIn(t *testing.T) {
+	t.Parallel()
+	for name, a := range map[string]*passkeytest.Authenticator{
+		"ES256":       {UV: true, Counts: true},
+		"EdDSA":       {UV: true, Alg: passkeytest.EdDSA, Format: passkeytest.Self},
+		"RS256":       {UV: true, Alg: passkeytest.RS256},
+		"synced":      {UV: true, Synced: true, BackedUp: true},
+		"without UV":  {Counts: true},
+		"counts late": {UV: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t, 2)
+			a.Origin = origin
+			k := h.register(home, alice, a)
+			if !identity.ValidID("pky", k.ID) || k.Name != "Passkey" || k.Attested || k.Synced != a.Synced || k.UVInitialized != a.UV {
+				t.Errorf("registered %+v", k)
+			}
+			if diff := cmp.Diff([]string{"usb", "internal"}, k.Transports); diff != "" {
+				t.Error(diff)
+			}
+			a.Counts = a.Counts || name == "counts late"
+			for _, user := range []string{"", alice.ID} {
+				before := h.Entries()
+				got, err := h.assert(1, home, user, a)
+				if err != nil {
+					t.Fatalf("%q: %v", user, err)
+				}
+				if h.Entries() != before {
+					t.Error("beginning and finishing wrote to the log")
+				}
+				if got.UserID != alice.ID || got.ID != k.ID || got.UV != a.UV || got.Synced != a.Synced || got.BackedUp != a.BackedUp || got.SignCount != a.Count {
+					t.Errorf("%q: %+v", user, got)
+				}
+				if err := h.accept(1, got); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if s := h.stored(k); s.LastUsed.IsZero() || s.SignCount != a.Count {
+				t.Errorf("stored %+v", s)
+			}
+		})
+	}
+}
+
+// UV is of this ceremony: a passkey that once verified its user and does not now proves one
+// factor, and one that never did is believed only after another factor has vouched for it.
+func TestUserVerificationIsOfThisCeremony(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	a := device()
+	h.register(home, alice, a)
+	a.UV = false
+	if got, err := h.signIn(home, "", a); err != nil || got.UV || got.VerifiedNow {
+		t.Errorf("without verification: %+v, %v", got, err)
+	}
+	h.policy.UserVerification = "required"
+	_, err := h.signIn(home, "", a)
+	expect(t, "required", err, identity.ErrUnauthenticated)
+
+	h.policy.UserVerification = ""
+	b := &passkeytest.Authenticator{Origin: origin}
+	h.register(home, bob, b)
+	b.UV = true
+	got, err := h.signIn(home, bob.ID, b)
+	if err != nil || got.UV || !got.VerifiedNow {
+		t.Errorf("new verification: %+v, %v", got, err)
+	}
+	if got, err = h.assert(0, home, bob.ID, b); err != nil || got.UV {
+		t.Errorf("it was believed by itself: %+v, %v", got, err)
+	}
+	got.Initialize = true
+	if err := h.accept(0, got); err != nil {
+		t.Fatal(err)
+	}
+	if got, err = h.signIn(home, bob.ID, b); err != nil || !got.UV {
+		t.Errorf("after another factor: %+v, %v", got, err)
+	}
+	h.policy.UserVerification = "required"
+	b.UV = false
+	_, err = h.tryRegister(home, bob, &passkeytest.Authenticator{Origin: origin})
+	expect(t, "registered without verification", err, identity.ErrInvalid)
+}
+
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	a := device()
+	h.register(home, alice, a)
+	fresh := func(change func(*passkeytest.Authenticator)) *passkeytest.Authenticator {
+		b := *a
+		b.Counts, b.Count = false, 1000
+		change(&b)
+		return &b
+	}
+	for what, b := range map[string]*passkeytest.Authenticator{
+		"another origin":     fresh(func(b *passkeytest.Authenticator) { b.Origin = "https://id.example.com.evil.test" }),
+		"another scheme":     fresh(func(b *passkeytest.Authenticator) { b.Origin = "http://id.example.com" }),
+		"another RP ID":      fresh(func(b *passkeytest.Authenticator) { b.RPID = "example.com" }),
+		"nobody there":       fresh(func(b *passkeytest.Authenticator) { b.Absent = true }),
+		"became synced":      fresh(func(b *passkeytest.Authenticator) { b.Synced = true }),
+		"backed up, not BE":  fresh(func(b *passkeytest.Authenticator) { b.BackedUp = true }),
+		"without the handle": fresh(func(b *passkeytest.Authenticator) { b.NoHandle = true }),
+	} {
+		_, err := h.signIn(home, "", b)
+		expect(t, what, err, identity.ErrUnauthenticated)
+	}
+	if _, err := h.signIn(home, "", a); err != nil {
+		t.Errorf("the real one afterwards: %v", err)
+	}
+	options, session := h.options(home, "")
+	response, err := a.Get(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, stranger := h.options(home, "")
+	_, elsewhere := h.options(other, "")
+	_, known := h.options(home, alice.ID)
+	finish := func(session, response []byte, user string) error {
+		_, err := passkey.Finish(t.Context(), h.DB[0], home.ID, session, response, user)
+		return err
+	}
+	expect(t, "another challenge", finish(stranger, response, ""), identity.ErrUnauthenticated)
+	expect(t, "another tenant's session", finish(elsewhere, response, ""), identity.ErrUnauthenticated)
+	expect(t, "a known user's session", finish(known, response, ""), identity.ErrUnauthenticated)
+	expect(t, "no session", finish(nil, response, ""), identity.ErrUnauthenticated)
+	expect(t, "a large session", finish(make([]byte, passkey.MaxSession+1), response, ""), identity.ErrUnauthenticated)
+	expect(t, "a large response", finish(session, []byte(string(response)+strings.Repeat(" ", passkey.MaxResponse)), ""), identity.ErrUnauthenticated)
+	expect(t, "another's ceremony", finish(known, response, bob.ID), identity.ErrUnauthenticated)
+	for i, c := range response { // every single byte counts, or does not change the meaning
+		if c == '"' || i%7 != 0 {
+			continue
+		}
+		bad := append([]byte{}, response...)
+		bad[i] ^= 1
+		if err := finish(session, bad, ""); err != nil && !errors.Is(err, identity.ErrUnauthenticated) {
+			t.Errorf("byte %d: %v", i, err)
+		}
+	}
+	h.Advance(passkey.Lifetime + time.Second)
+	if err := h.update(func(tx *fsm.Tx) error { return passkey.Rename(tx, home.ID, alice.ID, h.firstOf(alice.ID), "x") }); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, "too late", finish(session, response, ""), identity.ErrUnauthenticated)
+}
+
+func (h *house) firstOf(user string) (id string) {
+	h.view(func(tx *fsm.Tx) error {
+		for k, err := range passkey.List(tx, home.ID, user) {
+			if err != nil {
+				return err
+			}
+			id = k.ID
+			break
+		}
+		return nil
+	})
+	return id
+}
+
+// Tenants share the RP ID: a passkey of one, offered in the other, is refused without the
+// browser being told to forget it.
+func TestTenantsShareTheHost(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	a := device()
+	h.register(home, alice, a)
+	_, err := h.signIn(other, "", a)
+	expect(t, "in another tenant", err, identity.ErrUnauthenticated)
+	if _, ok := passkey.Unknown(err); ok {
+		t.Error("another tenant's passkey was called unknown")
+	}
+	_, err = h.signIn(home, "", a)
+	if err != nil {
+		t.Error(err)
+	}
+	if err := h.update(func(tx *fsm.Tx) error { return passkey.Delete(tx, home.ID, alice.ID, h.firstOf(alice.ID)) }); err != nil {
+		t.Fatal(err)
+	}
+	_, err = h.signIn(home, "", a)
+	expect(t, "removed", err, identity.ErrUnauthenticated)
+	signal, ok := passkey.Unknown(err)
+	var got struct{ CredentialID, RPID string }
+	if !ok || json.Unmarshal(signal, &got) != nil || got.RPID != "id.example.com" || got.CredentialID == "" {
+		t.Errorf("signal %s", signal)
+	}
+	for owner, user := range map[string]string{other.ID: alice.ID, home.ID: bob.ID} {
+		if err := h.update(func(tx *fsm.Tx) error { return passkey.Delete(tx, owner, user, "pky_x") }); !errors.Is(err, fsm.ErrNotFound) {
+			t.Errorf("deleted %s %s: %v", owner, user, err)
+		}
+	}
+}
+
+func TestKnownUser(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	a, b := device(), &passkeytest.Authenticator{Origin: origin, NoHandle: true}
+	h.register(home, alice, a)
+	h.register(home, bob, b)
+	err := h.DB[0].View(t.Context(), func(tx *fsm.Tx) error {
+		_, _, err := passkey.Begin(tx, home, h.policy, "usr_carol")
+		return err
+	})
+	expect(t, "somebody without passkeys", err, fsm.ErrNotFound)
+	if _, err := h.signIn(home, bob.ID, b); err != nil {
+		t.Errorf("a key without storage as second factor: %v", err)
+	}
+	options, session := h.options(home, alice.ID)
+	var challenge struct{ Challenge string }
+	if err := json.Unmarshal(options, &challenge); err != nil {
+		t.Fatal(err)
+	}
+	response, err := b.Answer(b.Keys[0], challenge.Challenge)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = passkey.Finish(t.Context(), h.DB[0], home.ID, session, response, alice.ID)
+	expect(t, "another user's key", err, identity.ErrUnauthenticated)
+}
+
+func TestACopyIsRefusedForGood(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 2)
+	a := device()
+	k := h.register(home, alice, a)
+	stolen := *a
+	for range 3 {
+		if _, err := h.signIn(home, "", a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := h.signIn(home, "", &stolen)
+	expect(t, "a copy", err, identity.ErrUnauthenticated)
+	if !got.Clone || !strings.Contains(err.Error(), "copy of this passkey") {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if h.stored(k).Suspect.IsZero() {
+		t.Error("not marked")
+	}
+	entries := h.Entries()
+	for _, one := range []*passkeytest.Authenticator{a, &stolen} {
+		_, err := h.signIn(home, "", one)
+		expect(t, "afterwards", err, identity.ErrUnauthenticated)
+	}
+	if h.Entries() != entries {
+		t.Error("a suspect passkey writes again")
+	}
+	if diff := cmp.Diff([]string{"passkey.created", "passkey.suspected"}, h.news(home.ID)); diff != "" {
+		t.Error(diff)
+	}
+	err = h.DB[0].View(t.Context(), func(tx *fsm.Tx) error {
+		if n, err := passkey.Usable(tx, home.ID, alice.ID); err != nil || n != 0 {
+			t.Errorf("usable %d, %v", n, err)
+		}
+		_, _, err := passkey.Begin(tx, home, h.policy, alice.ID)
+		return err
+	})
+	expect(t, "offered", err, fsm.ErrNotFound)
+	if err := h.accept(0, got); err == nil {
+		t.Error("a copy's assertion was accepted")
+	}
+}
+
+// One answer on two nodes at once counts once, whether or not the authenticator counts.
+func TestAcceptRaces(t *testing.T) {
+	t.Parallel()
+	const races = 500
+	for _, counts := range []bool{true, false} {
+		h := newHouse(t, 2)
+		a := &passkeytest.Authenticator{Origin: origin, UV: true, Counts: counts}
+		h.register(home, alice, a)
+		for i := range races {
+			got, err := h.assert(i%2, home, "", a)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var errs [2]error
+			var wg sync.WaitGroup
+			for node := range errs {
+				wg.Go(func() { errs[node] = h.accept(node, got) })
+			}
+			wg.Wait()
+			if (errs[0] == nil) == (errs[1] == nil) {
+				t.Fatalf("race %d: %v, %v", i, errs[0], errs[1])
+			}
+			expect(t, "the other", errors.Join(errs[0], errs[1]), identity.ErrUnauthenticated)
+		}
+	}
+}
+
+// Two sign-ins with one authenticator, accepted in the wrong order: the earlier is refused, and
+// the passkey is not held to be a copy for it.
+func TestAcceptOutOfOrder(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	a := device()
+	k := h.register(home, alice, a)
+	first, err := h.assert(0, home, "", a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := h.assert(0, home, "", a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.accept(0, second); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, "the earlier", h.accept(0, first), identity.ErrUnauthenticated)
+	if !h.stored(k).Suspect.IsZero() {
+		t.Error("held to be a copy")
+	}
+}
+
+func TestRegisterOnce(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	a := device()
+	session, response := h.begun(home, alice, a)
+	_, err := h.finishRegistration(home, bob.ID, session, response, "")
+	expect(t, "for another user", err, identity.ErrInvalid)
+	_, err = h.finishRegistration(other, alice.ID, session, response, "")
+	expect(t, "in another tenant", err, identity.ErrInvalid)
+	k, err := h.finishRegistration(home, alice.ID, session, response, "  My\u202e key ")
+	if err != nil || k.Name != "My  key" {
+		t.Fatalf("%+v, %v", k, err)
+	}
+	_, err = h.finishRegistration(home, alice.ID, session, response, "")
+	expect(t, "again", err, fsm.ErrExists)
+	if _, err := a.Create(h.creation(alice.ID)); !errors.Is(err, passkeytest.ErrExcluded) {
+		t.Errorf("the authenticator would take a second: %v", err)
+	}
+	// The first two passkeys of a user, begun at once, would have two user handles.
+	s1, r1 := h.begun(home, bob, device())
+	s2, r2 := h.begun(home, bob, device())
+	if _, err := h.finishRegistration(home, bob.ID, s1, r1, ""); err != nil {
+		t.Fatal(err)
+	}
+	_, err = h.finishRegistration(home, bob.ID, s2, r2, "")
+	expect(t, "two handles", err, identity.ErrInvalid)
+}
+
+func (h *house) creation(user string) (options []byte) {
+	u := *alice
+	u.ID = user
+	h.view(func(tx *fsm.Tx) (err error) {
+		options, _, err = passkey.BeginRegistration(tx, home, "A house", h.policy, &u)
+		return err
+	})
+	return options
+}
+
+func TestRenameDeleteSignals(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	a, b := device(), device()
+	k1, k2 := h.register(home, alice, a), h.register(home, alice, b)
+	h.register(home, bob, device())
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(h.update(func(tx *fsm.Tx) error { return passkey.Rename(tx, home.ID, alice.ID, k1.ID, "Blue key") }))
+	must(h.update(func(tx *fsm.Tx) error { return passkey.Rename(tx, home.ID, alice.ID, k1.ID, "Blue key") }))
+	expect(t, "no name", h.update(func(tx *fsm.Tx) error { return passkey.Rename(tx, home.ID, alice.ID, k1.ID, " ") }), identity.ErrInvalid)
+	must(h.update(func(tx *fsm.Tx) error { return passkey.Delete(tx, home.ID, alice.ID, k2.ID) }))
+	var accepted, details []byte
+	h.view(func(tx *fsm.Tx) (err error) {
+		accepted, details, err = passkey.Signals(tx, home, alice)
+		return err
+	})
+	var said struct {
+		AllAcceptedCredentialIDs        []string
+		RPID, UserID, Name, DisplayName string
+	}
+	must(json.Unmarshal(accepted, &said))
+	must(json.Unmarshal(details, &said))
+	if len(said.AllAcceptedCredentialIDs) != 1 || said.RPID != "id.example.com" || len(said.UserID) != 43 || said.Name != "alice" || said.DisplayName != "Alice Adams" {
+		t.Errorf("signals %s %s", accepted, details)
+	}
+	if diff := cmp.Diff([]string{"passkey.created", "passkey.created", "passkey.created", "passkey.renamed", "passkey.deleted"}, h.news(home.ID)); diff != "" {
+		t.Error(diff)
+	}
+	must(h.update(func(tx *fsm.Tx) error { return passkey.DeleteAllOf(tx, home.ID, alice.ID) }))
+	h.view(func(tx *fsm.Tx) error {
+		if accepted, _, err := passkey.Signals(tx, home, alice); err != nil || accepted != nil {
+			t.Errorf("signals outlive the user: %s, %v", accepted, err)
+		}
+		if n, err := passkey.Usable(tx, home.ID, bob.ID); err != nil || n != 1 {
+			t.Errorf("bob has %d, %v", n, err)
+		}
+		return nil
+	})
+	must(h.update(func(tx *fsm.Tx) error { return passkey.DeleteTenant(tx, home.ID) }))
+	if h.firstOf(bob.ID) != "" {
+		t.Error("a passkey outlives its tenant")
+	}
+}
+
+func TestAtMostFifty(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	for range 50 {
+		h.register(home, alice, device())
+	}
+	err := h.DB[0].View(t.Context(), func(tx *fsm.Tx) error {
+		_, _, err := passkey.BeginRegistration(tx, home, "A house", h.policy, alice)
+		return err
+	})
+	expect(t, "the 51st", err, identity.ErrInvalid)
+}
