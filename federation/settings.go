@@ -13,12 +13,20 @@ const (
 	ConsentAlways   = "always"   // asked each time
 )
 
-// What an application asks of second factors, see Application.MFAPolicy. There is no
-// second factor yet, so that these are all that can be kept.
+// What an application asks of second factors, see Application.MFAPolicy and
+// identity/policy. The strictest of application, groups and tenant holds.
 const (
 	MFAInherit  = "inherit"
-	MFADisabled = "disabled" // none, even if the general policy asks for one
+	MFADisabled = "disabled" // none, which takes back nothing that others ask for
+	MFAAny      = "any"
+	MFAOTP      = "otp"
+	MFAPasskey  = "passkey"
 )
+
+// AsksForMFA reports whether a asks for a second factor of its own.
+func (a *Application) AsksForMFA() bool {
+	return a.MFAPolicy != "" && a.MFAPolicy != MFAInherit && a.MFAPolicy != MFADisabled
+}
 
 // Methods of client authentication (OpenID Connect Core, section 9; RFC 8705, section 2).
 const (

@@ -167,7 +167,7 @@ func TestApplications(t *testing.T) {
 		t.Error("secret is not new")
 	}
 	h.want(200, h.root, "POST", at+"/regenerate-secret", "")
-	h.want(400, h.root, "PATCH", at, `{"mfa_policy":"otp"}`)
+	h.want(400, h.root, "PATCH", at, `{"mfa_policy":"sms"}`)
 	h.want(400, h.root, "PATCH", at, `{"redirect_uris":["http://evil.example/cb"]}`)
 	h.want(200, h.root, "PATCH", at, `{"friendly_name":"App"}`)
 

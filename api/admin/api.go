@@ -64,7 +64,7 @@ type Config struct {
 
 // oauth is the part of c that the resources of applications work on.
 func (c Config) oauth() oauth.Config {
-	return oauth.Config{DB: c.DB, Ring: c.Ring, Fetch: c.Fetch, Modern: c.modern(feature.Applications)}
+	return oauth.Config{DB: c.DB, Ring: c.Ring, Fetch: c.Fetch, Modern: c.modern(feature.Applications), Factors: c.modern(feature.Authentication)}
 }
 
 // authentication is the part of c that the resources about signing in work on.

@@ -1,11 +1,14 @@
 package admin
 
 import (
+	"cmp"
 	"net/http"
 	"time"
 
+	"github.com/quis-idp/quis/cluster/feature"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/settings"
 )
 
 func (a *API) groups() []route {
@@ -25,6 +28,7 @@ func (a *API) groups() []route {
 type groupFields struct {
 	Name        string `json:"name" required:"true" min:"1" max:"200" doc:"Name, as applications see it in the groups claim; unique in the tenant."`
 	Description string `json:"description" max:"1000" doc:"For people."`
+	MFAPolicy   string `json:"mfa_policy" enum:"inherit|disabled|any|otp|passkey" default:"inherit" doc:"Second factor that members need at every sign-in; the strictest of tenant, groups and application holds."`
 }
 
 type group struct {
@@ -34,8 +38,36 @@ type group struct {
 	UpdatedAt time.Time `json:"updated_at" doc:"When it last changed."`
 }
 
-func showGroup(g *directory.Group) group {
-	return group{ID: g.ID, groupFields: groupFields{g.Name, g.Description}, CreatedAt: g.Created, UpdatedAt: g.Updated}
+// A ruledGroup is a group with its policy of second factors.
+type ruledGroup struct {
+	directory.Group
+	mfa string
+}
+
+// ruled adds the policies to groups.
+func ruled(tx *fsm.Tx, rows []directory.Group) ([]ruledGroup, error) {
+	out := make([]ruledGroup, len(rows))
+	for i := range rows {
+		mfa, err := settings.OfGroup(tx, rows[i].Tenant, rows[i].ID)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = ruledGroup{rows[i], mfa}
+	}
+	return out, nil
+}
+
+func showGroup(g *ruledGroup) group {
+	return group{ID: g.ID, groupFields: groupFields{g.Name, g.Description, g.mfa}, CreatedAt: g.Created, UpdatedAt: g.Updated}
+}
+
+// rules makes sure, before the transaction, that every member of the cluster holds people
+// to the policy that a group is to have.
+func (a *API) rules(c *call, mfa string) error {
+	if mfa == "" || mfa == settings.MFAInherit {
+		return nil
+	}
+	return a.cfg.modern(feature.Authentication)(c.Ctx)
 }
 
 type listGroupsIn struct {
@@ -44,10 +76,14 @@ type listGroupsIn struct {
 }
 
 func (a *API) listGroups(c *call, in *listGroupsIn) (*page[group], error) {
-	var rows []directory.Group
+	var rows []ruledGroup
 	var next string
 	err := a.cfg.DB.View(c.Ctx, func(tx *fsm.Tx) (err error) {
-		rows, next, err = directory.ListGroups(tx, c.Tenant.ID, in.Search, in.After, in.Count())
+		var bare []directory.Group
+		if bare, next, err = directory.ListGroups(tx, c.Tenant.ID, in.Search, in.After, in.Count()); err != nil {
+			return err
+		}
+		rows, err = ruled(tx, bare)
 		return err
 	})
 	return show(rows, next, showGroup), err
@@ -62,7 +98,11 @@ func (a *API) readGroup(c *call, id string) (*group, error) {
 		if err != nil {
 			return err
 		}
-		out = showGroup(g)
+		mfa, err := settings.OfGroup(tx, c.Tenant.ID, id)
+		if err != nil {
+			return err
+		}
+		out = showGroup(&ruledGroup{*g, mfa})
 		c.Revision(rev)
 		return nil
 	})
@@ -72,6 +112,10 @@ func (a *API) readGroup(c *call, id string) (*group, error) {
 type createGroupIn struct{ Body groupFields }
 
 func (a *API) createGroup(c *call, in *createGroupIn) (*group, error) {
+	mfa := cmp.Or(in.Body.MFAPolicy, settings.MFAInherit)
+	if err := a.rules(c, mfa); err != nil {
+		return nil, err
+	}
 	var id string
 	err := a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
 		g, err := directory.CreateGroup(tx, c.Tenant.ID, directory.Group{Name: in.Body.Name, Description: in.Body.Description})
@@ -79,7 +123,7 @@ func (a *API) createGroup(c *call, in *createGroupIn) (*group, error) {
 			return err
 		}
 		id = g.ID
-		return nil
+		return settings.SetOfGroup(tx, c.Tenant.ID, id, mfa)
 	})
 	if err != nil {
 		return nil, err
@@ -98,13 +142,27 @@ func (a *API) changeGroup(c *call, in *changeGroupIn) (*group, error) {
 	if err != nil {
 		return nil, err
 	}
+	wanted, err := in.Body.Onto(groupFields{}, groupFields{})
+	if err != nil {
+		return nil, err
+	}
+	if err := a.rules(c, wanted.MFAPolicy); err != nil {
+		return nil, err
+	}
 	err = a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
-		_, err := directory.UpdateGroup(tx, c.Tenant.ID, in.ID, rev, func(g *directory.Group) error {
-			f, err := in.Body.Onto(groupFields{g.Name, g.Description}, groupFields{})
-			g.Name, g.Description = f.Name, f.Description
+		mfa, err := settings.OfGroup(tx, c.Tenant.ID, in.ID)
+		if err != nil {
+			return err
+		}
+		_, err = directory.UpdateGroup(tx, c.Tenant.ID, in.ID, rev, func(g *directory.Group) error {
+			f, err := in.Body.Onto(groupFields{g.Name, g.Description, mfa}, groupFields{})
+			g.Name, g.Description, mfa = f.Name, f.Description, f.MFAPolicy
 			return err
 		})
-		return err
+		if err != nil {
+			return err
+		}
+		return settings.SetOfGroup(tx, c.Tenant.ID, in.ID, cmp.Or(mfa, settings.MFAInherit))
 	})
 	if err != nil {
 		return nil, err
@@ -118,7 +176,10 @@ func (a *API) deleteGroup(c *call, in *byID) (*none, error) {
 		return nil, err
 	}
 	return nil, a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
-		return directory.DeleteGroup(tx, c.Tenant.ID, in.ID, rev)
+		if err := directory.DeleteGroup(tx, c.Tenant.ID, in.ID, rev); err != nil {
+			return err
+		}
+		return settings.DeleteGroup(tx, c.Tenant.ID, in.ID)
 	})
 }
 

@@ -209,13 +209,16 @@ func (a *API) deleteUser(c *call, in *byID) (*none, error) {
 }
 
 func (a *API) listUserGroups(c *call, in *byID) (*page[group], error) {
-	var rows []directory.Group
+	var rows []ruledGroup
 	err := a.cfg.DB.Read(c.Ctx, func(tx *fsm.Tx) error {
 		if _, _, err := directory.GetUser(tx, c.Tenant.ID, in.ID); err != nil {
 			return err
 		}
-		var err error
-		rows, err = directory.GroupsOf(tx, c.Tenant.ID, in.ID)
+		bare, err := directory.GroupsOf(tx, c.Tenant.ID, in.ID)
+		if err != nil {
+			return err
+		}
+		rows, err = ruled(tx, bare)
 		return err
 	})
 	return show(rows, "", showGroup), err

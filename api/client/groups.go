@@ -11,6 +11,7 @@ type Group struct {
 	ID          string    `json:"id"`
 	Name        string    `json:"name"`
 	Description string    `json:"description"`
+	MFAPolicy   string    `json:"mfa_policy"`
 	CreatedAt   time.Time `json:"created_at"`
 	UpdatedAt   time.Time `json:"updated_at"`
 
@@ -21,6 +22,7 @@ type Group struct {
 type GroupFields struct {
 	Name        *string `json:"name,omitempty"`
 	Description *string `json:"description,omitempty"`
+	MFAPolicy   *string `json:"mfa_policy,omitempty"`
 }
 
 // Groups are the groups of the tenant.

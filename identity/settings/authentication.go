@@ -29,8 +29,8 @@ type Authentication struct {
 
 	MFAPolicy  string   `cbor:"2,keyasint,omitempty"` // MFADisabled …
 	MFAMethods []string `cbor:"3,keyasint,omitempty"` // those that people may enrol and use
-	// MFAEnforce has people enrol a second factor when they sign in, after MFAGrace sign-ins
-	// that went without.
+	// MFAEnforce has whoever lacks a second factor that is asked for enrol one, after MFAGrace
+	// sign-ins that went without; off: they may put it off for ever.
 	MFAEnforce     bool  `cbor:"4,keyasint,omitempty"`
 	MFAGrace       int64 `cbor:"5,keyasint,omitempty"`
 	MFAReauth      int64 `cbor:"6,keyasint,omitempty"` // minutes after which the factor is asked for again; 0: once per session
@@ -102,13 +102,13 @@ var table = fsm.NewTable(45, "authentication_settings", fsm.Spec[Authentication]
 })
 
 // Tables are the tables of this room.
-var Tables = []fsm.Definition{table}
+var Tables = []fsm.Definition{table, groupTable}
 
 // Default is what holds in a tenant where nobody has decided anything: passwords and
 // passkeys, no second factor demanded, nothing that needs mail.
 func Default(tenant string) Authentication {
 	return Authentication{
-		Tenant: tenant, MFAPolicy: MFADisabled, MFAMethods: []string{MethodTOTP, MethodPasskey}, MFAGrace: 3,
+		Tenant: tenant, MFAPolicy: MFADisabled, MFAMethods: []string{MethodTOTP, MethodPasskey}, MFAEnforce: true, MFAGrace: 3,
 		LocalLogin: true, PasswordLogin: true, PasskeyLogin: true, ForgotPassword: true,
 		Password: Password{MinLength: 8, Breached: true},
 		Session:  Session{Idle: 120, Absolute: 720, Sensitive: 15},
@@ -161,6 +161,14 @@ func Put(tx *fsm.Tx, rev uint64, a Authentication) error {
 
 // DeleteTenant removes what a tenant that is being deleted has decided.
 func DeleteTenant(tx *fsm.Tx, tenant string) error {
+	for g, err := range groupTable.List(tx, fsm.Scope(tenant)) {
+		if err != nil {
+			return err
+		}
+		if err := groupTable.Delete(tx, fsm.Scope(tenant), fsm.K(g.Group)); err != nil {
+			return err
+		}
+	}
 	return table.Delete(tx, fsm.Scope(tenant), fsm.K("authentication"))
 }
 

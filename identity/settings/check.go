@@ -71,7 +71,7 @@ func (a *Authentication) checkMFA(f *faults) {
 	f.each(a.MFAMethods, len(known), "mfa_allowed_methods", "must be one of "+strings.Join(known, ", "), func(s string) bool { return slices.Contains(known, s) })
 	need := map[string]string{MFAOTP: MethodTOTP, MFAPasskey: MethodPasskey}[a.MFAPolicy]
 	f.unless(need == "" || slices.Contains(a.MFAMethods, need), "mfa_allowed_methods", fmt.Sprintf("must have %s, which mfa_policy %s demands", need, a.MFAPolicy))
-	f.unless(a.MFAPolicy == MFADisabled && !a.MFAEnforce || len(a.MFAMethods) > 0, "mfa_allowed_methods", "must have at least one method when a second factor is demanded")
+	f.unless(a.MFAPolicy == MFADisabled || len(a.MFAMethods) > 0, "mfa_allowed_methods", "must have at least one method when a second factor is demanded")
 	f.within(a.MFAGrace, 0, 100, "mfa_enrollment_grace")
 	f.within(a.MFAReauth, 0, 7*24*60, "mfa_reauth_interval_minutes")
 	f.within(a.TrustedDevices, 0, 365, "trusted_device_duration_days")

@@ -12,6 +12,7 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/fsm/fsmtest"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/settings"
 )
@@ -20,7 +21,7 @@ const ten = identity.DefaultTenant
 
 func open(t *testing.T) *fsm.DB {
 	t.Helper()
-	return fsmtest.New(t, slices.Concat(event.Tables, settings.Tables)...)
+	return fsmtest.New(t, slices.Concat(event.Tables, directory.Tables, settings.Tables)...)
 }
 
 func put(t *testing.T, db *fsm.DB, rev uint64, a settings.Authentication) error {
@@ -133,7 +134,7 @@ func TestRefuses(t *testing.T) {
 		"mfa_policy":                   func(a *settings.Authentication) { a.MFAPolicy = "inherit" },
 		"mfa_allowed_methods/0":        func(a *settings.Authentication) { a.MFAMethods = []string{"sms"} },
 		"mfa_allowed_methods":          func(a *settings.Authentication) { a.MFAPolicy, a.MFAMethods = "otp", []string{"passkey"} },
-		"mfa_allowed_methods ":         func(a *settings.Authentication) { a.MFAEnforce, a.MFAMethods = true, nil },
+		"mfa_allowed_methods ":         func(a *settings.Authentication) { a.MFAPolicy, a.MFAMethods = "any", nil },
 		"mfa_enrollment_grace":         func(a *settings.Authentication) { a.MFAGrace = -1 },
 		"mfa_reauth_interval_minutes":  func(a *settings.Authentication) { a.MFAReauth = 1e6 },
 		"trusted_device_duration_days": func(a *settings.Authentication) { a.TrustedDevices = 366 },
@@ -192,5 +193,62 @@ func TestColors(t *testing.T) {
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", c, err)
 		}
+	}
+}
+
+func TestGroups(t *testing.T) {
+	t.Parallel()
+	db := open(t)
+	var group, user string
+	do := func(fn func(tx *fsm.Tx) error) {
+		t.Helper()
+		if err := db.Update(t.Context(), fn); err != nil {
+			t.Fatal(err)
+		}
+	}
+	do(directory.EnsureDefault)
+	do(func(tx *fsm.Tx) error {
+		g, err := directory.CreateGroup(tx, ten, directory.Group{Name: "admins"})
+		if err != nil {
+			return err
+		}
+		u, err := directory.CreateUser(tx, ten, directory.User{Username: "ann"})
+		if err != nil {
+			return err
+		}
+		group, user = g.ID, u.ID
+		return directory.AddMember(tx, ten, group, user)
+	})
+	policies := func() (out []settings.GroupMFA) {
+		t.Helper()
+		do(func(tx *fsm.Tx) (err error) {
+			out, err = settings.Groups(tx, ten, user)
+			return err
+		})
+		return out
+	}
+	if got := policies(); len(got) != 0 {
+		t.Errorf("%+v", got)
+	}
+	do(func(tx *fsm.Tx) error { return settings.SetOfGroup(tx, ten, group, "passkey") })
+	if got := policies(); len(got) != 1 || got[0].MFA != "passkey" || got[0].Name != "admins" {
+		t.Errorf("%+v", got)
+	}
+	do(func(tx *fsm.Tx) error {
+		if err := settings.SetOfGroup(tx, ten, group, "sms"); !errors.Is(err, identity.ErrInvalid) {
+			t.Error(err)
+		}
+		if err := settings.SetOfGroup(tx, ten, "grp_none", "any"); !errors.Is(err, fsm.ErrNotFound) {
+			t.Error(err)
+		}
+		return settings.SetOfGroup(tx, ten, group, "inherit")
+	})
+	if got := policies(); len(got) != 0 {
+		t.Errorf("%+v", got)
+	}
+	do(func(tx *fsm.Tx) error { return settings.SetOfGroup(tx, ten, group, "any") })
+	do(func(tx *fsm.Tx) error { return settings.DeleteGroup(tx, ten, group) })
+	if got := policies(); len(got) != 0 {
+		t.Errorf("%+v", got)
 	}
 }

@@ -19,7 +19,7 @@ func (a *api) settings() []route {
 type authenticationSettings struct {
 	MFAPolicy        string   `json:"mfa_policy" enum:"disabled|any|otp|passkey" default:"disabled" example:"any" doc:"Second factor that every sign-in needs. Groups and applications may ask for more."`
 	MFAMethods       []string `json:"mfa_allowed_methods" max:"2" item_enum:"totp|passkey" example:"totp passkey" doc:"Second factors that people may enrol and use."`
-	MFAEnforce       bool     `json:"mfa_enforce_enrollment" doc:"Whether people without a second factor must enrol one when they sign in."`
+	MFAEnforce       bool     `json:"mfa_enforce_enrollment" default:"true" doc:"Whether people without the second factor that is asked for must enrol one when they sign in; off: they may put it off for ever."`
 	MFAGrace         int64    `json:"mfa_enrollment_grace" min:"0" max:"100" default:"3" doc:"Sign-ins after which enrolment can no longer be put off."`
 	MFAReauth        int64    `json:"mfa_reauth_interval_minutes" min:"0" max:"10080" default:"0" doc:"Minutes after which the second factor is asked for again within a session; 0: once per session."`
 	TrustedDevices   int64    `json:"trusted_device_duration_days" min:"0" max:"365" default:"0" doc:"Days that a person may have a device trusted, which spares them the second factor there; 0: not offered."`

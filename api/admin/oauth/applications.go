@@ -147,6 +147,11 @@ func (a *api) prepare(c *call, old, p *federation.Application) error {
 			return err
 		}
 	}
+	if p.AsksForMFA() && !old.AsksForMFA() && a.cfg.Factors != nil {
+		if err := a.cfg.Factors(c.Ctx); err != nil {
+			return err
+		}
+	}
 	return register.CheckURLs(c.Ctx, a.cfg.Fetch, old, p)
 }
 

@@ -1,0 +1,152 @@
+package authentication
+
+import (
+	"strings"
+	"time"
+
+	"github.com/quis-idp/quis/federation"
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity/assurance"
+	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/credential/recovery"
+	"github.com/quis-idp/quis/identity/credential/totp"
+	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/policy"
+	"github.com/quis-idp/quis/identity/settings"
+)
+
+func (a *api) policies() []route {
+	return []route{{
+		Method: "POST", Path: "/policies/evaluate", Op: "evaluatePolicy", Do: handle(a.evaluate),
+		Summary: "Say what a sign-in would need, and which rule asks for it. Nothing is made or changed.",
+	}}
+}
+
+type policyQuestion struct {
+	UserID      string        `json:"user_id" required:"true" min:"1" max:"64" doc:"Who would sign in."`
+	Application string        `json:"application" max:"64" doc:"ID of the application that it would be for; empty: none."`
+	Factors     []givenFactor `json:"factors" max:"20" doc:"What they would have proved."`
+	Trusted     bool          `json:"trusted_device" doc:"Whether in a browser that is a trusted device of theirs."`
+	ACR         string        `json:"acr" max:"200" enum:"urn:quis:acr:aal1|urn:quis:acr:aal2|urn:quis:acr:aal3|" doc:"Level that the request would ask for."`
+	MaxAge      int64         `json:"max_age" min:"0" max:"34560000" doc:"Seconds since the last proof that the request would allow; absent or 0: any."`
+	Skipped     int64         `json:"skipped" min:"0" max:"1000" doc:"How often they would have put enrolment off."`
+}
+
+type givenFactor struct {
+	Method   string `json:"method" required:"true" enum:"password|totp|recovery|passkey|mail|certificate|approval" doc:"What was proved."`
+	Age      int64  `json:"age_seconds" min:"0" max:"34560000" doc:"How long ago."`
+	Verified bool   `json:"user_verified" doc:"Of a passkey: it asked for a PIN or a fingerprint."`
+	Bound    bool   `json:"device_bound" doc:"Of a passkey: it cannot leave its device."`
+	Attested bool   `json:"attested" doc:"Of a passkey: its maker vouches for that."`
+}
+
+type policyDecision struct {
+	Outcome  string         `json:"outcome" enum:"allow|step_up|enrol|deny" doc:"What would follow."`
+	Methods  []string       `json:"methods" example:"passkey totp" doc:"With step_up, what one of is to be proved; with enrol, what one of is to be enrolled."`
+	Level    int64          `json:"level" example:"2" doc:"Assurance level that is asked for, 1 to 3."`
+	Optional bool           `json:"optional" doc:"With enrol: whether it may be put off this time."`
+	Left     int64          `json:"left" example:"2" doc:"With enrol: how often still; -1: for ever."`
+	Why      string         `json:"why,omitempty" doc:"With deny: the reason."`
+	Reasons  []policyReason `json:"reasons" doc:"What each rule adds; the strictest holds."`
+}
+
+type policyReason struct {
+	Rule string `json:"rule" enum:"tenant|group|application|own|device_bound|acr|max_age|trusted_device|user" doc:"Which rule. own: the person enrolled a second factor."`
+	Name string `json:"name" example:"admins" doc:"Of the group."`
+	Asks string `json:"asks" example:"any" doc:"What it asks for."`
+	Met  bool   `json:"met" doc:"Whether what was proved meets it."`
+}
+
+type evaluateIn struct{ Body policyQuestion }
+
+func (a *api) evaluate(c *call, in *evaluateIn) (*policyDecision, error) {
+	q := &in.Body
+	var d policy.Decision
+	err := a.cfg.DB.Read(c.Ctx, func(tx *fsm.Tx) error {
+		f, err := facts(tx, c.Tenant.ID, q)
+		d = policy.Decide(f)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := &policyDecision{
+		Outcome: string(d.Outcome), Methods: []string{}, Level: int64(d.Level), Optional: d.Optional, Left: int64(d.Left), Why: d.Why, Reasons: []policyReason{},
+	}
+	for _, m := range d.Methods {
+		out.Methods = append(out.Methods, string(m))
+	}
+	for _, r := range d.Reasons {
+		out.Reasons = append(out.Reasons, policyReason(r))
+	}
+	return out, nil
+}
+
+// facts are what is known of a user and an application, and what the question supposes.
+func facts(tx *fsm.Tx, tenant string, q *policyQuestion) (policy.Facts, error) {
+	var f policy.Facts
+	u, _, err := directory.GetUser(tx, tenant, q.UserID)
+	if err != nil {
+		return f, err
+	}
+	s, _, err := settings.Get(tx, tenant)
+	if err != nil {
+		return f, err
+	}
+	groups, err := settings.Groups(tx, tenant, u.ID)
+	if err != nil {
+		return f, err
+	}
+	f = policy.Of(s, groups)
+	f.Now, f.Closed, f.Trusted, f.Skipped = tx.Now(), u.Disabled, q.Trusted, int(q.Skipped)
+	f.Level = assurance.LevelOf(q.ACR)
+	if q.MaxAge > 0 {
+		age := time.Duration(q.MaxAge) * time.Second
+		f.MaxAge = &age
+	}
+	if q.Application != "" {
+		p, _, err := federation.Get(tx, tenant, q.Application)
+		if err != nil {
+			return f, err
+		}
+		f.Application = policy.MFA(strings.TrimSpace(p.MFAPolicy))
+	}
+	for _, g := range q.Factors {
+		f.Proved = append(f.Proved, assurance.Factor{
+			Method: assurance.Method(g.Method), At: f.Now.Add(-time.Duration(g.Age) * time.Second), Verified: g.Verified, Bound: g.Bound, Attested: g.Attested,
+		})
+	}
+	f.Enrolled, err = enrolled(tx, s, u)
+	return f, err
+}
+
+// enrolled is what a user could prove.
+func enrolled(tx *fsm.Tx, s *settings.Authentication, u *directory.User) ([]assurance.Factor, error) {
+	var out []assurance.Factor
+	add := func(m assurance.Method) { out = append(out, assurance.Factor{Method: m}) }
+	set, err := credential.PasswordSet(tx, u.Tenant, u.ID)
+	if err != nil {
+		return nil, err
+	}
+	if !set.IsZero() && s.PasswordLogin {
+		add(assurance.Password)
+	}
+	apps, err := totp.List(tx, u.Tenant, u.ID)
+	if err != nil {
+		return nil, err
+	}
+	if len(apps) > 0 {
+		add(assurance.TOTP)
+	}
+	codes, err := recovery.Get(tx, u.Tenant, u.ID)
+	if err != nil {
+		return nil, err
+	}
+	if codes != nil && codes.Left() > 0 {
+		add(assurance.Recovery)
+	}
+	if u.EmailVerified && (s.EmailOTP || s.MagicLink) {
+		add(assurance.Mail)
+	}
+	return out, nil
+}
