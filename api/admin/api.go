@@ -10,6 +10,7 @@ import (
 	"github.com/quis-idp/quis/api/admin/authentication"
 	"github.com/quis-idp/quis/api/admin/dispatch"
 	"github.com/quis-idp/quis/api/admin/oauth"
+	"github.com/quis-idp/quis/api/admin/people"
 	"github.com/quis-idp/quis/api/limit"
 	"github.com/quis-idp/quis/api/problem"
 	"github.com/quis-idp/quis/cluster"
@@ -72,6 +73,11 @@ func (c Config) authentication() authentication.Config {
 	return authentication.Config{DB: c.DB, Modern: c.modern(feature.Authentication)}
 }
 
+// people is the part of c that the resources that bring people in work on.
+func (c Config) people() people.Config {
+	return people.Config{DB: c.DB, Modern: c.modern(feature.Authentication)}
+}
+
 // modern returns a function that makes sure that every member knows a feature, or says so
 // in a person's words.
 func (c Config) modern(name string) func(context.Context) error {
@@ -99,7 +105,7 @@ type API struct {
 // New returns the API. Its error is a fault in the route table itself.
 func New(cfg Config) (*API, error) {
 	a := &API{cfg: cfg, failures: limit.New(limit.Rate{Burst: 20, Every: time.Second}), requests: limit.New(limit.Rate{Burst: 1000, Every: 2 * time.Millisecond})}
-	a.table = slices.Concat(a.tenants(), a.users(), a.credentials(), a.groups(), oauth.Routes(cfg.oauth()), authentication.Routes(cfg.authentication()),
+	a.table = slices.Concat(a.tenants(), a.users(), a.credentials(), a.groups(), oauth.Routes(cfg.oauth()), authentication.Routes(cfg.authentication()), people.Routes(cfg.people()),
 		a.factors(), a.sessions(), a.signingKeys(), a.events(), a.installation(), a.backups(), a.clusterRoutes(), a.admission(), a.rootKeys())
 	var err error
 	a.openapi, err = dispatch.Document(a.table, cfg.Version)

@@ -35,6 +35,7 @@ import (
 	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/pending"
 	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/identity/settings"
 	"github.com/quis-idp/quis/keys"
@@ -93,7 +94,7 @@ func (oneNode) Checkup(context.Context) []checkup.Finding {
 func newHouse(t *testing.T) *house {
 	t.Helper()
 	h := &house{t: t}
-	h.log = fsmtest.NewCluster(t, 1, slices.Concat(autopilot.Tables, backup.Tables, feature.Tables, seal.Tables, keys.Tables, event.Tables, directory.Tables, settings.Tables,
+	h.log = fsmtest.NewCluster(t, 1, slices.Concat(autopilot.Tables, backup.Tables, feature.Tables, seal.Tables, keys.Tables, event.Tables, directory.Tables, settings.Tables, pending.Tables,
 		credential.Tables, passkey.Tables, session.Tables, federation.Tables, register.Tables, resource.Tables, consent.Tables, logout.Tables, family.Tables)...)
 	h.db = h.log.DB[0]
 	root := seal.GenerateRootKey()

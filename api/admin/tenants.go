@@ -10,6 +10,7 @@ import (
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/pending"
 	"github.com/quis-idp/quis/identity/settings"
 	"github.com/quis-idp/quis/keys"
 )
@@ -142,6 +143,9 @@ func (a *API) deleteTenant(c *call, in *byID) (*none, error) {
 			return err
 		}
 		if err := settings.DeleteTenant(tx, in.ID); err != nil {
+			return err
+		}
+		if err := pending.DeleteTenant(tx, in.ID); err != nil {
 			return err
 		}
 		return keys.DeleteTenant(tx, in.ID)

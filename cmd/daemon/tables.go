@@ -22,6 +22,7 @@ import (
 	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/pending"
 	"github.com/quis-idp/quis/identity/session"
 	decided "github.com/quis-idp/quis/identity/settings" // settings are the node's own here
 	"github.com/quis-idp/quis/keys"
@@ -48,6 +49,7 @@ func Tables() []fsm.Definition {
 		event.Tables,
 		directory.Tables,
 		decided.Tables,
+		pending.Tables,
 		credential.Tables,
 		passkey.Tables,
 		session.Tables,

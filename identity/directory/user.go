@@ -64,6 +64,19 @@ func CreateUser(tx *fsm.Tx, tenant string, u User) (*User, error) {
 	})
 }
 
+// CheckUser reports what CreateUser would of u, or UpdateUser if u has the ID of a user that
+// is there; it writes nothing.
+func CheckUser(tx *fsm.Tx, tenant string, u User) error {
+	if err := tenantExists(tx, tenant); err != nil {
+		return err
+	}
+	u.Tenant = tenant
+	if err := u.check(); err != nil {
+		return err
+	}
+	return userFree(tx, &u)
+}
+
 // GetUser returns a user and its revision, or fsm.ErrNotFound.
 func GetUser(tx *fsm.Tx, tenant, id string) (*User, uint64, error) {
 	return users.GetRev(tx, fsm.Scope(tenant), fsm.K(id))

@@ -22,6 +22,13 @@ const (
 
 	SettingsUpdated Type = "settings.updated"
 
+	InvitationCreated    Type = "invitation.created"
+	InvitationDeleted    Type = "invitation.deleted"
+	InvitationAccepted   Type = "invitation.accepted"
+	EmailChangeBegun     Type = "email_change.begun"
+	EmailChangeCancelled Type = "email_change.cancelled"
+	EmailChanged         Type = "email_change.confirmed"
+
 	PasswordSet  Type = "password.set"
 	TokenCreated Type = "token.created"
 	TokenDeleted Type = "token.deleted"
@@ -129,6 +136,13 @@ var Catalogue = map[Type]string{
 	GroupMemberRemoved: "A user was removed from a group.",
 
 	SettingsUpdated: "It was changed how people of a tenant sign in.",
+
+	InvitationCreated:    "A person was invited to make themselves an account.",
+	InvitationDeleted:    "An invitation was taken back.",
+	InvitationAccepted:   "A person accepted an invitation, and has an account.",
+	EmailChangeBegun:     "A user asked for another email address, which waits until both addresses are proved.",
+	EmailChangeCancelled: "A change of an email address was given up.",
+	EmailChanged:         "A user proved a new email address, which took the place of the former one.",
 
 	PasswordSet:  "A user's password was set or changed.",
 	TokenCreated: "An API token was created.",

@@ -1,0 +1,161 @@
+package people
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/directory"
+)
+
+func (a *api) imports() []route {
+	return []route{{
+		Method: "POST", Path: "/users/import", Op: "importUsers", Do: handle(a.importUsers),
+		Summary: "Create up to 25 users at a time. What is wrong with one is said in its row and keeps none of the others out.",
+	}}
+}
+
+type importRequest struct {
+	Users        []importedUser `json:"users" required:"true" min:"1" max:"25" doc:"The users."`
+	DryRun       bool           `json:"dry_run" doc:"Whether nothing is to be made, only said what would be."`
+	SkipExisting bool           `json:"skip_existing" doc:"Whether users whose name or address is taken are passed over rather than refused."`
+}
+
+// importedUser is a user as other systems have them. Its fields are not checked by the reader
+// of requests, so that one bad row does not refuse the others.
+type importedUser struct {
+	Username      string   `json:"username" example:"alice" doc:"Name to sign in with; empty: the address."`
+	Email         string   `json:"email" doc:"Address."`
+	EmailVerified bool     `json:"email_verified" doc:"Whether the address is known to be the user's."`
+	Name          string   `json:"name" doc:"Name as it is shown."`
+	GivenName     string   `json:"given_name" doc:"First name."`
+	FamilyName    string   `json:"family_name" doc:"Last name."`
+	Locale        string   `json:"locale" doc:"Language tag (BCP 47)."`
+	Admin         bool     `json:"admin" doc:"Whether the user administers the tenant."`
+	Disabled      bool     `json:"disabled" doc:"Whether the user is kept from signing in."`
+	Groups        []string `json:"groups" max:"10" item_max:"200" doc:"Names of groups, which must be there."`
+}
+
+type importResult struct {
+	Created int64         `json:"created" doc:"How many were, or would be, created."`
+	Skipped int64         `json:"skipped" doc:"How many were there already."`
+	Refused int64         `json:"refused" doc:"How many were refused."`
+	Rows    []importedRow `json:"rows" doc:"What became of each, in the order of the request."`
+}
+
+type importedRow struct {
+	Outcome string   `json:"outcome" enum:"created|skipped|refused" doc:"What became of it, or would."`
+	ID      string   `json:"id,omitempty" doc:"usr_…, of one that was created."`
+	Faults  []string `json:"faults,omitempty" doc:"What is wrong with it."`
+}
+
+type importIn struct{ Body importRequest }
+
+// errDry gives up a transaction that was only to be tried.
+var errDry = errors.New("dry run")
+
+func (a *api) importUsers(c *call, in *importIn) (*importResult, error) {
+	var out importResult
+	err := a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
+		out = importResult{Rows: make([]importedRow, 0, len(in.Body.Users))}
+		for i := range in.Body.Users {
+			row, err := importOne(tx, c.Tenant.ID, &in.Body.Users[i], in.Body.SkipExisting)
+			if err != nil {
+				return err
+			}
+			out.count(row, in.Body.DryRun)
+		}
+		if in.Body.DryRun {
+			return errDry
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errDry) {
+		return nil, err
+	}
+	return &out, nil
+}
+
+func (r *importResult) count(row importedRow, dry bool) {
+	if dry {
+		row.ID = ""
+	}
+	switch row.Outcome {
+	case "created":
+		r.Created++
+	case "skipped":
+		r.Skipped++
+	default:
+		r.Refused++
+	}
+	r.Rows = append(r.Rows, row)
+}
+
+// importOne creates one user, or says why not. Everything that can be refused is looked at
+// before the first write, so that a row that is refused leaves nothing in the transaction.
+func importOne(tx *fsm.Tx, tenant string, f *importedUser, skip bool) (importedRow, error) {
+	u := directory.User{
+		Username: f.Username, Email: f.Email, EmailVerified: f.EmailVerified, Name: f.Name, GivenName: f.GivenName, FamilyName: f.FamilyName,
+		Locale: f.Locale, Admin: f.Admin, Disabled: f.Disabled,
+	}
+	if strings.TrimSpace(u.Username) == "" {
+		u.Username = u.Email
+	}
+	faults := []error{directory.CheckUser(tx, tenant, u)}
+	if skip && errors.Is(faults[0], fsm.ErrExists) {
+		return importedRow{Outcome: "skipped"}, nil
+	}
+	groups, missing, err := groupsNamed(tx, tenant, f.Groups)
+	if err != nil {
+		return importedRow{}, err
+	}
+	faults = append(faults, missing...)
+	row, err := judge(errors.Join(faults...))
+	if err != nil || row.Outcome != "created" {
+		return row, err
+	}
+	made, err := directory.CreateUser(tx, tenant, u)
+	if err != nil {
+		return row, err
+	}
+	row.ID = made.ID
+	for _, g := range groups {
+		if err := directory.AddMember(tx, tenant, g, made.ID); err != nil {
+			return row, err
+		}
+	}
+	return row, nil
+}
+
+// judge tells what is wrong with a row from what is wrong with us.
+func judge(err error) (importedRow, error) {
+	if err == nil {
+		return importedRow{Outcome: "created"}, nil
+	}
+	row := importedRow{Outcome: "refused"}
+	for _, e := range identity.Errors(err) {
+		row.Faults = append(row.Faults, strings.TrimSpace(e.Field+" "+e.Detail))
+	}
+	if len(row.Faults) == 0 || errors.Is(err, fsm.ErrUnavailable) {
+		return row, err
+	}
+	return row, nil
+}
+
+// groupsNamed returns the IDs of groups, and a fault for each that is not there.
+func groupsNamed(tx *fsm.Tx, tenant string, names []string) (ids []string, faults []error, err error) {
+	for i, name := range names {
+		g, err := directory.GroupByName(tx, tenant, name)
+		if errors.Is(err, fsm.ErrNotFound) {
+			faults = append(faults, identity.Invalid("groups/"+strconv.Itoa(i), "there is no group "+identity.Printable(name, 64)))
+			continue
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		ids = append(ids, g.ID)
+	}
+	return ids, faults, nil
+}

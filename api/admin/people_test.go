@@ -1,0 +1,81 @@
+package admin_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/pending"
+)
+
+func TestInvitations(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	made := h.said("POST", "/api/v1/invitations", `{"email":"ann@example.com","name":"Ann"}`)
+	link := made["url"].(string)
+	secret, ok := strings.CutPrefix(link, "http://id.test/invite/")
+	if !ok || made["username"] != "" {
+		t.Errorf("%v", made)
+	}
+	rows := h.said("GET", "/api/v1/invitations", "")["data"].([]any)
+	if len(rows) != 1 || rows[0].(map[string]any)["url"] != nil || rows[0].(map[string]any)["email"] != "ann@example.com" {
+		t.Errorf("%v", rows)
+	}
+	h.update(func(tx *fsm.Tx) error {
+		_, err := pending.Accept(tx, identity.DefaultTenant, secret, pending.Acceptance{Username: "ann"})
+		return err
+	})
+	h.want(409, h.root, "POST", "/api/v1/invitations", `{"email":"ann@example.com"}`)
+	h.want(400, h.root, "POST", "/api/v1/invitations", `{"email":"nobody"}`)
+	other := h.said("POST", "/api/v1/invitations?tenant=acme", `{"email":"ann@example.com","expires_in":3600}`)
+	if !strings.HasPrefix(other["url"].(string), "http://id.test/t/acme/invite/") {
+		t.Errorf("%v", other)
+	}
+	h.want(404, h.root, "DELETE", "/api/v1/invitations/"+other["id"].(string), "")
+	h.said("DELETE", "/api/v1/invitations/"+other["id"].(string)+"?tenant=acme", "")
+	h.mixed.Store(true)
+	h.want(412, h.root, "POST", "/api/v1/invitations", `{"email":"bob@example.com"}`)
+}
+
+func TestImport(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.said("POST", "/api/v1/groups", `{"name":"staff"}`)
+	body := `{"users":[{"username":"ann","email":"ann@example.com","groups":["Staff"]},{"email":"bob@example.com"},{"username":"a b","email":"x"},
+		{"username":"plain"},{"username":"eve","groups":["none"]},{"username":"ANN"}]%s}`
+	outcomes := func(got map[string]any) (out []string) {
+		for _, r := range got["rows"].([]any) {
+			out = append(out, r.(map[string]any)["outcome"].(string))
+		}
+		return out
+	}
+	const want = "[created created refused refused refused refused]"
+	dry := h.said("POST", "/api/v1/users/import", fmt.Sprintf(body, `,"dry_run":true`))
+	if got := fmt.Sprint(outcomes(dry)); got != want || dry["rows"].([]any)[0].(map[string]any)["id"] != nil {
+		t.Errorf("%v", dry)
+	}
+	h.want(404, h.root, "GET", "/api/v1/users/x", "")
+	if rows := h.said("GET", "/api/v1/users?username=ann", "")["data"].([]any); len(rows) != 0 {
+		t.Errorf("a dry run made %v", rows)
+	}
+	got := h.said("POST", "/api/v1/users/import", fmt.Sprintf(body, ""))
+	if fmt.Sprint(outcomes(got)) != want || got["created"] != 2.0 || got["refused"] != 4.0 {
+		t.Errorf("%v", got)
+	}
+	faults := got["rows"].([]any)[2].(map[string]any)["faults"].([]any)
+	if len(faults) != 2 || !strings.HasPrefix(faults[0].(string), "email ") {
+		t.Errorf("%v", faults)
+	}
+	id := got["rows"].([]any)[0].(map[string]any)["id"].(string)
+	if groups := h.said("GET", "/api/v1/users/"+id+"/groups", "")["data"].([]any); len(groups) != 1 {
+		t.Errorf("%v", groups)
+	}
+	again := h.said("POST", "/api/v1/users/import", fmt.Sprintf(body, `,"skip_existing":true`))
+	if got := fmt.Sprint(outcomes(again)); got != "[skipped skipped refused skipped refused skipped]" {
+		t.Errorf("%v", again)
+	}
+	h.want(403, h.plain, "POST", "/api/v1/users/import", `{"users":[{"username":"x"}]}`)
+	h.want(400, h.root, "POST", "/api/v1/users/import", `{"users":[`+strings.Repeat(`{"username":"x"},`, 25)+`{"username":"x"}]}`)
+}
