@@ -71,14 +71,23 @@ func (u Users) List(ctx context.Context, l List) (*Page[User], error) {
 
 // Find returns the user with that username, or an Error with status 404.
 func (u Users) Find(ctx context.Context, username string) (*User, error) {
+	return u.find(ctx, "username", username)
+}
+
+// FindByEmail returns the user with that address, or an Error with status 404.
+func (u Users) FindByEmail(ctx context.Context, email string) (*User, error) {
+	return u.find(ctx, "email", email)
+}
+
+func (u Users) find(ctx context.Context, by, value string) (*User, error) {
 	q := List{Limit: 1}.query()
-	q.Set("username", username)
+	q.Set(by, value)
 	p, err := list[User](ctx, u.c, "/users", q)
 	if err != nil {
 		return nil, err
 	}
 	if len(p.Data) == 0 {
-		return nil, &Error{Status: http.StatusNotFound, Problem: Problem{Title: "Not found", Detail: "no user has this name"}}
+		return nil, &Error{Status: http.StatusNotFound, Problem: Problem{Title: "Not found", Detail: "no user has this " + by}}
 	}
 	return &p.Data[0], nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/quis-idp/quis/cmd/quis/archive"
 	"github.com/quis-idp/quis/cmd/quis/settings"
 	"github.com/quis-idp/quis/cmd/quis/try"
+	"github.com/quis-idp/quis/cmd/quis/user"
 )
 
 // helpTemplate puts the examples first: most people want nothing else.
@@ -54,7 +55,7 @@ func newRoot() *cobra.Command {
 	complete(root, "output", "table", "json")
 	root.AddCommand(devCommand(), serverCommand(), initCommand(), joinCommand(), statusCommand(), doctorCommand(), rootKeyCommand(), setupLinkCommand(),
 		auditCommand(), keysCommand(), clusterCommand(), archive.Backup(), archive.Restore(), archive.Recover(),
-		app.Command(try.AppTest()), settings.Command(), try.Command(), try.Token(), versionCommand())
+		app.Command(try.AppTest()), settings.Command(), user.Command(), try.Command(), try.Token(), versionCommand())
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {

@@ -1,0 +1,7 @@
+// Package user is the commands about people: how they prove who they are besides their
+// password, the devices that they are trusted in, and taking both back for somebody who has
+// lost them.
+//
+// A user is named by username, address or ID. What cannot be undone is asked about, unless
+// --yes says that it was thought of. No secret is ever printed: the server does not give any.
+package user

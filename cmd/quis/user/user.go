@@ -1,0 +1,41 @@
+package user
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/quis-idp/quis/api/client"
+	"github.com/quis-idp/quis/cmd/quis/line"
+)
+
+// Command is `quis user`.
+func Command() *cobra.Command {
+	c := &cobra.Command{
+		Use:     "user",
+		Short:   "People, and how they prove who they are",
+		Example: "  quis user factors alice\n  quis user reset-factor alice --all",
+	}
+	line.Group(c)
+	c.AddCommand(factorsCommand(), resetFactorCommand(), devicesCommand(), revokeDeviceCommand())
+	return c
+}
+
+const whom = "the username, address or ID of a user"
+
+// Find returns the user that a person means: by ID, username or address.
+func Find(ctx context.Context, c *client.Client, word string) (*client.User, error) {
+	ways := []func(context.Context, string) (*client.User, error){c.Users.Find, c.Users.FindByEmail}
+	if strings.HasPrefix(word, "usr_") {
+		ways = append(ways, c.Users.Get)
+	}
+	for _, way := range ways {
+		if u, err := way(ctx, word); client.Status(err) != http.StatusNotFound {
+			return u, err
+		}
+	}
+	return nil, line.Exit{Code: 3, Text: fmt.Sprintf("there is no user %q", line.Plain(word))}
+}
