@@ -29,21 +29,49 @@ type description struct {
 	} `json:"components"`
 }
 
+// itemFieldsOf returns the fields of the entries of a list in the body of one route.
+func (c *Client) itemFieldsOf(ctx context.Context, path, method, list string) (map[string]Field, error) {
+	d, properties, err := c.describe(ctx, path, method)
+	if err != nil {
+		return nil, err
+	}
+	var of struct {
+		Items struct {
+			Ref string `json:"$ref"`
+		} `json:"items"`
+	}
+	if err := json.Unmarshal(properties[list], &of); err != nil {
+		return nil, fmt.Errorf("the server's description of %s %s has no list of %s: %w", method, path, list, err)
+	}
+	fields := map[string]Field{}
+	d.collect(fields, "", d.Components.Schemas[strings.TrimPrefix(of.Items.Ref, "#/components/schemas/")].Properties)
+	return fields, nil
+}
+
 // fieldsOf returns the fields of the body of one route. Those of an object within it are
 // named field.part.
 func (c *Client) fieldsOf(ctx context.Context, path, method string) (map[string]Field, error) {
+	d, properties, err := c.describe(ctx, path, method)
+	if err != nil {
+		return nil, err
+	}
+	fields := map[string]Field{}
+	d.collect(fields, "", properties)
+	return fields, nil
+}
+
+// describe returns the description, and the properties of the body of one route.
+func (c *Client) describe(ctx context.Context, path, method string) (*description, map[string]json.RawMessage, error) {
 	var d description
 	if _, err := c.call(ctx, http.MethodGet, describePath, request{house: true}, &d); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	ref := d.Paths[path][method].RequestBody.Content["application/json"].Schema.Ref
 	schema, ok := d.Components.Schemas[strings.TrimPrefix(ref, "#/components/schemas/")]
 	if !ok {
-		return nil, fmt.Errorf("the server's description has no body of %s %s", method, path)
+		return nil, nil, fmt.Errorf("the server's description has no body of %s %s", method, path)
 	}
-	fields := map[string]Field{}
-	d.collect(fields, "", schema.Properties)
-	return fields, nil
+	return &d, schema.Properties, nil
 }
 
 // collect adds properties to fields; one that is an object by reference, part by part.
