@@ -31,7 +31,7 @@ func TestAuthenticationSettings(t *testing.T) {
 	h := newHouse(t)
 	const at = "/api/v1/settings/authentication"
 	first := h.said("GET", at, "")
-	if first["mfa_policy"] != "disabled" || first["allow_password_login"] != true || first["password"].(map[string]any)["min_length"] != 8.0 {
+	if first["mfa_policy"] != "disabled" || first["allow_password_login"] != true || first["password"].(map[string]any)["min_length"] != 15.0 {
 		t.Errorf("%v", first)
 	}
 	// A part of a part is changed, and the rest stays.
@@ -51,7 +51,7 @@ func TestAuthenticationSettings(t *testing.T) {
 	h.want(400, h.root, "PATCH", at, `{"allow_local_login":false}`)
 	h.want(403, h.plain, "GET", at, "")
 	// A whole body is laid over the defaults.
-	if got = h.said("PUT", at, `{"mfa_policy":"otp"}`); got["brand_color"] != "" || got["password"].(map[string]any)["min_length"] != 8.0 || got["mfa_policy"] != "otp" {
+	if got = h.said("PUT", at, `{"mfa_policy":"otp"}`); got["brand_color"] != "" || got["password"].(map[string]any)["min_length"] != 15.0 || got["mfa_policy"] != "otp" {
 		t.Errorf("%v", got)
 	}
 	h.mixed.Store(true)

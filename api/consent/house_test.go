@@ -31,6 +31,7 @@ import (
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/session"
+	"github.com/quis-idp/quis/identity/settings"
 	"github.com/quis-idp/quis/keys/seal"
 )
 
@@ -49,7 +50,7 @@ type house struct {
 
 func newHouse(t *testing.T) *house {
 	t.Helper()
-	c := fsmtest.NewCluster(t, 1, slices.Concat(seal.Tables, event.Tables, directory.Tables, credential.Tables, session.Tables,
+	c := fsmtest.NewCluster(t, 1, slices.Concat(seal.Tables, event.Tables, directory.Tables, credential.Tables, settings.Tables, session.Tables,
 		authn.Tables, federation.Tables, resource.Tables, family.Tables, given.Tables, poll.Tables, device.Tables, ciba.Tables)...)
 	h := &house{t: t, cluster: c, db: c.DB[0], users: map[string]string{}, apps: map[string]*federation.Application{}}
 	root := seal.GenerateRootKey()

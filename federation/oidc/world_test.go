@@ -35,6 +35,7 @@ import (
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/session"
+	"github.com/quis-idp/quis/identity/settings"
 	"github.com/quis-idp/quis/keys"
 	"github.com/quis-idp/quis/keys/seal"
 )
@@ -73,7 +74,7 @@ type node struct {
 func tables() []fsm.Definition {
 	var all []fsm.Definition
 	for _, t := range [][]fsm.Definition{
-		seal.Tables, keys.Tables, event.Tables, directory.Tables, credential.Tables, session.Tables, authn.Tables, federation.Tables, register.Tables, resource.Tables, consent.Tables, logout.Tables, family.Tables,
+		seal.Tables, keys.Tables, event.Tables, directory.Tables, credential.Tables, settings.Tables, session.Tables, authn.Tables, federation.Tables, register.Tables, resource.Tables, consent.Tables, logout.Tables, family.Tables,
 		poll.Tables, device.Tables, ciba.Tables,
 		caller.Tables,
 	} {

@@ -18,6 +18,7 @@ import (
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/session"
+	"github.com/quis-idp/quis/identity/settings"
 	"github.com/quis-idp/quis/keys/seal"
 )
 
@@ -46,7 +47,7 @@ type node struct {
 
 func newHouse(t testing.TB, n int) *house {
 	t.Helper()
-	schema := slices.Concat(authn.Tables, session.Tables, credential.Tables, directory.Tables, event.Tables, seal.Tables)
+	schema := slices.Concat(authn.Tables, session.Tables, credential.Tables, settings.Tables, directory.Tables, event.Tables, seal.Tables)
 	h := &house{
 		Cluster: fsmtest.NewCluster(t, n, schema...),
 		pool:    credential.NewPool(credential.Config{Params: credential.Params{Memory: 64, Time: 1, Threads: 1}}, nil),

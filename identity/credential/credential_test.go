@@ -16,6 +16,7 @@ import (
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/settings"
 )
 
 const (
@@ -26,7 +27,7 @@ const (
 
 func newCluster(t testing.TB, n int) *fsmtest.Cluster {
 	t.Helper()
-	return fsmtest.NewCluster(t, n, slices.Concat(credential.Tables, event.Tables)...)
+	return fsmtest.NewCluster(t, n, slices.Concat(credential.Tables, settings.Tables, event.Tables)...)
 }
 
 func update(t testing.TB, db *fsm.DB, f func(tx *fsm.Tx) error) {

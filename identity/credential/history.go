@@ -3,11 +3,13 @@ package credential
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential/strength"
 	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/settings"
 )
 
 // A history is what passwords a user has had before the one of now.
@@ -24,7 +26,15 @@ var histories = fsm.NewTable(67, "password_history", fsm.Spec[history]{
 
 // PolicyOf returns what a tenant asks of new passwords.
 func PolicyOf(tx *fsm.Tx, tenant string) (strength.Policy, error) {
-	return strength.Default, nil
+	s, _, err := settings.Get(tx, tenant)
+	if err != nil {
+		return strength.Policy{}, err
+	}
+	p := s.Password
+	return strength.Policy{
+		MinLength: int(p.MinLength), MinScore: int(p.Strength), MaxAge: time.Duration(p.MaxAge) * 24 * time.Hour, History: int(p.History),
+		RequireUppercase: p.Uppercase, RequireNumber: p.Number, RequireSpecial: p.Special, AllowBreached: !p.Breached,
+	}, nil
 }
 
 // remember keeps a user's password of now, which is about to be replaced, for as many

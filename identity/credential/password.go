@@ -10,6 +10,7 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential/device"
+	"github.com/quis-idp/quis/identity/credential/foreign"
 	"github.com/quis-idp/quis/identity/credential/recovery"
 	"github.com/quis-idp/quis/identity/credential/totp"
 	"github.com/quis-idp/quis/identity/event"
@@ -42,17 +43,42 @@ func SetPassword(tx *fsm.Tx, tenant, userID, phc string) error {
 	if userID == "" {
 		return fmt.Errorf("set password of nobody: %w", identity.ErrInvalid)
 	}
-	if err := remember(tx, tenant, userID); err != nil {
+	return put(tx, event.PasswordSet, &password{Tenant: tenant, UserID: userID, PHC: phc, Set: tx.Now()})
+}
+
+// ImportPassword sets a user's password to a hash that another system made, in a form that
+// package foreign reads; the next sign-in replaces it by one of ours. It reports
+// identity.ErrInvalid, field password_hash, for text that is none, or whose costs are out of
+// bounds. The caller has made sure that every member of the cluster reads such hashes.
+func ImportPassword(tx *fsm.Tx, tenant, userID, encoded string) error {
+	if _, err := parsePHC(encoded); err != nil {
+		_, err := foreign.Parse(encoded)
+		switch {
+		case errors.Is(err, foreign.ErrCost):
+			return identity.Invalid("password_hash", "Verifying this hash would cost more than is allowed. Let the user set a new password.")
+		case err != nil:
+			return identity.Invalid("password_hash", "This is not a password hash in a form that can be imported.")
+		}
+	}
+	if userID == "" {
+		return fmt.Errorf("import password of nobody: %w", identity.ErrInvalid)
+	}
+	return put(tx, event.PasswordImported, &password{Tenant: tenant, UserID: userID, PHC: encoded, Set: tx.Now()})
+}
+
+// put replaces a user's password.
+func put(tx *fsm.Tx, what event.Type, p *password) error {
+	if err := remember(tx, p.Tenant, p.UserID); err != nil {
 		return err
 	}
-	if err := passwords.Put(tx, &password{Tenant: tenant, UserID: userID, PHC: phc, Set: tx.Now()}); err != nil {
+	if err := passwords.Put(tx, p); err != nil {
 		return err
 	}
-	if _, err := device.RevokeAll(tx, tenant, userID, "password changed"); err != nil {
+	if _, err := device.RevokeAll(tx, p.Tenant, p.UserID, "password changed"); err != nil {
 		return err
 	}
 	return event.Append(tx, event.Event{
-		Tenant: tenant, Type: event.PasswordSet, Target: event.Target{Kind: "user", ID: userID},
+		Tenant: p.Tenant, Type: what, Target: event.Target{Kind: "user", ID: p.UserID},
 	})
 }
 
@@ -132,6 +158,13 @@ func CheckPassword(ctx context.Context, db *fsm.DB, pool *Pool, tenant, userID, 
 	ok, rehash, err := pool.Verify(ctx, stored, password)
 	if err != nil {
 		return fmt.Errorf("check password: %w", err)
+	}
+	if _, err := parsePHC(stored); err != nil && !ok {
+		// An imported hash that costs next to nothing must not tell that somebody is there
+		// by how soon it fails; the one that is right is renewed, which takes as long.
+		if _, _, err := pool.Verify(ctx, pool.decoy(), password); err != nil {
+			return fmt.Errorf("check password: %w", err)
+		}
 	}
 	if !ok || !known {
 		return identity.Unauthenticated("That name and password do not match.")

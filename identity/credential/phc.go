@@ -6,14 +6,12 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/quis-idp/quis/identity/credential/argon2"
 )
 
-// Params are the costs of argon2id (RFC 9106 §3.1).
-type Params struct {
-	Memory  uint32 // KiB
-	Time    uint32 // passes
-	Threads uint8
-}
+// Params are the costs of argon2id.
+type Params = argon2.Params
 
 // DefaultParams are OWASP's minimum: 19 MiB, two passes, one thread; about 25 ms of one core.
 var DefaultParams = Params{Memory: 19 << 10, Time: 2, Threads: 1}
@@ -24,22 +22,9 @@ const (
 	keySize  = 32
 )
 
-// Bounds on any hash, ours or imported, so that no stored row can hang a node.
-const (
-	maxMemory  = 256 << 10 // KiB
-	maxTime    = 16
-	maxThreads = 16
-	maxWork    = 1 << 20 // KiB × passes: about 1.5 s
-	maxPHC     = 256     // bytes of the whole text
-)
+const maxPHC = 256 // bytes of the whole text
 
 var errPHC = errors.New("not an argon2id hash within our bounds")
-
-// within reports whether p can be computed without harm (and at all: RFC 9106 wants 8 KiB a thread).
-func (p Params) within() bool {
-	return p.Time >= 1 && p.Time <= maxTime && p.Threads >= 1 && p.Threads <= maxThreads &&
-		p.Memory >= 8*uint32(p.Threads) && p.Memory <= maxMemory && uint64(p.Memory)*uint64(p.Time) <= maxWork
-}
 
 // A phc is a parsed hash in PHC string format.
 type phc struct {
@@ -82,7 +67,7 @@ func parsePHC(s string) (phc, error) {
 	var err1, err2 error
 	h.salt, err1 = base64.RawStdEncoding.DecodeString(part[4])
 	h.key, err2 = base64.RawStdEncoding.DecodeString(part[5])
-	if err1 != nil || err2 != nil || !h.within() ||
+	if err1 != nil || err2 != nil || !h.Within() ||
 		len(h.salt) < 8 || len(h.salt) > 64 || len(h.key) < 16 || len(h.key) > 64 {
 		return phc{}, errPHC
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential/argon2"
+	"github.com/quis-idp/quis/identity/credential/foreign"
 	"github.com/quis-idp/quis/identity/credential/strength"
 )
 
@@ -34,11 +35,11 @@ type Pool struct {
 	slots  chan *argon2.Memory // one for each worker; those who wait are served in order
 	idle   *time.Timer         // gives memory back when nobody has signed in for a while
 
-	waiting  atomic.Int64
-	took     atomic.Int64 // nanoseconds, smoothed, of one hash
-	compute  func(m *argon2.Memory, password, salt []byte, p Params, size int) []byte
-	duration prometheus.Observer
-	rejected prometheus.Counter
+	waiting   atomic.Int64
+	took      atomic.Int64 // nanoseconds, smoothed, of one hash
+	compute   func(m *argon2.Memory, password, salt []byte, p Params, size int) []byte
+	durations *prometheus.HistogramVec
+	rejected  prometheus.Counter
 }
 
 // NewPool returns a Pool whose metrics are registered with reg, which may be nil.
@@ -46,7 +47,7 @@ func NewPool(cfg Config, reg prometheus.Registerer) *Pool {
 	if cfg.Params == (Params{}) {
 		cfg.Params = DefaultParams
 	}
-	if !cfg.Params.within() {
+	if !cfg.Params.Within() {
 		panic(fmt.Sprintf("credential: argon2id parameters %+v are out of bounds", cfg.Params))
 	}
 	if cfg.Workers <= 0 {
@@ -61,7 +62,7 @@ func NewPool(cfg Config, reg prometheus.Registerer) *Pool {
 	}, []string{"alg"})
 	p := &Pool{
 		params: cfg.Params, queue: int64(cfg.Queue), slots: make(chan *argon2.Memory, cfg.Workers), compute: argon2id,
-		duration: durations.WithLabelValues("argon2id"),
+		durations: durations,
 		rejected: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "quis_password_hash_rejected_total", Help: "Password hashes refused because too many were waiting.",
 		}),
@@ -73,14 +74,17 @@ func NewPool(cfg Config, reg prometheus.Registerer) *Pool {
 	length := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "quis_password_hash_queue_length", Help: "Callers waiting for a password hash.",
 	}, func() float64 { return float64(p.waiting.Load()) })
+	durations.WithLabelValues(ours) // shows before anybody signs in
 	if reg != nil {
 		reg.MustRegister(durations, p.rejected, length)
 	}
 	return p
 }
 
+const ours = "argon2id" // in metrics
+
 func argon2id(m *argon2.Memory, password, salt []byte, p Params, size int) []byte {
-	return m.ID(password, salt, p.Time, p.Memory, p.Threads, uint32(size))
+	return m.Key(argon2.ID, password, salt, p, uint32(size))
 }
 
 // keepMemory is how long memory is kept for the next hash.
@@ -112,7 +116,7 @@ func (p *Pool) Hash(ctx context.Context, password string) (string, error) {
 func (p *Pool) hash(ctx context.Context, password string) (string, error) {
 	h := phc{Params: p.params, salt: make([]byte, saltSize)}
 	rand.Read(h.salt)
-	err := p.run(ctx, func(m *argon2.Memory) { h.key = p.compute(m, canonical(password), h.salt, h.Params, keySize) })
+	err := p.run(ctx, ours, func(m *argon2.Memory) { h.key = p.compute(m, canonical(password), h.salt, h.Params, keySize) })
 	if err != nil {
 		return "", fmt.Errorf("hash password: %w", err)
 	}
@@ -120,18 +124,18 @@ func (p *Pool) hash(ctx context.Context, password string) (string, error) {
 }
 
 // Verify reports whether password matches the hash, and if so whether the hash should be
-// renewed because parameters have changed. Beside those of Hash it reports fsm.ErrCorrupt
-// for a hash that it cannot read.
+// renewed: because parameters have changed, or because another system made it. Beside those
+// of Hash it reports fsm.ErrCorrupt for a hash that it cannot read.
 func (p *Pool) Verify(ctx context.Context, phc, password string) (ok, needsRehash bool, err error) {
 	h, err := parsePHC(phc)
 	if err != nil {
-		return false, false, fmt.Errorf("verify password: %w: %w", fsm.ErrCorrupt, err)
+		return p.verifyForeign(ctx, phc, password)
 	}
 	if len(password) > strength.MaxBytes {
 		return false, false, nil
 	}
 	var key []byte
-	err = p.run(ctx, func(m *argon2.Memory) { key = p.compute(m, canonical(password), h.salt, h.Params, len(h.key)) })
+	err = p.run(ctx, ours, func(m *argon2.Memory) { key = p.compute(m, canonical(password), h.salt, h.Params, len(h.key)) })
 	if err != nil {
 		return false, false, fmt.Errorf("verify password: %w", err)
 	}
@@ -139,6 +143,17 @@ func (p *Pool) Verify(ctx context.Context, phc, password string) (ok, needsRehas
 		return false, false, nil
 	}
 	return true, h.Params != p.params || len(h.salt) < saltSize || len(h.key) != keySize, nil
+}
+
+func (p *Pool) verifyForeign(ctx context.Context, encoded, password string) (ok, needsRehash bool, err error) {
+	h, err := foreign.Parse(encoded)
+	if err != nil {
+		return false, false, fmt.Errorf("verify password: %w: %w", fsm.ErrCorrupt, err)
+	}
+	if err := p.run(ctx, h.Algorithm, func(m *argon2.Memory) { ok = h.Matches(m, password) }); err != nil {
+		return false, false, fmt.Errorf("verify imported password: %w", err)
+	}
+	return ok, ok, nil
 }
 
 // decoy is a hash with today's parameters that no password matches.
@@ -153,8 +168,8 @@ func (p *Pool) decoy() string {
 // compose the same characters.
 func canonical(password string) []byte { return norm.NFC.Bytes([]byte(password)) }
 
-// run calls f, on the caller's goroutine, when a slot is free.
-func (p *Pool) run(ctx context.Context, f func(*argon2.Memory)) error {
+// run calls f, which computes a hash of alg, on the caller's goroutine, when a slot is free.
+func (p *Pool) run(ctx context.Context, alg string, f func(*argon2.Memory)) error {
 	var memory *argon2.Memory
 	select {
 	case memory = <-p.slots:
@@ -171,7 +186,7 @@ func (p *Pool) run(ctx context.Context, f func(*argon2.Memory)) error {
 	begin := time.Now()
 	f(memory)
 	took := time.Since(begin)
-	p.duration.Observe(took.Seconds())
+	p.durations.WithLabelValues(alg).Observe(took.Seconds())
 	p.took.Store((7*p.took.Load() + int64(took)) / 8) // an estimate: losing a race over it is nothing
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/credential/strength"
 	"github.com/quis-idp/quis/identity/event"
 )
 
@@ -110,7 +111,7 @@ func Default(tenant string) Authentication {
 	return Authentication{
 		Tenant: tenant, MFAPolicy: MFADisabled, MFAMethods: []string{MethodTOTP, MethodPasskey}, MFAEnforce: true, MFAGrace: 3,
 		LocalLogin: true, PasswordLogin: true, PasskeyLogin: true, ForgotPassword: true,
-		Password: Password{MinLength: 8, Breached: true},
+		Password: Password{MinLength: int64(strength.Default.MinLength), Strength: int64(strength.Default.MinScore), Breached: true},
 		Session:  Session{Idle: 120, Absolute: 720, Sensitive: 15},
 		Recovery: Recovery{Methods: []string{"email"}, Delay: 24, Notify: true},
 		Passkey:  Passkey{UserVerification: "required", Attestation: "none"},

@@ -43,11 +43,11 @@ type authenticationSettings struct {
 }
 
 type passwordRules struct {
-	MinLength int64 `json:"min_length" min:"8" max:"128" default:"8" example:"12" doc:"Characters, at least."`
+	MinLength int64 `json:"min_length" min:"8" max:"128" default:"15" example:"12" doc:"Characters, at least."`
 	Uppercase bool  `json:"require_uppercase" doc:"Whether there must be a capital letter."`
 	Number    bool  `json:"require_number" doc:"Whether there must be a digit."`
 	Special   bool  `json:"require_special" doc:"Whether there must be a character that is neither."`
-	Strength  int64 `json:"min_strength" min:"0" max:"4" default:"0" doc:"How hard it must be to guess: 0 anything, 4 very hard (zxcvbn)."`
+	Strength  int64 `json:"min_strength" min:"0" max:"4" default:"2" doc:"How hard it must be to guess: 0 anything, 4 very hard (zxcvbn)."`
 	Breached  bool  `json:"check_breached" default:"true" doc:"Whether passwords known from breaches are refused."`
 	History   int64 `json:"history" min:"0" max:"24" default:"0" doc:"Former passwords that may not come back."`
 	MaxAge    int64 `json:"max_age_days" min:"0" max:"3650" default:"0" doc:"Days after which a new one is asked for; 0: never."`

@@ -17,13 +17,14 @@ import (
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/settings"
 	"github.com/quis-idp/quis/keys/seal"
 )
 
 // house is n nodes that could each apply a file.
 func house(t *testing.T, n int) (*fsmtest.Cluster, []Rooms) {
 	t.Helper()
-	log := fsmtest.NewCluster(t, n, slices.Concat(seal.Tables, event.Tables, directory.Tables, credential.Tables, federation.Tables)...)
+	log := fsmtest.NewCluster(t, n, slices.Concat(seal.Tables, event.Tables, directory.Tables, credential.Tables, settings.Tables, federation.Tables)...)
 	root := seal.GenerateRootKey()
 	must(t, log.DB[0].Update(t.Context(), func(tx *fsm.Tx) error { return seal.Init(tx, root) }))
 	var nodes []Rooms

@@ -1,4 +1,4 @@
-// Package argon2 computes argon2id (RFC 9106) in memory that is kept.
+// Package argon2 computes argon2 (RFC 9106), version 0x13, in memory that is kept.
 //
 // golang.org/x/crypto/argon2 allocates the whole memory of every hash anew: with 19 MiB
 // a hash and a small live heap each sign-in made the collector run, and every request
@@ -23,10 +23,19 @@ import (
 const (
 	words      = 128 // of eight bytes in a block of 1 KiB
 	slices     = 4   // of a pass: lanes meet after each
-	modeID     = 2   // argon2id (RFC 9106 §3.1)
 	prehashed  = 64  // bytes of H_0, which two counters follow
 	blockBytes = 8 * words
 	yield      = 64 // blocks, about 40 µs: then others who wait for this core have their turn
+)
+
+// A Mode says what the choice of blocks depends on (RFC 9106 §3.1).
+type Mode int
+
+// The modes, by their numbers in the hash.
+const (
+	D  Mode = 0 // on the password: for imported hashes only
+	I  Mode = 1 // on nothing secret: for imported hashes only
+	ID Mode = 2 // first on nothing secret, then on the password
 )
 
 type block [words]uint64
@@ -36,16 +45,16 @@ type block [words]uint64
 // until Release. It serves one hash at a time.
 type Memory struct{ mapped []byte }
 
-// ID returns the argon2id hash of size bytes with the given costs: passes, memory in
-// KiB, lanes. The lanes are computed one after the other. It panics unless passes and
-// lanes are at least 1, as x/crypto does.
-func (m *Memory) ID(password, salt []byte, passes, memory uint32, lanes uint8, size uint32) []byte {
+// Key returns the hash of size bytes with the given costs. The lanes are computed one after
+// the other. It panics unless passes and lanes are at least 1, as x/crypto does.
+func (m *Memory) Key(mode Mode, password, salt []byte, p Params, size uint32) []byte {
+	passes, memory, lanes := p.Time, p.Memory, p.Threads
 	if passes < 1 || lanes < 1 {
 		panic("argon2: passes and lanes are at least 1")
 	}
-	h0 := initHash(password, salt, nil, nil, passes, memory, uint32(lanes), size, modeID)
+	h0 := initHash(password, salt, nil, nil, passes, memory, uint32(lanes), size, int(mode))
 	unit := slices * uint32(lanes)
-	f := filling{passes: passes, lanes: uint32(lanes), memory: max(memory/unit, 2) * unit}
+	f := filling{mode: mode, passes: passes, lanes: uint32(lanes), memory: max(memory/unit, 2) * unit}
 	f.lane = f.memory / f.lanes
 	f.segment = f.lane / slices
 	f.blocks = m.blocks(f.memory)
@@ -88,6 +97,7 @@ func hugePages(b []byte) {}
 
 // A filling is one hash being computed.
 type filling struct {
+	mode                  Mode
 	blocks                []block
 	passes, lanes, memory uint32 // memory in blocks
 	lane, segment         uint32 // blocks of a lane, of a lane's slice
@@ -109,23 +119,25 @@ func (f *filling) begin(h0 *[prehashed + 8]byte) {
 	}
 }
 
-// fill computes one slice of one lane. In the first half of the first pass the blocks that are
-// referred to depend on nothing secret (argon2i), later on what was computed (argon2d).
+// fill computes one slice of one lane. Which blocks are referred to depends on what was
+// computed (argon2d) or on nothing secret (argon2i); argon2id begins with this and goes on with that.
 func (f *filling) fill(pass, slice, lane uint32) {
 	var addresses, in, zero block
-	independent := pass == 0 && slice < slices/2
+	independent := f.mode == I || f.mode == ID && pass == 0 && slice < slices/2
 	next := func() {
 		in[6]++
 		processBlock(&addresses, &in, &zero)
 		processBlock(&addresses, &addresses, &zero)
 	}
 	if independent {
-		in = block{uint64(pass), uint64(lane), uint64(slice), uint64(f.memory), uint64(f.passes), modeID}
+		in = block{uint64(pass), uint64(lane), uint64(slice), uint64(f.memory), uint64(f.passes), uint64(f.mode)}
 	}
 	first := uint32(0)
 	if pass == 0 && slice == 0 {
 		first = 2 // made by begin
-		next()
+		if independent {
+			next()
+		}
 	}
 	at := lane*f.lane + slice*f.segment + first
 	for i := first; i < f.segment; i, at = i+1, at+1 {

@@ -21,9 +21,13 @@ func TestSameAsLibrary(t *testing.T) {
 		rand.Read(salt)
 		passes, kib := 1+mathrand.Uint32N(4), mathrand.Uint32N(600)
 		lanes, size := uint8(1+mathrand.IntN(6)), 4+mathrand.Uint32N(200)
-		got := memory.ID(password, salt, passes, kib, lanes, size)
+		got := memory.Key(ours.ID, password, salt, ours.Params{Memory: kib, Time: passes, Threads: lanes}, size)
 		if want := argon2.IDKey(password, salt, passes, kib, lanes, size); !bytes.Equal(got, want) {
 			t.Fatalf("t=%d m=%d p=%d size %d: %x, want %x", passes, kib, lanes, size, got, want)
+		}
+		got = memory.Key(ours.I, password, salt, ours.Params{Memory: kib, Time: passes, Threads: lanes}, size)
+		if want := argon2.Key(password, salt, passes, kib, lanes, size); !bytes.Equal(got, want) {
+			t.Fatalf("argon2i t=%d m=%d p=%d size %d: %x, want %x", passes, kib, lanes, size, got, want)
 		}
 	}
 }
@@ -31,7 +35,7 @@ func TestSameAsLibrary(t *testing.T) {
 // Computed with the reference implementation: echo -n password | argon2 somesalt -id -t 2 -m 16 -p 1 -l 32.
 func TestReference(t *testing.T) {
 	var memory ours.Memory
-	got := memory.ID([]byte("password"), []byte("somesalt"), 2, 1<<16, 1, 32)
+	got := memory.Key(ours.ID, []byte("password"), []byte("somesalt"), ours.Params{Memory: 1 << 16, Time: 2, Threads: 1}, 32)
 	if want := "09316115d5cf24ed5a15a31a3ba326e5cf32edc24702987c02b6566f61913cf7"; hex.EncodeToString(got) != want {
 		t.Errorf("%x, want %s", got, want)
 	}
@@ -39,7 +43,9 @@ func TestReference(t *testing.T) {
 
 func TestNoAllocation(t *testing.T) {
 	var memory ours.Memory
-	hash := func() { memory.ID([]byte("correct horse battery"), []byte("sixteen bytes of"), 1, 4096, 1, 32) }
+	hash := func() {
+		memory.Key(ours.ID, []byte("correct horse battery"), []byte("sixteen bytes of"), ours.Params{Memory: 4096, Time: 1, Threads: 1}, 32)
+	}
 	hash()
 	if r := testing.Benchmark(func(b *testing.B) {
 		b.ReportAllocs()
@@ -54,7 +60,7 @@ func TestNoAllocation(t *testing.T) {
 func BenchmarkKept(b *testing.B) {
 	var memory ours.Memory
 	for range b.N {
-		memory.ID([]byte("correct horse battery"), []byte("sixteen bytes of"), 2, 19<<10, 1, 32)
+		memory.Key(ours.ID, []byte("correct horse battery"), []byte("sixteen bytes of"), ours.Params{Memory: 19 << 10, Time: 2, Threads: 1}, 32)
 	}
 }
 
