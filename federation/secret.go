@@ -134,7 +134,7 @@ func CheckSecret(ring *seal.Ring, a *Application, secret string) (bool, error) {
 	if who == nil {
 		who = &nobody
 	}
-	ok := 0
+	ok, message := 0, secretMessage(who, secret)
 	for i := range liveSecrets {
 		s, real := Secret{Key: ring.CurrentKey()}, 0
 		if i < len(who.Secrets) {
@@ -142,7 +142,7 @@ func CheckSecret(ring *seal.Ring, a *Application, secret string) (bool, error) {
 				real = 1
 			}
 		}
-		mac, err := ring.MAC(secretPurpose, s.Key, secretMessage(who, secret))
+		mac, err := ring.MAC(secretPurpose, s.Key, message)
 		if err != nil {
 			return false, fmt.Errorf("client secret: %w", err)
 		}

@@ -118,11 +118,13 @@ func (a *applier) commit() error {
 	err := a.b.Commit(pebble.NoSync)
 	db.mu.Lock()
 	db.committing = false
+	release := db.unshare()
 	if err == nil {
 		db.st = a.st
 		db.hub.Publish(a.st.applied, a.changes)
 	}
 	db.mu.Unlock()
+	release()
 	if err != nil {
 		return engineError("write", err)
 	}

@@ -53,6 +53,7 @@ type DB struct {
 	st         state
 	committing bool // the engine may be ahead of st
 	closed     bool
+	shared     *view // of st; nil: nobody has looked since the last commit
 
 	remembered  *memory // of the applying goroutine
 	hub         *notice.Hub
@@ -172,7 +173,9 @@ func (db *DB) openGeneration(name string) error {
 	}
 	db.eng, db.st, db.remembered = eng, st, mem
 	db.hub.Reset(st.applied)
+	release := db.unshare()
 	db.mu.Unlock()
+	release()
 	db.generation.Add(1)
 	db.checkpoints.forget()
 	db.applied.Advance(st.applied)
@@ -219,7 +222,9 @@ func (db *DB) Close() error {
 	db.mu.Lock()
 	eng, again := db.eng, db.closed
 	db.closed = true
+	release := db.unshare()
 	db.mu.Unlock()
+	release()
 	if again {
 		return nil
 	}

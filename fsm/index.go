@@ -12,6 +12,8 @@ type Index[T any] struct {
 	shape indexShape
 	name  string
 	keys  func(*T) []Key
+
+	missing error // an ErrNotFound that names the index
 }
 
 // Unique declares an index in which a value stands for one row at most. keys
@@ -32,7 +34,7 @@ func (t *Table[T]) addIndex(name string, keys func(*T) []Key, shape indexShape) 
 			panic(fmt.Sprintf("fsm: indexes %s and %s of %s share number %d", other.name, name, t.def.name, shape.num))
 		}
 	}
-	x := &Index[T]{table: t, shape: shape, name: name, keys: keys}
+	x := &Index[T]{table: t, shape: shape, name: name, keys: keys, missing: fmt.Errorf("%s by %s: %w", t.def.name, name, ErrNotFound)}
 	t.indexes = append(t.indexes, x)
 	return x
 }
@@ -63,7 +65,7 @@ func (x *Index[T]) Get(tx *Tx, scope Scope, k Key) (*T, error) {
 		}
 	}
 	if v == nil {
-		return nil, fmt.Errorf("%s by %s: %w", x.table.def.name, x.name, ErrNotFound)
+		return nil, x.missing
 	}
 	return v, nil
 }

@@ -20,11 +20,12 @@ type Key string
 
 // K returns the key made of parts, compared part by part in byte order.
 func K(parts ...string) Key {
-	var b strings.Builder
+	var short [96]byte // enough for nearly all; a longer key grows out of it
+	b := short[:0]
 	for _, p := range parts {
-		writePart(&b, p)
+		b = appendPart(b, p)
 	}
-	return Key(b.String())
+	return Key(b)
 }
 
 // Uint appends n as eight bytes that sort numerically.
@@ -40,15 +41,16 @@ func (k Key) Time(t time.Time) Key {
 // Str appends one more string part.
 func (k Key) Str(s string) Key { return k + K(s) }
 
-// writePart escapes 00 as 00 FF and ends the part with 00 01, which keeps byte order.
-func writePart(b *strings.Builder, p string) {
-	for i := 0; i < len(p); i++ {
-		b.WriteByte(p[i])
-		if p[i] == 0 {
-			b.WriteByte(0xff)
+// appendPart escapes 00 as 00 FF and ends the part with 00 01, which keeps byte order.
+func appendPart(b []byte, p string) []byte {
+	for {
+		i := strings.IndexByte(p, 0)
+		if i < 0 {
+			return append(append(b, p...), 0, 1)
 		}
+		b = append(append(b, p[:i+1]...), 0xff)
+		p = p[i+1:]
 	}
-	b.WriteString("\x00\x01")
 }
 
 // The first byte of a raw engine key tells what it is.
@@ -69,27 +71,29 @@ func inData(key []byte) bool { return len(key) >= minDataKey && key[0] == spaceD
 // inIndex: space, table, index number, empty scope at least.
 func inIndex(key []byte) bool { return len(key) >= minDataKey+1 && key[0] == spaceIndex }
 
-func dataPrefix(table uint16, scope Scope) []byte {
-	b := binary.BigEndian.AppendUint16([]byte{spaceData}, table)
-	return append(b, K(string(scope))...)
-}
+func dataPrefix(table uint16, scope Scope) []byte { return dataKey(table, scope, "") }
 
 func dataKey(table uint16, scope Scope, key Key) []byte {
-	return append(dataPrefix(table, scope), key...)
+	b := make([]byte, 0, 3+len(scope)+2+len(key))
+	b = binary.BigEndian.AppendUint16(append(b, spaceData), table)
+	return append(appendPart(b, string(scope)), key...)
 }
 
 func indexPrefix(table uint16, index uint8, scope Scope) []byte {
-	b := binary.BigEndian.AppendUint16([]byte{spaceIndex}, table)
-	b = append(b, index)
-	return append(b, K(string(scope))...)
+	return indexKey(table, index, scope, "")
+}
+
+func indexKey(table uint16, index uint8, scope Scope, place Key) []byte {
+	b := make([]byte, 0, 4+len(scope)+2+len(place))
+	b = append(binary.BigEndian.AppendUint16(append(b, spaceIndex), table), index)
+	return append(appendPart(b, string(scope)), place...)
 }
 
 // entry returns the raw key of an index entry. An index that is not unique
 // ends with the row's key and its length, so that no two pairs of value and key
 // share an entry, of however many parts they are.
 func (x *indexShape) entry(scope Scope, value, key Key) []byte {
-	b := indexPrefix(x.table, x.num, scope)
-	return append(b, x.place(value, key)...)
+	return indexKey(x.table, x.num, scope, x.place(value, key))
 }
 
 // An indexShape is what the raw keys of an index depend on.

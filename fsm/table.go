@@ -27,12 +27,16 @@ type Table[T any] struct {
 	def     definition
 	spec    Spec[T]
 	indexes []*Index[T]
+	missing error // an ErrNotFound that names the table
 }
 
 // NewTable describes a table. num identifies it in stored keys for ever: never
 // change it, never use it again.
 func NewTable[T any](num uint16, name string, spec Spec[T]) *Table[T] {
-	return &Table[T]{def: definition{num, name, lifeOf(spec.Transient, spec.Own)}, spec: spec}
+	return &Table[T]{
+		def: definition{num, name, lifeOf(spec.Transient, spec.Own)}, spec: spec,
+		missing: fmt.Errorf("%s: %w", name, ErrNotFound),
+	}
 }
 
 func (t *Table[T]) definition() definition { return t.def }
@@ -65,9 +69,20 @@ func (t *Table[T]) GetRev(tx *Tx, scope Scope, key Key) (*T, uint64, error) {
 		return nil, 0, err
 	}
 	if !there {
-		return nil, 0, fmt.Errorf("%s: %w", t.def.name, ErrNotFound)
+		return nil, 0, t.missing
 	}
 	return v, rev, nil
+}
+
+// Revision returns the log index that last wrote the row at key, decoding nothing: for
+// rows that say no more than that. 0: there is none, or this very transaction wrote it.
+func (t *Table[T]) Revision(tx *Tx, scope Scope, key Key) (rev uint64, err error) {
+	tx.db.mustKnow(t.def.num, t.def.name)
+	_, err = tx.row(dataKey(t.def.num, scope, key), func(r *row) error {
+		rev = r.rev
+		return nil
+	})
+	return rev, err
 }
 
 // Has reports whether there is a row at key.

@@ -21,8 +21,8 @@ var (
 type Tx struct {
 	ctx   context.Context
 	db    *DB
-	eng   *engine
-	snap  *pebble.Snapshot
+	view  *view
+	snap  *pebble.Snapshot // of view; nil: the transaction has ended
 	index uint64 // applied index of the snapshot
 	now   time.Time
 	term  uint64 // fence
@@ -46,12 +46,12 @@ func (db *DB) begin(ctx context.Context, write, byLog bool) (*Tx, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	eng, snap, st, err := db.snapshot()
+	v, err := db.view()
 	if err != nil {
 		return nil, err
 	}
-	tx := &Tx{ctx: ctx, db: db, eng: eng, snap: snap, index: st.applied, term: fence(ctx), write: write}
-	tx.now = time.UnixMilli(st.stamp).UTC()
+	tx := &Tx{ctx: ctx, db: db, view: v, snap: v.snap, index: v.st.applied, term: fence(ctx), write: write}
+	tx.now = time.UnixMilli(v.st.stamp).UTC()
 	if !byLog {
 		tx.now = db.noEarlier(tx.now)
 	}
@@ -65,8 +65,7 @@ func (db *DB) begin(ctx context.Context, write, byLog bool) (*Tx, error) {
 
 func (tx *Tx) end() {
 	if tx.snap != nil {
-		tx.snap.Close()
-		tx.eng.release()
+		tx.view.release()
 		tx.snap = nil
 	}
 }

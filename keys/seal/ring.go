@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -64,7 +65,7 @@ type ringKey struct {
 	box       []byte // what it was unwrapped from
 	secret    [32]byte
 	ciphers   sync.Map // purpose -> *xaes
-	macs      sync.Map // purpose -> [32]byte
+	macs      sync.Map // purpose -> *sync.Pool of hash.Hash, each keyed already
 }
 
 // OpenRing opens the ring that db holds. An empty ring is fine: keys are found when
@@ -129,10 +130,14 @@ func (r *Ring) MAC(purpose string, key uint32, data []byte) ([32]byte, error) {
 	if err != nil {
 		return [32]byte{}, fmt.Errorf("mac: %w", err)
 	}
-	sub := k.mac(purpose)
-	h := hmac.New(sha256.New, sub[:])
+	pool := k.mac(purpose)
+	h := pool.Get().(hash.Hash)
+	defer pool.Put(h)
+	h.Reset()
 	h.Write(data)
-	return [32]byte(h.Sum(nil)), nil
+	var sum [32]byte
+	h.Sum(sum[:0])
+	return sum, nil
 }
 
 func (k *ringKey) cipher(purpose string) *xaes {
@@ -143,13 +148,14 @@ func (k *ringKey) cipher(purpose string) *xaes {
 	return c.(*xaes)
 }
 
-func (k *ringKey) mac(purpose string) [32]byte {
-	if s, ok := k.macs.Load(purpose); ok {
-		return s.([32]byte)
+// mac returns hashes under the subkey: setting one up costs as much as a short MAC itself.
+func (k *ringKey) mac(purpose string) *sync.Pool {
+	if p, ok := k.macs.Load(purpose); ok {
+		return p.(*sync.Pool)
 	}
-	s := derive(k.secret[:], "quis mac v1: "+purpose)
-	k.macs.Store(purpose, s)
-	return s
+	sub := derive(k.secret[:], "quis mac v1: "+purpose)
+	p, _ := k.macs.LoadOrStore(purpose, &sync.Pool{New: func() any { return hmac.New(sha256.New, sub[:]) }})
+	return p.(*sync.Pool)
 }
 
 // boxContext is the authenticated data: lengths first, so that no two contexts run together.

@@ -1,7 +1,6 @@
 package family
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/quis-idp/quis/fsm"
@@ -51,14 +50,11 @@ func above(tx *fsm.Tx, tenant, userID string, given uint64) error {
 		return fmt.Errorf("given before a backup was restored: %w", ErrDead)
 	}
 	for _, who := range []string{userID, ""} {
-		_, rev, err := floors.GetRev(tx, fsm.Scope(tenant), fsm.K(who))
-		if errors.Is(err, fsm.ErrNotFound) {
-			continue
-		}
+		since, err := floors.Revision(tx, fsm.Scope(tenant), fsm.K(who))
 		if err != nil {
 			return err
 		}
-		if given < rev {
+		if given < since {
 			return fmt.Errorf("all of the user's or the tenant's were revoked: %w", ErrDead)
 		}
 	}
