@@ -27,6 +27,10 @@ type Client struct {
 	Applications Applications
 	Tenants      Tenants
 
+	Scopes             Rows
+	ResourceServers    Rows
+	RegistrationTokens Rows
+
 	base   *url.URL
 	token  string
 	tenant string
@@ -72,6 +76,7 @@ func New(addr, token string, opts ...Option) (*Client, error) {
 		o(c)
 	}
 	c.Users, c.Groups, c.Applications, c.Tenants = Users{c}, Groups{c}, Applications{c}, Tenants{c}
+	c.Scopes, c.ResourceServers, c.RegistrationTokens = Rows{c, "scopes"}, Rows{c, "resource-servers"}, Rows{c, "registration/tokens"}
 	return c, nil
 }
 

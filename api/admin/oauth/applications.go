@@ -31,6 +31,7 @@ type application struct {
 	CreatedAt    time.Time  `json:"created_at" doc:"When it was made."`
 	UpdatedAt    time.Time  `json:"updated_at" doc:"When it last changed."`
 	LastUsed     *time.Time `json:"last_used,omitempty" doc:"When it was last given tokens, to about a minute."`
+	Warnings     []string   `json:"warnings,omitempty" doc:"What may stand and is probably a mistake, in sentences; not in lists."`
 }
 
 func showApplication(p *federation.Application) application {
@@ -104,8 +105,9 @@ func (a *api) readApplication(c *call, id, secret string) (*application, error) 
 		}
 		out = showApplication(p)
 		out.ClientSecret, out.LastUsed = secret, used[p.ID]
+		out.Warnings, err = warningsOf(tx, p)
 		c.Revision(rev)
-		return nil
+		return err
 	})
 	return &out, err
 }

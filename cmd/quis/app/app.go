@@ -98,13 +98,20 @@ func Find(ctx context.Context, c *client.Client, word string) (*client.Applicati
 	return nil, line.Exit{Code: line.Conflict, Text: fmt.Sprintf("%d applications are called %q; name one by its client_id, %s for example", len(named), word, named[0].ClientID)}
 }
 
-// show prints the fields of an application, the identifying ones first.
+// show prints the fields of an application, the identifying ones first, and on standard
+// error what is probably a mistake.
 func show(cmd *cobra.Command, a *client.Application, empty bool) error {
+	warnings, _ := a.More["warnings"].([]any)
+	for _, w := range warnings {
+		fmt.Fprintln(cmd.ErrOrStderr(), "Warning: "+line.Plain(assign.Plain(w)))
+	}
 	return line.Emit(cmd, a, nil, func(row func(...any)) {
 		first := []string{"id", "client_id", "client_secret", "name", "type"}
 		names := make([]string, 0, len(a.More))
 		for n := range a.More {
-			names = append(names, n)
+			if n != "warnings" { // said above
+				names = append(names, n)
+			}
 		}
 		sort.Slice(names, func(i, j int) bool { return rank(first, names[i]) < rank(first, names[j]) })
 		for _, n := range names {
