@@ -35,7 +35,7 @@ func (l *Login) keep(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if s == nil {
-		return showForm(w, r, f, http.StatusOK, f.Need.LoginHint, nil)
+		return l.showForm(w, r, f, http.StatusOK, f.Need.LoginHint, nil)
 	}
 	to, err := l.cfg.Flows.Keep(f, s)
 	if err != nil {

@@ -141,6 +141,9 @@ func TestEveryTextIsUsed(t *testing.T) {
 	t.Parallel()
 	pagetest.EveryTextIsUsed(t, english, func(key, code string) bool {
 		prefix, field, _ := strings.Cut(key, ".")
+		if prefix == "second" && (strings.HasSuffix(field, ".lead") || strings.HasSuffix(field, ".code") || strings.HasSuffix(field, ".wrong") || strings.HasSuffix(field, ".choose")) {
+			return true // named by method
+		}
 		return prefix == "setup" && strings.Contains(code, `field("`+field+`"`)
-	}, homePage.Keys(), signInPage.Keys(), leavingPage.Keys(), messagePage.Keys(), waitPage.Keys(), postingPage.Keys(), accountPage.Keys(), signOutPage.Keys(), signedOutPage.Keys(), setupPage.Keys())
+	}, homePage.Keys(), signInPage.Keys(), secondPage.Keys(), mailPage.Keys(), leavingPage.Keys(), messagePage.Keys(), waitPage.Keys(), postingPage.Keys(), accountPage.Keys(), signOutPage.Keys(), signedOutPage.Keys(), setupPage.Keys())
 }

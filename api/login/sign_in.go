@@ -11,6 +11,7 @@ import (
 	"github.com/quis-idp/quis/api/page"
 	"github.com/quis-idp/quis/api/problem"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/language"
 )
@@ -68,7 +69,23 @@ func (l *Login) signIn(w http.ResponseWriter, r *http.Request) error {
 	if choosing && !r.URL.Query().Has("another") {
 		return showAccount(w, r, f, u)
 	}
-	return showForm(w, r, f, http.StatusOK, f.Need.LoginHint, nil)
+	if r.URL.Query().Has("again") {
+		if err := l.cfg.Flows.Restart(f); err != nil {
+			return err
+		}
+	} else if s != nil && f.Step() == authn.StepPassword && !r.URL.Query().Has("another") {
+		f.Browser.SessionID = s.ID
+		if _, err := l.cfg.Flows.Raise(r.Context(), f, s); err != nil {
+			return err
+		}
+	}
+	switch f.Step() {
+	case authn.StepMail:
+		return l.showMail(w, r, f, http.StatusOK, nil)
+	case authn.StepSecond:
+		return l.showSecond(w, r, f, http.StatusOK, assurance.Method(r.URL.Query().Get("way")), nil)
+	}
+	return l.showForm(w, r, f, http.StatusOK, f.Need.LoginHint, nil)
 }
 
 // inFlow is r with what f says of the language, which can be changed at the form.
@@ -76,44 +93,86 @@ func inFlow(r *http.Request, f *authn.Flow) *http.Request {
 	return page.Here(page.Wish(r, f.Need.Locales), page.Base(r)+"/login?"+url.Values{"flow": {f.Sealed()}}.Encode())
 }
 
-// password takes the form.
-func (l *Login) password(w http.ResponseWriter, r *http.Request) error {
+// begin loads the flow of a posted form for a step. Without a flow the answer is written, or
+// err says why not. giveBack is for attempts that were honest: see admit.
+func (l *Login) begin(w http.ResponseWriter, r *http.Request) (f *authn.Flow, giveBack func(), err error) {
 	if err := parseForm(r); err != nil {
-		return err
+		return nil, nil, err
 	}
-	sealed, username := r.PostForm.Get("flow"), r.PostForm.Get("username")
-	f, err := l.cfg.Flows.Load(r.Context(), sealed, read(r, flowCookie))
+	f, err = l.cfg.Flows.Load(r.Context(), r.PostForm.Get("flow"), read(r, flowCookie))
 	if err != nil {
-		return flowFault(w, r, err)
+		return nil, nil, flowFault(w, r, err)
 	}
 	r = inFlow(r, f)
 	wait, giveBack := l.admit(r, ruleAddress)
 	if wait > 0 {
-		return holdBack(w, r, f, wait)
+		return nil, nil, holdBack(w, r, f, wait)
 	}
 	s, _, err := l.signedIn(r)
 	if err != nil {
 		giveBack()
-		return err
+		return nil, nil, err
 	}
 	f.Browser.Device = read(r, deviceCookie)
 	if s != nil {
 		f.Browser.SessionID = s.ID
 	}
-	done, err := l.cfg.Flows.Password(r.Context(), f, username, r.PostForm.Get("password"))
+	return f, giveBack, nil
+}
+
+// password takes the form.
+func (l *Login) password(w http.ResponseWriter, r *http.Request) error {
+	return l.step(w, r, func(f *authn.Flow) (authn.Result, error) {
+		return l.cfg.Flows.Password(r.Context(), f, r.PostForm.Get("username"), r.PostForm.Get("password"))
+	}, func(r *http.Request, f *authn.Flow, status int, faults []*identity.Error) error {
+		return l.showForm(w, r, f, status, r.PostForm.Get("username"), faults)
+	})
+}
+
+// step takes one step of the flow in a posted form, and shows what comes next, or the same
+// form again with what was wrong.
+func (l *Login) step(w http.ResponseWriter, r *http.Request, take func(f *authn.Flow) (authn.Result, error), again func(r *http.Request, f *authn.Flow, status int, faults []*identity.Error) error) error {
+	f, giveBack, err := l.begin(w, r)
+	if f == nil {
+		return err
+	}
+	r = inFlow(r, f)
+	done, err := take(f)
 	if !guessed(err) {
 		giveBack()
 	}
-	if err != nil {
-		return l.refused(w, r, f, username, err)
+	switch {
+	case err == nil:
+		return l.goOn(w, r, f, done)
+	case errors.Is(err, authn.ErrDeadFlow):
+		return flowFault(w, r, err)
+	case errors.Is(err, identity.ErrLimited):
+		l.limited.WithLabelValues(ruleName).Inc()
+		return holdBack(w, r, f, problem.Of(r.Context(), err).RetryAfter)
+	case errors.Is(err, identity.ErrInvalid):
+		return again(r, f, http.StatusBadRequest, identity.Errors(err))
+	case errors.Is(err, identity.ErrUnauthenticated):
+		// RFC 9110 §11.6.1 wants a challenge with 401; browsers pass over schemes they do not know.
+		w.Header().Set("WWW-Authenticate", "Form")
+		return again(r, f, http.StatusUnauthorized, identity.Errors(err))
 	}
-	if done.Step != authn.StepDone {
-		return fmt.Errorf("sign-in step %q has no page", done.Step)
+	return err
+}
+
+// goOn shows the step that comes next, or leads on with the session that has been made.
+func (l *Login) goOn(w http.ResponseWriter, r *http.Request, f *authn.Flow, done authn.Result) error {
+	switch done.Step {
+	case authn.StepMail:
+		return l.showMail(w, r, f, http.StatusOK, nil)
+	case authn.StepSecond:
+		return l.showSecond(w, r, f, http.StatusOK, "", nil)
+	case authn.StepDone:
+		write(w, r, sessionCookie, done.Cookie, 0)
+		write(w, r, deviceCookie, done.Device, deviceLifetime)
+		page.Leave(w, done.ReturnTo)
+		return leavingPage.Write(w, r, http.StatusOK, leavingView{Application: f.Need.Application, Target: done.ReturnTo})
 	}
-	write(w, r, sessionCookie, done.Cookie, 0)
-	write(w, r, deviceCookie, done.Device, deviceLifetime)
-	page.Leave(w, done.ReturnTo)
-	return leavingPage.Write(w, r, http.StatusOK, leavingView{Application: f.Need.Application, Target: done.ReturnTo})
+	return fmt.Errorf("sign-in step %q has no page", done.Step)
 }
 
 // guessed reports whether an attempt with this outcome may have been a guess.
@@ -121,37 +180,34 @@ func guessed(err error) bool {
 	return errors.Is(err, identity.ErrUnauthenticated) || errors.Is(err, identity.ErrLimited)
 }
 
-// refused shows why an attempt did not succeed.
-func (l *Login) refused(w http.ResponseWriter, r *http.Request, f *authn.Flow, username string, err error) error {
-	switch {
-	case errors.Is(err, authn.ErrDeadFlow):
-		return flowFault(w, r, err)
-	case errors.Is(err, identity.ErrLimited):
-		l.limited.WithLabelValues(ruleName).Inc()
-		return holdBack(w, r, f, problem.Of(r.Context(), err).RetryAfter)
-	case errors.Is(err, identity.ErrInvalid):
-		return showForm(w, r, f, http.StatusBadRequest, username, identity.Errors(err))
-	case errors.Is(err, identity.ErrUnauthenticated):
-		// RFC 9110 §11.6.1 wants a challenge with 401; browsers pass over schemes they do not know.
-		w.Header().Set("WWW-Authenticate", "Form")
-		return showForm(w, r, f, http.StatusUnauthorized, username, identity.Errors(err))
-	}
-	return err
-}
-
 // showForm writes the form, with what is wrong with the last attempt. The cursor is where
 // the person has to type next.
-func showForm(w http.ResponseWriter, r *http.Request, f *authn.Flow, status int, username string, faults []*identity.Error) error {
+func (l *Login) showForm(w http.ResponseWriter, r *http.Request, f *authn.Flow, status int, username string, faults []*identity.Error) error {
+	open, err := l.cfg.Flows.Open(r.Context(), f)
+	if err != nil {
+		return err
+	}
+	key, err := l.passkey(r, f)
+	if err != nil {
+		return err
+	}
 	view := signInView{
 		Application: f.Need.Application, Action: page.Base(r) + "/login", Flow: f.Sealed(),
 		Username: page.Field{
 			Name: "username", Label: site.Text(r, "sign_in.username"), Value: identity.Printable(username, maxShown),
-			Autocomplete: "username", Focus: username == "",
+			Autocomplete: "username webauthn", Focus: username == "",
 		},
 		Password: page.Field{
 			Name: "password", Label: site.Text(r, "sign_in.password"), Type: "password",
 			Autocomplete: "current-password", Focus: username != "",
 		},
+		Passkey: key,
+	}
+	if !open.Password {
+		view.Password = page.Field{}
+	}
+	if open.Mail {
+		view.Mail = page.Base(r) + "/login/mail"
 	}
 	for _, fault := range faults {
 		switch fault.Field {
@@ -159,6 +215,8 @@ func showForm(w http.ResponseWriter, r *http.Request, f *authn.Flow, status int,
 			view.Username.Error = fault.Detail
 		case "password":
 			view.Password.Error = fault.Detail
+		case "passkey":
+			view.Alert.Text = site.Text(r, "sign_in.passkey.wrong")
 		default:
 			view.Alert.Text = site.Text(r, "sign_in.wrong")
 			view.Username.Describes, view.Password.Describes = "alert", "alert"

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -70,10 +71,13 @@ func TestHintIsFilledInAndEscaped(t *testing.T) {
 	h := newHouse(t, nil)
 	a := h.someone().get("/login?flow=" + h.begin(authn.Need{ReturnTo: "/", LoginHint: `"><script>alert(1)</script>`}))
 	a.want(t, 200, `value="&#34;&gt;&lt;script&gt;`)
-	if strings.Contains(a.body, "<script") {
+	if strings.Contains(a.body, "<script>") {
 		t.Error("markup of a stranger in the page")
 	}
 }
+
+// random is what is new on each page: the sealed flow and the challenge in it.
+var random = regexp.MustCompile(`((?:value|data-options|href)=)"[^"]{60,}"`)
 
 // A page must not tell an unknown name from a wrong password.
 func TestUnknownUserLooksLikeWrongPassword(t *testing.T) {
@@ -92,7 +96,7 @@ func TestUnknownUserLooksLikeWrongPassword(t *testing.T) {
 		flow := s.form("/login")
 		a := s.try(flow, name, "wrong password")
 		a.want(t, 401)
-		pages[name] = strings.NewReplacer(flow, "FLOW", name, "NAME").Replace(a.body)
+		pages[name] = strings.ReplaceAll(random.ReplaceAllString(a.body, "$1"), name, "NAME")
 	}
 	if pages["tester"] != pages["nobody"] || pages["tester"] != pages["sleeps"] {
 		t.Errorf("the pages differ:\n%s\n%s\n%s", pages["tester"], pages["nobody"], pages["sleeps"])

@@ -28,7 +28,42 @@ type (
 		Alert       page.Alert
 		Username    page.Field
 		Password    page.Field
+		Passkey     *passkeyView // nil: none can be used here
+		Mail        string       // where to ask for a code by mail; "": not open
 	}
+
+	// passkeyView is what the script needs to ask for a passkey.
+	passkeyView struct{ Action, Flow, Options string }
+
+	// mailView is the form that asks for the code of a mail.
+	mailView struct {
+		Application string
+		Action      string
+		Flow        string
+		Token       string // of the link that was followed; "": none
+		Login       string // as it was typed
+		Alert       page.Alert
+		Code        page.Field
+		Again       string // sends another
+		Restart     string // begins again as somebody else
+	}
+
+	// secondView is the form that asks for a second factor.
+	secondView struct {
+		Application string
+		Action      string
+		Flow        string
+		Way         string // the method
+		Login       string // who is signing in, as they typed it; "" if they did not have to
+		Lead        string // what to do
+		Alert       page.Alert
+		Code        page.Field
+		Typed       bool         // there is a code to be typed
+		Passkey     *passkeyView // nil: none can be used here
+		Others      []link       // other methods
+		Restart     string       // begins again as somebody else
+	}
+	link struct{ Label, To string }
 
 	// leavingView is shown for the moment in which the browser goes on.
 	leavingView struct {
@@ -94,7 +129,9 @@ type (
 
 var (
 	homePage      = page.Page[homeView](site, "templates/home.html", "templates/person.html")
-	signInPage    = page.Page[signInView](site, "templates/sign_in.html")
+	signInPage    = page.Page[signInView](site, "templates/sign_in.html", "templates/passkey.html")
+	secondPage    = page.Page[secondView](site, "templates/second.html", "templates/passkey.html")
+	mailPage      = page.Page[mailView](site, "templates/mail.html")
 	leavingPage   = page.Page[leavingView](site, "templates/leaving.html")
 	postingPage   = page.Page[postingView](site, "templates/posting.html")
 	accountPage   = page.Page[accountView](site, "templates/account.html", "templates/person.html")

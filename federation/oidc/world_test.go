@@ -32,6 +32,7 @@ import (
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/session"
@@ -74,7 +75,7 @@ type node struct {
 func tables() []fsm.Definition {
 	var all []fsm.Definition
 	for _, t := range [][]fsm.Definition{
-		seal.Tables, keys.Tables, event.Tables, directory.Tables, credential.Tables, settings.Tables, session.Tables, authn.Tables, federation.Tables, register.Tables, resource.Tables, consent.Tables, logout.Tables, family.Tables,
+		seal.Tables, keys.Tables, event.Tables, directory.Tables, credential.Tables, session.Tables, authn.Tables, settings.Tables, passkey.Tables, federation.Tables, register.Tables, resource.Tables, consent.Tables, logout.Tables, family.Tables,
 		poll.Tables, device.Tables, ciba.Tables,
 		caller.Tables,
 	} {

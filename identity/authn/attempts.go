@@ -50,7 +50,8 @@ func (s *source) key() fsm.Key { return fsm.K(s.name, s.from) }
 // That is why username and address of one user count apart: a delay that passed from
 // one to the other would tell that both are somebody's, and the same person's.
 //
-// A second factor counts by itself, and more strictly: who gets that far has the first.
+// Codes count by themselves, and more strictly: there are only a million of them, and who is
+// asked for a second factor has the first.
 func (fs *Flows) sources(ctx context.Context, f *Flow, u *directory.User) []source {
 	login, name := f.Login, ""
 	if u != nil {
@@ -63,10 +64,13 @@ func (fs *Flows) sources(ctx context.Context, f *Flow, u *directory.User) []sour
 			login = u.Username
 		}
 	}
-	if f.Step() == StepSecond {
-		name = secondName + f.UserID
-	} else {
-		name = nameOf(login)
+	switch f.Step() {
+	case StepSecond:
+		name = "second " + f.UserID
+	case StepMail:
+		name = "mail " + nameOf(login)
+	default:
+		name = passwordName + nameOf(login)
 	}
 	network := "network " + identity.RequestFrom(ctx).Network()
 	return []source{
@@ -75,12 +79,12 @@ func (fs *Flows) sources(ctx context.Context, f *Flow, u *directory.User) []sour
 	}
 }
 
-const secondName = "second "
+const passwordName = "login "
 
 // nameOf is under what a name that was typed is counted.
 func nameOf(login string) string {
 	sum := sha256.Sum256([]byte(cases.Fold().String(norm.NFKC.String(strings.TrimSpace(login)))))
-	return "login " + hex.EncodeToString(sum[:16])
+	return hex.EncodeToString(sum[:16])
 }
 
 func loadAll(tx *fsm.Tx, sources []source) error {
@@ -117,7 +121,7 @@ func (s *source) reset(tx *fsm.Tx) error {
 // delay is how long after the last of n failures the next attempt may come.
 func (s *source) delay(n int64) time.Duration {
 	free, longest := int64(freeFailures), longestDelay
-	if s.from == everywhere && !strings.HasPrefix(s.name, secondName) {
+	if s.from == everywhere && strings.HasPrefix(s.name, passwordName) {
 		free, longest = freeAnywhere, longestAnywhere
 	}
 	if n < free {

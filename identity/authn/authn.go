@@ -11,6 +11,7 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/assurance"
+	"github.com/quis-idp/quis/identity/credential/mailcode"
 	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/keys/seal"
 )
@@ -40,6 +41,10 @@ type Config struct {
 	// ID, nobody, it takes the same time and fails.
 	CheckPassword func(ctx context.Context, tenant, userID, password string) error
 
+	// SendMail hands a letter over to be sent and returns at once, so that the time it takes
+	// does not tell whether there is a letter. Nil: nobody can sign in by mail.
+	SendMail func(ctx context.Context, l Letter)
+
 	Lifetime   time.Duration // of a flow, from Begin; default 15 min
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
@@ -49,6 +54,7 @@ type Config struct {
 type Flows struct {
 	cfg      Config
 	attempts *attempts
+	codes    *mailcode.Codes
 	metrics  metrics
 }
 
@@ -63,7 +69,7 @@ func New(cfg Config) *Flows {
 	if cfg.CheckPassword == nil {
 		panic("authn: Config.CheckPassword is needed")
 	}
-	return &Flows{cfg: cfg, attempts: newAttempts(), metrics: newMetrics(cfg.Registerer)}
+	return &Flows{cfg: cfg, attempts: newAttempts(), codes: mailcode.New(cfg.Ring, cfg.DB.Now), metrics: newMetrics(cfg.Registerer)}
 }
 
 type metrics struct {

@@ -9,7 +9,7 @@ var LocalPath = localPath
 
 // DelayAfter is the delay after n failures from one network, or from everywhere.
 func DelayAfter(n int64, anywhere bool) time.Duration {
-	s := source{from: "network x"}
+	s := source{name: passwordName, from: "network x"}
 	if anywhere {
 		s.from = everywhere
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/directory"
@@ -61,7 +62,7 @@ func (fs *Flows) finish(ctx context.Context, f *Flow) (Result, error) {
 			return err
 		})
 	}
-	if errors.Is(err, fsm.ErrNotFound) { // deleted between the step and here
+	if errors.Is(err, fsm.ErrNotFound) && !errors.Is(err, identity.ErrUnauthenticated) { // deleted between the step and here
 		return Result{}, wrong()
 	}
 	if err != nil {
@@ -83,11 +84,11 @@ func (fs *Flows) ending(ctx context.Context, tx *fsm.Tx, f *Flow) (end ending, e
 	if err != nil {
 		return end, err
 	}
-	first := *f
-	first.At = StepPassword
-	second := *f
-	second.At = StepSecond
-	end.sources = append(fs.sources(ctx, &first, u), fs.sources(ctx, &second, u)...)
+	for _, step := range []Step{StepPassword, StepMail, StepSecond} {
+		at := *f
+		at.At = step
+		end.sources = append(end.sources, fs.sources(ctx, &at, u)...)
+	}
 	if err := loadAll(tx, end.sources); err != nil {
 		return end, err
 	}
@@ -107,7 +108,7 @@ func (fs *Flows) complete(tx *fsm.Tx, f *Flow, end ending) (*session.Started, er
 		return nil, err
 	}
 	for _, factor := range f.Factors {
-		if err := fs.spend(tx, f, factor); err != nil {
+		if err := spend(tx, f, factor); err != nil {
 			return nil, err
 		}
 	}
@@ -150,7 +151,12 @@ func stillSo(tx *fsm.Tx, f *Flow) error {
 		if err != nil {
 			return err
 		}
-		if !set.Equal(f.PasswordSet) {
+		if set.UnixNano() != f.PasswordSet {
+			return wrong()
+		}
+	}
+	for _, factor := range f.Factors {
+		if factor.Method == assurance.Mail && factor.Ref != u.Email {
 			return wrong()
 		}
 	}
@@ -162,14 +168,6 @@ func stillSo(tx *fsm.Tx, f *Flow) error {
 		return dead("the session that it belongs to has ended")
 	}
 	return err
-}
-
-// spend marks what a factor was proved with as used, where the method demands it.
-func (fs *Flows) spend(tx *fsm.Tx, f *Flow, factor assurance.Factor) error {
-	if how, ok := methods[factor.Method]; ok && how.accept != nil {
-		return how.accept(tx, f.Need.Tenant, f.UserID, factor)
-	}
-	return nil
 }
 
 func (fs *Flows) start(tx *fsm.Tx, f *Flow) (*session.Started, error) {
@@ -185,15 +183,15 @@ const (
 	deviceLifetime = 180 * 24 * time.Hour
 )
 
-// A device is a browser in which a user has signed in before.
-type device struct {
+// A knownDevice is a browser in which a user has signed in before.
+type knownDevice struct {
 	UserID string    `cbor:"1,keyasint,omitempty"`
 	Nonce  string    `cbor:"2,keyasint,omitempty"`
 	Until  time.Time `cbor:"3,keyasint,omitempty"`
 }
 
 func (fs *Flows) device(f *Flow) (string, error) {
-	d := device{UserID: f.UserID, Nonce: rand.Text(), Until: fs.cfg.DB.Now().Add(deviceLifetime)}
+	d := knownDevice{UserID: f.UserID, Nonce: rand.Text(), Until: fs.cfg.DB.Now().Add(deviceLifetime)}
 	if old, ok := fs.deviceOf(f, f.UserID); ok {
 		d.Nonce = old.Nonce
 	}
@@ -201,7 +199,7 @@ func (fs *Flows) device(f *Flow) (string, error) {
 }
 
 // deviceOf returns the device that the browser brings, if it is that user's.
-func (fs *Flows) deviceOf(f *Flow, userID string) (d device, ok bool) {
+func (fs *Flows) deviceOf(f *Flow, userID string) (d knownDevice, ok bool) {
 	if f.Browser.Device == "" || userID == "" {
 		return d, false
 	}

@@ -51,6 +51,7 @@ type Step string
 // The steps.
 const (
 	StepPassword Step = "password" // a name and a first proof: a password, or a passkey that knows the name
+	StepMail     Step = "mail"     // the code that Mail has sent
 	StepSecond   Step = "second"   // one of what Offer returns
 	StepDone     Step = "done"     // nothing: the session has been made
 )
@@ -67,7 +68,7 @@ type Flow struct {
 	Factors     []assurance.Factor `cbor:"8,keyasint,omitempty"`  // what has been proved in this flow
 	At          Step               `cbor:"9,keyasint,omitempty"`  // what it is waiting for; empty: StepPassword
 	Login       string             `cbor:"10,keyasint,omitempty"` // the name as it was typed
-	PasswordSet time.Time          `cbor:"11,keyasint,omitempty"` // when the password that was proved was set
+	PasswordSet int64              `cbor:"11,keyasint,omitempty"` // when the password that was proved was set, in Unix nanoseconds
 	Challenge   []byte             `cbor:"12,keyasint,omitempty"` // of a passkey, or of a mail, that is being waited for
 
 	// Of the session that is to be raised, in the browser that it belongs to; see Raise:
@@ -93,6 +94,12 @@ func (f *Flow) Step() Step {
 		return StepPassword
 	}
 	return f.At
+}
+
+// Restart takes a flow back to its first step: somebody else sits here.
+func (fs *Flows) Restart(f *Flow) error {
+	*f = Flow{ID: f.ID, Need: f.Need, Begun: f.Begun, Expires: f.Expires, Binding: f.Binding, Browser: f.Browser, epoch: f.epoch}
+	return fs.seal(f)
 }
 
 // proved is everything that is known of the person: what the session had, and this flow's.

@@ -15,6 +15,7 @@ import (
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/session"
@@ -32,6 +33,7 @@ type house struct {
 	*fsmtest.Cluster
 	nodes []*node
 	pool  *credential.Pool
+	ring  *seal.Ring // of the first node
 	ann   *directory.User
 }
 
@@ -47,7 +49,7 @@ type node struct {
 
 func newHouse(t testing.TB, n int) *house {
 	t.Helper()
-	schema := slices.Concat(authn.Tables, session.Tables, credential.Tables, settings.Tables, directory.Tables, event.Tables, seal.Tables)
+	schema := slices.Concat(authn.Tables, session.Tables, credential.Tables, passkey.Tables, settings.Tables, directory.Tables, event.Tables, seal.Tables)
 	h := &house{
 		Cluster: fsmtest.NewCluster(t, n, schema...),
 		pool:    credential.NewPool(credential.Config{Params: credential.Params{Memory: 64, Time: 1, Threads: 1}}, nil),
@@ -59,6 +61,9 @@ func newHouse(t testing.TB, n int) *house {
 		ring, err := seal.OpenRing(t.Context(), db, root)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if h.ring == nil {
+			h.ring = ring
 		}
 		nd := &node{db: db, sessions: session.NewStore(session.Config{DB: db, Ring: ring}), reg: prometheus.NewRegistry()}
 		nd.Flows = authn.New(authn.Config{

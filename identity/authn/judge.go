@@ -72,7 +72,7 @@ func (fs *Flows) judge(tx *fsm.Tx, need Need, user string, proved []assurance.Fa
 	v := verdict{reached: assurance.Of(proved)}
 	reachable := v.reached
 	for _, m := range order {
-		could, err := methods[m].has(fs, tx, need.Tenant, user)
+		could, err := methods[m].has(tx, need.Tenant, user)
 		if err != nil {
 			return v, err
 		}

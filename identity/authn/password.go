@@ -1,6 +1,7 @@
 package authn
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,10 +41,11 @@ func (fs *Flows) password(ctx context.Context, f *Flow, username, password strin
 	if password == "" || len(password) > maxPassword {
 		return Result{}, "malformed", identity.Invalid("password", "Enter your password.")
 	}
+	if open, err := fs.Open(ctx, f); err != nil || !open.Password {
+		return Result{}, reasonOf(err), cmp.Or(err, errWay)
+	}
 	f.Login = username
-	known, err := fs.lookUp(ctx, f, func(tx *fsm.Tx) (*directory.User, error) {
-		return directory.UserByLogin(tx, f.Need.Tenant, username)
-	})
+	known, err := fs.lookUp(ctx, f, fs.byLogin(f))
 	if err != nil {
 		return Result{}, reasonOf(err), err
 	}
@@ -56,7 +58,7 @@ func (fs *Flows) password(ctx context.Context, f *Flow, username, password strin
 	if err != nil {
 		return Result{}, failure, fmt.Errorf("check password: %w", err)
 	}
-	f.UserID, f.PasswordSet = known.user.ID, known.passwordSet
+	f.UserID, f.PasswordSet = known.user.ID, known.passwordSet.UnixNano()
 	return fs.passed(ctx, f, assurance.Factor{Method: assurance.Password})
 }
 

@@ -13,21 +13,6 @@ import (
 	"github.com/quis-idp/quis/identity/session"
 )
 
-// A way is a method of proving who one is for a user who is known already. check only reads;
-// what it returns travels in the flow, and accept spends it in the transaction at the end, where
-// a second flow that was proved with the same finds it spent.
-type way struct {
-	has    func(fs *Flows, tx *fsm.Tx, tenant, user string) ([]assurance.Factor, error) // what they could prove
-	check  func(fs *Flows, tx *fsm.Tx, tenant, user, answer string) (assurance.Factor, error)
-	accept func(tx *fsm.Tx, tenant, user string, f assurance.Factor) error
-}
-
-// The ways, and in which order they are offered: what cannot be phished first.
-var (
-	methods = map[assurance.Method]way{}
-	order   = []assurance.Method{}
-)
-
 const maxCode = 64 // bytes of a code as a person types it
 
 // Offer returns the methods with which the second step may be taken, best first.
@@ -58,7 +43,7 @@ func (fs *Flows) code(ctx context.Context, f *Flow, m assurance.Method, code str
 	}
 	how, ok := methods[m]
 	if !ok || how.check == nil || !slices.Contains(ways, m) {
-		return Result{}, "malformed", identity.Invalid("method", "This way to sign in is not open here. Choose another.")
+		return Result{}, "malformed", errWay
 	}
 	code = strings.TrimSpace(code)
 	if code == "" || len(code) > maxCode {
@@ -99,11 +84,10 @@ func (fs *Flows) Raise(ctx context.Context, f *Flow, s *session.Session) (bool, 
 	}
 	raised := *f
 	raised.UserID, raised.Session, raised.Have = s.UserID, s.ID, s.Factors
-	step, err := fs.next(ctx, &raised)
-	if err != nil || step != StepSecond {
+	err := fs.cfg.DB.View(ctx, func(tx *fsm.Tx) error { return fs.advance(tx, &raised) })
+	if err != nil || raised.At != StepSecond {
 		return false, err
 	}
-	raised.At = step
 	if err := fs.seal(&raised); err != nil {
 		return false, err
 	}

@@ -95,38 +95,50 @@ func (s *subject) failure(err error, reason string) string {
 	}
 }
 
-// passed adds what was proved to the flow and decides what comes next: another step, or the end.
+// passed adds what was proved to the flow and decides what comes next: another step, or the
+// end. If that fails the flow is as it was.
 func (fs *Flows) passed(ctx context.Context, f *Flow, fresh assurance.Factor) (Result, string, error) {
 	fresh.At = fs.cfg.DB.Now()
-	f.Factors, f.Challenge = assurance.Merge(f.Factors, []assurance.Factor{fresh}), nil
-	var err error
-	if f.At, err = fs.next(ctx, f); err != nil {
-		return Result{}, reasonOf(err), err
+	g := *f
+	g.Factors, g.Challenge = assurance.Merge(f.Factors, []assurance.Factor{fresh}), nil
+	err := fs.cfg.DB.View(ctx, func(tx *fsm.Tx) error { return fs.advance(tx, &g) })
+	if err != nil {
+		return Result{}, reasonOf(err), fmt.Errorf("next step: %w", err)
 	}
-	if f.At == StepDone {
-		r, err := fs.finish(ctx, f)
-		return r, reasonOf(err), err
+	r := Result{Step: g.At}
+	if g.At == StepDone {
+		r, err = fs.finish(ctx, &g)
+	} else if err = fs.seal(&g); err == nil {
+		r.Flow = g.sealed
 	}
-	if err := fs.seal(f); err != nil {
-		return Result{}, reasonOf(err), err
+	if err == nil {
+		*f = g
 	}
-	return Result{Step: f.At, Flow: f.sealed}, "", nil
+	return r, reasonOf(err), err
 }
 
-// next is the step that comes after what has been proved.
-func (fs *Flows) next(ctx context.Context, f *Flow) (step Step, err error) {
-	err = fs.cfg.DB.View(ctx, func(tx *fsm.Tx) error {
-		ways, err := fs.missing(tx, f)
-		step = StepDone
-		if len(ways) > 0 {
-			step = StepSecond
-		}
-		return err
-	})
+// advance moves f to the step that comes after what has been proved. A trusted device stands
+// for the second factor.
+func (fs *Flows) advance(tx *fsm.Tx, f *Flow) error {
+	ways, err := fs.missing(tx, f)
 	if err != nil {
-		return "", fmt.Errorf("next step: %w", err)
+		return err
 	}
-	return step, nil
+	if len(ways) > 0 && !assurance.Has(f.Factors, assurance.Device) {
+		stands, err := fs.trusted(tx, f)
+		if err != nil {
+			return err
+		}
+		f.Factors = append(f.Factors, stands...)
+		if ways, err = fs.missing(tx, f); err != nil {
+			return err
+		}
+	}
+	f.At = StepDone
+	if len(ways) > 0 {
+		f.At = StepSecond
+	}
+	return nil
 }
 
 // reasonOf puts an error into the few words that a metric may have.

@@ -1,0 +1,53 @@
+package login
+
+import (
+	"net/http"
+	"net/url"
+
+	"github.com/quis-idp/quis/api/page"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/authn"
+)
+
+// mail sends a code to whoever was named, if they have an address, and says so in any case.
+func (l *Login) mail(w http.ResponseWriter, r *http.Request) error {
+	return l.step(w, r, func(f *authn.Flow) (authn.Result, error) {
+		return l.cfg.Flows.Mail(r.Context(), f, r.PostForm.Get("username"))
+	}, func(r *http.Request, f *authn.Flow, status int, faults []*identity.Error) error {
+		return l.showForm(w, r, f, status, r.PostForm.Get("username"), faults)
+	})
+}
+
+// showMail asks for the code, or, of who followed the link, for a press of the button:
+// scanners of mail follow links, but press no buttons.
+func (l *Login) showMail(w http.ResponseWriter, r *http.Request, f *authn.Flow, status int, faults []*identity.Error) error {
+	view := mailView{
+		Application: f.Need.Application, Action: page.Base(r) + "/login/code", Flow: f.Sealed(),
+		Token: r.URL.Query().Get("token"), Login: identity.Printable(f.Login, maxShown),
+		Again: page.Base(r) + "/login/mail",
+		Code: page.Field{
+			Name: "code", Label: site.Text(r, "mail.code"), Autocomplete: "one-time-code", Numeric: true, Focus: true,
+		},
+		Restart: page.Base(r) + "/login?" + url.Values{"flow": {f.Sealed()}, "again": {"yes"}}.Encode(),
+	}
+	if len(faults) > 0 {
+		view.Token = ""
+	}
+	for _, fault := range faults {
+		if fault.Field == "code" {
+			view.Code.Error = site.Text(r, "second.empty")
+			continue
+		}
+		view.Alert.Text, view.Code.Describes = site.Text(r, "mail.wrong"), "alert"
+	}
+	return mailPage.Write(w, r, status, view)
+}
+
+// mailCode takes the code, or the token of the link.
+func (l *Login) mailCode(w http.ResponseWriter, r *http.Request) error {
+	return l.step(w, r, func(f *authn.Flow) (authn.Result, error) {
+		return l.cfg.Flows.MailCode(r.Context(), f, r.PostForm.Get("code"))
+	}, func(r *http.Request, f *authn.Flow, status int, faults []*identity.Error) error {
+		return l.showMail(w, r, f, status, faults)
+	})
+}

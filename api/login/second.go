@@ -1,0 +1,85 @@
+package login
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+
+	"github.com/quis-idp/quis/api/page"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/assurance"
+	"github.com/quis-idp/quis/identity/authn"
+)
+
+// showSecond asks for the second factor, in the way that the person chose (the query parameter
+// way) or else in the best of those that they have.
+func (l *Login) showSecond(w http.ResponseWriter, r *http.Request, f *authn.Flow, status int, way assurance.Method, faults []*identity.Error) error {
+	ways, err := l.cfg.Flows.Offer(r.Context(), f)
+	if err != nil {
+		return flowFault(w, r, err)
+	}
+	if !slices.Contains(ways, way) {
+		way = ways[0]
+	}
+	key, err := l.passkey(r, f)
+	if err != nil {
+		return err
+	}
+	view := secondView{
+		Application: f.Need.Application, Action: page.Base(r) + "/login/second", Flow: f.Sealed(), Way: string(way),
+		Login: identity.Printable(f.Login, maxShown), Lead: site.Text(r, "second."+string(way)+".lead"),
+		Code: page.Field{
+			Name: "code", Label: site.Text(r, "second."+string(way)+".code"), Autocomplete: "one-time-code",
+			Numeric: way == assurance.TOTP, Focus: true,
+		},
+		Passkey: key, Typed: way != assurance.Passkey,
+		Restart: page.Base(r) + "/login?" + url.Values{"flow": {f.Sealed()}, "again": {"yes"}}.Encode(),
+	}
+	for _, other := range ways {
+		if other != way {
+			view.Others = append(view.Others, link{
+				Label: site.Text(r, "second."+string(other)+".choose"),
+				To:    page.Base(r) + "/login?" + url.Values{"flow": {f.Sealed()}, "way": {string(other)}}.Encode(),
+			})
+		}
+	}
+	for _, fault := range faults {
+		if fault.Field == "code" {
+			view.Code.Error = site.Text(r, "second.empty")
+			continue
+		}
+		view.Alert.Text, view.Code.Describes = site.Text(r, "second."+string(way)+".wrong"), "alert"
+	}
+	return secondPage.Write(w, r, status, view)
+}
+
+// second takes the form of the second factor.
+func (l *Login) second(w http.ResponseWriter, r *http.Request) error {
+	way := func() assurance.Method { return assurance.Method(r.PostForm.Get("way")) }
+	return l.step(w, r, func(f *authn.Flow) (authn.Result, error) {
+		return l.cfg.Flows.Code(r.Context(), f, way(), r.PostForm.Get("code"))
+	}, func(r *http.Request, f *authn.Flow, status int, faults []*identity.Error) error {
+		return l.showSecond(w, r, f, status, way(), faults)
+	})
+}
+
+// passkeyAnswer takes what a passkey has answered, at the first step or the second.
+func (l *Login) passkeyAnswer(w http.ResponseWriter, r *http.Request) error {
+	return l.step(w, r, func(f *authn.Flow) (authn.Result, error) {
+		return l.cfg.Flows.Passkey(r.Context(), f, []byte(r.PostForm.Get("response")))
+	}, func(r *http.Request, f *authn.Flow, status int, faults []*identity.Error) error {
+		if f.Step() == authn.StepSecond {
+			return l.showSecond(w, r, f, status, assurance.Passkey, faults)
+		}
+		return l.showForm(w, r, f, status, f.Need.LoginHint, []*identity.Error{{Field: "passkey"}})
+	})
+}
+
+// passkey is what the browser needs to use a passkey at the step of f; nil if it cannot.
+func (l *Login) passkey(r *http.Request, f *authn.Flow) (*passkeyView, error) {
+	options, err := l.cfg.Flows.Challenge(r.Context(), f)
+	if err != nil || options == nil {
+		return nil, err
+	}
+	return &passkeyView{Action: page.Base(r) + "/login/passkey", Flow: f.Sealed(), Options: string(options)}, nil
+}

@@ -1,0 +1,102 @@
+package authn
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/assurance"
+	"github.com/quis-idp/quis/identity/credential/mailcode"
+	"github.com/quis-idp/quis/identity/directory"
+)
+
+// A Letter is what is mailed to somebody who wants to sign in.
+type Letter struct {
+	Tenant      string
+	User        *directory.User
+	Code        string // six digits
+	Token       string // for a link to the flow, to be followed in the same browser
+	Flow        string // the sealed flow that both belong to
+	Application string
+	Locales     string
+}
+
+const mailPurpose = "sign in"
+
+// Mail takes the first step by mail: it sends a code, and a link, to the address of the user
+// who is named, and the flow then waits for either (see MailCode). Nobody is told whether there
+// is such a user, or whether they have an address that was verified: a code that nobody gets
+// is waited for all the same. It costs no log entry. Errors are those of Password.
+func (fs *Flows) Mail(ctx context.Context, f *Flow, username string) (Result, error) {
+	if !f.Bound() || f.Step() != StepPassword && f.Step() != StepMail || fs.cfg.SendMail == nil {
+		return Result{}, dead("it is not at this step")
+	}
+	if username == "" || len(username) > maxLogin {
+		return Result{}, identity.Invalid("username", "Enter your username or email address.")
+	}
+	if open, err := fs.Open(ctx, f); err != nil || !open.Mail {
+		return Result{}, cmp.Or(err, errWay)
+	}
+	f.Login, f.At = username, StepMail
+	known, err := fs.lookUp(ctx, f, fs.byLogin(f))
+	if err != nil {
+		return Result{}, err
+	}
+	if known.user != nil && (known.user.Disabled || !known.user.EmailVerified) {
+		known.user = nil
+	}
+	sent, err := fs.codes.New(mailcode.For{Tenant: f.Need.Tenant, UserID: known.userID(), Purpose: mailPurpose})
+	if err != nil {
+		return Result{}, err
+	}
+	f.Challenge = sent.State
+	if err := fs.seal(f); err != nil {
+		return Result{}, err
+	}
+	if known.user != nil {
+		fs.cfg.SendMail(ctx, Letter{
+			Tenant: f.Need.Tenant, User: known.user, Code: sent.Code, Token: sent.Token, Flow: f.sealed,
+			Application: f.Need.Application, Locales: f.Need.Locales,
+		})
+	}
+	return Result{Step: StepMail, Flow: f.sealed}, nil
+}
+
+// MailCode takes the step after Mail with the code, or the token of the link. Errors are
+// those of Password.
+func (fs *Flows) MailCode(ctx context.Context, f *Flow, code string) (Result, error) {
+	return fs.measured(assurance.Mail, func() (Result, string, error) { return fs.mailCode(ctx, f, code) })
+}
+
+func (fs *Flows) mailCode(ctx context.Context, f *Flow, code string) (Result, string, error) {
+	if !f.Bound() || f.Step() != StepMail || len(f.Challenge) == 0 {
+		return Result{}, "dead_flow", dead("it is not at this step")
+	}
+	if code = strings.TrimSpace(code); code == "" || len(code) > maxCode {
+		return Result{}, "malformed", identity.Invalid("code", "Enter the code from the email.")
+	}
+	known, err := fs.lookUp(ctx, f, fs.byLogin(f))
+	if err != nil {
+		return Result{}, reasonOf(err), err
+	}
+	failure, err := fs.attempt(ctx, f, known, reasonCode, func() error {
+		return fs.codes.Check(f.Challenge, mailcode.For{Tenant: f.Need.Tenant, UserID: known.userID(), Purpose: mailPurpose}, code)
+	})
+	if errors.Is(err, identity.ErrUnauthenticated) { // one sentence, whoever it is
+		err = identity.Unauthenticated("That code is not right, or it is too old. Check it, or ask for a new one.")
+	}
+	if err != nil {
+		return Result{}, failure, fmt.Errorf("check mail code: %w", err)
+	}
+	f.UserID = known.user.ID
+	return fs.passed(ctx, f, assurance.Factor{Method: assurance.Mail, Ref: known.user.Email})
+}
+
+// byLogin finds the user whose name was typed.
+func (fs *Flows) byLogin(f *Flow) func(tx *fsm.Tx) (*directory.User, error) {
+	return func(tx *fsm.Tx) (*directory.User, error) { return directory.UserByLogin(tx, f.Need.Tenant, f.Login) }
+}

@@ -1,0 +1,122 @@
+package authn
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/assurance"
+	"github.com/quis-idp/quis/identity/credential/passkey"
+	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/settings"
+)
+
+// Challenge puts a challenge for a passkey into the flow, which is sealed anew, and returns what
+// the browser needs (the JSON of PublicKeyCredential.parseRequestOptionsFromJSON): at the
+// first step any passkey may answer, at the second one of the person's. nil: none can be used
+// here, because the tenant does not want it or browsers do not offer it at this address.
+func (fs *Flows) Challenge(ctx context.Context, f *Flow) (options []byte, err error) {
+	if !f.Bound() || f.Step() != StepPassword && f.Step() != StepSecond {
+		return nil, nil
+	}
+	if open, err := fs.takesPasskey(ctx, f); err != nil || !open {
+		return nil, err
+	}
+	err = fs.cfg.DB.View(ctx, func(tx *fsm.Tx) error {
+		s, _, err := settings.Get(tx, f.Need.Tenant)
+		if err != nil {
+			return err
+		}
+		options, f.Challenge, err = passkey.Begin(tx, identity.TenantFrom(ctx), PasskeyPolicy(s), f.UserID)
+		return err
+	})
+	if errors.Is(err, identity.ErrInvalid) || errors.Is(err, fsm.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil || options == nil {
+		return nil, err
+	}
+	return options, fs.seal(f)
+}
+
+// An Opening is with what a flow can be begun.
+type Opening struct{ Password, Passkey, Mail bool }
+
+// Open says with what the first step can be taken.
+func (fs *Flows) Open(ctx context.Context, f *Flow) (o Opening, err error) {
+	err = fs.cfg.DB.View(ctx, func(tx *fsm.Tx) error {
+		s, _, err := settings.Get(tx, f.Need.Tenant)
+		if err == nil {
+			o = Opening{Password: s.LocalLogin && s.PasswordLogin, Passkey: s.LocalLogin && s.PasskeyLogin,
+				Mail: s.LocalLogin && (s.EmailOTP || s.MagicLink) && fs.cfg.SendMail != nil}
+		}
+		return err
+	})
+	return o, err
+}
+
+// PasskeyPolicy is what a tenant has decided about passkeys.
+func PasskeyPolicy(s *settings.Authentication) passkey.Policy {
+	return passkey.Policy{
+		UserVerification: s.Passkey.UserVerification, Attestation: s.Passkey.Attestation, RequireAttested: s.Passkey.RequireAttested,
+		AllowAAGUIDs: s.Passkey.Allow, DenyAAGUIDs: s.Passkey.Deny, ForbidSynced: s.Passkey.ForbidSynced, Origins: s.Passkey.RelatedOrigins,
+	}
+}
+
+// Passkey takes the first or the second step with what a browser's passkey answered to the
+// challenge of the flow. Errors are those of Password. A copy of a passkey, which its counter
+// gives away, is an entry more: nobody can use it from then on.
+func (fs *Flows) Passkey(ctx context.Context, f *Flow, response []byte) (Result, error) {
+	return fs.measured(assurance.Passkey, func() (Result, string, error) { return fs.passkey(ctx, f, response) })
+}
+
+func (fs *Flows) passkey(ctx context.Context, f *Flow, response []byte) (Result, string, error) {
+	if !f.Bound() || len(f.Challenge) == 0 || f.Step() != StepPassword && f.Step() != StepSecond {
+		return Result{}, "dead_flow", dead("it is not at this step")
+	}
+	if open, err := fs.takesPasskey(ctx, f); err != nil || !open {
+		return Result{}, reasonOf(err), cmp.Or(err, errWay)
+	}
+	a, err := passkey.Finish(ctx, fs.cfg.DB, f.Need.Tenant, f.Challenge, response, f.UserID)
+	if err != nil {
+		return Result{}, reasonPasskey, fmt.Errorf("passkey: %w", err)
+	}
+	// Nobody guesses passkeys: what fails is not counted, and its owner is never kept waiting.
+	known, err := fs.lookUp(ctx, f, func(tx *fsm.Tx) (*directory.User, error) {
+		u, _, err := directory.GetUser(tx, f.Need.Tenant, a.UserID)
+		return u, err
+	})
+	if err != nil {
+		return Result{}, reasonOf(err), err
+	}
+	if known.user == nil || known.user.Disabled {
+		return Result{}, reasonDisabled, identity.Unauthenticated("This does not let you in.")
+	}
+	fresh, err := provedBy(a, f.UserID != "")
+	if err != nil {
+		return Result{}, "internal", err
+	}
+	proved := *f
+	proved.UserID = a.UserID
+	if proved.Login == "" {
+		proved.Login = known.user.Username
+	}
+	r, reason, err := fs.passed(ctx, &proved, fresh)
+	if err == nil {
+		*f = proved
+	}
+	return r, reason, err
+}
+
+func (fs *Flows) takesPasskey(ctx context.Context, f *Flow) (bool, error) {
+	if f.Step() == StepPassword {
+		open, err := fs.Open(ctx, f)
+		return open.Passkey, err
+	}
+	ways, err := fs.Offer(ctx, f)
+	return slices.Contains(ways, assurance.Passkey), err
+}
