@@ -84,6 +84,8 @@ func (l *Login) signIn(w http.ResponseWriter, r *http.Request) error {
 		return l.showMail(w, r, f, http.StatusOK, nil)
 	case authn.StepSecond:
 		return l.showSecond(w, r, f, http.StatusOK, assurance.Method(r.URL.Query().Get("way")), nil)
+	case authn.StepRenew:
+		return l.showRenew(w, r, f, http.StatusOK, nil)
 	}
 	return l.showForm(w, r, f, http.StatusOK, f.Need.LoginHint, nil)
 }
@@ -166,6 +168,8 @@ func (l *Login) goOn(w http.ResponseWriter, r *http.Request, f *authn.Flow, done
 		return l.showMail(w, r, f, http.StatusOK, nil)
 	case authn.StepSecond:
 		return l.showSecond(w, r, f, http.StatusOK, "", nil)
+	case authn.StepRenew:
+		return l.showRenew(w, r, f, http.StatusOK, nil)
 	case authn.StepDone:
 		write(w, r, sessionCookie, done.Cookie, 0)
 		write(w, r, deviceCookie, done.Device, deviceLifetime)
@@ -183,6 +187,9 @@ func guessed(err error) bool {
 // showForm writes the form, with what is wrong with the last attempt. The cursor is where
 // the person has to type next.
 func (l *Login) showForm(w http.ResponseWriter, r *http.Request, f *authn.Flow, status int, username string, faults []*identity.Error) error {
+	if f.Need.Recover {
+		return l.showRecover(w, r, f, status, username, faults)
+	}
 	open, err := l.cfg.Flows.Open(r.Context(), f)
 	if err != nil {
 		return err
@@ -205,6 +212,9 @@ func (l *Login) showForm(w http.ResponseWriter, r *http.Request, f *authn.Flow, 
 	}
 	if !open.Password {
 		view.Password = page.Field{}
+	}
+	if open.Recover {
+		view.Forgotten = page.Base(r) + "/recover?" + url.Values{"flow": {f.Sealed()}}.Encode()
 	}
 	if open.Mail {
 		view.Mail = page.Base(r) + "/login/mail"

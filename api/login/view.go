@@ -30,6 +30,23 @@ type (
 		Password    page.Field
 		Passkey     *passkeyView // nil: none can be used here
 		Mail        string       // where to ask for a code by mail; "": not open
+		Forgotten   string       // where to go on without the password; "": not open
+	}
+
+	// recoverView asks who has forgotten their password.
+	recoverView struct {
+		Action   string
+		Flow     string
+		Username page.Field
+	}
+
+	// renewView asks for another password.
+	renewView struct {
+		Action   string
+		Flow     string
+		Recover  bool   // it was forgotten; otherwise it is too old, or an administrator wants it
+		Login    string // for password managers
+		Password page.Field
 	}
 
 	// passkeyView is what the script needs to ask for a passkey.
@@ -132,6 +149,8 @@ var (
 	signInPage    = page.Page[signInView](site, "templates/sign_in.html", "templates/passkey.html")
 	secondPage    = page.Page[secondView](site, "templates/second.html", "templates/passkey.html")
 	mailPage      = page.Page[mailView](site, "templates/mail.html")
+	recoverPage   = page.Page[recoverView](site, "templates/recover.html")
+	renewPage     = page.Page[renewView](site, "templates/renew.html")
 	leavingPage   = page.Page[leavingView](site, "templates/leaving.html")
 	postingPage   = page.Page[postingView](site, "templates/posting.html")
 	accountPage   = page.Page[accountView](site, "templates/account.html", "templates/person.html")

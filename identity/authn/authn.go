@@ -11,6 +11,7 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/assurance"
+	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/credential/mailcode"
 	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/keys/seal"
@@ -44,6 +45,13 @@ type Config struct {
 	// SendMail hands a letter over to be sent and returns at once, so that the time it takes
 	// does not tell whether there is a letter. Nil: nobody can sign in by mail.
 	SendMail func(ctx context.Context, l Letter)
+
+	// NewPassword is credential.Prepare with its store, pool and checks: the hash of a new
+	// password, or identity.ErrInvalid, field password.
+	NewPassword func(ctx context.Context, who credential.Person, password string) (phc string, err error)
+
+	// Forget revokes what applications hold of a user whose password has changed. Nil: nothing.
+	Forget func(tx *fsm.Tx, tenant, user string) error
 
 	Lifetime   time.Duration // of a flow, from Begin; default 15 min
 	Logger     *slog.Logger

@@ -48,8 +48,9 @@ type ending struct {
 	sources []source // from which failures are forgiven
 }
 
-// finish makes the session of a flow in which everything has been proved.
-func (fs *Flows) finish(ctx context.Context, f *Flow) (Result, error) {
+// finish makes the session of a flow in which everything has been proved; also, if there is
+// one, is part of the same transaction, before the session is made.
+func (fs *Flows) finish(ctx context.Context, f *Flow, also func(tx *fsm.Tx) error) (Result, error) {
 	var end ending
 	err := fs.cfg.DB.View(ctx, func(tx *fsm.Tx) (err error) {
 		end, err = fs.ending(ctx, tx, f)
@@ -58,7 +59,7 @@ func (fs *Flows) finish(ctx context.Context, f *Flow) (Result, error) {
 	var started *session.Started
 	if err == nil {
 		err = fs.cfg.DB.Update(ctx, func(tx *fsm.Tx) (err error) {
-			started, err = fs.complete(tx, f, end)
+			started, err = fs.complete(tx, f, end, also)
 			return err
 		})
 	}
@@ -99,7 +100,7 @@ func (fs *Flows) ending(ctx context.Context, tx *fsm.Tx, f *Flow) (end ending, e
 // complete is the one transaction of a sign-in. User and password are read again: a
 // change since the password was checked is a conflict or seen here, so a reset that
 // ends all sessions cannot be slipped past by a sign-in under way.
-func (fs *Flows) complete(tx *fsm.Tx, f *Flow, end ending) (*session.Started, error) {
+func (fs *Flows) complete(tx *fsm.Tx, f *Flow, end ending, also func(tx *fsm.Tx) error) (*session.Started, error) {
 	tenant := f.Need.Tenant
 	if err := alive(tx, f); err != nil {
 		return nil, err
@@ -109,6 +110,11 @@ func (fs *Flows) complete(tx *fsm.Tx, f *Flow, end ending) (*session.Started, er
 	}
 	for _, factor := range f.Factors {
 		if err := spend(tx, f, factor); err != nil {
+			return nil, err
+		}
+	}
+	if also != nil {
+		if err := also(tx); err != nil {
 			return nil, err
 		}
 	}

@@ -42,7 +42,8 @@ type Need struct {
 	ACR         []string       `cbor:"8,keyasint,omitempty"` // wanted, preferred first; what cannot be reached is left out
 	Select      bool           `cbor:"9,keyasint,omitempty"` // ask which account, if one is signed in; see Keep
 
-	MFA string `cbor:"10,keyasint,omitempty"` // the application's policy of second factors; empty: it has none
+	MFA     string `cbor:"10,keyasint,omitempty"` // the application's policy of second factors; empty: it has none
+	Recover bool   `cbor:"11,keyasint,omitempty"` // the password is not known: prove otherwise who it is, and choose another
 }
 
 // A Step is what a flow is waiting for.
@@ -53,6 +54,7 @@ const (
 	StepPassword Step = "password" // a name and a first proof: a password, or a passkey that knows the name
 	StepMail     Step = "mail"     // the code that Mail has sent
 	StepSecond   Step = "second"   // one of what Offer returns
+	StepRenew    Step = "renew"    // another password
 	StepDone     Step = "done"     // nothing: the session has been made
 )
 

@@ -60,6 +60,9 @@ type verdict struct {
 // missing returns the methods with which the person of f may go on, best first; none when
 // enough has been proved, or nothing that they have would help.
 func (fs *Flows) missing(tx *fsm.Tx, f *Flow) ([]assurance.Method, error) {
+	if f.Need.Recover {
+		return fs.recovers(tx, f)
+	}
 	v, err := fs.judge(tx, f.Need, f.UserID, f.proved())
 	if err != nil || v.level <= v.reached {
 		return nil, err

@@ -23,9 +23,17 @@ type Letter struct {
 	Flow        string // the sealed flow that both belong to
 	Application string
 	Locales     string
+	Recover     bool // it is to get back in, and choose another password
 }
 
-const mailPurpose = "sign in"
+// What a code is for; one is of no use for the other.
+func (f *Flow) mailFor(userID string) mailcode.For {
+	purpose := "sign in"
+	if f.Need.Recover {
+		purpose = "recover"
+	}
+	return mailcode.For{Tenant: f.Need.Tenant, UserID: userID, Purpose: purpose}
+}
 
 // Mail takes the first step by mail: it sends a code, and a link, to the address of the user
 // who is named, and the flow then waits for either (see MailCode). Nobody is told whether there
@@ -49,7 +57,7 @@ func (fs *Flows) Mail(ctx context.Context, f *Flow, username string) (Result, er
 	if known.user != nil && (known.user.Disabled || !known.user.EmailVerified) {
 		known.user = nil
 	}
-	sent, err := fs.codes.New(mailcode.For{Tenant: f.Need.Tenant, UserID: known.userID(), Purpose: mailPurpose})
+	sent, err := fs.codes.New(f.mailFor(known.userID()))
 	if err != nil {
 		return Result{}, err
 	}
@@ -60,7 +68,7 @@ func (fs *Flows) Mail(ctx context.Context, f *Flow, username string) (Result, er
 	if known.user != nil {
 		fs.cfg.SendMail(ctx, Letter{
 			Tenant: f.Need.Tenant, User: known.user, Code: sent.Code, Token: sent.Token, Flow: f.sealed,
-			Application: f.Need.Application, Locales: f.Need.Locales,
+			Application: f.Need.Application, Locales: f.Need.Locales, Recover: f.Need.Recover,
 		})
 	}
 	return Result{Step: StepMail, Flow: f.sealed}, nil
@@ -84,7 +92,7 @@ func (fs *Flows) mailCode(ctx context.Context, f *Flow, code string) (Result, st
 		return Result{}, reasonOf(err), err
 	}
 	failure, err := fs.attempt(ctx, f, known, reasonCode, func() error {
-		return fs.codes.Check(f.Challenge, mailcode.For{Tenant: f.Need.Tenant, UserID: known.userID(), Purpose: mailPurpose}, code)
+		return fs.codes.Check(f.Challenge, f.mailFor(known.userID()), code)
 	})
 	if errors.Is(err, identity.ErrUnauthenticated) { // one sentence, whoever it is
 		err = identity.Unauthenticated("That code is not right, or it is too old. Check it, or ask for a new one.")

@@ -44,15 +44,23 @@ func (fs *Flows) Challenge(ctx context.Context, f *Flow) (options []byte, err er
 }
 
 // An Opening is with what a flow can be begun.
-type Opening struct{ Password, Passkey, Mail bool }
+type Opening struct {
+	Password, Passkey, Mail bool
+	Recover                 bool // somebody who has forgotten their password may begin another flow, with Need.Recover
+}
 
 // Open says with what the first step can be taken.
 func (fs *Flows) Open(ctx context.Context, f *Flow) (o Opening, err error) {
 	err = fs.cfg.DB.View(ctx, func(tx *fsm.Tx) error {
 		s, _, err := settings.Get(tx, f.Need.Tenant)
 		if err == nil {
+			mail := fs.cfg.SendMail != nil
+			if f.Need.Recover {
+				o = Opening{Mail: mail && s.LocalLogin && s.ForgotPassword}
+				return nil
+			}
 			o = Opening{Password: s.LocalLogin && s.PasswordLogin, Passkey: s.LocalLogin && s.PasskeyLogin,
-				Mail: s.LocalLogin && (s.EmailOTP || s.MagicLink) && fs.cfg.SendMail != nil}
+				Mail: s.LocalLogin && (s.EmailOTP || s.MagicLink) && mail, Recover: mail && s.LocalLogin && s.PasswordLogin && s.ForgotPassword}
 		}
 		return err
 	})

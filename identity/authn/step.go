@@ -107,7 +107,7 @@ func (fs *Flows) passed(ctx context.Context, f *Flow, fresh assurance.Factor) (R
 	}
 	r := Result{Step: g.At}
 	if g.At == StepDone {
-		r, err = fs.finish(ctx, &g)
+		r, err = fs.finish(ctx, &g, nil)
 	} else if err = fs.seal(&g); err == nil {
 		r.Flow = g.sealed
 	}
@@ -137,8 +137,13 @@ func (fs *Flows) advance(tx *fsm.Tx, f *Flow) error {
 	f.At = StepDone
 	if len(ways) > 0 {
 		f.At = StepSecond
+		return nil
 	}
-	return nil
+	renew, err := renews(tx, f)
+	if renew {
+		f.At = StepRenew
+	}
+	return err
 }
 
 // reasonOf puts an error into the few words that a metric may have.

@@ -1,0 +1,79 @@
+package login
+
+import (
+	"html/template"
+	"net/http"
+	"net/url"
+
+	"github.com/quis-idp/quis/api/page"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/authn"
+)
+
+// recover begins a flow for somebody who has forgotten their password; the flow that they come
+// from, if any, says where to go on afterwards.
+func (l *Login) recover(w http.ResponseWriter, r *http.Request) error {
+	need := authn.Need{ReturnTo: page.Base(r) + "/", Recover: true}
+	if sealed := r.URL.Query().Get("flow"); sealed != "" {
+		f, err := l.cfg.Flows.Load(r.Context(), sealed, read(r, flowCookie))
+		if err != nil {
+			return flowFault(w, r, err)
+		}
+		need = f.Need
+		need.Recover, need.Login = true, true
+	}
+	sealed, err := l.cfg.Flows.Begin(r.Context(), need)
+	if err != nil {
+		return err
+	}
+	return onward(w, r, page.Base(r)+"/login?"+url.Values{"flow": {sealed}}.Encode())
+}
+
+// showRecover asks who has forgotten their password.
+func (l *Login) showRecover(w http.ResponseWriter, r *http.Request, f *authn.Flow, status int, username string, faults []*identity.Error) error {
+	open, err := l.cfg.Flows.Open(r.Context(), f)
+	if err != nil {
+		return err
+	}
+	if !open.Mail {
+		return messagePage.Write(w, r, http.StatusForbidden, messageView{
+			Title: site.Text(r, "recover.closed.title"), Detail: site.Text(r, "recover.closed.detail"),
+			Link: template.URL(page.Base(r) + "/"), Label: site.Text(r, "dead.link"),
+		})
+	}
+	view := recoverView{
+		Action: page.Base(r) + "/login/mail", Flow: f.Sealed(),
+		Username: page.Field{
+			Name: "username", Label: site.Text(r, "sign_in.username"), Value: identity.Printable(username, maxShown),
+			Autocomplete: "username", Focus: true,
+		},
+	}
+	if len(faults) > 0 {
+		view.Username.Error = site.Text(r, "recover.empty")
+	}
+	return recoverPage.Write(w, r, status, view)
+}
+
+// showRenew asks for another password.
+func (l *Login) showRenew(w http.ResponseWriter, r *http.Request, f *authn.Flow, status int, faults []*identity.Error) error {
+	view := renewView{
+		Action: page.Base(r) + "/login/renew", Flow: f.Sealed(), Recover: f.Need.Recover,
+		Login: identity.Printable(f.Login, maxShown),
+		Password: page.Field{
+			Name: "password", Label: site.Text(r, "renew.password"), Type: "password", Autocomplete: "new-password", Focus: true,
+		},
+	}
+	for _, fault := range faults {
+		view.Password.Error = fault.Detail
+	}
+	return renewPage.Write(w, r, status, view)
+}
+
+// renew takes another password.
+func (l *Login) renew(w http.ResponseWriter, r *http.Request) error {
+	return l.step(w, r, func(f *authn.Flow) (authn.Result, error) {
+		return l.cfg.Flows.Renew(r.Context(), f, r.PostForm.Get("password"))
+	}, func(r *http.Request, f *authn.Flow, status int, faults []*identity.Error) error {
+		return l.showRenew(w, r, f, status, faults)
+	})
+}

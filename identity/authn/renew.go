@@ -1,0 +1,141 @@
+package authn
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/assurance"
+	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/credential/strength"
+	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/session"
+	"github.com/quis-idp/quis/identity/settings"
+)
+
+// Renew takes the last step of who has to choose another password, or recovers an account: it
+// sets the password, ends all other sessions of the user, and signs in. It reports
+// identity.ErrInvalid, field password, for one that the policy refuses; other errors are
+// those of Password.
+func (fs *Flows) Renew(ctx context.Context, f *Flow, password string) (Result, error) {
+	return fs.measured("renewal", func() (Result, string, error) { return fs.renew(ctx, f, password) })
+}
+
+func (fs *Flows) renew(ctx context.Context, f *Flow, password string) (Result, string, error) {
+	if !f.Bound() || f.Step() != StepRenew {
+		return Result{}, "dead_flow", dead("it is not at this step")
+	}
+	if password == "" || len(password) > maxPassword {
+		return Result{}, "malformed", identity.Invalid("password", "Enter a new password.")
+	}
+	known, err := fs.lookUp(ctx, f, fs.claimant(f))
+	if err != nil {
+		return Result{}, reasonOf(err), err
+	}
+	if known.user == nil || known.user.Disabled {
+		return Result{}, reasonDisabled, wrong()
+	}
+	phc, err := fs.cfg.NewPassword(ctx, WhoseIs(f.Need.Tenant, known.user), password)
+	if err != nil {
+		return Result{}, reasonOf(err), fmt.Errorf("new password: %w", err)
+	}
+	r, err := fs.finish(ctx, f, func(tx *fsm.Tx) error { return fs.setPassword(tx, f, phc) })
+	return r, reasonOf(err), err
+}
+
+// WhoseIs is u as the policy of passwords needs to know them.
+func WhoseIs(tenant string, u *directory.User) credential.Person {
+	return credential.Person{Tenant: tenant, UserID: u.ID, About: strength.About{
+		Username: u.Username, Email: u.Email, Name: u.Name, Others: []string{u.GivenName, u.FamilyName},
+	}}
+}
+
+// setPassword is what a new password changes: whoever had the old one is out.
+func (fs *Flows) setPassword(tx *fsm.Tx, f *Flow, phc string) error {
+	if err := credential.SetPassword(tx, f.Need.Tenant, f.UserID, phc); err != nil {
+		return err
+	}
+	if fs.cfg.Forget != nil {
+		if err := fs.cfg.Forget(tx, f.Need.Tenant, f.UserID); err != nil {
+			return err
+		}
+	}
+	_, err := session.EndAllOf(tx, f.Need.Tenant, f.UserID)
+	return err
+}
+
+// renews reports whether the person of f must choose a password before the flow ends.
+func renews(tx *fsm.Tx, f *Flow) (bool, error) {
+	if f.Need.Recover {
+		return true, nil
+	}
+	if !assurance.Has(f.Factors, assurance.Password) {
+		return false, nil
+	}
+	why, err := credential.Expired(tx, f.Need.Tenant, f.UserID)
+	return why != "", err
+}
+
+// The parts of settings.Recovery.Methods.
+var recoveryParts = map[string]assurance.Method{
+	"email": assurance.Mail, "totp": assurance.TOTP, "recovery_code": assurance.Recovery, "passkey": assurance.Passkey,
+}
+
+// recovers returns with which methods the person of f may go on to recover their account, none
+// if it is proved to be theirs. One of the tenant's combinations has to be complete, and whoever
+// has a second factor has to prove one: getting back in is no easier than signing in. It
+// reports ErrDeadFlow if nothing that they have would do.
+func (fs *Flows) recovers(tx *fsm.Tx, f *Flow) ([]assurance.Method, error) {
+	s, _, err := settings.Get(tx, f.Need.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	has := []assurance.Method{assurance.Mail}
+	second, proved := false, false
+	for _, m := range order {
+		could, err := methods[m].has(tx, f.Need.Tenant, f.UserID)
+		if err != nil {
+			return nil, err
+		}
+		if len(could) > 0 {
+			has, second = append(has, m), true
+		}
+		proved = proved || assurance.Has(f.Factors, m)
+	}
+	var ways []assurance.Method
+	complete := false
+	for _, combination := range s.Recovery.Methods {
+		missing, possible := lacks(combination, has, f.Factors)
+		complete = complete || possible && len(missing) == 0
+		if possible {
+			ways = append(ways, missing...)
+		}
+	}
+	switch {
+	case complete && (proved || !second):
+		return nil, nil
+	case complete:
+		return slices.DeleteFunc(slices.Clone(order), func(m assurance.Method) bool { return !slices.Contains(has, m) }), nil
+	case len(ways) == 0:
+		return nil, &identity.Error{Kind: ErrDeadFlow, Detail: "What you have is not enough to get back in. Ask your administrator."}
+	}
+	slices.Sort(ways)
+	return slices.Compact(ways), nil
+}
+
+// lacks returns what of a combination has not been proved, and whether all of it can be.
+func lacks(combination string, has []assurance.Method, proved []assurance.Factor) (missing []assurance.Method, possible bool) {
+	for part := range strings.SplitSeq(combination, "+") {
+		m, ok := recoveryParts[part]
+		if !ok || !slices.Contains(has, m) {
+			return nil, false
+		}
+		if !assurance.Has(proved, m) {
+			missing = append(missing, m)
+		}
+	}
+	return missing, true
+}
