@@ -173,6 +173,9 @@ func (l *Login) goOn(w http.ResponseWriter, r *http.Request, f *authn.Flow, done
 	case authn.StepDone:
 		write(w, r, sessionCookie, done.Cookie, 0)
 		write(w, r, deviceCookie, done.Device, deviceLifetime)
+		if done.Enrol != nil {
+			return showEnrol(w, r, done.ReturnTo, done.Enrol)
+		}
 		page.Leave(w, done.ReturnTo)
 		return leavingPage.Write(w, r, http.StatusOK, leavingView{Application: f.Need.Application, Target: done.ReturnTo})
 	}

@@ -40,6 +40,14 @@ type (
 		Username page.Field
 	}
 
+	// enrolView says that a second factor should be set up.
+	enrolView struct {
+		Setup    string // where that is done
+		Continue string // where to go on
+		Optional bool   // now already
+		Left     int    // so often still, if it may be put off; 0: as often as they like
+	}
+
 	// renewView asks for another password.
 	renewView struct {
 		Action   string
@@ -151,6 +159,7 @@ var (
 	mailPage      = page.Page[mailView](site, "templates/mail.html")
 	recoverPage   = page.Page[recoverView](site, "templates/recover.html")
 	renewPage     = page.Page[renewView](site, "templates/renew.html")
+	enrolPage     = page.Page[enrolView](site, "templates/enrol.html")
 	leavingPage   = page.Page[leavingView](site, "templates/leaving.html")
 	postingPage   = page.Page[postingView](site, "templates/posting.html")
 	accountPage   = page.Page[accountView](site, "templates/account.html", "templates/person.html")

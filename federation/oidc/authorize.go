@@ -40,6 +40,8 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) {
 		p.writeAuthorizeError(w, r, q, err)
 	case d != nothing && q.prompts("none"):
 		p.writeAuthorizeError(w, r, q, refuse(codeLoginRequired, "The user must sign in."))
+	case d == enrolment:
+		p.enrol(w, r, q)
 	case d != nothing:
 		p.signIn(w, r, q, d == proof && s != nil)
 	default:

@@ -48,6 +48,19 @@ func (p *Provider) signIn(w http.ResponseWriter, r *http.Request, q *authorizeRe
 	redirect(w, base+p.login+"?"+url.Values{"flow": {flow}}.Encode())
 }
 
+// enrol sends somebody who is signed in, but may not go on without a second factor, to where
+// they are told so; from there they come back to this request.
+func (p *Provider) enrol(w http.ResponseWriter, r *http.Request, q *authorizeRequest) {
+	t := identity.TenantFrom(r.Context())
+	back, err := p.wayBack(t, q)
+	if err != nil {
+		p.writeAuthorizeError(w, r, q, err)
+		return
+	}
+	to := basePath(t) + authorizePath + "?" + back.Encode()
+	redirect(w, basePath(t)+p.login+"/enrol?"+url.Values{"then": {to}}.Encode())
+}
+
 var errLongRequest = refuse(codeInvalidRequest, "The request is too long to be carried through signing in.")
 
 // wayBack is the query that leads to q again. What was pushed or signed is sealed anew, with

@@ -23,6 +23,7 @@ const (
 	Mail        Method = "mail"        // a code or a link sent to the person's address
 	Certificate Method = "certificate" // X.509, smart card
 	Approval    Method = "approval"    // in another browser in which the person is signed in
+	Federated   Method = "federated"   // by another provider, who knows how
 	Device      Method = "device"      // a trusted device in place of a second factor
 )
 

@@ -18,7 +18,7 @@ import (
 )
 
 // Tables are the definitions that a store needs for sign-in.
-var Tables = []fsm.Definition{spent, lastSignin, failures, failedAt}
+var Tables = []fsm.Definition{spent, lastSignin, failures, failedAt, putOff}
 
 // ACRs are the authentication contexts that signing in can reach, surest first.
 var ACRs = assurance.ACRs

@@ -4,9 +4,6 @@ import (
 	"time"
 )
 
-// LocalPath is the parser of what strangers send.
-var LocalPath = localPath
-
 // DelayAfter is the delay after n failures from one network, or from everywhere.
 func DelayAfter(n int64, anywhere bool) time.Duration {
 	s := source{name: passwordName, from: "network x"}

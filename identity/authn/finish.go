@@ -57,9 +57,12 @@ func (fs *Flows) finish(ctx context.Context, f *Flow, also func(tx *fsm.Tx) erro
 		return err
 	})
 	var started *session.Started
+	var enrol *Enrolment
 	if err == nil {
 		err = fs.cfg.DB.Update(ctx, func(tx *fsm.Tx) (err error) {
-			started, err = fs.complete(tx, f, end, also)
+			if started, err = fs.complete(tx, f, end, also); err == nil {
+				enrol, err = enrolment(tx, f)
+			}
 			return err
 		})
 	}
@@ -69,7 +72,7 @@ func (fs *Flows) finish(ctx context.Context, f *Flow, also func(tx *fsm.Tx) erro
 	if err != nil {
 		return Result{}, fmt.Errorf("finish sign-in: %w", err)
 	}
-	r := Result{Step: StepDone, Session: started.Session}
+	r := Result{Step: StepDone, Session: started.Session, Enrol: enrol}
 	if r.Cookie, err = fs.cfg.Sessions.Cookie(started); err != nil {
 		return Result{}, err
 	}

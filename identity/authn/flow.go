@@ -122,7 +122,7 @@ func (fs *Flows) Begin(ctx context.Context, need Need) (string, error) {
 	if need.Tenant == "" {
 		return "", errors.New("begin sign-in: no tenant")
 	}
-	if !localPath(need.ReturnTo) {
+	if !LocalPath(need.ReturnTo) {
 		return "", identity.Invalid("return_to", "is not a path on this server")
 	}
 	need.LoginHint = identity.Printable(need.LoginHint, maxLoginHint)
@@ -210,9 +210,9 @@ func dead(why string) error {
 	}
 }
 
-// localPath reports whether a browser that is sent to s stays on our origin: WHATWG
+// LocalPath reports whether a browser that is sent to s stays on our origin: WHATWG
 // URL parsers read \ as / and drop tabs and newlines, so none of these may be in it.
-func localPath(s string) bool {
+func LocalPath(s string) bool {
 	if len(s) > maxReturnTo || !strings.HasPrefix(s, "/") || strings.HasPrefix(s, "//") {
 		return false
 	}

@@ -3,11 +3,16 @@ package authn
 import (
 	"context"
 	"fmt"
-	"slices"
+	"time"
 
 	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/assurance"
+	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/policy"
 	"github.com/quis-idp/quis/identity/session"
+	"github.com/quis-idp/quis/identity/settings"
 )
 
 // A Standing is what a session is good for.
@@ -17,7 +22,8 @@ type Standing int
 const (
 	Enough Standing = iota // for what was asked
 	More                   // not enough, and its person has what would raise it: begin a flow, which does so (see Raise)
-	Unmet                  // not enough, and nothing that its person has would raise it
+	Enrol                  // not enough until its person has set up a second factor
+	Unmet                  // not enough, and nothing that its person could do would help
 )
 
 // Stands says whether a session is enough for a need, of which MFA and ACR count: the
@@ -25,12 +31,14 @@ const (
 func (fs *Flows) Stands(ctx context.Context, s *session.Session, need Need) (standing Standing, err error) {
 	need.Tenant = s.Tenant
 	err = fs.cfg.DB.View(ctx, func(tx *fsm.Tx) error {
-		v, err := fs.judge(tx, need, s.UserID, proofs(s))
+		d, err := judge(tx, need, s.UserID, proofs(s))
 		switch {
-		case v.level <= v.reached:
+		case d.Passes():
 			standing = Enough
-		case len(v.ways) > 0:
+		case d.Outcome == policy.StepUp:
 			standing = More
+		case d.Outcome == policy.Enrol:
+			standing = Enrol
 		default:
 			standing = Unmet
 		}
@@ -44,55 +52,120 @@ func (fs *Flows) Stands(ctx context.Context, s *session.Session, need Need) (sta
 
 // proofs are the factors of a session; one of the first release tells of its password only in AMR.
 func proofs(s *session.Session) []assurance.Factor {
-	if len(s.Factors) == 0 && s.Level() > 0 {
+	switch {
+	case len(s.Factors) > 0:
+		return s.Factors
+	case s.Level() > 0:
 		return []assurance.Factor{{Method: assurance.Password, At: s.AuthTime}}
 	}
-	return s.Factors
-}
-
-// A verdict is what is asked of a person, and how they can give it.
-type verdict struct {
-	level   assurance.Level // asked for
-	reached assurance.Level
-	ways    []assurance.Method // that would raise it, best first
+	return []assurance.Factor{{Method: assurance.Federated, At: s.AuthTime}}
 }
 
 // missing returns the methods with which the person of f may go on, best first; none when
 // enough has been proved, or nothing that they have would help.
-func (fs *Flows) missing(tx *fsm.Tx, f *Flow) ([]assurance.Method, error) {
+func missing(tx *fsm.Tx, f *Flow) ([]assurance.Method, error) {
 	if f.Need.Recover {
-		return fs.recovers(tx, f)
+		return recovers(tx, f)
 	}
-	v, err := fs.judge(tx, f.Need, f.UserID, f.proved())
-	if err != nil || v.level <= v.reached {
+	d, err := judge(tx, f.Need, f.UserID, f.proved())
+	if err != nil {
 		return nil, err
 	}
-	return v.ways, nil
+	if d.Outcome == policy.Deny { // before a session is made; who has one is told by Stands
+		return nil, &identity.Error{Kind: identity.ErrDenied, Detail: d.Why}
+	}
+	var ways []assurance.Method
+	if d.Outcome == policy.StepUp {
+		for _, m := range d.Methods {
+			if _, ok := methods[m]; ok {
+				ways = append(ways, m)
+			}
+		}
+	}
+	return ways, nil
 }
 
-// judge compares what was proved with what is asked. Who has a second factor is asked for it.
-func (fs *Flows) judge(tx *fsm.Tx, need Need, user string, proved []assurance.Factor) (verdict, error) {
-	v := verdict{reached: assurance.Of(proved)}
-	reachable := v.reached
-	for _, m := range order {
-		could, err := methods[m].has(tx, need.Tenant, user)
-		if err != nil {
-			return v, err
-		}
-		for _, f := range could {
-			raised := assurance.Of(append(slices.Clone(proved), f))
-			reachable = max(reachable, raised)
-			if raised > v.reached && !slices.Contains(v.ways, m) {
-				v.ways = append(v.ways, m)
-			}
-			v.level = max(v.level, min(raised, 2))
-		}
+// judge asks policy whether what was proved is enough for a need. Of the contexts that a
+// request names the first counts that the person can reach: who cannot reach any is not kept
+// out by a wish, and what is essential the protocol has to hold them to.
+func judge(tx *fsm.Tx, need Need, user string, proved []assurance.Factor) (policy.Decision, error) {
+	facts, err := Facts(tx, need.Tenant, user)
+	if err != nil {
+		return policy.Decision{}, err
 	}
+	facts.Proved, facts.Application = proved, policy.MFA(need.MFA)
+	reachable := max(assurance.Of(proved), assurance.Of(append(facts.Enrolled, proved...)))
 	for _, acr := range need.ACR {
-		if l := assurance.LevelOf(acr); l <= reachable {
-			v.level = max(v.level, l)
-			break // the first that can be had is the one that is preferred
+		if l := assurance.LevelOf(acr); l > 0 && l <= reachable {
+			facts.Level = l
+			break
 		}
 	}
-	return v, nil
+	return policy.Decide(facts), nil
+}
+
+// Facts returns what policy has to know of a user: what is asked of them by their tenant and
+// groups, and what they could prove. What was proved, and what the request and its application ask,
+// is the caller's to add.
+func Facts(tx *fsm.Tx, tenant, user string) (policy.Facts, error) {
+	var f policy.Facts
+	u, _, err := directory.GetUser(tx, tenant, user)
+	if err != nil {
+		return f, err
+	}
+	s, _, err := settings.Get(tx, tenant)
+	if err != nil {
+		return f, err
+	}
+	groups, err := settings.Groups(tx, tenant, user)
+	if err != nil {
+		return f, err
+	}
+	f = policy.Of(s, groups)
+	f.Now, f.Closed = tx.Now(), u.Disabled
+	skipped, err := putOff.Get(tx, fsm.Scope(tenant), fsm.K(user))
+	if err != nil {
+		return f, err
+	}
+	f.Skipped = int(skipped)
+	set, err := credential.PasswordSet(tx, tenant, user)
+	if err != nil {
+		return f, err
+	}
+	if !set.IsZero() && s.PasswordLogin {
+		f.Enrolled = append(f.Enrolled, assurance.Factor{Method: assurance.Password})
+	}
+	for _, m := range order {
+		could, err := methods[m].has(tx, tenant, user)
+		if err != nil {
+			return f, err
+		}
+		f.Enrolled = append(f.Enrolled, could...)
+	}
+	return f, nil
+}
+
+// putOff counts how often a user has put off setting up a second factor.
+var putOff = fsm.NewCounter(88, "enrolment_put_off")
+
+// enrolment is what a person who signs in is told about second factors that they should have:
+// nil if nothing. It counts that they were told, which they may ignore a few times.
+func enrolment(tx *fsm.Tx, f *Flow) (*Enrolment, error) {
+	d, err := judge(tx, f.Need, f.UserID, f.proved())
+	if err != nil || d.Outcome != policy.Enrol {
+		return nil, err
+	}
+	if d.Optional && d.Left > 0 {
+		if err := putOff.Add(tx, fsm.Scope(f.Need.Tenant), fsm.K(f.UserID), 1, time.Time{}); err != nil {
+			return nil, err
+		}
+	}
+	return &Enrolment{Methods: d.Methods, Optional: d.Optional, Left: d.Left}, nil
+}
+
+// An Enrolment is second factors of which the person should set up one.
+type Enrolment struct {
+	Methods  []assurance.Method
+	Optional bool // they may go on without it
+	Left     int  // if Optional: so often, this time included; -1: for ever
 }

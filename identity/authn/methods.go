@@ -31,6 +31,7 @@ var (
 		assurance.TOTP:     {has: hasTOTP, check: checkTOTP, accept: acceptTOTP},
 		assurance.Recovery: {has: hasRecovery, check: checkRecovery, accept: acceptRecovery},
 		assurance.Device:   {accept: acceptDevice},
+		assurance.Password: {}, // beside a mail, or a key that knows nobody: checked by the pool, spent by nothing
 	}
 )
 
@@ -120,7 +121,7 @@ func (fs *Flows) trusted(tx *fsm.Tx, f *Flow) ([]assurance.Factor, error) {
 
 // spend marks what a factor was proved with as used, where the method demands it.
 func spend(tx *fsm.Tx, f *Flow, factor assurance.Factor) error {
-	if how, ok := methods[factor.Method]; ok {
+	if how := methods[factor.Method]; how.accept != nil {
 		return how.accept(tx, f.Need.Tenant, f.UserID, factor)
 	}
 	return nil

@@ -88,7 +88,7 @@ var recoveryParts = map[string]assurance.Method{
 // if it is proved to be theirs. One of the tenant's combinations has to be complete, and whoever
 // has a second factor has to prove one: getting back in is no easier than signing in. It
 // reports ErrDeadFlow if nothing that they have would do.
-func (fs *Flows) recovers(tx *fsm.Tx, f *Flow) ([]assurance.Method, error) {
+func recovers(tx *fsm.Tx, f *Flow) ([]assurance.Method, error) {
 	s, _, err := settings.Get(tx, f.Need.Tenant)
 	if err != nil {
 		return nil, err

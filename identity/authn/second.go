@@ -21,7 +21,7 @@ func (fs *Flows) Offer(ctx context.Context, f *Flow) (ways []assurance.Method, e
 		return nil, dead("it is not at this step")
 	}
 	err = fs.cfg.DB.View(ctx, func(tx *fsm.Tx) error {
-		ways, err = fs.missing(tx, f)
+		ways, err = missing(tx, f)
 		return err
 	})
 	if err == nil && len(ways) == 0 {
@@ -41,12 +41,15 @@ func (fs *Flows) code(ctx context.Context, f *Flow, m assurance.Method, code str
 	if err != nil {
 		return Result{}, reasonOf(err), err
 	}
-	how, ok := methods[m]
-	if !ok || how.check == nil || !slices.Contains(ways, m) {
+	how := methods[m]
+	if how.check == nil && m != assurance.Password || !slices.Contains(ways, m) {
 		return Result{}, "malformed", errWay
 	}
-	code = strings.TrimSpace(code)
-	if code == "" || len(code) > maxCode {
+	longest := maxPassword
+	if m != assurance.Password {
+		code, longest = strings.TrimSpace(code), maxCode
+	}
+	if code == "" || len(code) > longest {
 		return Result{}, "malformed", identity.Invalid("code", "Enter the code.")
 	}
 	known, err := fs.lookUp(ctx, f, fs.claimant(f))
@@ -55,6 +58,9 @@ func (fs *Flows) code(ctx context.Context, f *Flow, m assurance.Method, code str
 	}
 	var fresh assurance.Factor
 	failure, err := fs.attempt(ctx, f, known, reasonCode, func() error {
+		if m == assurance.Password {
+			return fs.cfg.CheckPassword(ctx, f.Need.Tenant, known.userID(), code)
+		}
 		return fs.cfg.DB.View(ctx, func(tx *fsm.Tx) (err error) {
 			fresh, err = how.check(fs, tx, f.Need.Tenant, known.userID(), code)
 			return err
@@ -63,7 +69,9 @@ func (fs *Flows) code(ctx context.Context, f *Flow, m assurance.Method, code str
 	if err != nil {
 		return Result{}, failure, fmt.Errorf("check code: %w", err)
 	}
-	fresh.Method = m
+	if fresh.Method = m; m == assurance.Password {
+		f.PasswordSet = known.passwordSet.UnixNano()
+	}
 	return fs.passed(ctx, f, fresh)
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/assurance"
+	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/session"
 )
 
@@ -29,9 +30,10 @@ type Result struct {
 
 	// When done:
 	Session  session.Session
-	Cookie   string // value of the session cookie
-	ReturnTo string // the need's, with a ticket; see Finished
-	Device   string // to be kept for long: spares this browser the delays that others' guessing causes
+	Cookie   string     // value of the session cookie
+	ReturnTo string     // the need's, with a ticket; see Finished
+	Enrol    *Enrolment // not nil: the person should first set up a second factor
+	Device   string     // to be kept for long: spares this browser the delays that others' guessing causes
 }
 
 // measured counts a step and takes its time.
@@ -102,6 +104,9 @@ func (fs *Flows) passed(ctx context.Context, f *Flow, fresh assurance.Factor) (R
 	g := *f
 	g.Factors, g.Challenge = assurance.Merge(f.Factors, []assurance.Factor{fresh}), nil
 	err := fs.cfg.DB.View(ctx, func(tx *fsm.Tx) error { return fs.advance(tx, &g) })
+	if errors.Is(err, fsm.ErrNotFound) { // deleted meanwhile
+		return Result{}, reasonDisabled, wrong()
+	}
 	if err != nil {
 		return Result{}, reasonOf(err), fmt.Errorf("next step: %w", err)
 	}
@@ -120,7 +125,14 @@ func (fs *Flows) passed(ctx context.Context, f *Flow, fresh assurance.Factor) (R
 // advance moves f to the step that comes after what has been proved. A trusted device stands
 // for the second factor.
 func (fs *Flows) advance(tx *fsm.Tx, f *Flow) error {
-	ways, err := fs.missing(tx, f)
+	u, _, err := directory.GetUser(tx, f.Need.Tenant, f.UserID)
+	if err != nil {
+		return err
+	}
+	if u.Disabled {
+		return wrong()
+	}
+	ways, err := missing(tx, f)
 	if err != nil {
 		return err
 	}
@@ -130,7 +142,7 @@ func (fs *Flows) advance(tx *fsm.Tx, f *Flow) error {
 			return err
 		}
 		f.Factors = append(f.Factors, stands...)
-		if ways, err = fs.missing(tx, f); err != nil {
+		if ways, err = missing(tx, f); err != nil {
 			return err
 		}
 	}
