@@ -43,13 +43,7 @@ func (n *Node) openRooms(ctx context.Context) (err error) {
 	n.sessions = session.NewStore(session.Config{
 		DB: n.db, Ring: n.ring, Fresh: n.fresh, Logger: n.log, Registerer: n.metrics.Registry,
 	})
-	n.flows = authn.New(authn.Config{
-		DB: n.db, Ring: n.ring, Sessions: n.sessions,
-		CheckPassword: func(ctx context.Context, tenant, userID, password string) error {
-			return credential.CheckPassword(ctx, n.db, n.passwords, tenant, userID, password)
-		},
-		Logger: n.log, Registerer: n.metrics.Registry,
-	})
+	n.flows = n.newFlows()
 	n.outbound, err = n.newOutbound()
 	return err
 }

@@ -45,6 +45,7 @@ type node struct {
 	checks   atomic.Int64
 	asked    atomic.Pointer[string] // user ID of the latest check
 	checked  func()                 // after a check
+	sent     atomic.Pointer[authn.Letter]
 }
 
 func newHouse(t testing.TB, n int) *house {
@@ -68,6 +69,10 @@ func newHouse(t testing.TB, n int) *house {
 		nd := &node{db: db, sessions: session.NewStore(session.Config{DB: db, Ring: ring}), reg: prometheus.NewRegistry()}
 		nd.Flows = authn.New(authn.Config{
 			DB: db, Ring: ring, Sessions: nd.sessions, Registerer: nd.reg,
+			SendMail: func(_ context.Context, l authn.Letter) { nd.sent.Store(&l) },
+			NewPassword: func(ctx context.Context, who credential.Person, password string) (string, error) {
+				return credential.Prepare(ctx, db, h.pool, credential.Checks{}, who, password)
+			},
 			CheckPassword: func(ctx context.Context, tenant, user, password string) error {
 				nd.checks.Add(1)
 				nd.asked.Store(&user)

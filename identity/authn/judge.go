@@ -31,7 +31,12 @@ const (
 func (fs *Flows) Stands(ctx context.Context, s *session.Session, need Need) (standing Standing, err error) {
 	need.Tenant = s.Tenant
 	err = fs.cfg.DB.View(ctx, func(tx *fsm.Tx) error {
-		d, err := judge(tx, need, s.UserID, proofs(s))
+		facts, err := Facts(tx, need.Tenant, s.UserID)
+		if err != nil {
+			return err
+		}
+		facts.Skipped = max(0, facts.Skipped-1)
+		d := decide(facts, need, proofs(s))
 		switch {
 		case d.Passes():
 			standing = Enough
@@ -42,7 +47,7 @@ func (fs *Flows) Stands(ctx context.Context, s *session.Session, need Need) (sta
 		default:
 			standing = Unmet
 		}
-		return err
+		return nil
 	})
 	if err != nil {
 		return Unmet, fmt.Errorf("judge session: %w", err)
@@ -93,6 +98,10 @@ func judge(tx *fsm.Tx, need Need, user string, proved []assurance.Factor) (polic
 	if err != nil {
 		return policy.Decision{}, err
 	}
+	return decide(facts, need, proved), nil
+}
+
+func decide(facts policy.Facts, need Need, proved []assurance.Factor) policy.Decision {
 	facts.Proved, facts.Application = proved, policy.MFA(need.MFA)
 	reachable := max(assurance.Of(proved), assurance.Of(append(facts.Enrolled, proved...)))
 	for _, acr := range need.ACR {
@@ -101,7 +110,7 @@ func judge(tx *fsm.Tx, need Need, user string, proved []assurance.Factor) (polic
 			break
 		}
 	}
-	return policy.Decide(facts), nil
+	return policy.Decide(facts)
 }
 
 // Facts returns what policy has to know of a user: what is asked of them by their tenant and
@@ -149,13 +158,14 @@ func Facts(tx *fsm.Tx, tenant, user string) (policy.Facts, error) {
 var putOff = fsm.NewCounter(88, "enrolment_put_off")
 
 // enrolment is what a person who signs in is told about second factors that they should have:
-// nil if nothing. It counts that they were told, which they may ignore a few times.
+// nil if nothing. It counts that they were told, which they may ignore a few times; Stands takes
+// that into account, or the last time would count against the session that it is for.
 func enrolment(tx *fsm.Tx, f *Flow) (*Enrolment, error) {
 	d, err := judge(tx, f.Need, f.UserID, f.proved())
 	if err != nil || d.Outcome != policy.Enrol {
 		return nil, err
 	}
-	if d.Optional && d.Left > 0 {
+	if d.Left >= 0 {
 		if err := putOff.Add(tx, fsm.Scope(f.Need.Tenant), fsm.K(f.UserID), 1, time.Time{}); err != nil {
 			return nil, err
 		}

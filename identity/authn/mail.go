@@ -17,10 +17,10 @@ import (
 // A Letter is what is mailed to somebody who wants to sign in.
 type Letter struct {
 	Tenant      string
-	User        *directory.User
-	Code        string // six digits
-	Token       string // for a link to the flow, to be followed in the same browser
-	Flow        string // the sealed flow that both belong to
+	User        *directory.User // nil: nobody, and nothing is to be sent; it takes as long
+	Code        string          // six digits
+	Token       string          // for a link to the flow, to be followed in the same browser
+	Flow        string          // the sealed flow that both belong to
 	Application string
 	Locales     string
 	Recover     bool // it is to get back in, and choose another password
@@ -65,12 +65,10 @@ func (fs *Flows) Mail(ctx context.Context, f *Flow, username string) (Result, er
 	if err := fs.seal(f); err != nil {
 		return Result{}, err
 	}
-	if known.user != nil {
-		fs.cfg.SendMail(ctx, Letter{
-			Tenant: f.Need.Tenant, User: known.user, Code: sent.Code, Token: sent.Token, Flow: f.sealed,
-			Application: f.Need.Application, Locales: f.Need.Locales, Recover: f.Need.Recover,
-		})
-	}
+	fs.cfg.SendMail(ctx, Letter{
+		Tenant: f.Need.Tenant, User: known.user, Code: sent.Code, Token: sent.Token, Flow: f.sealed,
+		Application: f.Need.Application, Locales: f.Need.Locales, Recover: f.Need.Recover,
+	})
 	return Result{Step: StepMail, Flow: f.sealed}, nil
 }
 
