@@ -64,7 +64,7 @@ func (l *Login) showRenew(w http.ResponseWriter, r *http.Request, f *authn.Flow,
 		},
 	}
 	for _, fault := range faults {
-		view.Password.Error = fault.Detail
+		view.Password.Error = page.Detail(r, fault)
 	}
 	return renewPage.Write(w, r, status, view)
 }

@@ -160,21 +160,7 @@ func showSetup(w http.ResponseWriter, r *http.Request, status int, who newcomer,
 		Repeat:   field("repeat", "password", "", "new-password"),
 	}
 	view.Password.Hint = site.Text(r, "setup.password.hint")
-	view.Username.Focus = len(faults) == 0
-	fields := []*page.Field{&view.Username, &view.Email, &view.Name, &view.Password, &view.Repeat}
-	for _, fault := range faults {
-		view.Alert.Text = site.Text(r, "setup.check")
-		for _, f := range fields {
-			if f.Name == fault.Field {
-				f.Error = fault.Detail
-			}
-		}
-	}
-	for _, f := range fields { // the cursor goes to the first that is wrong
-		if f.Error != "" {
-			f.Focus = true
-			break
-		}
-	}
+	view.Username.Focus = true
+	page.Refuse(r, &view.Alert, faults, &view.Username, &view.Email, &view.Name, &view.Password, &view.Repeat)
 	return setupPage.Write(w, r, status, view)
 }

@@ -225,9 +225,9 @@ func (l *Login) showForm(w http.ResponseWriter, r *http.Request, f *authn.Flow, 
 	for _, fault := range faults {
 		switch fault.Field {
 		case "username":
-			view.Username.Error = fault.Detail
+			view.Username.Error = page.Detail(r, fault)
 		case "password":
-			view.Password.Error = fault.Detail
+			view.Password.Error = page.Detail(r, fault)
 		case "passkey":
 			view.Alert.Text = site.Text(r, "sign_in.passkey.wrong")
 		default:

@@ -135,7 +135,6 @@ var english = page.Texts{
 	"setup.password.hint": "Longer is better: a few words of your own are easy to keep and hard to guess.",
 	"setup.repeat":        "The same password again",
 	"setup.differ":        "The two passwords are not the same.",
-	"setup.check":         "Something needs another look.",
 	"setup.submit":        "Create account",
 
 	"setup_dead.title":  "This link no longer works",

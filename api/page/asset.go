@@ -1,6 +1,8 @@
 package page
 
 import (
+	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
@@ -23,6 +25,23 @@ var assetFiles embed.FS
 type asset struct {
 	path, kind string
 	content    []byte
+	packed     []byte // by gzip; nil: not worth it
+}
+
+// pack compresses what is the same for everybody. Pages are not: the length of what is
+// compressed tells of the secrets in it to who may put words beside them (BREACH).
+func pack(content []byte) []byte {
+	var b bytes.Buffer
+	w, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
+	if err != nil {
+		panic(err) // the level is a constant
+	}
+	_, _ = w.Write(content) // a Buffer takes all
+	_ = w.Close()
+	if b.Len() > len(content)*9/10 {
+		return nil
+	}
+	return b.Bytes()
 }
 
 var assets, assetsByPath = loadAssets()
@@ -43,7 +62,7 @@ func loadAssets() (byName, byPath map[string]asset) {
 		a := asset{
 			path: "/assets/" + strings.TrimSuffix(e.Name(), ext) + "-" +
 				base64.RawURLEncoding.EncodeToString(sum[:9]) + ext,
-			kind: mime.TypeByExtension(ext), content: content,
+			kind: mime.TypeByExtension(ext), content: content, packed: pack(content),
 		}
 		byName[e.Name()], byPath[a.path] = a, a
 	}
@@ -59,6 +78,17 @@ func assetPath(name string) (string, error) {
 	return a.path, nil
 }
 
+func takesGzip(r *http.Request) bool {
+	for part := range strings.SplitSeq(strings.Join(r.Header.Values("Accept-Encoding"), ","), ",") {
+		name, quality, _ := strings.Cut(strings.ReplaceAll(part, " ", ""), ";q=")
+		if strings.EqualFold(name, "gzip") {
+			q, err := strconv.ParseFloat(quality, 64)
+			return quality == "" || err == nil && q > 0
+		}
+	}
+	return false
+}
+
 // Assets serves /assets/. What has another hash than ours is not found: better no style
 // than one that belongs to another version's page.
 func Assets() http.Handler {
@@ -71,9 +101,17 @@ func Assets() http.Handler {
 		h := w.Header()
 		h.Set("Content-Type", a.kind)
 		h.Set("Cache-Control", "public, max-age=31536000, immutable")
-		h.Set("Content-Length", strconv.Itoa(len(a.content)))
+		content := a.content
+		if a.packed != nil {
+			h.Set("Vary", "Accept-Encoding")
+			if takesGzip(r) {
+				h.Set("Content-Encoding", "gzip")
+				content = a.packed
+			}
+		}
+		h.Set("Content-Length", strconv.Itoa(len(content)))
 		if r.Method != http.MethodHead {
-			_, _ = w.Write(a.content) // the browser has left: nobody to tell
+			_, _ = w.Write(content) // the browser has left: nobody to tell
 		}
 	})
 }

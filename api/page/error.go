@@ -45,7 +45,7 @@ func Fail(w http.ResponseWriter, r *http.Request, err error) {
 	if p.RetryAfter > 0 {
 		w.Header().Set("Retry-After", problem.RetryAfter(p.RetryAfter))
 	}
-	Error(w, r, p.Status, "", p.Detail)
+	Error(w, r, p.Status, "", detail(r, p.Detail))
 }
 
 // Handle adapts a handler that returns its error: the error is answered with [Fail].

@@ -1,5 +1,12 @@
 package page
 
+import (
+	"net/http"
+	"slices"
+
+	"github.com/quis-idp/quis/identity"
+)
+
 // A Field is one input of a form with everything that belongs to it; the template
 // "field" draws it.
 type Field struct {
@@ -17,4 +24,44 @@ type Field struct {
 
 // An Alert is a message above a form that says what went wrong and what to do; the
 // template "alert" draws it, and nothing if it is empty.
-type Alert struct{ Text string }
+type Alert struct {
+	Text   string
+	Faults []Fault // what is wrong where, if it is more than the text says
+	Focus  bool    // the person starts here, not at a field
+}
+
+// A Fault is one line of an alert, which leads to its field.
+type Fault struct{ Name, Label, Text string }
+
+// Refuse puts what is wrong with a form beside its fields and sums it up in the alert,
+// where the person then starts. What belongs to none of the fields stands in the alert only.
+func Refuse(r *http.Request, alert *Alert, faults []*identity.Error, fields ...*Field) {
+	lines := make([]Fault, len(fields)) // in the order of the page
+	for _, fault := range faults {
+		text := Detail(r, fault)
+		i := slices.IndexFunc(fields, func(f *Field) bool { return f.Name == fault.Field })
+		if i < 0 {
+			alert.Faults = append(alert.Faults, Fault{Text: text})
+			continue
+		}
+		if f := fields[i]; f.Error == "" {
+			f.Error = text
+			lines[i] = Fault{f.Name, f.Label, text}
+		}
+	}
+	for _, line := range lines {
+		if line.Text != "" {
+			alert.Faults = append(alert.Faults, line)
+		}
+	}
+	if len(faults) == 0 {
+		return
+	}
+	if alert.Text == "" {
+		alert.Text = errorSite.Text(r, "form.check")
+	}
+	alert.Focus = true
+	for _, f := range fields {
+		f.Focus = false
+	}
+}

@@ -2,6 +2,8 @@ package page
 
 import (
 	"context"
+	"fmt"
+	"html/template"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -90,14 +92,9 @@ func chosen(r *http.Request) (language.Tag, bool) {
 	return language.Parse(r.URL.Query().Get(choiceParameter))
 }
 
-// A choice is one language that a page can be read in.
-type choice struct {
-	Tag  language.Tag
-	Link string
-}
-
-// choices lead to the page that answers r in every language.
-func choices(r *http.Request) []choice {
+// choices are list items that lead to the page that answers r in every language. They are
+// not written by the template: that took longer than the rest of a page.
+func choices(r *http.Request, current language.Tag) template.HTML {
 	known, _ := r.Context().Value(wishKey{}).(wish)
 	path, query := "", r.URL.RawQuery // "": where the browser is
 	switch {
@@ -115,11 +112,17 @@ func choices(r *http.Request) []choice {
 	if rest != "" {
 		rest = "&" + rest
 	}
-	all := make([]choice, len(language.All))
-	for i, t := range language.All {
-		all[i] = choice{t, path + "?" + choiceParameter + "=" + string(t) + rest}
+	path, rest = template.HTMLEscapeString(path), template.HTMLEscapeString(rest)
+	var b strings.Builder
+	for _, t := range language.All {
+		marked := ""
+		if t == current {
+			marked = ` aria-current="true"`
+		}
+		fmt.Fprintf(&b, "\n<li><a href=\"%s?%s=%s%s\" lang=\"%[3]s\" hreflang=\"%[3]s\"%[5]s>%[6]s</a></li>",
+			path, choiceParameter, t, rest, marked, t.Name())
 	}
-	return all
+	return template.HTML(b.String())
 }
 
 // The cookie holds the language and when it was chosen, in Unix seconds: "de.1764366000".

@@ -11,6 +11,8 @@ import (
 	"testing/fstest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/quis-idp/quis/api/problem"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
@@ -171,6 +173,15 @@ func TestAssets(t *testing.T) {
 			t.Errorf("%s: %d %v, %d bytes, %v", path, resp.StatusCode, resp.Header, len(b), err)
 		}
 	}
+	for accepts, packed := range map[string]bool{"": false, "br, gzip": true, "gzip;q=0": false, "GZIP; q=0.5": true, "gzip;q=x": false} {
+		r := httptest.NewRequest("GET", assets["quis.css"].path, nil)
+		r.Header.Set("Accept-Encoding", accepts)
+		w := httptest.NewRecorder()
+		Assets().ServeHTTP(w, r)
+		if got := w.Header().Get("Content-Encoding") == "gzip"; got != packed || w.Header().Get("Vary") != "Accept-Encoding" || (w.Body.Len() < 5000) != packed {
+			t.Errorf("%q: packed %v, %d bytes, %v", accepts, got, w.Body.Len(), w.Header())
+		}
+	}
 	if _, err := assetPath("nothing.js"); err == nil {
 		t.Error("an asset that is not there has a path")
 	}
@@ -194,5 +205,37 @@ func TestStyleSheet(t *testing.T) {
 		if regexp.MustCompile(`#[0-9a-f]{3,8}\b`).MatchString(line) && !strings.Contains(line, "light-dark(") {
 			t.Errorf("a colour that is no token: %s", line)
 		}
+	}
+}
+
+func TestRefuse(t *testing.T) {
+	t.Parallel()
+	name, mail := Field{Name: "username", Label: "Name", Focus: true}, Field{Name: "email", Label: "Mail"}
+	var alert Alert
+	Refuse(asking("/", "de", "", false), &alert, []*identity.Error{
+		identity.Invalid("email", "is not an email address"), identity.Invalid("username", "Use at least 12 characters. Several words in a row are easy to remember."),
+		identity.Invalid("username", "second"), identity.Invalid("other", "nobody translated this"),
+	}, &name, &mail)
+	want := Alert{Text: "Etwas braucht noch einen Blick.", Focus: true, Faults: []Fault{
+		{Text: "nobody translated this"},
+		{"username", "Name", "Verwenden Sie mindestens 12 Zeichen. Mehrere Wörter hintereinander sind leicht zu merken."},
+		{"email", "Mail", "Das ist keine E-Mail-Adresse."},
+	}}
+	if d := cmp.Diff(want, alert); d != "" {
+		t.Error(d)
+	}
+	if name.Focus || name.Error != want.Faults[1].Text || mail.Error != want.Faults[2].Text {
+		t.Errorf("fields %+v %+v", name, mail)
+	}
+	alert = Alert{}
+	if Refuse(request("GET"), &alert, nil, &name); alert.Text != "" || alert.Focus {
+		t.Errorf("nothing wrong: %+v", alert)
+	}
+}
+
+func TestDetailsAreTranslated(t *testing.T) {
+	t.Parallel()
+	for _, fault := range details.Faults() {
+		t.Error(fault)
 	}
 }

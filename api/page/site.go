@@ -79,10 +79,10 @@ func (t *Template[T]) in(tag language.Tag) (*template.Template, error) {
 // frame is what the layout shows around a page.
 type frame struct {
 	Lang      language.Tag
-	Languages []choice
-	Home      string // where the wordmark leads
-	Host      string // where the person is, to be compared with the address bar
-	Safe      bool   // over https
+	Languages template.HTML // to read the page in; empty: it leaves by itself
+	Home      string        // where the wordmark leads
+	Host      string        // where the person is, to be compared with the address bar
+	Safe      bool          // over https
 	Data      any
 }
 
@@ -123,7 +123,7 @@ func (t *Template[T]) write(w http.ResponseWriter, r *http.Request, status int, 
 	f := frame{Lang: tag, Home: Base(r) + "/", Host: issuer.Host, Safe: issuer.Scheme == "https", Data: data}
 	h := w.Header()
 	if h.Get("Refresh") == "" && !posting {
-		f.Languages = choices(r)
+		f.Languages = choices(r, tag)
 	}
 	var b bytes.Buffer
 	if err := spoken.Execute(&b, f); err != nil {

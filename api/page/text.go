@@ -118,6 +118,7 @@ func visitCommand(n *parse.CommandNode, keys map[string]bool) {
 var shared = language.New(Texts{
 	"layout.home":          "quis, home",
 	"layout.language":      "Language",
+	"form.check":           "Something needs another look.",
 	"error.reference":      "Reference",
 	"error.reference.hint": "Give this to your administrator: it finds what happened.",
 	"error.home":           "Go to the start page",
