@@ -25,6 +25,7 @@ const (
 	PrefixTOTP        = "otp" // an authenticator app
 	PrefixRecovery    = "rec" // a set of recovery codes
 	PrefixDevice      = "dev" // a trusted device
+	PrefixMail        = "mai"
 )
 
 // crockford is Crockford's base 32 in lower case: no i, l, o, u, so an ID survives being read aloud.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/quis-idp/quis/api/admin/authentication"
 	"github.com/quis-idp/quis/api/admin/dispatch"
+	"github.com/quis-idp/quis/api/admin/mail"
 	"github.com/quis-idp/quis/api/admin/oauth"
 	"github.com/quis-idp/quis/api/admin/people"
 	"github.com/quis-idp/quis/api/limit"
@@ -22,6 +23,7 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/notify"
 	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/keys"
 	"github.com/quis-idp/quis/keys/seal"
@@ -53,6 +55,8 @@ type Config struct {
 	RootKeys  *rootkey.Keeper
 	PublicURL string // without trailing slash
 	Version   string // of the program
+	// Mail sends test messages.
+	Mail *notify.Room
 	// Fetch asks the addresses that applications registered.
 	Fetch *fetch.Client
 	// Feature makes sure that every member knows a feature of the cluster before it is
@@ -76,6 +80,11 @@ func (c Config) authentication() authentication.Config {
 // people is the part of c that the resources that bring people in work on.
 func (c Config) people() people.Config {
 	return people.Config{DB: c.DB, Modern: c.modern(feature.Authentication)}
+}
+
+// mail is the part of c that the resources about mail work on.
+func (c Config) mail() mail.Config {
+	return mail.Config{DB: c.DB, Ring: c.Ring, Mail: c.Mail, Modern: c.modern(feature.Authentication)}
 }
 
 // modern returns a function that makes sure that every member knows a feature, or says so
@@ -105,7 +114,7 @@ type API struct {
 // New returns the API. Its error is a fault in the route table itself.
 func New(cfg Config) (*API, error) {
 	a := &API{cfg: cfg, failures: limit.New(limit.Rate{Burst: 20, Every: time.Second}), requests: limit.New(limit.Rate{Burst: 1000, Every: 2 * time.Millisecond})}
-	a.table = slices.Concat(a.tenants(), a.users(), a.credentials(), a.groups(), oauth.Routes(cfg.oauth()), authentication.Routes(cfg.authentication()), people.Routes(cfg.people()),
+	a.table = slices.Concat(a.tenants(), a.users(), a.credentials(), a.groups(), oauth.Routes(cfg.oauth()), authentication.Routes(cfg.authentication()), people.Routes(cfg.people()), mail.Routes(cfg.mail()),
 		a.factors(), a.sessions(), a.signingKeys(), a.events(), a.installation(), a.backups(), a.clusterRoutes(), a.admission(), a.rootKeys())
 	var err error
 	a.openapi, err = dispatch.Document(a.table, cfg.Version)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -35,6 +36,9 @@ import (
 	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/notify"
+	"github.com/quis-idp/quis/identity/notify/post"
+	"github.com/quis-idp/quis/identity/notify/post/posttest"
 	"github.com/quis-idp/quis/identity/pending"
 	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/identity/settings"
@@ -51,6 +55,7 @@ type house struct {
 	api      *admin.API
 	sessions *session.Store
 	ring     *seal.Ring
+	carrier  *post.Carrier
 	stale    atomic.Bool
 	mixed    atomic.Bool // a member is of an older release
 	server   *httptest.Server
@@ -95,7 +100,7 @@ func newHouse(t *testing.T) *house {
 	t.Helper()
 	h := &house{t: t}
 	h.log = fsmtest.NewCluster(t, 1, slices.Concat(autopilot.Tables, backup.Tables, feature.Tables, seal.Tables, keys.Tables, event.Tables, directory.Tables, settings.Tables, pending.Tables,
-		credential.Tables, passkey.Tables, session.Tables, federation.Tables, register.Tables, resource.Tables, consent.Tables, logout.Tables, family.Tables)...)
+		credential.Tables, passkey.Tables, session.Tables, federation.Tables, register.Tables, resource.Tables, consent.Tables, logout.Tables, family.Tables, notify.Tables)...)
 	h.db = h.log.DB[0]
 	root := seal.GenerateRootKey()
 	h.update(func(tx *fsm.Tx) error { return seal.Init(tx, root) })
@@ -106,7 +111,11 @@ func newHouse(t *testing.T) *house {
 	signing := keys.New(h.db, ring, nil)
 	h.must(signing.Ensure(t.Context(), identity.DefaultTenant))
 	h.sessions = session.NewStore(session.Config{DB: h.db, Ring: ring})
+	h.carrier = &post.Carrier{Dial: posttest.Dial}
 	h.api, err = admin.New(admin.Config{
+		Mail: notify.New(notify.Config{DB: h.db, Ring: ring, Carrier: h.carrier, Logger: slog.New(slog.DiscardHandler), Tenant: func(_ *fsm.Tx, id string) (identity.Tenant, error) {
+			return identity.Tenant{ID: id, Issuer: "http://id.test"}, nil
+		}}),
 		DB: h.db, Ring: ring, Keys: signing, Passwords: newPool(t), Sessions: h.sessions,
 		Cluster: oneNode{}, Backups: &backup.Keeper{DB: h.db, Root: root, Cluster: "c1", Version: "test"}, PublicURL: "http://id.test", Version: "test", Fetch: fetch.New(fetch.Config{}),
 		Fresh: func(context.Context) error {

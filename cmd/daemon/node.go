@@ -28,6 +28,7 @@ import (
 	"github.com/quis-idp/quis/fsm/figures"
 	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/notify"
 	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/keys"
 	"github.com/quis-idp/quis/keys/seal"
@@ -57,6 +58,7 @@ type Node struct {
 	flows     *authn.Flows
 	outbound  *fetch.Client
 	logout    *logout.Room
+	mail      *notify.Room
 	refusals  *refusal.Log
 	uses      *federation.Uses
 

@@ -8,6 +8,8 @@ import (
 	"strconv"
 
 	"github.com/quis-idp/quis/federation/fetch"
+	"github.com/quis-idp/quis/identity/notify"
+	"github.com/quis-idp/quis/identity/notify/post"
 )
 
 // newOutbound returns what sends requests to the URLs of applications.
@@ -24,12 +26,36 @@ func (n *Node) newOutbound() (*fetch.Client, error) {
 	if cfg.Allow, err = parsePrefixes(n.cfg.Outbound.Allow); err != nil {
 		return nil, fmt.Errorf("outbound.allow: %w", err)
 	}
-	if file := n.cfg.Outbound.CAFile; file != "" {
-		if cfg.RootCAs, err = trust(file); err != nil {
-			return nil, fmt.Errorf("outbound.ca_file: %w", err)
-		}
+	if cfg.RootCAs, err = n.outboundTrust(); err != nil {
+		return nil, err
 	}
 	return fetch.New(cfg), nil
+}
+
+// outboundTrust is nil for the system's certificate authorities alone.
+func (n *Node) outboundTrust() (*x509.CertPool, error) {
+	file := n.cfg.Outbound.CAFile
+	if file == "" {
+		return nil, nil
+	}
+	pool, err := trust(file)
+	if err != nil {
+		return nil, fmt.Errorf("outbound.ca_file: %w", err)
+	}
+	return pool, nil
+}
+
+// newMail returns what sends mail. Its servers are chosen by administrators of tenants, who
+// are not the operators of this machine: the rules for addresses hold for them as well.
+func (n *Node) newMail() (*notify.Room, error) {
+	roots, err := n.outboundTrust()
+	if err != nil {
+		return nil, err
+	}
+	return notify.New(notify.Config{
+		DB: n.db, Ring: n.ring, Tenant: n.tenant, Logger: n.log, Registerer: n.metrics.Registry,
+		Carrier: &post.Carrier{Dial: n.outbound.Dial(25, 465, 587, 2525), Roots: roots},
+	}), nil
 }
 
 // trust returns the system's certificate authorities and those in file.

@@ -43,9 +43,14 @@ func (n *Node) openRooms(ctx context.Context) (err error) {
 	n.sessions = session.NewStore(session.Config{
 		DB: n.db, Ring: n.ring, Fresh: n.fresh, Logger: n.log, Registerer: n.metrics.Registry,
 	})
+	if n.outbound, err = n.newOutbound(); err != nil {
+		return err
+	}
+	if n.mail, err = n.newMail(); err != nil {
+		return err
+	}
 	n.flows = n.newFlows()
-	n.outbound, err = n.newOutbound()
-	return err
+	return nil
 }
 
 // frontDoor puts every room that speaks HTTP behind the public listener, and the
@@ -53,7 +58,7 @@ func (n *Node) openRooms(ctx context.Context) (err error) {
 func (n *Node) frontDoor() (*api.API, http.Handler, error) {
 	administration, err := admin.New(admin.Config{
 		DB: n.db, Ring: n.ring, Keys: n.keys, Passwords: n.passwords, Sessions: n.sessions, Cluster: n.cluster, Backups: n.backups, RootKeys: n.rootKeys,
-		PublicURL: n.cfg.PublicURL, Version: Version, Fresh: n.fresh, Fetch: n.outbound, Feature: n.cluster.Use,
+		PublicURL: n.cfg.PublicURL, Version: Version, Fresh: n.fresh, Fetch: n.outbound, Mail: n.mail, Feature: n.cluster.Use,
 	})
 	if err != nil {
 		return nil, nil, err

@@ -26,6 +26,7 @@ func (n *Node) serve(context.Context) error {
 	n.background(n.flows.Run)
 	n.background(n.refusals.Run)
 	n.background(n.uses.Run)
+	n.background(n.mail.Run)
 	n.background(n.countRows)
 	n.background(n.restoreLeft)
 	if n.cert != nil {

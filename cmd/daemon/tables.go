@@ -22,6 +22,7 @@ import (
 	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/notify"
 	"github.com/quis-idp/quis/identity/pending"
 	"github.com/quis-idp/quis/identity/session"
 	decided "github.com/quis-idp/quis/identity/settings" // settings are the node's own here
@@ -54,6 +55,7 @@ func Tables() []fsm.Definition {
 		passkey.Tables,
 		session.Tables,
 		authn.Tables,
+		notify.Tables,
 		federation.Tables,
 		register.Tables,
 		family.Tables,

@@ -8,6 +8,7 @@ import (
 	"github.com/quis-idp/quis/cmd/daemon"
 	"github.com/quis-idp/quis/cmd/quis/app"
 	"github.com/quis-idp/quis/cmd/quis/archive"
+	"github.com/quis-idp/quis/cmd/quis/mail"
 	"github.com/quis-idp/quis/cmd/quis/oauth"
 	"github.com/quis-idp/quis/cmd/quis/settings"
 	"github.com/quis-idp/quis/cmd/quis/try"
@@ -56,7 +57,7 @@ func newRoot() *cobra.Command {
 	complete(root, "output", "table", "json")
 	root.AddCommand(devCommand(), serverCommand(), initCommand(), joinCommand(), statusCommand(), doctorCommand(), rootKeyCommand(), setupLinkCommand(),
 		auditCommand(), keysCommand(), clusterCommand(), archive.Backup(), archive.Restore(), archive.Recover(),
-		app.Command(try.AppTest()), oauth.Scope(), oauth.Resource(), oauth.Registration(), settings.Command(), user.Command(), try.Command(), try.Token(), versionCommand())
+		app.Command(try.AppTest()), oauth.Scope(), oauth.Resource(), oauth.Registration(), settings.Command(), user.Command(), mail.Command(), try.Command(), try.Token(), versionCommand())
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {

@@ -48,6 +48,7 @@ type Client struct {
 	allow    []netip.Prefix
 	ports    []uint16
 	loopback bool
+	resolver *net.Resolver
 	http     *http.Client
 	gets     *gate // who sends us requests causes these
 	posts    *gate // these are ours, and must not wait for those
@@ -57,7 +58,7 @@ type Client struct {
 // New returns a client.
 func New(cfg Config) *Client {
 	c := &Client{
-		allow: slices.Clone(cfg.Allow), ports: slices.Clone(cfg.Ports), loopback: cfg.Loopback,
+		allow: slices.Clone(cfg.Allow), ports: slices.Clone(cfg.Ports), loopback: cfg.Loopback, resolver: cfg.Resolver,
 		gets: newGate(pace{burst: 60, every: time.Second}), posts: newGate(pace{}),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "quis_outbound_requests_total", Help: "Requests sent to addresses that applications registered.",

@@ -95,6 +95,11 @@ const (
 
 	AuthorizationRefused Type = "authorization.refused"
 
+	MailSettingsSet     Type = "mail.settings_set"
+	MailSettingsRemoved Type = "mail.settings_removed"
+	MailUndelivered     Type = "mail.undelivered"
+	MailRetried         Type = "mail.retried"
+
 	KeyPublished Type = "key.published"
 	KeyActivated Type = "key.activated"
 	KeyRetired   Type = "key.retired"
@@ -207,6 +212,11 @@ var Catalogue = map[Type]string{
 
 	LogoutUndelivered: "An application could not be told that a person signed out, however often it was tried.",
 	LogoutRetried:     "An administrator had a logout token sent again.",
+
+	MailSettingsSet:     "It was set with which server, and in whose name, mail is sent.",
+	MailSettingsRemoved: "The settings for mail were removed; nothing is sent any more.",
+	MailUndelivered:     "A notice to a person could not be delivered by mail, however often it was tried.",
+	MailRetried:         "An administrator had a notice sent again.",
 
 	AuthorizationRefused: "Requests to sign in or out ended in an error page; the count of several alike, and the error IDs that the pages showed, are in the data.",
 

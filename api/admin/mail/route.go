@@ -1,0 +1,42 @@
+package mail
+
+import (
+	"context"
+	"slices"
+
+	"github.com/quis-idp/quis/api/admin/dispatch"
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity/notify"
+	"github.com/quis-idp/quis/keys/seal"
+)
+
+// The parts that every route is made of, by the names that they have here.
+type (
+	route       = dispatch.Route
+	call        = dispatch.Call
+	none        = dispatch.None
+	pageIn      = dispatch.PageIn
+	byID        = dispatch.ByID
+	page[T any] = dispatch.Page[T]
+)
+
+func handle[In, Out any](fn func(*call, *In) (*Out, error)) dispatch.Handler {
+	return dispatch.Handle(fn)
+}
+
+// Config is what the routes work on.
+type Config struct {
+	DB   *fsm.DB
+	Ring *seal.Ring
+	Mail *notify.Room
+	// Modern makes sure that every member reads what is written here.
+	Modern func(context.Context) error
+}
+
+type api struct{ cfg Config }
+
+// Routes returns the table.
+func Routes(cfg Config) []dispatch.Route {
+	a := &api{cfg: cfg}
+	return slices.Concat(a.settings(), a.templates())
+}

@@ -1,0 +1,67 @@
+package client
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+)
+
+// MailSettings say with which server a tenant sends mail.
+type MailSettings struct {
+	State       string `json:"state,omitempty"` // none, inbox or set; only in answers
+	Host        string `json:"host"`
+	Port        int    `json:"port,omitempty"` // 0: 587
+	TLS         string `json:"tls,omitempty"`  // mandatory, implicit, opportunistic or none
+	Username    string `json:"username,omitempty"`
+	Password    string `json:"password,omitempty"` // never in answers; empty: the one that is there stays
+	HasPassword bool   `json:"has_password,omitempty"`
+	From        string `json:"from"`
+	FromName    string `json:"from_name,omitempty"`
+	ReplyTo     string `json:"reply_to,omitempty"`
+
+	ETag string `json:"-"`
+}
+
+const mailPath = "/settings/mail"
+
+// MailSettings returns how the tenant sends mail.
+func (c *Client) MailSettings(ctx context.Context) (*MailSettings, error) {
+	return fetch(ctx, c, http.MethodGet, mailPath, request{}, mailTag)
+}
+
+// SetMailSettings replaces them; an ETag in s makes that conditional.
+func (c *Client) SetMailSettings(ctx context.Context, s MailSettings) (*MailSettings, error) {
+	s.State, s.HasPassword = "", false
+	return fetch(ctx, c, http.MethodPut, mailPath, request{body: s, ifMatch: s.ETag}, mailTag)
+}
+
+func mailTag(s *MailSettings) *string { return &s.ETag }
+
+// DeleteMailSettings has the tenant send no mail any more.
+func (c *Client) DeleteMailSettings(ctx context.Context) error {
+	_, err := c.call(ctx, http.MethodDelete, mailPath, request{}, nil)
+	return err
+}
+
+// TestMail has a test message sent now; the error says why it was not taken.
+func (c *Client) TestMail(ctx context.Context, to string) error {
+	_, err := c.call(ctx, http.MethodPost, mailPath+"/test", request{body: map[string]string{"to": to}}, nil)
+	return err
+}
+
+// A MailPreview is a letter with made-up data.
+type MailPreview struct {
+	Language string `json:"language"`
+	Subject  string `json:"subject"`
+	Text     string `json:"text"`
+	HTML     string `json:"html"`
+}
+
+// PreviewMail returns a letter with made-up data, in the tenant's language if locale is empty.
+func (c *Client) PreviewMail(ctx context.Context, name, locale string) (*MailPreview, error) {
+	in := request{}
+	if locale != "" {
+		in.query = url.Values{"locale": {locale}}
+	}
+	return fetch[MailPreview](ctx, c, http.MethodGet, "/mail/templates"+join(name)+"/preview", in, nil)
+}

@@ -1,0 +1,196 @@
+package letter
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/quis-idp/quis/identity"
+)
+
+// A Name is a kind of letter. It is part of URLs and of stored rows: never change one.
+type Name string
+
+// The letters.
+const (
+	Test              Name = "test"                 // an administrator tries the settings
+	SignInCode        Name = "sign_in_code"         // a code and perhaps a link to sign in with
+	VerifyEmail       Name = "verify_email"         // proves that an address is the person's
+	Recovery          Name = "recovery"             // a code or link to get back in
+	Invitation        Name = "invitation"           // a link to join
+	NewSignIn         Name = "new_sign_in"          // from a browser not seen before
+	PasswordSet       Name = "password_set"         // set or changed
+	FactorAdded       Name = "factor_added"         // What says which
+	FactorRemoved     Name = "factor_removed"       // What says which
+	EmailChanged      Name = "email_changed"        // goes to the former and the new address
+	RecoveryStarted   Name = "recovery_started"     // somebody says they are the person and lost a factor
+	RecoveryFinished  Name = "recovery_finished"    // and got in
+	PasskeySuspicious Name = "passkey_suspicious"   // a copy of a passkey seems to be in use
+	CodesSpent        Name = "recovery_code_used"   // a recovery code was used
+	AlarmRaised       Name = "alarm_raised"         // "this wasn't me" was pressed
+	RecoveryCodesMade Name = "recovery_codes_added" // a new set
+)
+
+// A spec says what a letter is made of besides subject, greeting, lead and foot.
+type spec struct {
+	code, button, facts, alarm, more bool
+}
+
+var specs = map[Name]spec{
+	Test:              {},
+	SignInCode:        {code: true, button: true, more: true},
+	VerifyEmail:       {code: true, button: true, more: true},
+	Recovery:          {code: true, button: true, more: true},
+	Invitation:        {button: true, more: true},
+	NewSignIn:         {facts: true, alarm: true, more: true},
+	PasswordSet:       {facts: true, alarm: true, more: true},
+	FactorAdded:       {facts: true, alarm: true, more: true},
+	FactorRemoved:     {facts: true, alarm: true, more: true},
+	EmailChanged:      {facts: true, alarm: true, more: true},
+	RecoveryStarted:   {facts: true, alarm: true, more: true},
+	RecoveryFinished:  {facts: true, alarm: true, more: true},
+	PasskeySuspicious: {facts: true, alarm: true, more: true},
+	CodesSpent:        {facts: true, alarm: true, more: true},
+	RecoveryCodesMade: {facts: true, alarm: true, more: true},
+	AlarmRaised:       {facts: true, more: true},
+}
+
+// Names lists every letter, in the order of the catalogue's file.
+func Names() []Name {
+	return []Name{
+		Test, SignInCode, VerifyEmail, Recovery, Invitation, NewSignIn, PasswordSet, FactorAdded, FactorRemoved,
+		EmailChanged, RecoveryStarted, RecoveryFinished, PasskeySuspicious, CodesSpent, RecoveryCodesMade, AlarmRaised,
+	}
+}
+
+// Known reports whether n is a letter.
+func (n Name) Known() bool { _, ok := specs[n]; return ok }
+
+// Data is what varies. What a letter has no place for is left out; what is empty, too.
+type Data struct {
+	Place       string // host of the issuer: what the person knows this place by
+	Person      string // name to greet with
+	What        string // name of a factor, or the new address
+	Application string // that the person was on the way to
+	Code        string
+	Link        string // of the button
+	Minutes     int    // how long code and link are good for
+	Alarm       string // "this wasn't me" link
+
+	// Of the facts.
+	When    time.Time
+	Browser string
+	IP      string
+}
+
+// A Letter is one as it is sent.
+type Letter struct {
+	Language string // that it is in: BCP 47
+	Subject  string
+	Text     string
+	HTML     string
+}
+
+// Render writes a letter in the language that comes nearest to locale (BCP 47; may be
+// empty). It reports an error for a letter that there is not.
+func Render(n Name, locale string, d Data) (*Letter, error) {
+	s, ok := specs[n]
+	if !ok {
+		return nil, fmt.Errorf("there is no letter %.40q", n)
+	}
+	lang, _ := spoken(locale)
+	v := viewOf(n, s, words{lang, replacer(d)}, d)
+	out := &Letter{Language: lang, Subject: v.Subject}
+	var err error
+	if out.Text, err = v.text(); err != nil {
+		return nil, fmt.Errorf("letter %s: %w", n, err)
+	}
+	if out.HTML, err = v.html(); err != nil {
+		return nil, fmt.Errorf("letter %s: %w", n, err)
+	}
+	return out, nil
+}
+
+// A view is what both templates show.
+type view struct {
+	Lang, Subject, Greeting, Lead string
+	Code                          string
+	Link, Label                   string
+	Facts                         []fact
+	More                          []string
+	Alarm, AlarmLabel, AlarmLead  string
+	Foot                          string
+}
+
+type fact struct{ Label, Value string }
+
+const maxData = 200 // bytes of what varies, links excepted
+
+func viewOf(n Name, s spec, w words, d Data) *view {
+	v := &view{
+		Lang: w.lang, Subject: w.of(n, "subject"), Greeting: w.text("greeting"), Lead: w.of(n, "lead"), Foot: w.text("foot"),
+	}
+	if greetable(d.Person) {
+		v.Greeting = w.text("greeting.name")
+	}
+	if s.code {
+		v.Code = identity.Printable(d.Code, maxData)
+	}
+	if s.button && d.Link != "" {
+		v.Link, v.Label = d.Link, w.of(n, "button")
+	}
+	if s.more {
+		v.More = strings.Split(w.of(n, "more"), "\n")
+	}
+	if s.facts {
+		v.facts(w, d)
+	}
+	if s.alarm && d.Alarm != "" {
+		v.Alarm, v.AlarmLabel, v.AlarmLead = d.Alarm, w.text("alarm.button"), w.text("alarm.lead")
+	}
+	return v
+}
+
+func (v *view) facts(w words, d Data) {
+	add := func(key, value string) {
+		if value != "" {
+			v.Facts = append(v.Facts, fact{w.text("fact." + key), identity.Printable(value, maxData)})
+		}
+	}
+	if !d.When.IsZero() {
+		add("when", d.When.UTC().Format("2006-01-02 15:04 UTC")) // reads the same in every language
+	}
+	add("what", d.What)
+	add("browser", d.Browser)
+	add("ip", d.IP)
+}
+
+// greetable reports whether a name reads as one. A name is chosen by whoever registered,
+// and mail programs make links of whatever looks like one.
+func greetable(name string) bool {
+	if name == "" || len(name) > 64 || strings.ContainsAny(name, `/\:@<>[]{}`) {
+		return false
+	}
+	for i := 1; i+1 < len(name); i++ {
+		if name[i] == '.' && name[i+1] != ' ' {
+			return false
+		}
+	}
+	return true
+}
+
+// Sample is data to show a letter with.
+func Sample(n Name) Data {
+	d := Data{
+		Place: "id.example.com", Person: "Ada Lovelace", Application: "Wiki", Code: "314159", Minutes: 10,
+		Link: "https://id.example.com/login", Alarm: "https://id.example.com/account/not-me",
+		When: time.Date(2026, 11, 28, 21, 30, 0, 0, time.UTC), Browser: "Firefox on Linux", IP: "192.0.2.7",
+	}
+	switch n {
+	case FactorAdded, FactorRemoved, PasskeySuspicious:
+		d.What = "Passkey “Laptop”"
+	case EmailChanged:
+		d.What = "ada@example.org"
+	}
+	return d
+}

@@ -1,0 +1,136 @@
+package letter
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/quis-idp/quis/identity"
+)
+
+// Texts are the words of one language by key. In braces stands what varies: {place},
+// {person}, {what}, {application}, {minutes}.
+type Texts map[string]string
+
+// Catalogue is every language there is, by its tag.
+var Catalogue = map[string]Texts{"en": english}
+
+const fallback = "en"
+
+// Speaks reports whether there is a language for locale.
+func Speaks(locale string) bool { _, ok := spoken(locale); return ok }
+
+// spoken returns the tag of the language that comes nearest to locale, or English.
+func spoken(locale string) (string, bool) {
+	for tag := strings.ToLower(locale); tag != ""; {
+		if _, ok := Catalogue[tag]; ok {
+			return tag, true
+		}
+		i := strings.LastIndexAny(tag, "-_")
+		tag = tag[:max(i, 0)]
+	}
+	return fallback, false
+}
+
+// words are the texts of one letter.
+type words struct {
+	lang string
+	fill *strings.Replacer
+}
+
+func (w words) of(n Name, part string) string { return w.text(string(n) + "." + part) }
+
+// text returns a text with what varies put in: once, so that nothing put in is read again.
+func (w words) text(key string) string {
+	s, ok := Catalogue[w.lang][key]
+	if !ok {
+		s = english[key]
+	}
+	return w.fill.Replace(s)
+}
+
+func replacer(d Data) *strings.Replacer {
+	short := func(s string) string { return identity.Printable(s, maxData) }
+	return strings.NewReplacer("{place}", short(d.Place), "{person}", short(d.Person), "{what}", short(d.What),
+		"{application}", short(d.Application), "{minutes}", strconv.Itoa(d.Minutes))
+}
+
+var english = Texts{
+	"greeting":      "Hello,",
+	"greeting.name": "Hello {person},",
+	"foot":          "{place} sent you this because of your account there. Nobody reads answers to it.",
+
+	"fact.when":    "When",
+	"fact.what":    "What",
+	"fact.browser": "Browser",
+	"fact.ip":      "Network address",
+
+	"alarm.lead":   "Was it not you? Then use this link. You are asked once more; after that everybody is signed out of your account, and you choose a new password.",
+	"alarm.button": "This wasn't me",
+
+	"test.subject": "Mail from {place} works",
+	"test.lead":    "This is the test message that you asked for. The settings for mail are right.",
+
+	"sign_in_code.subject": "Your code for {place}",
+	"sign_in_code.lead":    "Somebody, most likely you, wants to sign in at {place}. Type this code there:",
+	"sign_in_code.button":  "Sign in",
+	"sign_in_code.more":    "It is good for {minutes} minutes, and only in the browser in which it was asked for.\nNever give it to anybody: nobody from {place} will ask you for it. If you did not ask for it, do nothing.",
+
+	"verify_email.subject": "Confirm your address for {place}",
+	"verify_email.lead":    "Somebody, most likely you, wants to use this address at {place}. Type this code there:",
+	"verify_email.button":  "Confirm this address",
+	"verify_email.more":    "It is good for {minutes} minutes. If you did not ask for it, do nothing: your address will not be used.",
+
+	"recovery.subject": "Getting back into {place}",
+	"recovery.lead":    "Somebody, most likely you, cannot sign in at {place} any more and wants to get back in. Type this code there:",
+	"recovery.button":  "Get back in",
+	"recovery.more":    "It is good for {minutes} minutes.\nNever give it to anybody: nobody from {place} will ask you for it. If you did not ask for it, do nothing.",
+
+	"invitation.subject": "You are invited to {place}",
+	"invitation.lead":    "An administrator of {place} has made an account for you. Set it up with the link below.",
+	"invitation.button":  "Set up my account",
+	"invitation.more":    "The link works once. If you do not know {place}, do nothing.",
+
+	"new_sign_in.subject": "A new sign-in at {place}",
+	"new_sign_in.lead":    "Somebody signed in to your account from a browser that has not been used for it before.",
+	"new_sign_in.more":    "If it was you, there is nothing to do.",
+
+	"password_set.subject": "Your password for {place} was changed",
+	"password_set.lead":    "The password of your account was set or changed.",
+	"password_set.more":    "If it was you, or you asked an administrator for it, there is nothing to do.",
+
+	"factor_added.subject": "A new way to sign in at {place}",
+	"factor_added.lead":    "A new way to sign in was added to your account.",
+	"factor_added.more":    "If it was you, there is nothing to do.",
+
+	"factor_removed.subject": "A way to sign in at {place} was removed",
+	"factor_removed.lead":    "A way to sign in was removed from your account.",
+	"factor_removed.more":    "If it was you, or you asked an administrator for it, there is nothing to do.",
+
+	"email_changed.subject": "Your address at {place} was changed",
+	"email_changed.lead":    "Another email address now belongs to your account. This message goes to the former and to the new one.",
+	"email_changed.more":    "If it was you, there is nothing to do.",
+
+	"recovery_started.subject": "Somebody wants to get back into your account at {place}",
+	"recovery_started.lead":    "Somebody says that they have lost a way to sign in to your account, and has begun to recover it.",
+	"recovery_started.more":    "If it was you, there is nothing to do. If not, stop it now: after a while they may get in.",
+
+	"recovery_finished.subject": "Your account at {place} was recovered",
+	"recovery_finished.lead":    "Somebody has recovered your account and can sign in to it again.",
+	"recovery_finished.more":    "If it was you, there is nothing to do.",
+
+	"passkey_suspicious.subject": "One of your passkeys for {place} may have been copied",
+	"passkey_suspicious.lead":    "A passkey of your account was used in a way that a single one cannot be. There may be a copy of it. It cannot be used until you decide.",
+	"passkey_suspicious.more":    "Sign in another way and remove it. If you do not know what this is about, ask your administrator.",
+
+	"recovery_code_used.subject": "A recovery code for {place} was used",
+	"recovery_code_used.lead":    "Somebody signed in to your account with one of your recovery codes.",
+	"recovery_code_used.more":    "If it was you, see that you have codes left.",
+
+	"recovery_codes_added.subject": "New recovery codes for {place}",
+	"recovery_codes_added.lead":    "A new set of recovery codes was made for your account. The former ones no longer work.",
+	"recovery_codes_added.more":    "If it was you, keep them in a safe place.",
+
+	"alarm_raised.subject": "Your account at {place} was locked down",
+	"alarm_raised.lead":    "Somebody followed the “This wasn't me” link in a message to you. Everybody is signed out of your account, no browser is trusted any more, and the password must be changed.",
+	"alarm_raised.more":    "If it was not you who did that, do not worry: nothing was given away. Sign in and choose a new password.",
+}
