@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"time"
 )
 
 // MailSettings say with which server a tenant sends mail.
@@ -64,4 +65,38 @@ func (c *Client) PreviewMail(ctx context.Context, name, locale string) (*MailPre
 		in.query = url.Values{"locale": {locale}}
 	}
 	return fetch[MailPreview](ctx, c, http.MethodGet, "/mail/templates"+join(name)+"/preview", in, nil)
+}
+
+// A MailDelivery is one notice to one address.
+type MailDelivery struct {
+	ID          string     `json:"id"`
+	UserID      string     `json:"user_id"`
+	To          string     `json:"to"`
+	Letter      string     `json:"letter"`
+	EventID     string     `json:"event_id"`
+	State       string     `json:"state"` // pending, done or failed
+	Attempts    int        `json:"attempts"`
+	Status      string     `json:"status,omitempty"`
+	AttemptedAt *time.Time `json:"attempted_at,omitempty"`
+	NextAt      *time.Time `json:"next_at,omitempty"`
+	CreatedAt   time.Time  `json:"created_at"`
+}
+
+// MailDeliveries returns the latest notices in one state, or in any, newest first.
+func (c *Client) MailDeliveries(ctx context.Context, state string) ([]MailDelivery, error) {
+	q := url.Values{"limit": {"200"}}
+	if state != "" {
+		q.Set("state", state)
+	}
+	p, err := list[MailDelivery](ctx, c, "/mail/deliveries", q)
+	if err != nil {
+		return nil, err
+	}
+	return p.Data, nil
+}
+
+// RetryMailDelivery has a notice sent again, now.
+func (c *Client) RetryMailDelivery(ctx context.Context, id string) error {
+	_, err := c.call(ctx, http.MethodPost, "/mail/deliveries"+join(id, "retry"), request{}, nil)
+	return err
 }

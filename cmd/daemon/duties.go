@@ -27,6 +27,8 @@ func (n *Node) duties() []duty.Job {
 		{Name: "backup", Every: 15 * time.Second, Run: func(ctx context.Context) error { return n.backups.RunDue(asSystem(ctx)) }},
 		{Name: "logout_reader", Every: time.Second, Run: func(ctx context.Context) error { return n.logout.Read(asSystem(ctx)) }},
 		{Name: "logout_sender", Every: time.Second, Run: func(ctx context.Context) error { return n.logout.Send(asSystem(ctx)) }},
+		{Name: "mail_reader", Every: time.Second, Run: func(ctx context.Context) error { return n.mail.Read(asSystem(ctx)) }},
+		{Name: "mail_sender", Every: time.Second, Run: func(ctx context.Context) error { return n.mail.Deliver(asSystem(ctx)) }},
 		{Name: "ciba_pings", Every: time.Second, Run: func(ctx context.Context) error { return n.pinger().Run(asSystem(ctx)) }},
 		{Name: "unused_applications", Every: time.Hour, Run: func(ctx context.Context) error { return register.Sweep(asSystem(ctx), n.db) }},
 		{Name: "directory_remains", Every: 5 * time.Minute, Run: func(ctx context.Context) error { return directory.Sweep(asSystem(ctx), n.db) }},

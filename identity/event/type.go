@@ -100,6 +100,8 @@ const (
 	MailUndelivered     Type = "mail.undelivered"
 	MailRetried         Type = "mail.retried"
 
+	AlarmRaised Type = "alarm.raised"
+
 	KeyPublished Type = "key.published"
 	KeyActivated Type = "key.activated"
 	KeyRetired   Type = "key.retired"
@@ -216,7 +218,9 @@ var Catalogue = map[Type]string{
 	MailSettingsSet:     "It was set with which server, and in whose name, mail is sent.",
 	MailSettingsRemoved: "The settings for mail were removed; nothing is sent any more.",
 	MailUndelivered:     "A notice to a person could not be delivered by mail, however often it was tried.",
-	MailRetried:         "An administrator had a notice sent again.",
+	AlarmRaised:         "A person said, by a link in a notice, that it was not them: everybody was signed out, and the password must be changed.",
+
+	MailRetried: "An administrator had a notice sent again.",
 
 	AuthorizationRefused: "Requests to sign in or out ended in an error page; the count of several alike, and the error IDs that the pages showed, are in the data.",
 

@@ -61,7 +61,7 @@ func New(c Config) *Room {
 }
 
 // Tables are the tables of this room.
-var Tables = []fsm.Definition{mailSettings}
+var Tables = []fsm.Definition{mailSettings, deliveries, browsers}
 
 // ErrNoSettings: the tenant has no settings for mail, so nothing is sent.
 var ErrNoSettings = errors.New("this tenant has no mail settings")

@@ -20,6 +20,10 @@ type (
 	page[T any] = dispatch.Page[T]
 )
 
+func show[R, T any](rows []R, next string, f func(*R) T) *page[T] {
+	return dispatch.Show(rows, next, f)
+}
+
 func handle[In, Out any](fn func(*call, *In) (*Out, error)) dispatch.Handler {
 	return dispatch.Handle(fn)
 }
@@ -38,5 +42,5 @@ type api struct{ cfg Config }
 // Routes returns the table.
 func Routes(cfg Config) []dispatch.Route {
 	a := &api{cfg: cfg}
-	return slices.Concat(a.settings(), a.templates())
+	return slices.Concat(a.settings(), a.templates(), a.deliveries())
 }

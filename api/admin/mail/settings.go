@@ -53,7 +53,7 @@ type shownSettings struct {
 
 func (shownSettings) SchemaName() string { return "MailSettingsShown" }
 
-func show(s *notify.Settings) mailSettings {
+func shown(s *notify.Settings) mailSettings {
 	return mailSettings{
 		Host: s.Host, Port: int64(s.Port), TLS: s.TLS, Username: s.Username, HasPassword: len(s.Sealed) > 0,
 		From: s.From, FromName: s.FromName, ReplyTo: s.ReplyTo,
@@ -71,7 +71,7 @@ func (a *api) getSettings(c *call, _ *none) (*shownSettings, error) {
 		if err != nil {
 			return err
 		}
-		out = shownSettings{State: string(state), mailSettings: show(s)}
+		out = shownSettings{State: string(state), mailSettings: shown(s)}
 		c.Revision(rev)
 		return nil
 	})

@@ -20,7 +20,7 @@ func Command() *cobra.Command {
 		Example: "  quis mail set --host smtp.example.com --username quis --password-file smtp.password --from noreply@example.com\n  quis mail test ada@example.com",
 	}
 	line.Group(c)
-	c.AddCommand(showCommand(), setCommand(), offCommand(), testCommand(), previewCommand())
+	c.AddCommand(showCommand(), setCommand(), offCommand(), testCommand(), previewCommand(), deliveriesCommand(), retryCommand())
 	return c
 }
 

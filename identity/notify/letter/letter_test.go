@@ -1,0 +1,66 @@
+package letter_test
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/quis-idp/quis/identity/notify/letter"
+)
+
+// TestEveryLetter: each has its words in every language, tells nothing in its subject and
+// refers to nothing outside.
+func TestEveryLetter(t *testing.T) {
+	t.Parallel()
+	outside := regexp.MustCompile(`(?i)<(img|link|script|iframe|object|form|base)|url\(|@import|src=|background=`)
+	for lang := range letter.Catalogue {
+		for _, n := range letter.Names() {
+			d := letter.Sample(n)
+			l, err := letter.Render(n, lang, d)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if l.Language != lang || l.Subject == "" || strings.Contains(l.Subject+l.Text, "{") {
+				t.Errorf("%s %s: %q\n%s", lang, n, l.Subject, l.Text)
+			}
+			if m := outside.FindString(l.HTML); m != "" {
+				t.Errorf("%s %s: the HTML has %s", lang, n, m)
+			}
+			if strings.Contains(l.Subject, d.Code) || strings.Contains(l.Subject, d.What) && d.What != "" || strings.Contains(l.Subject, d.Person) {
+				t.Errorf("%s %s: the subject tells too much: %s", lang, n, l.Subject)
+			}
+			if strings.Contains(l.Text, "\n\n\n") || strings.Contains(l.HTML, `;"></p>`) || strings.Contains(l.HTML, "></a>") {
+				t.Errorf("%s %s lacks a text:\n%s", lang, n, l.Text)
+			}
+		}
+	}
+	if _, err := letter.Render("nonsense", "en", letter.Data{}); err == nil {
+		t.Error("a letter that there is not")
+	}
+}
+
+func TestStrangersWriteNothing(t *testing.T) {
+	t.Parallel()
+	for name, greeted := range map[string]bool{
+		"Ada Lovelace": true, "Dr. Who": true, "O'Neill": true, "Зоя": true,
+		"evil.example.net": false, "http://x": false, "a@b": false, "<b>x</b>": false, strings.Repeat("x", 65): false,
+	} {
+		l, err := letter.Render(letter.NewSignIn, "en", letter.Data{Person: name, Place: "id.example.com", Browser: "<script>{code}\r\nx"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.HasPrefix(l.Text, "Hello "+name+","); got != greeted {
+			t.Errorf("%q is greeted: %v", name, got)
+		}
+		if strings.Contains(l.HTML, "<script") || strings.Contains(l.Text, "\r") {
+			t.Error("a stranger's browser writes HTML or lines")
+		}
+	}
+	l, err := letter.Render(letter.SignInCode, "xx-AT", letter.Data{Place: "{minutes}", Code: "{place}", Link: "javascript:alert(1)"})
+	if err != nil || !strings.Contains(l.Subject, "{minutes}") {
+		t.Errorf("what is put in is read again: %v %v", l, err)
+	}
+	if strings.Contains(l.HTML, `href="javascript:`) {
+		t.Error("a link that is none")
+	}
+}

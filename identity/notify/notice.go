@@ -1,0 +1,63 @@
+package notify
+
+import (
+	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/notify/letter"
+)
+
+// A notice is a letter that an event calls for.
+type notice struct {
+	letter letter.Name
+	user   string // ID
+	what   string
+	former string // another address that it goes to as well
+}
+
+// letters says which events of a user call for which letter by themselves.
+var letters = map[event.Type]letter.Name{
+	event.PasswordSet:          letter.PasswordSet,
+	event.FactorAdded:          letter.FactorAdded,
+	event.FactorRemoved:        letter.FactorRemoved,
+	event.RecoveryCodeUsed:     letter.CodesSpent,
+	event.RecoveryCodesCreated: letter.RecoveryCodesMade,
+	event.AlarmRaised:          letter.AlarmRaised,
+
+	// Of rooms that bring these types with them.
+	"passkey.created":    letter.FactorAdded,
+	"passkey.deleted":    letter.FactorRemoved,
+	"passkey.suspected":  letter.PasskeySuspicious,
+	"recovery.requested": letter.RecoveryStarted,
+	"recovery.begun":     letter.RecoveryStarted,
+	"recovery.started":   letter.RecoveryStarted,
+	"recovery.finished":  letter.RecoveryFinished,
+	"recovery.completed": letter.RecoveryFinished,
+}
+
+// noticeOf returns what an event calls for, or nil. Sign-ins are not looked at here.
+func noticeOf(e *event.Event) *notice {
+	n := &notice{user: userOf(e), what: e.Data["name"]}
+	if n.what == "" && e.Target.Kind != "user" {
+		n.what = e.Target.Name
+	}
+	if l, ok := letters[e.Type]; ok {
+		n.letter = l
+	} else if e.Type == event.UserUpdated {
+		for _, c := range e.Changes {
+			if c.Field == "email" && c.Before != "" {
+				n.letter, n.former, n.what = letter.EmailChanged, c.Before, c.After
+			}
+		}
+	}
+	if n.letter == "" || n.user == "" {
+		return nil
+	}
+	return n
+}
+
+// userOf is whom an event concerns.
+func userOf(e *event.Event) string {
+	if e.Target.Kind == "user" {
+		return e.Target.ID
+	}
+	return e.Data["user_id"]
+}

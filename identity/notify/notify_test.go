@@ -1,0 +1,229 @@
+package notify_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/notify"
+	"github.com/quis-idp/quis/identity/notify/letter"
+	"github.com/quis-idp/quis/identity/notify/post/posttest"
+)
+
+// refusing answers a command until it was asked so often.
+func refusing(command, answer string, times int) func(string, string) string {
+	return func(c, _ string) string {
+		if c != command || times == 0 {
+			return ""
+		}
+		times--
+		return answer
+	}
+}
+
+func TestEventBecomesANotice(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	h.connect()
+	h.lead(0)
+	before := h.Entries()
+	h.happen(event.Event{Type: event.FactorAdded, Data: map[string]string{"name": "Phone"}, Request: identity.Request{IP: "192.0.2.1", UserAgent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}})
+	m := h.smtp.Wait(t, 1)[0]
+	d := h.settled(notify.Done)[0]
+	for _, want := range []string{"Hello Ada Lovelace,", "What: Phone", "Browser: Firefox on Linux", "Network address: 192.0.2.1"} {
+		if !strings.Contains(m.Text, want) {
+			t.Errorf("the text lacks %q:\n%s", want, m.Text)
+		}
+	}
+	if m.To != "ada@example.org" || m.Header.Get("Message-Id") != "<"+d.ID+"@example.com>" || m.Subject() != "A new way to sign in at id.example.com" {
+		t.Errorf("to %s: %q, %s", m.To, m.Subject(), m.Header.Get("Message-Id"))
+	}
+	if n := h.Entries() - before; n > 5 { // the event, the delivery, its outcome, and the cursor once or twice
+		t.Errorf("%d log entries for one notice", n)
+	}
+}
+
+func TestAddressChangeIsToldToBoth(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	h.connect()
+	h.lead(0)
+	h.update(func(tx *fsm.Tx) error {
+		_, err := directory.UpdateUser(tx, ten, h.user.ID, 0, func(u *directory.User) error { u.Email = "countess@example.org"; return nil })
+		return err
+	})
+	to := map[string]bool{}
+	for _, m := range h.smtp.Wait(t, 2) {
+		to[m.To] = true
+	}
+	if !to["ada@example.org"] || !to["countess@example.org"] {
+		t.Errorf("told %v", to)
+	}
+}
+
+func TestOnlyNewBrowsersAreTold(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	h.connect()
+	h.lead(0)
+	signIn := func(ip, agent string) {
+		h.happen(event.Event{
+			Type: event.SessionStarted, Target: event.Target{Kind: "session", ID: identity.NewID("ses")}, Data: map[string]string{"user_id": h.user.ID},
+			Request: identity.Request{IP: ip, UserAgent: agent},
+		})
+	}
+	signIn("192.0.2.1", "Firefox/1 Linux") // the first of all
+	signIn("192.0.2.1", "Firefox/2 Linux") // another version
+	signIn("192.0.2.9", "Chrome/1 Windows")
+	signIn("192.0.2.9", "Chrome/1 Windows")
+	h.happen(event.Event{Type: event.PasswordSet}) // everything before it was heard
+	h.settled(notify.Done, notify.Done)
+	var got []string
+	for _, m := range h.smtp.Mails() {
+		got = append(got, m.Subject())
+	}
+	if len(got) != 2 || got[0] == got[1] {
+		t.Errorf("sent %v", got)
+	}
+}
+
+func TestWithoutSettingsNothingIsWritten(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	h.connect()
+	h.lead(0)
+	h.update(func(tx *fsm.Tx) error { // another tenant, without settings
+		other, err := directory.CreateTenant(tx, directory.Tenant{Slug: "other", Name: "Other"})
+		if err != nil {
+			return err
+		}
+		u, err := directory.CreateUser(tx, other.ID, directory.User{Username: "eve", Email: "eve@example.org"})
+		if err != nil {
+			return err
+		}
+		return event.Append(tx, event.Event{Tenant: other.ID, Type: event.PasswordSet, Target: event.Target{Kind: "user", ID: u.ID}})
+	})
+	h.happen(event.Event{Type: event.FactorRemoved}) // what was before it was heard
+	if m := h.smtp.Wait(t, 1)[0]; m.To != "ada@example.org" {
+		t.Errorf("sent to %s", m.To)
+	}
+	h.settled(notify.Done)
+	if err := h.rooms[0].Test(t.Context(), identity.Tenant{ID: "ten_other"}, "ada@example.org", ""); !errors.Is(err, fsm.ErrNotFound) {
+		t.Errorf("test without settings: %v", err)
+	}
+}
+
+func TestNoticeIsTriedAgainAndGivenUp(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	h.connect()
+	h.smtp.Set(func(r *posttest.Rules) { r.Answer = refusing("RCPT", "451 4.7.1 later", 3) })
+	h.lead(0)
+	h.happen(event.Event{Type: event.PasswordSet})
+	h.smtp.Wait(t, 1)
+	if d := h.settled(notify.Done)[0]; d.Attempts != 4 {
+		t.Errorf("%+v", d)
+	}
+	h.smtp.Set(func(r *posttest.Rules) { r.Answer = refusing("RCPT", "550 5.1.1 no such user", 1) })
+	h.happen(event.Event{Type: event.FactorAdded})
+	d := h.settled(notify.Failed, notify.Done)[0]
+	if !strings.Contains(d.Status, "550 5.1.1 no such user") || d.Attempts != 1 {
+		t.Errorf("%+v", d)
+	}
+	h.update(func(tx *fsm.Tx) error { _, err := notify.RetryDelivery(tx, ten, d.ID); return err })
+	h.settled(notify.Done, notify.Done)
+	h.smtp.Wait(t, 2)
+}
+
+// TestLeaderDiesBetweenSendingAndNoting: the successor sends it again, under the same
+// Message-ID, and what the first had noted stays done.
+func TestLeaderDiesBetweenSendingAndNoting(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 3)
+	h.connect()
+	stop := h.lead(0)
+	h.happen(event.Event{Type: event.FactorAdded})
+	h.settled(notify.Done)
+	taken := make(chan struct{}, 10)
+	first := true
+	h.smtp.Set(func(r *posttest.Rules) {
+		r.Answer = func(c, _ string) string {
+			if c == "." && first {
+				first = false
+				h.SetLeader(false) // nothing can be noted any more
+				taken <- struct{}{}
+			}
+			return ""
+		}
+	})
+	h.happen(event.Event{Type: event.PasswordSet})
+	<-taken
+	stop()
+	h.NewTerm()
+	h.SetLeader(true)
+	h.lead(1)
+	all := h.smtp.Wait(t, 3)
+	h.settled(notify.Done, notify.Done)
+	if a, b := all[1].Header.Get("Message-Id"), all[2].Header.Get("Message-Id"); a != b || a == all[0].Header.Get("Message-Id") {
+		t.Errorf("Message-IDs %s, %s", a, b)
+	}
+	if n := len(h.smtp.Mails()); n != 3 {
+		t.Errorf("%d mails", n)
+	}
+}
+
+func TestDirectMessagesCostNoEntry(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	h.connect()
+	h.run(0)
+	before := h.Entries()
+	h.smtp.Set(func(r *posttest.Rules) { r.Answer = refusing("RCPT", "451 4.7.1 greylisted", 1) })
+	h.rooms[0].Send(t.Context(), ten, notify.Message{Letter: letter.SignInCode, To: "ada@example.org", Data: letter.Data{Code: "123456", Minutes: 10}})
+	m := h.smtp.Wait(t, 1)[0]
+	if !strings.Contains(m.Text, "123456") || strings.Contains(m.Subject(), "123456") || !strings.Contains(m.Text, "10 minutes") {
+		t.Errorf("%s\n%s", m.Subject(), m.Text)
+	}
+	if n := h.Entries() - before; n != 0 {
+		t.Errorf("%d log entries", n)
+	}
+}
+
+// TestDirectMessagesAreBounded: by address, by network, and by what waits; nobody is held up.
+func TestDirectMessagesAreBounded(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	h.connect()
+	h.run(0)
+	send := func(to, ip string) {
+		ctx := identity.WithRequest(t.Context(), identity.Request{IP: ip})
+		h.rooms[0].Send(ctx, ten, notify.Message{Letter: letter.SignInCode, To: to, Data: letter.Data{Code: "1"}})
+	}
+	for n := range 50 {
+		send("ADA@example.org", fmt.Sprintf("192.0.2.%d", n)) // one address, many networks
+		send(fmt.Sprintf("p%d@example.org", n), "198.51.100.1")
+		send("", "203.0.113.1")
+		send("no address", "203.0.113.1")
+	}
+	send("last@example.org", "203.0.113.1")
+	h.smtp.Wait(t, 4+20+1)
+	free := make(chan struct{})
+	h.smtp.Set(func(r *posttest.Rules) { r.Stall = func(string) <-chan struct{} { return free } })
+	began := time.Now()
+	for n := range 20_000 {
+		send(fmt.Sprintf("q%d@example.org", n), "203.0.113.1")
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("handing over took %s", took)
+	}
+	close(free)
+	if n := len(h.smtp.Mails()); n > 25+20 {
+		t.Errorf("%d mails", n)
+	}
+}
