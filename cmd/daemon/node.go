@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/quis-idp/quis/api"
+	"github.com/quis-idp/quis/api/inbox"
 	"github.com/quis-idp/quis/api/metrics"
 	"github.com/quis-idp/quis/cluster"
 	"github.com/quis-idp/quis/cluster/backup"
@@ -59,6 +60,7 @@ type Node struct {
 	outbound  *fetch.Client
 	logout    *logout.Room
 	mail      *notify.Room
+	inbox     *inbox.Box // nil unless the node is a developer's
 	refusals  *refusal.Log
 	uses      *federation.Uses
 

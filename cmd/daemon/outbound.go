@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strconv"
 
+	"github.com/quis-idp/quis/api/inbox"
 	"github.com/quis-idp/quis/federation/fetch"
 	"github.com/quis-idp/quis/identity/notify"
 	"github.com/quis-idp/quis/identity/notify/post"
@@ -52,10 +54,15 @@ func (n *Node) newMail() (*notify.Room, error) {
 	if err != nil {
 		return nil, err
 	}
-	return notify.New(notify.Config{
+	cfg := notify.Config{
 		DB: n.db, Ring: n.ring, Tenant: n.tenant, Logger: n.log, Registerer: n.metrics.Registry,
 		Carrier: &post.Carrier{Dial: n.outbound.Dial(25, 465, 587, 2525), Roots: roots},
-	}), nil
+	}
+	if n.cfg.Dev {
+		n.inbox = inbox.Open(filepath.Join(filepath.Dir(n.cfg.DataDir), "mail")) // beside those of the other nodes
+		cfg.Inbox = n.inbox.Put
+	}
+	return notify.New(cfg), nil
 }
 
 // trust returns the system's certificate authorities and those in file.

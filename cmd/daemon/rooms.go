@@ -95,10 +95,14 @@ func (n *Node) frontDoor() (*api.API, http.Handler, error) {
 		DB: n.db, Ring: n.ring, Fetch: n.outbound, Fresh: n.fresh, Wait: perAddress.Take, Logger: n.log,
 		Modern: func(ctx context.Context) error { return n.cluster.Use(ctx, feature.Applications) },
 	})
+	global := []api.Room{administration}
+	if n.inbox != nil {
+		global = append(global, n.inbox)
+	}
 	door, err := api.New(api.Config{
 		PublicURL: n.cfg.PublicURL, DB: n.db,
 		Rooms:          []api.Room{provider, signIn, decisions, registration},
-		Global:         []api.Room{administration},
+		Global:         global,
 		TrustedProxies: proxies, CertificateHeader: n.cfg.TLS.ClientHeader,
 		Metrics: n.metrics,
 		Checks:  n.checks(),

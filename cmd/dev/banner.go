@@ -35,6 +35,7 @@ func (h *house) banner(ctx context.Context, took time.Duration) {
 		line(who, link, "works once, within 60 minutes; `"+quis+" setup-link` makes a new one")
 	}
 	line("Demo app", DemoURL, "OIDC client \"demo\", already registered; shows its tokens")
+	line("Mail inbox", Issuer+"/dev/mail", "all mail of this machine; JSON for tests: /dev/mail.json")
 	line("Issuer", Issuer, "")
 	line("JWKS", Issuer+"/.well-known/jwks.json", "")
 	for _, n := range h.nodes {

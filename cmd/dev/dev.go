@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/quis-idp/quis/api/inbox"
 	"github.com/quis-idp/quis/cmd/demo"
 )
 
@@ -109,6 +110,7 @@ func (h *house) run(parent context.Context) error {
 	for _, n := range h.nodes {
 		background.Go(func() { h.report(ctx, n) })
 	}
+	background.Go(func() { h.reportMail(ctx) })
 	<-ctx.Done()
 	h.say("\n  Stopping …\n")
 	return nil
@@ -275,6 +277,30 @@ func (h *house) report(ctx context.Context, n *process) {
 		case <-ctx.Done():
 			return
 		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+// reportMail tells of each message that comes to the inbox.
+func (h *house) reportMail(ctx context.Context) {
+	box := inbox.Open(filepath.Join(h.Dir, "mail"))
+	last := ""
+	if old, err := box.List(""); err == nil && len(old) > 0 {
+		last = old[0].ID
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(500 * time.Millisecond):
+		}
+		news, err := box.List(last)
+		if err != nil {
+			continue // a file that is half there; it is read the next time
+		}
+		for _, m := range slices.Backward(news) {
+			h.say("  Mail to %s: %s  %s/dev/mail/%s\n", m.To, m.Subject, Issuer, m.ID)
+			last = m.ID
 		}
 	}
 }
