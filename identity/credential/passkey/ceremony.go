@@ -12,6 +12,7 @@ import (
 	"github.com/go-webauthn/webauthn/webauthn"
 
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/settings"
 )
 
 const (
@@ -20,8 +21,9 @@ const (
 	// MaxResponse bounds the JSON that a browser sends, in bytes: attestations with their
 	// chain of certificates are the largest, at about 8 KiB.
 	MaxResponse = 16 << 10
-	// MaxSession bounds a session, in bytes: a person's own has about 150.
-	MaxSession = 3 << 10
+	// MaxSession bounds a session, in bytes: about 150, and more only
+	// for related origins.
+	MaxSession = 6 << 10
 
 	browserTimeout = 5 * time.Minute // that the browser is asked to give the person
 	challengeSize  = 32
@@ -58,14 +60,14 @@ var decoder = func() cbor.DecMode {
 	return m
 }()
 
-func newCeremony(kind uint8, t identity.Tenant, p Policy, now time.Time) (*ceremony, error) {
+func newCeremony(kind uint8, t identity.Tenant, p settings.Passkey, now time.Time) (*ceremony, error) {
 	rpID, err := RPID(t.Issuer)
 	if err != nil {
 		return nil, err
 	}
 	c := &ceremony{
 		Kind: kind, Challenge: make([]byte, challengeSize), Tenant: t.ID, RPID: rpID,
-		Origins: slices.Concat([]string{originOf(t.Issuer)}, p.Origins),
+		Origins: slices.Concat([]string{originOf(t.Issuer)}, p.RelatedOrigins),
 		Expires: now.Add(Lifetime).Unix(), Verify: p.UserVerification == "required",
 	}
 	rand.Read(c.Challenge)
@@ -130,6 +132,14 @@ func (c *ceremony) verification() protocol.UserVerificationRequirement {
 	return protocol.VerificationPreferred
 }
 
+// wished is what the browser is told to do about verification.
+func wished(p settings.Passkey) protocol.UserVerificationRequirement {
+	if p.UserVerification == "" {
+		return protocol.VerificationPreferred
+	}
+	return protocol.UserVerificationRequirement(p.UserVerification)
+}
+
 // algorithms are the kinds of keys that may be registered, preferred first.
 var algorithms = webauthn.CredentialParametersExtendedL3()
 
@@ -169,6 +179,10 @@ func refuse(kind uint8, sentence string, cause error) error {
 	if kind == registering {
 		told = identity.Invalid("response", sentence)
 	}
+	return refuseAs(told, cause)
+}
+
+func refuseAs(told *identity.Error, cause error) error {
 	if cause == nil {
 		return told
 	}

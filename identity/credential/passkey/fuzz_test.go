@@ -21,7 +21,7 @@ func FuzzResponse(f *testing.F) {
 	}
 	var sessions [][]byte
 	for _, format := range []string{passkeytest.None, passkeytest.Packed, passkeytest.Self, passkeytest.U2F} {
-		a := device()
+		a := phone()
 		a.Format, a.Maker = format, maker
 		session, response := h.begun(home, alice, a)
 		sessions = append(sessions, session)
@@ -56,7 +56,7 @@ func readOnly(err error) bool { return len(identity.Errors(err)) == 0 }
 // FuzzSession: the bytes that come back from the caller's flow.
 func FuzzSession(f *testing.F) {
 	h := newHouse(f, 1)
-	a := device()
+	a := phone()
 	h.register(home, alice, a)
 	options, session := h.options(home, "")
 	response, err := a.Get(options)

@@ -8,10 +8,12 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/fsm/fsmtest"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/credential/device"
 	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/credential/passkey/passkeytest"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/settings"
 )
 
 const origin = "https://id.example.com"
@@ -27,12 +29,12 @@ var (
 type house struct {
 	*fsmtest.Cluster
 	t      testing.TB
-	policy passkey.Policy
+	policy settings.Passkey
 }
 
 func newHouse(t testing.TB, nodes int) *house {
 	t.Helper()
-	return &house{Cluster: fsmtest.NewCluster(t, nodes, slices.Concat(passkey.Tables, event.Tables)...), t: t}
+	return &house{Cluster: fsmtest.NewCluster(t, nodes, slices.Concat(passkey.Tables, device.Tables, event.Tables)...), t: t}
 }
 
 func (h *house) update(f func(tx *fsm.Tx) error) error { return h.DB[0].Update(h.t.Context(), f) }
@@ -44,7 +46,7 @@ func (h *house) view(f func(tx *fsm.Tx) error) {
 	}
 }
 
-func device() *passkeytest.Authenticator {
+func phone() *passkeytest.Authenticator {
 	return &passkeytest.Authenticator{Origin: origin, UV: true, Counts: true}
 }
 
@@ -53,7 +55,7 @@ func (h *house) begun(t identity.Tenant, u *directory.User, a *passkeytest.Authe
 	h.t.Helper()
 	var options []byte
 	h.view(func(tx *fsm.Tx) (err error) {
-		options, session, err = passkey.BeginRegistration(tx, t, "A house", h.policy, u)
+		options, session, err = passkey.BeginRegistration(tx, t, "A house", h.policy, u, !a.NoHandle)
 		return err
 	})
 	response, err := a.Create(options)

@@ -105,11 +105,7 @@ func ParseMetadata(blob []byte, roots *x509.CertPool, now time.Time) (*Metadata,
 }
 
 func badMetadata(sentence string, cause error) error {
-	told := identity.Invalid("metadata", "This is not FIDO metadata that can be used. "+sentence)
-	if cause == nil {
-		return told
-	}
-	return &refusal{told, identity.Printable(cause.Error(), 300)}
+	return refuseAs(identity.Invalid("metadata", "This is not FIDO metadata that can be used. "+sentence), cause)
 }
 
 // verifyBlob returns the payload of a JWT whose chain and signature hold.

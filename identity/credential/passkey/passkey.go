@@ -13,6 +13,7 @@ import (
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/credential/device"
 	"github.com/quis-idp/quis/identity/event"
 )
 
@@ -136,8 +137,9 @@ func Rename(tx *fsm.Tx, tenant, userID, id, name string) error {
 	return appendEvent(tx, event.PasskeyRenamed, p, map[string]string{"former_name": former})
 }
 
-// Delete removes a user's passkey, or reports fsm.ErrNotFound. The browser should be told,
-// by Signals; whether another way to sign in is left is for the caller to see.
+// Delete removes a user's passkey, or reports fsm.ErrNotFound; the trust in all devices ends
+// with it. The browser should be told, by Signals; whether another way to sign in is left is
+// for the caller to see.
 func Delete(tx *fsm.Tx, tenant, userID, id string) error {
 	p, err := Get(tx, tenant, userID, id)
 	if err != nil {
@@ -146,7 +148,11 @@ func Delete(tx *fsm.Tx, tenant, userID, id string) error {
 	if err := remove(tx, p); err != nil {
 		return err
 	}
-	return appendEvent(tx, event.PasskeyDeleted, p, nil)
+	if err := appendEvent(tx, event.PasskeyDeleted, p, nil); err != nil {
+		return err
+	}
+	_, err = device.RevokeAll(tx, tenant, userID, "passkey removed")
+	return err
 }
 
 // DeleteAllOf removes a user's passkeys and handle, without events: the user's deletion is one.

@@ -66,7 +66,7 @@ func TestRegisterAndSignIn(t *testing.T) {
 func TestUserVerificationIsOfThisCeremony(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 1)
-	a := device()
+	a := phone()
 	h.register(home, alice, a)
 	a.UV = false
 	if got, err := h.signIn(home, "", a); err != nil || got.UV || got.VerifiedNow {
@@ -103,7 +103,7 @@ func TestUserVerificationIsOfThisCeremony(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 1)
-	a := device()
+	a := phone()
 	h.register(home, alice, a)
 	fresh := func(change func(*passkeytest.Authenticator)) *passkeytest.Authenticator {
 		b := *a
@@ -181,7 +181,7 @@ func (h *house) firstOf(user string) (id string) {
 func TestTenantsShareTheHost(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 1)
-	a := device()
+	a := phone()
 	h.register(home, alice, a)
 	_, err := h.signIn(other, "", a)
 	expect(t, "in another tenant", err, identity.ErrUnauthenticated)
@@ -212,7 +212,7 @@ func TestTenantsShareTheHost(t *testing.T) {
 func TestKnownUser(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 1)
-	a, b := device(), &passkeytest.Authenticator{Origin: origin, NoHandle: true}
+	a, b := phone(), &passkeytest.Authenticator{Origin: origin, NoHandle: true}
 	h.register(home, alice, a)
 	h.register(home, bob, b)
 	err := h.DB[0].View(t.Context(), func(tx *fsm.Tx) error {
@@ -239,7 +239,7 @@ func TestKnownUser(t *testing.T) {
 func TestACopyIsRefusedForGood(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 2)
-	a := device()
+	a := phone()
 	k := h.register(home, alice, a)
 	stolen := *a
 	for range 3 {
@@ -311,7 +311,7 @@ func TestAcceptRaces(t *testing.T) {
 func TestAcceptOutOfOrder(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 1)
-	a := device()
+	a := phone()
 	k := h.register(home, alice, a)
 	first, err := h.assert(0, home, "", a)
 	if err != nil {
@@ -333,7 +333,7 @@ func TestAcceptOutOfOrder(t *testing.T) {
 func TestRegisterOnce(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 1)
-	a := device()
+	a := phone()
 	session, response := h.begun(home, alice, a)
 	_, err := h.finishRegistration(home, bob.ID, session, response, "")
 	expect(t, "for another user", err, identity.ErrInvalid)
@@ -349,8 +349,8 @@ func TestRegisterOnce(t *testing.T) {
 		t.Errorf("the authenticator would take a second: %v", err)
 	}
 	// The first two passkeys of a user, begun at once, would have two user handles.
-	s1, r1 := h.begun(home, bob, device())
-	s2, r2 := h.begun(home, bob, device())
+	s1, r1 := h.begun(home, bob, phone())
+	s2, r2 := h.begun(home, bob, phone())
 	if _, err := h.finishRegistration(home, bob.ID, s1, r1, ""); err != nil {
 		t.Fatal(err)
 	}
@@ -362,7 +362,7 @@ func (h *house) creation(user string) (options []byte) {
 	u := *alice
 	u.ID = user
 	h.view(func(tx *fsm.Tx) (err error) {
-		options, _, err = passkey.BeginRegistration(tx, home, "A house", h.policy, &u)
+		options, _, err = passkey.BeginRegistration(tx, home, "A house", h.policy, &u, true)
 		return err
 	})
 	return options
@@ -371,9 +371,9 @@ func (h *house) creation(user string) (options []byte) {
 func TestRenameDeleteSignals(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 1)
-	a, b := device(), device()
+	a, b := phone(), phone()
 	k1, k2 := h.register(home, alice, a), h.register(home, alice, b)
-	h.register(home, bob, device())
+	h.register(home, bob, phone())
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -421,10 +421,10 @@ func TestAtMostFifty(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 1)
 	for range 50 {
-		h.register(home, alice, device())
+		h.register(home, alice, phone())
 	}
 	err := h.DB[0].View(t.Context(), func(tx *fsm.Tx) error {
-		_, _, err := passkey.BeginRegistration(tx, home, "A house", h.policy, alice)
+		_, _, err := passkey.BeginRegistration(tx, home, "A house", h.policy, alice, true)
 		return err
 	})
 	expect(t, "the 51st", err, identity.ErrInvalid)

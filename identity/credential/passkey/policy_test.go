@@ -1,7 +1,6 @@
 package passkey_test
 
 import (
-	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/credential/passkey/passkeytest"
+	"github.com/quis-idp/quis/identity/settings"
 )
 
 const aaguid = "00112233-4455-6677-8899-aabbccddeeff"
@@ -40,50 +40,31 @@ func TestRPID(t *testing.T) {
 	}
 }
 
-func TestPolicyCheck(t *testing.T) {
+func TestRelatedOrigins(t *testing.T) {
 	t.Parallel()
-	for field, p := range map[string]passkey.Policy{
-		"user_verification": {UserVerification: "always"},
-		"resident_key":      {ResidentKey: "discouraged"},
-		"attestation":       {Attestation: "enterprise"},
-		"allow_aaguids":     {AllowAAGUIDs: []string{"x"}},
-		"deny_aaguids":      {DenyAAGUIDs: []string{"00112233445566778899aabbccddeeff"}},
-		"origins":           {Origins: []string{"https://a.example/path"}},
-	} {
-		told := identity.Errors(p.Check())
-		if len(told) != 1 || told[0].Field != field {
-			t.Errorf("%s: %v", field, p.Check())
-		}
-	}
-	six := passkey.Policy{}
-	for _, l := range []string{"a", "b", "c", "d", "e", "f"} {
-		six.Origins = append(six.Origins, "https://"+l+l+".example")
-	}
-	for _, p := range []passkey.Policy{{RequireAttested: true}, six} {
-		expect(t, "policy", p.Check(), identity.ErrInvalid)
-	}
-	good := passkey.Policy{UserVerification: "required", ResidentKey: "preferred", Attestation: "direct", RequireAttested: true,
-		AllowAAGUIDs: []string{aaguid}, DenyAAGUIDs: []string{strings.ToUpper(aaguid)}, Origins: []string{"https://b.example"}}
-	if err := errors.Join(good.Check(), passkey.Policy{}.Check()); err != nil {
-		t.Error(err)
-	}
-	doc, err := passkey.RelatedOrigins(home.Issuer, good)
+	doc, err := passkey.RelatedOrigins(home.Issuer, settings.Passkey{RelatedOrigins: []string{"https://b.example"}})
 	if want := `{"origins":["https://id.example.com","https://b.example"]}`; err != nil || string(doc) != want {
 		t.Errorf("%s, %v", doc, err)
 	}
-	_, err = passkey.RelatedOrigins(home.Issuer, passkey.Policy{})
+	_, err = passkey.RelatedOrigins(home.Issuer, settings.Passkey{})
 	expect(t, "no related origins", err, fsm.ErrNotFound)
+	var six settings.Passkey
+	for _, l := range []string{"a", "b", "c", "d", "e", "f"} {
+		six.RelatedOrigins = append(six.RelatedOrigins, "https://"+l+l+".test")
+	}
+	_, err = passkey.RelatedOrigins(home.Issuer, six)
+	expect(t, "six names", err, identity.ErrInvalid)
 }
 
 func TestRelatedOriginSignsIn(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 1)
-	a := device()
+	a := phone()
 	h.register(home, alice, a)
 	a.Origin = "https://login.example.net"
 	_, err := h.signIn(home, "", a)
 	expect(t, "unrelated", err, identity.ErrUnauthenticated)
-	h.policy.Origins = []string{a.Origin}
+	h.policy.RelatedOrigins = []string{a.Origin}
 	if _, err := h.signIn(home, "", a); err != nil {
 		t.Error(err)
 	}
@@ -134,7 +115,7 @@ func TestAttestationPolicy(t *testing.T) {
 		t.Fatal(err)
 	}
 	key := func(format string, m *passkeytest.Maker) *passkeytest.Authenticator {
-		a := device()
+		a := phone()
 		a.Format, a.Maker, a.AAGUID = format, m, model
 		if format == passkeytest.U2F {
 			a.UV, a.AAGUID = false, [16]byte{}
@@ -154,7 +135,7 @@ func TestAttestationPolicy(t *testing.T) {
 		{"an impostor", key(passkeytest.Packed, newMaker(t)), false, "basic_full", "Key One"},
 		{"an old impostor", key(passkeytest.U2F, newMaker(t)), false, "basic_full", ""},
 	} {
-		h.policy = passkey.Policy{Attestation: "direct"}
+		h.policy = settings.Passkey{Attestation: "direct"}
 		k := h.register(home, alice, c.a)
 		if k.Attested != c.attested || k.AttestationType != c.kind || k.Make != c.foundAs {
 			t.Errorf("%s: attested %v, type %s, make %q", c.name, k.Attested, k.AttestationType, k.Make)
@@ -170,27 +151,27 @@ func TestAttestationPolicy(t *testing.T) {
 		}
 	}
 	attested := key(passkeytest.Packed, maker)
-	h.policy = passkey.Policy{Attestation: "direct"}
+	h.policy = settings.Passkey{Attestation: "direct"}
 	h.register(home, bob, attested)
-	for what, p := range map[string]passkey.Policy{
-		"denied":      {DenyAAGUIDs: []string{strings.ToUpper(aaguid)}},
-		"not allowed": {AllowAAGUIDs: []string{"00112233-4455-6677-8899-aabbccddee00"}},
+	for what, p := range map[string]settings.Passkey{
+		"denied":      {Deny: []string{strings.ToUpper(aaguid)}},
+		"not allowed": {Allow: []string{"00112233-4455-6677-8899-aabbccddee00"}},
 	} {
 		h.policy = p
 		_, err := h.tryRegister(home, alice, key(passkeytest.Packed, maker))
 		expect(t, what, err, identity.ErrInvalid)
 	}
-	h.policy = passkey.Policy{AllowAAGUIDs: []string{aaguid}}
-	_, err = h.tryRegister(home, alice, device()) // does not say what it is
+	h.policy = settings.Passkey{Allow: []string{aaguid}}
+	_, err = h.tryRegister(home, alice, phone()) // does not say what it is
 	expect(t, "unknown make", err, identity.ErrInvalid)
-	h.policy = passkey.Policy{ForbidSynced: true}
-	synced := device()
+	h.policy = settings.Passkey{ForbidSynced: true}
+	synced := phone()
 	synced.Synced = true
 	_, err = h.tryRegister(home, alice, synced)
 	expect(t, "synced", err, identity.ErrInvalid)
 
 	// Revoked later: no new ones, and the old ones are not attested any more.
-	h.policy = passkey.Policy{Attestation: "direct"}
+	h.policy = settings.Passkey{Attestation: "direct"}
 	models[0].Status = "REVOKED"
 	if err := h.imports(fido, 2, models...); err != nil {
 		t.Fatal(err)

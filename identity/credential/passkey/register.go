@@ -15,13 +15,15 @@ import (
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/settings"
 )
 
 // BeginRegistration returns what u's browser needs to make a passkey for the house called
 // name (the JSON of PublicKeyCredential.parseCreationOptionsFromJSON), and the session for
-// Register. It only reads. It reports identity.ErrInvalid where passkeys cannot work (see
+// Register. It must be one that signs in without a username (a discoverable one), or, unless
+// resident, may be a security key that cannot keep it. It only reads. It reports identity.ErrInvalid where passkeys cannot work (see
 // RPID), and when u has as many as are allowed.
-func BeginRegistration(tx *fsm.Tx, t identity.Tenant, name string, p Policy, u *directory.User) (options, session []byte, err error) {
+func BeginRegistration(tx *fsm.Tx, t identity.Tenant, name string, p settings.Passkey, u *directory.User, resident bool) (options, session []byte, err error) {
 	c, err := newCeremony(registering, t, p, tx.Now())
 	if err != nil {
 		return nil, nil, err
@@ -44,7 +46,7 @@ func BeginRegistration(tx *fsm.Tx, t identity.Tenant, name string, p Policy, u *
 	if len(own) >= maxPasskeys {
 		return nil, nil, tooMany()
 	}
-	options, err = c.creation(name, p, u, own)
+	options, err = c.creation(name, p, u, resident, own)
 	if err != nil {
 		return nil, nil, fmt.Errorf("passkey options: %w", err)
 	}
@@ -56,7 +58,7 @@ func tooMany() error {
 	return identity.Invalid("", "You have as many passkeys as are allowed. Remove one that you do not use any more.")
 }
 
-func (c *ceremony) creation(name string, p Policy, u *directory.User, own webauthn.Credentials) ([]byte, error) {
+func (c *ceremony) creation(name string, p settings.Passkey, u *directory.User, resident bool, own webauthn.Credentials) ([]byte, error) {
 	rp, err := c.relyingParty(name)
 	if err != nil {
 		return nil, err
@@ -66,7 +68,7 @@ func (c *ceremony) creation(name string, p Policy, u *directory.User, own webaut
 		display = u.Username
 	}
 	residence := protocol.ResidentKeyRequirementRequired
-	if p.ResidentKey == "preferred" {
+	if !resident {
 		residence = protocol.ResidentKeyRequirementPreferred
 	}
 	conveyance := protocol.PreferNoAttestation
@@ -80,9 +82,9 @@ func (c *ceremony) creation(name string, p Policy, u *directory.User, own webaut
 		func(o *protocol.PublicKeyCredentialCreationOptions) error {
 			o.Challenge, o.Parameters, o.Timeout = c.Challenge, algorithms, int(browserTimeout.Milliseconds())
 			o.AuthenticatorSelection = protocol.AuthenticatorSelection{
-				ResidentKey: residence, UserVerification: c.verification(),
+				ResidentKey: residence, UserVerification: wished(p),
 			}
-			if residence == protocol.ResidentKeyRequirementRequired {
+			if resident {
 				o.AuthenticatorSelection.RequireResidentKey = protocol.ResidentKeyRequired() // for browsers of Level 1
 			}
 			return nil
@@ -97,7 +99,7 @@ func (c *ceremony) creation(name string, p Policy, u *directory.User, own webaut
 // PublicKeyCredential.toJSON), and gives userID the passkey. An empty name becomes the
 // authenticator's, as the metadata call it. It reports identity.ErrInvalid with a sentence
 // for the person, and fsm.ErrExists for a passkey that is registered already.
-func Register(tx *fsm.Tx, t identity.Tenant, p Policy, userID string, session, response []byte, name string) (*Passkey, error) {
+func Register(tx *fsm.Tx, t identity.Tenant, p settings.Passkey, userID string, session, response []byte, name string) (*Passkey, error) {
 	c, err := openCeremony(session, registering, t.ID, userID, tx.Now())
 	if err != nil {
 		return nil, err
@@ -117,7 +119,7 @@ func Register(tx *fsm.Tx, t identity.Tenant, p Policy, userID string, session, r
 	if err := k.attest(tx, made); err != nil {
 		return nil, err
 	}
-	if err := p.admits(k); err != nil {
+	if err := admits(p, k); err != nil {
 		return nil, err
 	}
 	if k.Name, err = nameFor(name, k); err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/settings"
 )
 
 // An Assertion is what a passkey has proven; Accept makes it count. It may wait in a sealed
@@ -46,7 +47,7 @@ type Assertion struct {
 // person. Otherwise it is one of that user's: fsm.ErrNotFound if there is none. Whoever
 // has proven nothing yet should get the former, whoever they say they are: the list of
 // a user's passkeys tells that the user exists.
-func Begin(tx *fsm.Tx, t identity.Tenant, p Policy, userID string) (options, session []byte, err error) {
+func Begin(tx *fsm.Tx, t identity.Tenant, p settings.Passkey, userID string) (options, session []byte, err error) {
 	c, err := newCeremony(signingIn, t, p, tx.Now())
 	if err != nil {
 		return nil, nil, err
@@ -72,7 +73,7 @@ func Begin(tx *fsm.Tx, t identity.Tenant, p Policy, userID string) (options, ses
 	}
 	options, err = json.Marshal(protocol.PublicKeyCredentialRequestOptions{
 		Challenge: c.Challenge, Timeout: int(browserTimeout.Milliseconds()), RelyingPartyID: c.RPID,
-		AllowedCredentials: allowed, UserVerification: c.verification(),
+		AllowedCredentials: allowed, UserVerification: wished(p),
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("passkey options: %w", err)
