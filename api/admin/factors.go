@@ -8,6 +8,7 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential/device"
+	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/credential/recovery"
 	"github.com/quis-idp/quis/identity/credential/totp"
 	"github.com/quis-idp/quis/identity/directory"
@@ -25,12 +26,21 @@ func (a *API) factors() []route {
 }
 
 type factor struct {
-	ID         string     `json:"id" doc:"otp_… or rec_…" example:"otp_01jc8q2v7m3k5t9w0x4y6z8a1b"`
-	Type       string     `json:"type" enum:"totp|recovery_codes" doc:"What it is: an authenticator app, or a set of recovery codes."`
+	ID         string     `json:"id" doc:"otp_…, rec_… or pky_…" example:"otp_01jc8q2v7m3k5t9w0x4y6z8a1b"`
+	Type       string     `json:"type" enum:"totp|recovery_codes|passkey" doc:"What it is: an authenticator app, a set of recovery codes, or a passkey or security key."`
 	Name       string     `json:"name" example:"Phone" doc:"What the user calls it; empty for recovery codes."`
 	CreatedAt  time.Time  `json:"created_at" doc:"When it was added."`
 	LastUsedAt *time.Time `json:"last_used_at,omitempty" doc:"When it last signed somebody in; absent: not yet."`
 	Left       *int       `json:"left,omitempty" doc:"Of recovery codes: how many have not been used."`
+	Passkey    *aPasskey  `json:"passkey,omitempty" doc:"Of passkeys: what kind it is."`
+}
+
+type aPasskey struct {
+	Model    string     `json:"aaguid" example:"cb69481e-8ff7-4039-93ec-0a2729a154a8" doc:"AAGUID of the make; all zeros if it does not tell."`
+	Make     string     `json:"make" example:"YubiKey 5 Series" doc:"What FIDO metadata called it when it was added; may be empty."`
+	Synced   bool       `json:"synced" doc:"Whether it may be copied to other devices."`
+	Attested bool       `json:"attested" doc:"Whether its make was verified by FIDO metadata when it was added."`
+	Suspect  *time.Time `json:"suspect_since,omitempty" doc:"Since when it is refused because there may be a copy of it."`
 }
 
 func (factor) SchemaName() string { return "Factor" }
@@ -45,6 +55,20 @@ type factorKind struct {
 var factorKinds = []factorKind{
 	{identity.PrefixTOTP, listApps, totp.Remove},
 	{identity.PrefixRecovery, listRecovery, removeRecovery},
+	{identity.PrefixPasskey, listPasskeys, passkey.Delete},
+}
+
+func listPasskeys(tx *fsm.Tx, tenant, user string) (out []factor, err error) {
+	for k, err := range passkey.List(tx, tenant, user) {
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, factor{
+			ID: k.ID, Type: "passkey", Name: k.Name, CreatedAt: k.Created, LastUsedAt: ever(k.LastUsed),
+			Passkey: &aPasskey{k.Model(), k.Make, k.Synced, k.Attested, ever(k.Suspect)},
+		})
+	}
+	return out, nil
 }
 
 func listApps(tx *fsm.Tx, tenant, user string) ([]factor, error) {

@@ -1,6 +1,7 @@
 package admin_test
 
 import (
+	"bytes"
 	"encoding/base32"
 	"strings"
 	"testing"
@@ -10,8 +11,12 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential/device"
+	"github.com/quis-idp/quis/identity/credential/passkey"
+	"github.com/quis-idp/quis/identity/credential/passkey/passkeytest"
 	"github.com/quis-idp/quis/identity/credential/recovery"
 	"github.com/quis-idp/quis/identity/credential/totp"
+	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/settings"
 )
 
 // equip gives a user an authenticator app, recovery codes and a trusted device, and
@@ -105,4 +110,61 @@ func TestFactors(t *testing.T) {
 	h.must(c.Users.ResetFactors(t.Context(), h.plainUser))
 	factors(0)
 	devices(0)
+}
+
+func TestPasskeysAreFactors(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	c := h.client(h.root)
+	site := identity.Tenant{ID: identity.DefaultTenant, Issuer: "https://id.example.com"}
+	a := &passkeytest.Authenticator{Origin: site.Issuer, UV: true, Synced: true}
+	var options, session []byte
+	h.update(func(tx *fsm.Tx) error {
+		u, _, err := directory.GetUser(tx, site.ID, h.plainUser)
+		if err == nil {
+			options, session, err = passkey.BeginRegistration(tx, site, "A house", settings.Passkey{}, u, true)
+		}
+		return err
+	})
+	response, err := a.Create(options)
+	h.must(err)
+	h.update(func(tx *fsm.Tx) error {
+		_, err := passkey.Register(tx, site, settings.Passkey{}, h.plainUser, session, response, "My phone")
+		return err
+	})
+	p, err := c.Users.Factors(t.Context(), h.plainUser, client.List{})
+	h.must(err)
+	if len(p.Data) != 1 || p.Data[0].Type != "passkey" || p.Data[0].Name != "My phone" || p.Data[0].Passkey == nil || !p.Data[0].Passkey.Synced {
+		t.Fatalf("%+v", p.Data)
+	}
+	h.must(c.Users.ResetFactor(t.Context(), h.plainUser, p.Data[0].ID))
+	if p, err = c.Users.Factors(t.Context(), h.plainUser, client.List{}); err != nil || len(p.Data) != 0 {
+		t.Errorf("%+v, %v", p, err)
+	}
+}
+
+func TestPasskeyMetadata(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	c := h.client(h.root)
+	h.want(404, h.root, "GET", "/api/v1/passkeys/metadata", "")
+	h.want(403, h.acme, "GET", "/api/v1/passkeys/metadata", "")
+	for _, bad := range []string{"", "a.b.c", "<html>", strings.Repeat("x", passkey.MaxMetadata+1)} {
+		if _, err := c.ImportPasskeyMetadata(t.Context(), strings.NewReader(bad)); err == nil || !strings.Contains(err.Error(), "metadata") {
+			t.Errorf("%.10q: %v", bad, err)
+		}
+	}
+	fido, err := passkeytest.NewFIDO()
+	h.must(err)
+	blob, err := fido.Blob(7, time.Now().AddDate(0, 0, -2), passkeytest.Model{AAGUID: "cb69481e-8ff7-4039-93ec-0a2729a154a8", Description: "A key"})
+	h.must(err)
+	if _, err := c.ImportPasskeyMetadata(t.Context(), bytes.NewReader(blob)); err == nil || !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("signed by a stranger: %v", err)
+	}
+	m, err := passkey.ParseMetadata(blob, fido.Roots, time.Now())
+	h.must(err)
+	h.must(m.Import(t.Context(), h.db))
+	if got, err := c.PasskeyMetadata(t.Context()); err != nil || got.Number != 7 || got.Models != 1 || !got.Due || len(got.SHA256) != 64 {
+		t.Errorf("%+v, %v", got, err)
+	}
 }

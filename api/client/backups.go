@@ -86,7 +86,11 @@ func (c *Client) RestoreBackup(ctx context.Context, r io.Reader, check bool) (*B
 
 // stream posts body and returns the answer with its body unread. Only ctx limits the time.
 func (c *Client) stream(ctx context.Context, path string, in request, body io.Reader) (*http.Response, error) {
-	req, err := c.request(ctx, http.MethodPost, path, in)
+	return c.streamAs(ctx, http.MethodPost, path, in, body)
+}
+
+func (c *Client) streamAs(ctx context.Context, method, path string, in request, body io.Reader) (*http.Response, error) {
+	req, err := c.request(ctx, method, path, in)
 	if err != nil {
 		return nil, err
 	}

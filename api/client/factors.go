@@ -13,6 +13,16 @@ type Factor struct {
 	CreatedAt  time.Time  `json:"created_at"`
 	LastUsedAt *time.Time `json:"last_used_at"` // nil: not yet
 	Left       *int       `json:"left"`         // of recovery codes: how many are unused
+	Passkey    *Passkey   `json:"passkey"`      // of passkeys: what kind it is
+}
+
+// A Passkey is what kind of passkey a factor is.
+type Passkey struct {
+	AAGUID       string     `json:"aaguid"`
+	Make         string     `json:"make"`
+	Synced       bool       `json:"synced"`        // may be copied to other devices
+	Attested     bool       `json:"attested"`      // its make was verified
+	SuspectSince *time.Time `json:"suspect_since"` // refused since, because there may be a copy of it; nil: it is not
 }
 
 // A TrustedDevice is a browser in which a user is not asked for a second factor.
