@@ -78,13 +78,18 @@ func MayUse(tx *fsm.Tx, a *Application, userID string) (bool, error) {
 	if !a.AccessRestricted {
 		return true, nil
 	}
-	ok, err := hasRule(tx, a, AccessUser, userID)
-	if err != nil || ok {
-		return ok, err
-	}
 	groups, err := directory.GroupsOf(tx, a.Tenant, userID)
 	if err != nil {
 		return false, err
+	}
+	return granted(tx, a, userID, groups)
+}
+
+// granted reports whether a rule lets the user in, who is in these groups.
+func granted(tx *fsm.Tx, a *Application, userID string, groups []directory.Group) (bool, error) {
+	ok, err := hasRule(tx, a, AccessUser, userID)
+	if err != nil || ok {
+		return ok, err
 	}
 	for _, g := range groups {
 		if ok, err := hasRule(tx, a, AccessGroup, g.ID); err != nil || ok {

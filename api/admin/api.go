@@ -109,11 +109,13 @@ type API struct {
 	openapi  []byte
 	failures *limit.Limiter // by address: bad tokens
 	requests *limit.Limiter // by token
+	uses     *limit.Limiter // by token: how often its use is written down
 }
 
 // New returns the API. Its error is a fault in the route table itself.
 func New(cfg Config) (*API, error) {
-	a := &API{cfg: cfg, failures: limit.New(limit.Rate{Burst: 20, Every: time.Second}), requests: limit.New(limit.Rate{Burst: 1000, Every: 2 * time.Millisecond})}
+	a := &API{cfg: cfg, failures: limit.New(limit.Rate{Burst: 20, Every: time.Second}), requests: limit.New(limit.Rate{Burst: 1000, Every: 2 * time.Millisecond}),
+		uses: limit.New(limit.Rate{Burst: 1, Every: 15 * time.Minute})}
 	a.table = slices.Concat(a.tenants(), a.users(), a.credentials(), a.groups(), oauth.Routes(cfg.oauth()), authentication.Routes(cfg.authentication()), people.Routes(cfg.people()), mail.Routes(cfg.mail()),
 		a.factors(), a.sessions(), a.signingKeys(), a.events(), a.installation(), a.backups(), a.clusterRoutes(), a.admission(), a.rootKeys())
 	var err error
@@ -160,8 +162,8 @@ func (a *API) serve(rt *route, who identify) func(http.ResponseWriter, *http.Req
 		if err != nil {
 			return err
 		}
-		if rt.Needs == ofInstallation && !caller.everywhere() {
-			return identity.Denied("This concerns the whole installation: only admins of the default tenant may do it.")
+		if err := may(rt, caller); err != nil {
+			return err
 		}
 		c := &call{R: r, Route: rt, Header: w.Header()}
 		if err := a.chooseTenant(c, caller); err != nil {

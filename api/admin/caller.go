@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
@@ -16,6 +17,8 @@ import (
 type caller struct {
 	actor identity.Actor
 	home  string // ID of the tenant that the caller belongs to
+	admin bool
+	token *credential.Token // that was sent; nil: the operator
 }
 
 // everywhere reports whether the caller may act on every tenant and on the installation.
@@ -25,10 +28,10 @@ func (c caller) everywhere() bool { return c.home == identity.DefaultTenant }
 type identify func(http.ResponseWriter, *http.Request) (caller, error)
 
 func (a *API) operator(http.ResponseWriter, *http.Request) (caller, error) {
-	return caller{actor: identity.Actor{Kind: identity.ActorOperator}, home: identity.DefaultTenant}, nil
+	return caller{actor: identity.Actor{Kind: identity.ActorOperator}, home: identity.DefaultTenant, admin: true}, nil
 }
 
-// bearer lets in who has an access token of an admin user (RFC 6750 §2.1).
+// bearer lets in who has an access token (RFC 6750 §2.1).
 func (a *API) bearer(w http.ResponseWriter, r *http.Request) (caller, error) {
 	token, given := bearerToken(r)
 	if !given {
@@ -42,13 +45,38 @@ func (a *API) bearer(w http.ResponseWriter, r *http.Request) (caller, error) {
 	if err != nil {
 		return caller{}, err
 	}
-	if !admin {
-		return caller{}, identity.Denied("This user is not an admin.")
-	}
 	if wait := a.requests.Take(t.ID); wait > 0 {
 		return caller{}, identity.Limited("Too many requests with this token.", wait)
 	}
-	return caller{actor: identity.Actor{Kind: identity.ActorUser, ID: t.UserID}, home: t.Tenant}, nil
+	a.used(r.Context(), t)
+	return caller{actor: identity.Actor{Kind: identity.ActorUser, ID: t.UserID}, home: t.Tenant, admin: admin, token: t}, nil
+}
+
+// used writes down now and then that a token is in use. That it cannot be written is no
+// reason to refuse what it was sent for.
+func (a *API) used(ctx context.Context, t *credential.Token) {
+	if a.uses.Take(t.ID) > 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	_ = a.cfg.DB.Update(ctx, func(tx *fsm.Tx) error { return credential.TokenUsed(tx, t) })
+}
+
+// may says why who may not do what rt does, nil if they may.
+func may(rt *route, who caller) error {
+	own := rt.Needs == ofPerson
+	switch {
+	case own && who.token == nil:
+		return identity.Invalid("", "The operator of the machine has no account here. Use the routes under /users.")
+	case !own && !who.admin:
+		return identity.Denied("This user is not an admin.")
+	case rt.Needs == ofInstallation && !who.everywhere():
+		return identity.Denied("This concerns the whole installation: only admins of the default tenant may do it.")
+	case who.token != nil && !who.token.Allows(rt.Reads(), own):
+		return identity.Denied("This access token is not good for that: its scopes are " + strings.Join(who.token.Scopes, " ") + ".")
+	}
+	return nil
 }
 
 func bearerToken(r *http.Request) (token string, given bool) {

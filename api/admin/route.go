@@ -22,6 +22,7 @@ type (
 const (
 	prefix         = dispatch.Prefix
 	ofInstallation = dispatch.OfInstallation
+	ofPerson       = dispatch.OfPerson
 )
 
 func handle[In, Out any](fn func(*call, *In) (*Out, error)) dispatch.Handler {

@@ -46,7 +46,7 @@ func (p *Pages) listConnected(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	view := connectedView{Person: shown(v.user), Action: page.Base(r) + connectedPath, Home: page.Base(r) + "/"}
+	view := connectedView{Account: account(r, v.user, "applications"), Action: page.Base(r) + connectedPath}
 	if r.URL.Query().Get("done") == "revoked" {
 		view.Notice = site.Text(r, "connected.revoked")
 	}

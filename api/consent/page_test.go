@@ -19,7 +19,10 @@ import (
 
 var pagesTo = flag.String("pages", "", "directory to write all pages to, to be looked at")
 
-var ada = person{"Ada Lovelace", "ada@example.com"}
+var (
+	ada = person{"Ada Lovelace", "ada@example.com"}
+	nav = page.Navigation{At: "applications", Name: ada.Name, Login: ada.Login}
+)
 
 // examples are all pages, as people see them.
 var examples = map[string]func(w http.ResponseWriter, r *http.Request) error{
@@ -39,14 +42,14 @@ var examples = map[string]func(w http.ResponseWriter, r *http.Request) error{
 	},
 	"approvals": func(w http.ResponseWriter, r *http.Request) error {
 		return approvalsPage.Write(w, r, 200, approvalsView{
-			Person: ada, Notice: site.Text(r, "approvals.allowed"), Action: "/account/approvals", Waiting: []approval{
+			Account: nav, Notice: site.Text(r, "approvals.allowed"), Action: "/account/approvals", Waiting: []approval{
 				{"Bank", "Pay 12.50 to Shop, code W4SCT", []string{"know who you are"}, "less than a minute ago", "T"},
 				{"Call centre", "", []string{"know who you are", "see your email address"}, "3 minutes ago", "T"},
 			},
 		})
 	},
 	"approvals_none": func(w http.ResponseWriter, r *http.Request) error {
-		return approvalsPage.Write(w, r, 200, approvalsView{Person: ada, Again: "/account/approvals"})
+		return approvalsPage.Write(w, r, 200, approvalsView{Account: nav, Again: "/account/approvals"})
 	},
 	"question": func(w http.ResponseWriter, r *http.Request) error {
 		return questionPage.Write(w, r, 200, questionView{
@@ -72,14 +75,14 @@ var examples = map[string]func(w http.ResponseWriter, r *http.Request) error{
 	},
 	"connected": func(w http.ResponseWriter, r *http.Request) error {
 		return connectedPage.Write(w, r, 200, connectedView{
-			Person: ada, Notice: site.Text(r, "connected.revoked"), Action: "/account/applications", Home: "/", Connections: []connection{
+			Account: nav, Notice: site.Text(r, "connected.revoked"), Action: "/account/applications", Connections: []connection{
 				{"app_1", "Invoice Robot", "IR", []string{"Know that it is you who signs in", "Write and send invoices in your name"}, "3 March 2026", "3 March 2027"},
 				{"app_2", "Wiki", "W", []string{"Know that it is you who signs in"}, "28 November 2026", ""},
 			},
 		})
 	},
 	"connected_none": func(w http.ResponseWriter, r *http.Request) error {
-		return connectedPage.Write(w, r, 200, connectedView{Person: ada, Home: "/"})
+		return connectedPage.Write(w, r, 200, connectedView{Account: nav})
 	},
 	"message": func(w http.ResponseWriter, r *http.Request) error {
 		return messagePage.Write(w, r, 200, messageView{site.Text(r, "device.allowed.title"), site.Text(r, "device.allowed.detail"), "/", "Go to the start page"})

@@ -242,5 +242,5 @@ func TestWhatIsHeldIsListedAndTakenBack(t *testing.T) {
 	}
 	s.get(connectedPath+"?done=revoked").want(t, 200, "It is taken back", "No application uses your account")
 	s.post(questionPath, url.Values{"question": {question}, "decision": {"allow"}}).want(t, 410)
-	s.get("/").want(t, 200, connectedPath)
+	s.get("/").want(t, 200, `href="/account"`)
 }

@@ -44,7 +44,7 @@ type (
 
 	// approvalsView lists what applications wait for.
 	approvalsView struct {
-		Person  person
+		Account page.Navigation
 		Notice  string // what was done last; "" nothing
 		Action  string
 		Again   string // this page
@@ -73,10 +73,10 @@ type (
 
 	// connectedView lists which applications hold something.
 	connectedView struct {
-		Person       person
-		Notice       string
-		Action, Home string
-		Connections  []connection
+		Account     page.Navigation
+		Notice      string
+		Action      string
+		Connections []connection
 	}
 
 	connection struct {
@@ -95,9 +95,9 @@ type (
 var (
 	userCodePage  = page.Page[userCodeView](site, "templates/user_code.html", "templates/person.html")
 	devicePage    = page.Page[deviceView](site, "templates/device.html", "templates/person.html", "templates/asks.html")
-	approvalsPage = page.Page[approvalsView](site, "templates/approvals.html", "templates/person.html", "templates/asks.html")
+	approvalsPage = page.Page[approvalsView](site, "templates/approvals.html", "templates/asks.html")
 	questionPage  = page.Page[questionView](site, "templates/question.html")
-	connectedPage = page.Page[connectedView](site, "templates/connected.html", "templates/person.html", "templates/asks.html")
+	connectedPage = page.Page[connectedView](site, "templates/connected.html", "templates/asks.html")
 	messagePage   = page.Page[messageView](site, "templates/message.html")
 )
 
@@ -111,6 +111,12 @@ func shown(u *directory.User) person {
 		p.Login = u.Email
 	}
 	return p
+}
+
+// account is the navigation of the person's own pages, at one of them.
+func account(r *http.Request, u *directory.User, at string) page.Navigation {
+	p := shown(u)
+	return page.Navigation{Base: page.Base(r), At: at, Name: p.Name, Login: p.Login}
 }
 
 // asks says in plain words what scopes are for. One that only its name is known of is shown

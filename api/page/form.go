@@ -20,6 +20,7 @@ type Field struct {
 	Describes    string // ID of another element that explains this input, such as the alert above the form
 	Focus        bool   // the cursor starts here
 	Numeric      bool   // digits only: phones show their keypad for numbers
+	Optional     bool   // may stay empty
 }
 
 // An Alert is a message above a form that says what went wrong and what to do; the

@@ -116,9 +116,21 @@ func visitCommand(n *parse.CommandNode, keys map[string]bool) {
 
 // shared are the texts of the layout and of the error pages.
 var shared = language.New(Texts{
-	"layout.home":          "quis, home",
-	"layout.language":      "Language",
-	"form.check":           "Something needs another look.",
+	"layout.home":     "quis, home",
+	"layout.language": "Language",
+	"form.check":      "Something needs another look.",
+
+	"account.nav":          "Your account",
+	"account.profile":      "Profile",
+	"account.security":     "Security",
+	"account.sessions":     "Devices and sessions",
+	"account.activity":     "Activity",
+	"account.applications": "Connected applications",
+	"account.approvals":    "Waiting for you",
+	"account.tokens":       "Access tokens",
+	"account.apps":         "My apps",
+	"account.sign_out":     "Sign out",
+
 	"error.reference":      "Reference",
 	"error.reference.hint": "Give this to your administrator: it finds what happened.",
 	"error.home":           "Go to the start page",

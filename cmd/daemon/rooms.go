@@ -12,6 +12,7 @@ import (
 	"github.com/quis-idp/quis/api/limit"
 	"github.com/quis-idp/quis/api/login"
 	"github.com/quis-idp/quis/api/page"
+	"github.com/quis-idp/quis/api/portal"
 	"github.com/quis-idp/quis/cluster/feature"
 	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/federation/logout"
@@ -70,6 +71,9 @@ func (n *Node) frontDoor() (*api.API, http.Handler, error) {
 	decisions := consent.New(consent.Config{
 		DB: n.db, Ring: n.ring, Sessions: n.sessions, Flows: n.flows, SessionCookie: login.SessionCookie,
 	})
+	account := portal.New(portal.Config{
+		DB: n.db, Sessions: n.sessions, Flows: n.flows, Pool: n.passwords, SessionCookie: login.SessionCookie, Feature: n.cluster.Use,
+	})
 	roots, err := authorities(n.cfg.TLS.ClientCAFile)
 	if err != nil {
 		return nil, nil, fmt.Errorf("tls.client_ca_file: %w", err)
@@ -101,7 +105,7 @@ func (n *Node) frontDoor() (*api.API, http.Handler, error) {
 	}
 	door, err := api.New(api.Config{
 		PublicURL: n.cfg.PublicURL, DB: n.db,
-		Rooms:          []api.Room{provider, signIn, decisions, registration},
+		Rooms:          []api.Room{provider, signIn, decisions, account, registration},
 		Global:         global,
 		TrustedProxies: proxies, CertificateHeader: n.cfg.TLS.ClientHeader,
 		Metrics: n.metrics,

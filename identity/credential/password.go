@@ -31,7 +31,7 @@ var passwords = fsm.NewTable(60, "passwords", fsm.Spec[password]{
 })
 
 // Tables are what this room and those of the second factors keep in the store.
-var Tables = slices.Concat([]fsm.Definition{passwords, tokens, setups, histories}, totp.Tables, recovery.Tables, device.Tables)
+var Tables = slices.Concat([]fsm.Definition{passwords, tokens, tokenUse, setups, histories}, totp.Tables, recovery.Tables, device.Tables)
 
 // SetPassword sets a user's password to what [Prepare] returned and ends the trust in
 // all devices. It reports identity.ErrInvalid for any other text. Ending the user's

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,6 +35,24 @@ type Token struct {
 	Created time.Time `cbor:"5,keyasint,omitempty"`
 	Expires time.Time `cbor:"6,keyasint,omitempty"` // zero: never
 	Hash    []byte    `cbor:"7,keyasint,omitempty"` // SHA-256 of the value
+	Scopes  []string  `cbor:"8,keyasint,omitempty"` // what it is good for: see Allows; none: everything
+}
+
+// Scopes of tokens: what a token is good for, of what its owner may do.
+const (
+	ScopeRead  = "read"  // looking at whatever the owner may look at
+	ScopeWrite = "write" // everything
+	ScopeMe    = "me"    // the owner's own account
+)
+
+// TokenScopes are all scopes, the least first.
+var TokenScopes = []string{ScopeMe, ScopeRead, ScopeWrite}
+
+// Allows reports whether t is good for a request that only looks, or for one that concerns
+// nothing but the owner's own account.
+func (t *Token) Allows(reads, own bool) bool {
+	has := func(scope string) bool { return slices.Contains(t.Scopes, scope) }
+	return len(t.Scopes) == 0 || has(ScopeWrite) || reads && has(ScopeRead) || own && has(ScopeMe)
 }
 
 // Tokens belong to tenants but are kept in one scope: the value alone must lead to its
@@ -43,21 +62,29 @@ var (
 		Key:     func(t *Token) fsm.Key { return fsm.K(string(t.Hash)) },
 		Expires: func(t *Token) time.Time { return t.Expires },
 	})
+	tokenUse      = fsm.NewCounter(59, "access_token_use") // by ID, milliseconds since 1970
 	tokensByOwner = tokens.Unique(1, "owner", func(t *Token) []fsm.Key {
 		return []fsm.Key{fsm.K(t.Tenant, t.UserID, t.ID)}
 	})
 )
 
 // CreateToken gives a user an access token and returns it with its value, which cannot be
-// had again. An empty value is made here; a given one (from a bootstrap file) must begin
+// had again. It is good for the scopes; without any, for everything. An empty value is made here; a given one (from a bootstrap file) must begin
 // with TokenPrefix and go on with at least 16 letters, digits, - or _. A zero expires is
 // never. It reports identity.ErrInvalid, and fsm.ErrExists for a value in use.
-func CreateToken(tx *fsm.Tx, tenant, userID, name, value string, expires time.Time) (*Token, string, error) {
+//
+// Before it gives scopes the caller has made sure that every member of the cluster honours them.
+func CreateToken(tx *fsm.Tx, tenant, userID, name, value string, expires time.Time, scopes ...string) (*Token, string, error) {
 	if value == "" {
 		value = TokenPrefix + randomText(32)
 	}
 	if err := checkToken(tx, name, value, expires); err != nil {
 		return nil, "", err
+	}
+	for _, scope := range scopes {
+		if !slices.Contains(TokenScopes, scope) {
+			return nil, "", identity.Invalid("scopes", "A token can have the scopes me, read and write.")
+		}
 	}
 	n := 0
 	for _, err := range ListTokens(tx, tenant, userID) {
@@ -70,7 +97,7 @@ func CreateToken(tx *fsm.Tx, tenant, userID, name, value string, expires time.Ti
 	}
 	t := &Token{
 		ID: identity.NewID(identity.PrefixToken), Tenant: tenant, UserID: userID,
-		Name: identity.Printable(name, maxTokenName), Created: tx.Now(), Expires: expires, Hash: hashOf(value),
+		Name: identity.Printable(name, maxTokenName), Created: tx.Now(), Expires: expires, Hash: hashOf(value), Scopes: scopes,
 	}
 	if err := tokens.Insert(tx, t); err != nil {
 		return nil, "", err
@@ -117,7 +144,24 @@ func DeleteToken(tx *fsm.Tx, tenant, userID, id string) error {
 	if err := tokens.Delete(tx, fsm.Global, fsm.K(string(t.Hash))); err != nil {
 		return err
 	}
+	if err := tokenUse.Delete(tx, fsm.Global, fsm.K(id)); err != nil {
+		return err
+	}
 	return appendToken(tx, event.TokenDeleted, t)
+}
+
+// TokenUsed writes down that a token was used now. It costs a log entry: once in a while is enough.
+func TokenUsed(tx *fsm.Tx, t *Token) error {
+	return tokenUse.Max(tx, fsm.Global, fsm.K(t.ID), tx.Now().UnixMilli(), t.Expires)
+}
+
+// TokenLastUsed returns when a token was used last, as far as that was written down; zero: never.
+func TokenLastUsed(tx *fsm.Tx, id string) (time.Time, error) {
+	ms, err := tokenUse.Get(tx, fsm.Global, fsm.K(id))
+	if err != nil || ms == 0 {
+		return time.Time{}, err
+	}
+	return time.UnixMilli(ms).UTC(), nil
 }
 
 func deleteTokens(tx *fsm.Tx, owner fsm.Key) error {
@@ -126,6 +170,9 @@ func deleteTokens(tx *fsm.Tx, owner fsm.Key) error {
 			return err
 		}
 		if err := tokens.Delete(tx, fsm.Global, fsm.K(string(t.Hash))); err != nil {
+			return err
+		}
+		if err := tokenUse.Delete(tx, fsm.Global, fsm.K(t.ID)); err != nil {
 			return err
 		}
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // Tables are the definitions that a store needs for events.
-var Tables = []fsm.Definition{journal, cursors}
+var Tables = []fsm.Definition{journal, cursors, mentions}
 
 var journal = fsm.NewJournal[Event](30, "events")
 
@@ -86,6 +86,9 @@ func Append(tx *fsm.Tx, e Event) error {
 	}
 	e.bound()
 	tx.OnCommit(func(uint64) { appended.WithLabelValues(string(e.Type)).Inc() })
+	if err := mentionOf(tx, &e); err != nil {
+		return err
+	}
 	return journal.Append(tx, fsm.Scope(e.Tenant), &e)
 }
 

@@ -54,6 +54,7 @@ const (
 	TrustedDeviceRevoked Type = "trusted_device.revoked"
 
 	SigninFailed   Type = "signin.failed"
+	SigninDisowned Type = "signin.disowned"
 	SessionStarted Type = "session.started"
 	SessionRenewed Type = "session.renewed"
 	SessionEnded   Type = "session.ended"
@@ -176,6 +177,7 @@ var Catalogue = map[Type]string{
 	TrustedDeviceRevoked: "A browser is asked for a second factor again; the data say why.",
 
 	SigninFailed:   "Attempts to sign in were refused; the count of several alike is in the data.",
+	SigninDisowned: "A person said that a sign-in was not theirs; all else of theirs was signed out.",
 	SessionStarted: "A person signed in.",
 	SessionRenewed: "A person signed in again within the same session.",
 	SessionEnded:   "A session was ended by sign-out, by an administrator, or by a new one in its place.",

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/quis-idp/quis/fsm"
@@ -142,10 +143,17 @@ func End(tx *fsm.Tx, tenant, id string) error {
 
 // EndAllOf ends every session of a user and returns how many there were.
 func EndAllOf(tx *fsm.Tx, tenant, user string) (int, error) {
+	return EndOthersOf(tx, tenant, user, "")
+}
+
+// EndOthersOf ends every session of a user but the one with the ID keep, and returns how
+// many there were.
+func EndOthersOf(tx *fsm.Tx, tenant, user, keep string) (int, error) {
 	ids, err := idsOf(tx, tenant, user)
 	if err != nil {
 		return 0, err
 	}
+	ids = slices.DeleteFunc(ids, func(id string) bool { return id == keep })
 	for _, id := range ids {
 		if err := End(tx, tenant, id); err != nil {
 			return 0, err

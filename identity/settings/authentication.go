@@ -178,3 +178,6 @@ func (s Session) IdleTime() time.Duration { return time.Duration(s.Idle) * time.
 
 // AbsoluteTime is how long a session lasts from signing in.
 func (s Session) AbsoluteTime() time.Duration { return time.Duration(s.Absolute) * time.Minute }
+
+// SensitiveTime is how old a proof may be for a change that matters.
+func (s Session) SensitiveTime() time.Duration { return time.Duration(s.Sensitive) * time.Minute }

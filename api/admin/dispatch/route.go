@@ -28,6 +28,7 @@ type Permission int
 const (
 	OfTenant       Permission = iota // admins of the tenant
 	OfInstallation                   // admins of the default tenant, and the operator
+	OfPerson                         // whoever has a token: their own account
 )
 
 // A Route is one row of the table.

@@ -1,0 +1,148 @@
+package portal
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/quis-idp/quis/api/page"
+	"github.com/quis-idp/quis/federation/oidc/family"
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/language"
+	"github.com/quis-idp/quis/identity/session"
+)
+
+const (
+	activityPath = "/account/activity"
+	activityPage = 25
+)
+
+// activityView lists what happened in the person's name.
+type activityView struct {
+	Account page.Navigation
+	Rows    []Row
+	Older   string // where what happened before that is; "" nothing did
+	Newest  string // back to the begin; "" this is it
+}
+
+func (p *Portal) listActivity(w http.ResponseWriter, r *http.Request, v *Visitor) error {
+	var events []event.Event
+	var next string
+	after := r.URL.Query().Get("after")
+	err := p.cfg.DB.View(r.Context(), func(tx *fsm.Tx) (err error) {
+		events, next, err = event.About(tx, v.Tenant, v.UserID, after, activityPage)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	view := activityView{Account: v.Account(r, "activity")}
+	own := page.Base(r) + activityPath
+	for i := range events {
+		row := happened(r, v, &events[i])
+		if signedIn(&events[i]) {
+			row.Actions = []Action{{
+				Label: site.Text(r, "activity.not_me"), Names: site.Text(r, "activity.not_me.label", row.Name, language.Moment(page.Language(r), events[i].Time)),
+				Path: own, Post: true, Form: map[string]string{"event": events[i].ID},
+			}}
+		}
+		view.Rows = append(view.Rows, row)
+	}
+	if next != "" {
+		view.Older = own + "?" + url.Values{"after": {next}}.Encode()
+	}
+	if after != "" {
+		view.Newest = own
+	}
+	return activityList.Write(w, r, http.StatusOK, view)
+}
+
+func signedIn(e *event.Event) bool {
+	return e.Type == event.SessionStarted || e.Type == event.SessionRenewed
+}
+
+// happened says in words what e was, when, and where from.
+func happened(r *http.Request, v *Visitor, e *event.Event) Row {
+	row := Row{Name: sentence(r, e)}
+	when := language.Moment(page.Language(r), e.Time)
+	byUser := e.Actor.Kind == identity.ActorUser && e.Actor.ID == v.UserID
+	switch {
+	case e.Request.IP == "":
+		row.Facts = append(row.Facts, when)
+	case byUser || e.Type == event.SigninFailed:
+		row.Facts = append(row.Facts, site.Text(r, "activity.from", when, place(r, e.Request.IP)), device(r, e.Request.UserAgent))
+	default: // where an administrator sits is not the person's to know
+		row.Facts = append(row.Facts, when)
+	}
+	switch {
+	case byUser && e.Actor.SessionID == v.ID:
+		row.Mark = site.Text(r, "sessions.this")
+	case e.Actor.Kind == identity.ActorUser && !byUser, e.Actor.Kind == identity.ActorOperator:
+		row.Mark = site.Text(r, "activity.administrator")
+	}
+	return row
+}
+
+// sentence is what e was. What has no text of its own is told as the catalogue of events
+// does: to hide it would be worse.
+func sentence(r *http.Request, e *event.Event) string {
+	switch e.Type {
+	case event.SigninFailed:
+		if n := e.Data["count"]; n != "" && n != "1" {
+			return site.Text(r, "event.signin.failed.several", n)
+		}
+	case event.TokenCreated, event.TokenDeleted, event.GroupMemberAdded, event.GroupMemberRemoved, event.ConsentGiven, event.ConsentRevoked:
+		return site.Text(r, "event."+string(e.Type), e.Target.Name)
+	case event.UserUpdated:
+		var fields []string
+		for _, c := range e.Changes {
+			name := c.Field
+			if text, ok := english["field."+name]; ok {
+				name = text
+			}
+			fields = append(fields, name)
+		}
+		return site.Text(r, "event.user.updated", strings.Join(fields, ", "))
+	}
+	if _, ok := english["event."+string(e.Type)]; ok {
+		return site.Text(r, "event."+string(e.Type))
+	}
+	if text := event.Catalogue[e.Type]; text != "" {
+		return text
+	}
+	return string(e.Type)
+}
+
+// disown takes a person's word that a sign-in was not theirs: everything but this browser is
+// signed out, what applications hold is void, and the next thing to do is another password.
+func (p *Portal) disown(w http.ResponseWriter, r *http.Request, v *Visitor) error {
+	f, err := Form(r)
+	if err != nil {
+		return err
+	}
+	err = v.Update(r.Context(), func(tx *fsm.Tx) error {
+		e, err := event.Mention(tx, v.Tenant, v.UserID, f.Get("event"))
+		if err != nil {
+			return err
+		}
+		if !signedIn(e) {
+			return identity.Invalid("", site.Text(r, "form.unreadable"))
+		}
+		if _, err := session.EndOthersOf(tx, v.Tenant, v.UserID, v.ID); err != nil {
+			return err
+		}
+		if err := family.RevokeAll(tx, v.Tenant, v.UserID, "the user did not know a sign-in"); err != nil {
+			return err
+		}
+		return event.Append(tx, event.Event{
+			Tenant: v.Tenant, Type: event.SigninDisowned, Target: event.Target{Kind: "user", ID: v.UserID, Name: v.User.Username},
+			Data: map[string]string{"event": e.ID, "session": e.Target.ID, "ip": e.Request.IP},
+		})
+	})
+	if err != nil {
+		return err
+	}
+	return Onward(w, r, passwordPath+"?done=disowned")
+}

@@ -1,0 +1,244 @@
+package portal
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/quis-idp/quis/api"
+	"github.com/quis-idp/quis/api/login"
+	"github.com/quis-idp/quis/api/metrics"
+	"github.com/quis-idp/quis/federation"
+	"github.com/quis-idp/quis/federation/oidc/family"
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/fsm/fsmtest"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/authn"
+	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/session"
+	"github.com/quis-idp/quis/identity/settings"
+	"github.com/quis-idp/quis/keys/seal"
+)
+
+const (
+	publicURL = "http://localhost:8080"
+	secret    = "correct horse battery"
+	firefox   = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+)
+
+// house is a running front door with these pages and those of sign-in behind it.
+type house struct {
+	t        *testing.T
+	cluster  *fsmtest.Cluster
+	db       *fsm.DB
+	sessions *session.Store
+	flows    *authn.Flows
+	users    map[string]string // name to ID, in the default tenant
+	url      string
+}
+
+func newHouse(t *testing.T, sections ...Section) *house {
+	t.Helper()
+	c := fsmtest.NewCluster(t, 1, slices.Concat(seal.Tables, event.Tables, directory.Tables, credential.Tables, session.Tables, authn.Tables, family.Tables, settings.Tables, federation.Tables)...)
+	h := &house{t: t, cluster: c, db: c.DB[0], users: map[string]string{}}
+	root := seal.GenerateRootKey()
+	h.update(func(tx *fsm.Tx) error { return seal.Init(tx, root) })
+	ring, err := seal.OpenRing(t.Context(), h.db, root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := credential.NewPool(credential.Config{Params: credential.Params{Memory: 64, Time: 1, Threads: 1}}, nil)
+	h.sessions = session.NewStore(session.Config{DB: h.db, Ring: ring})
+	h.flows = authn.New(authn.Config{DB: h.db, Ring: ring, Sessions: h.sessions,
+		CheckPassword: func(ctx context.Context, tenant, user, password string) error {
+			return credential.CheckPassword(ctx, h.db, pool, tenant, user, password)
+		}})
+	h.populate(pool)
+	signIn := login.New(login.Config{DB: h.db, Sessions: h.sessions, Flows: h.flows, Pool: pool})
+	pages := New(Config{DB: h.db, Sessions: h.sessions, Flows: h.flows, Pool: pool, SessionCookie: login.SessionCookie}, sections...)
+	door, err := api.New(api.Config{PublicURL: publicURL, DB: h.db, Rooms: []api.Room{signIn, pages}, Metrics: metrics.New("test", "none")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewServer(door.Public)
+	t.Cleanup(s.Close)
+	h.url = s.URL
+	return h
+}
+
+func (h *house) populate(pool *credential.Pool) {
+	h.t.Helper()
+	phc, err := pool.Hash(h.t.Context(), secret)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.update(func(tx *fsm.Tx) error {
+		if err := directory.EnsureDefault(tx); err != nil {
+			return err
+		}
+		acme, err := directory.CreateTenant(tx, directory.Tenant{Slug: "acme", Name: "Acme"})
+		if err != nil {
+			return err
+		}
+		for _, tenant := range []string{acme.ID, identity.DefaultTenant} {
+			for _, name := range []string{"ada", "grace"} {
+				u, err := directory.CreateUser(tx, tenant, directory.User{Username: name, Name: name, Email: name + "@example.com"})
+				if err != nil {
+					return err
+				}
+				h.users[name] = u.ID
+				if err := credential.SetPassword(tx, tenant, u.ID, phc); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+func (h *house) update(fn func(tx *fsm.Tx) error) {
+	h.t.Helper()
+	if err := h.db.Update(h.t.Context(), fn); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func (h *house) view(fn func(tx *fsm.Tx) error) {
+	h.t.Helper()
+	if err := h.db.View(h.t.Context(), fn); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// pass lets time go by.
+func (h *house) pass(d time.Duration) {
+	h.cluster.Advance(d)
+	h.update(func(tx *fsm.Tx) error { return event.Append(tx, event.Event{Type: event.KeyRetired}) })
+}
+
+// count is how many sessions a user has.
+func (h *house) count(name string) (n int) {
+	h.t.Helper()
+	h.view(func(tx *fsm.Tx) error {
+		all, err := h.sessions.ListOf(tx, identity.DefaultTenant, h.users[name])
+		n = len(all)
+		return err
+	})
+	return n
+}
+
+// someone has a browser, without JavaScript.
+type someone struct {
+	*house
+	client *http.Client
+	agent  string
+}
+
+func (h *house) someone() *someone {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return &someone{h, &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}, firefox}
+}
+
+// enter signs a browser in as a user of the default tenant.
+func (h *house) enter(name string) *someone {
+	h.t.Helper()
+	s := h.someone()
+	s.signIn(s.get("/account"), "", name, secret)
+	return s
+}
+
+type answer struct {
+	*http.Response
+	body string
+}
+
+func (s *someone) send(method, path string, form url.Values, header http.Header) answer {
+	s.t.Helper()
+	r, err := http.NewRequestWithContext(s.t.Context(), method, s.url+path, strings.NewReader(form.Encode()))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	r.Header.Set("Accept", "text/html")
+	r.Header.Set("User-Agent", s.agent)
+	if form != nil {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	for k, v := range header {
+		r.Header[k] = v
+	}
+	resp, err := s.client.Do(r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return answer{resp, string(b)}
+}
+
+func (s *someone) get(path string) answer { s.t.Helper(); return s.send("GET", path, nil, nil) }
+func (s *someone) post(path string, form url.Values) answer {
+	s.t.Helper()
+	return s.send("POST", path, form, nil)
+}
+
+// done posts a form that is taken, and returns the page that it leads to.
+func (s *someone) done(path string, form url.Values) answer {
+	s.t.Helper()
+	return s.get(s.post(path, form).want(s.t, http.StatusSeeOther).Header.Get("Location"))
+}
+
+// hidden returns the values of the hidden fields of that name.
+func (a answer) hidden(name string) (values []string) {
+	for _, m := range regexp.MustCompile(`<input type="hidden" name="`+name+`" value="([^"]+)">`).FindAllStringSubmatch(a.body, -1) {
+		values = append(values, m[1])
+	}
+	return values
+}
+
+// signIn follows a page that wants it, under base, and returns where it leads.
+func (s *someone) signIn(a answer, base, name, password string) string {
+	s.t.Helper()
+	to := a.Header.Get("Location")
+	if a.StatusCode != http.StatusSeeOther || !strings.HasPrefix(to, base+"/login?flow=") {
+		s.t.Fatalf("%d leads to %q, not to sign-in: %s", a.StatusCode, to, a.body)
+	}
+	flow := s.get(to).hidden("flow")
+	if len(flow) != 1 {
+		s.t.Fatal("no form to sign in with")
+	}
+	done := s.post(base+"/login", url.Values{"flow": flow, "username": {name}, "password": {password}})
+	back, ok := strings.CutPrefix(done.Header.Get("Refresh"), "0; url=")
+	if !ok {
+		s.t.Fatalf("not signed in: %d %s", done.StatusCode, done.body)
+	}
+	return back
+}
+
+func (a answer) want(t *testing.T, status int, contains ...string) answer {
+	t.Helper()
+	if a.StatusCode != status {
+		t.Fatalf("%s %s: %d, want %d: %s", a.Request.Method, a.Request.URL.Path, a.StatusCode, status, a.body)
+	}
+	for _, c := range contains {
+		if !strings.Contains(a.body, c) {
+			t.Errorf("%s %s lacks %q: %s", a.Request.Method, a.Request.URL.Path, c, a.body)
+		}
+	}
+	return a
+}

@@ -1,0 +1,203 @@
+package portal
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/quis-idp/quis/api/page"
+	"github.com/quis-idp/quis/federation/oidc/family"
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/credential/strength"
+	"github.com/quis-idp/quis/identity/language"
+	"github.com/quis-idp/quis/identity/session"
+)
+
+const passwordPath = securityPath + "/password"
+
+// password is the section of what the person knows by heart.
+type password struct{ *Portal }
+
+// passwordView is the form for another password.
+type passwordView struct {
+	Account                page.Navigation
+	Has                    bool // there is one, which is asked for
+	Notice                 string
+	Alert                  page.Alert
+	Action, Back, Username string
+	Current, Fresh, Repeat page.Field
+}
+
+func (p *password) Card(tx *fsm.Tx, r *http.Request, v *Visitor) (Card, error) {
+	set, err := credential.PasswordSet(tx, v.Tenant, v.UserID)
+	if err != nil {
+		return Card{}, err
+	}
+	c := Card{Title: site.Text(r, "password.title"), Lead: site.Text(r, "password.lead")}
+	if v.Done == "password" {
+		c.Notice = site.Text(r, "password.changed")
+	}
+	if set.IsZero() {
+		c.Lead = site.Text(r, "password.none")
+		c.Actions = []Action{{Label: site.Text(r, "password.add"), Path: passwordPath}}
+		return c, nil
+	}
+	c.Rows = []Row{{
+		Name: site.Text(r, "password.title"), Facts: []string{site.Text(r, "password.since", language.Date(page.Language(r), set))},
+		Actions: []Action{{Label: site.Text(r, "password.change"), Path: passwordPath}},
+	}}
+	return c, nil
+}
+
+func (p *password) Routes(handle func(string, Handler)) {
+	handle("GET "+passwordPath, p.ask)
+	handle("POST "+passwordPath, p.change)
+}
+
+// has reports whether v has a password.
+func (p *password) has(r *http.Request, v *Visitor) (has bool, err error) {
+	err = p.cfg.DB.View(r.Context(), func(tx *fsm.Tx) error {
+		set, err := credential.PasswordSet(tx, v.Tenant, v.UserID)
+		has = !set.IsZero()
+		return err
+	})
+	return has, err
+}
+
+// ask shows the form. Whoever has a password proves it there; who has none proves by other
+// means that a first one may be set.
+func (p *password) ask(w http.ResponseWriter, r *http.Request, v *Visitor) error {
+	has, err := p.has(r, v)
+	if err != nil {
+		return err
+	}
+	if !has {
+		if v.Done == "disowned" { // nothing to change
+			return Onward(w, r, securityPath+"?done=disowned")
+		}
+		if ok, err := v.Fresh(w, r, passwordPath); !ok {
+			return err
+		}
+	}
+	return p.write(w, r, v, has, http.StatusOK, nil)
+}
+
+func (p *password) write(w http.ResponseWriter, r *http.Request, v *Visitor, has bool, status int, faults []*identity.Error) error {
+	view := passwordView{
+		Account: v.Account(r, "security"), Has: has, Action: page.Base(r) + passwordPath, Back: page.Base(r) + securityPath, Username: v.User.Username,
+		Current: page.Field{Name: "current", Label: site.Text(r, "password.current"), Type: "password", Autocomplete: "current-password", Focus: has},
+		Fresh:   page.Field{Name: "password", Label: site.Text(r, "password.fresh"), Type: "password", Autocomplete: "new-password", Hint: site.Text(r, "password.hint"), Focus: !has},
+		Repeat:  page.Field{Name: "repeat", Label: site.Text(r, "password.repeat"), Type: "password", Autocomplete: "new-password"},
+	}
+	if v.Done == "disowned" {
+		view.Notice = site.Text(r, "password.disowned")
+	}
+	for _, fault := range faults {
+		view.Alert.Text = site.Text(r, "form.check")
+		switch fault.Field {
+		case "current":
+			view.Current.Error = fault.Detail
+		case "password":
+			view.Fresh.Error = fault.Detail
+		case "repeat":
+			view.Repeat.Error = fault.Detail
+		default:
+			view.Alert.Text = fault.Detail
+		}
+	}
+	return passwordPage.Write(w, r, status, view)
+}
+
+// change sets another password. Every other session ends with it, and what applications
+// hold: whoever else knew the old one is out.
+func (p *password) change(w http.ResponseWriter, r *http.Request, v *Visitor) error {
+	f, err := Form(r)
+	if err != nil {
+		return err
+	}
+	has, err := p.has(r, v)
+	if err != nil {
+		return err
+	}
+	if !has {
+		if ok, err := v.Fresh(w, r, passwordPath); !ok {
+			return err
+		}
+	}
+	again := func(status int, err error) error {
+		return p.write(w, r, v, has, status, identity.Errors(err))
+	}
+	if f.Get("password") != f.Get("repeat") {
+		return again(http.StatusUnprocessableEntity, identity.Invalid("repeat", site.Text(r, "password.differ")))
+	}
+	var known time.Time // when the password was set that has been proved
+	if has {
+		if known, err = p.prove(r, v, f.Get("current")); errors.Is(err, identity.ErrUnauthenticated) {
+			return again(http.StatusUnprocessableEntity, identity.Invalid("current", site.Text(r, "password.wrong")))
+		} else if err != nil {
+			return err
+		}
+	}
+	phc, err := credential.Prepare(r.Context(), p.cfg.DB, p.cfg.Pool, p.cfg.Checks, whose(r, v), f.Get("password"))
+	if errors.Is(err, identity.ErrInvalid) {
+		return again(http.StatusUnprocessableEntity, err)
+	}
+	if err != nil {
+		return err
+	}
+	if err := p.set(r, v, known, phc); err != nil {
+		return err
+	}
+	return Onward(w, r, securityPath+"?done=password")
+}
+
+// whose is what the password must not be made of.
+func whose(r *http.Request, v *Visitor) credential.Person {
+	u := v.User
+	return credential.Person{Tenant: v.Tenant, UserID: v.UserID, About: strength.About{
+		Username: u.Username, Email: u.Email, Name: u.Name, Others: []string{u.GivenName, u.FamilyName, identity.TenantFrom(r.Context()).Slug},
+	}}
+}
+
+// prove checks the present password and returns when it was set.
+func (p *password) prove(r *http.Request, v *Visitor, current string) (set time.Time, err error) {
+	if wait := p.guesses.Take(v.UserID); wait > 0 {
+		return set, identity.Limited(site.Text(r, "password.wait"), wait)
+	}
+	err = p.cfg.DB.View(r.Context(), func(tx *fsm.Tx) (err error) {
+		set, err = credential.PasswordSet(tx, v.Tenant, v.UserID)
+		return err
+	})
+	if err != nil {
+		return set, err
+	}
+	err = credential.CheckPassword(r.Context(), p.cfg.DB, p.cfg.Pool, v.Tenant, v.UserID, current)
+	if !errors.Is(err, identity.ErrUnauthenticated) {
+		p.guesses.GiveBack(v.UserID)
+	}
+	return set, err
+}
+
+// set is one log entry. A password that somebody has set meanwhile is not the one that was
+// proved.
+func (p *password) set(r *http.Request, v *Visitor, known time.Time, phc string) error {
+	return v.Update(r.Context(), func(tx *fsm.Tx) error {
+		set, err := credential.PasswordSet(tx, v.Tenant, v.UserID)
+		if err != nil {
+			return err
+		}
+		if !set.Equal(known) {
+			return identity.Invalid("", site.Text(r, "password.meanwhile"))
+		}
+		if err := credential.SetPassword(tx, v.Tenant, v.UserID, phc); err != nil {
+			return err
+		}
+		if err := family.RevokeAll(tx, v.Tenant, v.UserID, "password changed"); err != nil {
+			return err
+		}
+		_, err = session.EndOthersOf(tx, v.Tenant, v.UserID, v.ID)
+		return err
+	})
+}

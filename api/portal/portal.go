@@ -1,0 +1,222 @@
+package portal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/quis-idp/quis/api/limit"
+	"github.com/quis-idp/quis/api/page"
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/authn"
+	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/session"
+	"github.com/quis-idp/quis/identity/settings"
+)
+
+// PerUser is how often the present password may be guessed: five times at once, then twice
+// a minute.
+var PerUser = limit.Rate{Burst: 5, Every: 30 * time.Second}
+
+// Config says what the pages work with; all but Checks and Feature is needed.
+type Config struct {
+	DB       *fsm.DB
+	Sessions *session.Store
+	Flows    *authn.Flows
+	Pool     *credential.Pool
+	Checks   credential.Checks // of new passwords; zero: the policy alone
+	// SessionCookie names the cookie that carries a session of a tenant.
+	SessionCookie func(identity.Tenant) string
+	// Feature makes sure that every member of the cluster knows a feature before it is used;
+	// nil: there is one release only.
+	Feature func(ctx context.Context, name string) error
+}
+
+// Portal serves the pages.
+type Portal struct {
+	cfg      Config
+	sections []Section
+	guesses  *limit.Limiter
+}
+
+// New returns the pages. Security shows the sections in their order, after the password.
+func New(cfg Config, sections ...Section) *Portal {
+	p := &Portal{cfg: cfg, guesses: limit.New(PerUser)}
+	p.sections = append([]Section{&password{p}}, sections...)
+	return p
+}
+
+// A Handler answers a visitor. It returns nil once it has begun its answer.
+type Handler func(w http.ResponseWriter, r *http.Request, v *Visitor) error
+
+// Routes mounts the pages under the paths within a tenant.
+func (p *Portal) Routes(mux *http.ServeMux) {
+	handle := func(pattern string, h Handler) { mux.Handle(pattern, p.signedIn(h)) }
+	handle("GET /account", p.showProfile)
+	handle("POST /account", p.changeProfile)
+	handle("GET "+securityPath, p.showSecurity)
+	handle("GET "+sessionsPath, p.listSessions)
+	handle("POST "+sessionsPath, p.endSessions)
+	handle("GET "+activityPath, p.listActivity)
+	handle("POST "+activityPath, p.disown)
+	handle("GET "+tokensPath, p.listTokens)
+	handle("POST "+tokensPath, p.revokeToken)
+	handle("GET "+newToken, p.askToken)
+	handle("POST "+newToken, p.createToken)
+	handle("GET "+appsPath, p.listApps)
+	for _, s := range p.sections {
+		s.Routes(handle)
+	}
+}
+
+// A Visitor is who is signed in.
+type Visitor struct {
+	*session.Session
+	User *directory.User
+	// Done is what the address says was done last ("removed"), for a section to confirm; a
+	// stranger can make a link with any value, so it is a key and never shown itself.
+	Done string
+
+	revision uint64 // of User
+	portal   *Portal
+}
+
+// signedIn lets h answer who is signed in, and has everybody else sign in first. The way
+// back is the page that was asked for; after a form that was posted too late, the profile.
+func (p *Portal) signedIn(h Handler) http.Handler {
+	return page.Handle(func(w http.ResponseWriter, r *http.Request) error {
+		v, err := p.visitor(r)
+		if err != nil {
+			return err
+		}
+		if v == nil {
+			back := "/account"
+			if r.Method == http.MethodGet || r.Method == http.MethodHead {
+				back = r.URL.RequestURI()
+			}
+			return p.signIn(w, r, authn.Need{ReturnTo: page.Base(r) + back})
+		}
+		if q := r.URL.Query(); q.Has(authn.TicketParameter) && r.Method == http.MethodGet {
+			q.Del(authn.TicketParameter) // of use to protocols only; out of the address bar
+			return Onward(w, r, strings.TrimSuffix(r.URL.EscapedPath()+"?"+q.Encode(), "?"))
+		}
+		actor := identity.Actor{Kind: identity.ActorUser, ID: v.UserID, SessionID: v.ID}
+		r = r.WithContext(identity.WithActor(r.Context(), actor))
+		return h(w, page.Account(r, v.User.Locale), v)
+	})
+}
+
+func (p *Portal) signIn(w http.ResponseWriter, r *http.Request, need authn.Need) error {
+	flow, err := p.cfg.Flows.Begin(r.Context(), need)
+	if errors.Is(err, identity.ErrInvalid) { // an address that no flow carries
+		need.ReturnTo = page.Base(r) + "/account"
+		flow, err = p.cfg.Flows.Begin(r.Context(), need)
+	}
+	if err != nil {
+		return err
+	}
+	return Onward(w, r, "/login?"+url.Values{"flow": {flow}}.Encode())
+}
+
+// visitor returns who is signed in, nil if nobody is.
+func (p *Portal) visitor(r *http.Request) (*Visitor, error) {
+	t := identity.TenantFrom(r.Context())
+	c, err := r.Cookie(p.cfg.SessionCookie(t))
+	if err != nil {
+		return nil, nil
+	}
+	s, err := p.cfg.Sessions.Find(r.Context(), t.ID, c.Value)
+	if errors.Is(err, identity.ErrUnauthenticated) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	v := &Visitor{Session: s, Done: r.URL.Query().Get("done"), portal: p}
+	err = p.cfg.DB.View(r.Context(), func(tx *fsm.Tx) (err error) {
+		v.User, v.revision, err = directory.GetUser(tx, s.Tenant, s.UserID)
+		return err
+	})
+	if errors.Is(err, fsm.ErrNotFound) { // deleted this very moment
+		return nil, nil
+	}
+	return v, err
+}
+
+// Fresh reports whether v has proved who they are recently enough for a change that
+// matters. If not it has answered already: with the way to sign-in, which leads back to
+// back, a path within the tenant that is asked for by GET. The caller returns err then.
+func (v *Visitor) Fresh(w http.ResponseWriter, r *http.Request, back string) (ok bool, err error) {
+	p := v.portal
+	var within time.Duration
+	err = p.cfg.DB.View(r.Context(), func(tx *fsm.Tx) error {
+		a, _, err := settings.Get(tx, v.Tenant)
+		if err == nil {
+			within = a.Session.SensitiveTime()
+		}
+		return err
+	})
+	if err != nil {
+		return false, err
+	}
+	if p.cfg.DB.Now().Sub(v.AuthTime) <= within {
+		return true, nil
+	}
+	return false, p.signIn(w, r, authn.Need{
+		ReturnTo: page.Base(r) + back, Login: true, MaxAge: &within, LoginHint: v.User.Username,
+	})
+}
+
+// Update runs change in a transaction that holds only if v's session still stands in it, on
+// whichever node it may have ended meanwhile. Else it reports identity.ErrUnauthenticated.
+func (v *Visitor) Update(ctx context.Context, change func(tx *fsm.Tx) error) error {
+	return v.portal.cfg.DB.Update(ctx, func(tx *fsm.Tx) error {
+		_, err := v.portal.cfg.Sessions.Live(tx, v.Tenant, v.ID)
+		if errors.Is(err, fsm.ErrNotFound) {
+			return fmt.Errorf("the session has ended: %w", identity.ErrUnauthenticated)
+		}
+		if err != nil {
+			return err
+		}
+		return change(tx)
+	})
+}
+
+// Account is the navigation, on the page at.
+func (v *Visitor) Account(r *http.Request, at string) page.Navigation {
+	a := page.Navigation{Base: page.Base(r), At: at, Name: v.User.Name, Login: v.User.Username}
+	if v.User.Email != "" {
+		a.Login = v.User.Email
+	}
+	if a.Name == "" {
+		a.Name = v.User.Username
+	}
+	return a
+}
+
+// Onward leads to a path within the tenant. After a form post a browser follows too: it is
+// our own origin.
+func Onward(w http.ResponseWriter, r *http.Request, to string) error {
+	w.Header().Set("Cache-Control", "no-store")
+	http.Redirect(w, r, page.Base(r)+to, http.StatusSeeOther)
+	return nil
+}
+
+// Form reads the body of r, and only that: a field in the query would be one that a link
+// can set.
+func Form(r *http.Request) (url.Values, error) {
+	err := r.ParseForm()
+	if err == nil {
+		return r.PostForm, nil
+	}
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return nil, err
+	}
+	return nil, identity.Invalid("", site.Text(r, "form.unreadable"))
+}
