@@ -117,7 +117,7 @@ func New(cfg Config) (*API, error) {
 	a := &API{cfg: cfg, failures: limit.New(limit.Rate{Burst: 20, Every: time.Second}), requests: limit.New(limit.Rate{Burst: 1000, Every: 2 * time.Millisecond}),
 		uses: limit.New(limit.Rate{Burst: 1, Every: 15 * time.Minute})}
 	a.table = slices.Concat(a.tenants(), a.users(), a.credentials(), a.groups(), oauth.Routes(cfg.oauth()), authentication.Routes(cfg.authentication()), people.Routes(cfg.people()), mail.Routes(cfg.mail()),
-		a.factors(), a.sessions(), a.signingKeys(), a.events(), a.installation(), a.backups(), a.clusterRoutes(), a.admission(), a.rootKeys())
+		a.factors(), a.me(), a.sessions(), a.signingKeys(), a.events(), a.installation(), a.backups(), a.clusterRoutes(), a.admission(), a.rootKeys())
 	var err error
 	a.openapi, err = dispatch.Document(a.table, cfg.Version)
 	return a, err
@@ -169,7 +169,11 @@ func (a *API) serve(rt *route, who identify) func(http.ResponseWriter, *http.Req
 		if err := a.chooseTenant(c, caller); err != nil {
 			return err
 		}
+		if rt.Needs == ofPerson && c.Other {
+			return identity.Denied("An account is in the tenant of its token.")
+		}
 		c.Ctx = identity.WithActor(identity.WithTenant(r.Context(), c.Tenant), caller.actor)
+		c.Ctx = context.WithValue(c.Ctx, sentToken{}, caller.token)
 		if rt.Reads() && r.URL.Query().Get("consistent") == "true" {
 			if err := a.cfg.Cluster.CatchUp(c.Ctx); err != nil {
 				return err

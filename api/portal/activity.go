@@ -9,6 +9,7 @@ import (
 	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/credential/device"
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/language"
 	"github.com/quis-idp/quis/identity/session"
@@ -72,7 +73,7 @@ func happened(r *http.Request, v *Visitor, e *event.Event) Row {
 	case e.Request.IP == "":
 		row.Facts = append(row.Facts, when)
 	case byUser || e.Type == event.SigninFailed:
-		row.Facts = append(row.Facts, site.Text(r, "activity.from", when, place(r, e.Request.IP)), device(r, e.Request.UserAgent))
+		row.Facts = append(row.Facts, site.Text(r, "activity.from", when, place(r, e.Request.IP)), claimed(r, e.Request.UserAgent))
 	default: // where an administrator sits is not the person's to know
 		row.Facts = append(row.Facts, when)
 	}
@@ -134,6 +135,9 @@ func (p *Portal) disown(w http.ResponseWriter, r *http.Request, v *Visitor) erro
 			return err
 		}
 		if err := family.RevokeAll(tx, v.Tenant, v.UserID, "the user did not know a sign-in"); err != nil {
+			return err
+		}
+		if _, err := device.RevokeAll(tx, v.Tenant, v.UserID, "the user did not know a sign-in"); err != nil {
 			return err
 		}
 		return event.Append(tx, event.Event{

@@ -10,6 +10,7 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/credential/device"
 	"github.com/quis-idp/quis/identity/credential/strength"
 	"github.com/quis-idp/quis/identity/language"
 	"github.com/quis-idp/quis/identity/session"
@@ -195,6 +196,9 @@ func (p *password) set(r *http.Request, v *Visitor, known time.Time, phc string)
 			return err
 		}
 		if err := family.RevokeAll(tx, v.Tenant, v.UserID, "password changed"); err != nil {
+			return err
+		}
+		if _, err := device.RevokeAll(tx, v.Tenant, v.UserID, "password changed"); err != nil {
 			return err
 		}
 		_, err = session.EndOthersOf(tx, v.Tenant, v.UserID, v.ID)

@@ -137,6 +137,7 @@ var english = page.Texts{
 	"apps.search":  "Search",
 	"apps.find":    "Search",
 	"apps.all":     "Show all",
+	"apps.rest":    "More",
 	"apps.none":    "There is nothing to open here yet. Applications that you may use will appear on this page.",
 	"apps.nothing": "None of your applications fits “%s”.",
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/quis-idp/quis/identity"
 )
 
-// device says what a User-Agent header claims to be.
-func device(r *http.Request, agent string) string {
+// claimed says what a User-Agent header claims to be.
+func claimed(r *http.Request, agent string) string {
 	switch browser, system := Agent(agent); {
 	case browser != "" && system != "":
 		return site.Text(r, "agent.on", browser, system)

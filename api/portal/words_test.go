@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestDevice(t *testing.T) {
+func TestClaimed(t *testing.T) {
 	t.Parallel()
 	for agent, want := range map[string]string{
 		firefox: "Firefox on Linux",
@@ -22,7 +22,7 @@ func TestDevice(t *testing.T) {
 		"":                                  "An unknown browser",
 		"<script>":                          "An unknown browser",
 	} {
-		if got := device(httptest.NewRequest("GET", "/", nil), agent); got != want {
+		if got := claimed(httptest.NewRequest("GET", "/", nil), agent); got != want {
 			t.Errorf("%.60q: %q, want %q", agent, got, want)
 		}
 	}

@@ -65,6 +65,7 @@ const (
 // largeRooms may be larger, for the reason given.
 var largeRooms = map[string]int{
 	"fsm":             4800, // the ground: one store, whose parts share their types
+	"api/admin":       2800, // the resources, on anybody's account and on one's own, whose answers share their shapes
 	"cmd/daemon":      2800, // the wiring of every room
 	"federation/oidc": 6000, // the provider, whose endpoints share it; what can stand alone is a room beside it
 }

@@ -58,8 +58,11 @@ func operation(s *shape.Schemas, r *Route) shape.Node {
 		"operationId": r.Op, "summary": r.Summary, "tags": []string{r.tag()},
 		"parameters": openParameters(s, r), "responses": responses(s, r),
 	}
-	if r.Needs == OfInstallation {
+	switch r.Needs {
+	case OfInstallation:
 		op["description"] = "For admins of the default tenant and the operator of the machine."
+	case OfPerson:
+		op["description"] = "For whoever has a token, administrator or not."
 	}
 	if body := BodyOf(r.Do.In); body != nil {
 		m := shape.Asked
