@@ -1,0 +1,218 @@
+package factor
+
+import (
+	"encoding/base32"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity/credential/device"
+	"github.com/quis-idp/quis/identity/credential/recovery"
+	"github.com/quis-idp/quis/identity/credential/totp"
+	"github.com/quis-idp/quis/identity/settings"
+)
+
+// form is what the page for a new app would post, with a good code.
+func (s *someone) form(a answer, name string) url.Values {
+	s.t.Helper()
+	secret, err := base32.StdEncoding.DecodeString(strings.ReplaceAll(a.one(s.t, `<code>([A-Z2-7 ]+)</code>`), " ", ""))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	code := ""
+	s.view(func(tx *fsm.Tx) error { code = totp.Parameters{}.Code(secret, tx.Now()); return nil })
+	return url.Values{"token": {a.one(s.t, `name="token" value="([^"]+)"`)}, "code": {code}, "name": {name}}
+}
+
+func (h *house) view(fn func(tx *fsm.Tx) error) {
+	h.t.Helper()
+	if err := h.db.View(h.t.Context(), fn); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// add adds an app and returns its page.
+func (s *someone) add(name string) string {
+	s.t.Helper()
+	s.post(newApp, s.form(s.get(newApp), name)).want(s.t, http.StatusSeeOther)
+	return s.get(securityPath).one(s.t, `href="(/account/security/apps/otp_[^"]+)" aria-label="Change `+name+`"`)
+}
+
+func TestAddingAnApp(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	s := h.enter("ada")
+	s.get(securityPath).want(t, 200, "Authenticator apps", `href="/account/security/apps/new"`, "Recovery codes")
+	before := h.cluster.Entries()
+	a := s.get(newApp).want(t, 200, `<svg class="qr"`, `href="otpauth://totp/`, "ada%40example.com", `autocomplete="one-time-code"`)
+	if h.cluster.Entries() != before {
+		t.Error("showing a QR code wrote to the log")
+	}
+	if a.Header.Get("Cache-Control") != "no-store" {
+		t.Error("a secret may be stored")
+	}
+	f := s.form(a, "Phone")
+	wrong := url.Values{"token": f["token"], "code": {"000000"}, "name": {"Phone"}}
+	if f.Get("code") == "000000" {
+		wrong.Set("code", "111111")
+	}
+	again := s.post(newApp, wrong).want(t, 422, `id="code-error"`, `value="Phone"`)
+	if s.form(again, "")["token"][0] != f.Get("token") {
+		t.Error("a wrong code costs the secret")
+	}
+	s.post(newApp, url.Values{"token": f["token"], "code": f["code"]}).want(t, 422, `id="name-error"`)
+	s.post(newApp, f).leads(t, "/account/security/codes?done=app")
+	s.get("/account/security/codes?done=app").want(t, 200, "Your authenticator app is added", "Show me ten codes")
+	s.post(newApp, f).leads(t, "/account/security") // a double click
+	s.get(securityPath+"?done=app").want(t, 200, "Your authenticator app is added", "Phone", "Not used yet")
+	if a := h.enter("grace").get(securityPath); strings.Contains(a.body, "Phone") {
+		t.Error("another's app is shown")
+	}
+	h.enter("grace").post(newApp, f).want(t, 422) // somebody else's token
+	expired := s.form(s.get(newApp), "Late")
+	h.pass(14 * time.Minute)
+	s.get(newApp).want(t, 200)
+	h.pass(2 * time.Minute) // the proof is older than sensitive changes allow
+	s.get(newApp).leads(t, "/login?flow=")
+	s.post(newApp, expired).leads(t, "/login?flow=")
+}
+
+func TestNoFactorWhileAMemberIsOlder(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	s := h.enter("ada")
+	h.older = true
+	s.get(newApp).want(t, 503)
+	s.post(codesPath, nil).want(t, 503)
+	h.view(func(tx *fsm.Tx) error {
+		set, err := recovery.Get(tx, ten, s.id)
+		if set != nil {
+			t.Error("codes were made")
+		}
+		return err
+	})
+}
+
+func TestRenamingAndRemovingAnApp(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	s := h.enter("ada")
+	at := s.add("Phone")
+	s.get(at).want(t, 200, `value="Phone"`, "Remove")
+	s.post(at, url.Values{"name": {" "}}).want(t, 422, `id="name-error"`)
+	s.post(at, url.Values{"name": {"<Tablet>"}}).leads(t, securityPath+"?done=app-renamed")
+	s.get(at).want(t, 200, "&lt;Tablet&gt;")
+	other := h.enter("grace")
+	other.get(at).want(t, 404)
+	other.post(at, url.Values{"name": {"x"}}).want(t, 404)
+	other.post(at+"/remove", nil).want(t, 404)
+
+	h.update(func(tx *fsm.Tx) error {
+		a := settings.Default(ten)
+		a.MFAPolicy, a.MFAEnforce = settings.MFAAny, true
+		return settings.Put(tx, 0, a)
+	})
+	s.post(at+"/remove", nil).want(t, 422, "this is your only one")
+	s.add("Second")
+	s.post(at+"/remove", nil).leads(t, securityPath+"?done=app-removed")
+	s.get(at).want(t, 404)
+	s.get(securityPath).want(t, 200, "Second")
+	h.pass(16 * time.Minute)
+	s.post(at+"/remove", nil).leads(t, "/login?flow=")
+}
+
+// A tenant may close a way; who has it still sees it, and can take it away.
+func TestAppsThatAreNotAllowed(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	s := h.enter("ada")
+	s.add("Phone")
+	h.update(func(tx *fsm.Tx) error {
+		a := settings.Default(ten)
+		a.MFAMethods = []string{settings.MethodPasskey}
+		return settings.Put(tx, 0, a)
+	})
+	if a := s.get(securityPath).want(t, 200, "Phone"); strings.Contains(a.body, newApp) {
+		t.Error("apps can be added")
+	}
+	if a := h.enter("grace").get(securityPath).want(t, 200); strings.Contains(a.body, "Authenticator apps") {
+		t.Error("apps are shown to who has none")
+	}
+	s.get(newApp).want(t, 403)
+	s.post(newApp, nil).want(t, 403)
+}
+
+func TestRecoveryCodes(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	s := h.enter("ada")
+	s.get(codesPath).want(t, 200, "Show me ten codes", "Not now")
+	a := s.post(codesPath, nil).want(t, 200, "only time", `download="recovery-codes.txt"`, `href="data:text/plain;charset=utf-8,`)
+	shown := regexp.MustCompile(`<li><code>([0-9a-z-]+)</code>`).FindAllStringSubmatch(a.body, -1)
+	if len(shown) != recovery.Count {
+		t.Fatalf("%d codes", len(shown))
+	}
+	if a.Header.Get("Cache-Control") != "no-store" {
+		t.Error("codes may be stored")
+	}
+	for _, m := range shown {
+		if !strings.Contains(a.one(t, `href="(data:[^"]+)"`), m[1]) {
+			t.Errorf("the file lacks %s", m[1])
+		}
+	}
+	for _, path := range []string{codesPath, securityPath} {
+		if b := s.get(path).body; strings.Contains(b, shown[0][1]) {
+			t.Errorf("%s shows the codes once more", path)
+		}
+	}
+	s.get(securityPath).want(t, 200, "10 of 10 codes left", "Make new codes")
+	for _, m := range shown[:8] {
+		h.update(func(tx *fsm.Tx) error {
+			proof, err := recovery.Check(tx, h.ring, ten, s.id, m[1])
+			if err != nil {
+				return err
+			}
+			_, err = recovery.Accept(tx, ten, s.id, proof)
+			return err
+		})
+	}
+	s.get(securityPath).want(t, 200, "2 of 10 codes left", "few left")
+	s.get(codesPath).want(t, 200, "take the place")
+	s.post(codesPath, nil).want(t, 200)
+	s.get(securityPath).want(t, 200, "10 of 10 codes left")
+	h.pass(16 * time.Minute)
+	s.get(codesPath).want(t, 200)
+	s.post(codesPath, nil).leads(t, "/login?flow=")
+}
+
+func TestTrustedDevices(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	s := h.enter("ada")
+	if a := s.get(securityPath); strings.Contains(a.body, "Trusted devices") {
+		t.Error("a card about nothing")
+	}
+	var ids []string
+	for _, name := range []string{"Firefox on Linux", "Safari on iPhone", "Edge on Windows"} {
+		h.update(func(tx *fsm.Tx) error {
+			d, _, err := device.Trust(tx, h.ring, ten, s.id, name, 30*24*time.Hour)
+			ids = append(ids, d.ID)
+			return err
+		})
+	}
+	s.get(securityPath).want(t, 200, "Trusted devices", "Firefox on Linux", "Trusted until", "Stop trusting all of them")
+	h.enter("grace").post(devicesPath, url.Values{"device": {ids[0]}}).leads(t, securityPath)
+	s.get(securityPath).want(t, 200, "Firefox on Linux")
+	s.post(devicesPath, url.Values{"device": {ids[0]}}).leads(t, securityPath+"?done=device")
+	if a := s.get(securityPath+"?done=device").want(t, 200, "not trusted any more", "Safari on iPhone"); strings.Contains(a.body, "Firefox on Linux") {
+		t.Error("still trusted")
+	}
+	s.post(devicesPath, url.Values{"all": {"yes"}}).leads(t, securityPath+"?done=devices")
+	if a := s.get(securityPath); strings.Contains(a.body, "Safari on iPhone") {
+		t.Error("still trusted")
+	}
+}
