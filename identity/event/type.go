@@ -168,9 +168,9 @@ var Catalogue = map[Type]string{
 	PasswordChangeRequired: "An administrator wants a user to choose another password at the next sign-in.",
 	PasswordImported:       "A user's password was taken over from another system, as a hash.",
 
-	FactorAdded:          "A user got another way of proving who they are: an authenticator app or a passkey; the target says which.",
-	FactorRenamed:        "A user's authenticator app or passkey was given another name.",
-	FactorRemoved:        "An authenticator app, a passkey or the recovery codes of a user were removed.",
+	FactorAdded:          "A user added an authenticator app.",
+	FactorRenamed:        "A user's authenticator app was given another name.",
+	FactorRemoved:        "An authenticator app or the recovery codes of a user were removed; the target says which.",
 	RecoveryCodesCreated: "A user got new recovery codes; the former ones are void.",
 	RecoveryCodeUsed:     "A recovery code was used; the data say how many are left.",
 	TrustedDeviceAdded:   "A browser is not asked for a second factor of this user for a while.",

@@ -5,6 +5,7 @@ import (
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/credential/totp"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/settings"
@@ -30,7 +31,8 @@ func LeftTo(tx *fsm.Tx, u *directory.User) (l Left, err error) {
 	}
 	l.Password, l.Apps = !set.IsZero(), len(apps)
 	l.Mail = u.Email != "" && u.EmailVerified
-	return l, nil
+	l.Passkeys, err = passkey.Usable(tx, u.Tenant, u.ID)
+	return l, err
 }
 
 // first reports whether l begins a sign-in in a tenant that has decided a.
