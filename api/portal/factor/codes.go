@@ -100,7 +100,7 @@ func (s *codes) generate(w http.ResponseWriter, r *http.Request, v *portal.Visit
 		return err
 	}
 	view.Host = host(r)
-	view.Download = file(site.Text(r, "codes.file", view.Host, view.Login), view.Codes)
+	view.Download = file(site.Text(r, "codes.of", view.Login, view.Host), view.Codes)
 	return codesPage.Write(w, r, http.StatusOK, view)
 }
 

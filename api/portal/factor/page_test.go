@@ -90,3 +90,8 @@ func TestEveryTextIsUsed(t *testing.T) {
 	t.Parallel()
 	pagetest.EveryTextIsUsed(t, english, func(string, string) bool { return false }, newAppPage.Keys(), appPage.Keys(), codesPage.Keys())
 }
+
+func TestTranslations(t *testing.T) {
+	t.Parallel()
+	pagetest.Translated(t, site)
+}

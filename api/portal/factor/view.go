@@ -11,7 +11,7 @@ import (
 	"github.com/quis-idp/quis/identity/language"
 )
 
-//go:embed templates
+//go:embed templates texts
 var files embed.FS
 
 var site = page.NewSite(files, english)
