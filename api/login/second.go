@@ -81,5 +81,5 @@ func (l *Login) passkey(r *http.Request, f *authn.Flow) (*passkeyView, error) {
 	if err != nil || options == nil {
 		return nil, err
 	}
-	return &passkeyView{Action: page.Base(r) + "/login/passkey", Flow: f.Sealed(), Options: string(options)}, nil
+	return &passkeyView{Action: page.Base(r) + "/login/passkey", Flow: f.Sealed(), Options: string(options), Autofill: f.Step() == authn.StepPassword}, nil
 }

@@ -28,6 +28,10 @@ var english = page.Texts{
 	"sign_in.passkey":  "Sign in with a passkey",
 	"sign_in.wrong":    "That name and password do not match. Check both and try again.",
 
+	"passkey.cancelled": "No passkey was used. Press the button to try again.",
+	"passkey.unfit":     "This browser or device cannot do that here. Choose another way.",
+	"passkey.failed":    "That did not work. Try again, or choose another way.",
+
 	"sign_in.passkey.wrong": "That passkey did not let you in. Try again, or sign in another way.",
 
 	"second.title":           "One more step",

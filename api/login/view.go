@@ -58,7 +58,10 @@ type (
 	}
 
 	// passkeyView is what the script needs to ask for a passkey.
-	passkeyView struct{ Action, Flow, Options string }
+	passkeyView struct {
+		Action, Flow, Options string
+		Autofill              bool // offered in the list of the field for the name, too
+	}
 
 	// mailView is the form that asks for the code of a mail.
 	mailView struct {

@@ -2,11 +2,20 @@ package daemon
 
 import (
 	"context"
+	"net/url"
 
+	"github.com/quis-idp/quis/api/portal"
+	"github.com/quis-idp/quis/api/portal/factor"
+	ownpasskeys "github.com/quis-idp/quis/api/portal/passkey"
+	"github.com/quis-idp/quis/cluster/feature"
 	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/credential/mailcode"
+	"github.com/quis-idp/quis/identity/notify"
+	"github.com/quis-idp/quis/identity/notify/letter"
 )
 
 // newFlows is signing in, with what it needs of other rooms.
@@ -22,6 +31,38 @@ func (n *Node) newFlows() *authn.Flows {
 		Forget: func(tx *fsm.Tx, tenant, user string) error {
 			return family.RevokeAll(tx, tenant, user, "password changed")
 		},
-		Logger: n.log, Registerer: n.metrics.Registry,
+		SendMail: n.sendCode,
+		Logger:   n.log, Registerer: n.metrics.Registry,
 	})
+}
+
+// longestLink bounds the link in a mail: some programs break longer ones. The code does the same.
+const longestLink = 2000
+
+// sendCode hands a code over to be mailed; to nobody if there is no such user.
+func (n *Node) sendCode(ctx context.Context, l authn.Letter) {
+	m := notify.Message{Letter: letter.SignInCode, Locale: l.Locales, Data: letter.Data{
+		Application: l.Application, Code: l.Code, Minutes: int(mailcode.Lifetime.Minutes()),
+	}}
+	if l.Recover {
+		m.Letter = letter.Recovery
+	}
+	link := identity.TenantFrom(ctx).Issuer + "/login?" + url.Values{"flow": {l.Flow}, "token": {l.Token}}.Encode()
+	if len(link) <= longestLink {
+		m.Data.Link = link
+	}
+	if l.User != nil {
+		m.To, m.Name = l.User.Email, l.User.Name
+		if l.User.Locale != "" {
+			m.Locale = l.User.Locale
+		}
+	}
+	n.mail.Send(ctx, l.Tenant, m)
+}
+
+// sections are the ways of signing in that people set up by themselves.
+func (n *Node) sections() []portal.Section {
+	use := func(ctx context.Context) error { return n.cluster.Use(ctx, feature.Authentication) }
+	return append([]portal.Section{ownpasskeys.New(ownpasskeys.Config{DB: n.db, Ring: n.ring, Modern: use})},
+		factor.Sections(factor.Config{DB: n.db, Ring: n.ring, Use: use})...)
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/quis-idp/quis/api/login"
 	"github.com/quis-idp/quis/api/page"
 	"github.com/quis-idp/quis/api/portal"
-	"github.com/quis-idp/quis/api/portal/factor"
 	"github.com/quis-idp/quis/cluster/feature"
 	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/federation/logout"
@@ -74,9 +73,7 @@ func (n *Node) frontDoor() (*api.API, http.Handler, error) {
 	})
 	account := portal.New(portal.Config{
 		DB: n.db, Sessions: n.sessions, Flows: n.flows, Pool: n.passwords, SessionCookie: login.SessionCookie, Feature: n.cluster.Use,
-	}, factor.Sections(factor.Config{
-		DB: n.db, Ring: n.ring, Use: func(ctx context.Context) error { return n.cluster.Use(ctx, feature.Authentication) },
-	})...)
+	}, n.sections()...)
 	roots, err := authorities(n.cfg.TLS.ClientCAFile)
 	if err != nil {
 		return nil, nil, fmt.Errorf("tls.client_ca_file: %w", err)

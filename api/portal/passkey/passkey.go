@@ -1,0 +1,313 @@
+package passkey
+
+import (
+	"context"
+	"embed"
+	"encoding/base64"
+	"errors"
+	"net/http"
+
+	"github.com/quis-idp/quis/api/page"
+	"github.com/quis-idp/quis/api/portal"
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/credential/passkey"
+	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/language"
+	"github.com/quis-idp/quis/identity/settings"
+	"github.com/quis-idp/quis/keys/seal"
+)
+
+const (
+	security = "/account/security"
+	path     = security + "/passkeys"
+	newPath  = path + "/new"
+	purpose  = "passkey registration" // of what is sealed
+)
+
+//go:embed templates texts
+var files embed.FS
+
+var (
+	site     = page.NewSite(files, english)
+	newPage  = page.Page[newView](site, "templates/new.html")
+	onePage  = page.Page[oneView](site, "templates/one.html")
+	donePage = page.Page[doneView](site, "templates/done.html")
+)
+
+// Config says what the section works with.
+type Config struct {
+	DB   *fsm.DB
+	Ring *seal.Ring
+	// Modern makes sure that every member of the cluster knows passkeys before there is one.
+	Modern func(context.Context) error
+}
+
+// Section is what /account/security shows of passkeys, and their pages.
+type Section struct{ cfg Config }
+
+// New returns the section.
+func New(cfg Config) *Section { return &Section{cfg} }
+
+// Routes mounts the pages.
+func (s *Section) Routes(handle func(pattern string, h portal.Handler)) {
+	handle("GET "+newPath, s.ask)
+	handle("POST "+newPath, s.add)
+	handle("GET "+path, s.done)
+	handle("GET "+path+"/{id}", s.show)
+	handle("POST "+path+"/{id}", s.rename)
+	handle("POST "+path+"/{id}/remove", s.remove)
+}
+
+// Card lists the person's passkeys; where passkeys cannot work there is no card.
+func (s *Section) Card(tx *fsm.Tx, r *http.Request, v *portal.Visitor) (portal.Card, error) {
+	if _, err := passkey.RPID(identity.TenantFrom(r.Context()).Issuer); err != nil {
+		return portal.Card{}, nil
+	}
+	c := portal.Card{
+		Title: site.Text(r, "title"), Lead: site.Text(r, "lead"),
+		Actions: []portal.Action{{Label: site.Text(r, "add"), Path: newPath, Main: true}},
+	}
+	for k, err := range passkey.List(tx, v.Tenant, v.UserID) {
+		if err != nil {
+			return portal.Card{}, err
+		}
+		c.Rows = append(c.Rows, row(tx, r, k))
+	}
+	return c, nil
+}
+
+func row(tx *fsm.Tx, r *http.Request, k *passkey.Passkey) portal.Row {
+	tag := page.Language(r)
+	kind, used := "bound", site.Text(r, "never")
+	if k.Synced {
+		kind = "synced"
+	}
+	if !k.LastUsed.IsZero() {
+		used = site.Text(r, "used", language.Ago(tag, k.LastUsed, tx.Now()))
+	}
+	out := portal.Row{
+		Name:  k.Name,
+		Facts: []string{site.Text(r, kind), site.Text(r, "added", language.Date(tag, k.Created)), used},
+		Actions: []portal.Action{{
+			Label: site.Text(r, "change"), Names: site.Text(r, "about", k.Name), Path: path + "/" + k.ID,
+		}},
+	}
+	if k.Make != "" && k.Make != k.Name {
+		out.Facts = append([]string{k.Make}, out.Facts...)
+	}
+	if !k.Suspect.IsZero() {
+		out.Mark, out.Facts = site.Text(r, "refused"), append([]string{site.Text(r, "suspect")}, out.Facts...)
+	}
+	return out
+}
+
+type newView struct {
+	Account                        page.Navigation
+	Alert                          page.Alert
+	Name                           page.Field
+	Options, Session, Action, Back string
+}
+
+// ask shows the form that makes a passkey.
+func (s *Section) ask(w http.ResponseWriter, r *http.Request, v *portal.Visitor) error {
+	if ok, err := v.Fresh(w, r, newPath); !ok {
+		return err
+	}
+	return s.writeNew(w, r, v, http.StatusOK, "", nil)
+}
+
+func (s *Section) writeNew(w http.ResponseWriter, r *http.Request, v *portal.Visitor, status int, name string, fault error) error {
+	view := newView{
+		Account: v.Account(r, "security"), Action: page.Base(r) + newPath, Back: page.Base(r) + security,
+		Name: page.Field{Name: "name", Label: site.Text(r, "new.name"), Hint: site.Text(r, "new.hint"), Value: identity.Printable(name, 80), Optional: true},
+	}
+	t := identity.TenantFrom(r.Context())
+	var session []byte
+	err := s.cfg.DB.View(r.Context(), func(tx *fsm.Tx) error {
+		decided, _, err := settings.Get(tx, t.ID)
+		if err != nil {
+			return err
+		}
+		house, _, err := directory.GetTenant(tx, t.ID)
+		if err != nil {
+			return err
+		}
+		called := house.Name
+		if decided.BrandName != "" {
+			called = decided.BrandName
+		}
+		var options []byte
+		options, session, err = passkey.BeginRegistration(tx, t, called, decided.Passkey, v.User, decided.PasskeyLogin)
+		view.Options = string(options)
+		return err
+	})
+	if errors.Is(err, identity.ErrInvalid) { // there are as many as are allowed, or none can be
+		status, fault, err = http.StatusUnprocessableEntity, err, nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range identity.Errors(fault) {
+		view.Alert.Text = e.Detail
+	}
+	box, err := s.cfg.Ring.Seal(purpose, session, boundTo(v))
+	if err != nil {
+		return err
+	}
+	view.Session = base64.RawURLEncoding.EncodeToString(box)
+	return newPage.Write(w, r, status, view)
+}
+
+// boundTo is what a sealed session is bound to: nobody else's browser can use it.
+func boundTo(v *portal.Visitor) []byte { return []byte(v.Tenant + "/" + v.ID) }
+
+// add takes what the browser has made.
+func (s *Section) add(w http.ResponseWriter, r *http.Request, v *portal.Visitor) error {
+	f, err := portal.Form(r)
+	if err != nil {
+		return err
+	}
+	if ok, err := v.Fresh(w, r, newPath); !ok {
+		return err
+	}
+	box, err := base64.RawURLEncoding.DecodeString(f.Get("session"))
+	if err != nil || len(box) > 2*passkey.MaxSession {
+		return s.writeNew(w, r, v, http.StatusUnprocessableEntity, f.Get("name"), identity.Invalid("", site.Text(r, "fault.failed")))
+	}
+	session, err := s.cfg.Ring.Open(purpose, box, boundTo(v))
+	if errors.Is(err, fsm.ErrUnavailable) || errors.Is(err, seal.ErrSealed) {
+		return err
+	}
+	if err != nil {
+		return s.writeNew(w, r, v, http.StatusUnprocessableEntity, f.Get("name"), identity.Invalid("", site.Text(r, "fault.failed")))
+	}
+	if err := s.cfg.Modern(r.Context()); err != nil {
+		return err
+	}
+	t := identity.TenantFrom(r.Context())
+	err = v.Update(r.Context(), func(tx *fsm.Tx) error {
+		decided, _, err := settings.Get(tx, t.ID)
+		if err == nil {
+			_, err = passkey.Register(tx, t, decided.Passkey, v.UserID, session, []byte(f.Get("response")), f.Get("name"))
+		}
+		return err
+	})
+	if errors.Is(err, identity.ErrInvalid) || errors.Is(err, fsm.ErrExists) {
+		return s.writeNew(w, r, v, http.StatusUnprocessableEntity, f.Get("name"), err)
+	}
+	if err != nil {
+		return err
+	}
+	return portal.Onward(w, r, path+"?done=added")
+}
+
+type doneView struct {
+	Account                       page.Navigation
+	Said, Back, Accepted, Details string
+}
+
+// done confirms the last change, and tells the browser what it should know of it.
+func (s *Section) done(w http.ResponseWriter, r *http.Request, v *portal.Visitor) error {
+	view := doneView{Account: v.Account(r, "security"), Back: page.Base(r) + security}
+	switch v.Done { // a stranger can make a link with any value
+	case "added", "renamed", "removed":
+		view.Said = site.Text(r, "done."+v.Done)
+	}
+	err := s.cfg.DB.View(r.Context(), func(tx *fsm.Tx) error {
+		accepted, details, err := passkey.Signals(tx, identity.TenantFrom(r.Context()), v.User)
+		view.Accepted, view.Details = string(accepted), string(details)
+		return err
+	})
+	if err != nil && !errors.Is(err, identity.ErrInvalid) {
+		return err
+	}
+	return donePage.Write(w, r, http.StatusOK, view)
+}
+
+type oneView struct {
+	Account                       page.Navigation
+	Alert                         page.Alert
+	Name                          page.Field
+	Called, Action, Removal, Back string
+	Last                          bool // it is the only way to sign in
+}
+
+// show is the page of one passkey.
+func (s *Section) show(w http.ResponseWriter, r *http.Request, v *portal.Visitor) error {
+	return s.writeOne(w, r, v, http.StatusOK, nil)
+}
+
+func (s *Section) writeOne(w http.ResponseWriter, r *http.Request, v *portal.Visitor, status int, fault error) error {
+	at := page.Base(r) + path + "/" + r.PathValue("id")
+	view := oneView{Account: v.Account(r, "security"), Action: at, Removal: at + "/remove", Back: page.Base(r) + security}
+	err := s.cfg.DB.View(r.Context(), func(tx *fsm.Tx) error {
+		k, err := passkey.Get(tx, v.Tenant, v.UserID, r.PathValue("id"))
+		if err != nil {
+			return err
+		}
+		view.Called = k.Name
+		view.Name = page.Field{Name: "name", Label: site.Text(r, "new.name"), Hint: site.Text(r, "new.hint"), Value: k.Name}
+		view.Last, err = last(tx, v, k)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, e := range identity.Errors(fault) {
+		view.Alert.Text = e.Detail
+	}
+	return onePage.Write(w, r, status, view)
+}
+
+// last reports whether without k nothing is left that v could sign in with: a second
+// factor alone is no way in.
+func last(tx *fsm.Tx, v *portal.Visitor, k *passkey.Passkey) (bool, error) {
+	set, err := credential.PasswordSet(tx, v.Tenant, v.UserID)
+	if err != nil || !set.IsZero() || !k.Suspect.IsZero() {
+		return false, err
+	}
+	n, err := passkey.Usable(tx, v.Tenant, v.UserID)
+	return n <= 1, err
+}
+
+func (s *Section) rename(w http.ResponseWriter, r *http.Request, v *portal.Visitor) error {
+	f, err := portal.Form(r)
+	if err != nil {
+		return err
+	}
+	err = v.Update(r.Context(), func(tx *fsm.Tx) error {
+		return passkey.Rename(tx, v.Tenant, v.UserID, r.PathValue("id"), f.Get("name"))
+	})
+	if errors.Is(err, identity.ErrInvalid) {
+		return s.writeOne(w, r, v, http.StatusUnprocessableEntity, err)
+	}
+	if err != nil {
+		return err
+	}
+	return portal.Onward(w, r, path+"?done=renamed")
+}
+
+func (s *Section) remove(w http.ResponseWriter, r *http.Request, v *portal.Visitor) error {
+	if ok, err := v.Fresh(w, r, path+"/"+r.PathValue("id")); !ok {
+		return err
+	}
+	err := v.Update(r.Context(), func(tx *fsm.Tx) error {
+		k, err := passkey.Get(tx, v.Tenant, v.UserID, r.PathValue("id"))
+		if err != nil {
+			return err
+		}
+		if only, err := last(tx, v, k); err != nil || only {
+			return errors.Join(err, identity.Invalid("", site.Text(r, "one.last")))
+		}
+		return passkey.Delete(tx, v.Tenant, v.UserID, k.ID)
+	})
+	if errors.Is(err, identity.ErrInvalid) {
+		return s.writeOne(w, r, v, http.StatusUnprocessableEntity, err)
+	}
+	if err != nil {
+		return err
+	}
+	return portal.Onward(w, r, path+"?done=removed")
+}

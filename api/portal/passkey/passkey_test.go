@@ -1,0 +1,322 @@
+package passkey
+
+import (
+	"context"
+	"encoding/base64"
+	"flag"
+	"html"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/quis-idp/quis/api"
+	"github.com/quis-idp/quis/api/login"
+	"github.com/quis-idp/quis/api/metrics"
+	"github.com/quis-idp/quis/api/page/pagetest"
+	"github.com/quis-idp/quis/api/portal"
+	"github.com/quis-idp/quis/federation/oidc/family"
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/fsm/fsmtest"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/authn"
+	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/credential/passkey"
+	"github.com/quis-idp/quis/identity/credential/passkey/passkeytest"
+	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/session"
+	"github.com/quis-idp/quis/identity/settings"
+	"github.com/quis-idp/quis/keys/seal"
+)
+
+var pagesTo = flag.String("pages", "", "directory to write the pages to, to be looked at")
+
+const (
+	publicURL = "http://localhost:8080"
+	secret    = "correct horse battery"
+)
+
+// A visit is somebody signed in, in front of a running front door.
+type visit struct {
+	t       *testing.T
+	cluster *fsmtest.Cluster
+	db      *fsm.DB
+	user    string
+	url     string
+	client  *http.Client
+}
+
+func newVisit(t *testing.T, public string) *visit {
+	t.Helper()
+	c := fsmtest.NewCluster(t, 1, slices.Concat(seal.Tables, event.Tables, directory.Tables, credential.Tables, session.Tables, authn.Tables,
+		family.Tables, settings.Tables, passkey.Tables)...)
+	v := &visit{t: t, cluster: c, db: c.DB[0]}
+	root := seal.GenerateRootKey()
+	v.update(func(tx *fsm.Tx) error { return seal.Init(tx, root) })
+	ring, err := seal.OpenRing(t.Context(), v.db, root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := credential.NewPool(credential.Config{Params: credential.Params{Memory: 64, Time: 1, Threads: 1}}, nil)
+	phc, err := pool.Hash(t.Context(), secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.update(func(tx *fsm.Tx) error {
+		if err := directory.EnsureDefault(tx); err != nil {
+			return err
+		}
+		u, err := directory.CreateUser(tx, identity.DefaultTenant, directory.User{Username: "ada", Name: "Ada Lovelace"})
+		if err != nil {
+			return err
+		}
+		v.user = u.ID
+		return credential.SetPassword(tx, identity.DefaultTenant, u.ID, phc)
+	})
+	sessions := session.NewStore(session.Config{DB: v.db, Ring: ring})
+	flows := authn.New(authn.Config{DB: v.db, Ring: ring, Sessions: sessions,
+		CheckPassword: func(ctx context.Context, tenant, user, password string) error {
+			return credential.CheckPassword(ctx, v.db, pool, tenant, user, password)
+		}})
+	pages := portal.New(portal.Config{DB: v.db, Sessions: sessions, Flows: flows, Pool: pool, SessionCookie: login.SessionCookie},
+		New(Config{DB: v.db, Ring: ring, Modern: func(context.Context) error { return nil }}))
+	signIn := login.New(login.Config{DB: v.db, Sessions: sessions, Flows: flows, Pool: pool})
+	door, err := api.New(api.Config{PublicURL: public, DB: v.db, Rooms: []api.Room{signIn, pages}, Metrics: metrics.New("test", "none")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewServer(door.Public)
+	t.Cleanup(s.Close)
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.url, v.client = s.URL, &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	v.signIn()
+	return v
+}
+
+func (v *visit) signIn() {
+	v.t.Helper()
+	to, _ := v.send("GET", newPath, nil)
+	_, form := v.send("GET", to.Header.Get("Location"), nil)
+	done, body := v.send("POST", "/login", url.Values{"flow": {field(form, "flow")}, "username": {"ada"}, "password": {secret}})
+	if done.StatusCode != http.StatusOK || done.Header.Get("Refresh") == "" {
+		v.t.Fatalf("not signed in: %d %s", done.StatusCode, body)
+	}
+}
+
+func (v *visit) update(f func(tx *fsm.Tx) error) {
+	v.t.Helper()
+	if err := v.db.Update(v.t.Context(), f); err != nil {
+		v.t.Fatal(err)
+	}
+}
+
+func (v *visit) send(method, path string, form url.Values) (*http.Response, string) {
+	v.t.Helper()
+	r, err := http.NewRequestWithContext(v.t.Context(), method, v.url+path, strings.NewReader(form.Encode()))
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	r.Header.Set("Accept", "text/html")
+	if form != nil {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	res, err := v.client.Do(r)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	return res, string(b)
+}
+
+// see gets a page, checks it, and keeps it to be looked at.
+func (v *visit) see(name, path string, contains ...string) string {
+	v.t.Helper()
+	res, body := v.send("GET", path, nil)
+	if res.StatusCode != http.StatusOK {
+		v.t.Fatalf("%s: %d %s", path, res.StatusCode, body)
+	}
+	pagetest.Check(v.t, name, body)
+	for _, c := range contains {
+		if !strings.Contains(body, c) {
+			v.t.Errorf("%s lacks %q: %s", path, c, body)
+		}
+	}
+	if *pagesTo != "" {
+		if err := os.WriteFile(filepath.Join(*pagesTo, name+".html"), []byte(strings.ReplaceAll(body, "<form class=\"form\" method=\"post\" action=\""+newPath+"\" hidden", "<form class=\"form\"")), 0o600); err != nil {
+			v.t.Error(err)
+		}
+	}
+	return body
+}
+
+// done posts a form that is taken, and returns where it leads.
+func (v *visit) done(path string, form url.Values) string {
+	v.t.Helper()
+	res, body := v.send("POST", path, form)
+	if res.StatusCode != http.StatusSeeOther {
+		v.t.Fatalf("POST %s: %d %s", path, res.StatusCode, body)
+	}
+	return res.Header.Get("Location")
+}
+
+// refused posts a form that is not taken, and returns the page.
+func (v *visit) refused(path string, form url.Values, sentence string) {
+	v.t.Helper()
+	res, body := v.send("POST", path, form)
+	if res.StatusCode != http.StatusUnprocessableEntity || !strings.Contains(html.UnescapeString(body), sentence) {
+		v.t.Errorf("POST %s: %d, want %q: %s", path, res.StatusCode, sentence, body)
+	}
+}
+
+func field(body, name string) string {
+	m := regexp.MustCompile(`name="` + name + `" value="([^"]*)"`).FindStringSubmatch(body)
+	if m == nil {
+		return ""
+	}
+	return html.UnescapeString(m[1])
+}
+
+func data(body, name string) string {
+	m := regexp.MustCompile(`data-` + name + `="([^"]*)"`).FindStringSubmatch(body)
+	if m == nil {
+		return ""
+	}
+	return html.UnescapeString(m[1])
+}
+
+// make is what the script does with the form.
+func (v *visit) make(a *passkeytest.Authenticator, name string) url.Values {
+	v.t.Helper()
+	body := v.see("new", newPath, "passkey.js")
+	response, err := a.Create([]byte(data(body, "options")))
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	return url.Values{"session": {field(body, "session")}, "response": {string(response)}, "name": {name}}
+}
+
+func (v *visit) keys() (ids []string) {
+	v.t.Helper()
+	err := v.db.View(v.t.Context(), func(tx *fsm.Tx) error {
+		for k, err := range passkey.List(tx, identity.DefaultTenant, v.user) {
+			if err != nil {
+				return err
+			}
+			ids = append(ids, k.ID)
+		}
+		return nil
+	})
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	return ids
+}
+
+func TestAPersonsPasskeys(t *testing.T) {
+	t.Parallel()
+	v := newVisit(t, publicURL)
+	phone := &passkeytest.Authenticator{Origin: publicURL, UV: true, Synced: true, BackedUp: true}
+	key := &passkeytest.Authenticator{Origin: publicURL, UV: true, Counts: true}
+	v.see("none", security, "Add a passkey")
+	form := v.make(phone, "My phone")
+	body := v.see("added", v.done(newPath, form), "Your passkey is added.", "passkey.js")
+	if !strings.Contains(data(body, "passkey-accepted"), v.accepted(phone)) || !strings.Contains(data(body, "passkey-details"), "Ada Lovelace") {
+		t.Error("the browser is not told")
+	}
+	v.refused(newPath, form, "registered already")
+	v.see("named", v.done(newPath, v.make(key, "")), "Your passkey is added.")
+	v.see("security", security, "My phone", "Kept for all your devices", "Stays on one device", "Not used yet")
+	ids := v.keys()
+	one := path + "/" + ids[0]
+	v.see("one", one, "Change My phone", "Remove passkey")
+	v.refused(one, url.Values{"name": {" "}}, "Give the passkey a name.")
+	v.see("renamed", v.done(one, url.Values{"name": {"Old phone"}}), "its new name")
+	v.see("removed", v.done(one+"/remove", url.Values{}), "is removed")
+	if got := v.keys(); len(got) != 1 || got[0] != ids[1] {
+		t.Errorf("left are %v", got)
+	}
+	if res, _ := v.send("GET", one, nil); res.StatusCode != http.StatusNotFound {
+		t.Errorf("a removed passkey has a page: %d", res.StatusCode)
+	}
+	// The last way to sign in stays.
+	v.update(func(tx *fsm.Tx) error { return credential.DeleteAllOf(tx, identity.DefaultTenant, v.user) })
+	v.see("last", path+"/"+ids[1], "your only way to sign in")
+	v.refused(path+"/"+ids[1]+"/remove", url.Values{}, "your only way to sign in")
+	// A proof that is old has to be given again.
+	v.cluster.Advance(time.Hour)
+	v.update(func(tx *fsm.Tx) error { return event.Append(tx, event.Event{Type: event.KeyRetired}) })
+	for _, p := range []string{newPath, path + "/" + ids[1] + "/remove"} {
+		if to := v.done(p, url.Values{}); !strings.HasPrefix(to, "/login?flow=") {
+			t.Errorf("POST %s leads to %s", p, to)
+		}
+	}
+}
+
+func (v *visit) accepted(a *passkeytest.Authenticator) string {
+	return strings.TrimRight(b64(a.Keys[0].ID), "=")
+}
+
+func TestFormsOfStrangers(t *testing.T) {
+	t.Parallel()
+	v, other := newVisit(t, publicURL), newVisit(t, publicURL)
+	a := &passkeytest.Authenticator{Origin: publicURL, UV: true}
+	form := v.make(a, "x")
+	foreign := other.make(a, "x")
+	for what, change := range map[string]func(url.Values){
+		"no session":         func(f url.Values) { f.Del("session") },
+		"a foreign session":  func(f url.Values) { f.Set("session", foreign.Get("session")) },
+		"a changed session":  func(f url.Values) { f.Set("session", "A"+f.Get("session")) },
+		"a large session":    func(f url.Values) { f.Set("session", strings.Repeat("A", 100_000)) },
+		"no response":        func(f url.Values) { f.Del("response") },
+		"a foreign response": func(f url.Values) { f.Set("response", foreign.Get("response")) },
+	} {
+		bad := url.Values{}
+		for k := range form {
+			bad.Set(k, form.Get(k))
+		}
+		change(bad)
+		if res, body := v.send("POST", newPath, bad); res.StatusCode != http.StatusUnprocessableEntity {
+			t.Errorf("%s: %d %s", what, res.StatusCode, body)
+		}
+	}
+	if n := v.keys(); len(n) != 0 {
+		t.Errorf("passkeys %v", n)
+	}
+	v.done(newPath, form)
+}
+
+func TestNoCardWherePasskeysCannotWork(t *testing.T) {
+	t.Parallel()
+	v := newVisit(t, "http://192.0.2.1:8080")
+	if body := v.see("address", security); strings.Contains(body, "passkey") {
+		t.Error("passkeys are offered at a bare address")
+	}
+	if body := v.see("address_new", newPath, "bare address"); strings.Contains(body, "passkey.js") {
+		t.Error("the form is there nevertheless")
+	}
+}
+
+func TestTexts(t *testing.T) {
+	t.Parallel()
+	pagetest.Translated(t, site)
+	composed := func(key, _ string) bool { return strings.HasPrefix(key, "done.") || key == "bound" || key == "synced" }
+	pagetest.EveryTextIsUsed(t, english, composed, newPage.Keys(), onePage.Keys(), donePage.Keys())
+}
+
+func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }

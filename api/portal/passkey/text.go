@@ -1,0 +1,40 @@
+package passkey
+
+import "github.com/quis-idp/quis/api/page"
+
+// english holds every sentence of these pages.
+var english = page.Texts{
+	"title":   "Passkeys",
+	"lead":    "Sign in with your fingerprint, your face or the PIN of your device. There is nothing to type, and nothing that you could tell a stranger.",
+	"add":     "Add a passkey",
+	"added":   "Added on %s",
+	"used":    "Last used %s",
+	"never":   "Not used yet",
+	"synced":  "Kept for all your devices by the app that stores it",
+	"bound":   "Stays on one device",
+	"suspect": "Not accepted any more: there may be a copy of it. Remove it and add a new one.",
+	"refused": "not accepted",
+	"change":  "Change",
+	"about":   "Change %s",
+	"back":    "Back to security",
+
+	"new.lead":   "Your browser asks where to keep it: on this device, on your phone or on a security key.",
+	"new.name":   "Name",
+	"new.hint":   "For you to know it again, such as Laptop or Blue key.",
+	"new.submit": "Create passkey",
+	"new.unable": "This browser cannot make passkeys here. Use another browser or device.",
+
+	"fault.cancelled": "It was cancelled or took too long. Try again.",
+	"fault.exists":    "There is a passkey for this account on that device already.",
+	"fault.unfit":     "That device cannot make such a passkey. Use your phone or a security key.",
+	"fault.failed":    "The passkey could not be made. Load this page again and try once more.",
+
+	"one.save":    "Save name",
+	"one.remove":  "Remove passkey",
+	"one.removal": "It will not sign you in any more, and devices that you trust ask for the second step again.",
+	"one.last":    "This is your only way to sign in. Add another passkey or set a password first.",
+
+	"done.added":   "Your passkey is added. From now on you can sign in with it.",
+	"done.renamed": "Your passkey has its new name.",
+	"done.removed": "The passkey is removed.",
+}
