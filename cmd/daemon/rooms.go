@@ -22,7 +22,6 @@ import (
 	"github.com/quis-idp/quis/federation/register"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
-	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"

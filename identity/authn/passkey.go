@@ -31,7 +31,7 @@ func (fs *Flows) Challenge(ctx context.Context, f *Flow) (options []byte, err er
 		if err != nil {
 			return err
 		}
-		options, f.Challenge, err = passkey.Begin(tx, identity.TenantFrom(ctx), PasskeyPolicy(s), f.UserID)
+		options, f.Challenge, err = passkey.Begin(tx, identity.TenantFrom(ctx), s.Passkey, f.UserID)
 		return err
 	})
 	if errors.Is(err, identity.ErrInvalid) || errors.Is(err, fsm.ErrNotFound) {
@@ -65,14 +65,6 @@ func (fs *Flows) Open(ctx context.Context, f *Flow) (o Opening, err error) {
 		return err
 	})
 	return o, err
-}
-
-// PasskeyPolicy is what a tenant has decided about passkeys.
-func PasskeyPolicy(s *settings.Authentication) passkey.Policy {
-	return passkey.Policy{
-		UserVerification: s.Passkey.UserVerification, Attestation: s.Passkey.Attestation, RequireAttested: s.Passkey.RequireAttested,
-		AllowAAGUIDs: s.Passkey.Allow, DenyAAGUIDs: s.Passkey.Deny, ForbidSynced: s.Passkey.ForbidSynced, Origins: s.Passkey.RelatedOrigins,
-	}
 }
 
 // Passkey takes the first or the second step with what a browser's passkey answered to the
