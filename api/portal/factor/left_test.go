@@ -34,7 +34,7 @@ func TestWhatCanBeSpared(t *testing.T) {
 			enforce(settings.MFAAny)(a)
 			a.MFAMethods = []string{settings.MethodPasskey}
 		}},
-		"asked for, and nobody is held to it (yet)": {has: Left{Password: true, Apps: 1}, then: Left{Password: true}, decide: func(a *settings.Authentication) { a.MFAPolicy = settings.MFAAny }},
+		"asked for, and nobody is held to it (yet)": {has: Left{Password: true, Apps: 1}, then: Left{Password: true}, decide: func(a *settings.Authentication) { a.MFAPolicy, a.MFAEnforce = settings.MFAAny, false }},
 		"nobody signs in here themselves":           {has: Left{Passkeys: 1}, then: Left{}, decide: func(a *settings.Authentication) { a.LocalLogin = false }},
 	} {
 		a := settings.Default(identity.DefaultTenant)
