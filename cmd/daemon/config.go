@@ -29,6 +29,8 @@ type Config struct {
 
 	Cluster       Cluster
 	Disk          Disk
+	BreachFile    string // set of breached passwords, made by quis breach build
+	BreachURL     string // where passwords are looked up that are not in it
 	BootstrapFile string // users, groups, applications and tokens to bring about, as YAML
 	Log           Log
 	Staleness     time.Duration // how old this node's state may be when it answers yes on its own

@@ -26,7 +26,7 @@ func (n *Node) newFlows() *authn.Flows {
 			return credential.CheckPassword(ctx, n.db, n.passwords, tenant, userID, password)
 		},
 		NewPassword: func(ctx context.Context, who credential.Person, password string) (string, error) {
-			return credential.Prepare(ctx, n.db, n.passwords, credential.Checks{}, who, password)
+			return credential.Prepare(ctx, n.db, n.passwords, n.passwordChecks, who, password)
 		},
 		Forget: func(tx *fsm.Tx, tenant, user string) error {
 			return family.RevokeAll(tx, tenant, user, "password changed")

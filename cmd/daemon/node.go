@@ -48,21 +48,22 @@ type Node struct {
 	metrics       *metrics.Metrics
 	cert          *api.Certificate // nil: plain HTTP
 
-	db        *fsm.DB
-	cluster   *cluster.Node
-	ring      *seal.Ring
-	keys      *keys.Keys
-	passwords *credential.Pool
-	sessions  *session.Store
-	backups   *backup.Keeper
-	rootKeys  *rootkey.Keeper
-	flows     *authn.Flows
-	outbound  *fetch.Client
-	logout    *logout.Room
-	mail      *notify.Room
-	inbox     *inbox.Box // nil unless the node is a developer's
-	refusals  *refusal.Log
-	uses      *federation.Uses
+	db             *fsm.DB
+	cluster        *cluster.Node
+	ring           *seal.Ring
+	keys           *keys.Keys
+	passwords      *credential.Pool
+	passwordChecks credential.Checks // of new ones
+	sessions       *session.Store
+	backups        *backup.Keeper
+	rootKeys       *rootkey.Keeper
+	flows          *authn.Flows
+	outbound       *fetch.Client
+	logout         *logout.Room
+	mail           *notify.Room
+	inbox          *inbox.Box // nil unless the node is a developer's
+	refusals       *refusal.Log
+	uses           *federation.Uses
 
 	public, operations, socket net.Listener
 

@@ -49,6 +49,9 @@ func (n *Node) openRooms(ctx context.Context) (err error) {
 	if n.mail, err = n.newMail(); err != nil {
 		return err
 	}
+	if n.passwordChecks, err = n.newPasswordChecks(); err != nil {
+		return err
+	}
 	n.flows = n.newFlows()
 	return nil
 }
@@ -57,7 +60,7 @@ func (n *Node) openRooms(ctx context.Context) (err error) {
 // admin API once more behind the local socket.
 func (n *Node) frontDoor() (*api.API, http.Handler, error) {
 	administration, err := admin.New(admin.Config{
-		DB: n.db, Ring: n.ring, Keys: n.keys, Passwords: n.passwords, Sessions: n.sessions, Cluster: n.cluster, Backups: n.backups, RootKeys: n.rootKeys,
+		DB: n.db, Ring: n.ring, Keys: n.keys, Passwords: n.passwords, Checks: n.passwordChecks, Sessions: n.sessions, Cluster: n.cluster, Backups: n.backups, RootKeys: n.rootKeys,
 		PublicURL: n.cfg.PublicURL, Version: Version, Fresh: n.fresh, Fetch: n.outbound, Mail: n.mail, Feature: n.cluster.Use,
 	})
 	if err != nil {
@@ -85,7 +88,7 @@ func (n *Node) frontDoor() (*api.API, http.Handler, error) {
 		ErrorPage: page.Error, PostPage: login.Post, DeniedPage: login.Denied, SignedOutPage: login.SignedOut, ConsentPage: decisions.Ask, SessionCookie: login.SessionCookie, Logger: n.log, Registerer: n.metrics.Registry,
 	})
 	signIn := login.New(login.Config{
-		DB: n.db, Sessions: n.sessions, Flows: n.flows, Pool: n.passwords, Registerer: n.metrics.Registry,
+		DB: n.db, Sessions: n.sessions, Flows: n.flows, Pool: n.passwords, Checks: n.passwordChecks, Registerer: n.metrics.Registry,
 		Frames: func(tx *fsm.Tx, t identity.Tenant, userID, sessionID string) ([]string, error) {
 			return logout.Frames(tx, t.ID, t.Issuer, userID, sessionID)
 		},

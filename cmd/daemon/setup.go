@@ -82,7 +82,7 @@ func (n *Node) setup(ctx context.Context) error {
 		return err
 	}
 	if n.bootstrap != nil {
-		if err := n.bootstrap.Apply(ctx, bootstrap.Rooms{DB: n.db, Ring: n.ring, Passwords: n.passwords}); err != nil {
+		if err := n.bootstrap.Apply(ctx, bootstrap.Rooms{DB: n.db, Ring: n.ring, Passwords: n.passwords, Checks: n.passwordChecks}); err != nil {
 			return fmt.Errorf("bootstrap: %w", err)
 		}
 	}

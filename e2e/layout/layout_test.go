@@ -43,6 +43,7 @@ var confined = []struct{ module, rooms, reason string }{
 	{"github.com/google/uuid", "identity/credential/passkey", "AAGUIDs as go-webauthn wants them"},
 	{"github.com/wneessen/go-mail", "identity/notify", "SMTP and the format of mail"},
 	{"github.com/crewjam/saml", "federation/saml federation/upstream", "SAML"},
+	{"github.com/FastFilter/xorfilter", "identity/credential/breach", "filters of breached passwords"},
 	{"github.com/nbutton23/zxcvbn-go", "identity/credential/strength", "how many guesses a password is worth"},
 	{"github.com/prometheus/", "api cluster fsm identity federation keys cmd", "metrics"},
 	{"github.com/spf13/", "cmd", "command line"},

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
+	"maps"
 	"mime"
 	"net"
 	"net/http"
@@ -112,6 +113,7 @@ type Document struct {
 	Name     string   // in metrics and errors: "key set"
 	Types    []string // media types that are taken
 	MaxBytes int
+	Header   http.Header // sent besides Accept; may be nil
 }
 
 // An Answer is a document as it came.
@@ -131,7 +133,10 @@ func (c *Client) Get(ctx context.Context, url string, d Document) (Answer, error
 func (c *Client) get(ctx context.Context, url string, d Document) (Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, totalTimeout)
 	defer cancel()
-	resp, leave, err := c.send(ctx, c.gets, http.MethodGet, url, d.Name, nil, http.Header{"Accept": {strings.Join(d.Types, ", ")}})
+	header := http.Header{}
+	maps.Copy(header, d.Header)
+	header.Set("Accept", strings.Join(d.Types, ", "))
+	resp, leave, err := c.send(ctx, c.gets, http.MethodGet, url, d.Name, nil, header)
 	if err != nil {
 		return Answer{}, err
 	}
