@@ -39,6 +39,7 @@ type Config struct {
 type Login struct {
 	cfg     Config
 	address *limit.Limiter
+	typing  *limit.Limiter // of checkPassword
 	limited *prometheus.CounterVec
 }
 
@@ -48,7 +49,7 @@ func New(cfg Config) *Login {
 		cfg.PerAddress = PerAddress
 	}
 	l := &Login{
-		cfg: cfg, address: limit.New(cfg.PerAddress),
+		cfg: cfg, address: limit.New(cfg.PerAddress), typing: limit.New(perTyping),
 		limited: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "quis_rate_limited_total", Help: "Requests refused because there were too many, by rule.",
 		}, []string{"rule"}),
@@ -64,6 +65,7 @@ const (
 	ruleAddress = "signin_address" // too many failures from one address
 	ruleName    = "signin_name"    // too many failures for one name, or no room to hash passwords
 	ruleSetup   = "setup_address"
+	ruleTyping  = "password_check" // what is typed as a new password, judged too often
 )
 
 // Routes mounts the pages under the paths within a tenant.
@@ -83,6 +85,8 @@ func (l *Login) Routes(mux *http.ServeMux) {
 	mux.Handle("POST /logout", page.Handle(l.signOut))
 	mux.Handle("GET /setup/{token}", page.Handle(l.askSetup))
 	mux.Handle("POST /setup/{token}", page.Handle(l.setup))
+	mux.Handle("GET /password/policy", page.Handle(l.passwordPolicy))
+	mux.Handle("POST /password/check", page.Handle(l.checkPassword))
 }
 
 // admit counts an attempt of r's address against rule. When it is refused, wait says for

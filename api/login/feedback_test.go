@@ -1,0 +1,63 @@
+package login
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"testing"
+)
+
+func TestPasswordIsJudgedWhileItIsTyped(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	before := h.cluster.Entries()
+	ask := func(form url.Values) (int, map[string]any) {
+		t.Helper()
+		r, err := http.PostForm(h.url+"/password/check", form)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Body.Close()
+		if c := r.Header.Get("Cache-Control"); r.StatusCode == http.StatusOK && c != "no-store" {
+			t.Errorf("Cache-Control %q", c)
+		}
+		var v map[string]any
+		_ = json.NewDecoder(r.Body).Decode(&v)
+		return r.StatusCode, v
+	}
+	for password, want := range map[string]string{
+		secret: "", "": "too_short", "short": "too_short", "ada lovelace of london": "personal", "passwordpassword": "common",
+	} {
+		status, v := ask(url.Values{"password": {password}, "username": {"ada"}, "name": {"Ada Lovelace of London"}})
+		faults, _ := v["faults"].([]any)
+		got := ""
+		if len(faults) > 0 {
+			got, _ = faults[0].(map[string]any)["code"].(string)
+		}
+		if status != http.StatusOK || got != want {
+			t.Errorf("%q: %d %v", password, status, v)
+		}
+	}
+	r, err := http.Get(h.url + "/password/policy")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	var policy map[string]any
+	if err := json.NewDecoder(r.Body).Decode(&policy); err != nil || policy["min_length"] != 15.0 || policy["check_breached"] != true {
+		t.Errorf("policy %v, %v", policy, err)
+	}
+	if h.cluster.Entries() != before {
+		t.Error("asking wrote to the log")
+	}
+	limited := false
+	for range 60 {
+		if status, _ := ask(url.Values{"password": {"x"}}); status == http.StatusTooManyRequests {
+			limited = true
+			break
+		}
+	}
+	if !limited {
+		t.Error("nobody is held back")
+	}
+}
