@@ -26,16 +26,7 @@ type decoupledAnswer struct {
 	Interval int    `json:"interval"`
 }
 
-// decoupled is the backchannel authentication endpoint (OpenID CIBA Core, section 7): one log entry.
-func (p *Provider) decoupled(w http.ResponseWriter, r *http.Request) {
-	answer, err := p.startDecoupled(w, r)
-	if err != nil {
-		p.writeError(w, r, err)
-		return
-	}
-	writeJSON(w, http.StatusOK, answer)
-}
-
+// startDecoupled is the backchannel authentication endpoint (OpenID CIBA Core, section 7): one log entry.
 func (p *Provider) startDecoupled(w http.ResponseWriter, r *http.Request) (*decoupledAnswer, error) {
 	ctx := r.Context()
 	form, err := readForm(w, r)
@@ -60,14 +51,8 @@ func (p *Provider) startDecoupled(w http.ResponseWriter, r *http.Request) (*deco
 	if q.UserID, err = p.asked(ctx, app, form); err != nil {
 		return nil, err
 	}
-	err = p.db.View(ctx, func(tx *fsm.Tx) error {
-		return ciba.Limit.Check(tx, poll.Starter{Tenant: app.Tenant, Application: app.ID})
-	})
-	if err != nil {
-		return nil, err
-	}
-	err = p.db.Update(ctx, func(tx *fsm.Tx) error { return errors.Join(who.Spend(tx), ciba.Start(tx, q, life)) })
-	if err != nil {
+	from := poll.Starter{Tenant: app.Tenant, Application: app.ID}
+	if err := p.await(ctx, who, ciba.Limit, from, func(tx *fsm.Tx) error { return ciba.Start(tx, q, life) }); err != nil {
 		return nil, err
 	}
 	id, err := poll.CIBA.Code(p.ring, q.Tenant, q.ClientID, q.Family, q.Key)

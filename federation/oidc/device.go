@@ -1,7 +1,6 @@
 package oidc
 
 import (
-	"errors"
 	"net/http"
 	"net/url"
 	"time"
@@ -25,16 +24,7 @@ type deviceAnswer struct {
 	Interval int    `json:"interval"`
 }
 
-// deviceAuthorization begins the authorization of a device (RFC 8628, section 3.1): one log entry.
-func (p *Provider) deviceAuthorization(w http.ResponseWriter, r *http.Request) {
-	answer, err := p.startDevice(w, r)
-	if err != nil {
-		p.writeError(w, r, err)
-		return
-	}
-	writeJSON(w, http.StatusOK, answer)
-}
-
+// startDevice begins the authorization of a device (RFC 8628, section 3.1): one log entry.
 func (p *Provider) startDevice(w http.ResponseWriter, r *http.Request) (*deviceAnswer, error) {
 	ctx := r.Context()
 	form, err := readForm(w, r)
@@ -53,14 +43,8 @@ func (p *Provider) startDevice(w http.ResponseWriter, r *http.Request) (*deviceA
 	if a.Grant, err = p.askedFor(ctx, app, form); err != nil {
 		return nil, err
 	}
-	err = p.db.View(ctx, func(tx *fsm.Tx) error {
-		return device.Limit.Check(tx, poll.Starter{Tenant: app.Tenant, Application: app.ID, Network: identity.RequestFrom(ctx).Network()})
-	})
-	if err != nil {
-		return nil, err
-	}
-	err = p.db.Update(ctx, func(tx *fsm.Tx) error { return errors.Join(who.Spend(tx), device.Start(tx, a)) })
-	if err != nil {
+	from := poll.Starter{Tenant: app.Tenant, Application: app.ID, Network: identity.RequestFrom(ctx).Network()}
+	if err := p.await(ctx, who, device.Limit, from, func(tx *fsm.Tx) error { return device.Start(tx, a) }); err != nil {
 		return nil, err
 	}
 	code, err := poll.Device.Code(p.ring, a.Tenant, a.ClientID, a.Family, a.Key)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 
 	"github.com/ory/fosite"
@@ -11,6 +12,7 @@ import (
 	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/federation/ciba"
 	"github.com/quis-idp/quis/federation/device"
+	"github.com/quis-idp/quis/federation/oidc/caller"
 	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/federation/poll"
 	"github.com/quis-idp/quis/federation/resource"
@@ -29,6 +31,27 @@ type waitGrant struct {
 	parameter string // that carries the code
 	find      func(tx *fsm.Tx, tenant string, id family.ID) (*wait, error)
 	spend     func(tx *fsm.Tx, tenant string, id family.ID) error
+}
+
+// starts is an endpoint that begins what a person decides elsewhere.
+func starts[T any](p *Provider, start func(http.ResponseWriter, *http.Request) (T, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		answer, err := start(w, r)
+		if err != nil {
+			p.writeError(w, r, err)
+			return
+		}
+		writeJSON(w, http.StatusOK, answer)
+	}
+}
+
+// await stores what a person shall decide, within the limit on who asks, and spends the
+// assertion of whoever asks along with it: one log entry, and none above the limit.
+func (p *Provider) await(ctx context.Context, who *caller.Caller, l poll.Limit, from poll.Starter, start func(*fsm.Tx) error) error {
+	if err := p.db.View(ctx, func(tx *fsm.Tx) error { return l.Check(tx, from) }); err != nil {
+		return err
+	}
+	return p.db.Update(ctx, func(tx *fsm.Tx) error { return errors.Join(who.Spend(tx), start(tx)) })
 }
 
 // A wait is what a poll finds.

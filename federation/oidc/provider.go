@@ -200,8 +200,8 @@ func (p *Provider) Routes(mux *http.ServeMux) {
 	mux.HandleFunc("POST /oauth2/userinfo", crossOrigin(p.userinfo))
 	mux.HandleFunc("POST /oauth2/revoke", crossOrigin(p.revocation))
 	mux.HandleFunc("POST /oauth2/introspect", p.introspection)
-	mux.HandleFunc("POST "+devicePath, crossOrigin(p.deviceAuthorization))
-	mux.HandleFunc("POST "+decoupledPath, p.decoupled)
+	mux.HandleFunc("POST "+devicePath, crossOrigin(starts(p, p.startDevice)))
+	mux.HandleFunc("POST "+decoupledPath, starts(p, p.startDecoupled))
 	mux.HandleFunc("GET "+logoutPath, p.logout)
 	mux.HandleFunc("POST "+logoutPath, p.logoutPost)
 	for _, path := range []string{parPath, devicePath, "/oauth2/token", "/oauth2/userinfo", "/oauth2/revoke"} {
