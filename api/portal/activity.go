@@ -78,7 +78,7 @@ func happened(r *http.Request, v *Visitor, e *event.Event) Row {
 		row.Facts = append(row.Facts, when)
 	}
 	switch {
-	case byUser && e.Actor.SessionID == v.ID:
+	case signedIn(e) && e.Target.ID == v.ID:
 		row.Mark = site.Text(r, "sessions.this")
 	case e.Actor.Kind == identity.ActorUser && !byUser, e.Actor.Kind == identity.ActorOperator:
 		row.Mark = site.Text(r, "activity.administrator")

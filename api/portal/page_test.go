@@ -109,6 +109,11 @@ func TestEveryPage(t *testing.T) {
 	}
 }
 
+func TestTextsAreTranslated(t *testing.T) {
+	t.Parallel()
+	pagetest.Translated(t, site)
+}
+
 // Texts that no page and no code names would be translated for nothing.
 func TestEveryTextIsUsed(t *testing.T) {
 	t.Parallel()

@@ -61,10 +61,10 @@ func TestProfile(t *testing.T) {
 	s := h.enter("ada")
 	form := func() url.Values {
 		a := s.get("/account").want(t, 200, "ada@example.com", "not confirmed")
-		return url.Values{"revision": a.hidden("revision"), "name": {"Ada <Lovelace>"}, "given_name": {" Ada "}, "family_name": {"Lovelace"}, "locale": {"de"}}
+		return url.Values{"revision": a.hidden("revision"), "name": {"Ada <Lovelace>"}, "given_name": {" Ada "}, "family_name": {"Lovelace"}, "locale": {"en"}}
 	}
 	f := form()
-	s.done("/account", f).want(t, 200, "Your profile is saved", "Ada &lt;Lovelace&gt;", `<option value="de" lang="de" selected>`)
+	s.done("/account", f).want(t, 200, "Your profile is saved", "Ada &lt;Lovelace&gt;", `<option value="en" lang="en" selected>`)
 	s.post("/account", f).want(t, 409, "in the meantime", `value="Ada &lt;Lovelace&gt;"`)
 	long := form()
 	long.Set("name", strings.Repeat("a", 2000))
@@ -76,7 +76,8 @@ func TestProfile(t *testing.T) {
 	more.Set("admin", "true")
 	more.Set("email", "grace@example.com")
 	more.Set("username", "root")
-	s.done("/account", more)
+	more.Set("locale", "de") // and is spoken to in it at once
+	s.done("/account", more).want(t, 200, "Ihr Profil ist gespeichert", `<html lang="de"`)
 	h.view(func(tx *fsm.Tx) error {
 		u, _, err := directory.GetUser(tx, identity.DefaultTenant, h.users["ada"])
 		if err != nil || u.Admin || u.Username != "ada" || u.Email != "ada@example.com" || u.GivenName != "Ada" {

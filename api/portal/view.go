@@ -6,7 +6,7 @@ import (
 	"github.com/quis-idp/quis/api/page"
 )
 
-//go:embed templates
+//go:embed templates texts
 var files embed.FS
 
 var site = page.NewSite(files, english)
