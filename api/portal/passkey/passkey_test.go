@@ -282,7 +282,7 @@ func TestFormsOfStrangers(t *testing.T) {
 		"no session":         func(f url.Values) { f.Del("session") },
 		"a foreign session":  func(f url.Values) { f.Set("session", foreign.Get("session")) },
 		"a changed session":  func(f url.Values) { f.Set("session", "A"+f.Get("session")) },
-		"a large session":    func(f url.Values) { f.Set("session", strings.Repeat("A", 20_000)) },
+		"a large session":    func(f url.Values) { f.Set("session", strings.Repeat("A", 40_000)) },
 		"no response":        func(f url.Values) { f.Del("response") },
 		"a foreign response": func(f url.Values) { f.Set("response", foreign.Get("response")) },
 	} {
@@ -308,11 +308,8 @@ func TestNoCardWherePasskeysCannotWork(t *testing.T) {
 		t.Error("passkeys are offered at a bare address")
 	}
 	res, body := v.send("GET", newPath, nil)
-	if res.StatusCode != http.StatusUnprocessableEntity || !strings.Contains(body, "bare address") {
+	if res.StatusCode != http.StatusUnprocessableEntity || !strings.Contains(body, "bare address") || strings.Contains(body, "/assets/passkey-") {
 		t.Errorf("%d %s", res.StatusCode, body)
-	}
-	if strings.Contains(body, "/assets/passkey-") {
-		t.Error("the form is there nevertheless")
 	}
 }
 
