@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -30,6 +31,9 @@ type Config struct {
 	Rooms []Room
 	// Global rooms are served at / only.
 	Global []Room
+
+	// Look says how the pages of a request's tenant look; nil: like ours. See [TenantLook].
+	Look func(context.Context) page.Look
 
 	// TrustedProxies are the addresses whose X-Forwarded-For and X-Request-Id are believed.
 	TrustedProxies []netip.Prefix

@@ -40,6 +40,10 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if tenant.ID != identity.DefaultTenant {
 		mux, r = d.tenant, inside(r, tenant, path)
 	}
+	if d.cfg.Look != nil {
+		ctx := r.Context()
+		r = r.WithContext(page.WithLook(ctx, func() page.Look { return d.cfg.Look(ctx) }))
+	}
 	if err := limitBody(rec, r); err != nil {
 		page.Answer(rec, r, err)
 		return

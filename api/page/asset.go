@@ -94,6 +94,9 @@ func takesGzip(r *http.Request) bool {
 func Assets() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a, ok := assetsByPath[r.URL.Path]
+		if sheet, brand := brandSheet(r.URL.Path); !ok && brand {
+			a, ok = asset{kind: "text/css; charset=utf-8", content: []byte(sheet)}, true
+		}
 		if !ok {
 			Answer(w, r, problem.ErrRoute)
 			return

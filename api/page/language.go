@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -56,13 +57,18 @@ func Here(r *http.Request, path string) *http.Request {
 
 // Language is the language that r is answered in, by the first that says one: the choice
 // on this page or a moment ago, the application, an earlier choice, the account, the browser.
-// Otherwise it is English.
+// Otherwise it is the tenant's, or English. A tenant may leave languages out.
 func Language(r *http.Request) language.Tag {
-	if t, ok := chosen(r); ok {
+	look := lookOf(r)
+	open := func(t language.Tag, ok bool) bool {
+		return ok && (len(look.Languages) == 0 || slices.Contains(look.Languages, t))
+	}
+	if t, ok := chosen(r); open(t, ok) {
 		return t
 	}
 	known, _ := r.Context().Value(wishKey{}).(wish)
 	cookie, age, remembered := recall(r)
+	remembered = open(cookie, remembered)
 	if remembered && age < justNow {
 		return cookie
 	}
@@ -70,16 +76,22 @@ func Language(r *http.Request) language.Tag {
 	if locales == "" && strings.Contains(r.URL.RawQuery, "ui_locales=") {
 		locales = r.URL.Query().Get("ui_locales")
 	}
-	if t, ok := language.Match(locales); ok {
+	if t, ok := language.Match(locales); open(t, ok) {
 		return t
 	}
 	if remembered {
 		return cookie
 	}
 	for _, list := range []string{known.own, r.Header.Get("Accept-Language")} {
-		if t, ok := language.Match(list); ok {
+		if t, ok := language.Match(list); open(t, ok) {
 			return t
 		}
+	}
+	switch {
+	case look.Default != "":
+		return look.Default
+	case len(look.Languages) > 0:
+		return look.Languages[0]
 	}
 	return language.Source
 }
@@ -114,7 +126,11 @@ func choices(r *http.Request, current language.Tag) template.HTML {
 	}
 	path, rest = template.HTMLEscapeString(path), template.HTMLEscapeString(rest)
 	var b strings.Builder
-	for _, t := range language.All {
+	all := language.All
+	if open := lookOf(r).Languages; len(open) > 0 {
+		all = open
+	}
+	for _, t := range all {
 		marked := ""
 		if t == current {
 			marked = ` aria-current="true"`

@@ -80,6 +80,8 @@ func (t *Template[T]) in(tag language.Tag) (*template.Template, error) {
 type frame struct {
 	Lang      language.Tag
 	Languages template.HTML // to read the page in; empty: it leaves by itself
+	Brand     string        // name in place of the wordmark; "": ours
+	Sheet     string        // path of the style sheet of the tenant's colour; "": ours
 	Home      string        // where the wordmark leads
 	Host      string        // where the person is, to be compared with the address bar
 	Safe      bool          // over https
@@ -120,7 +122,8 @@ func (t *Template[T]) write(w http.ResponseWriter, r *http.Request, status int, 
 	if err != nil {
 		return fmt.Errorf("render page: %w", err)
 	}
-	f := frame{Lang: tag, Home: Base(r) + "/", Host: issuer.Host, Safe: issuer.Scheme == "https", Data: data}
+	look := lookOf(r)
+	f := frame{Lang: tag, Brand: look.Name, Sheet: brandPath(look.Color), Home: Base(r) + "/", Host: issuer.Host, Safe: issuer.Scheme == "https", Data: data}
 	h := w.Header()
 	if h.Get("Refresh") == "" && !posting {
 		f.Languages = choices(r, tag)

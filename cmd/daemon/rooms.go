@@ -106,7 +106,7 @@ func (n *Node) frontDoor() (*api.API, http.Handler, error) {
 		global = append(global, n.inbox)
 	}
 	door, err := api.New(api.Config{
-		PublicURL: n.cfg.PublicURL, DB: n.db,
+		PublicURL: n.cfg.PublicURL, Look: api.TenantLook(n.db), DB: n.db,
 		Rooms:          []api.Room{provider, signIn, decisions, account, registration},
 		Global:         global,
 		TrustedProxies: proxies, CertificateHeader: n.cfg.TLS.ClientHeader,

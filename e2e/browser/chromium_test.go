@@ -138,7 +138,7 @@ func (b *browser) signIn(username, password string) {
 }
 
 // pictures takes the page as it is in light and dark, at 1280 and at 320 px, and
-// fails the test if anything is cut off at 320.
+// fails the test if anything is cut off at 320 or keeps somebody out (see accessible).
 func (b *browser) pictures(name string) {
 	b.t.Helper()
 	dir := os.Getenv("QUIS_SCREENSHOTS")
@@ -152,6 +152,7 @@ func (b *browser) pictures(name string) {
 		if err != nil {
 			b.t.Fatal(err)
 		}
+		b.accessible(name + ", " + scheme)
 		for _, width := range []int64{1280, 320} {
 			b.do(chromedp.EmulateViewport(width, 800))
 			wide, err := chromedp.Run(b.ctx, chromedp.Evaluate[int](`document.documentElement.scrollWidth`))

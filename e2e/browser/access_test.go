@@ -1,0 +1,222 @@
+package browser
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"github.com/quis-idp/quis/e2e/testbed"
+)
+
+// axe is the script of axe-core.
+var axe = sync.OnceValues(func() (string, error) {
+	dir, err := testbed.Packages("testdata")
+	if err != nil {
+		return "", err
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "node_modules", "axe-core", "axe.min.js"))
+	return string(b), err
+})
+
+// accessible fails the test for what axe-core finds on the page by WCAG 2.2, level A and
+// AA, and for what is smaller than a finger: every target is at least 44 px high, but for
+// links within a sentence.
+func (b *browser) accessible(name string) {
+	b.t.Helper()
+	script, err := axe()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	found, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](script+`;
+axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}).then(r =>
+  JSON.stringify(r.violations.map(v => v.id + ": " + v.nodes.map(n => n.html + " " + n.failureSummary).join("; "))))`, chromedp.EvalAwaitPromise))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	small, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](`
+JSON.stringify([...document.querySelectorAll("a[href], button, input:not([type=hidden]), select, textarea, summary")].filter(e => {
+  const box = (e.closest("label") || e).getBoundingClientRect();
+  return box.width > 0 && (box.height < 43.5 || box.width < 24) && !e.closest("p:not(.actions):not(.links)");
+}).map(e => "target-size: " + e.outerHTML.slice(0, 200) + " is " + e.getBoundingClientRect().height + " px high"))`))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for _, list := range []string{found, small} {
+		var violations []string
+		if err := json.Unmarshal([]byte(list), &violations); err != nil {
+			b.t.Fatal(err)
+		}
+		for _, v := range violations {
+			b.t.Errorf("%s: %s", name, v)
+		}
+	}
+}
+
+// tabTo presses Tab until the element has the focus. On the way everything that has it
+// must show it, and must not be covered (WCAG 2.2, 2.4.7 and 2.4.11).
+func (b *browser) tabTo(selector string) {
+	b.t.Helper()
+	for range 40 {
+		b.do(chromedp.KeyEvent(kb.Tab))
+		state, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](fmt.Sprintf(`(() => {
+  const e = document.activeElement, box = e.getBoundingClientRect(), style = getComputedStyle(e);
+  if (e === document.body) return "body";
+  const top = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
+  if (style.outlineStyle === "none" || parseFloat(style.outlineWidth) < 2) return "unseen: " + e.outerHTML.slice(0, 200);
+  if (!top || !e.contains(top)) return "covered: " + e.outerHTML.slice(0, 200);
+  return e.matches(%q) ? "there" : "";
+})()`, selector)))
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		switch state {
+		case "there":
+			return
+		case "", "body": // the address bar's turn
+		default:
+			b.t.Errorf("what has the focus is %s", state)
+		}
+	}
+	b.t.Fatalf("Tab never reaches %s", selector)
+}
+
+// TestKeyboardOnly signs in, fails at first, and answers a question without a pointer.
+func TestKeyboardOnly(t *testing.T) {
+	d := testbed.Run(t, 1, bootstrap)
+	application(t, "localhost:9999")
+	b := newBrowser(t)
+	to, _ := authorizeURL(d.Public(1), web)
+	b.do(chromedp.Navigate(to+"&prompt=consent"), chromedp.WaitVisible(chromedp.CSS(`input[name="username"]:focus`)))
+	b.do(chromedp.KeyEvent("tester"))
+	b.tabTo(`input[name="password"]`)
+	b.do(chromedp.KeyEvent("wrong"+kb.Enter), chromedp.WaitVisible(chromedp.CSS(`[role="alert"]`)), chromedp.WaitVisible(chromedp.CSS(`input[name="password"]:focus`)))
+	b.do(chromedp.KeyEvent("correct horse battery"))
+	b.tabTo(`form button[type="submit"]`)
+	b.do(chromedp.KeyEvent(kb.Enter), chromedp.WaitVisible(chromedp.CSS(`button[value="allow"]`)))
+	b.tabTo(`input[value="email"]`)
+	b.do(chromedp.KeyEvent(" "), chromedp.WaitNotPresent(chromedp.CSS(`input[value="email"]:checked`)))
+	b.tabTo(`summary`) // the languages, behind everything else
+	b.do(chromedp.KeyEvent(kb.Enter))
+	b.tabTo(`a[hreflang="de"]`)
+	b.do(chromedp.KeyEvent(kb.Enter), chromedp.WaitVisible(chromedp.CSS(`html[lang="de"] button[value="allow"]`)))
+	b.tabTo(`button[value="allow"]`)
+	b.do(chromedp.KeyEvent(kb.Enter))
+	if p := params(t, b.waitLocation(web.RedirectURI)); p.Get("code") == "" {
+		t.Errorf("came back with %v", p)
+	}
+	b.expectNoProblems()
+}
+
+// maxLoginPage is what the login page may cost on the wire: all files, with headers.
+const maxLoginPage = 20 << 10
+
+// TestLoginPageInEveryLanguage: what the page costs, that nothing of it moves after it
+// was shown, that it needs no script, and that nothing is cut off in any language.
+func TestLoginPageInEveryLanguage(t *testing.T) {
+	d := testbed.Run(t, 1, bootstrap)
+	b := newBrowser(t)
+	var mu sync.Mutex
+	var bytes float64
+	if err := chromedp.Listen(b.ctx, func(ev any) {
+		if e, ok := ev.(*network.EventLoadingFinished); ok {
+			mu.Lock()
+			defer mu.Unlock()
+			bytes += e.EncodedDataLength
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := chromedp.Call(b.ctx, network.Enable, network.EnableParams{}); err != nil {
+		t.Fatal(err)
+	}
+	to, _ := authorizeURL(d.Public(1), web)
+	b.do(chromedp.Navigate(to), chromedp.WaitVisible(chromedp.CSS(`input[name="password"]`)))
+	shift, err := chromedp.Run(b.ctx, chromedp.Evaluate[float64](`new Promise(done => {
+  let sum = 0;
+  new PerformanceObserver(list => list.getEntries().forEach(e => sum += e.value)).observe({type: "layout-shift", buffered: true});
+  document.fonts.ready.then(() => requestAnimationFrame(() => requestAnimationFrame(() => done(sum))));
+})`, chromedp.EvalAwaitPromise))
+	if err != nil || shift != 0 {
+		t.Errorf("the layout shifts by %v: %v", shift, err)
+	}
+	mu.Lock()
+	t.Logf("the login page costs %.0f bytes on the wire", bytes)
+	if bytes == 0 || bytes > maxLoginPage {
+		t.Errorf("the login page costs %.0f bytes on the wire, at most %d", bytes, maxLoginPage)
+	}
+	mu.Unlock()
+
+	if _, err := chromedp.Call(b.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}); err != nil {
+		t.Fatal(err)
+	}
+	b.do(chromedp.Navigate(to), chromedp.WaitVisible(chromedp.CSS(`input[name="password"]`)))
+	if _, err := chromedp.Call(b.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, lang := range []string{"en", "de", "fr", "es", "it", "pt", "pl", "ja"} {
+		b.do(chromedp.Navigate(to+"&ui_locales="+lang), chromedp.WaitVisible(chromedp.CSS(`html[lang="`+lang+`"] input[name="password"]`)))
+		b.pictures("login-" + lang)
+		b.do(chromedp.EmulateViewport(320, 800))
+		if cut, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](`[...document.querySelectorAll("h1, label, button, a, summary, p")].filter(e => e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0).map(e => e.outerHTML).join("\n")`)); err != nil || cut != "" {
+			t.Errorf("%s: cut off: %s %v", lang, cut, err)
+		}
+	}
+	b.do(chromedp.EmulateViewport(1280, 800), chromedp.Click(chromedp.CSS("summary")), chromedp.Click(chromedp.CSS(`a[hreflang="pl"]`)), chromedp.WaitVisible(chromedp.CSS(`html[lang="pl"]`)))
+	b.signIn("tester", "wrong")
+	b.do(chromedp.WaitVisible(chromedp.CSS(`html[lang="pl"] [role="alert"]`)))
+	if page := b.text("main"); !strings.Contains(page, "Nazwa i hasło") {
+		t.Errorf("after a choice the page says %q", page)
+	}
+	b.expectNoProblems()
+}
+
+// TestOtherModes: colours that the system forces, and paper.
+func TestOtherModes(t *testing.T) {
+	d := testbed.Run(t, 1, bootstrap)
+	b := newBrowser(t)
+	to, _ := authorizeURL(d.Public(1), web)
+	b.do(chromedp.EmulateViewport(1280, 800), chromedp.Navigate(to), chromedp.WaitVisible(chromedp.CSS(`input[name="password"]`)))
+	for name, media := range map[string]emulation.SetEmulatedMediaParams{
+		"forced": {Features: []*emulation.MediaFeature{{Name: "forced-colors", Value: "active"}}},
+		"print":  {Media: "print"},
+		"still":  {Features: []*emulation.MediaFeature{{Name: "prefers-reduced-motion", Value: "reduce"}}},
+	} {
+		if _, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, media); err != nil {
+			t.Fatal(err)
+		}
+		answer, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](`(() => {
+  const of = selector => getComputedStyle(document.querySelector(selector));
+  return [of(".whorl").display, of(".button").transitionDuration, of(".languages").display].join(" ");
+})()`))
+		want := map[string]string{"forced": "none 0.12s block", "print": "none 0.12s none", "still": "block 0s block"}[name]
+		if err != nil || answer != want {
+			t.Errorf("%s: %q, want %q: %v", name, answer, want, err)
+		}
+		b.keep(name)
+	}
+}
+
+// keep takes a picture of the page as it is, for a human eye.
+func (b *browser) keep(name string) {
+	b.t.Helper()
+	dir := os.Getenv("QUIS_SCREENSHOTS")
+	if dir == "" {
+		return
+	}
+	png, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, name+".png"), png, 0o644); err != nil {
+		b.t.Fatal(err)
+	}
+}
