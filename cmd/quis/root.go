@@ -12,6 +12,7 @@ import (
 	"github.com/quis-idp/quis/cmd/quis/mail"
 	"github.com/quis-idp/quis/cmd/quis/oauth"
 	"github.com/quis-idp/quis/cmd/quis/passkey"
+	"github.com/quis-idp/quis/cmd/quis/policy"
 	"github.com/quis-idp/quis/cmd/quis/settings"
 	"github.com/quis-idp/quis/cmd/quis/try"
 	"github.com/quis-idp/quis/cmd/quis/user"
@@ -59,7 +60,7 @@ func newRoot() *cobra.Command {
 	complete(root, "output", "table", "json")
 	root.AddCommand(devCommand(), serverCommand(), initCommand(), joinCommand(), statusCommand(), doctorCommand(), rootKeyCommand(), setupLinkCommand(),
 		auditCommand(), keysCommand(), clusterCommand(), archive.Backup(), archive.Restore(), archive.Recover(), breach.Command(),
-		app.Command(try.AppTest()), oauth.Scope(), oauth.Resource(), oauth.Registration(), settings.Command(), user.Command(), mail.Command(), passkey.Command(), try.Command(), try.Token(), versionCommand())
+		app.Command(try.AppTest()), oauth.Scope(), oauth.Resource(), oauth.Registration(), settings.Command(), user.Command(), mail.Command(), passkey.Command(), policy.Command(), try.Command(), try.Token(), versionCommand())
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {

@@ -8,6 +8,7 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/credential/recovery"
 	"github.com/quis-idp/quis/identity/credential/totp"
 	"github.com/quis-idp/quis/identity/directory"
@@ -137,6 +138,14 @@ func enrolled(tx *fsm.Tx, s *settings.Authentication, u *directory.User) ([]assu
 	}
 	if len(apps) > 0 {
 		add(assurance.TOTP)
+	}
+	for p, err := range passkey.List(tx, u.Tenant, u.ID) {
+		if err != nil {
+			return nil, err
+		}
+		if p.Suspect.IsZero() {
+			out = append(out, assurance.Factor{Method: assurance.Passkey, Verified: true, Bound: !p.Synced, Attested: p.Attested})
+		}
 	}
 	codes, err := recovery.Get(tx, u.Tenant, u.ID)
 	if err != nil {

@@ -1,4 +1,4 @@
-// Package user is the commands about people: how they prove who they are besides their
+// Package user is the commands about people: making, inviting, importing and changing them, how they prove who they are besides their
 // password, the devices that they are trusted in, and taking both back for somebody who has
 // lost them.
 //

@@ -17,10 +17,12 @@ func Command() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "user",
 		Short:   "People, and how they prove who they are",
-		Example: "  quis user factors alice\n  quis user reset-factor alice --all",
+		Example: "  quis user invite alice@example.com\n  quis user reset-factor alice --all",
 	}
 	line.Group(c)
-	c.AddCommand(factorsCommand(), resetFactorCommand(), devicesCommand(), revokeDeviceCommand())
+	c.AddCommand(listCommand(), getCommand(), createCommand(), setCommand(), deleteCommand(), disableCommand(), enableCommand(), signOutCommand(), passwordCommand(),
+		inviteCommand(), invitationsCommand(), uninviteCommand(), importCommand(), exportCommand(),
+		factorsCommand(), resetFactorCommand(), devicesCommand(), revokeDeviceCommand())
 	return c
 }
 

@@ -1,0 +1,308 @@
+package user
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/quis-idp/quis/api/client"
+	"github.com/quis-idp/quis/cmd/quis/assign"
+	"github.com/quis-idp/quis/cmd/quis/line"
+)
+
+func listCommand() *cobra.Command {
+	return line.Online(&cobra.Command{
+		Use:     "list [BEGINNING]",
+		Short:   "List the users, or those whose username or address begins so",
+		Example: "  quis user list\n  quis user list ali -o json | jq -r '.[].email'",
+		Args:    line.AtMost("beginning of a username or address"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return line.Answer(func(c *client.Client, ctx context.Context) ([]client.User, error) {
+				return all(ctx, c, strings.Join(args, ""))
+			}, func(cmd *cobra.Command, users []client.User) error {
+				return line.Emit(cmd, users, []string{"USERNAME", "EMAIL", "NAME", "ADMIN", "DISABLED", "ID"}, func(row func(...any)) {
+					for _, u := range users {
+						row(u.Username, u.Email, u.Name, line.Yes(u.Admin), line.Yes(u.Disabled), u.ID)
+					}
+				})
+			})(cmd, args)
+		},
+	})
+}
+
+func all(ctx context.Context, c *client.Client, beginning string) ([]client.User, error) {
+	users := []client.User{}
+	search := func(ctx context.Context, l client.List) (*client.Page[client.User], error) {
+		return c.Users.Search(ctx, beginning, l)
+	}
+	for u, err := range client.All(ctx, client.List{Limit: 200}, search) {
+		if err != nil {
+			return nil, err
+		}
+		users = append(users, u)
+	}
+	return users, nil
+}
+
+func getCommand() *cobra.Command {
+	return line.Online(&cobra.Command{
+		Use:     "get USER",
+		Short:   "Show a user, by username, address or ID",
+		Example: "  quis user get alice\n  quis user get alice@example.com -o json",
+		Args:    line.Exactly(whom),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return line.Answer(func(c *client.Client, ctx context.Context) (*client.User, error) { return Find(ctx, c, args[0]) }, show)(cmd, args)
+		},
+	})
+}
+
+func show(cmd *cobra.Command, u *client.User) error {
+	return line.Emit(cmd, u, nil, func(row func(...any)) {
+		row("id", u.ID)
+		row("username", u.Username)
+		row("email", u.Email)
+		row("email_verified", line.Yes(u.EmailVerified))
+		row("name", u.Name)
+		row("given_name", u.GivenName)
+		row("family_name", u.FamilyName)
+		row("locale", u.Locale)
+		row("admin", line.Yes(u.Admin))
+		row("disabled", line.Yes(u.Disabled))
+		row("created_at", u.CreatedAt.Local().Format(time.DateTime))
+		row("updated_at", u.UpdatedAt.Local().Format(time.DateTime))
+	})
+}
+
+func form(fields map[string]client.Field) assign.Form {
+	return assign.Form{Fields: fields, Help: "quis user set --fields"}
+}
+
+func createCommand() *cobra.Command {
+	c := line.Online(&cobra.Command{
+		Use:     "create USERNAME [FIELD=VALUE…]",
+		Short:   "Make a user, who cannot sign in yet",
+		Long:    "`quis user password` gives a user a first password; `quis user invite` has people make the account themselves.",
+		Example: "  quis user create alice email=alice@example.com name='Alice Doe'\n  quis user set --fields",
+	})
+	c.Args = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return line.Usage(cmd, "%s wants the username", cmd.CommandPath())
+		}
+		return nil
+	}
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		return line.Answer(func(c *client.Client, ctx context.Context) (*client.User, error) {
+			known, err := c.Users.Fields(ctx)
+			if err != nil {
+				return nil, err
+			}
+			set, err := form(known).Read(cmd, args[1:], nil)
+			if err != nil {
+				return nil, err
+			}
+			set["username"] = args[0]
+			return c.Users.Make(ctx, set)
+		}, show)(cmd, args)
+	}
+	return c
+}
+
+func setCommand() *cobra.Command {
+	var fields bool
+	c := line.Online(&cobra.Command{
+		Use:     "set USER FIELD=VALUE…",
+		Short:   "Change fields of a user; the rest stays",
+		Example: "  quis user set alice email=alice@example.com admin=true\n  quis user set --fields",
+	})
+	c.Args = func(cmd *cobra.Command, args []string) error {
+		if !fields && len(args) < 2 {
+			return line.Usage(cmd, "%s wants a user and field=value", cmd.CommandPath())
+		}
+		return nil
+	}
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		if fields {
+			return line.Answer(func(c *client.Client, ctx context.Context) (map[string]client.Field, error) {
+				return c.Users.Fields(ctx)
+			},
+				func(cmd *cobra.Command, known map[string]client.Field) error { return form(known).Print(cmd) })(cmd, args)
+		}
+		return line.Answer(func(c *client.Client, ctx context.Context) (*client.User, error) {
+			known, err := c.Users.Fields(ctx)
+			if err != nil {
+				return nil, err
+			}
+			set, err := form(known).Read(cmd, args[1:], nil)
+			if err != nil {
+				return nil, err
+			}
+			u, err := Find(ctx, c, args[0])
+			if err != nil {
+				return nil, err
+			}
+			return c.Users.Set(ctx, u.ID, set, u.ETag)
+		}, show)(cmd, args)
+	}
+	c.Flags().BoolVar(&fields, "fields", false, "show the fields and what they mean; change nothing")
+	return c
+}
+
+func disableCommand() *cobra.Command {
+	return switching("disable", true, "Keep a user from signing in; sessions and tokens end",
+		"They do not come back when the user is enabled again.")
+}
+
+func enableCommand() *cobra.Command {
+	return switching("enable", false, "Let a user sign in again who was disabled", "")
+}
+
+func switching(verb string, disabled bool, short, long string) *cobra.Command {
+	return line.Online(&cobra.Command{
+		Use: verb + " USER", Short: short, Long: long, Args: line.Exactly(whom),
+		Example: "  quis user " + verb + " alice\n  quis user " + verb + " alice@example.com",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return line.Answer(func(c *client.Client, ctx context.Context) (*client.User, error) {
+				u, err := Find(ctx, c, args[0])
+				if err != nil {
+					return nil, err
+				}
+				return c.Users.Set(ctx, u.ID, map[string]any{"disabled": disabled}, "")
+			}, show)(cmd, args)
+		},
+	})
+}
+
+// doing is a command that does one thing to a user and prints one line.
+func doing(c *cobra.Command, said string, do func(context.Context, *client.Client, *client.User) error) *cobra.Command {
+	c.Args = line.Exactly(whom)
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		return line.Answer(func(c *client.Client, ctx context.Context) (*client.User, error) {
+			u, err := Find(ctx, c, args[0])
+			if err != nil {
+				return nil, err
+			}
+			return u, do(ctx, c, u)
+		}, func(cmd *cobra.Command, u *client.User) error {
+			_, err := fmt.Fprintf(cmd.ErrOrStderr(), said+"\n", line.Plain(u.Username))
+			return err
+		})(cmd, args)
+	}
+	return line.Online(c)
+}
+
+func signOutCommand() *cobra.Command {
+	return doing(&cobra.Command{
+		Use: "sign-out USER", Short: "Sign a user out everywhere",
+		Example: "  quis user sign-out alice\n  quis user sign-out alice@example.com",
+	}, "%s is signed out everywhere.", func(ctx context.Context, c *client.Client, u *client.User) error {
+		return c.Users.EndSessions(ctx, u.ID)
+	})
+}
+
+func passwordCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use: "password USER", Short: "Give a user a new password, read from standard input",
+		Long:    "The first line of standard input is the password: on the command line it would stay in the history of your shell.\nThe user is signed out everywhere.",
+		Example: "  quis user password alice < password.txt\n  pwgen 20 1 | quis user password alice",
+	}
+	return doing(c, "%s has a new password and is signed out everywhere.", func(ctx context.Context, n *client.Client, u *client.User) error {
+		const most = 2 << 10
+		text, err := io.ReadAll(io.LimitReader(c.InOrStdin(), most))
+		if err != nil {
+			return err
+		}
+		first, _, _ := strings.Cut(string(text), "\n")
+		if first = strings.TrimRight(first, "\r"); first == "" || len(text) == most {
+			return errors.New("standard input must have the password in one line")
+		}
+		return n.Users.SetPassword(ctx, u.ID, first)
+	})
+}
+
+func deleteCommand() *cobra.Command {
+	var sure bool
+	c := doing(&cobra.Command{
+		Use: "delete USER", Short: "Delete a user, with sessions, credentials and memberships",
+		Example: "  quis user delete alice\n  quis user delete alice --yes",
+	}, "%s is deleted.", func(ctx context.Context, c *client.Client, u *client.User) error { return c.Users.Delete(ctx, u.ID) })
+	run := c.RunE
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := line.Confirm(cmd, args[0], sure, "The account and all that hangs on it will not come back."); err != nil {
+			return err
+		}
+		return run(cmd, args)
+	}
+	line.SureFlag(c, &sure)
+	return c
+}
+
+func inviteCommand() *cobra.Command {
+	f := client.InvitationFields{}
+	var days int
+	c := line.Online(&cobra.Command{
+		Use:     "invite EMAIL",
+		Short:   "Make a link by which a person makes themselves an account; it is shown once",
+		Long:    "Whoever has the link can make the account, once. Send it to that person alone.",
+		Example: "  quis user invite alice@example.com\n  quis user invite alice@example.com --username alice --days 1",
+		Args:    line.Exactly("the address of the person"),
+	})
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		f.Email, f.ExpiresIn = args[0], days*24*3600
+		return line.Answer(func(c *client.Client, ctx context.Context) (*client.Invitation, error) { return c.Invite(ctx, f) },
+			func(cmd *cobra.Command, i *client.Invitation) error {
+				return line.Emit(cmd, i, nil, func(row func(...any)) {
+					row("id", i.ID)
+					row("url", i.URL)
+					row("expires_at", i.ExpiresAt.Local().Format(time.DateTime))
+				})
+			})(cmd, args)
+	}
+	c.Flags().StringVar(&f.Username, "username", "", "name to sign in with (default: the person chooses)")
+	c.Flags().StringVar(&f.Name, "name", "", "name as it is shown")
+	c.Flags().BoolVar(&f.Admin, "admin", false, "the person will be an administrator")
+	c.Flags().IntVar(&days, "days", 7, "days that the link works")
+	return c
+}
+
+func invitationsCommand() *cobra.Command {
+	return line.Online(&cobra.Command{
+		Use:     "invitations",
+		Short:   "List the invitations that wait, without their links",
+		Example: "  quis user invitations\n  quis user invitations -o json",
+		Args:    line.None,
+		RunE: line.Answer(func(c *client.Client, ctx context.Context) ([]client.Invitation, error) {
+			waiting := []client.Invitation{}
+			for i, err := range client.All(ctx, client.List{Limit: 200}, c.Invitations) {
+				if err != nil {
+					return nil, err
+				}
+				waiting = append(waiting, i)
+			}
+			return waiting, nil
+		}, func(cmd *cobra.Command, waiting []client.Invitation) error {
+			return line.Emit(cmd, waiting, []string{"ID", "EMAIL", "ADMIN", "UNTIL"}, func(row func(...any)) {
+				for _, i := range waiting {
+					row(i.ID, i.Email, line.Yes(i.Admin), i.ExpiresAt.Local().Format(time.DateTime))
+				}
+			})
+		}),
+	})
+}
+
+func uninviteCommand() *cobra.Command {
+	return line.Online(&cobra.Command{
+		Use:     "uninvite ID",
+		Short:   "Take an invitation back: its link stops working",
+		Example: "  quis user uninvite inv_01jc8q2v7m3k5t9w0x4y6z8a1b\n  quis user uninvite $(quis user invitations -o json | jq -r '.[0].id')",
+		Args:    line.Exactly("the ID of an invitation"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return line.Answer(func(c *client.Client, ctx context.Context) (string, error) { return args[0], c.Uninvite(ctx, args[0]) },
+				func(*cobra.Command, string) error { return nil })(cmd, args)
+		},
+	})
+}
