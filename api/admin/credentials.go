@@ -24,7 +24,8 @@ func (a *API) credentials() []route {
 }
 
 type newPassword struct {
-	Password identity.Secret `json:"password" required:"true" min:"8" max:"1024" doc:"The new password."`
+	Password   identity.Secret `json:"password" required:"true" min:"8" max:"1024" doc:"The new password."`
+	MustChange bool            `json:"must_change" doc:"Whether the user must choose another one at the next sign-in."`
 }
 
 type setPasswordIn struct {
@@ -45,12 +46,22 @@ func (a *API) setPassword(c *call, in *setPasswordIn) (*none, error) {
 	if err != nil {
 		return nil, err
 	}
+	if in.Body.MustChange {
+		if err := a.cfg.modern(feature.Authentication)(c.Ctx); err != nil {
+			return nil, err
+		}
+	}
 	return nil, a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
 		if _, _, err := directory.GetUser(tx, c.Tenant.ID, in.ID); err != nil {
 			return err
 		}
 		if err := credential.SetPassword(tx, c.Tenant.ID, in.ID, phc); err != nil {
 			return err
+		}
+		if in.Body.MustChange {
+			if err := credential.RequireChange(tx, c.Tenant.ID, in.ID); err != nil {
+				return err
+			}
 		}
 		if err := family.RevokeAll(tx, c.Tenant.ID, in.ID, "password changed"); err != nil {
 			return err

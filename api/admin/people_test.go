@@ -7,6 +7,7 @@ import (
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/pending"
 )
 
@@ -78,4 +79,40 @@ func TestImport(t *testing.T) {
 	}
 	h.want(403, h.plain, "POST", "/api/v1/users/import", `{"users":[{"username":"x"}]}`)
 	h.want(400, h.root, "POST", "/api/v1/users/import", `{"users":[`+strings.Repeat(`{"username":"x"},`, 25)+`{"username":"x"}]}`)
+}
+
+func TestImportOfHashes(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	const bcrypt = "$2b$04$KIXQ0pR6Yy3p5bqM1dQz0uJtZkYf8aJ8o1QyV9m3cG0f8Q6sQw2uC"
+	got := h.said("POST", "/api/v1/users/import", `{"users":[{"username":"ann","password_hash":"`+bcrypt+`"},{"username":"bob","password_hash":"$9$x"}]}`)
+	rows := got["rows"].([]any)
+	if rows[0].(map[string]any)["outcome"] != "created" || rows[1].(map[string]any)["outcome"] != "refused" {
+		t.Fatalf("%v", got)
+	}
+	if b := fmt.Sprint(got); strings.Contains(b, "$9$x") {
+		t.Errorf("a hash is told: %s", b)
+	}
+	h.update(func(tx *fsm.Tx) error {
+		set, err := credential.PasswordSet(tx, identity.DefaultTenant, rows[0].(map[string]any)["id"].(string))
+		if set.IsZero() {
+			t.Error("no password is set")
+		}
+		return err
+	})
+}
+
+func TestTemporaryPassword(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	for _, must := range []bool{true, false} {
+		h.said("PUT", "/api/v1/users/"+h.plainUser+"/password", fmt.Sprintf(`{"password":"open sesame 7 mountains %v","must_change":%v}`, must, must))
+		h.update(func(tx *fsm.Tx) error {
+			why, err := credential.Expired(tx, identity.DefaultTenant, h.plainUser)
+			if (why == credential.Requested) != must {
+				t.Errorf("must change: %v, got %q", must, why)
+			}
+			return err
+		})
+	}
 }

@@ -119,6 +119,13 @@ func (u Users) SetPassword(ctx context.Context, id, password string) error {
 	return err
 }
 
+// SetTemporaryPassword is SetPassword with one that the user must replace at the next sign-in.
+func (u Users) SetTemporaryPassword(ctx context.Context, id, password string) error {
+	body := map[string]any{"password": password, "must_change": true}
+	_, err := u.c.call(ctx, http.MethodPut, join("users", id, "password"), request{body: body}, nil)
+	return err
+}
+
 // Groups returns one page of the groups that a user belongs to.
 func (u Users) Groups(ctx context.Context, id string, l List) (*Page[Group], error) {
 	return list[Group](ctx, u.c, join("users", id, "groups"), l.query())

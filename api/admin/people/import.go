@@ -2,11 +2,14 @@ package people
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/credential/foreign"
 	"github.com/quis-idp/quis/identity/directory"
 )
 
@@ -26,16 +29,17 @@ type importRequest struct {
 // importedUser is a user as other systems have them. Its fields are not checked by the reader
 // of requests, so that one bad row does not refuse the others.
 type importedUser struct {
-	Username      string   `json:"username" example:"alice" doc:"Name to sign in with; empty: the address."`
-	Email         string   `json:"email" doc:"Address."`
-	EmailVerified bool     `json:"email_verified" doc:"Whether the address is known to be the user's."`
-	Name          string   `json:"name" doc:"Name as it is shown."`
-	GivenName     string   `json:"given_name" doc:"First name."`
-	FamilyName    string   `json:"family_name" doc:"Last name."`
-	Locale        string   `json:"locale" doc:"Language tag (BCP 47)."`
-	Admin         bool     `json:"admin" doc:"Whether the user administers the tenant."`
-	Disabled      bool     `json:"disabled" doc:"Whether the user is kept from signing in."`
-	Groups        []string `json:"groups" max:"10" item_max:"200" doc:"Names of groups, which must be there."`
+	Username      string          `json:"username" example:"alice" doc:"Name to sign in with; empty: the address."`
+	Email         string          `json:"email" doc:"Address."`
+	EmailVerified bool            `json:"email_verified" doc:"Whether the address is known to be the user's."`
+	Name          string          `json:"name" doc:"Name as it is shown."`
+	GivenName     string          `json:"given_name" doc:"First name."`
+	FamilyName    string          `json:"family_name" doc:"Last name."`
+	Locale        string          `json:"locale" doc:"Language tag (BCP 47)."`
+	Admin         bool            `json:"admin" doc:"Whether the user administers the tenant."`
+	Disabled      bool            `json:"disabled" doc:"Whether the user is kept from signing in."`
+	PasswordHash  identity.Secret `json:"password_hash" max:"2048" doc:"Hash of the password as another system stored it (bcrypt, argon2, pbkdf2, scrypt, sha-crypt, SSHA and others); empty: none yet."`
+	Groups        []string        `json:"groups" max:"10" item_max:"200" doc:"Names of groups, which must be there."`
 }
 
 type importResult struct {
@@ -57,6 +61,11 @@ type importIn struct{ Body importRequest }
 var errDry = errors.New("dry run")
 
 func (a *api) importUsers(c *call, in *importIn) (*importResult, error) {
+	if slices.ContainsFunc(in.Body.Users, func(u importedUser) bool { return u.PasswordHash != "" }) && !in.Body.DryRun {
+		if err := a.cfg.Modern(c.Ctx); err != nil {
+			return nil, err
+		}
+	}
 	var out importResult
 	err := a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
 		out = importResult{Rows: make([]importedRow, 0, len(in.Body.Users))}
@@ -112,6 +121,11 @@ func importOne(tx *fsm.Tx, tenant string, f *importedUser, skip bool) (importedR
 		return importedRow{}, err
 	}
 	faults = append(faults, missing...)
+	if f.PasswordHash != "" {
+		if _, err := foreign.Parse(f.PasswordHash.Reveal()); err != nil {
+			faults = append(faults, identity.Invalid("password_hash", "is in no form that can be imported, or would cost more to verify than is allowed"))
+		}
+	}
 	row, err := judge(errors.Join(faults...))
 	if err != nil || row.Outcome != "created" {
 		return row, err
@@ -126,7 +140,10 @@ func importOne(tx *fsm.Tx, tenant string, f *importedUser, skip bool) (importedR
 			return row, err
 		}
 	}
-	return row, nil
+	if f.PasswordHash != "" {
+		err = credential.ImportPassword(tx, tenant, made.ID, f.PasswordHash.Reveal())
+	}
+	return row, err
 }
 
 // judge tells what is wrong with a row from what is wrong with us.
