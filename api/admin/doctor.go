@@ -6,11 +6,10 @@ import (
 	"slices"
 	"time"
 
+	"github.com/quis-idp/quis/api/admin/mail"
 	"github.com/quis-idp/quis/cluster/backup"
 	"github.com/quis-idp/quis/cluster/checkup"
 	"github.com/quis-idp/quis/fsm"
-	"github.com/quis-idp/quis/identity"
-	"github.com/quis-idp/quis/identity/notify"
 )
 
 type finding struct {
@@ -33,7 +32,7 @@ func (a *API) examineCluster(c *call, _ *none) (*diagnosis, error) {
 		if err != nil {
 			return err
 		}
-		m, err := a.lookAtMail(tx)
+		m, err := mail.Finding(tx, a.cfg.Mail)
 		firstOfNode := slices.IndexFunc(found, func(f checkup.Finding) bool { return f.Node != "" })
 		if firstOfNode < 0 {
 			firstOfNode = len(found)
@@ -85,34 +84,6 @@ func lookAtBackups(tx *fsm.Tx) (checkup.Finding, error) {
 		f.Level, f.Advice = checkup.Fail, advice
 	} else if good > 0 && runs[0].Error != "" {
 		f.Level, f.Found, f.Advice = checkup.Warn, f.Found+"; the one after it failed: "+runs[0].Error, advice
-	}
-	return f, nil
-}
-
-// lookAtMail says whether the default tenant can write to its people.
-func (a *API) lookAtMail(tx *fsm.Tx) (checkup.Finding, error) {
-	f := checkup.Finding{Check: "mail"}
-	state, err := a.cfg.Mail.State(tx, identity.DefaultTenant)
-	if err != nil {
-		return f, err
-	}
-	switch state {
-	case notify.StateNone:
-		f.Level, f.Found = checkup.Warn, "no mail is sent: people get no codes, links or notices"
-		f.Advice = "Say with which server: quis mail set; then quis mail test."
-		return f, nil
-	case notify.StateInbox:
-		f.Found = "stays on this machine, in the inbox of quis dev"
-		return f, nil
-	}
-	failed, _, err := notify.ListDeliveries(tx, identity.DefaultTenant, notify.Failed, "", 1)
-	if err != nil {
-		return f, err
-	}
-	f.Found = "there are settings, and no notice of the last week was given up"
-	if len(failed) > 0 {
-		f.Level, f.Found = checkup.Warn, "a notice was given up: "+failed[0].Status
-		f.Advice = "See quis mail deliveries --state failed, and try quis mail test."
 	}
 	return f, nil
 }

@@ -8,8 +8,11 @@ import (
 	"path/filepath"
 	"strconv"
 
+	alarmpage "github.com/quis-idp/quis/api/alarm"
 	"github.com/quis-idp/quis/api/inbox"
 	"github.com/quis-idp/quis/federation/fetch"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/alarm"
 	"github.com/quis-idp/quis/identity/notify"
 	"github.com/quis-idp/quis/identity/notify/post"
 )
@@ -57,6 +60,10 @@ func (n *Node) newMail() (*notify.Room, error) {
 	cfg := notify.Config{
 		DB: n.db, Ring: n.ring, Tenant: n.tenant, Logger: n.log, Registerer: n.metrics.Registry,
 		Carrier: &post.Carrier{Dial: n.outbound.Dial(25, 465, 587, 2525), Roots: roots},
+	}
+	cfg.Alarm = func(t identity.Tenant, userID, eventID string) (string, error) {
+		token, err := alarm.Token(n.ring, n.db.Now(), t.ID, userID, eventID)
+		return alarmpage.Link(t, token), err
 	}
 	if n.cfg.Dev {
 		n.inbox = inbox.Open(filepath.Join(filepath.Dir(n.cfg.DataDir), "mail")) // beside those of the other nodes

@@ -8,6 +8,7 @@ import (
 
 	"github.com/quis-idp/quis/api"
 	"github.com/quis-idp/quis/api/admin"
+	"github.com/quis-idp/quis/api/alarm"
 	"github.com/quis-idp/quis/api/consent"
 	"github.com/quis-idp/quis/api/limit"
 	"github.com/quis-idp/quis/api/login"
@@ -101,13 +102,19 @@ func (n *Node) frontDoor() (*api.API, http.Handler, error) {
 		DB: n.db, Ring: n.ring, Fetch: n.outbound, Fresh: n.fresh, Wait: perAddress.Take, Logger: n.log,
 		Modern: func(ctx context.Context) error { return n.cluster.Use(ctx, feature.Applications) },
 	})
+	notMe := alarm.New(alarm.Config{
+		DB: n.db, Ring: n.ring, Modern: func(ctx context.Context) error { return n.cluster.Use(ctx, feature.Authentication) },
+		Also: func(tx *fsm.Tx, tenant, userID string) error {
+			return family.RevokeAll(tx, tenant, userID, "this wasn't me")
+		},
+	})
 	global := []api.Room{administration}
 	if n.inbox != nil {
 		global = append(global, n.inbox)
 	}
 	door, err := api.New(api.Config{
 		PublicURL: n.cfg.PublicURL, Look: api.TenantLook(n.db), DB: n.db,
-		Rooms:          []api.Room{provider, signIn, decisions, account, registration},
+		Rooms:          []api.Room{provider, signIn, decisions, account, registration, notMe},
 		Global:         global,
 		TrustedProxies: proxies, CertificateHeader: n.cfg.TLS.ClientHeader,
 		Metrics: n.metrics,

@@ -17,6 +17,7 @@ import (
 	"github.com/quis-idp/quis/federation/register"
 	"github.com/quis-idp/quis/federation/resource"
 	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity/alarm"
 	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/credential/passkey"
@@ -56,6 +57,7 @@ func Tables() []fsm.Definition {
 		session.Tables,
 		authn.Tables,
 		notify.Tables,
+		alarm.Tables,
 		federation.Tables,
 		register.Tables,
 		family.Tables,

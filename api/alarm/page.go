@@ -1,0 +1,118 @@
+package alarm
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"net/http"
+
+	"github.com/quis-idp/quis/api/page"
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/alarm"
+	"github.com/quis-idp/quis/keys/seal"
+)
+
+//go:embed templates
+var files embed.FS
+
+var english = page.Texts{
+	"alarm.title":   "This wasn't me",
+	"alarm.heading": "Was it not you?",
+	"alarm.lead":    "If somebody else may have been in your account, lock it down now.",
+	"alarm.what":    "Everybody is signed out of your account, on every device and in every application. No device is trusted any more. You must choose a new password.",
+	"alarm.button":  "Lock my account down",
+	"alarm.back":    "It was me: change nothing",
+
+	"raised.title":   "Your account is locked down",
+	"raised.heading": "It is done",
+	"raised.lead":    "Everybody is signed out of your account. Sign in and choose a new password now. If you cannot sign in any more, ask your administrator.",
+	"raised.link":    "Sign in",
+}
+
+var site = page.NewSite(files, english)
+
+type (
+	askView  struct{ Action, Token, Home string }
+	doneView struct{ SignIn string }
+)
+
+var (
+	askPage  = page.Page[askView](site, "templates/ask.html")
+	donePage = page.Page[doneView](site, "templates/done.html")
+)
+
+// Path is where the page is, within a tenant; the token is its query parameter "token".
+const Path = "/account/not-me"
+
+// Link returns the address that a letter holds.
+func Link(t identity.Tenant, token string) string { return t.Issuer + Path + "?token=" + token }
+
+const maxForm = 8 << 10 // bytes
+
+// Config is what the page works with; all of it is needed.
+type Config struct {
+	DB   *fsm.DB
+	Ring *seal.Ring
+	// Also does within the transaction what else is due when an account is locked down:
+	// it revokes what applications hold.
+	Also func(tx *fsm.Tx, tenant, userID string) error
+	// Modern makes sure that every member heeds what is written.
+	Modern func(context.Context) error
+}
+
+// Pages serve the page.
+type Pages struct{ cfg Config }
+
+// New returns the pages.
+func New(cfg Config) *Pages { return &Pages{cfg} }
+
+// Routes mounts the page under the paths within a tenant.
+func (p *Pages) Routes(mux *http.ServeMux) {
+	mux.Handle("GET "+Path, page.Handle(p.ask))
+	mux.Handle("POST "+Path, page.Handle(p.raise))
+}
+
+func (p *Pages) ask(w http.ResponseWriter, r *http.Request) error {
+	token := r.URL.Query().Get("token")
+	tenant := identity.TenantFrom(r.Context()).ID
+	err := p.cfg.DB.Read(r.Context(), func(tx *fsm.Tx) error { return alarm.Look(tx, p.cfg.Ring, tenant, token) })
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Referrer-Policy", "no-referrer") // the address holds the token
+	base := page.Base(r)
+	return askPage.Write(w, r, http.StatusOK, askView{Action: base + Path, Token: token, Home: base + "/"})
+}
+
+func (p *Pages) raise(w http.ResponseWriter, r *http.Request) error {
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	if err := r.ParseForm(); err != nil {
+		var large *http.MaxBytesError
+		if errors.As(err, &large) {
+			return err
+		}
+		return identity.Invalid("", "Your browser sent something that could not be read. Go back and try again.")
+	}
+	ctx, tenant := r.Context(), identity.TenantFrom(r.Context()).ID
+	token := r.PostForm.Get("token")
+	// First without a proposal: a stranger's guess costs no entry.
+	err := p.cfg.DB.Read(ctx, func(tx *fsm.Tx) error { return alarm.Look(tx, p.cfg.Ring, tenant, token) })
+	if err == nil {
+		err = p.cfg.Modern(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	err = p.cfg.DB.Update(ctx, func(tx *fsm.Tx) error {
+		user, err := alarm.Raise(tx, p.cfg.Ring, tenant, token)
+		if err != nil {
+			return err
+		}
+		return p.cfg.Also(tx, tenant, user)
+	})
+	if err != nil {
+		return err
+	}
+	return donePage.Write(w, r, http.StatusOK, doneView{SignIn: page.Base(r) + "/login"})
+}

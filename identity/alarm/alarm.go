@@ -1,0 +1,154 @@
+package alarm
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/credential/device"
+	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/session"
+	"github.com/quis-idp/quis/keys/seal"
+)
+
+// Lifetime is how long a link works.
+const Lifetime = 14 * 24 * time.Hour
+
+const (
+	purpose  = "this wasn't me"
+	maxToken = 512 // bytes
+)
+
+// A token is what a link holds.
+type token struct {
+	UserID  string    `cbor:"1,keyasint,omitempty"`
+	Event   string    `cbor:"2,keyasint,omitempty"`
+	Expires time.Time `cbor:"3,keyasint,omitempty"`
+}
+
+// A used row is a token that was acted upon. It is what makes it single-use.
+type used struct {
+	Tenant  string    `cbor:"1,keyasint,omitempty"`
+	UserID  string    `cbor:"2,keyasint,omitempty"`
+	Event   string    `cbor:"3,keyasint,omitempty"`
+	Expires time.Time `cbor:"4,keyasint,omitempty"`
+}
+
+var spent = fsm.NewTable(94, "alarms", fsm.Spec[used]{
+	Scope:   func(u *used) fsm.Scope { return fsm.Scope(u.Tenant) },
+	Key:     func(u *used) fsm.Key { return fsm.K(u.UserID, u.Event) },
+	Expires: func(u *used) time.Time { return u.Expires },
+})
+
+// Tables are the tables of this room.
+var Tables = []fsm.Definition{spent}
+
+var text = base64.RawURLEncoding.Strict()
+
+// Token returns a token by which a user can say that an event was not their doing; it is
+// safe in URLs. now is the store's clock. Tokens for the same event spend each other.
+func Token(ring *seal.Ring, now time.Time, tenant, userID, eventID string) (string, error) {
+	plain, err := cbor.Marshal(token{userID, eventID, now.Add(Lifetime)})
+	if err != nil {
+		return "", fmt.Errorf("alarm token: %w", err)
+	}
+	box, err := ring.Seal(ring.Passing(purpose), plain, []byte(tenant))
+	if err != nil {
+		return "", fmt.Errorf("alarm token: %w", err)
+	}
+	return text.EncodeToString(box), nil
+}
+
+func dead() error {
+	return identity.NotFound("This link has been used, or is too old. If something is wrong with your account, ask your administrator.")
+}
+
+func open(tx *fsm.Tx, ring *seal.Ring, tenant, sealed string) (*token, error) {
+	if len(sealed) > maxToken {
+		return nil, dead()
+	}
+	epoch := ring.Epoch()
+	box, err := text.DecodeString(sealed)
+	if err != nil {
+		return nil, dead()
+	}
+	plain, err := ring.Open(ring.Passing(purpose), box, []byte(tenant))
+	if errors.Is(err, fsm.ErrUnavailable) || errors.Is(err, seal.ErrSealed) {
+		return nil, fmt.Errorf("alarm token: %w", err)
+	}
+	var t token
+	if err != nil || cbor.Unmarshal(plain, &t) != nil || !tx.Now().Before(t.Expires) {
+		return nil, dead()
+	}
+	if err := seal.Check(tx, epoch); errors.Is(err, seal.ErrBox) {
+		return nil, dead()
+	} else if err != nil {
+		return nil, err
+	}
+	has, err := spent.Has(tx, fsm.Scope(tenant), fsm.K(t.UserID, t.Event))
+	if err != nil {
+		return nil, err
+	}
+	if has {
+		return nil, dead()
+	}
+	return &t, nil
+}
+
+// Look returns nil if a token could be acted upon now, or fsm.ErrNotFound with a sentence
+// for the person. It changes nothing: mail programs look at links before people do.
+func Look(tx *fsm.Tx, ring *seal.Ring, tenant, sealed string) error {
+	t, err := open(tx, ring, tenant, sealed)
+	if err == nil {
+		err = stands(tx, tenant, t.UserID)
+	}
+	return err
+}
+
+func stands(tx *fsm.Tx, tenant, userID string) error {
+	_, _, err := directory.GetUser(tx, tenant, userID)
+	if errors.Is(err, fsm.ErrNotFound) {
+		return dead()
+	}
+	return err
+}
+
+// Raise spends a token: everybody is signed out of the user's account, no device is trusted
+// any more and the password must be changed. It returns the user's ID. It reports
+// fsm.ErrNotFound for a token that is not good. The caller revokes in the same transaction
+// what applications hold, and has made sure that every member heeds it all.
+func Raise(tx *fsm.Tx, ring *seal.Ring, tenant, sealed string) (userID string, err error) {
+	t, err := open(tx, ring, tenant, sealed)
+	if err != nil {
+		return "", err
+	}
+	if err := stands(tx, tenant, t.UserID); err != nil {
+		return "", err
+	}
+	if err := spent.Insert(tx, &used{Tenant: tenant, UserID: t.UserID, Event: t.Event, Expires: t.Expires}); err != nil {
+		return "", err
+	}
+	if _, err := session.EndAllOf(tx, tenant, t.UserID); err != nil {
+		return "", err
+	}
+	if _, err := device.RevokeAll(tx, tenant, t.UserID, "this wasn't me"); err != nil {
+		return "", err
+	}
+	set, err := credential.PasswordSet(tx, tenant, t.UserID)
+	if err == nil && !set.IsZero() {
+		err = credential.RequireChange(tx, tenant, t.UserID)
+	}
+	if err != nil {
+		return "", err
+	}
+	return t.UserID, event.Append(tx, event.Event{
+		Tenant: tenant, Type: event.AlarmRaised, Target: event.Target{Kind: "user", ID: t.UserID}, Data: map[string]string{"event": t.Event},
+	})
+}

@@ -1,0 +1,150 @@
+package alarm_test
+
+import (
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/fsm/fsmtest"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/alarm"
+	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/credential/device"
+	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/session"
+	"github.com/quis-idp/quis/identity/settings"
+	"github.com/quis-idp/quis/keys/seal"
+)
+
+const ten = identity.DefaultTenant
+
+type house struct {
+	*fsmtest.Cluster
+	t    *testing.T
+	ring *seal.Ring
+	user *directory.User
+}
+
+func newHouse(t *testing.T, nodes int) *house {
+	t.Helper()
+	h := &house{t: t}
+	h.Cluster = fsmtest.NewCluster(t, nodes, slices.Concat(seal.Tables, event.Tables, directory.Tables, settings.Tables, credential.Tables, session.Tables, alarm.Tables)...)
+	root := seal.GenerateRootKey()
+	h.update(func(tx *fsm.Tx) (err error) {
+		if err := errors.Join(seal.Init(tx, root), directory.EnsureDefault(tx)); err != nil {
+			return err
+		}
+		h.user, err = directory.CreateUser(tx, ten, directory.User{Username: "ada", Email: "ada@example.org"})
+		return err
+	})
+	var err error
+	if h.ring, err = seal.OpenRing(t.Context(), h.DB[0], root); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func (h *house) update(fn func(tx *fsm.Tx) error) {
+	h.t.Helper()
+	if err := h.DB[0].Update(h.t.Context(), fn); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func (h *house) token(event string) string {
+	h.t.Helper()
+	token, err := alarm.Token(h.ring, h.DB[0].Now(), ten, h.user.ID, event)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return token
+}
+
+func TestAlarmLocksTheAccountDownOnce(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	store := session.NewStore(session.Config{DB: h.DB[0], Ring: h.ring})
+	h.update(func(tx *fsm.Tx) error {
+		for range 2 {
+			if _, err := store.Start(tx, session.Session{Tenant: ten, UserID: h.user.ID}); err != nil {
+				return err
+			}
+		}
+		if err := credential.SetPassword(tx, ten, h.user.ID, "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"); err != nil {
+			return err
+		}
+		_, _, err := device.Trust(tx, h.ring, ten, h.user.ID, "Laptop", alarm.Lifetime)
+		return err
+	})
+	token, again := h.token("evt_1"), h.token("evt_1")
+	h.update(func(tx *fsm.Tx) error {
+		if err := alarm.Look(tx, h.ring, ten, token); err != nil {
+			t.Errorf("look: %v", err)
+		}
+		user, err := alarm.Raise(tx, h.ring, ten, token)
+		if user != h.user.ID {
+			t.Errorf("user %q", user)
+		}
+		return err
+	})
+	h.update(func(tx *fsm.Tx) error {
+		left, err := session.EndAllOf(tx, ten, h.user.ID)
+		devices, err2 := device.List(tx, ten, h.user.ID)
+		why, err3 := credential.Expired(tx, ten, h.user.ID)
+		if left != 0 || len(devices) != 0 || why == "" {
+			t.Errorf("%d sessions, %d devices, change of the password: %q", left, len(devices), why)
+		}
+		events, _, err4 := event.List(tx, ten, event.Query{Type: string(event.AlarmRaised)})
+		if len(events) != 1 {
+			t.Errorf("%d events", len(events))
+		}
+		return errors.Join(err, err2, err3, err4)
+	})
+	for _, bad := range []string{token, again, "", "nonsense", token[:40], string(make([]byte, 10_000))} {
+		err := h.DB[0].Update(t.Context(), func(tx *fsm.Tx) error { _, err := alarm.Raise(tx, h.ring, ten, bad); return err })
+		if !errors.Is(err, fsm.ErrNotFound) {
+			t.Errorf("token %.20q: %v", bad, err)
+		}
+	}
+	err := h.DB[0].View(t.Context(), func(tx *fsm.Tx) error { return alarm.Look(tx, h.ring, "ten_other", h.token("evt_2")) })
+	if !errors.Is(err, fsm.ErrNotFound) {
+		t.Errorf("in another tenant: %v", err)
+	}
+	late := h.token("evt_3")
+	h.Advance(alarm.Lifetime)
+	h.update(func(tx *fsm.Tx) error { // an entry that carries the time
+		return event.Append(tx, event.Event{Tenant: ten, Type: event.PasswordSet})
+	})
+	if err := h.DB[0].View(t.Context(), func(tx *fsm.Tx) error { return alarm.Look(tx, h.ring, ten, late) }); !errors.Is(err, fsm.ErrNotFound) {
+		t.Errorf("after its time: %v", err)
+	}
+}
+
+// TestAlarmIsRacedOnTwoNodes: of many at once, one is accepted.
+func TestAlarmIsRacedOnTwoNodes(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 2)
+	for range 50 {
+		token := h.token(identity.NewID(identity.PrefixEvent))
+		var accepted atomic.Int32
+		var all sync.WaitGroup
+		for _, db := range h.DB {
+			all.Go(func() {
+				err := db.Update(t.Context(), func(tx *fsm.Tx) error { _, err := alarm.Raise(tx, h.ring, ten, token); return err })
+				if err == nil {
+					accepted.Add(1)
+				} else if !errors.Is(err, fsm.ErrNotFound) && !errors.Is(err, fsm.ErrExists) {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if n := accepted.Load(); n != 1 {
+			t.Fatalf("accepted %d times", n)
+		}
+	}
+}

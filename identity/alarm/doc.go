@@ -1,0 +1,9 @@
+// Package alarm is what happens when a person says "this wasn't me": the token of the link
+// in a notice, and the one transaction that it starts.
+//
+// The token is sealed and names user and event; it is good for two weeks and once. Whoever
+// holds it can lock an account down and can do nothing else with it: it gives no access.
+//
+// Not here: the letter that carries the link (package notify), the page that asks before it
+// acts, and what a recovery is.
+package alarm
