@@ -55,8 +55,7 @@ type Config struct {
 	RootKeys  *rootkey.Keeper
 	PublicURL string // without trailing slash
 	Version   string // of the program
-	// Mail sends test messages.
-	Mail *notify.Room
+	Mail      *notify.Room
 	// Fetch asks the addresses that applications registered.
 	Fetch *fetch.Client
 	// Feature makes sure that every member knows a feature of the cluster before it is
@@ -80,11 +79,6 @@ func (c Config) authentication() authentication.Config {
 // people is the part of c that the resources that bring people in work on.
 func (c Config) people() people.Config {
 	return people.Config{DB: c.DB, Modern: c.modern(feature.Authentication)}
-}
-
-// mail is the part of c that the resources about mail work on.
-func (c Config) mail() mail.Config {
-	return mail.Config{DB: c.DB, Ring: c.Ring, Mail: c.Mail, Modern: c.modern(feature.Authentication)}
 }
 
 // modern returns a function that makes sure that every member knows a feature, or says so
@@ -116,7 +110,7 @@ type API struct {
 func New(cfg Config) (*API, error) {
 	a := &API{cfg: cfg, failures: limit.New(limit.Rate{Burst: 20, Every: time.Second}), requests: limit.New(limit.Rate{Burst: 1000, Every: 2 * time.Millisecond}),
 		uses: limit.New(limit.Rate{Burst: 1, Every: 15 * time.Minute})}
-	a.table = slices.Concat(a.tenants(), a.users(), a.credentials(), a.groups(), oauth.Routes(cfg.oauth()), authentication.Routes(cfg.authentication()), people.Routes(cfg.people()), mail.Routes(cfg.mail()),
+	a.table = slices.Concat(a.tenants(), a.users(), a.credentials(), a.groups(), oauth.Routes(cfg.oauth()), authentication.Routes(cfg.authentication()), people.Routes(cfg.people()), mail.Routes(mail.Config{DB: cfg.DB, Ring: cfg.Ring, Mail: cfg.Mail, Modern: cfg.modern(feature.Authentication)}),
 		a.factors(), a.me(), a.sessions(), a.signingKeys(), a.events(), a.installation(), a.backups(), a.clusterRoutes(), a.admission(), a.rootKeys())
 	var err error
 	a.openapi, err = dispatch.Document(a.table, cfg.Version)
