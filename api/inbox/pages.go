@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"net/http"
+	"strings"
 
 	"github.com/quis-idp/quis/api/page"
 	"github.com/quis-idp/quis/api/problem"
@@ -30,11 +31,33 @@ var english = page.Texts{
 
 var site = page.NewSite(files, english)
 
-type listView struct{ Mails []Mail }
+type (
+	listView struct{ Mails []Mail }
+
+	mailView struct {
+		Mail
+		Lines []line
+	}
+
+	// line is one of the plain text: a link if it is nothing else.
+	line struct{ Text, Link string }
+)
+
+func viewOf(m *Mail) mailView {
+	v := mailView{Mail: *m}
+	for _, l := range strings.Split(strings.TrimSpace(m.Text), "\n") {
+		if strings.HasPrefix(l, "http://") || strings.HasPrefix(l, "https://") {
+			v.Lines = append(v.Lines, line{Link: l})
+		} else {
+			v.Lines = append(v.Lines, line{Text: l})
+		}
+	}
+	return v
+}
 
 var (
 	listPage = page.Page[listView](site, "templates/list.html")
-	mailPage = page.Page[Mail](site, "templates/mail.html")
+	mailPage = page.Page[mailView](site, "templates/mail.html")
 )
 
 // Routes mounts the pages. Do it on a developer's machine only.
@@ -77,7 +100,7 @@ func (b *Box) show(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return mailPage.Write(w, r, http.StatusOK, *m)
+	return mailPage.Write(w, r, http.StatusOK, viewOf(m))
 }
 
 // sandbox lets a letter style itself and nothing else. Its links open beside it, as they
