@@ -20,6 +20,7 @@ var heard = []string{"identity/authn", "identity/credential", "identity/director
 
 // unheard are details that only administrators and programs get to see, by their beginning.
 var unheard = []string{
+	"Browsers read origins of at most", "Verifying this hash would cost", "This is not a password hash in a form", "A token can have the scopes",
 	"The default tenant", "The tenant still", "must be 1 to 200", "of the default tenant", "cannot be set for", "must be 1 to 40", "must not begin or end",
 	"is reserved", "is not a cursor", "is too long", "a user can be in", "needs an email address", "is not a path on this server", "The user has too many undecided",
 	"The least", "Passwords can be used", "At most 24", "The list can have", "Each word of the list", "A token is ", "This sign-in page is no longer",

@@ -83,7 +83,7 @@ func (fs *Flows) mailCode(ctx context.Context, f *Flow, code string) (Result, st
 		return Result{}, "dead_flow", dead("it is not at this step")
 	}
 	if code = strings.TrimSpace(code); code == "" || len(code) > maxCode {
-		return Result{}, "malformed", identity.Invalid("code", "Enter the code from the email.")
+		return Result{}, "malformed", identity.Invalid("code", "Enter the code.")
 	}
 	known, err := fs.lookUp(ctx, f, fs.byLogin(f))
 	if err != nil {

@@ -29,7 +29,7 @@ func (fs *Flows) renew(ctx context.Context, f *Flow, password string) (Result, s
 		return Result{}, "dead_flow", dead("it is not at this step")
 	}
 	if password == "" || len(password) > maxPassword {
-		return Result{}, "malformed", identity.Invalid("password", "Enter a new password.")
+		return Result{}, "malformed", identity.Invalid("password", "Enter your password.")
 	}
 	known, err := fs.lookUp(ctx, f, fs.claimant(f))
 	if err != nil {
