@@ -18,6 +18,8 @@ const (
 	flowCookie    = "quis_flow"   // binds flows to this browser
 	deviceCookie  = "quis_device" // a user has signed in here before
 
+	trustCookie = "quis_trust" // a trusted device
+
 	deviceLifetime = 180 * 24 * time.Hour
 )
 

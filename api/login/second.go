@@ -25,6 +25,10 @@ func (l *Login) showSecond(w http.ResponseWriter, r *http.Request, f *authn.Flow
 	if err != nil {
 		return err
 	}
+	open, err := l.cfg.Flows.Open(r.Context(), f)
+	if err != nil {
+		return err
+	}
 	view := secondView{
 		Application: f.Need.Application, Action: page.Base(r) + "/login/second", Flow: f.Sealed(), Way: string(way),
 		Login: identity.Printable(f.Login, maxShown), Lead: site.Text(r, "second."+string(way)+".lead"),
@@ -32,7 +36,7 @@ func (l *Login) showSecond(w http.ResponseWriter, r *http.Request, f *authn.Flow
 			Name: "code", Label: site.Text(r, "second."+string(way)+".code"), Autocomplete: "one-time-code",
 			Numeric: way == assurance.TOTP, Focus: true,
 		},
-		Passkey: key, Typed: way != assurance.Passkey,
+		Passkey: key, Typed: way != assurance.Passkey, Trust: open.Trust,
 		Restart: page.Base(r) + "/login?" + url.Values{"flow": {f.Sealed()}, "again": {"yes"}}.Encode(),
 	}
 	for _, other := range ways {

@@ -74,7 +74,7 @@ func (l *Login) signIn(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	} else if s != nil && f.Step() == authn.StepPassword && !r.URL.Query().Has("another") {
-		f.Browser.SessionID = s.ID
+		f.Browser.SessionID, f.Browser.Trust = s.ID, read(r, trustCookie)
 		if _, err := l.cfg.Flows.Raise(r.Context(), f, s); err != nil {
 			return err
 		}
@@ -115,7 +115,10 @@ func (l *Login) begin(w http.ResponseWriter, r *http.Request) (f *authn.Flow, gi
 		giveBack()
 		return nil, nil, err
 	}
-	f.Browser.Device = read(r, deviceCookie)
+	f.Browser.Device, f.Browser.Trust = read(r, deviceCookie), read(r, trustCookie)
+	if r.PostForm.Has("trust") {
+		f.Browser.Remember = identity.Printable(r.UserAgent(), maxDeviceName)
+	}
 	if s != nil {
 		f.Browser.SessionID = s.ID
 	}
@@ -173,6 +176,9 @@ func (l *Login) goOn(w http.ResponseWriter, r *http.Request, f *authn.Flow, done
 	case authn.StepDone:
 		write(w, r, sessionCookie, done.Cookie, 0)
 		write(w, r, deviceCookie, done.Device, deviceLifetime)
+		if done.Trust != "" {
+			write(w, r, trustCookie, done.Trust, done.TrustFor)
+		}
 		if done.Enrol != nil {
 			return showEnrol(w, r, done.ReturnTo, done.Enrol)
 		}
@@ -237,6 +243,9 @@ func (l *Login) showForm(w http.ResponseWriter, r *http.Request, f *authn.Flow, 
 	}
 	return signInPage.Write(w, r, status, view)
 }
+
+// maxDeviceName bounds the name that a trusted device gets: what the browser says of itself.
+const maxDeviceName = 80
 
 // maxShown bounds what is given back of a name that was typed.
 const maxShown = 256

@@ -40,6 +40,7 @@ var english = page.Texts{
 	"second.restart":         "Not you? Start again",
 	"second.submit":          "Continue",
 	"second.others":          "Something else instead",
+	"second.trust":           "Do not ask again in this browser. Days: %d",
 	"second.empty":           "Enter the code.",
 	"second.totp.wrong":      "That code is not right, or it was used already. Enter the one that your app shows now.",
 	"second.recovery.wrong":  "That is not one of your recovery codes, or it was used already.",

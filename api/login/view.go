@@ -87,6 +87,7 @@ type (
 		Alert       page.Alert
 		Code        page.Field
 		Typed       bool         // there is a code to be typed
+		Trust       int          // for how many days this browser may be trusted; 0: it may not
 		Passkey     *passkeyView // nil: none can be used here
 		Others      []link       // other methods
 		Restart     string       // begins again as somebody else

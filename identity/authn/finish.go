@@ -58,10 +58,15 @@ func (fs *Flows) finish(ctx context.Context, f *Flow, also func(tx *fsm.Tx) erro
 	})
 	var started *session.Started
 	var enrol *Enrolment
+	var trust string
+	var life time.Duration
 	if err == nil {
 		err = fs.cfg.DB.Update(ctx, func(tx *fsm.Tx) (err error) {
 			if started, err = fs.complete(tx, f, end, also); err == nil {
 				enrol, err = enrolment(tx, f)
+			}
+			if err == nil {
+				trust, life, err = fs.trust(tx, f)
 			}
 			return err
 		})
@@ -72,7 +77,7 @@ func (fs *Flows) finish(ctx context.Context, f *Flow, also func(tx *fsm.Tx) erro
 	if err != nil {
 		return Result{}, fmt.Errorf("finish sign-in: %w", err)
 	}
-	r := Result{Step: StepDone, Session: started.Session, Enrol: enrol}
+	r := Result{Step: StepDone, Session: started.Session, Enrol: enrol, Trust: trust, TrustFor: life}
 	if r.Cookie, err = fs.cfg.Sessions.Cookie(started); err != nil {
 		return Result{}, err
 	}

@@ -88,6 +88,7 @@ type Browser struct {
 	SessionID string // of the session it is signed in with: renewed by its user, ended by another
 	Device    string // Result.Device of an earlier sign-in: see Result
 	Trust     string // cookie of a trusted device, which spares its user the second factor
+	Remember  string // a name for this device: it shall be trusted from now on; empty: it shall not
 }
 
 // Step says what the flow is waiting for.

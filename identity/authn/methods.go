@@ -2,6 +2,7 @@ package authn
 
 import (
 	"errors"
+	"time"
 
 	"github.com/fxamacker/cbor/v2"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/credential/recovery"
 	"github.com/quis-idp/quis/identity/credential/totp"
+	"github.com/quis-idp/quis/identity/settings"
 )
 
 // A way is a method of proving who one is for a user who is known already. check only reads;
@@ -117,6 +119,21 @@ func (fs *Flows) trusted(tx *fsm.Tx, f *Flow) ([]assurance.Factor, error) {
 		return nil, err
 	}
 	return []assurance.Factor{{Method: assurance.Device, At: tx.Now(), Ref: d.ID}}, nil
+}
+
+// trust makes the browser one of the person's trusted devices, if they asked for that when they
+// proved a second factor and the tenant lets them. Recovering an account proves too little for it.
+func (fs *Flows) trust(tx *fsm.Tx, f *Flow) (cookie string, life time.Duration, err error) {
+	if f.Browser.Remember == "" || f.Need.Recover || assurance.Of(f.Factors) < 2 || assurance.Has(f.Factors, assurance.Device) {
+		return "", 0, nil
+	}
+	s, _, err := settings.Get(tx, f.Need.Tenant)
+	if err != nil || s.TrustedDevices <= 0 {
+		return "", 0, err
+	}
+	life = min(time.Duration(s.TrustedDevices)*24*time.Hour, device.MaxLifetime)
+	_, cookie, err = device.Trust(tx, fs.cfg.Ring, f.Need.Tenant, f.UserID, f.Browser.Remember, life)
+	return cookie, life, err
 }
 
 // spend marks what a factor was proved with as used, where the method demands it.

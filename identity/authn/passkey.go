@@ -46,6 +46,7 @@ func (fs *Flows) Challenge(ctx context.Context, f *Flow) (options []byte, err er
 // An Opening is with what a flow can be begun.
 type Opening struct {
 	Password, Passkey, Mail bool
+	Trust                   int  // for how many days a browser may be trusted; 0: none is
 	Recover                 bool // somebody who has forgotten their password may begin another flow, with Need.Recover
 }
 
@@ -60,7 +61,7 @@ func (fs *Flows) Open(ctx context.Context, f *Flow) (o Opening, err error) {
 				return nil
 			}
 			o = Opening{Password: s.LocalLogin && s.PasswordLogin, Passkey: s.LocalLogin && s.PasskeyLogin,
-				Mail: s.LocalLogin && (s.EmailOTP || s.MagicLink) && mail, Recover: mail && s.LocalLogin && s.PasswordLogin && s.ForgotPassword}
+				Mail: s.LocalLogin && (s.EmailOTP || s.MagicLink) && mail, Trust: int(s.TrustedDevices), Recover: mail && s.LocalLogin && s.PasswordLogin && s.ForgotPassword}
 		}
 		return err
 	})

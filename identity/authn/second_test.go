@@ -18,6 +18,7 @@ import (
 	"github.com/quis-idp/quis/identity/credential/recovery"
 	"github.com/quis-idp/quis/identity/credential/totp"
 	"github.com/quis-idp/quis/identity/session"
+	"github.com/quis-idp/quis/identity/settings"
 )
 
 // An app is a person's authenticator app.
@@ -125,8 +126,8 @@ func TestCodesAreNotGuessed(t *testing.T) {
 	}
 }
 
-// races is how often each race is run; see README for the thousand of `make faults`.
-const races = 100
+// races is how often each race is run.
+const races = 1000
 
 // Whatever is used once is used once: two flows that were both proved with it are finished at
 // the same time on two nodes, and one session is made.
@@ -270,6 +271,7 @@ func TestTrustedDevice(t *testing.T) {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	n.half(t, ctx, authn.Browser{Trust: cookie + "x"})
+	n.half(t, ctx, authn.Browser{Remember: "desk"}) // nobody is trusted for wanting it
 	h.update(t, 0, func(tx *fsm.Tx) error { return device.Revoke(tx, ten, h.ann.ID, d.ID) })
 	n.half(t, ctx, authn.Browser{Trust: cookie})
 }
@@ -287,5 +289,29 @@ func TestRestart(t *testing.T) {
 	}
 	if r, err := n.Password(ctx, f, "ann", good); err != nil || r.Step != authn.StepSecond {
 		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// Who proves a second factor may have this browser spared the next time, where the tenant lets them.
+func TestDeviceBecomesTrusted(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	a := h.app(t)
+	n := h.nodes[0]
+	ctx := from(t, "192.0.2.1")
+	for _, days := range []int64{0, 30} {
+		h.decide(t, func(s *settings.Authentication) { s.TrustedDevices = days })
+		f := n.half(t, ctx, authn.Browser{Remember: "desk"})
+		r, err := n.Code(ctx, f, assurance.TOTP, a.code(h.DB[0].Now()))
+		if err != nil || (r.Trust != "") != (days > 0) || r.TrustFor != time.Duration(days)*24*time.Hour {
+			t.Fatalf("%d days: trust %q for %v, %v", days, r.Trust, r.TrustFor, err)
+		}
+		h.pass(t, 30*time.Second)
+		if days == 0 {
+			continue
+		}
+		if r, err := n.try(t, ctx, authn.Browser{Trust: r.Trust}, "ann", good); err != nil || r.Step != authn.StepDone {
+			t.Errorf("%+v, %v", r, err)
+		}
 	}
 }

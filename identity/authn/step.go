@@ -30,10 +30,12 @@ type Result struct {
 
 	// When done:
 	Session  session.Session
-	Cookie   string     // value of the session cookie
-	ReturnTo string     // the need's, with a ticket; see Finished
-	Enrol    *Enrolment // not nil: the person should first set up a second factor
-	Device   string     // to be kept for long: spares this browser the delays that others' guessing causes
+	Cookie   string        // value of the session cookie
+	ReturnTo string        // the need's, with a ticket; see Finished
+	Enrol    *Enrolment    // not nil: the person should first set up a second factor
+	Trust    string        // not empty: cookie of a device that is trusted from now on
+	TrustFor time.Duration // and for how long
+	Device   string        // to be kept for long: spares this browser the delays that others' guessing causes
 }
 
 // measured counts a step and takes its time.

@@ -1,0 +1,140 @@
+package authn_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/assurance"
+	"github.com/quis-idp/quis/identity/authn"
+	"github.com/quis-idp/quis/identity/credential/passkey"
+	"github.com/quis-idp/quis/identity/credential/passkey/passkeytest"
+	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/settings"
+)
+
+const origin = "https://id.example.com"
+
+// at is the context of a request to the tenant's own address, which passkeys belong to.
+func at(t testing.TB) context.Context {
+	return identity.WithTenant(from(t, "192.0.2.1"), identity.Tenant{ID: ten, Issuer: origin})
+}
+
+// passkey gives ann one on an authenticator.
+func (h *house) passkey(t testing.TB, a *passkeytest.Authenticator) {
+	t.Helper()
+	tenant := identity.TenantFrom(at(t))
+	var session, response []byte
+	h.update(t, 0, func(tx *fsm.Tx) error {
+		s, _, err := settings.Get(tx, ten)
+		if err != nil {
+			return err
+		}
+		var options []byte
+		if options, session, err = passkey.BeginRegistration(tx, tenant, "house", s.Passkey, h.ann, true); err != nil {
+			return err
+		}
+		response, err = a.Create(options)
+		return err
+	})
+	h.update(t, 0, func(tx *fsm.Tx) error {
+		s, _, err := settings.Get(tx, ten)
+		if err == nil {
+			_, err = passkey.Register(tx, tenant, s.Passkey, h.ann.ID, session, response, "key")
+		}
+		return err
+	})
+}
+
+// answer is what the authenticator says to the challenge of a flow.
+func (n *node) answer(t testing.TB, ctx context.Context, f *authn.Flow, a *passkeytest.Authenticator) []byte {
+	t.Helper()
+	options, err := n.Challenge(ctx, f)
+	if err != nil || options == nil {
+		t.Fatalf("no challenge: %v", err)
+	}
+	response, err := a.Get(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response
+}
+
+func TestPasskeyAlone(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 2)
+	a := &passkeytest.Authenticator{Origin: origin, UV: true, Synced: true}
+	h.passkey(t, a)
+	n, ctx := h.nodes[0], at(t)
+	sealed, binding := n.begin(t, ctx)
+	before := h.Entries()
+	f := n.load(t, ctx, sealed, binding)
+	response := n.answer(t, ctx, f, a)
+	f = h.nodes[1].load(t, ctx, f.Sealed(), binding)
+	r, err := h.nodes[1].Passkey(ctx, f, response)
+	if err != nil || r.Step != authn.StepDone || r.Session.Level() != 2 || !slices.Equal(r.Session.AMR, []string{"mfa", "swk", "user"}) {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if got := h.Entries() - before; got != 1 {
+		t.Errorf("%d entries, want 1", got)
+	}
+	if n.checks.Load()+h.nodes[1].checks.Load() != 0 {
+		t.Error("a password was checked")
+	}
+	h.update(t, 0, func(tx *fsm.Tx) error {
+		_, err := directory.UpdateUser(tx, ten, h.ann.ID, 0, func(u *directory.User) error { u.Disabled = true; return nil })
+		return err
+	})
+	f = n.fresh(t, ctx)
+	if _, err := n.Passkey(ctx, f, n.answer(t, ctx, f, a)); !errors.Is(err, identity.ErrUnauthenticated) {
+		t.Errorf("a disabled user: %v", err)
+	}
+}
+
+func TestPasskeyBesidePassword(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	a := &passkeytest.Authenticator{Origin: origin, UV: true, Counts: true}
+	h.passkey(t, a)
+	n, ctx := h.nodes[0], at(t)
+	f := n.fresh(t, ctx)
+	if r, err := n.Password(ctx, f, "ann", good); err != nil || r.Step != authn.StepSecond {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	r, err := n.Passkey(ctx, f, n.answer(t, ctx, f, a))
+	if err != nil || r.Session.Level() != 2 || !assurance.Resistant(r.Session.Factors) {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	h.decide(t, func(s *settings.Authentication) { s.PasskeyLogin = false })
+	if options, err := n.Challenge(ctx, n.fresh(t, ctx)); err != nil || options != nil {
+		t.Errorf("offered as first factor where it is closed: %s, %v", options, err)
+	}
+}
+
+// One answer to one challenge makes one session, on whatever nodes it is given.
+func TestPasskeyOnceOnTwoNodes(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 3)
+	a := &passkeytest.Authenticator{Origin: origin, UV: true}
+	h.passkey(t, a)
+	ctx := at(t)
+	for round := range races {
+		sealed, binding := h.nodes[0].begin(t, ctx)
+		f := h.nodes[0].load(t, ctx, sealed, binding)
+		response := h.nodes[0].answer(t, ctx, f, a)
+		var errs [2]error
+		var wg sync.WaitGroup
+		for i := range errs {
+			mine := h.nodes[i].load(t, ctx, f.Sealed(), binding)
+			wg.Go(func() { _, errs[i] = h.nodes[i].Passkey(ctx, mine, response) })
+		}
+		wg.Wait()
+		if (errs[0] == nil) == (errs[1] == nil) {
+			t.Fatalf("round %d: %v and %v", round, errs[0], errs[1])
+		}
+	}
+}
