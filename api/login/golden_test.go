@@ -17,6 +17,7 @@ import (
 	"github.com/quis-idp/quis/api/page/pagetest"
 	"github.com/quis-idp/quis/federation/oidc"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/authn"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -44,6 +45,49 @@ var examples = map[string]func(w http.ResponseWriter) error{
 			Username: page.Field{Name: "username", Label: "Username or email", Value: "ada", Describes: "alert"},
 			Password: page.Field{Name: "password", Label: "Password", Type: "password", Focus: true, Describes: "alert"},
 		})
+	},
+	"sign_in_ways": func(w http.ResponseWriter) error {
+		return signInPage.Write(w, get("/login"), 200, signInView{
+			Application: "Web", Action: "/login", Flow: "FLOW", Passkey: &passkeyView{"/login/passkey", "FLOW", `{"challenge":"AAAA"}`, true},
+			Username: page.Field{Name: "username", Label: "Username or email", Autocomplete: "username webauthn", Focus: true},
+			Password: page.Field{Name: "password", Label: "Password", Type: "password", Autocomplete: "current-password"},
+			Mail:     "/login/mail", Forgotten: "/recover?flow=FLOW",
+		})
+	},
+	"second": func(w http.ResponseWriter) error {
+		return secondPage.Write(w, get("/login"), 200, secondView{
+			Application: "Web", Action: "/login/second", Flow: "FLOW", Way: "totp", Login: "ada", Lead: "Enter the code.", Typed: true, Trust: 30,
+			Code:   page.Field{Name: "code", Label: "Code from the app", Autocomplete: "one-time-code", Numeric: true, Focus: true},
+			Others: []link{{"Use a recovery code", "/login?flow=FLOW&way=recovery"}}, Restart: "/login?flow=FLOW&again=yes",
+		})
+	},
+	"second_passkey": func(w http.ResponseWriter) error {
+		return secondPage.Write(w, get("/login"), 200, secondView{
+			Action: "/login/second", Flow: "FLOW", Way: "passkey", Login: "ada", Lead: "Use your passkey or security key.",
+			Passkey: &passkeyView{"/login/passkey", "FLOW", `{"challenge":"AAAA"}`, false}, Restart: "/login?flow=FLOW&again=yes",
+		})
+	},
+	"mail": func(w http.ResponseWriter) error {
+		return mailPage.Write(w, get("/login"), 401, mailView{
+			Action: "/login/code", Flow: "FLOW", Login: "ada", Alert: page.Alert{Text: "That code is not right."},
+			Code:  page.Field{Name: "code", Label: "Code from the email", Autocomplete: "one-time-code", Numeric: true, Describes: "alert"},
+			Again: "/login/mail", Restart: "/login?flow=FLOW&again=yes",
+		})
+	},
+	"mail_link": func(w http.ResponseWriter) error {
+		return mailPage.Write(w, get("/login"), 200, mailView{Action: "/login/code", Flow: "FLOW", Token: "TOKEN", Login: "ada", Again: "/login/mail", Restart: "/"})
+	},
+	"recover": func(w http.ResponseWriter) error {
+		return recoverPage.Write(w, get("/recover"), 200, recoverView{"/login/mail", "FLOW", page.Field{Name: "username", Label: "Username or email"}})
+	},
+	"renew": func(w http.ResponseWriter) error {
+		return renewPage.Write(w, get("/login"), 200, renewView{"/login/renew", "FLOW", true, "ada", page.Field{Name: "password", Label: "New password", Type: "password"}})
+	},
+	"enrol": func(w http.ResponseWriter) error {
+		return showEnrol(w, get("/login"), "/oauth2/authorize?a=b", &authn.Enrolment{Optional: true, Left: 2})
+	},
+	"enrol_must": func(w http.ResponseWriter) error {
+		return showEnrol(w, get("/login"), "/", &authn.Enrolment{})
 	},
 	"leaving": func(w http.ResponseWriter) error {
 		return leavingPage.Write(w, get("/login"), 200, leavingView{"Web", "/oauth2/authorize?a=b&c=d"})

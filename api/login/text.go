@@ -39,7 +39,6 @@ var english = page.Texts{
 	"second.as":              "You are signing in as %s.",
 	"second.restart":         "Not you? Start again",
 	"second.submit":          "Continue",
-	"second.others":          "Something else instead",
 	"second.trust":           "Do not ask again in this browser. Days: %d",
 	"second.empty":           "Enter the code.",
 	"second.totp.wrong":      "That code is not right, or it was used already. Enter the one that your app shows now.",
