@@ -16,6 +16,7 @@ import (
 	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/settings"
 )
 
 func TestSignIn(t *testing.T) {
@@ -320,4 +321,16 @@ func TestPostedResponseCannotBeFramedOrLeak(t *testing.T) {
 	if w.Code != http.StatusInternalServerError || strings.Contains(w.Body.String(), "javascript:") {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
+}
+
+func TestRelatedOrigins(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	h.someone().get("/.well-known/webauthn").want(t, 404)
+	h.update(func(tx *fsm.Tx) error {
+		s := settings.Default(identity.DefaultTenant)
+		s.Passkey.RelatedOrigins = []string{"https://login.example.org"}
+		return settings.Put(tx, 0, s)
+	})
+	h.someone().get("/.well-known/webauthn").want(t, 200, `"https://login.example.org"`)
 }

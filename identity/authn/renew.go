@@ -12,6 +12,7 @@ import (
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/credential/strength"
 	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/identity/settings"
 )
@@ -60,6 +61,15 @@ func (fs *Flows) setPassword(tx *fsm.Tx, f *Flow, phc string) error {
 	}
 	if fs.cfg.Forget != nil {
 		if err := fs.cfg.Forget(tx, f.Need.Tenant, f.UserID); err != nil {
+			return err
+		}
+	}
+	if f.Need.Recover {
+		err := event.Append(tx, event.Event{
+			Tenant: f.Need.Tenant, Type: event.RecoveryFinished, Target: event.Target{Kind: "user", ID: f.UserID},
+			Actor: identity.Actor{Kind: identity.ActorUser, ID: f.UserID}, Data: map[string]string{"amr": fmt.Sprint(assurance.AMR(f.Factors))},
+		})
+		if err != nil {
 			return err
 		}
 	}

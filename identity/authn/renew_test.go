@@ -12,6 +12,7 @@ import (
 	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/settings"
 )
 
@@ -91,6 +92,9 @@ func TestRecover(t *testing.T) {
 	}
 	if r, err = n.Renew(ctx, f, better); err != nil || r.Step != authn.StepDone {
 		t.Fatalf("%+v, %v", r, err)
+	}
+	if len(h.events(t, event.RecoveryFinished)) != 1 {
+		t.Error("no event")
 	}
 	if _, err := n.sessions.Find(ctx, ten, old.Cookie); !errors.Is(err, identity.ErrUnauthenticated) {
 		t.Errorf("the old session: %v", err)

@@ -50,6 +50,7 @@ const (
 	FactorRemoved        Type = "factor.removed"
 	RecoveryCodesCreated Type = "recovery_codes.created"
 	RecoveryCodeUsed     Type = "recovery_code.used"
+	RecoveryFinished     Type = "recovery.finished" // somebody got back in without their password, and chose another
 	TrustedDeviceAdded   Type = "trusted_device.added"
 	TrustedDeviceRevoked Type = "trusted_device.revoked"
 

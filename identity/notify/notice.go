@@ -23,14 +23,10 @@ var letters = map[event.Type]letter.Name{
 	event.AlarmRaised:          letter.AlarmRaised,
 
 	// Of rooms that bring these types with them.
-	"passkey.created":    letter.FactorAdded,
-	"passkey.deleted":    letter.FactorRemoved,
-	"passkey.suspected":  letter.PasskeySuspicious,
-	"recovery.requested": letter.RecoveryStarted,
-	"recovery.begun":     letter.RecoveryStarted,
-	"recovery.started":   letter.RecoveryStarted,
-	"recovery.finished":  letter.RecoveryFinished,
-	"recovery.completed": letter.RecoveryFinished,
+	event.PasskeyCreated:   letter.FactorAdded,
+	event.PasskeyDeleted:   letter.FactorRemoved,
+	event.PasskeySuspected: letter.PasskeySuspicious,
+	event.RecoveryFinished: letter.RecoveryFinished,
 }
 
 // noticeOf returns what an event calls for, or nil. Sign-ins are not looked at here.
