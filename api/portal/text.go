@@ -61,7 +61,7 @@ var english = page.Texts{
 	"sessions.since":        "Signed in on %s from %s",
 	"sessions.leave":        "Sign out",
 	"sessions.end":          "Sign out there",
-	"sessions.end.label":    "Sign out on %s",
+	"sessions.end.label":    "Sign out there: %s",
 	"sessions.end_others":   "Sign out everywhere else",
 	"sessions.ended":        "You are signed out there.",
 	"sessions.ended_others": "You are signed out everywhere but here.",
