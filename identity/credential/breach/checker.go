@@ -41,6 +41,9 @@ func New(cfg Config) *Checker {
 	c := &Checker{cfg: cfg, checks: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "quis_password_breach_checks_total", Help: "New passwords that were looked up in leaks, by who was asked and what came of it.",
 	}, []string{"source", "outcome"})}
+	for _, source := range []string{"file", "service"} { // there from the start, or nobody could watch for the first
+		c.checks.WithLabelValues(source, "known")
+	}
 	if cfg.Registerer != nil {
 		cfg.Registerer.MustRegister(c.checks)
 	}
