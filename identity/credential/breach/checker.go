@@ -42,7 +42,9 @@ func New(cfg Config) *Checker {
 		Name: "quis_password_breach_checks_total", Help: "New passwords that were looked up in leaks, by who was asked and what came of it.",
 	}, []string{"source", "outcome"})}
 	for _, source := range []string{"file", "service"} { // there from the start, or nobody could watch for the first
-		c.checks.WithLabelValues(source, "known")
+		for _, outcome := range []string{"known", "unknown", "failed"} {
+			c.checks.WithLabelValues(source, outcome)
+		}
 	}
 	if cfg.Registerer != nil {
 		cfg.Registerer.MustRegister(c.checks)
