@@ -13,7 +13,7 @@ import (
 	"github.com/quis-idp/quis/keys/seal"
 )
 
-//go:embed templates
+//go:embed templates texts
 var files embed.FS
 
 var english = page.Texts{

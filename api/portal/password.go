@@ -99,13 +99,13 @@ func (p *password) write(w http.ResponseWriter, r *http.Request, v *Visitor, has
 		view.Alert.Text = site.Text(r, "form.check")
 		switch fault.Field {
 		case "current":
-			view.Current.Error = fault.Detail
+			view.Current.Error = page.Detail(r, fault)
 		case "password":
-			view.Fresh.Error = fault.Detail
+			view.Fresh.Error = page.Detail(r, fault)
 		case "repeat":
-			view.Repeat.Error = fault.Detail
+			view.Repeat.Error = page.Detail(r, fault)
 		default:
-			view.Alert.Text = fault.Detail
+			view.Alert.Text = page.Detail(r, fault)
 		}
 	}
 	return passwordPage.Write(w, r, status, view)

@@ -260,7 +260,7 @@ func (s *apps) write(w http.ResponseWriter, r *http.Request, v *portal.Visitor, 
 		Name: page.Field{Name: "name", Label: site.Text(r, "apps.name"), Value: app.Name, Autocomplete: "off", Hint: site.Text(r, "apps.name.hint")},
 	}
 	for _, fault := range faults {
-		if view.Alert.Text = fault.Detail; fault.Field == "name" {
+		if view.Alert.Text = page.Detail(r, fault); fault.Field == "name" {
 			view.Alert.Text, view.Name.Error = site.Text(r, "form.check"), site.Text(r, "apps.name.hint")
 		}
 	}

@@ -150,7 +150,7 @@ func (s *Section) writeNew(w http.ResponseWriter, r *http.Request, v *portal.Vis
 		return err
 	}
 	for _, e := range identity.Errors(fault) {
-		view.Alert.Text = e.Detail
+		view.Alert.Text = page.Detail(r, e)
 	}
 	box, err := s.cfg.Ring.Seal(purpose, session, boundTo(v))
 	if err != nil {
@@ -256,7 +256,7 @@ func (s *Section) writeOne(w http.ResponseWriter, r *http.Request, v *portal.Vis
 		return err
 	}
 	for _, e := range identity.Errors(fault) {
-		view.Alert.Text = e.Detail
+		view.Alert.Text = page.Detail(r, e)
 	}
 	return onePage.Write(w, r, status, view)
 }

@@ -2,9 +2,11 @@ package letter_test
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/quis-idp/quis/identity/language"
 	"github.com/quis-idp/quis/identity/notify/letter"
 )
 
@@ -36,6 +38,32 @@ func TestEveryLetter(t *testing.T) {
 	}
 	if _, err := letter.Render("nonsense", "en", letter.Data{}); err == nil {
 		t.Error("a letter that there is not")
+	}
+}
+
+// TestEveryWordIsTranslated: all languages have the same texts with the same places.
+func TestEveryWordIsTranslated(t *testing.T) {
+	t.Parallel()
+	place := regexp.MustCompile(`\{[a-z]+\}`)
+	places := func(s string) []string {
+		all := place.FindAllString(s, -1)
+		slices.Sort(all)
+		return slices.Compact(all)
+	}
+	english := letter.Catalogue["en"]
+	for _, tag := range language.All {
+		texts := letter.Catalogue[string(tag)]
+		for key, text := range english {
+			translated, ok := texts[key]
+			if !ok || !slices.Equal(places(text), places(translated)) {
+				t.Errorf("%s: %s: %q", tag, key, translated)
+			}
+		}
+		for key := range texts {
+			if _, ok := english[key]; !ok {
+				t.Errorf("%s: nothing says %s", tag, key)
+			}
+		}
 	}
 }
 

@@ -1,18 +1,42 @@
 package letter
 
 import (
+	"embed"
+	"encoding/json"
 	"strconv"
 	"strings"
 
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/language"
 )
 
 // Texts are the words of one language by key. In braces stands what varies: {place},
 // {person}, {what}, {application}, {minutes}.
 type Texts map[string]string
 
-// Catalogue is every language there is, by its tag.
-var Catalogue = map[string]Texts{"en": english}
+//go:embed texts
+var translations embed.FS
+
+// Catalogue is every language there is, by its tag: English from here, the others from
+// texts/de.json and so on.
+var Catalogue = func() map[string]Texts {
+	all := map[string]Texts{"en": english}
+	for _, t := range language.All {
+		if t == language.Source {
+			continue
+		}
+		var texts Texts
+		b, err := translations.ReadFile("texts/" + string(t) + ".json")
+		if err == nil {
+			err = json.Unmarshal(b, &texts)
+		}
+		if err != nil {
+			panic("letter: " + err.Error()) // our own file is broken
+		}
+		all[string(t)] = texts
+	}
+	return all
+}()
 
 const fallback = "en"
 
