@@ -15,16 +15,6 @@ import (
 // stand in them, and for how they are translated. Templates escape them.
 type Texts map[string]string
 
-// Text is the English sentence at key, which must be there. It is for the time until a
-// room says [Site.Text] everywhere.
-func (x Texts) Text(key string, args ...any) string {
-	s, err := language.New(x, nil).Text(language.Source, key, args...)
-	if err != nil {
-		panic("page: " + err.Error())
-	}
-	return s
-}
-
 // Text says the sentence at key, which must be there, in the language of who sent r.
 func (s *Site) Text(r *http.Request, key string, args ...any) string {
 	text, err := s.text(Language(r), key, args...)
