@@ -204,9 +204,13 @@ func parse(data []byte, isJSON bool, fields map[string]client.Field) ([]map[stri
 			if cell = strings.TrimSpace(cell); cell == "" || head[i] == "errors" {
 				continue
 			}
-			if u[head[i]], err = value(cell, fields[head[i]]); err != nil {
+			v, err := value(cell, fields[head[i]])
+			if err != nil {
 				at, _ := r.FieldPos(i)
 				return nil, fmt.Errorf("line %d: %s: %w", at, head[i], err)
+			}
+			if v != nil {
+				u[head[i]] = v
 			}
 		}
 		users = append(users, u)
@@ -221,6 +225,7 @@ func unknown(where, f string, fields map[string]client.Field) error {
 	return fmt.Errorf("%s: there is no field %q%s", where, line.Plain(f), assign.Near(f, names))
 }
 
+// value reads a cell; nil if there is nothing in it.
 func value(cell string, f client.Field) (any, error) {
 	switch f.Type {
 	case "boolean":
@@ -237,6 +242,9 @@ func value(cell string, f client.Field) (any, error) {
 			if e = strings.TrimSpace(e); e != "" {
 				list = append(list, e)
 			}
+		}
+		if len(list) == 0 {
+			return nil, nil
 		}
 		return list, nil
 	}
