@@ -13,7 +13,7 @@ import (
 // would run after every 4 MiB, sixty times a second under load, which costs a third of the
 // tokens that a core can make, and latency (README, Figures).
 const (
-	breath     = 24 << 20 // bytes
+	breath     = 12 << 20 // bytes
 	leastShare = 75       // percent of what is alive
 )
 
