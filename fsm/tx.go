@@ -23,7 +23,7 @@ type Tx struct {
 	db    *DB
 	view  *view
 	snap  *pebble.Snapshot // of view; nil: the transaction has ended
-	index uint64 // applied index of the snapshot
+	index uint64           // applied index of the snapshot
 	now   time.Time
 	term  uint64 // fence
 	write bool

@@ -52,7 +52,7 @@ func TestInbox(t *testing.T) {
 		put(t, b, n)
 	}
 	body, _ := get("/dev/mail", 200)
-	if strings.Index(body, "Letter 202 &lt;b&gt;") < 0 || strings.Index(body, "Letter 202") > strings.Index(body, "Letter 201") || strings.Contains(body, "Letter 2 ") {
+	if !strings.Contains(body, "Letter 202 &lt;b&gt;") || strings.Index(body, "Letter 202") > strings.Index(body, "Letter 201") || strings.Contains(body, "Letter 2 ") {
 		t.Error("not the newest 200, newest first")
 	}
 	var mails []inbox.Mail

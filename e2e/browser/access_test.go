@@ -2,7 +2,6 @@ package browser
 
 import (
 	"encoding/json"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,7 +11,6 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
-	"github.com/chromedp/chromedp/kb"
 
 	"github.com/quis-idp/quis/e2e/testbed"
 )
@@ -59,65 +57,6 @@ JSON.stringify([...document.querySelectorAll("a[href], button, input:not([type=h
 			b.t.Errorf("%s: %s", name, v)
 		}
 	}
-}
-
-// tabTo presses Tab until the element has the focus. On the way everything that has it
-// must show it, and must not be covered (WCAG 2.2, 2.4.7 and 2.4.11).
-func (b *browser) tabTo(selector string) {
-	b.t.Helper()
-	for range 40 {
-		b.do(chromedp.KeyEvent(kb.Tab))
-		state, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](fmt.Sprintf(`(() => {
-  const e = document.activeElement, box = e.getBoundingClientRect(), style = getComputedStyle(e);
-  if (e === document.body) return "body";
-  const top = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
-  if (style.outlineStyle === "none" || parseFloat(style.outlineWidth) < 2) return "unseen: " + e.outerHTML.slice(0, 200);
-  if (!top || !e.contains(top)) return "covered: " + e.outerHTML.slice(0, 200);
-  return e.matches(%q) ? "there" : "";
-})()`, selector)))
-		if err != nil {
-			b.t.Fatal(err)
-		}
-		switch state {
-		case "there":
-			return
-		case "", "body": // the address bar's turn
-		default:
-			b.t.Errorf("what has the focus is %s", state)
-		}
-	}
-	b.t.Fatalf("Tab never reaches %s", selector)
-}
-
-// TestKeyboardOnly signs in, fails at first, and answers a question without a pointer.
-func TestKeyboardOnly(t *testing.T) {
-	d := testbed.Run(t, 1, bootstrap)
-	application(t, "localhost:9999")
-	b := newBrowser(t)
-	// A window without a screen never has the focus by itself, and then nothing in it has.
-	if _, err := chromedp.Call(b.ctx, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true}); err != nil {
-		t.Fatal(err)
-	}
-	to, _ := authorizeURL(d.Public(1), web)
-	b.do(chromedp.Navigate(to+"&prompt=consent"), chromedp.WaitVisible(chromedp.CSS(`input[name="username"]:focus`)))
-	b.do(chromedp.KeyEvent("tester"))
-	b.tabTo(`input[name="password"]`)
-	b.do(chromedp.KeyEvent("wrong"+kb.Enter), chromedp.WaitVisible(chromedp.CSS(`[role="alert"]`)), chromedp.WaitVisible(chromedp.CSS(`input[name="password"]:focus`)))
-	b.do(chromedp.KeyEvent("correct horse battery"))
-	b.tabTo(`form button[type="submit"]`)
-	b.do(chromedp.KeyEvent(kb.Enter), chromedp.WaitVisible(chromedp.CSS(`button[value="allow"]`)))
-	b.tabTo(`input[value="email"]`)
-	b.do(chromedp.KeyEvent(" "), chromedp.WaitNotPresent(chromedp.CSS(`input[value="email"]:checked`)))
-	b.tabTo(`summary`) // the languages, behind everything else
-	b.do(chromedp.KeyEvent(kb.Enter))
-	b.tabTo(`a[hreflang="de"]`)
-	b.do(chromedp.KeyEvent(kb.Enter), chromedp.WaitVisible(chromedp.CSS(`html[lang="de"] button[value="allow"]`)))
-	b.tabTo(`button[value="allow"]`)
-	b.do(chromedp.KeyEvent(kb.Enter))
-	if p := params(t, b.waitLocation(web.RedirectURI)); p.Get("code") == "" {
-		t.Errorf("came back with %v", p)
-	}
-	b.expectNoProblems()
 }
 
 // maxLoginPage is what the login page may cost on the wire: all files, with headers.

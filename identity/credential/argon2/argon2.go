@@ -93,8 +93,6 @@ func (m *Memory) Release() {
 	}
 }
 
-func hugePages(b []byte) {}
-
 // A filling is one hash being computed.
 type filling struct {
 	mode                  Mode
