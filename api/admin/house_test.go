@@ -32,6 +32,7 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/fsm/fsmtest"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/directory"
@@ -99,7 +100,7 @@ func (oneNode) Checkup(context.Context) []checkup.Finding {
 func newHouse(t *testing.T) *house {
 	t.Helper()
 	h := &house{t: t}
-	h.log = fsmtest.NewCluster(t, 1, slices.Concat(autopilot.Tables, backup.Tables, feature.Tables, seal.Tables, keys.Tables, event.Tables, directory.Tables, settings.Tables, pending.Tables,
+	h.log = fsmtest.NewCluster(t, 1, slices.Concat(autopilot.Tables, backup.Tables, feature.Tables, seal.Tables, keys.Tables, event.Tables, directory.Tables, settings.Tables, pending.Tables, authn.Tables,
 		credential.Tables, passkey.Tables, session.Tables, federation.Tables, register.Tables, resource.Tables, consent.Tables, logout.Tables, family.Tables, notify.Tables)...)
 	h.db = h.log.DB[0]
 	root := seal.GenerateRootKey()

@@ -7,13 +7,8 @@ import (
 	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity/assurance"
-	"github.com/quis-idp/quis/identity/credential"
-	"github.com/quis-idp/quis/identity/credential/passkey"
-	"github.com/quis-idp/quis/identity/credential/recovery"
-	"github.com/quis-idp/quis/identity/credential/totp"
-	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/policy"
-	"github.com/quis-idp/quis/identity/settings"
 )
 
 func (a *api) policies() []route {
@@ -83,24 +78,13 @@ func (a *api) evaluate(c *call, in *evaluateIn) (*policyDecision, error) {
 	return out, nil
 }
 
-// facts are what is known of a user and an application, and what the question supposes.
+// facts are what sign-in knows of a user, and what the question supposes.
 func facts(tx *fsm.Tx, tenant string, q *policyQuestion) (policy.Facts, error) {
-	var f policy.Facts
-	u, _, err := directory.GetUser(tx, tenant, q.UserID)
+	f, err := authn.Facts(tx, tenant, q.UserID)
 	if err != nil {
 		return f, err
 	}
-	s, _, err := settings.Get(tx, tenant)
-	if err != nil {
-		return f, err
-	}
-	groups, err := settings.Groups(tx, tenant, u.ID)
-	if err != nil {
-		return f, err
-	}
-	f = policy.Of(s, groups)
-	f.Now, f.Closed, f.Trusted, f.Skipped = tx.Now(), u.Disabled, q.Trusted, int(q.Skipped)
-	f.Level = assurance.LevelOf(q.ACR)
+	f.Trusted, f.Skipped, f.Level = q.Trusted, int(q.Skipped), assurance.LevelOf(q.ACR)
 	if q.MaxAge > 0 {
 		age := time.Duration(q.MaxAge) * time.Second
 		f.MaxAge = &age
@@ -117,45 +101,5 @@ func facts(tx *fsm.Tx, tenant string, q *policyQuestion) (policy.Facts, error) {
 			Method: assurance.Method(g.Method), At: f.Now.Add(-time.Duration(g.Age) * time.Second), Verified: g.Verified, Bound: g.Bound, Attested: g.Attested,
 		})
 	}
-	f.Enrolled, err = enrolled(tx, s, u)
-	return f, err
-}
-
-// enrolled is what a user could prove.
-func enrolled(tx *fsm.Tx, s *settings.Authentication, u *directory.User) ([]assurance.Factor, error) {
-	var out []assurance.Factor
-	add := func(m assurance.Method) { out = append(out, assurance.Factor{Method: m}) }
-	set, err := credential.PasswordSet(tx, u.Tenant, u.ID)
-	if err != nil {
-		return nil, err
-	}
-	if !set.IsZero() && s.PasswordLogin {
-		add(assurance.Password)
-	}
-	apps, err := totp.List(tx, u.Tenant, u.ID)
-	if err != nil {
-		return nil, err
-	}
-	if len(apps) > 0 {
-		add(assurance.TOTP)
-	}
-	for p, err := range passkey.List(tx, u.Tenant, u.ID) {
-		if err != nil {
-			return nil, err
-		}
-		if p.Suspect.IsZero() {
-			out = append(out, assurance.Factor{Method: assurance.Passkey, Verified: true, Bound: !p.Synced, Attested: p.Attested})
-		}
-	}
-	codes, err := recovery.Get(tx, u.Tenant, u.ID)
-	if err != nil {
-		return nil, err
-	}
-	if codes != nil && codes.Left() > 0 {
-		add(assurance.Recovery)
-	}
-	if u.EmailVerified && (s.EmailOTP || s.MagicLink) {
-		add(assurance.Mail)
-	}
-	return out, nil
+	return f, nil
 }
