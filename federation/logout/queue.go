@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity/event/courier"
 )
 
 // Places to send from. An application whose last attempt failed is tried with one delivery
@@ -19,9 +20,8 @@ const (
 
 // An item is a delivery that waits; the row says all else.
 type item struct {
-	scope fsm.Scope
-	key   fsm.Key
-	next  int64 // Unix milliseconds
+	courier.Item
+	next int64 // Unix milliseconds
 }
 
 type laneKey struct {
@@ -40,46 +40,44 @@ type lane struct {
 // read again before it is sent.
 type queue struct {
 	lanes  map[laneKey]*lane
-	known  map[item]laneKey // with next 0: waiting or flying
+	known  map[courier.Item]laneKey // waiting or flying
 	flying int
 	ailing int // of those, in ailing lanes
 }
 
-func newQueue() *queue { return &queue{lanes: map[laneKey]*lane{}, known: map[item]laneKey{}} }
+func newQueue() *queue { return &queue{lanes: map[laneKey]*lane{}, known: map[courier.Item]laneKey{}} }
 
 func itemOf(d *Delivery) item {
-	return item{scope: fsm.Scope(d.Tenant), key: d.key(), next: d.Next}
+	return item{courier.Item{Scope: fsm.Scope(d.Tenant), Key: d.key()}, d.Next}
 }
-
-func (i item) mark() item { return item{scope: i.scope, key: i.key} }
 
 // add takes up a row that is pending; one that waits or flies already is left to its turn.
 func (q *queue) add(d *Delivery) {
 	i := itemOf(d)
-	if _, ok := q.known[i.mark()]; ok || d.State != Pending {
+	if _, ok := q.known[i.Item]; ok || d.State != Pending {
 		return
 	}
-	k := laneKey{i.scope, d.Application}
+	k := laneKey{i.Scope, d.Application}
 	l := q.lanes[k]
 	if l == nil {
 		l = &lane{}
 		q.lanes[k] = l
 	}
-	q.known[i.mark()] = k
+	q.known[i.Item] = k
 	heap.Push(&l.waiting, i)
 }
 
 // hasten brings forward a row that waits for a later time than it says now.
 func (q *queue) hasten(d *Delivery) {
 	i := itemOf(d)
-	k, ok := q.known[i.mark()]
+	k, ok := q.known[i.Item]
 	if !ok || d.State != Pending {
 		q.add(d)
 		return
 	}
 	l := q.lanes[k]
 	for n := range l.waiting {
-		if l.waiting[n].mark() == i.mark() {
+		if l.waiting[n].Item == i.Item {
 			l.waiting[n].next = i.next
 			heap.Fix(&l.waiting, n)
 			return
@@ -88,7 +86,7 @@ func (q *queue) hasten(d *Delivery) {
 }
 
 // take returns an item that is due and may be sent, or how long until there may be one.
-func (q *queue) take(now time.Time) (i item, wait time.Duration, ok bool) {
+func (q *queue) take(now time.Time) (i courier.Item, wait time.Duration, ok bool) {
 	wait = time.Hour
 	if q.flying >= places {
 		return i, wait, false
@@ -105,7 +103,9 @@ func (q *queue) take(now time.Time) (i item, wait time.Duration, ok bool) {
 			wait = min(wait, left)
 			continue
 		}
-		i, _ = heap.Pop(&l.waiting).(item)
+		if next, ok := heap.Pop(&l.waiting).(item); ok {
+			i = next.Item
+		}
 		l.flying++
 		q.flying++
 		if l.ailing {
@@ -117,10 +117,10 @@ func (q *queue) take(now time.Time) (i item, wait time.Duration, ok bool) {
 }
 
 // landed ends the flight of an item. next is its row if it is pending again.
-func (q *queue) landed(i item, ok bool, next *Delivery) {
-	k := q.known[i.mark()]
+func (q *queue) landed(i courier.Item, ok bool, next *Delivery) {
+	k := q.known[i]
 	l := q.lanes[k]
-	delete(q.known, i.mark())
+	delete(q.known, i)
 	l.flying--
 	q.flying--
 	if l.ailing != !ok {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/quis-idp/quis/identity/event/courier"
 )
 
 func waiting(app string, n int) *Delivery {
@@ -11,7 +13,7 @@ func waiting(app string, n int) *Delivery {
 }
 
 // drain takes all that may be taken at once.
-func drain(q *queue, now time.Time) (taken []item) {
+func drain(q *queue, now time.Time) (taken []courier.Item) {
 	for {
 		i, _, ok := q.take(now)
 		if !ok {
@@ -61,7 +63,7 @@ func TestDeadApplicationsLeavePlacesToOthers(t *testing.T) {
 	for range 200 { // all become known to be dead
 		for _, i := range drain(q, now) {
 			again++
-			q.landed(i, false, waiting(q.known[i.mark()].application, again))
+			q.landed(i, false, waiting(q.known[i].application, again))
 		}
 	}
 	drain(q, now)
@@ -82,8 +84,8 @@ func TestOneApplicationTakesFewPlaces(t *testing.T) {
 		t.Errorf("%d at a time, want %d", len(taken), laneWidth)
 	}
 	for n, i := range taken {
-		if i.next != int64(n) {
-			t.Errorf("number %d was due at %d", n, i.next)
+		if i != itemOf(waiting("busy", n)).Item { // the one that was due at n
+			t.Errorf("number %d was %v", n, i)
 		}
 	}
 }
@@ -111,20 +113,5 @@ func TestQueueWaitsForWhatIsNotDue(t *testing.T) {
 	q.landed(i, true, nil)
 	if len(q.lanes) != 0 || len(q.known) != 0 || q.flying != 0 {
 		t.Errorf("left over: %+v", q)
-	}
-}
-
-func TestPauseGrows(t *testing.T) {
-	t.Parallel()
-	last := time.Duration(0)
-	for n := 1; n <= 9; n++ {
-		p := pause(n)
-		if p < last || p > longestPause*5/4 {
-			t.Errorf("pause %d is %v after %v", n, p, last)
-		}
-		last = p // twice as long, a quarter more or less: never shorter
-	}
-	if p := pause(1000); p < longestPause*3/4 || p > longestPause*5/4 {
-		t.Errorf("pause 1000 is %v", p)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/quis-idp/quis/federation/fetch"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/event/courier"
 )
 
 // Config is what a Room works with; all but Registerer and Pause must be set.
@@ -44,7 +45,7 @@ func New(c Config) *Room {
 		panic("logout: incomplete configuration")
 	}
 	if c.Pause == nil {
-		c.Pause = pause
+		c.Pause = courier.Pause
 	}
 	return &Room{db: c.DB, cfg: c, metrics: newMetrics(c.Registerer)}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/event/courier"
 	"github.com/quis-idp/quis/identity/notify/letter"
 	"github.com/quis-idp/quis/identity/notify/post"
 	"github.com/quis-idp/quis/identity/settings"
@@ -52,7 +53,7 @@ func New(c Config) *Room {
 		panic("notify: incomplete configuration")
 	}
 	if c.Pause == nil {
-		c.Pause = pause
+		c.Pause = courier.Pause
 	}
 	if c.Retry == nil {
 		c.Retry = retryPause
