@@ -29,24 +29,24 @@ func TestApprovalsAreListedAndDecided(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	s := h.someone()
-	s.get(s.signIn(s.get("/account/approvals"), "", "ada")).want(t, 200, "Nothing waits")
+	s.Get(s.SignIn(s.Get("/account/approvals"), "", "ada", "right")).Want(t, 200, "Nothing waits")
 	pay, other := h.ask("ada", "Pay 12.50, code <W4SCT>"), h.ask("ada", "")
 	h.ask("grace", "not for ada")
-	list := s.get("/account/approvals").want(t, 200, "Pay 12.50, code &lt;W4SCT&gt;", "Television", "Know that it is you who signs in")
-	tickets := list.hidden()
-	if len(tickets) != 2 || strings.Contains(list.body, "not for ada") {
-		t.Fatalf("%d questions: %s", len(tickets), list.body)
+	list := s.Get("/account/approvals").Want(t, 200, "Pay 12.50, code &lt;W4SCT&gt;", "Television", "Know that it is you who signs in")
+	tickets := list.Hidden("flow|ticket")
+	if len(tickets) != 2 || strings.Contains(list.Page, "not for ada") {
+		t.Fatalf("%d questions: %s", len(tickets), list.Page)
 	}
 	before := h.cluster.Entries()
-	done := s.post("/account/approvals", allow(tickets[0])).want(t, 303)
-	s.get(done.Header.Get("Location")).want(t, 200, "You have allowed it")
-	done = s.post("/account/approvals", url.Values{"ticket": {tickets[1]}, "decision": {"deny"}}).want(t, 303)
-	s.get(done.Header.Get("Location")).want(t, 200, "You have refused it", "Nothing waits")
+	done := s.Post("/account/approvals", allow(tickets[0])).Want(t, 303)
+	s.Get(done.Header.Get("Location")).Want(t, 200, "You have allowed it")
+	done = s.Post("/account/approvals", url.Values{"ticket": {tickets[1]}, "decision": {"deny"}}).Want(t, 303)
+	s.Get(done.Header.Get("Location")).Want(t, 200, "You have refused it", "Nothing waits")
 	states := map[ciba.State]int{h.approval(pay): 1, h.approval(other): 1}
 	if n := h.cluster.Entries() - before; n != 2 || states[ciba.Approved] != 1 || states[ciba.Denied] != 1 {
 		t.Errorf("%d entries, states %v", n, states)
 	}
-	s.post("/account/approvals", allow(tickets[1])).want(t, 410)
+	s.Post("/account/approvals", allow(tickets[1])).Want(t, 410)
 }
 
 func TestRefusesApprovalOfAnotherUsersRequest(t *testing.T) {
@@ -54,10 +54,10 @@ func TestRefusesApprovalOfAnotherUsersRequest(t *testing.T) {
 	h := newHouse(t)
 	q := h.ask("ada", "hers")
 	ada, grace := h.someone(), h.someone()
-	ticket := ada.get(ada.signIn(ada.get("/account/approvals"), "", "ada")).hidden()[0]
-	grace.signIn(grace.get("/account/approvals"), "", "grace")
-	grace.post("/account/approvals", allow(ticket)).want(t, 410)
-	ada.post("/device/decision", allow(ticket)).want(t, 410)
+	ticket := ada.Get(ada.SignIn(ada.Get("/account/approvals"), "", "ada", "right")).Hidden("flow|ticket")[0]
+	grace.SignIn(grace.Get("/account/approvals"), "", "grace", "right")
+	grace.Post("/account/approvals", allow(ticket)).Want(t, 410)
+	ada.Post("/device/decision", allow(ticket)).Want(t, 410)
 	if h.approval(q) != ciba.Pending {
 		t.Errorf("state %d", h.approval(q))
 	}
@@ -67,10 +67,10 @@ func TestApprovalsWantARecentSignIn(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	s := h.someone()
-	s.signIn(s.get("/account/approvals"), "", "ada")
+	s.SignIn(s.Get("/account/approvals"), "", "ada", "right")
 	h.pass(MaxAge + 1e9)
 	q := h.ask("ada", "")
-	s.get(s.signIn(s.get("/account/approvals"), "", "ada")).want(t, 200, "Television")
+	s.Get(s.SignIn(s.Get("/account/approvals"), "", "ada", "right")).Want(t, 200, "Television")
 	if h.approval(q) != ciba.Pending || q.Tenant != identity.DefaultTenant {
 		t.Error("decided by signing in")
 	}

@@ -21,9 +21,9 @@ func allow(ticket string) url.Values { return url.Values{"ticket": {ticket}, "de
 // question signs in and goes as far as the question about a device.
 func (s *someone) question(a *device.Authorization) (ticket string) {
 	s.t.Helper()
-	s.signIn(s.get("/device"), "", "ada")
-	q := s.post("/device", url.Values{"user_code": {strings.ToLower(a.UserCode)}}).want(s.t, 200)
-	return q.hidden()[0]
+	s.SignIn(s.Get("/device"), "", "ada", "right")
+	q := s.Post("/device", url.Values{"user_code": {strings.ToLower(a.UserCode)}}).Want(s.t, 200)
+	return q.Hidden("flow|ticket")[0]
 }
 
 func TestADeviceIsLetIn(t *testing.T) {
@@ -31,20 +31,20 @@ func TestADeviceIsLetIn(t *testing.T) {
 	h := newHouse(t)
 	a := h.device(h.apps[identity.DefaultTenant])
 	s := h.someone()
-	back := s.signIn(s.get("/device?user_code="+device.ShowUserCode(a.UserCode)), "", "ada")
-	s.get(back).want(t, 200, `value="`+device.ShowUserCode(a.UserCode)+`"`, "Connect a device")
-	q := s.post("/device", url.Values{"user_code": {a.UserCode}})
-	q.want(t, 200, "Television", device.ShowUserCode(a.UserCode), "203.0.113.7", "tv/1 &lt;b&gt;", "Nobody who helps you",
+	back := s.SignIn(s.Get("/device?user_code="+device.ShowUserCode(a.UserCode)), "", "ada", "right")
+	s.Get(back).Want(t, 200, `value="`+device.ShowUserCode(a.UserCode)+`"`, "Connect a device")
+	q := s.Post("/device", url.Values{"user_code": {a.UserCode}})
+	q.Want(t, 200, "Television", device.ShowUserCode(a.UserCode), "203.0.113.7", "tv/1 &lt;b&gt;", "Nobody who helps you",
 		"another network", "See your name", "while you are signed out", "lights:switch", "ada")
 	if h.state(a) != device.Pending {
 		t.Fatal("showing the question has decided it")
 	}
 	before := h.cluster.Entries()
-	s.post("/device/decision", allow(q.hidden()[0])).want(t, 200, "The device is let in")
+	s.Post("/device/decision", allow(q.Hidden("flow|ticket")[0])).Want(t, 200, "The device is let in")
 	if n := h.cluster.Entries() - before; n != 1 || h.state(a) != device.Approved {
 		t.Errorf("%d entries, state %d", n, h.state(a))
 	}
-	s.post("/device/decision", allow(q.hidden()[0])).want(t, 410)
+	s.Post("/device/decision", allow(q.Hidden("flow|ticket")[0])).Want(t, 410)
 }
 
 func TestADeviceIsRefused(t *testing.T) {
@@ -54,7 +54,7 @@ func TestADeviceIsRefused(t *testing.T) {
 		a := h.device(h.apps[identity.DefaultTenant])
 		s := h.someone()
 		ticket := s.question(a)
-		s.post("/device/decision", url.Values{"ticket": {ticket}, "decision": {decision}}).want(t, 200, "is refused")
+		s.Post("/device/decision", url.Values{"ticket": {ticket}, "decision": {decision}}).Want(t, 200, "is refused")
 		if h.state(a) != device.Denied {
 			t.Errorf("decision %q: state %d", decision, h.state(a))
 		}
@@ -71,13 +71,13 @@ func TestRefusesApprovalByALink(t *testing.T) {
 	for _, path := range []string{
 		"/device?user_code=" + a.UserCode + "&decision=allow", "/device?user_code=" + a.UserCode + "&ticket=" + ticket + "&decision=allow",
 	} {
-		if page := s.get(path).want(t, 200); strings.Contains(page.body, "Television") {
+		if page := s.Get(path).Want(t, 200); strings.Contains(page.Page, "Television") {
 			t.Errorf("%s tells what waits", path)
 		}
 	}
-	s.get("/device/decision?"+allow(ticket).Encode()).want(t, http.StatusMethodNotAllowed)
+	s.Get("/device/decision?"+allow(ticket).Encode()).Want(t, http.StatusMethodNotAllowed)
 	// Fields in the query of a post are fields of a link, too.
-	s.post("/device/decision?"+allow(ticket).Encode(), url.Values{}).want(t, 410)
+	s.Post("/device/decision?"+allow(ticket).Encode(), url.Values{}).Want(t, 410)
 	if h.state(a) != device.Pending {
 		t.Errorf("state %d", h.state(a))
 	}
@@ -92,14 +92,14 @@ func TestRefusesCSRFOnDeviceDecision(t *testing.T) {
 	for what, header := range map[string]http.Header{
 		"origin": {"Origin": {"https://evil.example"}}, "fetch metadata": {"Sec-Fetch-Site": {"cross-site"}}, "sibling": {"Sec-Fetch-Site": {"same-site"}},
 	} {
-		if got := s.send("POST", "/device/decision", allow(ticket), header); got.StatusCode != 403 {
+		if got := s.Send("POST", "/device/decision", allow(ticket), header); got.StatusCode != 403 {
 			t.Errorf("%s: %d", what, got.StatusCode)
 		}
 	}
 	for what, form := range map[string]url.Values{
 		"no ticket": {"decision": {"allow"}}, "made up": allow("AAAA"), "user code": allow(a.UserCode), "long": allow(strings.Repeat("A", 4096)),
 	} {
-		if got := s.post("/device/decision", form); got.StatusCode != 410 {
+		if got := s.Post("/device/decision", form); got.StatusCode != 410 {
 			t.Errorf("%s: %d", what, got.StatusCode)
 		}
 	}
@@ -116,13 +116,13 @@ func TestRefusesATicketOfAnotherSession(t *testing.T) {
 	a := h.device(h.apps[identity.DefaultTenant])
 	thief, victim := h.someone(), h.someone()
 	ticket := thief.question(a)
-	victim.signIn(victim.get("/device"), "", "grace")
-	victim.post("/device/decision", allow(ticket)).want(t, 410)
+	victim.SignIn(victim.Get("/device"), "", "grace", "right")
+	victim.Post("/device/decision", allow(ticket)).Want(t, 410)
 	other := h.someone()
-	other.signIn(other.get("/device"), "", "ada") // the same user's other browser
-	other.post("/device/decision", allow(ticket)).want(t, 410)
-	victim.post("/account/approvals", allow(ticket)).want(t, 410)
-	h.someone().post("/device/decision", allow(ticket)).want(t, 303)
+	other.SignIn(other.Get("/device"), "", "ada", "right") // the same user's other browser
+	other.Post("/device/decision", allow(ticket)).Want(t, 410)
+	victim.Post("/account/approvals", allow(ticket)).Want(t, 410)
+	h.someone().Post("/device/decision", allow(ticket)).Want(t, 303)
 	if h.state(a) != device.Pending {
 		t.Errorf("state %d", h.state(a))
 	}
@@ -132,17 +132,17 @@ func TestRefusesDecisionsLongAfterSignIn(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	s := h.someone()
-	s.signIn(s.get("/device"), "", "ada")
+	s.SignIn(s.Get("/device"), "", "ada", "right")
 	h.pass(MaxAge - time.Minute)
 	a := h.device(h.apps[identity.DefaultTenant])
-	q := s.post("/device", url.Values{"user_code": {a.UserCode}}).want(t, 200)
+	q := s.Post("/device", url.Values{"user_code": {a.UserCode}}).Want(t, 200)
 	h.pass(2 * time.Minute)
-	again := s.post("/device/decision", allow(q.hidden()[0]))
+	again := s.Post("/device/decision", allow(q.Hidden("flow|ticket")[0]))
 	if h.state(a) != device.Pending {
 		t.Fatal("decided long after signing in")
 	}
-	s.get(s.signIn(again, "", "ada")).want(t, 200, "Connect a device")
-	s.post("/device", url.Values{"user_code": {a.UserCode}}).want(t, 200, "Television")
+	s.Get(s.SignIn(again, "", "ada", "right")).Want(t, 200, "Connect a device")
+	s.Post("/device", url.Values{"user_code": {a.UserCode}}).Want(t, 200, "Television")
 }
 
 // What a device asks for in particular is shown, and so is the API that it is good at.
@@ -190,8 +190,8 @@ func TestADevicesDetailsAreShown(t *testing.T) {
 	}
 	h.update(func(tx *fsm.Tx) error { return device.Start(tx, a) })
 	s := h.someone()
-	s.signIn(s.get("/device"), "", "ada")
-	s.post("/device", url.Values{"user_code": {a.UserCode}}).want(t, 200, "Switch a lamp · Room: &lt;hall&gt;", "Lights &amp; Co")
+	s.SignIn(s.Get("/device"), "", "ada", "right")
+	s.Post("/device", url.Values{"user_code": {a.UserCode}}).Want(t, 200, "Switch a lamp · Room: &lt;hall&gt;", "Lights &amp; Co")
 }
 
 func TestRefusesUserCodeOfAnotherTenant(t *testing.T) {
@@ -199,12 +199,12 @@ func TestRefusesUserCodeOfAnotherTenant(t *testing.T) {
 	h := newHouse(t)
 	a := h.device(h.apps["acme"])
 	s := h.someone()
-	s.signIn(s.get("/device"), "", "ada")
-	s.post("/device", url.Values{"user_code": {a.UserCode}}).want(t, 404, "No device waits with this code")
+	s.SignIn(s.Get("/device"), "", "ada", "right")
+	s.Post("/device", url.Values{"user_code": {a.UserCode}}).Want(t, 404, "No device waits with this code")
 	guest := h.someone()
-	guest.signIn(guest.get("/t/acme/device"), "/t/acme", "ada")
-	q := guest.post("/t/acme/device", url.Values{"user_code": {a.UserCode}}).want(t, 200, `action="/t/acme/device/decision"`)
-	s.post("/device/decision", allow(q.hidden()[0])).want(t, 410)
+	guest.SignIn(guest.Get("/t/acme/device"), "/t/acme", "ada", "right")
+	q := guest.Post("/t/acme/device", url.Values{"user_code": {a.UserCode}}).Want(t, 200, `action="/t/acme/device/decision"`)
+	s.Post("/device/decision", allow(q.Hidden("flow|ticket")[0])).Want(t, 410)
 	if h.state(a) != device.Pending {
 		t.Errorf("state %d", h.state(a))
 	}
@@ -215,24 +215,24 @@ func TestThrottlesGuessesOfUserCodes(t *testing.T) {
 	h := newHouse(t)
 	a := h.device(h.apps[identity.DefaultTenant])
 	s := h.someone()
-	s.signIn(s.get("/device"), "", "ada")
+	s.SignIn(s.Get("/device"), "", "ada", "right")
 	for range 20 { // of what cannot be a code nothing is learned
-		s.post("/device", url.Values{"user_code": {"AAAA-0000"}}).want(t, 404)
+		s.Post("/device", url.Values{"user_code": {"AAAA-0000"}}).Want(t, 404)
 	}
 	for range PerUser.Burst {
-		s.post("/device", url.Values{"user_code": {"BBBB-BBBB"}}).want(t, 404)
+		s.Post("/device", url.Values{"user_code": {"BBBB-BBBB"}}).Want(t, 404)
 	}
-	held := s.post("/device", url.Values{"user_code": {a.UserCode}}).want(t, 429, "too many codes")
+	held := s.Post("/device", url.Values{"user_code": {a.UserCode}}).Want(t, 429, "too many codes")
 	if held.Header.Get("Retry-After") == "" {
 		t.Error("no word of when to come back")
 	}
 	again := h.someone() // signing in anew is no way around it
-	again.signIn(again.get("/device"), "", "ada")
-	again.post("/device", url.Values{"user_code": {a.UserCode}}).want(t, 429)
+	again.SignIn(again.Get("/device"), "", "ada", "right")
+	again.Post("/device", url.Values{"user_code": {a.UserCode}}).Want(t, 429)
 	other := h.someone()
-	other.signIn(other.get("/device"), "", "grace")
-	other.post("/device", url.Values{"user_code": {a.UserCode}}).want(t, 200)
+	other.SignIn(other.Get("/device"), "", "grace", "right")
+	other.Post("/device", url.Values{"user_code": {a.UserCode}}).Want(t, 200)
 	for range 2 * PerAddress.Burst { // hits do not count
-		other.post("/device", url.Values{"user_code": {a.UserCode}}).want(t, 200)
+		other.Post("/device", url.Values{"user_code": {a.UserCode}}).Want(t, 200)
 	}
 }

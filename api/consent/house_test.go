@@ -2,20 +2,15 @@ package consent
 
 import (
 	"context"
-	"io"
-	"net/http"
-	"net/http/cookiejar"
 	"net/http/httptest"
-	"net/url"
-	"regexp"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/quis-idp/quis/api"
 	"github.com/quis-idp/quis/api/login"
 	"github.com/quis-idp/quis/api/metrics"
+	"github.com/quis-idp/quis/api/page/pagetest"
 	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/federation/ciba"
 	given "github.com/quis-idp/quis/federation/consent"
@@ -166,88 +161,7 @@ func (h *house) pass(d time.Duration) {
 // someone has a browser, without JavaScript.
 type someone struct {
 	*house
-	client *http.Client
+	*pagetest.Browser
 }
 
-func (h *house) someone() *someone {
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	return &someone{h, &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
-}
-
-type answer struct {
-	*http.Response
-	body string
-}
-
-func (s *someone) send(method, path string, form url.Values, header http.Header) answer {
-	s.t.Helper()
-	r, err := http.NewRequestWithContext(s.t.Context(), method, s.url+path, strings.NewReader(form.Encode()))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	r.Header.Set("Accept", "text/html")
-	if form != nil {
-		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	}
-	for k, v := range header {
-		r.Header[k] = v
-	}
-	resp, err := s.client.Do(r)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return answer{resp, string(b)}
-}
-
-func (s *someone) get(path string) answer                   { return s.send("GET", path, nil, nil) }
-func (s *someone) post(path string, form url.Values) answer { return s.send("POST", path, form, nil) }
-
-var field = regexp.MustCompile(`<input type="hidden" name="(?:flow|ticket)" value="([^"]+)">`)
-
-// hidden are the values of the hidden fields.
-func (a answer) hidden() (values []string) {
-	for _, m := range field.FindAllStringSubmatch(a.body, -1) {
-		values = append(values, m[1])
-	}
-	return values
-}
-
-// signIn follows a page that wants it, under base, and returns where it leads.
-func (s *someone) signIn(a answer, base, name string) string {
-	s.t.Helper()
-	to := a.Header.Get("Location")
-	if a.StatusCode != http.StatusSeeOther || !strings.HasPrefix(to, base+"/login?flow=") {
-		s.t.Fatalf("%d leads to %q, not to sign-in: %s", a.StatusCode, to, a.body)
-	}
-	flow := s.get(to).hidden()
-	if len(flow) == 0 {
-		s.t.Fatal("no form to sign in with")
-	}
-	done := s.post(base+"/login", url.Values{"flow": {flow[0]}, "username": {name}, "password": {"right"}})
-	back, ok := strings.CutPrefix(done.Header.Get("Refresh"), "0; url=")
-	if !ok {
-		s.t.Fatalf("not signed in: %d %s", done.StatusCode, done.body)
-	}
-	return back
-}
-
-func (a answer) want(t *testing.T, status int, contains ...string) answer {
-	t.Helper()
-	if a.StatusCode != status {
-		t.Fatalf("%s %s: %d, want %d: %s", a.Request.Method, a.Request.URL.Path, a.StatusCode, status, a.body)
-	}
-	for _, c := range contains {
-		if !strings.Contains(a.body, c) {
-			t.Errorf("%s %s lacks %q: %s", a.Request.Method, a.Request.URL.Path, c, a.body)
-		}
-	}
-	return a
-}
+func (h *house) someone() *someone { return &someone{h, pagetest.NewBrowser(h.t, h.url)} }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/quis-idp/quis/api/page/pagetest"
 	"github.com/quis-idp/quis/federation"
 	given "github.com/quis-idp/quis/federation/consent"
 	"github.com/quis-idp/quis/federation/oidc/family"
@@ -57,18 +58,18 @@ var questionField = regexp.MustCompile(`name="question" value="([^"]+)"`)
 func (h *house) enter(name string) *someone {
 	h.t.Helper()
 	s := h.someone()
-	if to := s.signIn(s.get(connectedPath), "", name); !strings.HasPrefix(to, connectedPath) {
+	if to := s.SignIn(s.Get(connectedPath), "", name, "right"); !strings.HasPrefix(to, connectedPath) {
 		h.t.Fatalf("led to %s", to)
 	}
 	return s
 }
 
-func (s *someone) asked(scopes string) (answer, string) {
+func (s *someone) asked(scopes string) (pagetest.Answer, string) {
 	s.t.Helper()
-	a := s.get("/test/ask?scope=" + url.QueryEscape(scopes))
-	m := questionField.FindStringSubmatch(a.body)
+	a := s.Get("/test/ask?scope=" + url.QueryEscape(scopes))
+	m := questionField.FindStringSubmatch(a.Page)
 	if m == nil {
-		s.t.Fatalf("%d asks nothing: %s", a.StatusCode, a.body)
+		s.t.Fatalf("%d asks nothing: %s", a.StatusCode, a.Page)
 	}
 	return a, m[1]
 }
@@ -91,13 +92,13 @@ func TestAPersonIsAskedInPlainWords(t *testing.T) {
 	h := newHouse(t)
 	s := h.enter("ada")
 	a, question := s.asked("openid email lights:switch")
-	a.want(t, 200, "Allow Television to use your account?", "Know that it is you who signs in", "See your email address", "lights:switch",
+	a.Want(t, 200, "Allow Television to use your account?", "Know that it is you who signs in", "See your email address", "lights:switch",
 		"<strong>tv.example</strong>", "ada", `aria-hidden="true">T<`, `name="scope" value="email" checked`)
-	if strings.Contains(a.body, `name="scope" value="openid"`) || strings.Contains(a.body, "registered itself") || strings.Contains(a.body, "<img") {
-		t.Error(a.body)
+	if strings.Contains(a.Page, `name="scope" value="openid"`) || strings.Contains(a.Page, "registered itself") || strings.Contains(a.Page, "<img") {
+		t.Error(a.Page)
 	}
 	before := h.cluster.Entries()
-	done := s.post(questionPath, url.Values{"question": {question}, "decision": {"allow"}, "scope": {"email"}}).want(t, 200)
+	done := s.Post(questionPath, url.Values{"question": {question}, "decision": {"allow"}, "scope": {"email"}}).Want(t, 200)
 	if n := h.cluster.Entries() - before; n != 1 {
 		t.Errorf("allowing cost %d log entries", n)
 	}
@@ -107,9 +108,9 @@ func TestAPersonIsAskedInPlainWords(t *testing.T) {
 	if c := h.consent("ada"); c == nil || !slices.Equal(c.Scopes, []string{"openid", "email", "lights:switch"}) {
 		t.Errorf("remembers %+v", c)
 	}
-	german := s.get("/test/ask?scope=openid&ui_locales=de-AT").want(t, 200)
-	if !strings.Contains(german.body, `<li lang="de">Erkennen`) {
-		t.Error(german.body)
+	german := s.Get("/test/ask?scope=openid&ui_locales=de-AT").Want(t, 200)
+	if !strings.Contains(german.Page, `<li lang="de">Erkennen`) {
+		t.Error(german.Page)
 	}
 }
 
@@ -120,7 +121,7 @@ func TestRefusingCostsNothing(t *testing.T) {
 	_, question := s.asked("openid")
 	for _, decision := range []string{"deny", "", "ALLOW", "yes"} {
 		before := h.cluster.Entries()
-		done := s.post(questionPath, url.Values{"question": {question}, "decision": {decision}}).want(t, 200)
+		done := s.Post(questionPath, url.Values{"question": {question}, "decision": {decision}}).Want(t, 200)
 		if n := h.cluster.Entries() - before; n != 0 || h.consent("ada") != nil || !strings.Contains(done.Header.Get("Refresh"), "consent_done=") {
 			t.Errorf("%q cost %d log entries, leads to %q", decision, n, done.Header.Get("Refresh"))
 		}
@@ -134,10 +135,10 @@ func TestRefusesConsentFromAnotherSite(t *testing.T) {
 	_, question := s.asked("openid")
 	form := url.Values{"question": {question}, "decision": {"allow"}}
 	for _, header := range []http.Header{{"Sec-Fetch-Site": {"cross-site"}}, {"Sec-Fetch-Site": {"same-site"}}, {"Origin": {"https://evil.example"}}, {"Origin": {"null"}}} {
-		s.send("POST", questionPath, form, header).want(t, 403)
+		s.Send("POST", questionPath, form, header).Want(t, 403)
 	}
-	s.get(questionPath+"?"+form.Encode()).want(t, 405) // a link decides nothing
-	s.post(questionPath+"?"+form.Encode(), url.Values{}).want(t, 410)
+	s.Get(questionPath+"?"+form.Encode()).Want(t, 405) // a link decides nothing
+	s.Post(questionPath+"?"+form.Encode(), url.Values{}).Want(t, 410)
 	if h.consent("ada") != nil {
 		t.Error("it was allowed")
 	}
@@ -150,12 +151,12 @@ func TestRefusesConsentOfAnotherUsersSession(t *testing.T) {
 	_, question := ada.asked("openid")
 	form := url.Values{"question": {question}, "decision": {"allow"}}
 	for _, who := range []*someone{grace, h.enter("ada"), h.someone()} { // another user, another session of the same, nobody
-		who.post(questionPath, form).want(t, 403, "was not put to you")
+		who.Post(questionPath, form).Want(t, 403, "was not put to you")
 	}
 	if h.consent("ada") != nil || h.consent("grace") != nil {
 		t.Error("it was allowed")
 	}
-	ada.post(questionPath, form).want(t, 200)
+	ada.Post(questionPath, form).Want(t, 200)
 }
 
 func TestRefusesAnEditedConsentForm(t *testing.T) {
@@ -163,8 +164,8 @@ func TestRefusesAnEditedConsentForm(t *testing.T) {
 	h := newHouse(t)
 	s := h.enter("ada")
 	_, question := s.asked("openid email")
-	s.post(questionPath, url.Values{"question": {question}, "decision": {"allow"}, "scope": {"email", "offline_access"}}).want(t, 400)
-	s.post(questionPath, url.Values{"question": {question[:len(question)-2]}, "decision": {"allow"}}).want(t, 410)
+	s.Post(questionPath, url.Values{"question": {question}, "decision": {"allow"}, "scope": {"email", "offline_access"}}).Want(t, 400)
+	s.Post(questionPath, url.Values{"question": {question[:len(question)-2]}, "decision": {"allow"}}).Want(t, 410)
 	if h.consent("ada") != nil {
 		t.Error("it was allowed")
 	}
@@ -213,9 +214,9 @@ func TestAnotherPersonMaySignIn(t *testing.T) {
 	h := newHouse(t)
 	s := h.enter("ada")
 	_, question := s.asked("openid")
-	a := s.post(questionPath, url.Values{"question": {question}, "decision": {"other"}})
-	s.get(a.Header.Get("Location")).want(t, 200, "to continue to Television")
-	if to := s.signIn(a, "", "grace"); !strings.HasPrefix(to, "/oauth2/authorize?client_id=tv&") {
+	a := s.Post(questionPath, url.Values{"question": {question}, "decision": {"other"}})
+	s.Get(a.Header.Get("Location")).Want(t, 200, "to continue to Television")
+	if to := s.SignIn(a, "", "grace", "right"); !strings.HasPrefix(to, "/oauth2/authorize?client_id=tv&") {
 		t.Errorf("led to %s", to)
 	}
 }
@@ -224,23 +225,23 @@ func TestWhatIsHeldIsListedAndTakenBack(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	s := h.enter("ada")
-	s.get(connectedPath).want(t, 200, "No application uses your account")
+	s.Get(connectedPath).Want(t, 200, "No application uses your account")
 	_, question := s.asked("openid email")
-	s.post(questionPath, url.Values{"question": {question}, "decision": {"allow"}}).want(t, 200)
-	s.get(connectedPath).want(t, 200, "Television", "Know that it is you who signs in", "Asks again after")
-	h.enter("grace").get(connectedPath).want(t, 200, "No application uses your account")
+	s.Post(questionPath, url.Values{"question": {question}, "decision": {"allow"}}).Want(t, 200)
+	s.Get(connectedPath).Want(t, 200, "Television", "Know that it is you who signs in", "Asks again after")
+	h.enter("grace").Get(connectedPath).Want(t, 200, "No application uses your account")
 
 	app := h.apps[identity.DefaultTenant].ID
 	form := url.Values{"application": {app}}
-	h.enter("grace").post(connectedPath, form).want(t, 303) // nothing of hers, and nobody else's
-	s.send("POST", connectedPath, form, http.Header{"Sec-Fetch-Site": {"cross-site"}}).want(t, 403)
-	s.get(connectedPath).want(t, 200, "Television")
+	h.enter("grace").Post(connectedPath, form).Want(t, 303) // nothing of hers, and nobody else's
+	s.Send("POST", connectedPath, form, http.Header{"Sec-Fetch-Site": {"cross-site"}}).Want(t, 403)
+	s.Get(connectedPath).Want(t, 200, "Television")
 	before := h.cluster.Entries()
-	s.post(connectedPath, form).want(t, 303)
+	s.Post(connectedPath, form).Want(t, 303)
 	if n := h.cluster.Entries() - before; n != 1 {
 		t.Errorf("taking back cost %d log entries", n)
 	}
-	s.get(connectedPath+"?done=revoked").want(t, 200, "It is taken back", "No application uses your account")
-	s.post(questionPath, url.Values{"question": {question}, "decision": {"allow"}}).want(t, 410)
-	s.get("/").want(t, 200, `href="/account"`)
+	s.Get(connectedPath+"?done=revoked").Want(t, 200, "It is taken back", "No application uses your account")
+	s.Post(questionPath, url.Values{"question": {question}, "decision": {"allow"}}).Want(t, 410)
+	s.Get("/").Want(t, 200, `href="/account"`)
 }

@@ -2,18 +2,14 @@ package login
 
 import (
 	"context"
-	"io"
-	"net/http"
-	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
-	"regexp"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/quis-idp/quis/api"
 	"github.com/quis-idp/quis/api/metrics"
+	"github.com/quis-idp/quis/api/page/pagetest"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/fsm/fsmtest"
 	"github.com/quis-idp/quis/identity"
@@ -131,93 +127,34 @@ func (h *house) sessions() (n int) {
 	return n
 }
 
-// person is somebody with a browser, without JavaScript.
+// someone is somebody with a browser, without JavaScript.
 type someone struct {
 	*house
-	client *http.Client
+	*pagetest.Browser
 }
 
-func (h *house) someone() *someone {
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	return &someone{h, &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
-}
-
-type answer struct {
-	*http.Response
-	body string
-}
-
-func (s *someone) send(r *http.Request) answer {
-	s.t.Helper()
-	r.Header.Set("Accept", "text/html")
-	resp, err := s.client.Do(r.WithContext(s.t.Context()))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return answer{resp, string(b)}
-}
-
-func (s *someone) get(path string) answer {
-	s.t.Helper()
-	r, err := http.NewRequest(http.MethodGet, s.url+path, nil)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return s.send(r)
-}
-
-func (s *someone) post(path string, form url.Values) answer {
-	s.t.Helper()
-	r, err := http.NewRequest(http.MethodPost, s.url+path, strings.NewReader(form.Encode()))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	return s.send(r)
-}
-
-var hidden = regexp.MustCompile(`<input type="hidden" name="flow" value="([^"]+)">`)
+func (h *house) someone() *someone { return &someone{h, pagetest.NewBrowser(h.t, h.url)} }
 
 // form opens the login form of a flow and returns the hidden token.
 func (s *someone) form(path string) string {
 	s.t.Helper()
-	a := s.get(path)
-	m := hidden.FindStringSubmatch(a.body)
-	if a.StatusCode != 200 || m == nil {
-		s.t.Fatalf("no form: %d %s", a.StatusCode, a.body)
+	a := s.Get(path)
+	flows := a.Hidden("flow")
+	if a.StatusCode != 200 || len(flows) == 0 {
+		s.t.Fatalf("no form: %d %s", a.StatusCode, a.Page)
 	}
-	return m[1]
+	return flows[0]
 }
 
-func (s *someone) try(flow, username, password string) answer {
+func (s *someone) try(flow, username, password string) pagetest.Answer {
 	s.t.Helper()
-	return s.post("/login", url.Values{"flow": {flow}, "username": {username}, "password": {password}})
+	return s.Post("/login", url.Values{"flow": {flow}, "username": {username}, "password": {password}})
 }
 
 // signIn goes in through the front page.
 func (s *someone) signIn() {
 	s.t.Helper()
 	if a := s.try(s.form("/login"), "tester", secret); a.StatusCode != 200 || a.Header.Get("Refresh") == "" {
-		s.t.Fatalf("sign in: %d %s", a.StatusCode, a.body)
-	}
-}
-
-func (a answer) want(t *testing.T, status int, contains ...string) {
-	t.Helper()
-	if a.StatusCode != status {
-		t.Errorf("%s %s: %d, want %d: %s", a.Request.Method, a.Request.URL.Path, a.StatusCode, status, a.body)
-	}
-	for _, c := range contains {
-		if !strings.Contains(a.body, c) {
-			t.Errorf("%s %s: the page lacks %q: %s", a.Request.Method, a.Request.URL.Path, c, a.body)
-		}
+		s.t.Fatalf("sign in: %d %s", a.StatusCode, a.Page)
 	}
 }

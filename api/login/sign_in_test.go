@@ -27,8 +27,8 @@ func TestSignIn(t *testing.T) {
 	flow := s.form("/login?flow=" + h.begin(authn.Need{ReturnTo: returnTo, Application: "Web & <Co>", LoginHint: "tester"}))
 
 	a := s.try(flow, "tester@example.com", "wrong")
-	a.want(t, 401, "Sign in", "to continue to Web &amp; &lt;Co&gt;", `role="alert"`, `value="tester@example.com"`, "do not match")
-	if strings.Contains(a.body, "wrong") {
+	a.Want(t, 401, "Sign in", "to continue to Web &amp; &lt;Co&gt;", `role="alert"`, `value="tester@example.com"`, "do not match")
+	if strings.Contains(a.Page, "wrong") {
 		t.Error("the password came back")
 	}
 	if len(a.Header.Values("Set-Cookie")) != 0 {
@@ -36,13 +36,13 @@ func TestSignIn(t *testing.T) {
 	}
 
 	a = s.try(flow, "tester@example.com", secret)
-	a.want(t, 200, "Signing you in")
+	a.Want(t, 200, "Signing you in")
 	to, ok := strings.CutPrefix(a.Header.Get("Refresh"), "0; url=")
 	if !ok || !strings.HasPrefix(to, returnTo+"&"+authn.TicketParameter+"=") {
 		t.Errorf("Refresh: %q", a.Header.Get("Refresh"))
 	}
-	if link := `href="` + strings.ReplaceAll(to, "&", "&amp;") + `"`; !strings.Contains(a.body, link) {
-		t.Errorf("no link %s in %s", link, a.body)
+	if link := `href="` + strings.ReplaceAll(to, "&", "&amp;") + `"`; !strings.Contains(a.Page, link) {
+		t.Errorf("no link %s in %s", link, a.Page)
 	}
 	if a.Header.Get("Cache-Control") != "no-store" {
 		t.Errorf("Cache-Control: %q", a.Header.Get("Cache-Control"))
@@ -56,13 +56,13 @@ func TestSignIn(t *testing.T) {
 		t.Errorf("%d sessions, want 1", h.sessions())
 	}
 
-	s.get("/").want(t, 200, "Hello, Test User", "tester@example.com")
-	if a := s.get("/?" + authn.TicketParameter + "=x"); a.StatusCode != 303 || a.Header.Get("Location") != "/" {
+	s.Get("/").Want(t, 200, "Hello, Test User", "tester@example.com")
+	if a := s.Get("/?" + authn.TicketParameter + "=x"); a.StatusCode != 303 || a.Header.Get("Location") != "/" {
 		t.Errorf("a ticket stays in the address bar: %d", a.StatusCode)
 	}
-	s.get("/login?flow="+flow).want(t, 410, "This page no longer works")
-	s.try(flow, "tester", secret).want(t, 410, "This page no longer works")
-	if a := s.get("/login"); a.StatusCode != 303 || a.Header.Get("Location") != "/" {
+	s.Get("/login?flow="+flow).Want(t, 410, "This page no longer works")
+	s.try(flow, "tester", secret).Want(t, 410, "This page no longer works")
+	if a := s.Get("/login"); a.StatusCode != 303 || a.Header.Get("Location") != "/" {
 		t.Errorf("signed in and asked again: %d %v", a.StatusCode, a.Header)
 	}
 }
@@ -70,9 +70,9 @@ func TestSignIn(t *testing.T) {
 func TestHintIsFilledInAndEscaped(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, nil)
-	a := h.someone().get("/login?flow=" + h.begin(authn.Need{ReturnTo: "/", LoginHint: `"><script>alert(1)</script>`}))
-	a.want(t, 200, `value="&#34;&gt;&lt;script&gt;`)
-	if strings.Contains(a.body, "<script>") {
+	a := h.someone().Get("/login?flow=" + h.begin(authn.Need{ReturnTo: "/", LoginHint: `"><script>alert(1)</script>`}))
+	a.Want(t, 200, `value="&#34;&gt;&lt;script&gt;`)
+	if strings.Contains(a.Page, "<script>") {
 		t.Error("markup of a stranger in the page")
 	}
 }
@@ -96,8 +96,8 @@ func TestUnknownUserLooksLikeWrongPassword(t *testing.T) {
 		s := h.someone()
 		flow := s.form("/login")
 		a := s.try(flow, name, "wrong password")
-		a.want(t, 401)
-		pages[name] = strings.ReplaceAll(random.ReplaceAllString(a.body, "$1"), name, "NAME")
+		a.Want(t, 401)
+		pages[name] = strings.ReplaceAll(random.ReplaceAllString(a.Page, "$1"), name, "NAME")
 	}
 	if pages["tester"] != pages["nobody"] || pages["tester"] != pages["sleeps"] {
 		t.Errorf("the pages differ:\n%s\n%s\n%s", pages["tester"], pages["nobody"], pages["sleeps"])
@@ -109,12 +109,12 @@ func TestFlowBelongsToOneBrowser(t *testing.T) {
 	h := newHouse(t, nil)
 	victim, attacker := h.someone(), h.someone()
 	flow := attacker.form("/login")
-	victim.try(flow, "tester", secret).want(t, 410, "begun in another browser")
-	victim.get("/login?flow="+flow).want(t, 410)
+	victim.try(flow, "tester", secret).Want(t, 410, "begun in another browser")
+	victim.Get("/login?flow="+flow).Want(t, 410)
 	// Not bound to anybody yet, as it left the protocol.
-	victim.try(h.begin(authn.Need{ReturnTo: "/"}), "tester", secret).want(t, 410)
+	victim.try(h.begin(authn.Need{ReturnTo: "/"}), "tester", secret).Want(t, 410)
 	for _, bad := range []string{"", "x", strings.Repeat("A", 9000), "%00", "ü"} {
-		victim.try(bad, "tester", secret).want(t, 410)
+		victim.try(bad, "tester", secret).Want(t, 410)
 	}
 	if h.sessions() != 0 {
 		t.Errorf("%d sessions, want none", h.sessions())
@@ -129,12 +129,12 @@ func TestTwoTabs(t *testing.T) {
 	first := s.form("/login?flow=" + h.begin(authn.Need{ReturnTo: "/one"}))
 	second := s.form("/login?flow=" + h.begin(authn.Need{ReturnTo: "/two"}))
 	strict := s.form("/login?flow=" + h.begin(authn.Need{ReturnTo: "/three", Login: true}))
-	s.try(first, "tester", secret).want(t, 200)
-	if a := s.get("/login?flow=" + second); a.StatusCode != 303 || a.Header.Get("Location") != "/two" {
+	s.try(first, "tester", secret).Want(t, 200)
+	if a := s.Get("/login?flow=" + second); a.StatusCode != 303 || a.Header.Get("Location") != "/two" {
 		t.Errorf("second tab: %d %q", a.StatusCode, a.Header.Get("Location"))
 	}
-	s.get("/login?flow="+strict).want(t, 200, `name="password"`)
-	s.try(second, "tester", secret).want(t, 200)
+	s.Get("/login?flow="+strict).Want(t, 200, `name="password"`)
+	s.try(second, "tester", secret).Want(t, 200)
 	if h.sessions() != 1 {
 		t.Errorf("%d sessions of one browser, want 1", h.sessions())
 	}
@@ -145,8 +145,8 @@ func TestEmptyFieldsAreNamed(t *testing.T) {
 	h := newHouse(t, nil)
 	s := h.someone()
 	flow := s.form("/login")
-	s.try(flow, "", secret).want(t, 400, `id="username-error"`, `aria-describedby=" username-error"`)
-	s.try(flow, "tester", "").want(t, 400, `id="password-error"`, `value="tester"`)
+	s.try(flow, "", secret).Want(t, 400, `id="username-error"`, `aria-describedby=" username-error"`)
+	s.try(flow, "tester", "").Want(t, 400, `id="password-error"`, `value="tester"`)
 }
 
 func TestAddressIsLimited(t *testing.T) {
@@ -157,10 +157,10 @@ func TestAddressIsLimited(t *testing.T) {
 	for range 5 { // not counted: they were right
 		h.someone().signIn()
 	}
-	s.try(flow, "a", "wrong").want(t, 401)
-	s.try(flow, "b", "wrong").want(t, 401)
+	s.try(flow, "a", "wrong").Want(t, 401)
+	s.try(flow, "b", "wrong").Want(t, 401)
 	a := s.try(flow, "tester", secret)
-	a.want(t, 429, "Please wait a little", "2 minutes", `href="/login?flow=`)
+	a.Want(t, 429, "Please wait a little", "2 minutes", `href="/login?flow=`)
 	if got := a.Header.Get("Retry-After"); got != "90" && got != "89" {
 		t.Errorf("Retry-After %q", got)
 	}
@@ -176,7 +176,7 @@ func TestNameIsLimited(t *testing.T) {
 	flow := s.form("/login")
 	for range 40 {
 		if a := s.try(flow, "tester", "wrong"); a.StatusCode == http.StatusTooManyRequests {
-			a.want(t, 429, "You can try again in")
+			a.Want(t, 429, "You can try again in")
 			if a.Header.Get("Retry-After") == "" {
 				t.Error("no Retry-After")
 			}
@@ -190,18 +190,18 @@ func TestTenantsAreApart(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, nil)
 	s := h.someone()
-	a := s.get("/t/acme/login")
-	a.want(t, 200, `action="/t/acme/login"`)
-	flow := hidden.FindStringSubmatch(a.body)[1]
-	s.try(flow, "tester", secret).want(t, 410) // at the default tenant
-	a = s.post("/t/acme/login", url.Values{"flow": {flow}, "username": {"tester"}, "password": {secret}})
-	a.want(t, 200)
+	a := s.Get("/t/acme/login")
+	a.Want(t, 200, `action="/t/acme/login"`)
+	flow := a.Hidden("flow")[0]
+	s.try(flow, "tester", secret).Want(t, 410) // at the default tenant
+	a = s.Post("/t/acme/login", url.Values{"flow": {flow}, "username": {"tester"}, "password": {secret}})
+	a.Want(t, 200)
 	if got := a.Header.Get("Refresh"); !strings.HasPrefix(got, "0; url=/t/acme/?"+authn.TicketParameter) {
 		t.Errorf("Refresh: %q", got)
 	}
-	s.get("/t/acme/").want(t, 200, "Hello, Test User", `href="/t/acme/logout"`)
-	s.get("/").want(t, 200, "Who are you?")
-	s.get("/t/acme/setup/x").want(t, 404)
+	s.Get("/t/acme/").Want(t, 200, "Hello, Test User", `href="/t/acme/logout"`)
+	s.Get("/").Want(t, 200, "Who are you?")
+	s.Get("/t/acme/setup/x").Want(t, 404)
 }
 
 func TestCookieNames(t *testing.T) {
@@ -232,28 +232,28 @@ func TestWithoutALeader(t *testing.T) {
 	flow := s.form("/login")
 	h.cluster.SetLeader(false)
 	a := s.try(flow, "tester", secret)
-	a.want(t, 503, "We will be right back")
+	a.Want(t, 503, "We will be right back")
 	if a.Header.Get("Retry-After") == "" || len(a.Cookies()) != 0 {
 		t.Errorf("headers %v", a.Header)
 	}
-	in.post("/logout", nil).want(t, 503)
+	in.Post("/logout", nil).Want(t, 503)
 	h.cluster.SetLeader(true)
-	in.get("/").want(t, 200, "Hello, Test User") // the cookie is still there, as is the session
-	s.try(flow, "tester", secret).want(t, 200)
+	in.Get("/").Want(t, 200, "Hello, Test User") // the cookie is still there, as is the session
+	s.try(flow, "tester", secret).Want(t, 200)
 }
 
 func TestOversizedForm(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, nil)
 	s := h.someone()
-	s.try(s.form("/login"), "tester", strings.Repeat("x", 70_000)).want(t, 413, "That is too much at once")
-	s.try(s.form("/login"), "tester", strings.Repeat("x", 5_000)).want(t, 400)
+	s.try(s.form("/login"), "tester", strings.Repeat("x", 70_000)).Want(t, 413, "That is too much at once")
+	s.try(s.form("/login"), "tester", strings.Repeat("x", 5_000)).Want(t, 400)
 	r, err := http.NewRequest(http.MethodPost, h.url+"/login", strings.NewReader("flow=%zz"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	s.send(r).want(t, 400, "could not be read")
+	s.Do(r).Want(t, 400, "could not be read")
 }
 
 // An application that wants a choice gets one: with the account that is signed in, which
@@ -267,22 +267,22 @@ func TestChooseAccount(t *testing.T) {
 	s.form("/login?flow=" + h.begin(need)) // nobody is signed in: there is nothing to choose from
 	s.signIn()
 	flow := s.form("/login?flow=" + h.begin(need))
-	s.get("/login?flow="+flow).want(t, 200, "Which account?", "to continue to Web", "Continue as Test User", "tester@example.com")
-	s.get("/login?another=yes&flow="+flow).want(t, 200, `name="password"`)
+	s.Get("/login?flow="+flow).Want(t, 200, "Which account?", "to continue to Web", "Continue as Test User", "tester@example.com")
+	s.Get("/login?another=yes&flow="+flow).Want(t, 200, `name="password"`)
 	before := h.cluster.Entries()
-	a := s.post("/login/continue", url.Values{"flow": {flow}})
-	a.want(t, 200, "You should be taken on to Web")
+	a := s.Post("/login/continue", url.Values{"flow": {flow}})
+	a.Want(t, 200, "You should be taken on to Web")
 	if to := a.Header.Get("Refresh"); !strings.HasPrefix(to, "0; url="+back+"&"+authn.TicketParameter+"=") || h.cluster.Entries() != before {
 		t.Errorf("Refresh %q, %d log entries", to, h.cluster.Entries()-before)
 	}
-	h.someone().post("/login/continue", url.Values{"flow": {flow}}).want(t, 410) // another browser's flow
+	h.someone().Post("/login/continue", url.Values{"flow": {flow}}).Want(t, 410) // another browser's flow
 	proof := need
 	proof.Login = true // a choice is no proof
 	flow = s.form("/login?flow=" + h.begin(proof))
-	s.post("/login/continue", url.Values{"flow": {flow}}).want(t, 410)
+	s.Post("/login/continue", url.Values{"flow": {flow}}).Want(t, 410)
 	flow = s.form("/login?flow=" + h.begin(authn.Need{ReturnTo: back, Login: true}))
-	s.post("/login/continue", url.Values{"flow": {flow}}).want(t, 410)
-	s.post("/login/continue", url.Values{"flow": {"x"}}).want(t, 410)
+	s.Post("/login/continue", url.Values{"flow": {flow}}).Want(t, 410)
+	s.Post("/login/continue", url.Values{"flow": {"x"}}).Want(t, 410)
 }
 
 func TestRefusesChoiceOfAccountFromAnotherSite(t *testing.T) {
@@ -297,7 +297,7 @@ func TestRefusesChoiceOfAccountFromAnotherSite(t *testing.T) {
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header.Set("Sec-Fetch-Site", "cross-site")
-	s.send(r).want(t, 403)
+	s.Do(r).Want(t, 403)
 }
 
 // TestPostedResponseCannotBeFramedOrLeak: RFC 9700, sections 4.16 and 4.2, on the one page whose
@@ -326,11 +326,11 @@ func TestPostedResponseCannotBeFramedOrLeak(t *testing.T) {
 func TestRelatedOrigins(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, nil)
-	h.someone().get("/.well-known/webauthn").want(t, 404)
+	h.someone().Get("/.well-known/webauthn").Want(t, 404)
 	h.update(func(tx *fsm.Tx) error {
 		s := settings.Default(identity.DefaultTenant)
 		s.Passkey.RelatedOrigins = []string{"https://login.example.org"}
 		return settings.Put(tx, 0, s)
 	})
-	h.someone().get("/.well-known/webauthn").want(t, 200, `"https://login.example.org"`)
+	h.someone().Get("/.well-known/webauthn").Want(t, 200, `"https://login.example.org"`)
 }

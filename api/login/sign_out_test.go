@@ -18,33 +18,33 @@ func TestSignOut(t *testing.T) {
 	here, there := h.someone(), h.someone()
 	here.signIn()
 	there.signIn()
-	here.get("/logout").want(t, 200, "Sign out?", "tester@example.com", `name="everywhere"`)
+	here.Get("/logout").Want(t, 200, "Sign out?", "tester@example.com", `name="everywhere"`)
 	if h.sessions() != 2 {
 		t.Fatal("asking has signed somebody out")
 	}
-	a := here.post("/logout", nil)
-	a.want(t, 200, "You are signed out", "on this device")
+	a := here.Post("/logout", nil)
+	a.Want(t, 200, "You are signed out", "on this device")
 	if c := a.Cookies(); len(c) != 1 || c[0].Name != "quis_session" || c[0].MaxAge >= 0 {
 		t.Errorf("cookies %v", c)
 	}
-	here.get("/").want(t, 200, "Who are you?")
-	there.get("/").want(t, 200, "Hello, Test User")
+	here.Get("/").Want(t, 200, "Who are you?")
+	there.Get("/").Want(t, 200, "Hello, Test User")
 
 	here.signIn()
-	here.post("/logout", url.Values{"everywhere": {"yes"}}).want(t, 200, "on every device")
-	there.get("/").want(t, 200, "Who are you?")
+	here.Post("/logout", url.Values{"everywhere": {"yes"}}).Want(t, 200, "on every device")
+	there.Get("/").Want(t, 200, "Who are you?")
 	if h.sessions() != 0 {
 		t.Errorf("%d sessions left", h.sessions())
 	}
-	here.get("/logout").want(t, 200, "You are signed out")
-	here.post("/logout", nil).want(t, 200, "You are signed out")
+	here.Get("/logout").Want(t, 200, "You are signed out")
+	here.Post("/logout", nil).Want(t, 200, "You are signed out")
 
 	r, err := http.NewRequest(http.MethodPost, h.url+"/logout", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.Header.Set("Sec-Fetch-Site", "cross-site")
-	there.send(r).want(t, 403, "sent from another site")
+	there.Do(r).Want(t, 403, "sent from another site")
 }
 
 // An application sends a person to sign out and waits for them: OIDC's end-session
@@ -55,20 +55,20 @@ func TestSignOutForAnApplication(t *testing.T) {
 	const back = "/oauth2/logout?client_id=web&state=a%26b"
 	s := h.someone()
 	s.signIn()
-	s.get("/logout?return_to="+url.QueryEscape(back)).want(t, 200, `name="return_to" value="/oauth2/logout?client_id=web&amp;state=a%26b"`)
-	a := s.post("/logout", url.Values{"return_to": {back}})
-	a.want(t, 200, "You are signed out", "Continue")
+	s.Get("/logout?return_to="+url.QueryEscape(back)).Want(t, 200, `name="return_to" value="/oauth2/logout?client_id=web&amp;state=a%26b"`)
+	a := s.Post("/logout", url.Values{"return_to": {back}})
+	a.Want(t, 200, "You are signed out", "Continue")
 	if got := a.Header.Get("Refresh"); got != "0; url="+back {
 		t.Errorf("Refresh: %q", got)
 	}
-	if a := s.get("/logout?return_to=" + url.QueryEscape(back)); a.StatusCode != 303 || a.Header.Get("Location") != back {
+	if a := s.Get("/logout?return_to=" + url.QueryEscape(back)); a.StatusCode != 303 || a.Header.Get("Location") != back {
 		t.Errorf("nobody signed in: %d %q", a.StatusCode, a.Header.Get("Location"))
 	}
 	for _, bad := range []string{
 		"https://evil.example/", "//evil.example/oauth2/logout?", "/oauth2/logout", "/\\evil.example", "/login",
 		"/oauth2/logout?\r\nx", "/oauth2/logout?" + strings.Repeat("x", 9000), "/t/acme/oauth2/logout?",
 	} {
-		if a := s.post("/logout", url.Values{"return_to": {bad}}); a.StatusCode != 200 || a.Header.Get("Refresh") != "" {
+		if a := s.Post("/logout", url.Values{"return_to": {bad}}); a.StatusCode != 200 || a.Header.Get("Refresh") != "" {
 			t.Errorf("%q: %d, Refresh %q", bad, a.StatusCode, a.Header.Get("Refresh"))
 		}
 	}
@@ -83,28 +83,28 @@ func TestSetup(t *testing.T) {
 		return err
 	})
 	s := h.someone()
-	s.get("/setup/"+token).want(t, 200, "You go first")
+	s.Get("/setup/"+token).Want(t, 200, "You go first")
 	form := url.Values{"username": {"ada"}, "email": {"ada@example.com"}, "name": {"Ada Lovelace"}, "password": {secret}, "repeat": {"another password"}}
-	a := s.post("/setup/"+token, form)
-	a.want(t, 422, "not the same", `value="ada"`, `value="Ada Lovelace"`, `id="repeat-error"`)
-	if strings.Contains(a.body, secret) {
+	a := s.Post("/setup/"+token, form)
+	a.Want(t, 422, "not the same", `value="ada"`, `value="Ada Lovelace"`, `id="repeat-error"`)
+	if strings.Contains(a.Page, secret) {
 		t.Error("the password came back")
 	}
 	form.Set("repeat", secret)
 	form.Set("username", "tester")
-	s.post("/setup/"+token, form).want(t, 422, `id="username-error"`)
+	s.Post("/setup/"+token, form).Want(t, 422, `id="username-error"`)
 	form.Set("username", "ada")
 	form.Set("password", "short")
 	form.Set("repeat", "short")
-	s.post("/setup/"+token, form).want(t, 422, `id="password-error"`)
+	s.Post("/setup/"+token, form).Want(t, 422, `id="password-error"`)
 	form.Set("password", secret)
 	form.Set("repeat", secret)
-	a = s.post("/setup/"+token, form)
-	a.want(t, 200, "Signing you in")
+	a = s.Post("/setup/"+token, form)
+	a.Want(t, 200, "Signing you in")
 	if a.Header.Get("Refresh") != "0; url=/" {
 		t.Errorf("Refresh: %q", a.Header.Get("Refresh"))
 	}
-	s.get("/").want(t, 200, "Hello, Ada Lovelace")
+	s.Get("/").Want(t, 200, "Hello, Ada Lovelace")
 	h.update(func(tx *fsm.Tx) error {
 		u, err := directory.UserByUsername(tx, identity.DefaultTenant, "ada")
 		if err == nil && !u.Admin {
@@ -114,7 +114,7 @@ func TestSetup(t *testing.T) {
 	})
 	form.Set("username", "eve")
 	form.Set("email", "eve@example.com")
-	h.someone().post("/setup/"+token, form).want(t, 410, "This link no longer works")
-	h.someone().get("/setup/"+token).want(t, 410, "quis setup-link")
-	h.someone().get("/setup/guess").want(t, 410)
+	h.someone().Post("/setup/"+token, form).Want(t, 410, "This link no longer works")
+	h.someone().Get("/setup/"+token).Want(t, 410, "quis setup-link")
+	h.someone().Get("/setup/guess").Want(t, 410)
 }

@@ -14,7 +14,7 @@ func TestApps(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	s := h.enter("ada")
-	s.get("/apps").want(t, 200, "nothing to open here yet")
+	s.Get("/apps").Want(t, 200, "nothing to open here yet")
 	add := func(a federation.Application) *federation.Application {
 		a.Tenant, a.RedirectURIs, a.IsPublic = identity.DefaultTenant, []string{"https://app.example.com/cb"}, true
 		h.update(func(tx *fsm.Tx) error {
@@ -37,15 +37,15 @@ func TestApps(t *testing.T) {
 	add(hidden)
 	add(elsewhere)
 	vault := add(restricted)
-	a := s.get("/apps").want(t, 200, "Wiki &lt;of&gt; all", "Chat", `href="https://app.example.com/start?a=b&amp;c=d"`, ">WO<", "Where things are written down", "<h2>Knowledge</h2>")
-	if strings.Contains(a.body, "Hidden") || strings.Contains(a.body, "Vault") || strings.Contains(a.body, "Nowhere") || strings.Contains(a.body, "<img") {
-		t.Errorf("too much is shown: %s", a.body)
+	a := s.Get("/apps").Want(t, 200, "Wiki &lt;of&gt; all", "Chat", `href="https://app.example.com/start?a=b&amp;c=d"`, ">WO<", "Where things are written down", "<h2>Knowledge</h2>")
+	if strings.Contains(a.Page, "Hidden") || strings.Contains(a.Page, "Vault") || strings.Contains(a.Page, "Nowhere") || strings.Contains(a.Page, "<img") {
+		t.Errorf("too much is shown: %s", a.Page)
 	}
-	a = s.get("/apps?q=WRITTEN+wiki").want(t, 200, "Wiki", `value="WRITTEN wiki"`, "Show all")
-	if strings.Contains(a.body, "Chat") {
+	a = s.Get("/apps?q=WRITTEN+wiki").Want(t, 200, "Wiki", `value="WRITTEN wiki"`, "Show all")
+	if strings.Contains(a.Page, "Chat") {
 		t.Error("what is not searched for is found")
 	}
-	s.get("/apps?q=%3Cb%3E").want(t, 200, "None of your applications fits", "&lt;b&gt;")
+	s.Get("/apps?q=%3Cb%3E").Want(t, 200, "None of your applications fits", "&lt;b&gt;")
 	h.update(func(tx *fsm.Tx) error {
 		g, err := directory.CreateGroup(tx, identity.DefaultTenant, directory.Group{Name: "keepers"})
 		if err != nil {
@@ -56,9 +56,9 @@ func TestApps(t *testing.T) {
 		}
 		return federation.GrantAccess(tx, federation.AccessRule{Tenant: identity.DefaultTenant, Application: vault.ID, Kind: federation.AccessGroup, Target: g.ID})
 	})
-	s.get("/apps").want(t, 200, "Vault")
-	h.enter("grace").get("/apps").want(t, 200, "Chat")
-	if a := h.enter("grace").get("/apps"); strings.Contains(a.body, "Vault") {
+	s.Get("/apps").Want(t, 200, "Vault")
+	h.enter("grace").Get("/apps").Want(t, 200, "Chat")
+	if a := h.enter("grace").Get("/apps"); strings.Contains(a.Page, "Vault") {
 		t.Error("Grace sees what is kept from her")
 	}
 }

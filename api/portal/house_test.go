@@ -2,20 +2,17 @@ package portal
 
 import (
 	"context"
-	"io"
 	"net/http"
-	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
-	"regexp"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/quis-idp/quis/api"
 	"github.com/quis-idp/quis/api/login"
 	"github.com/quis-idp/quis/api/metrics"
+	"github.com/quis-idp/quis/api/page/pagetest"
 	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/fsm"
@@ -141,105 +138,25 @@ func (h *house) count(name string) (n int) {
 // someone has a browser, without JavaScript.
 type someone struct {
 	*house
-	client *http.Client
-	agent  string
+	*pagetest.Browser
 }
 
 func (h *house) someone() *someone {
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	return &someone{h, &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}, firefox}
+	s := &someone{h, pagetest.NewBrowser(h.t, h.url)}
+	s.Agent = firefox
+	return s
 }
 
 // enter signs a browser in as a user of the default tenant.
 func (h *house) enter(name string) *someone {
 	h.t.Helper()
 	s := h.someone()
-	s.signIn(s.get("/account"), "", name, secret)
+	s.SignIn(s.Get("/account"), "", name, secret)
 	return s
 }
 
-type answer struct {
-	*http.Response
-	body string
-}
-
-func (s *someone) send(method, path string, form url.Values, header http.Header) answer {
-	s.t.Helper()
-	r, err := http.NewRequestWithContext(s.t.Context(), method, s.url+path, strings.NewReader(form.Encode()))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	r.Header.Set("Accept", "text/html")
-	r.Header.Set("User-Agent", s.agent)
-	if form != nil {
-		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	}
-	for k, v := range header {
-		r.Header[k] = v
-	}
-	resp, err := s.client.Do(r)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return answer{resp, string(b)}
-}
-
-func (s *someone) get(path string) answer { s.t.Helper(); return s.send("GET", path, nil, nil) }
-func (s *someone) post(path string, form url.Values) answer {
-	s.t.Helper()
-	return s.send("POST", path, form, nil)
-}
-
 // done posts a form that is taken, and returns the page that it leads to.
-func (s *someone) done(path string, form url.Values) answer {
+func (s *someone) done(path string, form url.Values) pagetest.Answer {
 	s.t.Helper()
-	return s.get(s.post(path, form).want(s.t, http.StatusSeeOther).Header.Get("Location"))
-}
-
-// hidden returns the values of the hidden fields of that name.
-func (a answer) hidden(name string) (values []string) {
-	for _, m := range regexp.MustCompile(`<input type="hidden" name="`+name+`" value="([^"]+)">`).FindAllStringSubmatch(a.body, -1) {
-		values = append(values, m[1])
-	}
-	return values
-}
-
-// signIn follows a page that wants it, under base, and returns where it leads.
-func (s *someone) signIn(a answer, base, name, password string) string {
-	s.t.Helper()
-	to := a.Header.Get("Location")
-	if a.StatusCode != http.StatusSeeOther || !strings.HasPrefix(to, base+"/login?flow=") {
-		s.t.Fatalf("%d leads to %q, not to sign-in: %s", a.StatusCode, to, a.body)
-	}
-	flow := s.get(to).hidden("flow")
-	if len(flow) == 0 {
-		s.t.Fatal("no form to sign in with")
-	}
-	done := s.post(base+"/login", url.Values{"flow": flow, "username": {name}, "password": {password}})
-	back, ok := strings.CutPrefix(done.Header.Get("Refresh"), "0; url=")
-	if !ok {
-		s.t.Fatalf("not signed in: %d %s", done.StatusCode, done.body)
-	}
-	return back
-}
-
-func (a answer) want(t *testing.T, status int, contains ...string) answer {
-	t.Helper()
-	if a.StatusCode != status {
-		t.Fatalf("%s %s: %d, want %d: %s", a.Request.Method, a.Request.URL.Path, a.StatusCode, status, a.body)
-	}
-	for _, c := range contains {
-		if !strings.Contains(a.body, c) {
-			t.Errorf("%s %s lacks %q: %s", a.Request.Method, a.Request.URL.Path, c, a.body)
-		}
-	}
-	return a
+	return s.Get(s.Post(path, form).Want(s.t, http.StatusSeeOther).Header.Get("Location"))
 }

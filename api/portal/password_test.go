@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quis-idp/quis/api/page/pagetest"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential"
@@ -18,25 +19,25 @@ func TestPassword(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	s, other := h.enter("ada"), h.enter("ada")
-	s.get("/account/security").want(t, 200, "Password", "Set on ", `href="/account/security/password"`)
-	s.get("/account/security/password").want(t, 200, `autocomplete="current-password"`, `autocomplete="new-password"`)
-	change := func(current, fresh, repeat string) answer {
-		a := s.post("/account/security/password", url.Values{"current": {current}, "password": {fresh}, "repeat": {repeat}})
-		if strings.Contains(a.body, another) || strings.Contains(a.body, secret) {
+	s.Get("/account/security").Want(t, 200, "Password", "Set on ", `href="/account/security/password"`)
+	s.Get("/account/security/password").Want(t, 200, `autocomplete="current-password"`, `autocomplete="new-password"`)
+	change := func(current, fresh, repeat string) pagetest.Answer {
+		a := s.Post("/account/security/password", url.Values{"current": {current}, "password": {fresh}, "repeat": {repeat}})
+		if strings.Contains(a.Page, another) || strings.Contains(a.Page, secret) {
 			t.Error("a password came back")
 		}
 		return a
 	}
-	change(secret, another, another+"!").want(t, 422, `id="repeat-error"`)
-	change("not this one", another, another).want(t, 422, `id="current-error"`, "not your present password")
-	change(secret, "short", "short").want(t, 422, `id="password-error"`)
-	change(secret, "ada@example.com", "ada@example.com").want(t, 422, `id="password-error"`)
-	other.get("/account").want(t, 200)
-	to := change(secret, another, another).want(t, 303).Header.Get("Location")
-	s.get(to).want(t, 200, "Your password is changed")
-	other.get("/account").want(t, 303)
+	change(secret, another, another+"!").Want(t, 422, `id="repeat-error"`)
+	change("not this one", another, another).Want(t, 422, `id="current-error"`, "not your present password")
+	change(secret, "short", "short").Want(t, 422, `id="password-error"`)
+	change(secret, "ada@example.com", "ada@example.com").Want(t, 422, `id="password-error"`)
+	other.Get("/account").Want(t, 200)
+	to := change(secret, another, another).Want(t, 303).Header.Get("Location")
+	s.Get(to).Want(t, 200, "Your password is changed")
+	other.Get("/account").Want(t, 303)
 	fresh := h.someone()
-	fresh.signIn(fresh.get("/account"), "", "ada", another)
+	fresh.SignIn(fresh.Get("/account"), "", "ada", another)
 }
 
 // Whoever has found a browser open cannot guess the password from there for long.
@@ -46,12 +47,12 @@ func TestPresentPasswordCannotBeGuessedAtWill(t *testing.T) {
 	s := h.enter("ada")
 	f := url.Values{"current": {"guess"}, "password": {another}, "repeat": {another}}
 	for range PerUser.Burst {
-		s.post("/account/security/password", f).want(t, 422)
+		s.Post("/account/security/password", f).Want(t, 422)
 	}
-	if a := s.post("/account/security/password", f).want(t, 429); a.Header.Get("Retry-After") == "" {
+	if a := s.Post("/account/security/password", f).Want(t, 429); a.Header.Get("Retry-After") == "" {
 		t.Error("no Retry-After")
 	}
-	h.enter("grace").post("/account/security/password", f).want(t, 422)
+	h.enter("grace").Post("/account/security/password", f).Want(t, 422)
 }
 
 // Whoever has no password yet sets one after a recent proof of another kind.
@@ -60,13 +61,13 @@ func TestFirstPasswordWantsAFreshProof(t *testing.T) {
 	h := newHouse(t)
 	s := h.enter("ada")
 	h.update(func(tx *fsm.Tx) error { return credential.DeleteAllOf(tx, identity.DefaultTenant, h.users["ada"]) })
-	s.get("/account/security").want(t, 200, "You have no password", "Set a password")
-	s.get("/account/security/password").want(t, 200)
+	s.Get("/account/security").Want(t, 200, "You have no password", "Set a password")
+	s.Get("/account/security/password").Want(t, 200)
 	h.pass(settings.Default("").Session.SensitiveTime() + time.Second)
-	for _, a := range []answer{
-		s.get("/account/security/password"), s.post("/account/security/password", url.Values{"password": {another}, "repeat": {another}}),
+	for _, a := range []pagetest.Answer{
+		s.Get("/account/security/password"), s.Post("/account/security/password", url.Values{"password": {another}, "repeat": {another}}),
 	} {
-		if to := a.want(t, 303).Header.Get("Location"); !strings.HasPrefix(to, "/login?flow=") {
+		if to := a.Want(t, 303).Header.Get("Location"); !strings.HasPrefix(to, "/login?flow=") {
 			t.Errorf("leads to %s", to)
 		}
 	}

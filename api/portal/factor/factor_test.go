@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quis-idp/quis/api/page/pagetest"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity/credential/device"
 	"github.com/quis-idp/quis/identity/credential/recovery"
@@ -17,15 +18,15 @@ import (
 )
 
 // form is what the page for a new app would post, with a good code.
-func (s *someone) form(a answer, name string) url.Values {
+func (s *someone) form(a pagetest.Answer, name string) url.Values {
 	s.t.Helper()
-	secret, err := base32.StdEncoding.DecodeString(strings.ReplaceAll(a.one(s.t, `<code>([A-Z2-7 ]+)</code>`), " ", ""))
+	secret, err := base32.StdEncoding.DecodeString(strings.ReplaceAll(a.One(s.t, `<code>([A-Z2-7 ]+)</code>`), " ", ""))
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	code := ""
 	s.view(func(tx *fsm.Tx) error { code = totp.Parameters{}.Code(secret, tx.Now()); return nil })
-	return url.Values{"token": {a.one(s.t, `name="token" value="([^"]+)"`)}, "code": {code}, "name": {name}}
+	return url.Values{"token": {a.One(s.t, `name="token" value="([^"]+)"`)}, "code": {code}, "name": {name}}
 }
 
 func (h *house) view(fn func(tx *fsm.Tx) error) {
@@ -38,17 +39,17 @@ func (h *house) view(fn func(tx *fsm.Tx) error) {
 // add adds an app and returns its page.
 func (s *someone) add(name string) string {
 	s.t.Helper()
-	s.post(newApp, s.form(s.get(newApp), name)).want(s.t, http.StatusSeeOther)
-	return s.get(securityPath).one(s.t, `href="(/account/security/apps/otp_[^"]+)" aria-label="Change `+name+`"`)
+	s.Post(newApp, s.form(s.Get(newApp), name)).Want(s.t, http.StatusSeeOther)
+	return s.Get(securityPath).One(s.t, `href="(/account/security/apps/otp_[^"]+)" aria-label="Change `+name+`"`)
 }
 
 func TestAddingAnApp(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	s := h.enter("ada")
-	s.get(securityPath).want(t, 200, "Authenticator apps", `href="/account/security/apps/new"`, "Recovery codes")
+	s.Get(securityPath).Want(t, 200, "Authenticator apps", `href="/account/security/apps/new"`, "Recovery codes")
 	before := h.cluster.Entries()
-	a := s.get(newApp).want(t, 200, `<svg class="qr"`, `href="otpauth://totp/`, "ada%40example.com", `autocomplete="one-time-code"`)
+	a := s.Get(newApp).Want(t, 200, `<svg class="qr"`, `href="otpauth://totp/`, "ada%40example.com", `autocomplete="one-time-code"`)
 	if h.cluster.Entries() != before {
 		t.Error("showing a QR code wrote to the log")
 	}
@@ -60,25 +61,25 @@ func TestAddingAnApp(t *testing.T) {
 	if f.Get("code") == "000000" {
 		wrong.Set("code", "111111")
 	}
-	again := s.post(newApp, wrong).want(t, 422, `id="code-error"`, `value="Phone"`)
+	again := s.Post(newApp, wrong).Want(t, 422, `id="code-error"`, `value="Phone"`)
 	if s.form(again, "")["token"][0] != f.Get("token") {
 		t.Error("a wrong code costs the secret")
 	}
-	s.post(newApp, url.Values{"token": f["token"], "code": f["code"]}).want(t, 422, `id="name-error"`)
-	s.post(newApp, f).leads(t, "/account/security/codes?done=app")
-	s.get("/account/security/codes?done=app").want(t, 200, "Your authenticator app is added", "Show me ten codes")
-	s.post(newApp, f).leads(t, "/account/security") // a double click
-	s.get(securityPath+"?done=app").want(t, 200, "Your authenticator app is added", "Phone", "Not used yet")
-	if a := h.enter("grace").get(securityPath); strings.Contains(a.body, "Phone") {
+	s.Post(newApp, url.Values{"token": f["token"], "code": f["code"]}).Want(t, 422, `id="name-error"`)
+	s.Post(newApp, f).Leads(t, "/account/security/codes?done=app")
+	s.Get("/account/security/codes?done=app").Want(t, 200, "Your authenticator app is added", "Show me ten codes")
+	s.Post(newApp, f).Leads(t, "/account/security") // a double click
+	s.Get(securityPath+"?done=app").Want(t, 200, "Your authenticator app is added", "Phone", "Not used yet")
+	if a := h.enter("grace").Get(securityPath); strings.Contains(a.Page, "Phone") {
 		t.Error("another's app is shown")
 	}
-	h.enter("grace").post(newApp, f).want(t, 422) // somebody else's token
-	expired := s.form(s.get(newApp), "Late")
+	h.enter("grace").Post(newApp, f).Want(t, 422) // somebody else's token
+	expired := s.form(s.Get(newApp), "Late")
 	h.pass(14 * time.Minute)
-	s.get(newApp).want(t, 200)
+	s.Get(newApp).Want(t, 200)
 	h.pass(2 * time.Minute) // the proof is older than sensitive changes allow
-	s.get(newApp).leads(t, "/login?flow=")
-	s.post(newApp, expired).leads(t, "/login?flow=")
+	s.Get(newApp).Leads(t, "/login?flow=")
+	s.Post(newApp, expired).Leads(t, "/login?flow=")
 }
 
 func TestNoFactorWhileAMemberIsOlder(t *testing.T) {
@@ -86,8 +87,8 @@ func TestNoFactorWhileAMemberIsOlder(t *testing.T) {
 	h := newHouse(t)
 	s := h.enter("ada")
 	h.older = true
-	s.get(newApp).want(t, 503)
-	s.post(codesPath, nil).want(t, 503)
+	s.Get(newApp).Want(t, 503)
+	s.Post(codesPath, nil).Want(t, 503)
 	h.view(func(tx *fsm.Tx) error {
 		set, err := recovery.Get(tx, ten, s.id)
 		if set != nil {
@@ -102,27 +103,27 @@ func TestRenamingAndRemovingAnApp(t *testing.T) {
 	h := newHouse(t)
 	s := h.enter("ada")
 	at := s.add("Phone")
-	s.get(at).want(t, 200, `value="Phone"`, "Remove")
-	s.post(at, url.Values{"name": {" "}}).want(t, 422, `id="name-error"`)
-	s.post(at, url.Values{"name": {"<Tablet>"}}).leads(t, securityPath+"?done=app-renamed")
-	s.get(at).want(t, 200, "&lt;Tablet&gt;")
+	s.Get(at).Want(t, 200, `value="Phone"`, "Remove")
+	s.Post(at, url.Values{"name": {" "}}).Want(t, 422, `id="name-error"`)
+	s.Post(at, url.Values{"name": {"<Tablet>"}}).Leads(t, securityPath+"?done=app-renamed")
+	s.Get(at).Want(t, 200, "&lt;Tablet&gt;")
 	other := h.enter("grace")
-	other.get(at).want(t, 404)
-	other.post(at, url.Values{"name": {"x"}}).want(t, 404)
-	other.post(at+"/remove", nil).want(t, 404)
+	other.Get(at).Want(t, 404)
+	other.Post(at, url.Values{"name": {"x"}}).Want(t, 404)
+	other.Post(at+"/remove", nil).Want(t, 404)
 
 	h.update(func(tx *fsm.Tx) error {
 		a := settings.Default(ten)
 		a.MFAPolicy, a.MFAEnforce = settings.MFAAny, true
 		return settings.Put(tx, 0, a)
 	})
-	s.post(at+"/remove", nil).want(t, 422, "this is your only one")
+	s.Post(at+"/remove", nil).Want(t, 422, "this is your only one")
 	s.add("Second")
-	s.post(at+"/remove", nil).leads(t, securityPath+"?done=app-removed")
-	s.get(at).want(t, 404)
-	s.get(securityPath).want(t, 200, "Second")
+	s.Post(at+"/remove", nil).Leads(t, securityPath+"?done=app-removed")
+	s.Get(at).Want(t, 404)
+	s.Get(securityPath).Want(t, 200, "Second")
 	h.pass(16 * time.Minute)
-	s.post(at+"/remove", nil).leads(t, "/login?flow=")
+	s.Post(at+"/remove", nil).Leads(t, "/login?flow=")
 }
 
 // A tenant may close a way; who has it still sees it, and can take it away.
@@ -136,23 +137,23 @@ func TestAppsThatAreNotAllowed(t *testing.T) {
 		a.MFAMethods = []string{settings.MethodPasskey}
 		return settings.Put(tx, 0, a)
 	})
-	if a := s.get(securityPath).want(t, 200, "Phone"); strings.Contains(a.body, newApp) {
+	if a := s.Get(securityPath).Want(t, 200, "Phone"); strings.Contains(a.Page, newApp) {
 		t.Error("apps can be added")
 	}
-	if a := h.enter("grace").get(securityPath).want(t, 200); strings.Contains(a.body, "Authenticator apps") {
+	if a := h.enter("grace").Get(securityPath).Want(t, 200); strings.Contains(a.Page, "Authenticator apps") {
 		t.Error("apps are shown to who has none")
 	}
-	s.get(newApp).want(t, 403)
-	s.post(newApp, nil).want(t, 403)
+	s.Get(newApp).Want(t, 403)
+	s.Post(newApp, nil).Want(t, 403)
 }
 
 func TestRecoveryCodes(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	s := h.enter("ada")
-	s.get(codesPath).want(t, 200, "Show me ten codes", "Not now")
-	a := s.post(codesPath, nil).want(t, 200, "only time", `download="recovery-codes.txt"`, `href="data:text/plain;charset=utf-8,`)
-	shown := regexp.MustCompile(`<li><code>([0-9a-z-]+)</code>`).FindAllStringSubmatch(a.body, -1)
+	s.Get(codesPath).Want(t, 200, "Show me ten codes", "Not now")
+	a := s.Post(codesPath, nil).Want(t, 200, "only time", `download="recovery-codes.txt"`, `href="data:text/plain;charset=utf-8,`)
+	shown := regexp.MustCompile(`<li><code>([0-9a-z-]+)</code>`).FindAllStringSubmatch(a.Page, -1)
 	if len(shown) != recovery.Count {
 		t.Fatalf("%d codes", len(shown))
 	}
@@ -160,16 +161,16 @@ func TestRecoveryCodes(t *testing.T) {
 		t.Error("codes may be stored")
 	}
 	for _, m := range shown {
-		if !strings.Contains(a.one(t, `href="(data:[^"]+)"`), m[1]) {
+		if !strings.Contains(a.One(t, `href="(data:[^"]+)"`), m[1]) {
 			t.Errorf("the file lacks %s", m[1])
 		}
 	}
 	for _, path := range []string{codesPath, securityPath} {
-		if b := s.get(path).body; strings.Contains(b, shown[0][1]) {
+		if b := s.Get(path).Page; strings.Contains(b, shown[0][1]) {
 			t.Errorf("%s shows the codes once more", path)
 		}
 	}
-	s.get(securityPath).want(t, 200, "10 of 10 codes left", "Make new codes")
+	s.Get(securityPath).Want(t, 200, "10 of 10 codes left", "Make new codes")
 	for _, m := range shown[:8] {
 		h.update(func(tx *fsm.Tx) error {
 			proof, err := recovery.Check(tx, h.ring, ten, s.id, m[1])
@@ -180,20 +181,20 @@ func TestRecoveryCodes(t *testing.T) {
 			return err
 		})
 	}
-	s.get(securityPath).want(t, 200, "2 of 10 codes left", "few left")
-	s.get(codesPath).want(t, 200, "take the place")
-	s.post(codesPath, nil).want(t, 200)
-	s.get(securityPath).want(t, 200, "10 of 10 codes left")
+	s.Get(securityPath).Want(t, 200, "2 of 10 codes left", "few left")
+	s.Get(codesPath).Want(t, 200, "take the place")
+	s.Post(codesPath, nil).Want(t, 200)
+	s.Get(securityPath).Want(t, 200, "10 of 10 codes left")
 	h.pass(16 * time.Minute)
-	s.get(codesPath).want(t, 200)
-	s.post(codesPath, nil).leads(t, "/login?flow=")
+	s.Get(codesPath).Want(t, 200)
+	s.Post(codesPath, nil).Leads(t, "/login?flow=")
 }
 
 func TestTrustedDevices(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	s := h.enter("ada")
-	if a := s.get(securityPath); strings.Contains(a.body, "Trusted devices") {
+	if a := s.Get(securityPath); strings.Contains(a.Page, "Trusted devices") {
 		t.Error("a card about nothing")
 	}
 	var ids []string
@@ -204,15 +205,15 @@ func TestTrustedDevices(t *testing.T) {
 			return err
 		})
 	}
-	s.get(securityPath).want(t, 200, "Trusted devices", "Firefox on Linux", "Trusted until", "Stop trusting all of them")
-	h.enter("grace").post(devicesPath, url.Values{"device": {ids[0]}}).leads(t, securityPath)
-	s.get(securityPath).want(t, 200, "Firefox on Linux")
-	s.post(devicesPath, url.Values{"device": {ids[0]}}).leads(t, securityPath+"?done=device")
-	if a := s.get(securityPath+"?done=device").want(t, 200, "not trusted any more", "Safari on iPhone"); strings.Contains(a.body, "Firefox on Linux") {
+	s.Get(securityPath).Want(t, 200, "Trusted devices", "Firefox on Linux", "Trusted until", "Stop trusting all of them")
+	h.enter("grace").Post(devicesPath, url.Values{"device": {ids[0]}}).Leads(t, securityPath)
+	s.Get(securityPath).Want(t, 200, "Firefox on Linux")
+	s.Post(devicesPath, url.Values{"device": {ids[0]}}).Leads(t, securityPath+"?done=device")
+	if a := s.Get(securityPath+"?done=device").Want(t, 200, "not trusted any more", "Safari on iPhone"); strings.Contains(a.Page, "Firefox on Linux") {
 		t.Error("still trusted")
 	}
-	s.post(devicesPath, url.Values{"all": {"yes"}}).leads(t, securityPath+"?done=devices")
-	if a := s.get(securityPath); strings.Contains(a.body, "Safari on iPhone") {
+	s.Post(devicesPath, url.Values{"all": {"yes"}}).Leads(t, securityPath+"?done=devices")
+	if a := s.Get(securityPath); strings.Contains(a.Page, "Safari on iPhone") {
 		t.Error("still trusted")
 	}
 }

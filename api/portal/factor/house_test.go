@@ -3,20 +3,17 @@ package factor
 import (
 	"context"
 	"errors"
-	"io"
 	"net/http"
-	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
-	"regexp"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/quis-idp/quis/api"
 	"github.com/quis-idp/quis/api/login"
 	"github.com/quis-idp/quis/api/metrics"
+	"github.com/quis-idp/quis/api/page/pagetest"
 	"github.com/quis-idp/quis/api/portal"
 	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/fsm"
@@ -104,8 +101,8 @@ func (h *house) pass(d time.Duration) {
 // someone is signed in, in a browser without JavaScript.
 type someone struct {
 	*house
-	id     string
-	client *http.Client
+	id string
+	*pagetest.Browser
 }
 
 func (h *house) enter(name string) *someone {
@@ -119,79 +116,11 @@ func (h *house) enter(name string) *someone {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		h.t.Fatal(err)
-	}
+	b := pagetest.NewBrowser(h.t, h.url)
 	at, err := url.Parse(h.url)
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	jar.SetCookies(at, []*http.Cookie{{Name: login.SessionCookie(identity.Tenant{ID: ten, Issuer: publicURL}), Value: cookie}})
-	return &someone{h, h.users[name], &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
-}
-
-type answer struct {
-	*http.Response
-	body string
-}
-
-func (s *someone) send(method, path string, form url.Values) answer {
-	s.t.Helper()
-	r, err := http.NewRequestWithContext(s.t.Context(), method, s.url+path, strings.NewReader(form.Encode()))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	r.Header.Set("Accept", "text/html")
-	if form != nil {
-		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	}
-	resp, err := s.client.Do(r)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return answer{resp, string(b)}
-}
-
-func (s *someone) get(path string) answer { s.t.Helper(); return s.send("GET", path, nil) }
-func (s *someone) post(path string, form url.Values) answer {
-	s.t.Helper()
-	return s.send("POST", path, form)
-}
-
-// want checks the status and what the page says.
-func (a answer) want(t *testing.T, status int, contains ...string) answer {
-	t.Helper()
-	if a.StatusCode != status {
-		t.Fatalf("%s %s: %d, want %d: %s", a.Request.Method, a.Request.URL.Path, a.StatusCode, status, a.body)
-	}
-	for _, c := range contains {
-		if !strings.Contains(a.body, c) {
-			t.Errorf("%s %s lacks %q: %s", a.Request.Method, a.Request.URL.Path, c, a.body)
-		}
-	}
-	return a
-}
-
-// leads checks where the answer leads.
-func (a answer) leads(t *testing.T, to string) {
-	t.Helper()
-	if got := a.want(t, http.StatusSeeOther).Header.Get("Location"); !strings.HasPrefix(got, to) {
-		t.Errorf("%s %s leads to %s, want %s", a.Request.Method, a.Request.URL.Path, got, to)
-	}
-}
-
-// one returns what the group of a pattern matches in the page, which must be there.
-func (a answer) one(t *testing.T, pattern string) string {
-	t.Helper()
-	m := regexp.MustCompile(pattern).FindStringSubmatch(a.body)
-	if m == nil {
-		t.Fatalf("%s lacks %s: %s", a.Request.URL.Path, pattern, a.body)
-	}
-	return m[1]
+	b.Cookie.SetCookies(at, []*http.Cookie{{Name: login.SessionCookie(identity.Tenant{ID: ten, Issuer: publicURL}), Value: cookie}})
+	return &someone{h, h.users[name], b}
 }
