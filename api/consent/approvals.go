@@ -75,7 +75,7 @@ func (p *Pages) listApprovals(w http.ResponseWriter, r *http.Request) error {
 
 // decideApproval takes one decision and shows what is left.
 func (p *Pages) decideApproval(w http.ResponseWriter, r *http.Request) error {
-	f, err := form(r)
+	f, err := page.Form(r)
 	if err != nil {
 		return err
 	}
@@ -95,5 +95,5 @@ func (p *Pages) decideApproval(w http.ResponseWriter, r *http.Request) error {
 	if err := p.decide(r.Context(), v, id, decide); err != nil {
 		return p.gone(w, r, err)
 	}
-	return p.onward(w, r, page.Base(r)+approvalsPath+"?done="+done)
+	return page.Onward(w, r, page.Base(r)+approvalsPath+"?done="+done)
 }

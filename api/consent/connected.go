@@ -128,7 +128,7 @@ func connected(tx *fsm.Tx, tenant, userID string) ([]*held, error) {
 
 // revoke takes back what one application holds: one log entry, or none if it is gone.
 func (p *Pages) revoke(w http.ResponseWriter, r *http.Request) error {
-	f, err := form(r)
+	f, err := page.Form(r)
 	if err != nil {
 		return err
 	}
@@ -144,5 +144,5 @@ func (p *Pages) revoke(w http.ResponseWriter, r *http.Request) error {
 	if err != nil && !errors.Is(err, fsm.ErrNotFound) {
 		return err
 	}
-	return p.onward(w, r, page.Base(r)+connectedPath+"?done=revoked")
+	return page.Onward(w, r, page.Base(r)+connectedPath+"?done=revoked")
 }

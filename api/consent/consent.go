@@ -89,7 +89,7 @@ func (p *Pages) within(w http.ResponseWriter, r *http.Request, back string, age 
 		if err != nil {
 			return nil, err
 		}
-		return nil, p.onward(w, r, page.Base(r)+"/login?"+url.Values{"flow": {flow}}.Encode())
+		return nil, page.Onward(w, r, page.Base(r)+"/login?"+url.Values{"flow": {flow}}.Encode())
 	}
 	v := &visitor{Session: s}
 	err = p.cfg.DB.View(r.Context(), func(tx *fsm.Tx) (err error) {
@@ -122,23 +122,4 @@ func (p *Pages) session(r *http.Request) (*session.Session, error) {
 		return nil, nil
 	}
 	return s, err
-}
-
-// onward leads to a path of ours. After a form post a browser follows too: it is our own origin.
-func (p *Pages) onward(w http.ResponseWriter, r *http.Request, to string) error {
-	w.Header().Set("Cache-Control", "no-store")
-	http.Redirect(w, r, to, http.StatusSeeOther)
-	return nil
-}
-
-// form reads the body of r, and only that: a field in the query would be one that a link can set.
-func form(r *http.Request) (url.Values, error) {
-	err := r.ParseForm()
-	if err == nil {
-		return r.PostForm, nil
-	}
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return nil, err
-	}
-	return nil, identity.Invalid("", site.Text(r, "form.unreadable"))
 }

@@ -48,7 +48,7 @@ func (p *Pages) showUserCode(w http.ResponseWriter, r *http.Request, v *visitor,
 
 // askDevice looks the code up and shows what it is for.
 func (p *Pages) askDevice(w http.ResponseWriter, r *http.Request) error {
-	f, err := form(r)
+	f, err := page.Form(r)
 	if err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ func (p *Pages) findDevice(r *http.Request, v *visitor, typed string) (a *device
 
 // decideDevice takes the decision.
 func (p *Pages) decideDevice(w http.ResponseWriter, r *http.Request) error {
-	f, err := form(r)
+	f, err := page.Form(r)
 	if err != nil {
 		return err
 	}

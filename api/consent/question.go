@@ -68,7 +68,7 @@ func showQuestion(r *http.Request, app *federation.Application, q *consent.Quest
 // answer takes what the person says. It ends with 200 and a Refresh header: the way on
 // leads to another origin.
 func (p *Pages) answer(w http.ResponseWriter, r *http.Request) error {
-	f, err := form(r)
+	f, err := page.Form(r)
 	if err != nil {
 		return err
 	}
@@ -117,12 +117,12 @@ func (p *Pages) another(w http.ResponseWriter, r *http.Request, q *consent.Quest
 	}
 	flow, err := p.cfg.Flows.Begin(r.Context(), need)
 	if errors.Is(err, identity.ErrInvalid) { // longer than a flow carries
-		return p.onward(w, r, page.Base(r)+"/logout")
+		return page.Onward(w, r, page.Base(r)+"/logout")
 	}
 	if err != nil {
 		return err
 	}
-	return p.onward(w, r, page.Base(r)+"/login?"+url.Values{"flow": {flow}}.Encode())
+	return page.Onward(w, r, page.Base(r)+"/login?"+url.Values{"flow": {flow}}.Encode())
 }
 
 // unanswered tells why an answer does not count; other errors stay errors.

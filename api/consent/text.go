@@ -86,6 +86,4 @@ var english = page.Texts{
 
 	"from.unknown": "an unknown address",
 	"from.agent":   "%s, which calls itself “%s”",
-
-	"form.unreadable": "Your browser sent something that could not be read. Go back and try again.",
 }

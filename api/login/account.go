@@ -22,7 +22,7 @@ func showAccount(w http.ResponseWriter, r *http.Request, f *authn.Flow, u *direc
 // keep goes on with the account that is signed in. It changes nothing, so a session that
 // has ended meanwhile only leads to the form.
 func (l *Login) keep(w http.ResponseWriter, r *http.Request) error {
-	if err := parseForm(r); err != nil {
+	if _, err := page.Form(r); err != nil {
 		return err
 	}
 	f, err := l.cfg.Flows.Load(r.Context(), r.PostForm.Get("flow"), read(r, flowCookie))

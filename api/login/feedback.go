@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/quis-idp/quis/api/limit"
+	"github.com/quis-idp/quis/api/page"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential"
@@ -20,7 +21,7 @@ var perTyping = limit.Rate{Burst: 40, Every: time.Second}
 // and name), as a form would, without setting anything. It is for forms that tell meanwhile:
 // nothing is stored, logged, counted as an attempt or asked of other machines.
 func (l *Login) checkPassword(w http.ResponseWriter, r *http.Request) error {
-	if err := parseForm(r); err != nil {
+	if _, err := page.Form(r); err != nil {
 		return err
 	}
 	if wait := l.typing.Take(identity.RequestFrom(r.Context()).Network()); wait > 0 {

@@ -26,7 +26,7 @@ func (l *Login) recover(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return onward(w, r, page.Base(r)+"/login?"+url.Values{"flow": {sealed}}.Encode())
+	return page.Onward(w, r, page.Base(r)+"/login?"+url.Values{"flow": {sealed}}.Encode())
 }
 
 // showRecover asks who has forgotten their password.

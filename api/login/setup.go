@@ -31,7 +31,7 @@ func (l *Login) askSetup(w http.ResponseWriter, r *http.Request) error {
 // setup makes the first administrator and signs them in, in one transaction with the use
 // of the link: of two people with the same link, one comes in.
 func (l *Login) setup(w http.ResponseWriter, r *http.Request) error {
-	if err := parseForm(r); err != nil {
+	if _, err := page.Form(r); err != nil {
 		return err
 	}
 	r = page.Here(r, r.URL.Path)

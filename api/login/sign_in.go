@@ -19,7 +19,7 @@ import (
 // home is the start page.
 func (l *Login) home(w http.ResponseWriter, r *http.Request) error {
 	if r.URL.Query().Has(authn.TicketParameter) { // of use to protocols only; out of the address bar
-		return onward(w, r, page.Base(r)+"/")
+		return page.Onward(w, r, page.Base(r)+"/")
 	}
 	_, u, err := l.signedIn(r)
 	if err != nil {
@@ -42,7 +42,7 @@ func (l *Login) signIn(w http.ResponseWriter, r *http.Request) error {
 	}
 	if sealed == "" {
 		if s != nil {
-			return onward(w, r, page.Base(r)+"/")
+			return page.Onward(w, r, page.Base(r)+"/")
 		}
 		if sealed, err = l.cfg.Flows.Begin(r.Context(), authn.Need{ReturnTo: page.Base(r) + "/"}); err != nil {
 			return err
@@ -58,7 +58,7 @@ func (l *Login) signIn(w http.ResponseWriter, r *http.Request) error {
 	// Signed in meanwhile, in another tab: what the flow was begun for is there. A session
 	// from before it was not good enough, or there would be no flow.
 	if s != nil && !choosing && !f.Need.Login && s.AuthTime.After(f.Begun) {
-		return onward(w, r, f.Need.ReturnTo)
+		return page.Onward(w, r, f.Need.ReturnTo)
 	}
 	if !f.Bound() {
 		if binding, err = l.cfg.Flows.Bind(f, binding); err != nil {
@@ -98,7 +98,7 @@ func inFlow(r *http.Request, f *authn.Flow) *http.Request {
 // begin loads the flow of a posted form for a step. Without a flow the answer is written, or
 // err says why not. giveBack is for attempts that were honest: see admit.
 func (l *Login) begin(w http.ResponseWriter, r *http.Request) (f *authn.Flow, giveBack func(), err error) {
-	if err := parseForm(r); err != nil {
+	if _, err := page.Form(r); err != nil {
 		return nil, nil, err
 	}
 	f, err = l.cfg.Flows.Load(r.Context(), r.PostForm.Get("flow"), read(r, flowCookie))
@@ -267,24 +267,4 @@ func flowFault(w http.ResponseWriter, r *http.Request, err error) error {
 		Title: site.Text(r, "dead.title"), Detail: site.Text(r, "dead.detail"),
 		Link: template.URL(page.Base(r) + "/"), Label: site.Text(r, "dead.link"),
 	})
-}
-
-// onward redirects to a path of ours. Only for GET: see page.Leave.
-func onward(w http.ResponseWriter, r *http.Request, to string) error {
-	w.Header().Set("Cache-Control", "no-store")
-	http.Redirect(w, r, to, http.StatusSeeOther)
-	return nil
-}
-
-// parseForm reads the body. A field in the query would be one in history and logs, so only
-// r.PostForm is looked at.
-func parseForm(r *http.Request) error {
-	err := r.ParseForm()
-	if err == nil {
-		return nil
-	}
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return err
-	}
-	return identity.Invalid("", site.Text(r, "form.unreadable"))
 }

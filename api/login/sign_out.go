@@ -21,7 +21,7 @@ func (l *Login) askSignOut(w http.ResponseWriter, r *http.Request) error {
 	}
 	to := wayBack(r, r.URL.Query().Get("return_to"))
 	if u == nil && to != "" {
-		return onward(w, r, to)
+		return page.Onward(w, r, to)
 	}
 	if u == nil {
 		return signedOut(w, r, "signed_out.detail", "", nil)
@@ -34,7 +34,7 @@ func (l *Login) askSignOut(w http.ResponseWriter, r *http.Request) error {
 // signOut ends the session, or all of the user's. The cookie goes only when the session
 // has ended: otherwise a person would believe to be signed out who is not.
 func (l *Login) signOut(w http.ResponseWriter, r *http.Request) error {
-	if err := parseForm(r); err != nil {
+	if _, err := page.Form(r); err != nil {
 		return err
 	}
 	s, u, err := l.signedIn(r)

@@ -128,8 +128,6 @@ var english = page.Texts{
 	"denied.detail": "You are signed in, but you may not use %s. If you think you should, ask your administrator.",
 	"denied.link":   "Back to %s",
 
-	"form.unreadable": "Your browser sent something that could not be read. Go back and try again.",
-
 	"setup.title":         "First administrator",
 	"setup.heading":       "You go first",
 	"setup.lead":          "Make the first account. It may administer everything here; the others come later.",

@@ -1,7 +1,9 @@
 package page
 
 import (
+	"errors"
 	"net/http"
+	"net/url"
 	"slices"
 
 	"github.com/quis-idp/quis/identity"
@@ -65,4 +67,30 @@ func Refuse(r *http.Request, alert *Alert, faults []*identity.Error, fields ...*
 	for _, f := range fields {
 		f.Focus = false
 	}
+}
+
+// Form reads the body of r, and only that: a field in the query would be one that a link can
+// set, and one in history and logs.
+func Form(r *http.Request) (url.Values, error) {
+	err := r.ParseForm()
+	if err == nil {
+		return r.PostForm, nil
+	}
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return nil, err
+	}
+	return nil, Unreadable(r)
+}
+
+// Unreadable says that a form is none that our pages send.
+func Unreadable(r *http.Request) error {
+	return identity.Invalid("", errorSite.Text(r, "form.unreadable"))
+}
+
+// Onward leads to a path of ours. After a form post a browser follows too if its policy says
+// so: it is our own origin. Where the way may end at another, see [Leave].
+func Onward(w http.ResponseWriter, r *http.Request, to string) error {
+	w.Header().Set("Cache-Control", "no-store")
+	http.Redirect(w, r, to, http.StatusSeeOther)
+	return nil
 }

@@ -106,6 +106,7 @@ func visitCommand(n *parse.CommandNode, keys map[string]bool) {
 
 // shared are the texts of the layout and of the error pages.
 var shared = language.New(Texts{
+	"form.unreadable": "Your browser sent something that could not be read. Go back and try again.",
 	"layout.home":     "quis, home",
 	"layout.language": "Language",
 	"form.check":      "Something needs another look.",

@@ -119,7 +119,7 @@ func sentence(r *http.Request, e *event.Event) string {
 // disown takes a person's word that a sign-in was not theirs: everything but this browser is
 // signed out, what applications hold is void, and the next thing to do is another password.
 func (p *Portal) disown(w http.ResponseWriter, r *http.Request, v *Visitor) error {
-	f, err := Form(r)
+	f, err := page.Form(r)
 	if err != nil {
 		return err
 	}
@@ -129,7 +129,7 @@ func (p *Portal) disown(w http.ResponseWriter, r *http.Request, v *Visitor) erro
 			return err
 		}
 		if !signedIn(e) {
-			return identity.Invalid("", site.Text(r, "form.unreadable"))
+			return page.Unreadable(r)
 		}
 		if _, err := session.EndOthersOf(tx, v.Tenant, v.UserID, v.ID); err != nil {
 			return err
@@ -148,5 +148,5 @@ func (p *Portal) disown(w http.ResponseWriter, r *http.Request, v *Visitor) erro
 	if err != nil {
 		return err
 	}
-	return Onward(w, r, passwordPath+"?done=disowned")
+	return page.Onward(w, r, page.Base(r)+passwordPath+"?done=disowned")
 }

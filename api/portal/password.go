@@ -76,7 +76,7 @@ func (p *password) ask(w http.ResponseWriter, r *http.Request, v *Visitor) error
 	}
 	if !has {
 		if v.Done == "disowned" { // nothing to change
-			return Onward(w, r, securityPath+"?done=disowned")
+			return page.Onward(w, r, page.Base(r)+securityPath+"?done=disowned")
 		}
 		if ok, err := v.Fresh(w, r, passwordPath); !ok {
 			return err
@@ -114,7 +114,7 @@ func (p *password) write(w http.ResponseWriter, r *http.Request, v *Visitor, has
 // change sets another password. Every other session ends with it, and what applications
 // hold: whoever else knew the old one is out.
 func (p *password) change(w http.ResponseWriter, r *http.Request, v *Visitor) error {
-	f, err := Form(r)
+	f, err := page.Form(r)
 	if err != nil {
 		return err
 	}
@@ -151,7 +151,7 @@ func (p *password) change(w http.ResponseWriter, r *http.Request, v *Visitor) er
 	if err := p.set(r, v, known, phc); err != nil {
 		return err
 	}
-	return Onward(w, r, securityPath+"?done=password")
+	return page.Onward(w, r, page.Base(r)+securityPath+"?done=password")
 }
 
 // whose is what the password must not be made of.

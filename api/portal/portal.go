@@ -104,7 +104,7 @@ func (p *Portal) signedIn(h Handler) http.Handler {
 		}
 		if q := r.URL.Query(); q.Has(authn.TicketParameter) && r.Method == http.MethodGet {
 			q.Del(authn.TicketParameter) // of use to protocols only; out of the address bar
-			return Onward(w, r, strings.TrimSuffix(r.URL.EscapedPath()+"?"+q.Encode(), "?"))
+			return page.Onward(w, r, page.Base(r)+strings.TrimSuffix(r.URL.EscapedPath()+"?"+q.Encode(), "?"))
 		}
 		actor := identity.Actor{Kind: identity.ActorUser, ID: v.UserID, SessionID: v.ID}
 		r = r.WithContext(identity.WithActor(r.Context(), actor))
@@ -121,7 +121,7 @@ func (p *Portal) signIn(w http.ResponseWriter, r *http.Request, need authn.Need)
 	if err != nil {
 		return err
 	}
-	return Onward(w, r, "/login?"+url.Values{"flow": {flow}}.Encode())
+	return page.Onward(w, r, page.Base(r)+"/login?"+url.Values{"flow": {flow}}.Encode())
 }
 
 // visitor returns who is signed in, nil if nobody is.
@@ -198,25 +198,4 @@ func (v *Visitor) Account(r *http.Request, at string) page.Navigation {
 		a.Name = v.User.Username
 	}
 	return a
-}
-
-// Onward leads to a path within the tenant. After a form post a browser follows too: it is
-// our own origin.
-func Onward(w http.ResponseWriter, r *http.Request, to string) error {
-	w.Header().Set("Cache-Control", "no-store")
-	http.Redirect(w, r, page.Base(r)+to, http.StatusSeeOther)
-	return nil
-}
-
-// Form reads the body of r, and only that: a field in the query would be one that a link
-// can set.
-func Form(r *http.Request) (url.Values, error) {
-	err := r.ParseForm()
-	if err == nil {
-		return r.PostForm, nil
-	}
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return nil, err
-	}
-	return nil, identity.Invalid("", site.Text(r, "form.unreadable"))
 }

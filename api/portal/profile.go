@@ -85,13 +85,13 @@ func locales(r *http.Request, chosen string) []choice {
 // changeProfile takes the form. It changes what the person saw and nothing that somebody
 // else has changed meanwhile.
 func (p *Portal) changeProfile(w http.ResponseWriter, r *http.Request, v *Visitor) error {
-	f, err := Form(r)
+	f, err := page.Form(r)
 	if err != nil {
 		return err
 	}
 	rev, err := strconv.ParseUint(f.Get("revision"), 10, 64)
 	if err != nil || rev == 0 {
-		return identity.Invalid("", site.Text(r, "form.unreadable"))
+		return page.Unreadable(r)
 	}
 	typed := *v.User
 	edit := func(u *directory.User) error {
@@ -113,5 +113,5 @@ func (p *Portal) changeProfile(w http.ResponseWriter, r *http.Request, v *Visito
 	case err != nil:
 		return err
 	}
-	return Onward(w, r, "/account?done=changed")
+	return page.Onward(w, r, page.Base(r)+"/account?done=changed")
 }

@@ -68,7 +68,7 @@ func (p *Portal) showSession(r *http.Request, s *session.Session) Row {
 
 // endSessions signs one browser out, or all but this one.
 func (p *Portal) endSessions(w http.ResponseWriter, r *http.Request, v *Visitor) error {
-	f, err := Form(r)
+	f, err := page.Form(r)
 	if err != nil {
 		return err
 	}
@@ -91,5 +91,5 @@ func (p *Portal) endSessions(w http.ResponseWriter, r *http.Request, v *Visitor)
 	if err != nil {
 		return err
 	}
-	return Onward(w, r, sessionsPath+"?done="+done)
+	return page.Onward(w, r, page.Base(r)+sessionsPath+"?done="+done)
 }

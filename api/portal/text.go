@@ -4,9 +4,8 @@ import "github.com/quis-idp/quis/api/page"
 
 // english holds every sentence of these pages.
 var english = page.Texts{
-	"form.unreadable": "Your browser sent something that could not be read. Go back and try again.",
-	"form.check":      "Something needs another look.",
-	"form.back":       "Back",
+	"form.check": "Something needs another look.",
+	"form.back":  "Back",
 
 	"agent.on":      "%s on %s",
 	"agent.system":  "A browser on %s",

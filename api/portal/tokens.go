@@ -151,7 +151,7 @@ func scopesOf(v *Visitor) []string {
 
 // createToken makes a token and shows it, in this answer and never again.
 func (p *Portal) createToken(w http.ResponseWriter, r *http.Request, v *Visitor) error {
-	f, err := Form(r)
+	f, err := page.Form(r)
 	if err != nil {
 		return err
 	}
@@ -160,7 +160,7 @@ func (p *Portal) createToken(w http.ResponseWriter, r *http.Request, v *Visitor)
 	}
 	days, err := strconv.Atoi(f.Get("days"))
 	if err != nil || !slices.Contains(lifetimes, days) || !slices.Contains(scopesOf(v), f.Get("scope")) {
-		return identity.Invalid("", site.Text(r, "form.unreadable"))
+		return page.Unreadable(r)
 	}
 	if err := p.modern(r.Context()); err != nil {
 		return err
@@ -193,7 +193,7 @@ func (p *Portal) modern(ctx context.Context) error {
 }
 
 func (p *Portal) revokeToken(w http.ResponseWriter, r *http.Request, v *Visitor) error {
-	f, err := Form(r)
+	f, err := page.Form(r)
 	if err != nil {
 		return err
 	}
@@ -203,5 +203,5 @@ func (p *Portal) revokeToken(w http.ResponseWriter, r *http.Request, v *Visitor)
 	if err != nil {
 		return err
 	}
-	return Onward(w, r, tokensPath+"?done=revoked")
+	return page.Onward(w, r, page.Base(r)+tokensPath+"?done=revoked")
 }

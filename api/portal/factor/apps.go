@@ -181,7 +181,7 @@ func (s *apps) confirm(w http.ResponseWriter, r *http.Request, v *portal.Visitor
 	if ok, err := v.Fresh(w, r, newApp); !ok {
 		return err
 	}
-	f, err := portal.Form(r)
+	f, err := page.Form(r)
 	if err != nil {
 		return err
 	}
@@ -205,7 +205,7 @@ func (s *apps) confirm(w http.ResponseWriter, r *http.Request, v *portal.Visitor
 	if err != nil {
 		return err
 	}
-	return portal.Onward(w, r, next)
+	return page.Onward(w, r, page.Base(r)+next)
 }
 
 // again shows the same secret; one that is no longer good is replaced by a new one.
@@ -268,7 +268,7 @@ func (s *apps) write(w http.ResponseWriter, r *http.Request, v *portal.Visitor, 
 }
 
 func (s *apps) rename(w http.ResponseWriter, r *http.Request, v *portal.Visitor) error {
-	f, err := portal.Form(r)
+	f, err := page.Form(r)
 	if err != nil {
 		return err
 	}
@@ -314,5 +314,5 @@ func (s *apps) changed(w http.ResponseWriter, r *http.Request, v *portal.Visitor
 	if err != nil {
 		return err
 	}
-	return portal.Onward(w, r, securityPath+"?done="+done)
+	return page.Onward(w, r, page.Base(r)+securityPath+"?done="+done)
 }

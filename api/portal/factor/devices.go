@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/quis-idp/quis/api/page"
 	"github.com/quis-idp/quis/api/portal"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity/credential/device"
@@ -52,7 +53,7 @@ func (s *devices) Routes(handle func(string, portal.Handler)) {
 
 // revoke ends the trust in one device, or in all. One that is gone is as wanted.
 func (s *devices) revoke(w http.ResponseWriter, r *http.Request, v *portal.Visitor) error {
-	f, err := portal.Form(r)
+	f, err := page.Form(r)
 	if err != nil {
 		return err
 	}
@@ -68,5 +69,5 @@ func (s *devices) revoke(w http.ResponseWriter, r *http.Request, v *portal.Visit
 	if err != nil && !errors.Is(err, fsm.ErrNotFound) {
 		return err
 	}
-	return portal.Onward(w, r, securityPath+"?done="+done)
+	return page.Onward(w, r, page.Base(r)+securityPath+"?done="+done)
 }

@@ -165,7 +165,7 @@ func boundTo(v *portal.Visitor) []byte { return []byte(v.Tenant + "/" + v.ID) }
 
 // add takes what the browser has made.
 func (s *Section) add(w http.ResponseWriter, r *http.Request, v *portal.Visitor) error {
-	f, err := portal.Form(r)
+	f, err := page.Form(r)
 	if err != nil {
 		return err
 	}
@@ -200,7 +200,7 @@ func (s *Section) add(w http.ResponseWriter, r *http.Request, v *portal.Visitor)
 	if err != nil {
 		return err
 	}
-	return portal.Onward(w, r, path+"?done=added")
+	return page.Onward(w, r, page.Base(r)+path+"?done=added")
 }
 
 type doneView struct {
@@ -273,7 +273,7 @@ func last(tx *fsm.Tx, v *portal.Visitor, k *passkey.Passkey) (bool, error) {
 }
 
 func (s *Section) rename(w http.ResponseWriter, r *http.Request, v *portal.Visitor) error {
-	f, err := portal.Form(r)
+	f, err := page.Form(r)
 	if err != nil {
 		return err
 	}
@@ -286,7 +286,7 @@ func (s *Section) rename(w http.ResponseWriter, r *http.Request, v *portal.Visit
 	if err != nil {
 		return err
 	}
-	return portal.Onward(w, r, path+"?done=renamed")
+	return page.Onward(w, r, page.Base(r)+path+"?done=renamed")
 }
 
 func (s *Section) remove(w http.ResponseWriter, r *http.Request, v *portal.Visitor) error {
@@ -309,5 +309,5 @@ func (s *Section) remove(w http.ResponseWriter, r *http.Request, v *portal.Visit
 	if err != nil {
 		return err
 	}
-	return portal.Onward(w, r, path+"?done=removed")
+	return page.Onward(w, r, page.Base(r)+path+"?done=removed")
 }
