@@ -90,6 +90,7 @@ type Node struct {
 // nodes in one use Start.
 func Run(ctx context.Context, cfg Config) error {
 	tuneMemory()
+	spreadCores()
 	n, err := Start(ctx, cfg)
 	if err != nil {
 		if ctx.Err() != nil {

@@ -40,7 +40,7 @@ func (n *Node) openRooms(ctx context.Context) (err error) {
 	n.metrics.Registry.MustRegister(n.keys, event.Collector())
 	n.openBackups()
 	n.rootKeys = n.newRootKeys()
-	n.passwords = credential.NewPool(credential.Config{}, n.metrics.Registry)
+	n.passwords = credential.NewPool(credential.Config{Workers: hashers}, n.metrics.Registry)
 	n.sessions = session.NewStore(session.Config{
 		DB: n.db, Ring: n.ring, Fresh: n.fresh, Logger: n.log, Registerer: n.metrics.Registry,
 	})

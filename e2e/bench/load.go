@@ -15,10 +15,10 @@ import (
 	"github.com/quis-idp/quis/e2e/testbed"
 )
 
-const bootstrap = `
+const bootstrapForm = `
 users:
   - {username: tester, email: tester@example.com, name: Test User, password: "correct horse battery", admin: true}
-applications:
+%sapplications:
   - name: web
     type: oidc
     client_id: web
@@ -29,6 +29,18 @@ applications:
 tokens:
   - {user: tester, token: "` + adminKey + `"}
 `
+
+const crowd = 8 // people who sign in at the same time
+
+func member(i int) string { return fmt.Sprintf("member%d", i) }
+
+var bootstrap = func() string {
+	var people strings.Builder
+	for i := range crowd {
+		fmt.Fprintf(&people, "  - {username: %s, email: %[1]s@example.com, name: Member, password: \"correct horse battery\"}\n", member(i))
+	}
+	return fmt.Sprintf(bootstrapForm, people.String())
+}()
 
 const adminKey = "quis_pat_0123456789abcdef0123456789abcdef"
 

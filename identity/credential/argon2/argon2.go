@@ -13,7 +13,6 @@ package argon2
 import (
 	"encoding/binary"
 	"fmt"
-	"runtime"
 	"syscall"
 	"unsafe"
 
@@ -25,7 +24,6 @@ const (
 	slices     = 4   // of a pass: lanes meet after each
 	prehashed  = 64  // bytes of H_0, which two counters follow
 	blockBytes = 8 * words
-	yield      = 64 // blocks, about 40 µs: then others who wait for this core have their turn
 )
 
 // A Mode says what the choice of blocks depends on (RFC 9106 §3.1).
@@ -149,9 +147,6 @@ func (f *filling) fill(pass, slice, lane uint32) {
 				next()
 			}
 			random = addresses[i%words]
-		}
-		if i%yield == 0 {
-			runtime.Gosched()
 		}
 		processBlockXOR(&f.blocks[at], &f.blocks[previous], &f.blocks[f.reference(random, pass, slice, lane, i)])
 	}
