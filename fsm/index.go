@@ -60,14 +60,12 @@ func (x *Index[T]) Get(tx *Tx, scope Scope, k Key) (*T, error) {
 	}
 	var v *T
 	if target != nil {
-		if v, err = x.row(tx, target); err != nil {
-			return nil, err
-		}
+		v, _, err = x.table.at(tx, target)
 	}
-	if v == nil {
-		return nil, x.missing
+	if err == nil && v == nil {
+		err = x.missing
 	}
-	return v, nil
+	return v, err
 }
 
 // List yields the rows of scope in order of the index, narrowed by opts, whose
@@ -80,17 +78,9 @@ func (x *Index[T]) List(tx *Tx, scope Scope, opts ...ListOption) iter.Seq2[*T, e
 		if err != nil {
 			return nil, err
 		}
-		return x.row(tx, key) // nil: the row has expired and awaits its purge
+		v, _, err := x.table.at(tx, key)
+		return v, err // nil: the row has expired and awaits its purge
 	})
-}
-
-// row returns the row that an entry points to, or nil.
-func (x *Index[T]) row(tx *Tx, key []byte) (v *T, err error) {
-	_, err = tx.row(key, func(r *row) error {
-		v, err = x.table.decode(r)
-		return err
-	})
-	return v, err
 }
 
 // Cursor returns where v stands in this index, for After. A row that the index

@@ -58,20 +58,21 @@ func (t *Table[T]) Get(tx *Tx, scope Scope, key Key) (*T, error) {
 // written by this very transaction has revision 0.
 func (t *Table[T]) GetRev(tx *Tx, scope Scope, key Key) (*T, uint64, error) {
 	tx.db.mustKnow(t.def.num, t.def.name)
-	var v *T
-	var rev uint64
-	there, err := tx.row(dataKey(t.def.num, scope, key), func(r *row) (err error) {
-		v, err = t.decode(r)
+	v, rev, err := t.at(tx, dataKey(t.def.num, scope, key))
+	if err == nil && v == nil {
+		err = t.missing
+	}
+	return v, rev, err
+}
+
+// at returns the row at a raw data key, or nil.
+func (t *Table[T]) at(tx *Tx, key []byte) (v *T, rev uint64, err error) {
+	_, err = tx.row(key, func(r *row) (err error) {
 		rev = r.rev
+		v, err = t.decode(r)
 		return err
 	})
-	if err != nil {
-		return nil, 0, err
-	}
-	if !there {
-		return nil, 0, t.missing
-	}
-	return v, rev, nil
+	return v, rev, err
 }
 
 // Revision returns the log index that last wrote the row at key, decoding nothing: for

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -103,47 +104,38 @@ func (tx *Tx) row(key []byte, use func(r *row) error) (there bool, err error) {
 
 // stored is row for whatever is stored, expired or not.
 func (tx *Tx) stored(key []byte, use func(r *row) error) error {
-	if v, ok := tx.overlay[string(key)]; ok {
-		if v == nil {
-			return nil
-		}
-		r, err := decodeRow(v)
-		if err != nil {
-			return err
-		}
-		return use(&r)
-	}
-	v, closer, err := tx.read(key)
-	if err != nil || closer == nil {
+	v, own, c, err := tx.value(key)
+	if err != nil || v == nil {
 		return err
 	}
-	defer closer.Close()
+	defer c.Close()
 	r, err := decodeRow(v)
 	if err != nil {
 		return err
 	}
-	tx.saw(key, r.rev, live(r.expires, tx.millis()))
+	if !own {
+		tx.saw(key, r.rev, live(r.expires, tx.millis()))
+	}
 	return use(&r)
 }
 
-// read returns the value at key in the snapshot, valid until closer is closed, or
-// a nil closer if there is none. A miss is recorded here, a hit by the caller.
-func (tx *Tx) read(key []byte) ([]byte, interface{ Close() error }, error) {
+// value returns what key holds for this transaction, valid until it is closed, or nil, and
+// whether it has written that itself. A miss in the snapshot is recorded here, a hit by the caller.
+func (tx *Tx) value(key []byte) (v []byte, own bool, c io.Closer, err error) {
+	if v, own = tx.overlay[string(key)]; own {
+		return v, own, nothingToClose, nil
+	}
 	if tx.snap == nil {
-		return nil, nil, errEnded
+		return nil, false, nil, errEnded
 	}
 	if len(key) > maxKey { // no row can have it
-		return nil, nil, nil
+		return nil, false, nil, nil
 	}
-	v, closer, err := tx.snap.Get(key)
-	if errors.Is(err, pebble.ErrNotFound) {
+	v, c, err = tx.view.get(key)
+	if v == nil && err == nil {
 		tx.saw(key, 0, false)
-		return nil, nil, nil
 	}
-	if err != nil {
-		return nil, nil, engineError("read", err)
-	}
-	return v, closer, nil
+	return v, false, c, err
 }
 
 func (tx *Tx) saw(key []byte, rev uint64, alive bool) {
@@ -159,18 +151,14 @@ func (tx *Tx) saw(key []byte, rev uint64, alive bool) {
 
 // holder returns the raw data key that a unique index entry points to, or nil.
 func (tx *Tx) holder(key []byte) ([]byte, error) {
-	if v, ok := tx.overlay[string(key)]; ok {
-		if v == nil {
-			return nil, nil
-		}
-		return indexTarget(v)
-	}
-	v, closer, err := tx.read(key)
-	if err != nil || closer == nil {
+	v, own, c, err := tx.value(key)
+	if err != nil || v == nil {
 		return nil, err
 	}
-	defer closer.Close()
-	tx.saw(key, indexRevision(v), true)
+	defer c.Close()
+	if !own {
+		tx.saw(key, indexRevision(v), true)
+	}
 	target, err := indexTarget(v)
 	return bytes.Clone(target), err
 }

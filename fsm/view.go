@@ -1,9 +1,13 @@
 package fsm
 
 import (
+	"errors"
+	"io"
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/quis-idp/quis/fsm/kept"
 )
 
 // A view is a snapshot of the engine at one state. All transactions that begin before the
@@ -13,6 +17,67 @@ type view struct {
 	snap *pebble.Snapshot
 	st   state
 	refs atomic.Int64 // transactions inside, and one while it is DB.shared; at 0 it is closed for good
+
+	held atomic.Int64 // how often it was pinned
+	kept kept.State
+}
+
+// keepAfter is how many transactions a view has served before what they read is kept: while
+// every second one commits, keeping costs more than it saves.
+const keepAfter = 16
+
+func (v *view) keeps() bool { return v.held.Load() >= keepAfter }
+
+var nothingToClose = io.NopCloser(nil)
+
+// get returns what key holds in this state, nil for nothing, valid until the closer is
+// closed. In a state that stays for a while, nobody asks the engine twice.
+func (v *view) get(key []byte) ([]byte, io.Closer, error) {
+	if !v.keeps() {
+		return v.ask(key)
+	}
+	row, known := v.kept.Row(key)
+	if !known {
+		stored, c, err := v.ask(key)
+		if err != nil {
+			return nil, nil, err
+		}
+		row = v.kept.KeepRow(key, stored)
+		if c != nil {
+			c.Close()
+		}
+	}
+	return row, nothingToClose, nil
+}
+
+// Once returns what f makes of the state that tx reads. While that state stays, all
+// transactions that only read share one value for a key, whose type should be the caller's
+// own: none may change it, and f may depend on nothing but the state and the key. Errors are
+// not kept, and a transaction that writes asks f, whose reads are then verified.
+func Once[T any](tx *Tx, key any, f func() (T, error)) (T, error) {
+	if tx.write || !tx.view.keeps() {
+		return f()
+	}
+	if made, ok := tx.view.kept.Value(key).(T); ok {
+		return made, nil
+	}
+	made, err := f()
+	if err == nil {
+		tx.view.kept.Keep(key, made)
+	}
+	return made, err
+}
+
+// ask reads from the engine.
+func (v *view) ask(key []byte) ([]byte, io.Closer, error) {
+	value, c, err := v.snap.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, nil, nil
+	}
+	if err != nil {
+		return nil, nil, engineError("read", err)
+	}
+	return value, c, nil
 }
 
 // hold pins the view, unless it has been closed.
@@ -23,6 +88,7 @@ func (v *view) hold() bool {
 			return false
 		}
 		if v.refs.CompareAndSwap(n, n+1) {
+			v.held.Add(1)
 			return true
 		}
 	}

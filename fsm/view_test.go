@@ -94,3 +94,89 @@ func TestViewsWhileOthersCommit(t *testing.T) {
 		t.Errorf("a view of a closed store: %v", err)
 	}
 }
+
+// hot begins so many views of the present state that what they read is kept.
+func hot(t *testing.T, db *fsm.DB) {
+	t.Helper()
+	for range 2 * fsm.KeepAfter {
+		if err := db.View(t.Context(), func(tx *fsm.Tx) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestWhatAViewKeepsIsOfItsState: what many read is kept, rows and that there are none,
+// and nothing of it outlives the next commit or hides what has expired.
+func TestWhatAViewKeepsIsOfItsState(t *testing.T) {
+	db := fsmtest.New(t, schema...)
+	see := func(want string) {
+		t.Helper()
+		hot(t, db)
+		for range 3 {
+			err := db.View(t.Context(), func(tx *fsm.Tx) error {
+				got := ""
+				if l, err := linkByName.Get(tx, fsm.Global, fsm.K("name")); err == nil {
+					got = l.ID
+					l.Names[0] = "scribbled on" // a row is its reader's own
+				} else if !errors.Is(err, fsm.ErrNotFound) {
+					return err
+				}
+				if got != want {
+					t.Errorf("state %d has %q, want %q", tx.Index(), got, want)
+				}
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	see("")
+	update(t, db, func(tx *fsm.Tx) error { return links.Put(tx, &link{ID: "a", Names: []string{"name"}}) })
+	see("a")
+	update(t, db, func(tx *fsm.Tx) error {
+		hot(t, db) // the row that this transaction moves is kept by others meanwhile
+		if err := links.Delete(tx, fsm.Global, fsm.K("a")); err != nil {
+			return err
+		}
+		return links.Put(tx, &link{ID: "b", Names: []string{"name"}})
+	})
+	see("b")
+	update(t, db, func(tx *fsm.Tx) error { return links.Delete(tx, fsm.Global, fsm.K("b")) })
+	see("")
+}
+
+// TestOnce: a value is made once a state, by who reads, and anew by who writes.
+func TestOnce(t *testing.T) {
+	type key struct{ name string }
+	db := fsmtest.New(t, schema...)
+	made, fault := 0, error(nil)
+	once := func(tx *fsm.Tx) error {
+		n, err := fsm.Once(tx, key{"n"}, func() (int, error) { made++; return made, fault })
+		if err == nil && n != made {
+			t.Errorf("got %d, made %d", n, made)
+		}
+		return err
+	}
+	view := func() error { return db.View(t.Context(), once) }
+	fault = errors.New("not to be kept")
+	hot(t, db)
+	if err := view(); !errors.Is(err, fault) {
+		t.Errorf("reported %v", err)
+	}
+	fault = nil
+	for range 3 {
+		if err := view(); err != nil || made != 2 {
+			t.Errorf("made %d times (%v), want 2: one error, one value", made, err)
+		}
+	}
+	update(t, db, once)
+	if made != 3 {
+		t.Errorf("a transaction that writes was given what others made")
+	}
+	update(t, db, func(tx *fsm.Tx) error { return links.Put(tx, &link{ID: "a"}) })
+	hot(t, db)
+	if err := view(); err != nil || made != 4 {
+		t.Errorf("made %d times (%v), want 4: the state is another", made, err)
+	}
+}

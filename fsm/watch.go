@@ -52,11 +52,8 @@ func (t *Table[T]) Watch(ctx context.Context, db *DB, from uint64) iter.Seq2[Row
 }
 
 func (t *Table[T]) current(ctx context.Context, db *DB, key string) (v *T, err error) {
-	err = db.View(ctx, func(tx *Tx) error {
-		_, err := tx.row([]byte(key), func(r *row) (err error) {
-			v, err = t.decode(r)
-			return err
-		})
+	err = db.View(ctx, func(tx *Tx) (err error) {
+		v, _, err = t.at(tx, []byte(key))
 		return err
 	})
 	return v, err

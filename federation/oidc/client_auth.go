@@ -67,6 +67,7 @@ func (p *Provider) spend(ctx context.Context, tenant string, a *caller.Assertion
 // application looks an application up by its client_id within the tenant of ctx. Its
 // secrets, redirect URIs and being there at all are reasons to say yes, so they are read
 // from a state that is fresh: one that becomes so afterwards would not change the row.
+// Requests share what it returns; they change nothing of it.
 func (p *Provider) application(ctx context.Context, clientID string) (app *federation.Application, err error) {
 	if clientID == "" || len(clientID) > 256 && !register.IsDocument(clientID) {
 		return nil, fsm.ErrNotFound
@@ -76,20 +77,28 @@ func (p *Provider) application(ctx context.Context, clientID string) (app *feder
 	}
 	t := identity.TenantFrom(ctx)
 	err = p.lookup(ctx, func(tx *fsm.Tx) error {
-		if t.ID != identity.DefaultTenant { // the front door looked before the state was fresh
-			stored, _, err := directory.GetTenant(tx, t.ID)
-			if err != nil {
-				return err
-			}
-			if stored.Disabled {
-				return fsm.ErrNotFound
-			}
-		}
-		if err := p.wanted(tx, t.ID, clientID); err != nil {
-			return err
-		}
-		app, err = federation.ByClientID(tx, t.ID, clientID)
+		app, err = fsm.Once(tx, applicationOf{t.ID, clientID}, func() (*federation.Application, error) {
+			return p.present(tx, t.ID, clientID)
+		})
 		return err
 	})
 	return app, err
+}
+
+type applicationOf struct{ tenant, clientID string }
+
+func (p *Provider) present(tx *fsm.Tx, tenant, clientID string) (*federation.Application, error) {
+	if tenant != identity.DefaultTenant { // the front door looked before the state was fresh
+		stored, _, err := directory.GetTenant(tx, tenant)
+		if err != nil {
+			return nil, err
+		}
+		if stored.Disabled {
+			return nil, fsm.ErrNotFound
+		}
+	}
+	if err := p.wanted(tx, tenant, clientID); err != nil {
+		return nil, err
+	}
+	return federation.ByClientID(tx, tenant, clientID)
 }
