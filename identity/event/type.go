@@ -14,6 +14,8 @@ const (
 	UserUpdated Type = "user.updated"
 	UserDeleted Type = "user.deleted"
 
+	UserRegistered Type = "user.registered" // after user.created
+
 	GroupCreated       Type = "group.created"
 	GroupUpdated       Type = "group.updated"
 	GroupDeleted       Type = "group.deleted"
@@ -23,6 +25,7 @@ const (
 	SettingsUpdated Type = "settings.updated"
 
 	InvitationCreated    Type = "invitation.created"
+	InvitationSent       Type = "invitation.sent"
 	InvitationDeleted    Type = "invitation.deleted"
 	InvitationAccepted   Type = "invitation.accepted"
 	EmailChangeBegun     Type = "email_change.begun"
@@ -138,6 +141,8 @@ var Catalogue = map[Type]string{
 	UserUpdated: "A user's attributes, role or status were changed.",
 	UserDeleted: "A user was deleted, with all memberships.",
 
+	UserRegistered: "A person proved an address, and made themselves an account.",
+
 	GroupCreated:       "A group was created.",
 	GroupUpdated:       "A group was changed.",
 	GroupDeleted:       "A group was deleted, with all memberships.",
@@ -147,6 +152,7 @@ var Catalogue = map[Type]string{
 	SettingsUpdated: "It was changed how people of a tenant sign in.",
 
 	InvitationCreated:    "A person was invited to make themselves an account.",
+	InvitationSent:       "An invitation was mailed again, with a new link.",
 	InvitationDeleted:    "An invitation was taken back.",
 	InvitationAccepted:   "A person accepted an invitation, and has an account.",
 	EmailChangeBegun:     "A user asked for another email address, which waits until both addresses are proved.",

@@ -23,6 +23,7 @@ type EmailChange struct {
 	OldHash []byte    `cbor:"5,keyasint,omitempty"` // SHA-256 of the secret sent to From; none once that is proved
 	NewHash []byte    `cbor:"6,keyasint,omitempty"` // of the one sent to To
 	Created time.Time `cbor:"7,keyasint,omitempty"`
+	Asked   bool      `cbor:"8,keyasint,omitempty"` // From has a say: it was proved
 }
 
 var (
@@ -44,38 +45,58 @@ var (
 
 func (c *EmailChange) expires() time.Time { return c.Created.Add(EmailChangeLifetime) }
 
-// BeginEmailChange makes the two secrets of a change of a user's address: one to be sent to
-// the address of now, "" if the user has none that was verified, one to the new address. It
-// takes the place of a change that was begun before. It reports identity.ErrInvalid and
-// fsm.ErrExists about the new address: a caller who must not tell whether an address is known
-// answers as if it had worked. The caller has made sure that every member of the cluster
-// reads such rows.
-func BeginEmailChange(tx *fsm.Tx, tenant, userID, to string) (c *EmailChange, toOld, toNew string, err error) {
+// A Begun change of an address is what is to be sent, and where. Secrets are in nothing else.
+type Begun struct {
+	*EmailChange
+	ToOld string // secret for the address of now; "": there is none that was proved
+	ToNew string // for the new one; "": it is somebody else's, who may be told so
+}
+
+// BeginEmailChange begins a change of a user's address, in place of one that was begun before.
+// Nobody learns by it whether an address is somebody's already: of such a one, the change
+// waits like any other, and nothing can prove it. It reports identity.ErrInvalid, field email.
+// The caller has made sure that every member of the cluster reads such rows.
+func BeginEmailChange(tx *fsm.Tx, tenant, userID, to string) (*Begun, error) {
 	u, _, err := directory.GetUser(tx, tenant, userID)
 	if err != nil {
-		return nil, "", "", err
+		return nil, err
 	}
 	to = strings.TrimSpace(to)
 	if to == "" || strings.EqualFold(to, u.Email) && u.EmailVerified {
-		return nil, "", "", identity.Invalid("email", "must be another address than the one of now")
+		return nil, identity.Invalid("email", "must be another address than the one of now")
 	}
 	next := *u
 	next.Email, next.EmailVerified = to, true
 	if strings.EqualFold(u.Username, u.Email) {
 		next.Username = to
 	}
-	if err := directory.CheckUser(tx, tenant, next); err != nil {
-		return nil, "", "", err
+	err = directory.CheckUser(tx, tenant, next)
+	taken := errors.Is(err, fsm.ErrExists)
+	if err != nil && !taken {
+		return nil, err
 	}
-	c = &EmailChange{Tenant: tenant, UserID: userID, From: u.Email, To: to, Created: tx.Now()}
+	b := &Begun{EmailChange: &EmailChange{Tenant: tenant, UserID: userID, From: u.Email, To: to, Created: tx.Now()}}
 	if u.Email != "" && u.EmailVerified && !strings.EqualFold(to, u.Email) {
-		toOld, c.OldHash = newSecret()
+		b.Asked = true
+		b.ToOld, b.OldHash = newSecret()
 	}
-	toNew, c.NewHash = newSecret()
-	if err := changes.Put(tx, c); err != nil {
-		return nil, "", "", err
+	b.ToNew, b.NewHash = newSecret()
+	if taken {
+		b.ToNew = "" // nobody has it
 	}
-	return c, toOld, toNew, c.tell(tx, event.EmailChangeBegun)
+	if err := changes.Put(tx, b.EmailChange); err != nil {
+		return nil, err
+	}
+	return b, b.tell(tx, event.EmailChangeBegun)
+}
+
+// EmailChangeOf returns the change that waits for a user's proofs, nil if there is none.
+func EmailChangeOf(tx *fsm.Tx, tenant, userID string) (*EmailChange, error) {
+	c, err := changes.Get(tx, fsm.Scope(tenant), fsm.K(userID))
+	if errors.Is(err, fsm.ErrNotFound) || err == nil && !tx.Now().Before(c.expires()) {
+		return nil, nil
+	}
+	return c, err
 }
 
 // FindEmailChange returns the change that a secret belongs to, and whether it is the one
@@ -131,7 +152,8 @@ func ConfirmEmailChange(tx *fsm.Tx, tenant, secret string) (c *EmailChange, done
 	return c, true, c.tell(tx, event.EmailChanged)
 }
 
-// CancelEmailChange ends a user's change of address, if there is one.
+// CancelEmailChange ends a user's change of address, if there is one; also of a user who is
+// being deleted.
 func CancelEmailChange(tx *fsm.Tx, tenant, userID string) error {
 	c, err := changes.Get(tx, fsm.Scope(tenant), fsm.K(userID))
 	if errors.Is(err, fsm.ErrNotFound) {
@@ -156,7 +178,15 @@ func DeleteTenant(tx *fsm.Tx, tenant string) error {
 			return err
 		}
 	}
-	return nil // changes hang on users, of whom there are none
+	for c, err := range changes.List(tx, fsm.Scope(tenant)) { // of users deleted by an older release
+		if err != nil {
+			return err
+		}
+		if err := changes.Delete(tx, fsm.Scope(tenant), fsm.K(c.UserID)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *EmailChange) tell(tx *fsm.Tx, what event.Type) error {

@@ -14,6 +14,9 @@ import (
 // PrefixInvitation begins the IDs of invitations.
 const PrefixInvitation = "inv"
 
+// InvitationPath is where the page of an invitation is, within a tenant; the secret follows.
+const InvitationPath = "/invite/"
+
 // Bounds of invitations.
 const (
 	MaxInvitation  = 30 * 24 * time.Hour
@@ -42,6 +45,12 @@ type Invitation struct {
 	Created time.Time      `cbor:"13,keyasint,omitempty"`
 	Expires time.Time      `cbor:"14,keyasint,omitempty"`
 	By      identity.Actor `cbor:"15,keyasint,omitempty"`
+
+	// Of one that is mailed:
+	Sent     time.Time     `cbor:"16,keyasint,omitempty"` // last
+	Lifetime time.Duration `cbor:"17,keyasint,omitempty"` // from Sent
+	Nonce    []byte        `cbor:"18,keyasint,omitempty"` // which the secret is made of; see Secret
+	Key      uint32        `cbor:"19,keyasint,omitempty"` // of the ring, that makes it
 }
 
 var (
@@ -59,31 +68,40 @@ var (
 // for a group that is not there. The caller has made sure that every member of the
 // cluster reads such rows.
 func Invite(tx *fsm.Tx, tenant string, i Invitation, lifetime time.Duration) (*Invitation, string, error) {
+	secret, hash := newSecret()
+	i.Hash = hash
+	made, err := i.insert(tx, tenant, lifetime)
+	return made, secret, err
+}
+
+// insert adds i, whose secret is known.
+func (i Invitation) insert(tx *fsm.Tx, tenant string, lifetime time.Duration) (*Invitation, error) {
 	if lifetime < time.Minute || lifetime > MaxInvitation {
-		return nil, "", identity.Invalid("expires_in", fmt.Sprintf("must be a minute to %d days", int(MaxInvitation.Hours()/24)))
+		return nil, identity.Invalid("expires_in", fmt.Sprintf("must be a minute to %d days", int(MaxInvitation.Hours()/24)))
 	}
 	if i.Email == "" {
-		return nil, "", identity.Invalid("email", "is required: it says who is invited")
+		return nil, identity.Invalid("email", "is required: it says who is invited")
 	}
 	if err := i.possible(tx, tenant); err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	n := 0
 	for _, err := range invitations.List(tx, fsm.Scope(tenant)) {
 		if err != nil {
-			return nil, "", err
+			return nil, err
 		}
 		if n++; n >= maxInvitations {
-			return nil, "", identity.Denied("Too many invitations are waiting. Take some back first.")
+			return nil, identity.Denied("Too many invitations are waiting. Take some back first.")
 		}
 	}
-	secret, hash := newSecret()
-	i.Tenant, i.ID, i.Hash = tenant, identity.NewID(PrefixInvitation), hash
-	i.Created, i.Expires, i.By = tx.Now(), tx.Now().Add(lifetime), identity.ActorFrom(tx.Context())
-	if err := invitations.Insert(tx, &i); err != nil {
-		return nil, "", err
+	i.Tenant, i.Created, i.Expires, i.By = tenant, tx.Now(), tx.Now().Add(lifetime), identity.ActorFrom(tx.Context())
+	if i.ID == "" {
+		i.ID = identity.NewID(PrefixInvitation)
 	}
-	return &i, secret, i.tell(tx, event.InvitationCreated)
+	if err := invitations.Insert(tx, &i); err != nil {
+		return nil, err
+	}
+	return &i, i.tell(tx, event.InvitationCreated)
 }
 
 // possible finds out now what would be wrong later: it makes the account and forgets it.
@@ -135,16 +153,8 @@ type Acceptance struct {
 	Locale     string
 }
 
-// Accept spends an invitation and makes the account; a first credential is the caller's
-// to add in the same transaction. It reports what FindInvitation and directory.CreateUser report.
-func Accept(tx *fsm.Tx, tenant, secret string, a Acceptance) (*directory.User, error) {
-	i, err := FindInvitation(tx, tenant, secret)
-	if err != nil {
-		return nil, err
-	}
-	if err := invitations.Delete(tx, fsm.Scope(tenant), fsm.K(i.ID)); err != nil {
-		return nil, err
-	}
+// made is the user as far as an invitation and its acceptance say.
+func (i *Invitation) made(a Acceptance) directory.User {
 	who := i.user(i.Username)
 	if i.Username == "" && a.Username != "" {
 		who.Username = a.Username
@@ -156,7 +166,20 @@ func Accept(tx *fsm.Tx, tenant, secret string, a Acceptance) (*directory.User, e
 			*f.to = *f.from
 		}
 	}
-	u, err := directory.CreateUser(tx, tenant, who)
+	return who
+}
+
+// Accept spends an invitation and makes the account; a first credential is the caller's
+// to add in the same transaction. It reports what FindInvitation and directory.CreateUser report.
+func Accept(tx *fsm.Tx, tenant, secret string, a Acceptance) (*directory.User, error) {
+	i, err := FindInvitation(tx, tenant, secret)
+	if err != nil {
+		return nil, err
+	}
+	if err := invitations.Delete(tx, fsm.Scope(tenant), fsm.K(i.ID)); err != nil {
+		return nil, err
+	}
+	u, err := directory.CreateUser(tx, tenant, i.made(a))
 	if err != nil {
 		return nil, err
 	}
@@ -200,8 +223,12 @@ func Uninvite(tx *fsm.Tx, tenant, id string) error {
 	return i.tell(tx, event.InvitationDeleted)
 }
 
+// tell writes what happened. Whoever sends mail follows these events, and sees by the data
+// that there is something to send.
 func (i *Invitation) tell(tx *fsm.Tx, what event.Type) error {
-	return event.Append(tx, event.Event{
-		Tenant: i.Tenant, Type: what, Target: event.Target{Kind: "invitation", ID: i.ID, Name: i.Email},
-	})
+	e := event.Event{Tenant: i.Tenant, Type: what, Target: event.Target{Kind: "invitation", ID: i.ID, Name: i.Email}}
+	if len(i.Nonce) > 0 && (what == event.InvitationCreated || what == event.InvitationSent) {
+		e.Data = map[string]string{"mail": "yes"}
+	}
+	return event.Append(tx, e)
 }

@@ -14,6 +14,7 @@ import (
 // Exit codes that commands choose themselves; package main has them all.
 const (
 	Failed   = 1
+	NotFound = 3
 	Conflict = 5
 )
 
