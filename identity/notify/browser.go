@@ -2,7 +2,6 @@ package notify
 
 import (
 	"crypto/sha256"
-	"errors"
 	"strings"
 	"time"
 
@@ -88,22 +87,4 @@ func browserName(agent string) string {
 		return name
 	}
 	return system
-}
-
-// DeleteAllOf forgets what is kept of a user that is gone.
-func DeleteAllOf(tx *fsm.Tx, tenant, user string) error {
-	var all []*browser
-	for b, err := range browsers.List(tx, fsm.Scope(tenant), fsm.Prefix(fsm.K(user))) {
-		if err != nil {
-			return err
-		}
-		all = append(all, b)
-	}
-	for _, b := range all {
-		err := browsers.Delete(tx, fsm.Scope(tenant), fsm.K(b.UserID, string(b.Hash)))
-		if err != nil && !errors.Is(err, fsm.ErrNotFound) {
-			return err
-		}
-	}
-	return nil
 }

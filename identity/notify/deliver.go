@@ -121,7 +121,7 @@ func (r *Room) attempt(ctx context.Context, i courier.Item) (o courier.Outcome) 
 		o.Void = true
 		return o
 	case errors.Is(err, fsm.ErrNotFound):
-		o.Final, o.Status = true, "The person is no longer there."
+		o.Final, o.Status = true, "The person, or the invitation, is no longer there."
 		return o
 	case err != nil:
 		o.Status = "The state could not be read."

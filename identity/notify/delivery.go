@@ -45,6 +45,8 @@ type Delivery struct {
 	Attempted int64       `cbor:"16,keyasint,omitempty"` // last attempt; 0: none yet
 	Status    string      `cbor:"17,keyasint,omitempty"` // what came of it, for a person to read
 	Expires   int64       `cbor:"18,keyasint,omitempty"`
+
+	Invitation string `cbor:"19,keyasint,omitempty"` // ID of what is mailed, instead of UserID
 }
 
 // deliveries lie in order of time: the ID begins with it. After a restore they would tell
@@ -120,6 +122,9 @@ func tell(tx *fsm.Tx, d *Delivery, what event.Type) error {
 	e := event.Event{
 		Tenant: d.Tenant, Type: what, Target: event.Target{Kind: "user", ID: d.UserID},
 		Data: map[string]string{"delivery": d.ID, "letter": string(d.Letter), "event": d.Event},
+	}
+	if d.Invitation != "" {
+		e.Target = event.Target{Kind: "invitation", ID: d.Invitation, Name: d.To}
 	}
 	if what == event.MailUndelivered {
 		e.Data["reason"] = d.Status

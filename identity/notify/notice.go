@@ -11,6 +11,9 @@ type notice struct {
 	user   string // ID
 	what   string
 	former string // another address that it goes to as well
+
+	invitation string // ID of one that is to be mailed to whom it invites, who is no user yet
+	to         string // its address
 }
 
 // letters says which events of a user call for which letter by themselves.
@@ -31,6 +34,9 @@ var letters = map[event.Type]letter.Name{
 
 // noticeOf returns what an event calls for, or nil. Sign-ins are not looked at here.
 func noticeOf(e *event.Event) *notice {
+	if (e.Type == event.InvitationCreated || e.Type == event.InvitationSent) && e.Data["mail"] != "" {
+		return &notice{letter: letter.Invitation, invitation: e.Target.ID, to: e.Target.Name}
+	}
 	n := &notice{user: userOf(e), what: e.Data["name"]}
 	if n.what == "" && e.Target.Kind != "user" {
 		n.what = e.Target.Name

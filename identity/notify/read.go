@@ -76,23 +76,16 @@ func (r *Room) calledFor(tx *fsm.Tx, e *event.Event) (due []Delivery, seen *brow
 	if err != nil || state == StateNone {
 		return nil, seen, err
 	}
-	u, _, err := directory.GetUser(tx, e.Tenant, n.user)
-	if errors.Is(err, fsm.ErrNotFound) {
-		return nil, nil, nil
-	}
-	if err != nil {
+	to, err := n.addresses(tx, e.Tenant)
+	if err != nil || len(to) == 0 {
 		return nil, nil, err
-	}
-	to := []string{u.Email}
-	if n.former != "" && n.former != u.Email {
-		to = append(to, n.former)
 	}
 	for _, address := range to {
 		if _, err := post.ParseAddress("to", address); err != nil {
 			continue // none, or one that mail cannot go to
 		}
 		d := Delivery{
-			Tenant: e.Tenant, UserID: u.ID, To: address, Letter: n.letter, Event: e.ID, What: identity.Printable(n.what, maxFact),
+			Tenant: e.Tenant, UserID: n.user, Invitation: n.invitation, To: address, Letter: n.letter, Event: e.ID, What: identity.Printable(n.what, maxFact),
 			Browser: browserName(e.Request.UserAgent), IP: e.Request.IP, When: e.Time.UnixMilli(),
 		}
 		if d.ID, err = deliveryID(e.ID, n.letter, address); err != nil {
@@ -101,6 +94,24 @@ func (r *Room) calledFor(tx *fsm.Tx, e *event.Event) (due []Delivery, seen *brow
 		due = append(due, d)
 	}
 	return due, seen, nil
+}
+
+// addresses are those that a notice goes to; none if its user is gone.
+func (n *notice) addresses(tx *fsm.Tx, tenant string) ([]string, error) {
+	if n.invitation != "" {
+		return []string{n.to}, nil
+	}
+	u, _, err := directory.GetUser(tx, tenant, n.user)
+	if errors.Is(err, fsm.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if n.former != "" && n.former != u.Email {
+		return []string{u.Email, n.former}, nil
+	}
+	return []string{u.Email}, nil
 }
 
 // insert adds d unless it is there: then the event was heard before.
@@ -124,6 +135,9 @@ func (r *Room) dispatchOf(tx *fsm.Tx, d *Delivery) (dispatch, error) {
 	if err != nil {
 		return dispatch{}, err
 	}
+	if d.Invitation != "" {
+		return r.invitation(tx, t, d)
+	}
 	u, _, err := directory.GetUser(tx, d.Tenant, d.UserID)
 	if err != nil {
 		return dispatch{}, err
@@ -138,4 +152,19 @@ func (r *Room) dispatchOf(tx *fsm.Tx, d *Delivery) (dispatch, error) {
 		}
 	}
 	return out, nil
+}
+
+// invitation is dispatchOf for one. One that was taken back, or accepted meanwhile, is gone.
+func (r *Room) invitation(tx *fsm.Tx, t identity.Tenant, d *Delivery) (dispatch, error) {
+	if r.cfg.Invitation == nil {
+		return dispatch{}, fsm.ErrNotFound
+	}
+	i, err := r.cfg.Invitation(tx, t, d.Invitation)
+	if err != nil {
+		return dispatch{}, err
+	}
+	return dispatch{
+		tenant: t, id: d.ID, letter: d.Letter, to: post.Address{Name: i.Name, Mailbox: d.To}, locale: i.Locale,
+		data: letter.Data{Link: i.Link},
+	}, nil
 }

@@ -32,12 +32,19 @@ type Config struct {
 	// letters have none.
 	Alarm func(t identity.Tenant, userID, eventID string) (string, error)
 
+	// Invitation returns what is mailed to somebody who is invited, or fsm.ErrNotFound if that
+	// was taken back or accepted; nil: no invitation is mailed.
+	Invitation func(tx *fsm.Tx, t identity.Tenant, id string) (Invited, error)
+
 	Pause func(attempts int) time.Duration // before the next attempt at a notice; default grows from 5 s to 30 min
 	Retry func(attempts int) time.Duration // the same for what Send sends; default 2 s, then 15 s
 
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 }
+
+// Invited is what a letter to somebody who is no user yet needs.
+type Invited struct{ Name, Locale, Link string }
 
 // A Room sends mail. Run Read and Deliver on the leader, and Run everywhere.
 type Room struct {

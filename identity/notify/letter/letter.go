@@ -29,19 +29,27 @@ const (
 	CodesSpent        Name = "recovery_code_used"   // a recovery code was used
 	AlarmRaised       Name = "alarm_raised"         // "this wasn't me" was pressed
 	RecoveryCodesMade Name = "recovery_codes_added" // a new set
+	EmailOld          Name = "email_change_old"     // the address of now: shall What take its place?
+	EmailNew          Name = "email_change_new"     // the address that shall
+	AddressTaken      Name = "address_taken"        // somebody wanted to use an address that an account has already
 )
 
 // A spec says what a letter is made of besides subject, greeting, lead and foot.
 type spec struct {
 	code, button, facts, alarm, more bool
+	// stranger: who gets it may have no account; somebody has given this address.
+	stranger bool
 }
 
 var specs = map[Name]spec{
 	Test:              {},
 	SignInCode:        {code: true, button: true, more: true},
-	VerifyEmail:       {code: true, button: true, more: true},
+	VerifyEmail:       {code: true, button: true, more: true, stranger: true},
 	Recovery:          {code: true, button: true, more: true},
-	Invitation:        {button: true, more: true},
+	Invitation:        {button: true, more: true, stranger: true},
+	EmailOld:          {facts: true, button: true, more: true, alarm: true},
+	EmailNew:          {button: true, more: true, stranger: true},
+	AddressTaken:      {button: true, more: true},
 	NewSignIn:         {facts: true, alarm: true, more: true},
 	PasswordSet:       {facts: true, alarm: true, more: true},
 	FactorAdded:       {facts: true, alarm: true, more: true},
@@ -60,6 +68,7 @@ func Names() []Name {
 	return []Name{
 		Test, SignInCode, VerifyEmail, Recovery, Invitation, NewSignIn, PasswordSet, FactorAdded, FactorRemoved,
 		EmailChanged, RecoveryStarted, RecoveryFinished, PasskeySuspicious, CodesSpent, RecoveryCodesMade, AlarmRaised,
+		EmailOld, EmailNew, AddressTaken,
 	}
 }
 
@@ -130,6 +139,9 @@ func viewOf(n Name, s spec, w words, d Data) *view {
 	v := &view{
 		Lang: w.lang, Subject: w.of(n, "subject"), Greeting: w.text("greeting"), Lead: w.of(n, "lead"), Foot: w.text("foot"),
 	}
+	if s.stranger {
+		v.Foot = w.text("foot.stranger")
+	}
 	if greetable(d.Person) {
 		v.Greeting = w.text("greeting.name")
 	}
@@ -189,7 +201,7 @@ func Sample(n Name) Data {
 	switch n {
 	case FactorAdded, FactorRemoved, PasskeySuspicious:
 		d.What = "Passkey “Laptop”"
-	case EmailChanged:
+	case EmailChanged, EmailOld:
 		d.What = "ada@example.org"
 	}
 	return d

@@ -83,6 +83,8 @@ var english = Texts{
 	"greeting.name": "Hello {person},",
 	"foot":          "{place} sent you this because of your account there. Nobody reads answers to it.",
 
+	"foot.stranger": "{place} sent you this because somebody gave this address there. Nobody reads answers to it.",
+
 	"fact.when":    "When",
 	"fact.what":    "What",
 	"fact.browser": "Browser",
@@ -100,9 +102,9 @@ var english = Texts{
 	"sign_in_code.more":    "It is good for {minutes} minutes, and only in the browser in which it was asked for.\nNever give it to anybody: nobody from {place} will ask you for it. If you did not ask for it, do nothing.",
 
 	"verify_email.subject": "Confirm your address for {place}",
-	"verify_email.lead":    "Somebody, most likely you, wants to use this address at {place}. Type this code there:",
+	"verify_email.lead":    "Somebody, most likely you, wants to make an account with this address at {place}. Type this code there:",
 	"verify_email.button":  "Confirm this address",
-	"verify_email.more":    "It is good for {minutes} minutes. If you did not ask for it, do nothing: your address will not be used.",
+	"verify_email.more":    "It is good for {minutes} minutes. If you did not ask for it, do nothing: no account is made.",
 
 	"recovery.subject": "Getting back into {place}",
 	"recovery.lead":    "Somebody, most likely you, cannot sign in at {place} any more and wants to get back in. Type this code there:",
@@ -110,8 +112,8 @@ var english = Texts{
 	"recovery.more":    "It is good for {minutes} minutes.\nNever give it to anybody: nobody from {place} will ask you for it. If you did not ask for it, do nothing.",
 
 	"invitation.subject": "You are invited to {place}",
-	"invitation.lead":    "An administrator of {place} has made an account for you. Set it up with the link below.",
-	"invitation.button":  "Set up my account",
+	"invitation.lead":    "An administrator of {place} invites you to make yourself an account there. Begin with the link below.",
+	"invitation.button":  "Make my account",
 	"invitation.more":    "The link works once. If you do not know {place}, do nothing.",
 
 	"new_sign_in.subject": "A new sign-in at {place}",
@@ -157,4 +159,19 @@ var english = Texts{
 	"alarm_raised.subject": "Your account at {place} was locked down",
 	"alarm_raised.lead":    "Somebody followed the “This wasn't me” link in a message to you. Everybody is signed out of your account, no browser is trusted any more, and the password must be changed.",
 	"alarm_raised.more":    "If it was not you who did that, do not worry: nothing was given away. Sign in and choose a new password.",
+
+	"email_change_old.subject": "Is your address at {place} to be changed?",
+	"email_change_old.lead":    "Somebody, most likely you, wants another email address for your account. It changes only after both addresses were confirmed, this one and the new one.",
+	"email_change_old.button":  "Confirm the change",
+	"email_change_old.more":    "The link is good for a day. If you did not ask for this, do not confirm it: your address stays.",
+
+	"email_change_new.subject": "Confirm your new address for {place}",
+	"email_change_new.lead":    "Somebody, most likely you, wants to use this address for their account at {place}.",
+	"email_change_new.button":  "Confirm this address",
+	"email_change_new.more":    "The link is good for a day, and only for whoever is signed in to that account. If you did not ask for it, do nothing: your address will not be used.",
+
+	"address_taken.subject": "You have an account at {place}",
+	"address_taken.lead":    "Somebody, most likely you, wanted to use this address at {place}. It belongs to an account already, so nothing was changed.",
+	"address_taken.button":  "Sign in",
+	"address_taken.more":    "If you do not remember your password, you can say so at the sign-in page.\nIf it was not you, there is nothing to do.",
 }
