@@ -2,6 +2,8 @@ package settings
 
 import (
 	"errors"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/quis-idp/quis/fsm"
@@ -54,6 +56,21 @@ type Authentication struct {
 	DefaultLanguage string   `cbor:"20,keyasint,omitempty"` // where the person's own is none of them; "": the first
 	BrandName       string   `cbor:"21,keyasint,omitempty"` // shown on pages and in mail; "": the tenant's name
 	BrandColor      string   `cbor:"22,keyasint,omitempty"` // #rrggbb; "": ours. See CheckColor
+
+	Registration Registration `cbor:"23,keyasint,omitempty"` // counts where SelfRegistration is on
+}
+
+// A Registration is who may make themselves an account, and what comes with it.
+type Registration struct {
+	Domains []string `cbor:"1,keyasint,omitempty"` // of their addresses, in lower case; none: all
+	Groups  []string `cbor:"2,keyasint,omitempty"` // IDs of those that they will be in; one that is gone by then is left out
+}
+
+// Admits reports whether people with an address may make themselves an account. Domains are
+// compared as they are, without those below them.
+func (r *Registration) Admits(email string) bool {
+	_, domain, _ := strings.Cut(strings.TrimSpace(email), "@")
+	return len(r.Domains) == 0 || slices.Contains(r.Domains, strings.ToLower(domain))
 }
 
 // A Password is what new passwords must be like.
@@ -146,6 +163,9 @@ func Put(tx *fsm.Tx, rev uint64, a Authentication) error {
 		return err
 	}
 	if err := a.check(); err != nil {
+		return err
+	}
+	if err := a.checkGroups(tx, old); err != nil {
 		return err
 	}
 	changes := event.Diff(old.fields(), a.fields())

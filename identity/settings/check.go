@@ -9,17 +9,21 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/directory"
 )
 
 // Bounds of lists and text.
 const (
-	maxList  = 100
-	maxBrand = 60 // bytes
+	maxList   = 100
+	maxGroups = 50
+	maxBrand  = 60 // bytes
 )
 
 var (
 	aaguidForm   = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+	domainForm   = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}$`)
 	languageForm = regexp.MustCompile(`^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$`)
 )
 
@@ -61,6 +65,7 @@ func (a *Authentication) check() error {
 	a.Session.check(f)
 	a.Recovery.check(f)
 	a.Passkey.check(f)
+	a.Registration.check(f)
 	a.checkLook(f)
 	return errors.Join(f.all...)
 }
@@ -119,6 +124,29 @@ func (p *Passkey) check(f *faults) {
 	f.each(p.Deny, maxList, "passkey/deny_aaguids", aaguid, aaguidForm.MatchString)
 	f.unless(len(p.Allow) == 0 || p.Attestation != "none", "passkey/attestation", "must not be none where allow_aaguids are named: without attestation the AAGUID may be anything")
 	f.each(p.RelatedOrigins, 20, "passkey/related_origins", "must be an origin such as https://example.org", origin)
+}
+
+func (r *Registration) check(f *faults) {
+	f.each(r.Domains, maxList, "registration/allowed_domains", "must be a domain in lower case, such as example.com", func(s string) bool { return len(s) <= 253 && domainForm.MatchString(s) })
+	f.each(r.Groups, maxGroups, "registration/groups", "must be the ID of a group", func(s string) bool { return s != "" })
+}
+
+// checkGroups refuses a group that is named now and is not there. One that was named before,
+// and has been deleted since, keeps nobody from deciding something else.
+func (a *Authentication) checkGroups(tx *fsm.Tx, old *Authentication) error {
+	for i, g := range a.Registration.Groups {
+		if slices.Contains(old.Registration.Groups, g) {
+			continue
+		}
+		_, _, err := directory.GetGroup(tx, a.Tenant, g)
+		if errors.Is(err, fsm.ErrNotFound) {
+			return identity.Invalid("registration/groups/"+strconv.Itoa(i), "must be the ID of a group")
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func origin(s string) bool {

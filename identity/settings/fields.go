@@ -25,6 +25,7 @@ func (a *Authentication) fields() [][2]string {
 		{"passkey/user_verification", a.Passkey.UserVerification}, {"passkey/attestation", a.Passkey.Attestation}, {"passkey/require_attested", yes(a.Passkey.RequireAttested)},
 		{"passkey/allow_aaguids", list(a.Passkey.Allow)}, {"passkey/deny_aaguids", list(a.Passkey.Deny)}, {"passkey/forbid_synced", yes(a.Passkey.ForbidSynced)},
 		{"passkey/related_origins", list(a.Passkey.RelatedOrigins)},
+		{"registration/allowed_domains", list(a.Registration.Domains)}, {"registration/groups", list(a.Registration.Groups)},
 		{"languages", list(a.Languages)}, {"default_language", a.DefaultLanguage}, {"brand_name", a.BrandName}, {"brand_color", a.BrandColor},
 	}
 }

@@ -164,6 +164,10 @@ func TestRefuses(t *testing.T) {
 		"passkey/related_origins/1": func(a *settings.Authentication) {
 			a.Passkey.RelatedOrigins = []string{"https://a.example", "http://b.example"}
 		},
+		"registration/allowed_domains/0": func(a *settings.Authentication) { a.Registration.Domains = []string{"Example.com"} },
+		"registration/allowed_domains/1": func(a *settings.Authentication) { a.Registration.Domains = []string{"example.com", "*.example.com"} },
+		"registration/groups/0":          func(a *settings.Authentication) { a.Registration.Groups = []string{"grp_none"} },
+
 		"languages/0":      func(a *settings.Authentication) { a.Languages = []string{"Deutsch!"} },
 		"default_language": func(a *settings.Authentication) { a.Languages, a.DefaultLanguage = []string{"de"}, "fr" },
 		"brand_name":       func(a *settings.Authentication) { a.BrandName = "a\nb" },

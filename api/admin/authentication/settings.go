@@ -36,6 +36,8 @@ type authenticationSettings struct {
 	Recovery recoveryRules `json:"recovery" doc:"How people get back in who cannot prove who they are."`
 	Passkey  passkeyRules  `json:"passkey" doc:"Which passkeys may be enrolled."`
 
+	Registration registrationRules `json:"registration" doc:"Who may make themselves an account, where allow_self_registration is on."`
+
 	Languages       []string `json:"languages" max:"50" item_max:"35" doc:"Languages that pages and mail may be in (BCP 47); none: all there are."`
 	DefaultLanguage string   `json:"default_language" max:"35" example:"en" doc:"Language for people whose own is none of them."`
 	BrandName       string   `json:"brand_name" max:"60" example:"Acme" doc:"Name on pages and in mail; empty: the tenant's name."`
@@ -77,6 +79,11 @@ type passkeyRules struct {
 	RelatedOrigins   []string `json:"related_origins" max:"20" item_max:"200" doc:"Other origins where the same passkeys may be used."`
 }
 
+type registrationRules struct {
+	Domains []string `json:"allowed_domains" max:"100" item_max:"253" example:"example.com" doc:"Domains of the addresses with which people may make themselves an account; none: any."`
+	Groups  []string `json:"groups" max:"50" item_max:"64" doc:"IDs of the groups that they will be in."`
+}
+
 func show(a *settings.Authentication) authenticationSettings {
 	return authenticationSettings{
 		MFAPolicy: a.MFAPolicy, MFAMethods: list(a.MFAMethods), MFAEnforce: a.MFAEnforce, MFAGrace: a.MFAGrace, MFAReauth: a.MFAReauth,
@@ -88,7 +95,8 @@ func show(a *settings.Authentication) authenticationSettings {
 			a.Passkey.UserVerification, a.Passkey.Attestation, a.Passkey.RequireAttested, list(a.Passkey.Allow), list(a.Passkey.Deny),
 			a.Passkey.ForbidSynced, list(a.Passkey.RelatedOrigins),
 		},
-		Languages: list(a.Languages), DefaultLanguage: a.DefaultLanguage, BrandName: a.BrandName, BrandColor: a.BrandColor,
+		Registration: registrationRules{list(a.Registration.Domains), list(a.Registration.Groups)},
+		Languages:    list(a.Languages), DefaultLanguage: a.DefaultLanguage, BrandName: a.BrandName, BrandColor: a.BrandColor,
 	}
 }
 
@@ -98,7 +106,8 @@ func (f *authenticationSettings) of(tenant string) settings.Authentication {
 		TrustedDevices: f.TrustedDevices, LocalLogin: f.LocalLogin, PasswordLogin: f.PasswordLogin, PasskeyLogin: f.PasskeyLogin,
 		EmailOTP: f.EmailOTP, MagicLink: f.MagicLink, ForgotPassword: f.ForgotPassword, SelfRegistration: f.SelfRegistration,
 		Password: settings.Password(f.Password), Session: settings.Session(f.Session), Recovery: settings.Recovery(f.Recovery), Passkey: settings.Passkey(f.Passkey),
-		Languages: f.Languages, DefaultLanguage: f.DefaultLanguage, BrandName: f.BrandName, BrandColor: f.BrandColor,
+		Registration: settings.Registration(f.Registration),
+		Languages:    f.Languages, DefaultLanguage: f.DefaultLanguage, BrandName: f.BrandName, BrandColor: f.BrandColor,
 	}
 }
 
