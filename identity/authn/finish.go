@@ -77,7 +77,12 @@ func (fs *Flows) finish(ctx context.Context, f *Flow, also func(tx *fsm.Tx) erro
 	if err != nil {
 		return Result{}, fmt.Errorf("finish sign-in: %w", err)
 	}
-	r := Result{Step: StepDone, Session: started.Session, Enrol: enrol, Trust: trust, TrustFor: life}
+	return fs.done(f, started, Result{Enrol: enrol, Trust: trust, TrustFor: life})
+}
+
+// done completes the result of a flow whose session has been made.
+func (fs *Flows) done(f *Flow, started *session.Started, r Result) (_ Result, err error) {
+	r.Step, r.Session = StepDone, started.Session
 	if r.Cookie, err = fs.cfg.Sessions.Cookie(started); err != nil {
 		return Result{}, err
 	}
@@ -131,15 +136,8 @@ func (fs *Flows) complete(tx *fsm.Tx, f *Flow, end ending, also func(tx *fsm.Tx)
 			return nil, err
 		}
 	}
-	started, err := fs.start(tx, f)
+	started, err := fs.begun(tx, f)
 	if err != nil {
-		return nil, err
-	}
-	mark := &spentFlow{Tenant: tenant, ID: f.ID, Session: started.Session.ID, Expires: f.Expires.Add(spentGrace)}
-	if err := spent.Insert(tx, mark); err != nil {
-		return nil, err
-	}
-	if err := lastSignin.Max(tx, fsm.Scope(tenant), fsm.K(f.UserID), tx.Now().UnixMilli(), time.Time{}); err != nil {
 		return nil, err
 	}
 	for _, src := range end.sources {
@@ -182,6 +180,19 @@ func stillSo(tx *fsm.Tx, f *Flow) error {
 		return dead("the session that it belongs to has ended")
 	}
 	return err
+}
+
+// begun makes the session of a flow, and the mark that spends it.
+func (fs *Flows) begun(tx *fsm.Tx, f *Flow) (*session.Started, error) {
+	started, err := fs.start(tx, f)
+	if err != nil {
+		return nil, err
+	}
+	mark := &spentFlow{Tenant: f.Need.Tenant, ID: f.ID, Session: started.Session.ID, Expires: f.Expires.Add(spentGrace)}
+	if err := spent.Insert(tx, mark); err != nil {
+		return nil, err
+	}
+	return started, lastSignin.Max(tx, fsm.Scope(f.Need.Tenant), fsm.K(f.UserID), tx.Now().UnixMilli(), time.Time{})
 }
 
 func (fs *Flows) start(tx *fsm.Tx, f *Flow) (*session.Started, error) {

@@ -44,6 +44,7 @@ type Need struct {
 
 	MFA     string `cbor:"10,keyasint,omitempty"` // the application's policy of second factors; empty: it has none
 	Recover bool   `cbor:"11,keyasint,omitempty"` // the password is not known: prove otherwise who it is, and choose another
+	Create  bool   `cbor:"12,keyasint,omitempty"` // begin where people make themselves an account: OIDC prompt=create
 }
 
 // A Step is what a flow is waiting for.

@@ -48,6 +48,7 @@ type Opening struct {
 	Password, Passkey, Mail bool
 	Trust                   int  // for how many days a browser may be trusted; 0: none is
 	Recover                 bool // somebody who has forgotten their password may begin another flow, with Need.Recover
+	Register                bool // who has no account may make themselves one, see Join
 }
 
 // Open says with what the first step can be taken.
@@ -61,7 +62,7 @@ func (fs *Flows) Open(ctx context.Context, f *Flow) (o Opening, err error) {
 				return nil
 			}
 			o = Opening{Password: s.LocalLogin && s.PasswordLogin, Passkey: s.LocalLogin && s.PasskeyLogin,
-				Mail: s.LocalLogin && (s.EmailOTP || s.MagicLink) && mail, Trust: int(s.TrustedDevices), Recover: mail && s.LocalLogin && s.PasswordLogin && s.ForgotPassword}
+				Mail: s.LocalLogin && (s.EmailOTP || s.MagicLink) && mail, Trust: int(s.TrustedDevices), Recover: mail && s.LocalLogin && s.PasswordLogin && s.ForgotPassword, Register: mail && s.LocalLogin && s.SelfRegistration}
 		}
 		return err
 	})

@@ -128,9 +128,9 @@ func TestPasskeyOnceOnTwoNodes(t *testing.T) {
 		response := h.nodes[0].answer(t, ctx, f, a)
 		var errs [2]error
 		var wg sync.WaitGroup
+		flows := []*authn.Flow{h.nodes[0].load(t, ctx, f.Sealed(), binding), h.nodes[1].load(t, ctx, f.Sealed(), binding)}
 		for i := range errs {
-			mine := h.nodes[i].load(t, ctx, f.Sealed(), binding)
-			wg.Go(func() { _, errs[i] = h.nodes[i].Passkey(ctx, mine, response) })
+			wg.Go(func() { _, errs[i] = h.nodes[i].Passkey(ctx, flows[i], response) })
 		}
 		wg.Wait()
 		if (errs[0] == nil) == (errs[1] == nil) {

@@ -86,7 +86,7 @@ func (s *subject) userID() string {
 func (fs *Flows) lookUp(ctx context.Context, f *Flow, find func(tx *fsm.Tx) (*directory.User, error)) (*subject, error) {
 	known := &subject{}
 	tenant := f.Need.Tenant
-	err := settled(ctx, fs.cfg.DB, func(tx *fsm.Tx) error {
+	err := Settled(ctx, fs.cfg.DB, func(tx *fsm.Tx) error {
 		*known = subject{}
 		if err := alive(tx, f); err != nil {
 			return err
@@ -110,9 +110,9 @@ func (fs *Flows) lookUp(ctx context.Context, f *Flow, find func(tx *fsm.Tx) (*di
 	return known, nil
 }
 
-// settled is a View that first catches up with the leader whatever it would find:
+// Settled is a View that first catches up with the leader whatever it would find:
 // a catch-up only on a miss would tell an unknown user by its time.
-func settled(ctx context.Context, db *fsm.DB, fn func(tx *fsm.Tx) error) error {
+func Settled(ctx context.Context, db *fsm.DB, fn func(tx *fsm.Tx) error) error {
 	caughtUp := false
 	return db.Read(ctx, func(tx *fsm.Tx) error {
 		if !caughtUp {

@@ -1,0 +1,45 @@
+package authn_test
+
+import (
+	"testing"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity/authn"
+	"github.com/quis-idp/quis/identity/settings"
+)
+
+// TestNothingIsCountedOfWhoIsDeleted: neither the last sign-in nor how often a second factor
+// was put off.
+func TestNothingIsCountedOfWhoIsDeleted(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	ctx := from(t, "192.0.2.1")
+	h.update(t, 0, func(tx *fsm.Tx) error {
+		s := settings.Default(ten)
+		s.MFAPolicy = settings.MFAAny
+		return settings.Put(tx, 0, s)
+	})
+	left := func() int {
+		t.Helper()
+		r, err := h.nodes[0].try(t, ctx, authn.Browser{}, "ann", good)
+		if err != nil || r.Enrol == nil {
+			t.Fatalf("%+v %v", r, err)
+		}
+		return r.Enrol.Left
+	}
+	first := left()
+	if next := left(); next != first-1 {
+		t.Errorf("%d, then %d", first, next)
+	}
+	h.update(t, 0, func(tx *fsm.Tx) error { return authn.DeleteAllOf(tx, ten, h.ann.ID) })
+	h.update(t, 0, func(tx *fsm.Tx) error {
+		at, err := authn.LastSignin(tx, ten, h.ann.ID)
+		if !at.IsZero() {
+			t.Errorf("last sign-in %v", at)
+		}
+		return err
+	})
+	if again := left(); again != first {
+		t.Errorf("%d, want %d", again, first)
+	}
+}
