@@ -2,6 +2,8 @@ package page
 
 // detailTexts holds, by what a room says, what pages show in English.
 var detailTexts = Texts{
+	"is of a domain that is not admitted here":                                 "Addresses of this domain cannot be used here.",
+	"must be another address than the one of now":                              "This is your address already.",
 	"is not an email address":                                                  "This is not an email address.",
 	"must be 1 to 128 letters and digits, without spaces":                      "Use 1 to 128 letters and digits, without spaces.",
 	"may have letters, digits and . _ - + @ and begins with a letter or digit": "Use letters, digits and . _ - + @, and begin with a letter or digit.",

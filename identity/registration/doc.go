@@ -1,0 +1,15 @@
+// Package registration lets strangers make themselves an account, where a tenant wants that:
+// first they prove an address, then they have one.
+//
+// Nothing is stored before the address is proved, and nobody learns whether it is somebody's
+// already. What must be remembered meanwhile is a sealed box that the browser carries: which
+// address it is about, and the state of the code that was mailed (package mailcode). The box
+// of an address that is taken looks the same, and no code is ever right for it. It is not
+// bound to a browser: whoever reads the mail may go on where they read it.
+//
+// Single use is the directory's: an address has one user. Of two who finish with one address
+// at once, on whatever nodes, one finds it taken.
+//
+// Not here: sending the mail, the pages, how much a stranger may ask for, and what proves
+// who the person is from then on.
+package registration
