@@ -1,6 +1,7 @@
 package factor
 
 import (
+	"cmp"
 	"errors"
 	"html/template"
 	"net/http"
@@ -92,18 +93,11 @@ func (s *apps) Routes(handle func(string, portal.Handler)) {
 
 // label is what the app will show: the tenant, and the address that people know.
 func label(tx *fsm.Tx, u *directory.User) (totp.Label, error) {
-	a, _, err := settings.Get(tx, u.Tenant)
+	called, err := settings.NameOf(tx, u.Tenant)
 	if err != nil {
 		return totp.Label{}, err
 	}
-	l := totp.Label{Issuer: a.BrandName, Account: u.Email}
-	if l.Issuer == "" {
-		t, _, err := directory.GetTenant(tx, u.Tenant)
-		if err != nil {
-			return l, err
-		}
-		l.Issuer = t.Name
-	}
+	l := totp.Label{Issuer: called, Account: u.Email}
 	if strings.Trim(l.Issuer, " :") == "" {
 		l.Issuer = "quis"
 	}
@@ -284,18 +278,8 @@ func (s *apps) remove(w http.ResponseWriter, r *http.Request, v *portal.Visitor)
 		return err
 	}
 	err := update(v, r, func(tx *fsm.Tx, u *directory.User) error {
-		has, err := LeftTo(tx, u)
-		if err != nil {
-			return err
-		}
-		a, _, err := settings.Get(tx, v.Tenant)
-		if err != nil {
-			return err
-		}
-		then := has
-		then.Apps--
-		if why := has.Spare(then, a); why != "" {
-			return identity.Denied(site.Text(r, why))
+		if why, err := Without(tx, r, v, func(l *Left) { l.Apps-- }); err != nil || why != "" {
+			return cmp.Or[error](err, identity.Denied(why))
 		}
 		return totp.Remove(tx, v.Tenant, u.ID, r.PathValue("id"))
 	})

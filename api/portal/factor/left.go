@@ -1,8 +1,10 @@
 package factor
 
 import (
+	"net/http"
 	"slices"
 
+	"github.com/quis-idp/quis/api/portal"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/credential/passkey"
@@ -70,4 +72,26 @@ func (l Left) Spare(then Left, a *settings.Authentication) (why string) {
 		return onlyFactor
 	}
 	return ""
+}
+
+// Without says in a person's words why v cannot spare what take takes away, "" if they can.
+func Without(tx *fsm.Tx, r *http.Request, v *portal.Visitor, take func(*Left)) (string, error) {
+	u, _, err := directory.GetUser(tx, v.Tenant, v.UserID)
+	if err != nil {
+		return "", err
+	}
+	has, err := LeftTo(tx, u)
+	if err != nil {
+		return "", err
+	}
+	a, _, err := settings.Get(tx, v.Tenant)
+	if err != nil {
+		return "", err
+	}
+	then := has
+	take(&then)
+	if why := has.Spare(then, a); why != "" {
+		return site.Text(r, why), nil
+	}
+	return "", nil
 }

@@ -6,5 +6,5 @@
 // the browser is told which passkeys are left, for it to offer no others.
 //
 // Invariants: a change needs a proof of who the person is that is recent; what would leave them no
-// way to sign in is not removed. Making a passkey needs JavaScript, the rest does not.
+// way to sign in is not removed (package factor decides that). Making a passkey needs JavaScript, the rest does not.
 package passkey

@@ -1,19 +1,18 @@
 package passkey
 
 import (
+	"cmp"
 	"context"
 	"embed"
-	"encoding/base64"
 	"errors"
 	"net/http"
 
 	"github.com/quis-idp/quis/api/page"
 	"github.com/quis-idp/quis/api/portal"
+	"github.com/quis-idp/quis/api/portal/factor"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
-	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/credential/passkey"
-	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/language"
 	"github.com/quis-idp/quis/identity/settings"
 	"github.com/quis-idp/quis/keys/seal"
@@ -23,7 +22,6 @@ const (
 	security = "/account/security"
 	path     = security + "/passkeys"
 	newPath  = path + "/new"
-	purpose  = "passkey registration" // of what is sealed
 )
 
 //go:embed templates texts
@@ -130,13 +128,9 @@ func (s *Section) writeNew(w http.ResponseWriter, r *http.Request, v *portal.Vis
 		if err != nil {
 			return err
 		}
-		house, _, err := directory.GetTenant(tx, t.ID)
+		called, err := settings.NameOf(tx, t.ID)
 		if err != nil {
 			return err
-		}
-		called := house.Name
-		if decided.BrandName != "" {
-			called = decided.BrandName
 		}
 		var options []byte
 		options, session, err = passkey.BeginRegistration(tx, t, called, decided.Passkey, v.User, decided.PasskeyLogin)
@@ -152,16 +146,14 @@ func (s *Section) writeNew(w http.ResponseWriter, r *http.Request, v *portal.Vis
 	for _, e := range identity.Errors(fault) {
 		view.Alert.Text = page.Detail(r, e)
 	}
-	box, err := s.cfg.Ring.Seal(purpose, session, boundTo(v))
-	if err != nil {
+	if view.Session, err = passkey.Carry(s.cfg.Ring, session, whose(v)); err != nil {
 		return err
 	}
-	view.Session = base64.RawURLEncoding.EncodeToString(box)
 	return newPage.Write(w, r, status, view)
 }
 
-// boundTo is what a sealed session is bound to: nobody else's browser can use it.
-func boundTo(v *portal.Visitor) []byte { return []byte(v.Tenant + "/" + v.ID) }
+// whose is what a sealed session is bound to: nobody else's browser can use it.
+func whose(v *portal.Visitor) string { return v.Tenant + "/" + v.ID }
 
 // add takes what the browser has made.
 func (s *Section) add(w http.ResponseWriter, r *http.Request, v *portal.Visitor) error {
@@ -172,16 +164,12 @@ func (s *Section) add(w http.ResponseWriter, r *http.Request, v *portal.Visitor)
 	if ok, err := v.Fresh(w, r, newPath); !ok {
 		return err
 	}
-	box, err := base64.RawURLEncoding.DecodeString(f.Get("session"))
-	if err != nil || len(box) > 2*passkey.MaxSession {
-		return s.writeNew(w, r, v, http.StatusUnprocessableEntity, f.Get("name"), identity.Invalid("", site.Text(r, "fault.failed")))
-	}
-	session, err := s.cfg.Ring.Open(purpose, box, boundTo(v))
-	if errors.Is(err, fsm.ErrUnavailable) || errors.Is(err, seal.ErrSealed) {
-		return err
+	session, err := passkey.Carried(s.cfg.Ring, f.Get("session"), whose(v))
+	if errors.Is(err, identity.ErrInvalid) {
+		return s.writeNew(w, r, v, http.StatusUnprocessableEntity, f.Get("name"), err)
 	}
 	if err != nil {
-		return s.writeNew(w, r, v, http.StatusUnprocessableEntity, f.Get("name"), identity.Invalid("", site.Text(r, "fault.failed")))
+		return err
 	}
 	if err := s.cfg.Modern(r.Context()); err != nil {
 		return err
@@ -231,7 +219,7 @@ type oneView struct {
 	Alert                         page.Alert
 	Name                          page.Field
 	Called, Action, Removal, Back string
-	Last                          bool // it is the only way to sign in
+	Needed                        string // why it cannot be removed; "": it can
 }
 
 // show is the page of one passkey.
@@ -249,7 +237,7 @@ func (s *Section) writeOne(w http.ResponseWriter, r *http.Request, v *portal.Vis
 		}
 		view.Called = k.Name
 		view.Name = page.Field{Name: "name", Label: site.Text(r, "new.name"), Hint: site.Text(r, "new.hint"), Value: k.Name}
-		view.Last, err = last(tx, v, k)
+		view.Needed, err = spared(tx, r, v, k)
 		return err
 	})
 	if err != nil {
@@ -261,15 +249,13 @@ func (s *Section) writeOne(w http.ResponseWriter, r *http.Request, v *portal.Vis
 	return onePage.Write(w, r, status, view)
 }
 
-// last reports whether without k nothing is left that v could sign in with: a second
-// factor alone is no way in.
-func last(tx *fsm.Tx, v *portal.Visitor, k *passkey.Passkey) (bool, error) {
-	set, err := credential.PasswordSet(tx, v.Tenant, v.UserID)
-	if err != nil || !set.IsZero() || !k.Suspect.IsZero() {
-		return false, err
-	}
-	n, err := passkey.Usable(tx, v.Tenant, v.UserID)
-	return n <= 1, err
+// spared says in a person's words why v cannot do without k, "" if they can.
+func spared(tx *fsm.Tx, r *http.Request, v *portal.Visitor, k *passkey.Passkey) (string, error) {
+	return factor.Without(tx, r, v, func(l *factor.Left) {
+		if k.Suspect.IsZero() {
+			l.Passkeys--
+		}
+	})
 }
 
 func (s *Section) rename(w http.ResponseWriter, r *http.Request, v *portal.Visitor) error {
@@ -298,8 +284,8 @@ func (s *Section) remove(w http.ResponseWriter, r *http.Request, v *portal.Visit
 		if err != nil {
 			return err
 		}
-		if only, err := last(tx, v, k); err != nil || only {
-			return errors.Join(err, identity.Invalid("", site.Text(r, "one.last")))
+		if why, err := spared(tx, r, v, k); err != nil || why != "" {
+			return cmp.Or[error](err, identity.Invalid("", why))
 		}
 		return passkey.Delete(tx, v.Tenant, v.UserID, k.ID)
 	})

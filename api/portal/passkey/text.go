@@ -32,7 +32,6 @@ var english = page.Texts{
 	"one.save":    "Save name",
 	"one.remove":  "Remove passkey",
 	"one.removal": "It will not sign you in any more, and devices that you trust ask for the second step again.",
-	"one.last":    "This is your only way to sign in. Add another passkey or set a password first.",
 
 	"done.added":   "Your passkey is added. From now on you can sign in with it.",
 	"done.renamed": "Your passkey has its new name.",

@@ -100,7 +100,13 @@ func (c *ceremony) creation(name string, p settings.Passkey, u *directory.User, 
 // authenticator's, as the metadata call it. It reports identity.ErrInvalid with a sentence
 // for the person, and fsm.ErrExists for a passkey that is registered already.
 func Register(tx *fsm.Tx, t identity.Tenant, p settings.Passkey, userID string, session, response []byte, name string) (*Passkey, error) {
-	c, err := openCeremony(session, registering, t.ID, userID, tx.Now())
+	return RegisterNewcomer(tx, t, p, userID, userID, session, response, name)
+}
+
+// RegisterNewcomer is Register for somebody who had no account when it was begun: for the ID
+// of something else then, of an invitation perhaps, and the user is made in this transaction.
+func RegisterNewcomer(tx *fsm.Tx, t identity.Tenant, p settings.Passkey, begunFor, userID string, session, response []byte, name string) (*Passkey, error) {
+	c, err := openCeremony(session, registering, t.ID, begunFor, tx.Now())
 	if err != nil {
 		return nil, err
 	}
