@@ -9,10 +9,9 @@ import (
 	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
-	"github.com/quis-idp/quis/identity/credential/device"
+	"github.com/quis-idp/quis/identity/alarm"
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/language"
-	"github.com/quis-idp/quis/identity/session"
 )
 
 const (
@@ -116,8 +115,8 @@ func sentence(r *http.Request, e *event.Event) string {
 	return string(e.Type)
 }
 
-// disown takes a person's word that a sign-in was not theirs: everything but this browser is
-// signed out, what applications hold is void, and the next thing to do is another password.
+// disown takes a person's word that a sign-in was not theirs: the account is locked down as by
+// the link in a letter, but for this browser, and the next thing to do is another password.
 func (p *Portal) disown(w http.ResponseWriter, r *http.Request, v *Visitor) error {
 	f, err := page.Form(r)
 	if err != nil {
@@ -131,13 +130,10 @@ func (p *Portal) disown(w http.ResponseWriter, r *http.Request, v *Visitor) erro
 		if !signedIn(e) {
 			return page.Unreadable(r)
 		}
-		if _, err := session.EndOthersOf(tx, v.Tenant, v.UserID, v.ID); err != nil {
+		if err := alarm.Lock(tx, v.Tenant, v.UserID, v.ID); err != nil {
 			return err
 		}
 		if err := family.RevokeAll(tx, v.Tenant, v.UserID, "the user did not know a sign-in"); err != nil {
-			return err
-		}
-		if _, err := device.RevokeAll(tx, v.Tenant, v.UserID, "the user did not know a sign-in"); err != nil {
 			return err
 		}
 		return event.Append(tx, event.Event{

@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"errors"
 	"net/url"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/pending"
 )
 
 func TestActivity(t *testing.T) {
@@ -46,6 +48,10 @@ func TestThisWasNotMe(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	stranger, s, grace := h.enter("ada"), h.enter("ada"), h.enter("grace")
+	h.update(func(tx *fsm.Tx) error { // whoever it was has begun to take the account over
+		_, err := pending.BeginEmailChange(tx, identity.DefaultTenant, h.users["ada"], "eve@example.com")
+		return err
+	})
 	ids := s.Get("/account/activity").Hidden("event")
 	if len(ids) != 2 {
 		t.Fatalf("%d sign-ins", len(ids))
@@ -54,6 +60,14 @@ func TestThisWasNotMe(t *testing.T) {
 	stranger.Get("/account").Want(t, 200)
 	s.done("/account/activity", url.Values{"event": ids[1:]}).Want(t, 200, "You are signed out everywhere but here", "Choose another password now")
 	stranger.Get("/account").Want(t, 303)
+	h.view(func(tx *fsm.Tx) error {
+		why, err := credential.Expired(tx, identity.DefaultTenant, h.users["ada"])
+		c, err2 := pending.EmailChangeOf(tx, identity.DefaultTenant, h.users["ada"])
+		if why != credential.Requested || c != nil {
+			t.Errorf("change of the password: %q, of the address: %+v", why, c)
+		}
+		return errors.Join(err, err2)
+	})
 	s.Get("/account/activity").Want(t, 200, "You said that a sign-in was not yours")
 	s.Post("/account/activity", url.Values{"event": {"evt_none"}}).Want(t, 404)
 

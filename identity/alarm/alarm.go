@@ -14,6 +14,7 @@ import (
 	"github.com/quis-idp/quis/identity/credential/device"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/pending"
 	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/keys/seal"
 )
@@ -135,20 +136,31 @@ func Raise(tx *fsm.Tx, ring *seal.Ring, tenant, sealed string) (userID string, e
 	if err := spent.Insert(tx, &used{Tenant: tenant, UserID: t.UserID, Event: t.Event, Expires: t.Expires}); err != nil {
 		return "", err
 	}
-	if _, err := session.EndAllOf(tx, tenant, t.UserID); err != nil {
-		return "", err
-	}
-	if _, err := device.RevokeAll(tx, tenant, t.UserID, "this wasn't me"); err != nil {
-		return "", err
-	}
-	set, err := credential.PasswordSet(tx, tenant, t.UserID)
-	if err == nil && !set.IsZero() {
-		err = credential.RequireChange(tx, tenant, t.UserID)
-	}
-	if err != nil {
+	if err := Lock(tx, tenant, t.UserID, ""); err != nil {
 		return "", err
 	}
 	return t.UserID, event.Append(tx, event.Event{
 		Tenant: tenant, Type: event.AlarmRaised, Target: event.Target{Kind: "user", ID: t.UserID}, Data: map[string]string{"event": t.Event},
 	})
+}
+
+// Lock is what is done for somebody who says that it was not them: everybody is signed out of
+// the account but the session keep, if it is not empty, no device is trusted any more, a change
+// of the address is given up, and the password must be changed. The caller revokes in the same
+// transaction what applications hold.
+func Lock(tx *fsm.Tx, tenant, userID, keep string) error {
+	if _, err := session.EndOthersOf(tx, tenant, userID, keep); err != nil {
+		return err
+	}
+	if _, err := device.RevokeAll(tx, tenant, userID, "this wasn't me"); err != nil {
+		return err
+	}
+	if err := pending.CancelEmailChange(tx, tenant, userID); err != nil {
+		return err
+	}
+	set, err := credential.PasswordSet(tx, tenant, userID)
+	if err == nil && !set.IsZero() {
+		err = credential.RequireChange(tx, tenant, userID)
+	}
+	return err
 }

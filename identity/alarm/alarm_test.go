@@ -15,6 +15,7 @@ import (
 	"github.com/quis-idp/quis/identity/credential/device"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/pending"
 	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/identity/settings"
 	"github.com/quis-idp/quis/keys/seal"
@@ -32,7 +33,7 @@ type house struct {
 func newHouse(t *testing.T, nodes int) *house {
 	t.Helper()
 	h := &house{t: t}
-	h.Cluster = fsmtest.NewCluster(t, nodes, slices.Concat(seal.Tables, event.Tables, directory.Tables, settings.Tables, credential.Tables, session.Tables, alarm.Tables)...)
+	h.Cluster = fsmtest.NewCluster(t, nodes, slices.Concat(seal.Tables, event.Tables, directory.Tables, settings.Tables, credential.Tables, session.Tables, pending.Tables, alarm.Tables)...)
 	root := seal.GenerateRootKey()
 	h.update(func(tx *fsm.Tx) (err error) {
 		if err := errors.Join(seal.Init(tx, root), directory.EnsureDefault(tx)); err != nil {
