@@ -78,7 +78,7 @@ func (c Config) authentication() authentication.Config {
 
 // people is the part of c that the resources that bring people in work on.
 func (c Config) people() people.Config {
-	return people.Config{DB: c.DB, Modern: c.modern(feature.Authentication)}
+	return people.Config{DB: c.DB, Ring: c.Ring, Mail: c.Mail, Modern: c.modern(feature.Authentication)}
 }
 
 // modern returns a function that makes sure that every member knows a feature, or says so

@@ -8,6 +8,8 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/notify"
+	"github.com/quis-idp/quis/identity/notify/post"
 	"github.com/quis-idp/quis/identity/pending"
 )
 
@@ -38,6 +40,49 @@ func TestInvitations(t *testing.T) {
 	h.said("DELETE", "/api/v1/invitations/"+other["id"].(string)+"?tenant=acme", "")
 	h.mixed.Store(true)
 	h.want(412, h.root, "POST", "/api/v1/invitations", `{"email":"bob@example.com"}`)
+}
+
+// TestInvitationsAreMailed: where mail is sent, the link is shown to nobody.
+func TestInvitationsAreMailed(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.want(400, h.root, "POST", "/api/v1/invitations", `{"email":"ann@example.com","mail":true}`)
+	h.update(func(tx *fsm.Tx) error {
+		_, err := notify.PutSettings(tx, h.ring, notify.Settings{Tenant: identity.DefaultTenant, Host: "mail.example.com", Port: 587, TLS: post.TLSMandatory, From: "noreply@example.com"}, nil, 0)
+		return err
+	})
+	made := h.said("POST", "/api/v1/invitations", `{"email":"ann@example.com","mail":true}`)
+	if made["url"] != nil || made["mailed_at"] == nil {
+		t.Errorf("%v", made)
+	}
+	id := made["id"].(string)
+	if again := h.said("POST", "/api/v1/invitations/"+id+"/send", ""); again["url"] != nil || again["id"] != id {
+		t.Errorf("%v", again)
+	}
+	h.want(404, h.root, "POST", "/api/v1/invitations/inv_none/send", "")
+	h.want(403, h.plain, "POST", "/api/v1/invitations/"+id+"/send", "")
+	events := h.said("GET", "/api/v1/events?type=invitation.sent", "")["data"].([]any)
+	if len(events) != 1 {
+		t.Errorf("%v", events)
+	}
+}
+
+// TestNothingIsLeftOfADeletedUser: of a change of address, and of what is counted.
+func TestNothingIsLeftOfADeletedUser(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.update(func(tx *fsm.Tx) error {
+		_, err := pending.BeginEmailChange(tx, identity.DefaultTenant, h.plainUser, "new@example.com")
+		return err
+	})
+	h.said("DELETE", "/api/v1/users/"+h.plainUser, "")
+	h.update(func(tx *fsm.Tx) error {
+		c, err := pending.EmailChangeOf(tx, identity.DefaultTenant, h.plainUser)
+		if c != nil {
+			t.Errorf("%+v", c)
+		}
+		return err
+	})
 }
 
 func TestImport(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/notify"
 	"github.com/quis-idp/quis/identity/pending"
 	"github.com/quis-idp/quis/identity/settings"
 	"github.com/quis-idp/quis/keys"
@@ -136,18 +137,13 @@ func (a *API) deleteTenant(c *call, in *byID) (*none, error) {
 		if len(left) > 0 {
 			return identity.Denied("The tenant still has applications. Delete them first.")
 		}
-		if err := passkey.DeleteTenant(tx, in.ID); err != nil {
-			return err
+		for _, room := range []func(tx *fsm.Tx, tenant string) error{
+			passkey.DeleteTenant, credential.DeleteTenant, settings.DeleteTenant, pending.DeleteTenant, notify.DeleteTenant, keys.DeleteTenant,
+		} {
+			if err := room(tx, in.ID); err != nil {
+				return err
+			}
 		}
-		if err := credential.DeleteTenant(tx, in.ID); err != nil {
-			return err
-		}
-		if err := settings.DeleteTenant(tx, in.ID); err != nil {
-			return err
-		}
-		if err := pending.DeleteTenant(tx, in.ID); err != nil {
-			return err
-		}
-		return keys.DeleteTenant(tx, in.ID)
+		return nil
 	})
 }

@@ -7,9 +7,12 @@ import (
 	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/notify"
+	"github.com/quis-idp/quis/identity/pending"
 	"github.com/quis-idp/quis/identity/session"
 )
 
@@ -197,11 +200,12 @@ func (a *API) deleteUser(c *call, in *byID) (*none, error) {
 		if err := directory.DeleteUser(tx, c.Tenant.ID, in.ID, rev); err != nil {
 			return err
 		}
-		if err := passkey.DeleteAllOf(tx, c.Tenant.ID, in.ID); err != nil {
-			return err
-		}
-		if err := credential.DeleteAllOf(tx, c.Tenant.ID, in.ID); err != nil {
-			return err
+		for _, room := range []func(tx *fsm.Tx, tenant, user string) error{
+			passkey.DeleteAllOf, credential.DeleteAllOf, authn.DeleteAllOf, notify.DeleteAllOf, pending.CancelEmailChange,
+		} {
+			if err := room(tx, c.Tenant.ID, in.ID); err != nil {
+				return err
+			}
 		}
 		_, err := session.EndAllOf(tx, c.Tenant.ID, in.ID)
 		return err

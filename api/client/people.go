@@ -8,15 +8,16 @@ import (
 
 // An Invitation lets a person make themselves an account.
 type Invitation struct {
-	ID        string    `json:"id"`
-	URL       string    `json:"url,omitempty"` // only in the answer that made it
-	Email     string    `json:"email"`
-	Username  string    `json:"username"`
-	Name      string    `json:"name"`
-	Admin     bool      `json:"admin"`
-	Groups    []string  `json:"groups"` // IDs
-	CreatedAt time.Time `json:"created_at"`
-	ExpiresAt time.Time `json:"expires_at"`
+	ID        string     `json:"id"`
+	URL       string     `json:"url,omitempty"` // only in the answer that made it
+	Email     string     `json:"email"`
+	Username  string     `json:"username"`
+	Name      string     `json:"name"`
+	Admin     bool       `json:"admin"`
+	Groups    []string   `json:"groups"` // IDs
+	CreatedAt time.Time  `json:"created_at"`
+	ExpiresAt time.Time  `json:"expires_at"`
+	MailedAt  *time.Time `json:"mailed_at,omitempty"` // last; nil: it is not mailed
 }
 
 // InvitationFields are what a caller sets of an invitation.
@@ -27,11 +28,17 @@ type InvitationFields struct {
 	Admin     bool     `json:"admin,omitempty"`
 	Groups    []string `json:"groups,omitempty"`     // IDs
 	ExpiresIn int      `json:"expires_in,omitempty"` // seconds
+	Mail      bool     `json:"mail,omitempty"`       // the link is mailed, and shown to nobody
 }
 
-// Invite makes an invitation; its link is in this answer only.
+// Invite makes an invitation; its link is in this answer only, unless it is mailed.
 func (c *Client) Invite(ctx context.Context, f InvitationFields) (*Invitation, error) {
 	return fetch[Invitation](ctx, c, http.MethodPost, "/invitations", request{body: f}, nil)
+}
+
+// SendInvitation has an invitation mailed again, with a new link.
+func (c *Client) SendInvitation(ctx context.Context, id string) (*Invitation, error) {
+	return fetch[Invitation](ctx, c, http.MethodPost, join("invitations", id)+"/send", request{}, nil)
 }
 
 // Invitations returns one page of the invitations that wait.

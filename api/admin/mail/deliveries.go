@@ -16,7 +16,8 @@ func (a *api) deliveries() []route {
 
 type delivery struct {
 	ID          string     `json:"id" doc:"mai_…: also the left part of the Message-ID."`
-	UserID      string     `json:"user_id" doc:"Whom it is for."`
+	UserID      string     `json:"user_id,omitempty" doc:"Whom it is for."`
+	Invitation  string     `json:"invitation_id,omitempty" doc:"What it invites to, where it is for somebody who is no user yet."`
 	To          string     `json:"to" doc:"Address that it goes to."`
 	Letter      string     `json:"letter" doc:"Which letter; see the templates."`
 	EventID     string     `json:"event_id" doc:"What it tells of."`
@@ -32,7 +33,7 @@ func (delivery) SchemaName() string { return "MailDelivery" }
 
 func showDelivery(d *notify.Delivery) delivery {
 	return delivery{
-		ID: d.ID, UserID: d.UserID, To: d.To, Letter: string(d.Letter), EventID: d.Event, State: d.State, Attempts: d.Attempts, Status: d.Status,
+		ID: d.ID, UserID: d.UserID, Invitation: d.Invitation, To: d.To, Letter: string(d.Letter), EventID: d.Event, State: d.State, Attempts: d.Attempts, Status: d.Status,
 		AttemptedAt: moment(d.Attempted), NextAt: moment(d.Next), CreatedAt: time.UnixMilli(d.Created).UTC(),
 	}
 }

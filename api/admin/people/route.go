@@ -6,6 +6,8 @@ import (
 
 	"github.com/quis-idp/quis/api/admin/dispatch"
 	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity/notify"
+	"github.com/quis-idp/quis/keys/seal"
 )
 
 // The parts that every route is made of, by the names that they have here.
@@ -27,7 +29,9 @@ func list(s []string) []string { return append([]string{}, s...) }
 
 // Config is what the routes work on.
 type Config struct {
-	DB *fsm.DB
+	DB   *fsm.DB
+	Ring *seal.Ring
+	Mail *notify.Room
 	// Modern makes sure that every member knows invitations.
 	Modern func(context.Context) error
 }
