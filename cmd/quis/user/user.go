@@ -21,7 +21,7 @@ func Command() *cobra.Command {
 	}
 	line.Group(c)
 	c.AddCommand(listCommand(), getCommand(), createCommand(), setCommand(), deleteCommand(), disableCommand(), enableCommand(), signOutCommand(), passwordCommand(),
-		inviteCommand(), invitationsCommand(), uninviteCommand(), importCommand(), exportCommand(),
+		inviteCommand(), resendCommand(), invitationsCommand(), uninviteCommand(), importCommand(), exportCommand(),
 		factorsCommand(), resetFactorCommand(), devicesCommand(), revokeDeviceCommand())
 	return c
 }
@@ -39,5 +39,5 @@ func Find(ctx context.Context, c *client.Client, word string) (*client.User, err
 			return u, err
 		}
 	}
-	return nil, line.Exit{Code: 3, Text: fmt.Sprintf("there is no user %q", line.Plain(word))}
+	return nil, line.Exit{Code: line.NotFound, Text: fmt.Sprintf("there is no user %q", line.Plain(word))}
 }

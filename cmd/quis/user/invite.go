@@ -1,0 +1,101 @@
+package user
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/quis-idp/quis/api/client"
+	"github.com/quis-idp/quis/cmd/quis/line"
+)
+
+func inviteCommand() *cobra.Command {
+	f := client.InvitationFields{}
+	var days int
+	var link bool
+	c := line.Online(&cobra.Command{
+		Use:   "invite EMAIL",
+		Short: "Mail a person a link by which they make themselves an account",
+		Long: "Whoever has the link can make the account, once. With --link it is shown to you instead, once: send it to that person alone.\n" +
+			"`quis user resend` mails it again; `quis mail deliveries` says what became of the mail.",
+		Example: "  quis user invite alice@example.com\n  quis user invite alice@example.com --username alice --days 1 --link",
+		Args:    line.Exactly("the address of the person"),
+	})
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		f.Email, f.ExpiresIn, f.Mail = args[0], days*24*3600, !link
+		return line.Answer(func(c *client.Client, ctx context.Context) (*client.Invitation, error) { return c.Invite(ctx, f) },
+			showInvitation)(cmd, args)
+	}
+	c.Flags().StringVar(&f.Username, "username", "", "name to sign in with (default: the person chooses)")
+	c.Flags().StringVar(&f.Name, "name", "", "name as it is shown")
+	c.Flags().BoolVar(&f.Admin, "admin", false, "the person will be an administrator")
+	c.Flags().IntVar(&days, "days", 7, "days that the link works")
+	c.Flags().BoolVar(&link, "link", false, "show the link instead of mailing it")
+	return c
+}
+
+func showInvitation(cmd *cobra.Command, i *client.Invitation) error {
+	return line.Emit(cmd, i, nil, func(row func(...any)) {
+		row("id", i.ID)
+		if i.URL != "" {
+			row("url", i.URL)
+		} else {
+			row("mailed_to", i.Email)
+		}
+		row("expires_at", i.ExpiresAt.Local().Format(time.DateTime))
+	})
+}
+
+func resendCommand() *cobra.Command {
+	return line.Online(&cobra.Command{
+		Use:     "resend ID",
+		Short:   "Mail an invitation again, with a new link; the former one stops working",
+		Example: "  quis user resend inv_01jc8q2v7m3k5t9w0x4y6z8a1b\n  quis user resend $(quis user invitations -o json | jq -r '.[0].id')",
+		Args:    line.Exactly("the ID of an invitation"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return line.Answer(func(c *client.Client, ctx context.Context) (*client.Invitation, error) {
+				return c.SendInvitation(ctx, args[0])
+			},
+				showInvitation)(cmd, args)
+		},
+	})
+}
+
+func invitationsCommand() *cobra.Command {
+	return line.Online(&cobra.Command{
+		Use:     "invitations",
+		Short:   "List the invitations that wait, without their links",
+		Example: "  quis user invitations\n  quis user invitations -o json",
+		Args:    line.None,
+		RunE: line.Answer(func(c *client.Client, ctx context.Context) ([]client.Invitation, error) {
+			waiting := []client.Invitation{}
+			for i, err := range client.All(ctx, client.List{Limit: 200}, c.Invitations) {
+				if err != nil {
+					return nil, err
+				}
+				waiting = append(waiting, i)
+			}
+			return waiting, nil
+		}, func(cmd *cobra.Command, waiting []client.Invitation) error {
+			return line.Emit(cmd, waiting, []string{"ID", "EMAIL", "ADMIN", "MAILED", "UNTIL"}, func(row func(...any)) {
+				for _, i := range waiting {
+					row(i.ID, i.Email, line.Yes(i.Admin), day(i.MailedAt), i.ExpiresAt.Local().Format(time.DateTime))
+				}
+			})
+		}),
+	})
+}
+
+func uninviteCommand() *cobra.Command {
+	return line.Online(&cobra.Command{
+		Use:     "uninvite ID",
+		Short:   "Take an invitation back: its link stops working",
+		Example: "  quis user uninvite inv_01jc8q2v7m3k5t9w0x4y6z8a1b\n  quis user uninvite $(quis user invitations -o json | jq -r '.[0].id')",
+		Args:    line.Exactly("the ID of an invitation"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return line.Answer(func(c *client.Client, ctx context.Context) (string, error) { return args[0], c.Uninvite(ctx, args[0]) },
+				func(*cobra.Command, string) error { return nil })(cmd, args)
+		},
+	})
+}
