@@ -7,6 +7,9 @@
 // URL, signs nobody in. The password step itself is [authn.Flows]; here are the form, the
 // cookies and the words.
 //
+// Pages of other rooms that end a flow, such as those on which people join (api/login/join),
+// do so by [Login.Visit] and [Login.Enter].
+//
 // Signing in ends with 200 and a Refresh header, not with a redirect: the way on may lead
 // to another origin, and browsers apply form-action to the redirects of a form post.
 //

@@ -48,8 +48,7 @@ func (l *Login) signIn(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	binding := read(r, flowCookie)
-	f, err := l.cfg.Flows.Load(r.Context(), sealed, binding)
+	f, err := l.cfg.Flows.Load(r.Context(), sealed, read(r, flowCookie))
 	if err != nil {
 		return flowFault(w, r, err)
 	}
@@ -60,11 +59,11 @@ func (l *Login) signIn(w http.ResponseWriter, r *http.Request) error {
 	if s != nil && !choosing && !f.Need.Login && s.AuthTime.After(f.Begun) {
 		return page.Onward(w, r, f.Need.ReturnTo)
 	}
-	if !f.Bound() {
-		if binding, err = l.cfg.Flows.Bind(f, binding); err != nil {
-			return err
-		}
-		write(w, r, flowCookie, binding, 0)
+	if err := l.bind(w, r, f); err != nil {
+		return err
+	}
+	if joining(f, s) && !r.URL.Query().Has("another") {
+		return page.Onward(w, r, page.Base(r)+RegisterPath+"?"+url.Values{"flow": {f.Sealed()}}.Encode())
 	}
 	if choosing && !r.URL.Query().Has("another") {
 		return showAccount(w, r, f, u)
@@ -224,6 +223,9 @@ func (l *Login) showForm(w http.ResponseWriter, r *http.Request, f *authn.Flow, 
 	}
 	if open.Recover {
 		view.Forgotten = page.Base(r) + "/recover?" + url.Values{"flow": {f.Sealed()}}.Encode()
+	}
+	if open.Register {
+		view.Register = page.Base(r) + RegisterPath + "?" + url.Values{"flow": {f.Sealed()}}.Encode()
 	}
 	if open.Mail {
 		view.Mail = page.Base(r) + "/login/mail"

@@ -58,6 +58,7 @@ var english = page.Texts{
 	"second.recovery.choose": "Use a recovery code",
 
 	"sign_in.forgotten":     "Forgotten your password?",
+	"sign_in.register":      "No account yet? Make one",
 	"recover.title":         "Get back in",
 	"recover.heading":       "Get back in",
 	"recover.lead":          "Say who you are. If there is a confirmed email address for you here, a code is sent to it.",

@@ -31,6 +31,7 @@ type (
 		Passkey     *passkeyView // nil: none can be used here
 		Mail        string       // where to ask for a code by mail; "": not open
 		Forgotten   string       // where to go on without the password; "": not open
+		Register    string       // where to go on without an account; "": not open
 	}
 
 	// recoverView asks who has forgotten their password.

@@ -13,6 +13,9 @@ import (
 	"github.com/quis-idp/quis/identity/language"
 )
 
+// EmailPath is where a person changes their address, within a tenant: pages of another room.
+const EmailPath = "/account/email"
+
 // profileView is who the person is, to be changed.
 type profileView struct {
 	Account page.Navigation
@@ -25,6 +28,7 @@ type profileView struct {
 	Locales                     []choice
 	Username, Email             string
 	EmailVerified               bool
+	ChangeEmail                 string // where that is done
 }
 
 // A choice is a language that the person may be spoken to in.
@@ -44,7 +48,7 @@ func (p *Portal) writeProfile(w http.ResponseWriter, r *http.Request, v *Visitor
 		GivenName:  page.Field{Name: "given_name", Value: u.GivenName, Autocomplete: "given-name"},
 		FamilyName: page.Field{Name: "family_name", Value: u.FamilyName, Autocomplete: "family-name"},
 		Locales:    locales(r, u.Locale),
-		Username:   v.User.Username, Email: v.User.Email, EmailVerified: v.User.EmailVerified,
+		Username:   v.User.Username, Email: v.User.Email, EmailVerified: v.User.EmailVerified, ChangeEmail: page.Base(r) + EmailPath,
 	}
 	view.Name.Label, view.GivenName.Label, view.FamilyName.Label = site.Text(r, "profile.name"), site.Text(r, "profile.given_name"), site.Text(r, "profile.family_name")
 	if v.Done == "changed" {

@@ -13,7 +13,8 @@ const securityPath = "/account/security"
 type Section interface {
 	// Card says what v has of it. A card without a title is left out.
 	Card(tx *fsm.Tx, r *http.Request, v *Visitor) (Card, error)
-	// Routes mounts its own pages, which stand under /account/security/.
+	// Routes mounts its own pages, which stand under /account/security/, or for a section
+	// without a card elsewhere under /account/.
 	Routes(handle func(pattern string, h Handler))
 }
 

@@ -5,6 +5,7 @@ import (
 	"net/url"
 
 	"github.com/quis-idp/quis/api/portal"
+	"github.com/quis-idp/quis/api/portal/address"
 	"github.com/quis-idp/quis/api/portal/factor"
 	ownpasskeys "github.com/quis-idp/quis/api/portal/passkey"
 	"github.com/quis-idp/quis/cluster/feature"
@@ -62,7 +63,14 @@ func (n *Node) sendCode(ctx context.Context, l authn.Letter) {
 
 // sections are the ways of signing in that people set up by themselves.
 func (n *Node) sections() []portal.Section {
-	use := func(ctx context.Context) error { return n.cluster.Use(ctx, feature.Authentication) }
-	return append([]portal.Section{ownpasskeys.New(ownpasskeys.Config{DB: n.db, Ring: n.ring, Modern: use})},
-		factor.Sections(factor.Config{DB: n.db, Ring: n.ring, Use: use})...)
+	return append([]portal.Section{
+		address.New(address.Config{DB: n.db, Mail: n.mail, Alarm: n.alarmLink, Modern: n.heedsFactors}),
+		ownpasskeys.New(ownpasskeys.Config{DB: n.db, Ring: n.ring, Modern: n.heedsFactors}),
+	}, factor.Sections(factor.Config{DB: n.db, Ring: n.ring, Use: n.heedsFactors})...)
+}
+
+// heedsFactors makes sure that every member of the cluster has the ways of signing in of this
+// release, and what belongs to them, before one is used.
+func (n *Node) heedsFactors(ctx context.Context) error {
+	return n.cluster.Use(ctx, feature.Authentication)
 }

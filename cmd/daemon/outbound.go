@@ -11,10 +11,12 @@ import (
 	alarmpage "github.com/quis-idp/quis/api/alarm"
 	"github.com/quis-idp/quis/api/inbox"
 	"github.com/quis-idp/quis/federation/fetch"
+	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/alarm"
 	"github.com/quis-idp/quis/identity/notify"
 	"github.com/quis-idp/quis/identity/notify/post"
+	"github.com/quis-idp/quis/identity/pending"
 )
 
 // newOutbound returns what sends requests to the URLs of applications.
@@ -61,15 +63,28 @@ func (n *Node) newMail() (*notify.Room, error) {
 		DB: n.db, Ring: n.ring, Tenant: n.tenant, Logger: n.log, Registerer: n.metrics.Registry,
 		Carrier: &post.Carrier{Dial: n.outbound.Dial(25, 465, 587, 2525), Roots: roots},
 	}
-	cfg.Alarm = func(t identity.Tenant, userID, eventID string) (string, error) {
-		token, err := alarm.Token(n.ring, n.db.Now(), t.ID, userID, eventID)
-		return alarmpage.Link(t, token), err
-	}
+	cfg.Alarm, cfg.Invitation = n.alarmLink, n.invited
 	if n.cfg.Dev {
 		n.inbox = inbox.Open(filepath.Join(filepath.Dir(n.cfg.DataDir), "mail")) // beside those of the other nodes
 		cfg.Inbox = n.inbox.Put
 	}
 	return notify.New(cfg), nil
+}
+
+// alarmLink is "this wasn't me", for something that a user is told of.
+func (n *Node) alarmLink(t identity.Tenant, userID, eventID string) (string, error) {
+	token, err := alarm.Token(n.ring, n.db.Now(), t.ID, userID, eventID)
+	return alarmpage.Link(t, token), err
+}
+
+// invited is what an invitation is mailed with.
+func (n *Node) invited(tx *fsm.Tx, t identity.Tenant, id string) (notify.Invited, error) {
+	i, err := pending.GetInvitation(tx, t.ID, id)
+	if err != nil {
+		return notify.Invited{}, err
+	}
+	secret, err := i.Secret(n.ring)
+	return notify.Invited{Name: i.Name, Locale: i.Locale, Link: t.Issuer + pending.InvitationPath + secret}, err
 }
 
 // trust returns the system's certificate authorities and those in file.

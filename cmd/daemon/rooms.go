@@ -12,6 +12,7 @@ import (
 	"github.com/quis-idp/quis/api/consent"
 	"github.com/quis-idp/quis/api/limit"
 	"github.com/quis-idp/quis/api/login"
+	"github.com/quis-idp/quis/api/login/join"
 	"github.com/quis-idp/quis/api/page"
 	"github.com/quis-idp/quis/api/portal"
 	"github.com/quis-idp/quis/cluster/feature"
@@ -94,6 +95,9 @@ func (n *Node) frontDoor() (*api.API, http.Handler, error) {
 			return logout.Frames(tx, t.ID, t.Issuer, userID, sessionID)
 		},
 	})
+	joining := join.New(join.Config{
+		DB: n.db, Ring: n.ring, SignIn: signIn, Flows: n.flows, Pool: n.passwords, Checks: n.passwordChecks, Mail: n.mail, Modern: n.heedsFactors,
+	})
 	n.logout = logout.New(logout.Config{
 		DB: n.db, Tenant: n.tenant, Token: provider.LogoutToken, Post: n.outbound.Post, Logger: n.log, Registerer: n.metrics.Registry,
 	})
@@ -103,7 +107,7 @@ func (n *Node) frontDoor() (*api.API, http.Handler, error) {
 		Modern: func(ctx context.Context) error { return n.cluster.Use(ctx, feature.Applications) },
 	})
 	notMe := alarm.New(alarm.Config{
-		DB: n.db, Ring: n.ring, Modern: func(ctx context.Context) error { return n.cluster.Use(ctx, feature.Authentication) },
+		DB: n.db, Ring: n.ring, Modern: n.heedsFactors,
 		Also: func(tx *fsm.Tx, tenant, userID string) error {
 			return family.RevokeAll(tx, tenant, userID, "this wasn't me")
 		},
@@ -114,7 +118,7 @@ func (n *Node) frontDoor() (*api.API, http.Handler, error) {
 	}
 	door, err := api.New(api.Config{
 		PublicURL: n.cfg.PublicURL, Look: api.TenantLook(n.db), DB: n.db,
-		Rooms:          []api.Room{provider, signIn, decisions, account, registration, notMe},
+		Rooms:          []api.Room{provider, signIn, joining, decisions, account, registration, notMe},
 		Global:         global,
 		TrustedProxies: proxies, CertificateHeader: n.cfg.TLS.ClientHeader,
 		Metrics: n.metrics,

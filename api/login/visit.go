@@ -1,0 +1,68 @@
+package login
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/quis-idp/quis/api/page"
+	"github.com/quis-idp/quis/identity/authn"
+	"github.com/quis-idp/quis/identity/session"
+)
+
+// RegisterPath is where people make themselves an account, within a tenant. The page is that
+// of another room, which takes a flow in the query parameter of that name.
+const RegisterPath = "/register"
+
+// joining reports whether the application of f wants the person to make themselves an account,
+// and they have not done anything yet.
+func joining(f *authn.Flow, s *session.Session) bool {
+	return f.Need.Create && f.Step() == authn.StepPassword && (s == nil || !s.AuthTime.After(f.Begun))
+}
+
+// bind ties a flow that is not bound yet to this browser.
+func (l *Login) bind(w http.ResponseWriter, r *http.Request, f *authn.Flow) error {
+	if f.Bound() {
+		return nil
+	}
+	binding, err := l.cfg.Flows.Bind(f, read(r, flowCookie))
+	if err == nil {
+		write(w, r, flowCookie, binding, 0)
+	}
+	return err
+}
+
+// Visit returns the flow that a page beside the sign-in form ends: the sealed one, bound to
+// this browser, or a new one to the start page where that one is none, or has ended.
+func (l *Login) Visit(w http.ResponseWriter, r *http.Request, sealed string) (*authn.Flow, error) {
+	f, err := l.cfg.Flows.Load(r.Context(), sealed, read(r, flowCookie))
+	if errors.Is(err, authn.ErrDeadFlow) {
+		if sealed, err = l.cfg.Flows.Begin(r.Context(), authn.Need{ReturnTo: page.Base(r) + "/"}); err != nil {
+			return nil, err
+		}
+		f, err = l.cfg.Flows.Load(r.Context(), sealed, "")
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := l.bind(w, r, f); err != nil {
+		return nil, err
+	}
+	s, _, err := l.signedIn(r)
+	if s != nil {
+		f.Browser.SessionID = s.ID
+	}
+	return f, err
+}
+
+// Enter leads on with the session that has been made.
+func (l *Login) Enter(w http.ResponseWriter, r *http.Request, f *authn.Flow, done authn.Result) error {
+	return l.goOn(w, r, f, done)
+}
+
+// Admit counts an attempt of r's address against rule, as attempts to sign in are: wait says
+// for how long it is refused; otherwise giveBack undoes the count, once the attempt has proved
+// to be honest.
+func (l *Login) Admit(r *http.Request, rule string) (wait time.Duration, giveBack func()) {
+	return l.admit(r, rule)
+}
