@@ -32,7 +32,7 @@ func (p *Provider) need(ctx context.Context, q *authorizeRequest, s *session.Ses
 	}
 	chosen := q.ticket != nil && q.ticket.SessionID == s.ID
 	proved := chosen && !q.ticket.Kept
-	if !proved && (q.prompts("login") || q.tooOld(s, p.db.Now())) {
+	if !proved && (q.prompts("login") || q.prompts(promptCreate) || q.tooOld(s, p.db.Now())) {
 		return proof, nil
 	}
 	if d, err := p.assured(ctx, q, s, proved); d != nothing || err != nil {

@@ -23,8 +23,8 @@ const (
 	anyAge   = -1
 )
 
-// prompts are the values of prompt. create is not among them while nobody can register
-// by themselves (Initiating User Registration via OpenID Connect, section 4.1).
+// prompts are the values of prompt; where people can register by themselves, promptCreate is
+// another (Initiating User Registration via OpenID Connect, section 4.1).
 var prompts = []string{"none", "login", "consent", "select_account"}
 
 // An authorizeRequest is a validated request of the authorization endpoint:
@@ -125,8 +125,8 @@ func parseOpenID(q *authorizeRequest, form url.Values) error {
 	}
 	q.prompt = strings.Fields(form.Get("prompt"))
 	for _, v := range q.prompt {
-		if !slices.Contains(prompts, v) {
-			return refuse(codeInvalidRequest, "This prompt is not supported; see prompt_values_supported in the metadata.")
+		if !slices.Contains(prompts, v) && v != promptCreate {
+			return errPrompt
 		}
 	}
 	if q.prompts("none") && len(q.prompt) > 1 {

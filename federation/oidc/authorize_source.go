@@ -89,6 +89,9 @@ func (p *Provider) parseAuthorize(ctx context.Context, q *authorizeRequest, sent
 			return err
 		}
 	}
+	if err := p.parseCreate(ctx, q); err != nil {
+		return err
+	}
 	return p.parseAsked(ctx, q, form)
 }
 

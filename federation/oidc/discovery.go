@@ -143,6 +143,11 @@ func (p *Provider) discovery(w http.ResponseWriter, r *http.Request) {
 		if policy.Mode == register.Token || policy.Mode == register.Open {
 			d.Registration = t.Issuer + register.Path
 		}
+		if open, err := registers(tx, t.ID); err != nil {
+			return err
+		} else if open {
+			d.Prompts = append(slices.Clone(d.Prompts), promptCreate)
+		}
 		d.ClientDocuments = policy.Documents && p.documents != nil
 		return nil
 	})

@@ -3,6 +3,7 @@ package oidc
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/authn"
+	"github.com/quis-idp/quis/identity/settings"
 )
 
 // flow is the sealed sign-in that an authorization response led to.
@@ -216,4 +218,31 @@ func TestPromptCreateIsRefusedWhileNobodyCanRegister(t *testing.T) {
 	if rec := w.authorize(set("display", "popup"), set("ui_locales", "de en")); rec.Code != http.StatusSeeOther {
 		t.Errorf("display is ignored, not refused: %d", rec.Code)
 	}
+}
+
+// TestPromptCreate: where people can register, the request leads there, whoever is signed in,
+// and is answered once that was done.
+func TestPromptCreate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	w.update(0, func(tx *fsm.Tx) error {
+		s := settings.Default(tenant.ID)
+		s.SelfRegistration = true
+		return settings.Put(tx, 0, s)
+	})
+	var doc struct {
+		Prompts []string `json:"prompt_values_supported"`
+	}
+	decode(t, w.get(0, "/.well-known/openid-configuration", false).Body.String(), &doc)
+	if !slices.Contains(doc.Prompts, "create") {
+		t.Errorf("metadata: %v", doc.Prompts)
+	}
+	to, params := w.back(w.authorize(set("prompt", "create")))
+	if f := w.flow(params); !f.Need.Create || !f.Need.Login {
+		t.Errorf("%s: %+v", to, f.Need)
+	}
+	if _, params := w.back(w.authorize()); params.Get("code") == "" {
+		t.Errorf("without: %v", params)
+	}
+	w.authorizeError(w.authorize(set("prompt", "create none")), "invalid_request")
 }

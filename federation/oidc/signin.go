@@ -30,7 +30,7 @@ func (p *Provider) signIn(w http.ResponseWriter, r *http.Request, q *authorizeRe
 		return
 	}
 	need := authn.Need{
-		Tenant: t.ID, ReturnTo: base + authorizePath + "?" + back.Encode(), Login: again, Select: q.prompts("select_account"),
+		Tenant: t.ID, ReturnTo: base + authorizePath + "?" + back.Encode(), Login: again, Select: q.prompts("select_account"), Create: q.prompts(promptCreate),
 		LoginHint: q.loginHint, Application: q.app.DisplayName(), Locales: q.Form.Get("ui_locales"), ACR: q.acr, MFA: q.app.MFAPolicy,
 	}
 	if q.maxAge != anyAge {
