@@ -26,6 +26,8 @@ const (
 	PrefixRecovery    = "rec" // a set of recovery codes
 	PrefixDevice      = "dev" // a trusted device
 	PrefixMail        = "mai"
+	PrefixApprover    = "apb" // a browser in which sign-ins may be approved
+	PrefixApproval    = "apv" // a sign-in that waits for that
 )
 
 // crockford is Crockford's base 32 in lower case: no i, l, o, u, so an ID survives being read aloud.

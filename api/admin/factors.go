@@ -7,6 +7,7 @@ import (
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/credential/approval"
 	"github.com/quis-idp/quis/identity/credential/device"
 	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/credential/recovery"
@@ -26,8 +27,8 @@ func (a *API) factors() []route {
 }
 
 type factor struct {
-	ID         string     `json:"id" doc:"otp_…, rec_… or pky_…" example:"otp_01jc8q2v7m3k5t9w0x4y6z8a1b"`
-	Type       string     `json:"type" enum:"totp|recovery_codes|passkey" doc:"What it is: an authenticator app, a set of recovery codes, or a passkey or security key."`
+	ID         string     `json:"id" doc:"otp_…, rec_…, pky_… or apb_…" example:"otp_01jc8q2v7m3k5t9w0x4y6z8a1b"`
+	Type       string     `json:"type" enum:"totp|recovery_codes|passkey|approver" doc:"What it is: an authenticator app, a set of recovery codes, a passkey or security key, or a browser in which the user may approve sign-ins."`
 	Name       string     `json:"name" example:"Phone" doc:"What the user calls it; empty for recovery codes."`
 	CreatedAt  time.Time  `json:"created_at" doc:"When it was added."`
 	LastUsedAt *time.Time `json:"last_used_at,omitempty" doc:"When it last signed somebody in; absent: not yet."`
@@ -56,6 +57,7 @@ var factorKinds = []factorKind{
 	{identity.PrefixTOTP, listApps, totp.Remove},
 	{identity.PrefixRecovery, listRecovery, removeRecovery},
 	{identity.PrefixPasskey, listPasskeys, passkey.Delete},
+	{identity.PrefixApprover, listApprovers, approval.Remove},
 }
 
 func listPasskeys(tx *fsm.Tx, tenant, user string) (out []factor, err error) {
@@ -76,6 +78,15 @@ func listApps(tx *fsm.Tx, tenant, user string) ([]factor, error) {
 	var out []factor
 	for _, app := range all {
 		out = append(out, factor{ID: app.ID, Type: "totp", Name: app.Name, CreatedAt: app.Created, LastUsedAt: ever(app.LastUsed)})
+	}
+	return out, err
+}
+
+func listApprovers(tx *fsm.Tx, tenant, user string) ([]factor, error) {
+	all, err := approval.List(tx, tenant, user)
+	var out []factor
+	for _, b := range all {
+		out = append(out, factor{ID: b.ID, Type: "approver", Name: b.Name, CreatedAt: b.Created, LastUsedAt: ever(b.LastUsed)})
 	}
 	return out, err
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/quis-idp/quis/api/client"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/credential/approval"
 	"github.com/quis-idp/quis/identity/credential/device"
 	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/credential/passkey/passkeytest"
@@ -106,6 +107,14 @@ func TestFactors(t *testing.T) {
 	h.must(c.Users.RevokeDevices(t.Context(), h.plainUser))
 	devices(0)
 	h.equip(identity.DefaultTenant, h.plainUser, "watch")
+	h.update(func(tx *fsm.Tx) error {
+		_, _, err := approval.Allow(tx, h.ring, identity.DefaultTenant, h.plainUser, "ses_1", "browser")
+		return err
+	})
+	if b := factors(5)[4]; b.Type != "approver" || b.Name != "browser" || b.LastUsedAt != nil {
+		t.Errorf("%+v", b)
+	}
+	h.must(c.Users.ResetFactor(t.Context(), h.plainUser, factors(5)[4].ID))
 	factors(4)
 	h.must(c.Users.ResetFactors(t.Context(), h.plainUser))
 	factors(0)

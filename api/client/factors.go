@@ -8,7 +8,7 @@ import (
 // A Factor is a way in which a user proves who they are, besides the password.
 type Factor struct {
 	ID         string     `json:"id"`
-	Type       string     `json:"type"` // totp, recovery_codes …
+	Type       string     `json:"type"` // totp, recovery_codes, passkey, approver …
 	Name       string     `json:"name"`
 	CreatedAt  time.Time  `json:"created_at"`
 	LastUsedAt *time.Time `json:"last_used_at"` // nil: not yet

@@ -11,6 +11,7 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/credential/approval"
 	"github.com/quis-idp/quis/identity/credential/device"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
@@ -121,8 +122,8 @@ func stands(tx *fsm.Tx, tenant, userID string) error {
 	return err
 }
 
-// Raise spends a token: everybody is signed out of the user's account, no device is trusted
-// any more and the password must be changed. It returns the user's ID. It reports
+// Raise spends a token: everybody is signed out of the user's account, and it is secured (see
+// [Secure]). It returns the user's ID. It reports
 // fsm.ErrNotFound for a token that is not good. The caller revokes in the same transaction
 // what applications hold, and has made sure that every member heeds it all.
 func Raise(tx *fsm.Tx, ring *seal.Ring, tenant, sealed string) (userID string, err error) {
@@ -136,7 +137,7 @@ func Raise(tx *fsm.Tx, ring *seal.Ring, tenant, sealed string) (userID string, e
 	if err := spent.Insert(tx, &used{Tenant: tenant, UserID: t.UserID, Event: t.Event, Expires: t.Expires}); err != nil {
 		return "", err
 	}
-	if err := Lock(tx, tenant, t.UserID, ""); err != nil {
+	if err := Secure(tx, tenant, t.UserID, "", "this wasn't me"); err != nil {
 		return "", err
 	}
 	return t.UserID, event.Append(tx, event.Event{
@@ -144,23 +145,25 @@ func Raise(tx *fsm.Tx, ring *seal.Ring, tenant, sealed string) (userID string, e
 	})
 }
 
-// Lock is what is done for somebody who says that it was not them: everybody is signed out of
-// the account but the session keep, if it is not empty, no device is trusted any more, a change
-// of the address is given up, and the password must be changed. The caller revokes in the same
-// transaction what applications hold.
-func Lock(tx *fsm.Tx, tenant, userID, keep string) error {
+// Secure shuts out of a user's account whoever else may be in it: every session but keep ends,
+// no device is trusted and no browser approves sign-ins any more, a change of the address is
+// given up, and the password must be changed. why is a few words for the record. What applications hold is the caller's.
+func Secure(tx *fsm.Tx, tenant, userID, keep, why string) error {
 	if _, err := session.EndOthersOf(tx, tenant, userID, keep); err != nil {
 		return err
 	}
-	if _, err := device.RevokeAll(tx, tenant, userID, "this wasn't me"); err != nil {
+	if _, err := device.RevokeAll(tx, tenant, userID, why); err != nil {
+		return err
+	}
+	if err := approval.RemoveAll(tx, tenant, userID, why); err != nil {
 		return err
 	}
 	if err := pending.CancelEmailChange(tx, tenant, userID); err != nil {
 		return err
 	}
 	set, err := credential.PasswordSet(tx, tenant, userID)
-	if err == nil && !set.IsZero() {
-		err = credential.RequireChange(tx, tenant, userID)
+	if err != nil || set.IsZero() {
+		return err
 	}
-	return err
+	return credential.RequireChange(tx, tenant, userID)
 }

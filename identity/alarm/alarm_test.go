@@ -12,6 +12,7 @@ import (
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/alarm"
 	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/credential/approval"
 	"github.com/quis-idp/quis/identity/credential/device"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
@@ -78,6 +79,9 @@ func TestAlarmLocksTheAccountDownOnce(t *testing.T) {
 		if err := credential.SetPassword(tx, ten, h.user.ID, "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"); err != nil {
 			return err
 		}
+		if _, _, err := approval.Allow(tx, h.ring, ten, h.user.ID, "ses_1", "Laptop"); err != nil {
+			return err
+		}
 		_, _, err := device.Trust(tx, h.ring, ten, h.user.ID, "Laptop", alarm.Lifetime)
 		return err
 	})
@@ -96,14 +100,15 @@ func TestAlarmLocksTheAccountDownOnce(t *testing.T) {
 		left, err := session.EndAllOf(tx, ten, h.user.ID)
 		devices, err2 := device.List(tx, ten, h.user.ID)
 		why, err3 := credential.Expired(tx, ten, h.user.ID)
-		if left != 0 || len(devices) != 0 || why == "" {
-			t.Errorf("%d sessions, %d devices, change of the password: %q", left, len(devices), why)
+		approvers, err5 := approval.List(tx, ten, h.user.ID)
+		if left != 0 || len(devices) != 0 || len(approvers) != 0 || why == "" {
+			t.Errorf("%d sessions, %d devices, %d approvers, change of the password: %q", left, len(devices), len(approvers), why)
 		}
 		events, _, err4 := event.List(tx, ten, event.Query{Type: string(event.AlarmRaised)})
 		if len(events) != 1 {
 			t.Errorf("%d events", len(events))
 		}
-		return errors.Join(err, err2, err3, err4)
+		return errors.Join(err, err2, err3, err4, err5)
 	})
 	for _, bad := range []string{token, again, "", "nonsense", token[:40], string(make([]byte, 10_000))} {
 		err := h.DB[0].Update(t.Context(), func(tx *fsm.Tx) error { _, err := alarm.Raise(tx, h.ring, ten, bad); return err })

@@ -11,6 +11,7 @@ import (
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/credential/approval"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/session"
 )
@@ -138,6 +139,9 @@ func (fs *Flows) complete(tx *fsm.Tx, f *Flow, end ending, also func(tx *fsm.Tx)
 	}
 	started, err := fs.begun(tx, f)
 	if err != nil {
+		return nil, err
+	}
+	if err := approval.SignedIn(tx, fs.cfg.Ring, tenant, f.UserID, f.Browser.Approver, started.Session.ID); err != nil {
 		return nil, err
 	}
 	for _, src := range end.sources {

@@ -78,6 +78,8 @@ type Flow struct {
 	Session string             `cbor:"13,keyasint,omitempty"`
 	Have    []assurance.Factor `cbor:"14,keyasint,omitempty"`
 
+	Asked *Asking `cbor:"15,keyasint,omitempty"` // the approval that is being waited for; see Ask
+
 	// Browser is what the browser brings besides the flow; set it before a step.
 	Browser Browser `cbor:"-"`
 	sealed  string
@@ -89,6 +91,7 @@ type Browser struct {
 	SessionID string // of the session it is signed in with: renewed by its user, ended by another
 	Device    string // Result.Device of an earlier sign-in: see Result
 	Trust     string // cookie of a trusted device, which spares its user the second factor
+	Approver  string // cookie of a browser in which sign-ins are approved: it may, in the session that is made
 	Remember  string // a name for this device: it shall be trusted from now on; empty: it shall not
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/assurance"
+	"github.com/quis-idp/quis/identity/credential/approval"
 	"github.com/quis-idp/quis/identity/credential/device"
 	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/credential/recovery"
@@ -27,10 +28,11 @@ type way struct {
 
 // The ways; order is that in which they are offered: what cannot be phished first.
 var (
-	order   = []assurance.Method{assurance.Passkey, assurance.TOTP, assurance.Recovery}
+	order   = []assurance.Method{assurance.Passkey, assurance.TOTP, assurance.Approval, assurance.Recovery}
 	methods = map[assurance.Method]way{
 		assurance.Passkey:  {has: hasPasskeys, accept: acceptPasskey},
 		assurance.TOTP:     {has: hasTOTP, check: checkTOTP, accept: acceptTOTP},
+		assurance.Approval: {has: hasApproval, accept: acceptApproval},
 		assurance.Recovery: {has: hasRecovery, check: checkRecovery, accept: acceptRecovery},
 		assurance.Device:   {accept: acceptDevice},
 		assurance.Password: {}, // beside a mail, or a key that knows nobody: checked by the pool, spent by nothing
@@ -70,6 +72,29 @@ func checkRecovery(fs *Flows, tx *fsm.Tx, tenant, user, code string) (assurance.
 func acceptRecovery(tx *fsm.Tx, tenant, user string, f assurance.Factor) error {
 	_, err := recovery.Accept(tx, tenant, user, f.Box)
 	return err
+}
+
+// hasApproval finds a browser in which the person is signed in and may approve. It counts only
+// beside an app or a passkey: one that has to be signed in itself would be a way in that
+// needs itself.
+func hasApproval(tx *fsm.Tx, tenant, user string) ([]assurance.Factor, error) {
+	all, err := approvers(tx, tenant, user)
+	if err != nil || len(all) == 0 {
+		return nil, err
+	}
+	apps, err := hasTOTP(tx, tenant, user)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := hasPasskeys(tx, tenant, user)
+	if err != nil || len(apps)+len(keys) == 0 {
+		return nil, err
+	}
+	return []assurance.Factor{{Method: assurance.Approval}}, nil
+}
+
+func acceptApproval(tx *fsm.Tx, tenant, user string, f assurance.Factor) error {
+	return approval.Accept(tx, tenant, user, string(f.Box), f.Ref)
 }
 
 func acceptDevice(tx *fsm.Tx, tenant, user string, f assurance.Factor) error {

@@ -21,7 +21,13 @@ func (fs *Flows) Offer(ctx context.Context, f *Flow) (ways []assurance.Method, e
 		return nil, dead("it is not at this step")
 	}
 	err = fs.cfg.DB.View(ctx, func(tx *fsm.Tx) error {
-		ways, err = missing(tx, f)
+		if ways, err = missing(tx, f); err != nil || !slices.Contains(ways, assurance.Approval) {
+			return err
+		}
+		others, _, err := fs.others(tx, f)
+		if len(others) == 0 {
+			ways = slices.DeleteFunc(ways, func(m assurance.Method) bool { return m == assurance.Approval })
+		}
 		return err
 	})
 	if err == nil && len(ways) == 0 {

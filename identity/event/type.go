@@ -54,6 +54,9 @@ const (
 	RecoveryCodesCreated Type = "recovery_codes.created"
 	RecoveryCodeUsed     Type = "recovery_code.used"
 	RecoveryFinished     Type = "recovery.finished" // somebody got back in without their password, and chose another
+	ApprovalAsked        Type = "approval.asked"
+	ApprovalGiven        Type = "approval.given"
+	ApprovalRefused      Type = "approval.refused"
 	TrustedDeviceAdded   Type = "trusted_device.added"
 	TrustedDeviceRevoked Type = "trusted_device.revoked"
 
@@ -175,11 +178,14 @@ var Catalogue = map[Type]string{
 	PasswordChangeRequired: "An administrator wants a user to choose another password at the next sign-in.",
 	PasswordImported:       "A user's password was taken over from another system, as a hash.",
 
-	FactorAdded:          "A user added an authenticator app.",
-	FactorRenamed:        "A user's authenticator app was given another name.",
-	FactorRemoved:        "An authenticator app or the recovery codes of a user were removed; the target says which.",
+	FactorAdded:          "A user added an authenticator app, or a browser in which they may approve sign-ins; the target says which.",
+	FactorRenamed:        "A user's authenticator app, or a browser in which they approve sign-ins, was given another name.",
+	FactorRemoved:        "An authenticator app, an approving browser or the recovery codes of a user were removed; the target says which.",
 	RecoveryCodesCreated: "A user got new recovery codes; the former ones are void.",
 	RecoveryCodeUsed:     "A recovery code was used; the data say how many are left.",
+	ApprovalAsked:        "A sign-in, whose first factor was right, asked for an approval in another browser of the user.",
+	ApprovalGiven:        "A user approved a sign-in, in the browser that the data name.",
+	ApprovalRefused:      "A sign-in was refused in another browser of the user; the data say why.",
 	TrustedDeviceAdded:   "A browser is not asked for a second factor of this user for a while.",
 	TrustedDeviceRevoked: "A browser is asked for a second factor again; the data say why.",
 

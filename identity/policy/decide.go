@@ -197,9 +197,13 @@ func (f *Facts) second(d demand, factors []assurance.Factor) bool {
 	return true
 }
 
-// counts reports whether a method counts as a second factor: Allowed has a say on two of them.
+// counts reports whether a method counts as a second factor: Allowed has a say on three of them.
 func counts(allowed []assurance.Method, m assurance.Method) bool {
-	return m != assurance.TOTP && m != assurance.Passkey || slices.Contains(allowed, m)
+	switch m {
+	case assurance.TOTP, assurance.Passkey, assurance.Approval:
+		return slices.Contains(allowed, m)
+	}
+	return true
 }
 
 // freshness is how old a proof may be that is asked for now.
@@ -271,6 +275,9 @@ func (f *Facts) ways(d demand, proved []assurance.Factor) []assurance.Method {
 func (f *Facts) enrollable(d demand, proved []assurance.Factor) []assurance.Method {
 	var out []assurance.Method
 	for _, m := range f.Allowed {
+		if m == assurance.Approval { // comes only after another
+			continue
+		}
 		fresh := assurance.Factor{Method: m, At: f.Now}
 		if m == assurance.Passkey {
 			fresh.Verified, fresh.Bound, fresh.Attested = true, true, true

@@ -50,7 +50,7 @@ type Facts struct {
 	Level       assurance.Level    // asked for by the request (acr); 0: none
 	MaxAge      *time.Duration     // since the last proof, at most; nil: any
 	Reauth      time.Duration      // after which second factors count no more; 0: never
-	Allowed     []assurance.Method // of TOTP and Passkey, those that count as second factors
+	Allowed     []assurance.Method // of TOTP, Passkey and Approval, those that count as second factors
 	Enforce     bool               // whoever lacks a factor that the tenant or a group asks for may put it off Grace times only
 	Grace       int
 	Skipped     int // how often this person has put it off

@@ -21,6 +21,7 @@ var (
 	synced   = assurance.Factor{Method: assurance.Passkey, Verified: true}
 	touch    = assurance.Factor{Method: assurance.Passkey, Bound: true}
 	hardware = assurance.Factor{Method: assurance.Passkey, Verified: true, Bound: true, Attested: true}
+	approval = assurance.Factor{Method: assurance.Approval}
 	both     = []assurance.Method{assurance.TOTP, assurance.Passkey}
 )
 
@@ -50,6 +51,11 @@ func TestRules(t *testing.T) {
 		{"disabled", Facts{Closed: true, Enrolled: have(pwd), Proved: fresh(pwd)}, Decision{Outcome: Deny, Level: 1, Why: "This account is disabled."}},
 		{"tenant: any", Facts{Global: Any, Enrolled: have(pwd, totp, code), Proved: fresh(pwd)}, Decision{Outcome: StepUp, Level: 2, Methods: methods(assurance.TOTP, assurance.Recovery)}},
 		{"tenant: any, met", Facts{Global: Any, Enrolled: have(pwd, totp), Proved: fresh(pwd, totp)}, Decision{Outcome: Allow, Level: 2}},
+		{"an approval is a second factor", Facts{Global: Any, Allowed: append(both, assurance.Approval), Enrolled: have(pwd, totp, approval), Proved: fresh(pwd)}, Decision{Outcome: StepUp, Level: 2, Methods: methods(assurance.TOTP, assurance.Approval)}},
+		{"an approval, met", Facts{Global: Any, Allowed: append(both, assurance.Approval), Enrolled: have(pwd, totp, approval), Proved: fresh(pwd, approval)}, Decision{Outcome: Allow, Level: 2}},
+		{"an approval where it is not allowed", Facts{Global: Any, Enrolled: have(pwd, totp, approval), Proved: fresh(pwd, approval)}, Decision{Outcome: StepUp, Level: 2, Methods: methods(assurance.TOTP)}},
+		{"an approval is no code", Facts{Global: OTP, Allowed: append(both, assurance.Approval), Enrolled: have(pwd, totp, approval), Proved: fresh(pwd, approval)}, Decision{Outcome: StepUp, Level: 2, Methods: methods(assurance.TOTP)}},
+		{"an approval cannot be enrolled first", Facts{Global: Any, Allowed: append(both, assurance.Approval), Enrolled: have(pwd), Proved: fresh(pwd)}, Decision{Outcome: Enrol, Level: 2, Methods: methods(assurance.Passkey, assurance.TOTP), Optional: true, Left: -1}},
 		{"mail is no second factor", Facts{Global: Any, Enrolled: have(pwd, totp, mail), Proved: fresh(pwd, mail)}, Decision{Outcome: StepUp, Level: 2, Methods: methods(assurance.TOTP)}},
 		{"tenant: otp by passkey", Facts{Global: OTP, Enrolled: have(synced), Proved: fresh(synced)}, Decision{Outcome: Allow, Level: 2}},
 		{"group: passkey", Facts{Groups: []Group{{"g", Inherit}, {"h", Passkey}}, Enrolled: have(pwd, totp, synced), Proved: fresh(pwd, totp)}, Decision{Outcome: StepUp, Level: 2, Methods: methods(assurance.Passkey)}},
@@ -119,12 +125,12 @@ func some(r *rand.Rand) Facts {
 		age := []time.Duration{0, time.Minute, time.Hour}[r.IntN(3)]
 		f.MaxAge = &age
 	}
-	for _, m := range both {
+	for _, m := range append(both, assurance.Approval) {
 		if r.IntN(3) > 0 {
 			f.Allowed = append(f.Allowed, m)
 		}
 	}
-	for _, e := range []assurance.Factor{pwd, totp, code, mail, synced, touch, hardware} {
+	for _, e := range []assurance.Factor{pwd, totp, code, mail, synced, touch, hardware, approval} {
 		if r.IntN(2) == 0 {
 			continue
 		}

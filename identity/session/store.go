@@ -76,6 +76,15 @@ func NewStore(cfg Config) *Store {
 // is not ours, or the session has expired, is idle too long, has ended or lost its
 // user. It reports fsm.ErrUnavailable if this node cannot know.
 func (st *Store) Find(ctx context.Context, tenant, cookie string) (*Session, error) {
+	s, err := st.Look(ctx, tenant, cookie)
+	if err == nil {
+		st.Touch(tenant, s.ID)
+	}
+	return s, err
+}
+
+// Look is Find for what a browser asks for by itself: it does not count as activity.
+func (st *Store) Look(ctx context.Context, tenant, cookie string) (*Session, error) {
 	h, err := st.open(tenant, cookie)
 	if errors.Is(err, seal.ErrSealed) {
 		return nil, fmt.Errorf("session cookie: %w", err)
@@ -106,7 +115,6 @@ func (st *Store) Find(ctx context.Context, tenant, cookie string) (*Session, err
 	if subtle.ConstantTimeCompare(hash[:], s.SecretHash) != 1 {
 		return nil, nobody()
 	}
-	st.Touch(tenant, s.ID)
 	return s, nil
 }
 

@@ -22,8 +22,9 @@ const (
 
 // Second factors by their names in MFAMethods.
 const (
-	MethodTOTP    = "totp"
-	MethodPasskey = "passkey"
+	MethodTOTP     = "totp"
+	MethodPasskey  = "passkey"
+	MethodApproval = "approval" // in another browser of theirs; only beside one of the others
 )
 
 // An Authentication is what one tenant decides about signing in. Get has it whole.
@@ -126,7 +127,7 @@ var Tables = []fsm.Definition{table, groupTable}
 // passkeys, no second factor demanded, nothing that needs mail.
 func Default(tenant string) Authentication {
 	return Authentication{
-		Tenant: tenant, MFAPolicy: MFADisabled, MFAMethods: []string{MethodTOTP, MethodPasskey}, MFAEnforce: true, MFAGrace: 3,
+		Tenant: tenant, MFAPolicy: MFADisabled, MFAMethods: []string{MethodTOTP, MethodPasskey, MethodApproval}, MFAEnforce: true, MFAGrace: 3,
 		LocalLogin: true, PasswordLogin: true, PasskeyLogin: true, ForgotPassword: true,
 		Password: Password{MinLength: int64(strength.Default.MinLength), Strength: int64(strength.Default.MinScore), Breached: true},
 		Session:  Session{Idle: 120, Absolute: 720, Sensitive: 15},

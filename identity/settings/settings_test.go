@@ -135,6 +135,7 @@ func TestRefuses(t *testing.T) {
 		"mfa_allowed_methods/0":        func(a *settings.Authentication) { a.MFAMethods = []string{"sms"} },
 		"mfa_allowed_methods":          func(a *settings.Authentication) { a.MFAPolicy, a.MFAMethods = "otp", []string{"passkey"} },
 		"mfa_allowed_methods ":         func(a *settings.Authentication) { a.MFAPolicy, a.MFAMethods = "any", nil },
+		"mfa_allowed_methods  ":        func(a *settings.Authentication) { a.MFAPolicy, a.MFAMethods = "any", []string{"approval"} },
 		"mfa_enrollment_grace":         func(a *settings.Authentication) { a.MFAGrace = -1 },
 		"mfa_reauth_interval_minutes":  func(a *settings.Authentication) { a.MFAReauth = 1e6 },
 		"trusted_device_duration_days": func(a *settings.Authentication) { a.TrustedDevices = 366 },

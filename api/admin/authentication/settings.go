@@ -18,7 +18,7 @@ func (a *api) settings() []route {
 
 type authenticationSettings struct {
 	MFAPolicy        string   `json:"mfa_policy" enum:"disabled|any|otp|passkey" default:"disabled" example:"any" doc:"Second factor that every sign-in needs. Groups and applications may ask for more."`
-	MFAMethods       []string `json:"mfa_allowed_methods" max:"2" item_enum:"totp|passkey" example:"totp passkey" doc:"Second factors that people may enrol and use."`
+	MFAMethods       []string `json:"mfa_allowed_methods" max:"3" item_enum:"totp|passkey|approval" example:"totp passkey approval" doc:"Second factors that people may enrol and use. approval, in another browser of theirs, is only for who has one of the others."`
 	MFAEnforce       bool     `json:"mfa_enforce_enrollment" default:"true" doc:"Whether people without the second factor that is asked for must enrol one when they sign in; off: they may put it off for ever."`
 	MFAGrace         int64    `json:"mfa_enrollment_grace" min:"0" max:"100" default:"3" doc:"Sign-ins after which enrolment can no longer be put off."`
 	MFAReauth        int64    `json:"mfa_reauth_interval_minutes" min:"0" max:"10080" default:"0" doc:"Minutes after which the second factor is asked for again within a session; 0: once per session."`
