@@ -6,9 +6,11 @@ import (
 	"time"
 
 	"github.com/quis-idp/quis/api/page"
+	"github.com/quis-idp/quis/api/portal"
 	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/federation/ciba"
 	"github.com/quis-idp/quis/fsm"
+	approvals "github.com/quis-idp/quis/identity/credential/approval" // a row of this page is one, too
 	"github.com/quis-idp/quis/identity/language"
 )
 
@@ -31,10 +33,14 @@ func (p *Pages) listApprovals(w http.ResponseWriter, r *http.Request) error {
 	case "denied":
 		view.Notice = site.Text(r, "approvals.denied")
 	}
+	var signIn *approvals.Request
 	var waiting []*ciba.Request
 	apps := map[string]*federation.Application{}
 	err = p.cfg.DB.View(r.Context(), func(tx *fsm.Tx) error {
 		waiting = waiting[:0]
+		if signIn, err = approvals.Waiting(tx, v.Tenant, v.UserID); err != nil {
+			return err
+		}
 		for q, err := range ciba.Of(tx, v.Tenant, v.UserID) {
 			if err != nil {
 				return err
@@ -55,6 +61,9 @@ func (p *Pages) listApprovals(w http.ResponseWriter, r *http.Request) error {
 	})
 	if err != nil {
 		return err
+	}
+	if signIn != nil {
+		view.SignIn = page.Base(r) + portal.AnswerPath
 	}
 	for _, q := range waiting {
 		ticket, err := p.ticket(kindApproval, v, q.Family)

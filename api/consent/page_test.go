@@ -51,6 +51,9 @@ var examples = map[string]func(w http.ResponseWriter, r *http.Request) error{
 	"approvals_none": func(w http.ResponseWriter, r *http.Request) error {
 		return approvalsPage.Write(w, r, 200, approvalsView{Account: nav, Again: "/account/approvals"})
 	},
+	"approvals_sign_in": func(w http.ResponseWriter, r *http.Request) error {
+		return approvalsPage.Write(w, r, 200, approvalsView{Account: nav, Again: "/account/approvals", SignIn: "/account/approvals/sign-in"})
+	},
 	"question": func(w http.ResponseWriter, r *http.Request) error {
 		return questionPage.Write(w, r, 200, questionView{
 			Application: "Invoice Robot", Initials: "IR", Unverified: true, Document: "https://robot.example.com/client.json",

@@ -48,6 +48,7 @@ type (
 		Notice  string // what was done last; "" nothing
 		Action  string
 		Again   string // this page
+		SignIn  string // where a sign-in is answered that waits for an approval; "" none does
 		Waiting []approval
 	}
 

@@ -3,16 +3,16 @@ package login
 import (
 	"errors"
 	"net/http"
-	"strings"
 	"time"
 
+	"github.com/quis-idp/quis/api/page"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/session"
 )
 
-// The cookies of a browser, before cookieName makes them the tenant's.
+// The cookies of a browser, before page.CookieName makes them the tenant's.
 const (
 	sessionCookie = "quis_session"
 	flowCookie    = "quis_flow"   // binds flows to this browser
@@ -20,47 +20,21 @@ const (
 
 	trustCookie = "quis_trust" // a trusted device
 
+	// ApproverCookie is of a browser in which sign-ins are approved.
+	ApproverCookie = "quis_approver"
+
 	deviceLifetime = 180 * 24 * time.Hour
 )
 
 // SessionCookie names the cookie that carries a session of t.
-func SessionCookie(t identity.Tenant) string { return cookieName(t, sessionCookie) }
-
-// cookieName makes a cookie of one tenant. With https it is host-only by its prefix, so no
-// sibling domain can plant one (RFC 6265bis §4.1.3.2). All tenants share the path /, which
-// that prefix demands, so a tenant's own cookies have its slug behind the name.
-func cookieName(t identity.Tenant, name string) string {
-	if secure(t) {
-		name = "__Host-" + name
-	}
-	if t.Slug != "" {
-		name += "_" + t.Slug
-	}
-	return name
-}
-
-func secure(t identity.Tenant) bool { return strings.HasPrefix(t.Issuer, "https://") }
+func SessionCookie(t identity.Tenant) string { return page.CookieName(t, sessionCookie) }
 
 // read returns the value of a cookie, empty if there is none.
-func read(r *http.Request, name string) string {
-	c, err := r.Cookie(cookieName(identity.TenantFrom(r.Context()), name))
-	if err != nil {
-		return ""
-	}
-	return c.Value
-}
+func read(r *http.Request, name string) string { return page.Cookie(r, name) }
 
 // write sets a cookie: for life 0 until the browser closes, for a negative one it is removed.
 func write(w http.ResponseWriter, r *http.Request, name, value string, life time.Duration) {
-	t := identity.TenantFrom(r.Context())
-	age := int(life / time.Second)
-	if life < 0 {
-		age = -1
-	}
-	http.SetCookie(w, &http.Cookie{
-		Name: cookieName(t, name), Value: value, Path: "/", MaxAge: age,
-		Secure: secure(t), HttpOnly: true, SameSite: http.SameSiteLaxMode,
-	})
+	page.SetCookie(w, r, name, value, life)
 }
 
 // signedIn returns the session of the browser and its user; nil if nobody is signed in.

@@ -67,6 +67,25 @@ var examples = map[string]func(w http.ResponseWriter) error{
 			Passkey: &passkeyView{"/login/passkey", "FLOW", `{"challenge":"AAAA"}`, false}, Restart: "/login?flow=FLOW&again=yes",
 		})
 	},
+	"approval_ask": func(w http.ResponseWriter) error {
+		return approvalPage.Write(w, get("/login"), 200, approvalView{
+			Application: "Web", Login: "ada", Ask: "/login/ask", Action: "/login/second", Poll: "/login/asked", Flow: "FLOW",
+			Others: []link{{"Use your authenticator app", "/login?flow=FLOW&way=totp"}}, Restart: "/login?flow=FLOW&again=yes",
+		})
+	},
+	"approval_number": func(w http.ResponseWriter) error {
+		return approvalPage.Write(w, get("/login"), 200, approvalView{
+			Number: "42", Ask: "/login/ask", Action: "/login/second", Poll: "/login/asked", Flow: "FLOW", Restart: "/login?flow=FLOW&again=yes",
+		})
+	},
+	"approval_refused": func(w http.ResponseWriter) error {
+		return approvalPage.Write(w, get("/login"), 400, approvalView{
+			Alert: page.Alert{Text: site.Text(get("/"), "approval.refused")}, Ask: "/login/ask", Flow: "FLOW", Restart: "/login?flow=FLOW&again=yes",
+		})
+	},
+	"approval_ready": func(w http.ResponseWriter) error {
+		return approvalPage.Write(w, get("/login"), 200, approvalView{Ready: true, Action: "/login/second", Flow: "FLOW", Restart: "/login?flow=FLOW&again=yes"})
+	},
 	"mail": func(w http.ResponseWriter) error {
 		return mailPage.Write(w, get("/login"), 401, mailView{
 			Action: "/login/code", Flow: "FLOW", Login: "ada", Alert: page.Alert{Text: "That code is not right."},
@@ -189,5 +208,5 @@ func TestEveryTextIsUsed(t *testing.T) {
 			return true // named by method
 		}
 		return prefix == "setup" && strings.Contains(code, `field("`+field+`"`)
-	}, homePage.Keys(), signInPage.Keys(), secondPage.Keys(), mailPage.Keys(), recoverPage.Keys(), renewPage.Keys(), enrolPage.Keys(), leavingPage.Keys(), messagePage.Keys(), waitPage.Keys(), postingPage.Keys(), accountPage.Keys(), signOutPage.Keys(), signedOutPage.Keys(), setupPage.Keys())
+	}, homePage.Keys(), signInPage.Keys(), secondPage.Keys(), approvalPage.Keys(), mailPage.Keys(), recoverPage.Keys(), renewPage.Keys(), enrolPage.Keys(), leavingPage.Keys(), messagePage.Keys(), waitPage.Keys(), postingPage.Keys(), accountPage.Keys(), signOutPage.Keys(), signedOutPage.Keys(), setupPage.Keys())
 }

@@ -81,6 +81,8 @@ func (l *Login) Routes(mux *http.ServeMux) {
 	mux.Handle("GET /recover", page.Handle(l.recover))
 	mux.Handle("POST /login/renew", page.Handle(l.renew))
 	mux.Handle("POST /login/second", page.Handle(l.second))
+	mux.Handle("POST /login/ask", page.Handle(l.ask))
+	mux.Handle("POST /login/asked", page.Handle(l.asked))
 	mux.Handle("POST /login/continue", page.Handle(l.keep))
 	mux.Handle("GET /logout", page.Handle(l.askSignOut))
 	mux.Handle("POST /logout", page.Handle(l.signOut))

@@ -21,8 +21,14 @@ func (l *Login) showSecond(w http.ResponseWriter, r *http.Request, f *authn.Flow
 	if err != nil {
 		return flowFault(w, r, err)
 	}
+	if way == "" && f.Asked != nil {
+		way = assurance.Approval
+	}
 	if !slices.Contains(ways, way) {
 		way = ways[0]
+	}
+	if way == assurance.Approval {
+		return l.showApproval(w, r, f, status, others(r, f, ways, way), faults)
 	}
 	key, err := l.passkey(r, f)
 	if err != nil {
@@ -40,15 +46,7 @@ func (l *Login) showSecond(w http.ResponseWriter, r *http.Request, f *authn.Flow
 			Numeric: way == assurance.TOTP, Focus: true,
 		},
 		Passkey: key, Typed: way != assurance.Passkey, Trust: open.Trust,
-		Restart: page.Base(r) + "/login?" + url.Values{"flow": {f.Sealed()}, "again": {"yes"}}.Encode(),
-	}
-	for _, other := range ways {
-		if other != way {
-			view.Others = append(view.Others, link{
-				Label: site.Text(r, "second."+string(other)+".choose"),
-				To:    page.Base(r) + "/login?" + url.Values{"flow": {f.Sealed()}, "way": {string(other)}}.Encode(),
-			})
-		}
+		Others: others(r, f, ways, way), Restart: again(r, f),
 	}
 	for _, fault := range faults {
 		if fault.Field == "code" {
@@ -60,10 +58,33 @@ func (l *Login) showSecond(w http.ResponseWriter, r *http.Request, f *authn.Flow
 	return secondPage.Write(w, r, status, view)
 }
 
+// others leads to the methods besides way.
+func others(r *http.Request, f *authn.Flow, ways []assurance.Method, way assurance.Method) (links []link) {
+	for _, other := range ways {
+		if other != way {
+			links = append(links, link{Label: site.Text(r, "second."+string(other)+".choose"), To: page.Base(r) + wayTo(f, other)})
+		}
+	}
+	return links
+}
+
+// wayTo is the form of a method, within the tenant.
+func wayTo(f *authn.Flow, way assurance.Method) string {
+	return "/login?" + url.Values{"flow": {f.Sealed()}, "way": {string(way)}}.Encode()
+}
+
+// again is where the flow begins anew, as somebody else.
+func again(r *http.Request, f *authn.Flow) string {
+	return page.Base(r) + "/login?" + url.Values{"flow": {f.Sealed()}, "again": {"yes"}}.Encode()
+}
+
 // second takes the form of the second factor.
 func (l *Login) second(w http.ResponseWriter, r *http.Request) error {
 	way := func() assurance.Method { return assurance.Method(r.PostForm.Get("way")) }
 	return l.step(w, r, func(f *authn.Flow) (authn.Result, error) {
+		if way() == assurance.Approval {
+			return l.cfg.Flows.Approved(r.Context(), f)
+		}
 		return l.cfg.Flows.Code(r.Context(), f, way(), r.PostForm.Get("code"))
 	}, func(r *http.Request, f *authn.Flow, status int, faults []*identity.Error) error {
 		return l.showSecond(w, r, f, status, way(), faults)

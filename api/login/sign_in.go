@@ -13,6 +13,7 @@ import (
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/authn"
+	"github.com/quis-idp/quis/identity/credential/approval"
 	"github.com/quis-idp/quis/identity/language"
 )
 
@@ -78,6 +79,10 @@ func (l *Login) signIn(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
+	f.Browser.Approver = read(r, ApproverCookie)
+	if s != nil {
+		f.Browser.SessionID = s.ID
+	}
 	switch f.Step() {
 	case authn.StepMail:
 		return l.showMail(w, r, f, http.StatusOK, nil)
@@ -114,7 +119,7 @@ func (l *Login) begin(w http.ResponseWriter, r *http.Request) (f *authn.Flow, gi
 		giveBack()
 		return nil, nil, err
 	}
-	f.Browser.Device, f.Browser.Trust = read(r, deviceCookie), read(r, trustCookie)
+	f.Browser.Device, f.Browser.Trust, f.Browser.Approver = read(r, deviceCookie), read(r, trustCookie), read(r, ApproverCookie)
 	if r.PostForm.Has("trust") {
 		f.Browser.Remember = identity.Printable(r.UserAgent(), maxDeviceName)
 	}
@@ -169,12 +174,18 @@ func (l *Login) goOn(w http.ResponseWriter, r *http.Request, f *authn.Flow, done
 	case authn.StepMail:
 		return l.showMail(w, r, f, http.StatusOK, nil)
 	case authn.StepSecond:
+		if f.Asked != nil { // an address of its own: to load it again asks nobody again
+			return page.Onward(w, r, page.Base(r)+wayTo(f, assurance.Approval))
+		}
 		return l.showSecond(w, r, f, http.StatusOK, "", nil)
 	case authn.StepRenew:
 		return l.showRenew(w, r, f, http.StatusOK, nil)
 	case authn.StepDone:
 		write(w, r, sessionCookie, done.Cookie, 0)
 		write(w, r, deviceCookie, done.Device, deviceLifetime)
+		if f.Browser.Approver != "" {
+			write(w, r, ApproverCookie, f.Browser.Approver, approval.CookieLifetime)
+		}
 		if done.Trust != "" {
 			write(w, r, trustCookie, done.Trust, done.TrustFor)
 		}

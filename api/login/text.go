@@ -57,6 +57,21 @@ var english = page.Texts{
 	"second.recovery.code":   "Recovery code",
 	"second.recovery.choose": "Use a recovery code",
 
+	"second.approval.choose": "Approve in another browser of yours",
+
+	"approval.lead":    "You can approve this in another browser in which you are signed in, such as on your telephone. You type a number there that is shown here.",
+	"approval.ask":     "Ask the other browser",
+	"approval.number":  "Go to your other browser and open your account: it says that somebody wants to sign in. Type this number there:",
+	"approval.waiting": "It works for two minutes. This page goes on by itself once you have approved.",
+	"approval.ready":   "You have approved it.",
+	"approval.submit":  "I have approved: continue",
+	"approval.go":      "Continue",
+	"approval.pending": "Nobody has approved it yet. Type the number in the other browser first.",
+	"approval.refused": "It was refused in the other browser, or a wrong number was typed too often.",
+	"approval.gone":    "That took too long. Ask again.",
+	"approval.limited": "Another sign-in is waiting for an approval, or approvals were asked for too often. Wait a little, or choose another way.",
+	"approval.again":   "Ask again",
+
 	"sign_in.forgotten":     "Forgotten your password?",
 	"sign_in.register":      "No account yet? Make one",
 	"recover.title":         "Get back in",

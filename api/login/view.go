@@ -95,6 +95,21 @@ type (
 	}
 	link struct{ Label, To string }
 
+	// approvalView asks for an approval in another browser, or waits for it.
+	approvalView struct {
+		Application string
+		Login       string
+		Alert       page.Alert
+		Number      string // to be typed there; "": nothing is being asked
+		Ready       bool   // it is approved
+		Ask         string // asks, or asks again
+		Action      string // goes on
+		Poll        string // answers 204 as long as there is nothing new
+		Flow        string
+		Others      []link
+		Restart     string
+	}
+
 	// leavingView is shown for the moment in which the browser goes on.
 	leavingView struct {
 		Application string
@@ -161,6 +176,7 @@ var (
 	homePage      = page.Page[homeView](site, "templates/home.html", "templates/person.html")
 	signInPage    = page.Page[signInView](site, "templates/sign_in.html", "templates/passkey.html")
 	secondPage    = page.Page[secondView](site, "templates/second.html", "templates/passkey.html")
+	approvalPage  = page.Page[approvalView](site, "templates/approval.html")
 	mailPage      = page.Page[mailView](site, "templates/mail.html")
 	recoverPage   = page.Page[recoverView](site, "templates/recover.html")
 	renewPage     = page.Page[renewView](site, "templates/renew.html")

@@ -8,4 +8,8 @@ type Navigation struct {
 	At    string // which page this is: the last part of its text's key, such as "sessions"
 	Name  string // who is signed in
 	Login string
+
+	Asked  bool   // a sign-in waits for the person's approval
+	Answer string // where that is answered; "" they are not told
+	Poll   string // tells when one waits, see wait.js; "": this browser may not answer
 }

@@ -121,6 +121,7 @@ var shared = language.New(Texts{
 	"account.tokens":       "Access tokens",
 	"account.apps":         "My apps",
 	"account.sign_out":     "Sign out",
+	"account.asked":        "Somebody wants to sign in as you. Is it you?",
 
 	"error.reference":      "Reference",
 	"error.reference.hint": "Give this to your administrator: it finds what happened.",

@@ -71,8 +71,8 @@ func happened(r *http.Request, v *Visitor, e *event.Event) Row {
 	switch {
 	case e.Request.IP == "":
 		row.Facts = append(row.Facts, when)
-	case byUser || e.Type == event.SigninFailed:
-		row.Facts = append(row.Facts, site.Text(r, "activity.from", when, place(r, e.Request.IP)), claimed(r, e.Request.UserAgent))
+	case byUser || e.Type == event.SigninFailed || e.Type == event.ApprovalAsked:
+		row.Facts = append(row.Facts, site.Text(r, "activity.from", when, Place(r, e.Request.IP)), Claimed(r, e.Request.UserAgent))
 	default: // where an administrator sits is not the person's to know
 		row.Facts = append(row.Facts, when)
 	}
@@ -130,19 +130,28 @@ func (p *Portal) disown(w http.ResponseWriter, r *http.Request, v *Visitor) erro
 		if !signedIn(e) {
 			return page.Unreadable(r)
 		}
-		if err := alarm.Lock(tx, v.Tenant, v.UserID, v.ID); err != nil {
-			return err
-		}
-		if err := family.RevokeAll(tx, v.Tenant, v.UserID, "the user did not know a sign-in"); err != nil {
-			return err
-		}
-		return event.Append(tx, event.Event{
-			Tenant: v.Tenant, Type: event.SigninDisowned, Target: event.Target{Kind: "user", ID: v.UserID, Name: v.User.Username},
-			Data: map[string]string{"event": e.ID, "session": e.Target.ID, "ip": e.Request.IP},
-		})
+		return v.Disown(tx, map[string]string{"event": e.ID, "session": e.Target.ID, "ip": e.Request.IP})
 	})
 	if err != nil {
 		return err
 	}
-	return page.Onward(w, r, page.Base(r)+passwordPath+"?done=disowned")
+	return page.Onward(w, r, page.Base(r)+DisownedPath)
+}
+
+// DisownedPath is where a person goes on who has said that something was not their doing.
+const DisownedPath = passwordPath + "?done=disowned"
+
+// Disown takes v's word, within a transaction of Update, that a sign-in was not theirs; data
+// say for the record which.
+func (v *Visitor) Disown(tx *fsm.Tx, data map[string]string) error {
+	const why = "the user did not know a sign-in"
+	if err := alarm.Secure(tx, v.Tenant, v.UserID, v.ID, why); err != nil {
+		return err
+	}
+	if err := family.RevokeAll(tx, v.Tenant, v.UserID, why); err != nil {
+		return err
+	}
+	return event.Append(tx, event.Event{
+		Tenant: v.Tenant, Type: event.SigninDisowned, Target: event.Target{Kind: "user", ID: v.UserID, Name: v.User.Username}, Data: data,
+	})
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/quis-idp/quis/api/page"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/directory"
@@ -70,6 +71,7 @@ func (p *Portal) Routes(mux *http.ServeMux) {
 	handle("GET "+newToken, p.askToken)
 	handle("POST "+newToken, p.createToken)
 	handle("GET "+appsPath, p.listApps)
+	mux.Handle("GET "+askedPath, page.Handle(p.showAsked))
 	for _, s := range p.sections {
 		s.Routes(handle)
 	}
@@ -83,6 +85,8 @@ type Visitor struct {
 	// stranger can make a link with any value, so it is a key and never shown itself.
 	Done string
 
+	asked    bool   // a sign-in waits for their approval
+	approver bool   // this browser may give it
 	revision uint64 // of User
 	portal   *Portal
 }
@@ -140,7 +144,10 @@ func (p *Portal) visitor(r *http.Request) (*Visitor, error) {
 	}
 	v := &Visitor{Session: s, Done: r.URL.Query().Get("done"), portal: p}
 	err = p.cfg.DB.View(r.Context(), func(tx *fsm.Tx) (err error) {
-		v.User, v.revision, err = directory.GetUser(tx, s.Tenant, s.UserID)
+		if v.User, v.revision, err = directory.GetUser(tx, s.Tenant, s.UserID); err != nil {
+			return err
+		}
+		v.asked, v.approver, err = asked(tx, s)
 		return err
 	})
 	if errors.Is(err, fsm.ErrNotFound) { // deleted this very moment
@@ -173,6 +180,12 @@ func (v *Visitor) Fresh(w http.ResponseWriter, r *http.Request, back string) (ok
 	})
 }
 
+// Raise has v prove more, so that their session reaches a level, and leads back to back as
+// Fresh does. It is for a session that is below.
+func (v *Visitor) Raise(w http.ResponseWriter, r *http.Request, l assurance.Level, back string) error {
+	return v.portal.signIn(w, r, authn.Need{ReturnTo: page.Base(r) + back, ACR: []string{l.ACR()}, LoginHint: v.User.Username})
+}
+
 // Update runs change in a transaction that holds only if v's session still stands in it, on
 // whichever node it may have ended meanwhile. Else it reports identity.ErrUnauthenticated.
 func (v *Visitor) Update(ctx context.Context, change func(tx *fsm.Tx) error) error {
@@ -190,7 +203,10 @@ func (v *Visitor) Update(ctx context.Context, change func(tx *fsm.Tx) error) err
 
 // Account is the navigation, on the page at.
 func (v *Visitor) Account(r *http.Request, at string) page.Navigation {
-	a := page.Navigation{Base: page.Base(r), At: at, Name: v.User.Name, Login: v.User.Username}
+	a := page.Navigation{Base: page.Base(r), At: at, Name: v.User.Name, Login: v.User.Username, Asked: v.asked, Answer: page.Base(r) + AnswerPath}
+	if v.approver {
+		a.Poll = page.Base(r) + askedPath
+	}
 	if v.User.Email != "" {
 		a.Login = v.User.Email
 	}

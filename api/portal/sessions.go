@@ -60,9 +60,9 @@ func (p *Portal) listSessions(w http.ResponseWriter, r *http.Request, v *Visitor
 }
 
 func (p *Portal) showSession(r *http.Request, s *session.Session) Row {
-	return Row{Name: claimed(r, s.UserAgent), Facts: []string{
+	return Row{Name: Claimed(r, s.UserAgent), Facts: []string{
 		site.Text(r, "sessions.seen", language.Ago(page.Language(r), s.LastSeen, p.cfg.DB.Now())),
-		site.Text(r, "sessions.since", language.Moment(page.Language(r), s.AuthTime), place(r, s.IP)),
+		site.Text(r, "sessions.since", language.Moment(page.Language(r), s.AuthTime), Place(r, s.IP)),
 	}}
 }
 

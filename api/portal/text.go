@@ -103,6 +103,10 @@ var english = page.Texts{
 	"event.ciba.approved":          "You approved what an application asked for",
 	"event.ciba.denied":            "You refused what an application asked for",
 
+	"event.approval.asked":   "A sign-in asked for your approval",
+	"event.approval.given":   "You approved a sign-in",
+	"event.approval.refused": "A sign-in was refused that had asked for your approval",
+
 	"field.username":       "username",
 	"field.email":          "email",
 	"field.email_verified": "confirmation of the email",

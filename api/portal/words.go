@@ -8,8 +8,8 @@ import (
 	"github.com/quis-idp/quis/identity"
 )
 
-// claimed says what a User-Agent header claims to be.
-func claimed(r *http.Request, agent string) string {
+// Claimed says what a User-Agent header claims to be.
+func Claimed(r *http.Request, agent string) string {
 	switch browser, system := Agent(agent); {
 	case browser != "" && system != "":
 		return site.Text(r, "agent.on", browser, system)
@@ -21,8 +21,8 @@ func claimed(r *http.Request, agent string) string {
 	return site.Text(r, "agent.unknown")
 }
 
-// place says where an address is, as far as that can be known without asking anybody.
-func place(r *http.Request, ip string) string {
+// Place says where an address is, as far as that can be known without asking anybody.
+func Place(r *http.Request, ip string) string {
 	from := identity.Request{IP: ip}
 	switch {
 	case ip == "":

@@ -22,7 +22,7 @@ func TestClaimed(t *testing.T) {
 		"":                                  "An unknown browser",
 		"<script>":                          "An unknown browser",
 	} {
-		if got := claimed(httptest.NewRequest("GET", "/", nil), agent); got != want {
+		if got := Claimed(httptest.NewRequest("GET", "/", nil), agent); got != want {
 			t.Errorf("%.60q: %q, want %q", agent, got, want)
 		}
 	}

@@ -3,9 +3,12 @@ package daemon
 import (
 	"context"
 	"net/url"
+	"slices"
 
+	"github.com/quis-idp/quis/api/login"
 	"github.com/quis-idp/quis/api/portal"
 	"github.com/quis-idp/quis/api/portal/address"
+	"github.com/quis-idp/quis/api/portal/approval"
 	"github.com/quis-idp/quis/api/portal/factor"
 	ownpasskeys "github.com/quis-idp/quis/api/portal/passkey"
 	"github.com/quis-idp/quis/cluster/feature"
@@ -63,10 +66,14 @@ func (n *Node) sendCode(ctx context.Context, l authn.Letter) {
 
 // sections are the ways of signing in that people set up by themselves.
 func (n *Node) sections() []portal.Section {
-	return append([]portal.Section{
-		address.New(address.Config{DB: n.db, Mail: n.mail, Alarm: n.alarmLink, Modern: n.heedsFactors}),
-		ownpasskeys.New(ownpasskeys.Config{DB: n.db, Ring: n.ring, Modern: n.heedsFactors}),
-	}, factor.Sections(factor.Config{DB: n.db, Ring: n.ring, Use: n.heedsFactors})...)
+	return slices.Concat(
+		[]portal.Section{
+			address.New(address.Config{DB: n.db, Mail: n.mail, Alarm: n.alarmLink, Modern: n.heedsFactors}),
+			ownpasskeys.New(ownpasskeys.Config{DB: n.db, Ring: n.ring, Modern: n.heedsFactors}),
+		},
+		factor.Sections(factor.Config{DB: n.db, Ring: n.ring, Use: n.heedsFactors}),
+		[]portal.Section{approval.New(approval.Config{DB: n.db, Ring: n.ring, Cookie: login.ApproverCookie, Use: n.heedsFactors})},
+	)
 }
 
 // heedsFactors makes sure that every member of the cluster has the ways of signing in of this

@@ -1,0 +1,99 @@
+package approval
+
+import (
+	"flag"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/quis-idp/quis/api/page"
+	"github.com/quis-idp/quis/api/page/pagetest"
+	"github.com/quis-idp/quis/api/portal"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/credential/approval"
+	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/session"
+)
+
+var pagesTo = flag.String("pages", "", "directory to write all pages to, to be looked at")
+
+var (
+	ada = &portal.Visitor{
+		Session: &session.Session{ID: "ses_1", UserID: "usr_1"},
+		User:    &directory.User{ID: "usr_1", Username: "ada", Name: "Ada Lovelace", Email: "ada@example.com"},
+	}
+	laptop = &approval.Approver{ID: "apb_1", Name: "Firefox with a name that somebody has made rather long, for whatever reason"}
+)
+
+func question(r *http.Request) answerView {
+	return answerView{
+		Account: ada.Account(r, "approvals"), Request: "apv_1", Application: "Wiki", Browser: "Chrome on Windows", Place: "203.0.113.7", Begun: "a moment ago", Action: "/account/approvals/sign-in",
+		Number: page.Field{Name: "number", Label: site.Text(r, "answer.number"), Hint: site.Text(r, "answer.number.hint"), Numeric: true},
+	}
+}
+
+// examples are all pages, as people see them.
+var examples = map[string]func(w http.ResponseWriter, r *http.Request) error{
+	"new": func(w http.ResponseWriter, r *http.Request) error { return New(Config{}).writeNew(w, r, ada, 200, "") },
+	"new_first": func(w http.ResponseWriter, r *http.Request) error {
+		return New(Config{}).writeNew(w, r, ada, 200, "new.first")
+	},
+	"new_wrong": func(w http.ResponseWriter, r *http.Request) error {
+		return New(Config{}).writeNew(w, r, ada, 422, "", identity.Invalid("name", ""))
+	},
+	"one": func(w http.ResponseWriter, r *http.Request) error {
+		return New(Config{}).writeOne(w, r, ada, 200, laptop, nil)
+	},
+	"answer": func(w http.ResponseWriter, r *http.Request) error { return answerPage.Write(w, r, 200, question(r)) },
+	"answer_wrong": func(w http.ResponseWriter, r *http.Request) error {
+		view := question(r)
+		view.Alert.Text, view.Number.Describes = site.Text(r, "answer.wrong", 2), "alert"
+		return answerPage.Write(w, r, 422, view)
+	},
+	"answer_elsewhere": func(w http.ResponseWriter, r *http.Request) error {
+		view := question(r)
+		view.Why = site.Text(r, "answer.elsewhere")
+		return answerPage.Write(w, r, 200, view)
+	},
+	"answer_none": func(w http.ResponseWriter, r *http.Request) error {
+		account := ada.Account(r, "approvals")
+		account.Poll = "/account/approvals/asked"
+		return answerPage.Write(w, r, 200, answerView{Account: account, Notice: site.Text(r, "done.approved"), Action: "/account/approvals/sign-in"})
+	},
+}
+
+// Nothing inline, one h1, a label for every input that is seen: on every page.
+func TestEveryPage(t *testing.T) {
+	t.Parallel()
+	for name, write := range examples {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r = r.WithContext(identity.WithTenant(r.Context(), identity.Tenant{ID: identity.DefaultTenant, Issuer: "https://id.example.com"}))
+		w := httptest.NewRecorder()
+		if err := write(w, r); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		pagetest.Check(t, name, w.Body.String())
+		if *pagesTo != "" {
+			if err := os.WriteFile(filepath.Join(*pagesTo, name+".html"), w.Body.Bytes(), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// Texts that no page and no code names would be translated for nothing.
+func TestEveryTextIsUsed(t *testing.T) {
+	t.Parallel()
+	pagetest.EveryTextIsUsed(t, english, func(key, code string) bool {
+		what, done := strings.CutPrefix(key, "done.")
+		return done && strings.Contains(code, `"`+what+`"`)
+	}, newPage.Keys(), onePage.Keys(), answerPage.Keys())
+}
+
+func TestTranslations(t *testing.T) {
+	t.Parallel()
+	pagetest.Translated(t, site)
+}

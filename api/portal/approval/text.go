@@ -1,0 +1,60 @@
+package approval
+
+import "github.com/quis-idp/quis/api/page"
+
+// english holds every sentence of these pages.
+var english = page.Texts{
+	"title":     "Approve from another browser",
+	"lead":      "Browsers in which you can approve a sign-in that you begin elsewhere, by typing the number that is shown there. It works while you are signed in there.",
+	"add":       "Let this browser approve",
+	"added":     "Allowed on %s",
+	"used":      "Last used %s",
+	"never":     "Not used yet",
+	"away":      "You are not signed in there now",
+	"this":      "this browser",
+	"change":    "Change",
+	"about":     "Change %s",
+	"back":      "Back",
+	"check":     "Something needs another look.",
+	"name":      "Name",
+	"name.hint": "For you to know it by, such as the device that it is on.",
+
+	"new.lead":     "When you sign in somewhere else, you can then come here, type the number that is shown there, and so approve it. Do this only in a browser that nobody else uses.",
+	"new.submit":   "Let it approve",
+	"new.closed":   "Your organisation does not use approvals in another browser. Choose another way.",
+	"new.first":    "First add a passkey or an authenticator app, and sign in with it. Approvals only spare you using those.",
+	"new.approved": "You signed in here by an approval. Sign out and in again with your passkey, your authenticator app or a recovery code, and then let this browser approve.",
+	"new.many":     "As many browsers may approve as are allowed. Remove one first.",
+
+	"one.save":         "Save the name",
+	"one.remove.title": "Take it back",
+	"one.remove.lead":  "Sign-ins can no longer be approved there. On devices that you trusted, you are asked for a second factor again.",
+	"one.remove":       "Remove",
+
+	"done.approver-allowed": "From now on you can approve sign-ins in this browser, as long as you are signed in here.",
+	"done.approver-renamed": "The new name is saved.",
+	"done.approver-removed": "Nothing can be approved in that browser any more.",
+	"done.approved":         "You have approved the sign-in. Go on in the other browser.",
+	"done.refused":          "You have refused the sign-in.",
+	"done.ended":            "That was a wrong number once too often. The sign-in is refused; begin again in the other browser, if it is yours.",
+	"done.over":             "This sign-in waits no longer: it was answered already, or it took too long.",
+
+	"answer.title":       "Is it you who signs in?",
+	"answer.lead":        "Somebody who knows your password, or has another factor of yours, is signing in as you. Approve it only if you began it yourself, just now.",
+	"answer.application": "Signs in to",
+	"answer.browser":     "Browser",
+	"answer.place":       "From",
+	"answer.begun":       "Asked",
+	"answer.number":      "Number that the other browser shows",
+	"answer.number.hint": "Two digits. If nobody shows you a number, refuse.",
+	"answer.approve":     "Approve",
+	"answer.wrong":       "That is not the number that the other browser shows. Attempts left: %d.",
+	"answer.elsewhere":   "This browser may not approve sign-ins. Go to one that you have allowed to, or let this one approve under “Security” and begin again.",
+	"answer.weak":        "You signed in here with one factor only, or by an approval. Sign in again with your passkey or your authenticator app, and begin again.",
+	"answer.no":          "It is not you?",
+	"answer.no.lead":     "Refuse it. If you think that somebody has got hold of your password, say so: you are signed out everywhere but here and choose another password.",
+	"answer.refuse":      "Refuse",
+	"answer.disown":      "This was not me",
+	"answer.none":        "No sign-in waits for your approval.",
+	"answer.look":        "Look again",
+}
