@@ -34,6 +34,8 @@ type Actor struct {
 	Kind      ActorKind `cbor:"1,keyasint,omitempty"`
 	ID        string    `cbor:"2,keyasint,omitempty"` // usr_… or app_…; empty for the others
 	SessionID string    `cbor:"3,keyasint,omitempty"`
+	// Impersonator is the ID of the administrator who acts in the name of ID.
+	Impersonator string `cbor:"4,keyasint,omitempty"`
 }
 
 // A Request is where a call came from. Its numbers are those of stored events.

@@ -18,6 +18,7 @@ import (
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/session"
+	"github.com/quis-idp/quis/identity/settings"
 	"github.com/quis-idp/quis/keys/seal"
 )
 
@@ -40,7 +41,7 @@ type house struct {
 func newHouse(t *testing.T) *house {
 	t.Helper()
 	h := &house{t: t, cluster: fsmtest.NewCluster(t, 3, slices.Concat(
-		seal.Tables, event.Tables, directory.Tables, session.Tables, federation.Tables, resource.Tables, family.Tables, consent.Tables)...)}
+		seal.Tables, event.Tables, directory.Tables, settings.Tables, session.Tables, federation.Tables, resource.Tables, family.Tables, consent.Tables)...)}
 	root := seal.GenerateRootKey()
 	h.update(func(tx *fsm.Tx) error { return errors.Join(seal.Init(tx, root), directory.EnsureDefault(tx)) })
 	var first *seal.Ring

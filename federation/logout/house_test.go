@@ -24,6 +24,7 @@ import (
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/session"
+	"github.com/quis-idp/quis/identity/settings"
 	"github.com/quis-idp/quis/keys/seal"
 )
 
@@ -47,7 +48,7 @@ type node struct {
 
 func newHouse(t *testing.T, size int, change ...func(*logout.Config)) *house {
 	t.Helper()
-	tables := slices.Concat(seal.Tables, event.Tables, directory.Tables, session.Tables, federation.Tables, family.Tables, logout.Tables)
+	tables := slices.Concat(seal.Tables, event.Tables, directory.Tables, settings.Tables, session.Tables, federation.Tables, family.Tables, logout.Tables)
 	h := &house{Cluster: fsmtest.NewCluster(t, size, tables...), t: t}
 	root := seal.GenerateRootKey()
 	h.update(0, func(tx *fsm.Tx) (err error) {

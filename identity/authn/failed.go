@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/quis-idp/quis/fsm"
@@ -28,7 +29,11 @@ type failed struct {
 	user    event.Target
 	request identity.Request // of the first
 	count   int64
+	ids     []string // of requests whose pages showed them, at most maxIDs
 }
+
+// maxIDs is how many of them one event names: more would not fit.
+const maxIDs = 16
 
 func (s *subject) failed(ctx context.Context, f *Flow, reason string) (failedKey, failed) {
 	r := identity.RequestFrom(ctx)
@@ -55,6 +60,22 @@ func (a *attempts) fail(keys []tallyKey, k failedKey, one failed) (lost bool) {
 	return !a.keep(k, one, 1)
 }
 
+// denied remembers for the next flush that somebody proved who they are and was not let in by
+// policy. It is no guess, so nothing is counted against them.
+func (fs *Flows) denied(ctx context.Context, f *Flow, why error) {
+	r := identity.RequestFrom(ctx)
+	fs.cfg.Logger.InfoContext(ctx, "sign-in denied by policy", "request_id", r.ID, "tenant", f.Need.Tenant, "user", f.UserID, "error", why)
+	one := failed{user: event.Target{Kind: "user", ID: f.UserID, Name: f.Login}, request: r}
+	if r.ID != "" {
+		one.ids = []string{r.ID}
+	}
+	fs.attempts.mu.Lock()
+	defer fs.attempts.mu.Unlock()
+	if !fs.attempts.keep(failedKey{f.Need.Tenant, f.UserID, reasonDenied, r.IP}, one, 1) {
+		fs.metrics.lost.Inc()
+	}
+}
+
 // keep adds n failures of a kind, if there is room. a.mu is held.
 func (a *attempts) keep(k failedKey, one failed, n int64) bool {
 	all, ok := a.failed[k]
@@ -62,11 +83,11 @@ func (a *attempts) keep(k failedKey, one failed, n int64) bool {
 		if len(a.failed) >= maxKinds {
 			return false
 		}
-		all = &one
-		all.count = 0
+		all = &failed{user: one.user, request: one.request}
 		a.failed[k] = all
 	}
 	all.count += n
+	all.ids = append(all.ids, one.ids[:min(len(one.ids), maxIDs-len(all.ids))]...)
 	return true
 }
 
@@ -179,12 +200,15 @@ func (p portion) write(tx *fsm.Tx) error {
 		}
 	}
 	for k, f := range p.failed {
-		err := event.Append(tx, event.Event{
+		e := event.Event{
 			Tenant: k.tenant, Type: event.SigninFailed, Target: f.user, Request: f.request,
 			Actor: identity.Actor{Kind: identity.ActorAnonymous},
 			Data:  map[string]string{"method": "password", "reason": k.reason, "count": strconv.FormatInt(f.count, 10)},
-		})
-		if err != nil {
+		}
+		if len(f.ids) > 0 {
+			e.Data[event.ErrorIDs] = strings.Join(f.ids, " ")
+		}
+		if err := event.Append(tx, e); err != nil {
 			return err
 		}
 	}

@@ -39,9 +39,6 @@ var (
 	lastSignin = fsm.NewCounter(81, "last_signin") // milliseconds since 1970
 )
 
-// keepSessions is how many sessions one user can have; the oldest give way.
-const keepSessions = 100
-
 // An ending is what was read before the one transaction of a sign-in, so that a person's
 // parallel sign-ins do not conflict over it.
 type ending struct {
@@ -84,6 +81,9 @@ func (fs *Flows) finish(ctx context.Context, f *Flow, also func(tx *fsm.Tx) erro
 // done completes the result of a flow whose session has been made.
 func (fs *Flows) done(f *Flow, started *session.Started, r Result) (_ Result, err error) {
 	r.Step, r.Session = StepDone, started.Session
+	if started.Session.Remembered {
+		r.CookieFor = started.Session.Expires.Sub(started.Session.AuthTime)
+	}
 	if r.Cookie, err = fs.cfg.Sessions.Cookie(started); err != nil {
 		return Result{}, err
 	}
@@ -107,7 +107,7 @@ func (fs *Flows) ending(ctx context.Context, tx *fsm.Tx, f *Flow) (end ending, e
 	if err := loadAll(tx, end.sources); err != nil {
 		return end, err
 	}
-	end.excess, err = session.Excess(tx, f.Need.Tenant, u.ID, keepSessions-1)
+	end.excess, err = session.Excess(tx, f.Need.Tenant, u.ID, session.MaxPerUser-1)
 	return end, err
 }
 
@@ -200,7 +200,7 @@ func (fs *Flows) begun(tx *fsm.Tx, f *Flow) (*session.Started, error) {
 }
 
 func (fs *Flows) start(tx *fsm.Tx, f *Flow) (*session.Started, error) {
-	s := session.Session{Tenant: f.Need.Tenant, UserID: f.UserID, Factors: f.Factors}
+	s := session.Session{Tenant: f.Need.Tenant, UserID: f.UserID, Factors: f.Factors, Remembered: f.Stay && !f.Need.Recover}
 	if f.Browser.SessionID != "" {
 		return fs.cfg.Sessions.Renew(tx, f.Browser.SessionID, s)
 	}

@@ -45,6 +45,8 @@ type Need struct {
 	MFA     string `cbor:"10,keyasint,omitempty"` // the application's policy of second factors; empty: it has none
 	Recover bool   `cbor:"11,keyasint,omitempty"` // the password is not known: prove otherwise who it is, and choose another
 	Create  bool   `cbor:"12,keyasint,omitempty"` // begin where people make themselves an account: OIDC prompt=create
+
+	Sensitive bool `cbor:"13,keyasint,omitempty"` // whatever counts was proved within MaxAge; see Flows.Sensitive
 }
 
 // A Step is what a flow is waiting for.
@@ -73,6 +75,7 @@ type Flow struct {
 	Login       string             `cbor:"10,keyasint,omitempty"` // the name as it was typed
 	PasswordSet int64              `cbor:"11,keyasint,omitempty"` // when the password that was proved was set, in Unix nanoseconds
 	Challenge   []byte             `cbor:"12,keyasint,omitempty"` // of a passkey, or of a mail, that is being waited for
+	Stay        bool               `cbor:"16,keyasint,omitempty"` // the person wants to stay signed in; set it before the first step
 
 	// Of the session that is to be raised, in the browser that it belongs to; see Raise:
 	Session string             `cbor:"13,keyasint,omitempty"`

@@ -3,6 +3,7 @@ package authn
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/quis-idp/quis/fsm"
@@ -31,23 +32,8 @@ const (
 func (fs *Flows) Stands(ctx context.Context, s *session.Session, need Need) (standing Standing, err error) {
 	need.Tenant = s.Tenant
 	err = fs.cfg.DB.View(ctx, func(tx *fsm.Tx) error {
-		facts, err := Facts(tx, need.Tenant, s.UserID)
-		if err != nil {
-			return err
-		}
-		facts.Skipped = max(0, facts.Skipped-1)
-		d := decide(facts, need, proofs(s))
-		switch {
-		case d.Passes():
-			standing = Enough
-		case d.Outcome == policy.StepUp:
-			standing = More
-		case d.Outcome == policy.Enrol:
-			standing = Enrol
-		default:
-			standing = Unmet
-		}
-		return nil
+		standing, err = stands(tx, s, need)
+		return err
 	})
 	if err != nil {
 		return Unmet, fmt.Errorf("judge session: %w", err)
@@ -55,15 +41,59 @@ func (fs *Flows) Stands(ctx context.Context, s *session.Session, need Need) (sta
 	return standing, nil
 }
 
-// proofs are the factors of a session; one of the first release tells of its password only in AMR.
-func proofs(s *session.Session) []assurance.Factor {
-	switch {
-	case len(s.Factors) > 0:
-		return s.Factors
-	case s.Level() > 0:
-		return []assurance.Factor{{Method: assurance.Password, At: s.AuthTime}}
+func stands(tx *fsm.Tx, s *session.Session, need Need) (Standing, error) {
+	if s.Impersonation != nil {
+		return impersonated(need), nil
 	}
-	return []assurance.Factor{{Method: assurance.Federated, At: s.AuthTime}}
+	facts, err := Facts(tx, need.Tenant, s.UserID)
+	if err != nil {
+		return Unmet, err
+	}
+	facts.Skipped = max(0, facts.Skipped-1)
+	d := decide(facts, need, s.Proofs())
+	switch {
+	case d.Passes():
+		return Enough, nil
+	case d.Outcome == policy.StepUp:
+		return More, nil
+	case d.Outcome == policy.Enrol:
+		return Enrol, nil
+	}
+	return Unmet, nil
+}
+
+// impersonated is what a session is good for in which somebody else acts: nothing was proved of its
+// user, so what the tenant asks of them says nothing about it. An application that asks for
+// more by itself is closed, and so is all that is sensitive.
+func impersonated(need Need) Standing {
+	switch {
+	case need.Sensitive:
+		return Unmet
+	case need.MFA == "", need.MFA == string(policy.Inherit), need.MFA == string(policy.Disabled):
+		return Enough
+	}
+	return Unmet
+}
+
+// Sensitive says whether a session is enough to make its account easier to enter or harder to
+// keep, and what a flow has to need that makes it so: all that is asked of a sign-in must have
+// been proved within the tenant's interval, by a second factor of whoever has one, and a
+// trusted device stands for none. Enrol means that what the person has was proved in time.
+func (fs *Flows) Sensitive(ctx context.Context, s *session.Session) (standing Standing, need Need, err error) {
+	err = fs.cfg.DB.View(ctx, func(tx *fsm.Tx) error {
+		a, _, err := settings.Get(tx, s.Tenant)
+		if err != nil {
+			return err
+		}
+		within := a.Session.SensitiveTime()
+		need = Need{Tenant: s.Tenant, MaxAge: &within, Sensitive: true}
+		standing, err = stands(tx, s, need)
+		return err
+	})
+	if err != nil {
+		return Unmet, Need{}, fmt.Errorf("judge session: %w", err)
+	}
+	return standing, need, nil
 }
 
 // missing returns the methods with which the person of f may go on, best first; none when
@@ -72,7 +102,7 @@ func missing(tx *fsm.Tx, f *Flow) ([]assurance.Method, error) {
 	if f.Need.Recover {
 		return recovers(tx, f)
 	}
-	d, err := judge(tx, f.Need, f.UserID, f.proved())
+	d, err := judge(tx, f)
 	if err != nil {
 		return nil, err
 	}
@@ -90,18 +120,30 @@ func missing(tx *fsm.Tx, f *Flow) ([]assurance.Method, error) {
 	return ways, nil
 }
 
-// judge asks policy whether what was proved is enough for a need. Of the contexts that a
-// request names the first counts that the person can reach: who cannot reach any is not kept
+// judge asks policy whether what was proved in f, or before it, is enough. Of the contexts that
+// a request names the first counts that the person can reach: who cannot reach any is not kept
 // out by a wish, and what is essential the protocol has to hold them to.
-func judge(tx *fsm.Tx, need Need, user string, proved []assurance.Factor) (policy.Decision, error) {
-	facts, err := Facts(tx, need.Tenant, user)
+func judge(tx *fsm.Tx, f *Flow) (policy.Decision, error) {
+	facts, err := Facts(tx, f.Need.Tenant, f.UserID)
 	if err != nil {
 		return policy.Decision{}, err
 	}
-	return decide(facts, need, proved), nil
+	need := f.Need
+	if need.Sensitive && need.MaxAge != nil { // what was proved in this flow is in time, however long it takes
+		age := max(*need.MaxAge, facts.Now.Sub(f.Begun))
+		need.MaxAge = &age
+	}
+	return decide(facts, need, f.proved()), nil
 }
 
 func decide(facts policy.Facts, need Need, proved []assurance.Factor) policy.Decision {
+	if need.Sensitive && need.MaxAge != nil {
+		facts.MaxAge = need.MaxAge
+		if facts.Reauth == 0 || *need.MaxAge < facts.Reauth {
+			facts.Reauth = *need.MaxAge
+		}
+		proved = slices.DeleteFunc(slices.Clone(proved), func(p assurance.Factor) bool { return p.Method == assurance.Device })
+	}
 	facts.Proved, facts.Application = proved, policy.MFA(need.MFA)
 	reachable := max(assurance.Of(proved), assurance.Of(append(facts.Enrolled, proved...)))
 	for _, acr := range need.ACR {
@@ -161,7 +203,7 @@ var putOff = fsm.NewCounter(88, "enrolment_put_off")
 // nil if nothing. It counts that they were told, which they may ignore a few times; Stands takes
 // that into account, or the last time would count against the session that it is for.
 func enrolment(tx *fsm.Tx, f *Flow) (*Enrolment, error) {
-	d, err := judge(tx, f.Need, f.UserID, f.proved())
+	d, err := judge(tx, f)
 	if err != nil || d.Outcome != policy.Enrol {
 		return nil, err
 	}

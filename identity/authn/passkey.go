@@ -47,6 +47,7 @@ func (fs *Flows) Challenge(ctx context.Context, f *Flow) (options []byte, err er
 type Opening struct {
 	Password, Passkey, Mail bool
 	Trust                   int  // for how many days a browser may be trusted; 0: none is
+	Stay                    int  // for how many days a person may stay signed in; 0: as long as everybody
 	Recover                 bool // somebody who has forgotten their password may begin another flow, with Need.Recover
 	Register                bool // who has no account may make themselves one, see Join
 }
@@ -62,7 +63,8 @@ func (fs *Flows) Open(ctx context.Context, f *Flow) (o Opening, err error) {
 				return nil
 			}
 			o = Opening{Password: s.LocalLogin && s.PasswordLogin, Passkey: s.LocalLogin && s.PasskeyLogin,
-				Mail: s.LocalLogin && (s.EmailOTP || s.MagicLink) && mail, Trust: int(s.TrustedDevices), Recover: mail && s.LocalLogin && s.PasswordLogin && s.ForgotPassword, Register: mail && s.LocalLogin && s.SelfRegistration}
+				Mail: s.LocalLogin && (s.EmailOTP || s.MagicLink) && mail, Trust: int(s.TrustedDevices), Stay: int(s.Session.RememberMe),
+				Recover: mail && s.LocalLogin && s.PasswordLogin && s.ForgotPassword, Register: mail && s.LocalLogin && s.SelfRegistration}
 		}
 		return err
 	})

@@ -126,6 +126,10 @@ func TestPasskeyOnceOnTwoNodes(t *testing.T) {
 		sealed, binding := h.nodes[0].begin(t, ctx)
 		f := h.nodes[0].load(t, ctx, sealed, binding)
 		response := h.nodes[0].answer(t, ctx, f, a)
+		var flows [2]*authn.Flow
+		for i := range flows { // all of them before the first is used
+			flows[i] = h.nodes[i].load(t, ctx, f.Sealed(), binding)
+		}
 		var errs [2]error
 		var wg sync.WaitGroup
 		flows := []*authn.Flow{h.nodes[0].load(t, ctx, f.Sealed(), binding), h.nodes[1].load(t, ctx, f.Sealed(), binding)}

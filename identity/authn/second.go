@@ -93,11 +93,11 @@ func (fs *Flows) claimant(f *Flow) func(tx *fsm.Tx) (*directory.User, error) {
 // for what the flow needs, so that they need not prove again what they have. It reports whether
 // it did: not when nothing that they have would raise it.
 func (fs *Flows) Raise(ctx context.Context, f *Flow, s *session.Session) (bool, error) {
-	if !f.Bound() || f.Step() != StepPassword || f.Need.Login || s.Tenant != f.Need.Tenant {
+	if !f.Bound() || f.Step() != StepPassword || f.Need.Login || s.Tenant != f.Need.Tenant || s.Impersonation != nil { // who acts there cannot prove for another
 		return false, nil
 	}
 	raised := *f
-	raised.UserID, raised.Session, raised.Have = s.UserID, s.ID, s.Factors
+	raised.UserID, raised.Session, raised.Have, raised.Stay = s.UserID, s.ID, s.Factors, s.Remembered
 	err := fs.cfg.DB.View(ctx, func(tx *fsm.Tx) error { return fs.advance(tx, &raised) })
 	if err != nil || raised.At != StepSecond {
 		return false, err

@@ -21,6 +21,7 @@ const (
 	reasonUnknown  = "unknown_user"
 	reasonDisabled = "disabled_user"
 	reasonLimited  = "limited"
+	reasonDenied   = "denied" // what was proved is right, and policy lets nobody in with it
 )
 
 // A Result is what a step came to.
@@ -29,13 +30,14 @@ type Result struct {
 	Flow string // unless done: the sealed flow to go on with
 
 	// When done:
-	Session  session.Session
-	Cookie   string        // value of the session cookie
-	ReturnTo string        // the need's, with a ticket; see Finished
-	Enrol    *Enrolment    // not nil: the person should first set up a second factor
-	Trust    string        // not empty: cookie of a device that is trusted from now on
-	TrustFor time.Duration // and for how long
-	Device   string        // to be kept for long: spares this browser the delays that others' guessing causes
+	Session   session.Session
+	Cookie    string        // value of the session cookie
+	CookieFor time.Duration // how long the browser may keep it; 0: until it is closed
+	ReturnTo  string        // the need's, with a ticket; see Finished
+	Enrol     *Enrolment    // not nil: the person should first set up a second factor
+	Trust     string        // not empty: cookie of a device that is trusted from now on
+	TrustFor  time.Duration // and for how long
+	Device    string        // to be kept for long: spares this browser the delays that others' guessing causes
 }
 
 // measured counts a step and takes its time.
@@ -45,7 +47,7 @@ func (fs *Flows) measured(m assurance.Method, step func() (Result, string, error
 	result := "success"
 	switch {
 	case err == nil:
-	case errors.Is(err, identity.ErrUnauthenticated), errors.Is(err, identity.ErrInvalid), reason == reasonLimited:
+	case errors.Is(err, identity.ErrUnauthenticated), errors.Is(err, identity.ErrInvalid), errors.Is(err, identity.ErrDenied), reason == reasonLimited:
 		result = "failure"
 	default:
 		result = "error"
@@ -109,6 +111,9 @@ func (fs *Flows) passed(ctx context.Context, f *Flow, fresh assurance.Factor) (R
 	if errors.Is(err, fsm.ErrNotFound) { // deleted meanwhile
 		return Result{}, reasonDisabled, wrong()
 	}
+	if errors.Is(err, identity.ErrDenied) {
+		fs.denied(ctx, &g, err)
+	}
 	if err != nil {
 		return Result{}, reasonOf(err), fmt.Errorf("next step: %w", err)
 	}
@@ -125,7 +130,8 @@ func (fs *Flows) passed(ctx context.Context, f *Flow, fresh assurance.Factor) (R
 }
 
 // advance moves f to the step that comes after what has been proved. A trusted device stands
-// for the second factor.
+// for the second factor, but not where something sensitive is to be changed: whoever has got hold of
+// the browser has the device as well.
 func (fs *Flows) advance(tx *fsm.Tx, f *Flow) error {
 	u, _, err := directory.GetUser(tx, f.Need.Tenant, f.UserID)
 	if err != nil {
@@ -138,7 +144,7 @@ func (fs *Flows) advance(tx *fsm.Tx, f *Flow) error {
 	if err != nil {
 		return err
 	}
-	if len(ways) > 0 && !assurance.Has(f.Factors, assurance.Device) {
+	if len(ways) > 0 && !f.Need.Sensitive && !assurance.Has(f.Factors, assurance.Device) {
 		stands, err := fs.trusted(tx, f)
 		if err != nil {
 			return err
@@ -169,6 +175,8 @@ func reasonOf(err error) string {
 		return "dead_flow"
 	case errors.Is(err, identity.ErrUnauthenticated):
 		return reasonDisabled
+	case errors.Is(err, identity.ErrDenied):
+		return reasonDenied
 	case errors.Is(err, identity.ErrLimited):
 		return "busy"
 	case errors.Is(err, fsm.ErrUnavailable), errors.Is(err, fsm.ErrUnknown):

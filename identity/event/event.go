@@ -104,7 +104,7 @@ func Collector() prometheus.Collector { return appended }
 // bound cuts all text to its limit and makes it printable; see identity.Printable.
 func (e *Event) bound() {
 	for _, s := range []*string{
-		&e.ID, &e.Actor.ID, &e.Actor.SessionID, &e.Target.Kind, &e.Target.ID, &e.Request.ID, &e.Request.IP,
+		&e.ID, &e.Actor.ID, &e.Actor.SessionID, &e.Actor.Impersonator, &e.Target.Kind, &e.Target.ID, &e.Request.ID, &e.Request.IP,
 	} {
 		*s = identity.Printable(*s, maxName)
 	}

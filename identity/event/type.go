@@ -66,6 +66,10 @@ const (
 	SessionRenewed Type = "session.renewed"
 	SessionEnded   Type = "session.ended"
 
+	ImpersonationOffered Type = "impersonation.offered"
+	ImpersonationStarted Type = "impersonation.started"
+	ImpersonationEnded   Type = "impersonation.ended"
+
 	ApplicationCreated   Type = "application.created"
 	ApplicationUpdated   Type = "application.updated"
 	ApplicationDeleted   Type = "application.deleted"
@@ -189,11 +193,15 @@ var Catalogue = map[Type]string{
 	TrustedDeviceAdded:   "A browser is not asked for a second factor of this user for a while.",
 	TrustedDeviceRevoked: "A browser is asked for a second factor again; the data say why.",
 
-	SigninFailed:   "Attempts to sign in were refused; the count of several alike is in the data.",
+	SigninFailed:   "Attempts to sign in were refused; the count of several alike is in the data, and with the reason denied the error IDs that pages showed.",
 	SigninDisowned: "A person said that a sign-in was not theirs; all else of theirs was signed out.",
 	SessionStarted: "A person signed in.",
 	SessionRenewed: "A person signed in again within the same session.",
 	SessionEnded:   "A session was ended by sign-out, by an administrator, or by a new one in its place.",
+
+	ImpersonationOffered: "An administrator asked for a link by which to act as a user; the data say why.",
+	ImpersonationStarted: "An administrator began to act as a user; the data say who, why, and until when.",
+	ImpersonationEnded:   "An administrator acts as a user no more; the data say whether they ended it, it expired, or leave was withdrawn.",
 
 	ApplicationCreated:   "An application was registered.",
 	ApplicationUpdated:   "An application was changed.",

@@ -11,6 +11,7 @@ type notice struct {
 	user   string // ID
 	what   string
 	former string // another address that it goes to as well
+	hidden bool   // where from is not the person's to know
 
 	invitation string // ID of one that is to be mailed to whom it invites, who is no user yet
 	to         string // its address
@@ -43,6 +44,8 @@ func noticeOf(e *event.Event) *notice {
 	}
 	if l, ok := letters[e.Type]; ok {
 		n.letter = l
+	} else if e.Type == event.ImpersonationStarted {
+		n.letter, n.what, n.hidden = letter.Impersonated, e.Data["reason"], true
 	} else if e.Type == event.UserUpdated {
 		for _, c := range e.Changes {
 			if c.Field == "email" && c.Before != "" {

@@ -14,6 +14,7 @@ import (
 	"github.com/quis-idp/quis/identity/notify"
 	"github.com/quis-idp/quis/identity/notify/letter"
 	"github.com/quis-idp/quis/identity/notify/post/posttest"
+	"github.com/quis-idp/quis/identity/settings"
 )
 
 // refusing answers a command until it was asked so often.
@@ -225,5 +226,40 @@ func TestDirectMessagesAreBounded(t *testing.T) {
 	close(free)
 	if n := len(h.smtp.Mails()); n > 25+20 {
 		t.Errorf("%d mails", n)
+	}
+}
+
+// The person is told that somebody acts as them, and why, but not from where; unless the tenant
+// wants that to be quiet.
+func TestImpersonationIsTold(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	h.connect()
+	h.lead(0)
+	begin := func() {
+		h.happen(event.Event{
+			Type: event.ImpersonationStarted, Target: event.Target{Kind: "session", ID: identity.NewID("ses")},
+			Data:    map[string]string{"user_id": h.user.ID, "impersonator": "usr_admin", "reason": "ticket 4711"},
+			Request: identity.Request{IP: "192.0.2.1", UserAgent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"},
+		})
+	}
+	begin()
+	m := h.smtp.Wait(t, 1)[0]
+	h.settled(notify.Done)
+	if !strings.Contains(m.Text, "ticket 4711") || strings.Contains(m.Text, "192.0.2.1") || strings.Contains(m.Text, "Firefox") || strings.Contains(m.Text, "usr_admin") {
+		t.Errorf("%s", m.Text)
+	}
+	h.update(func(tx *fsm.Tx) error {
+		a := settings.Default(ten)
+		a.QuietImpersonation = true
+		return settings.Put(tx, 0, a)
+	})
+	begin()
+	h.happen(event.Event{Type: event.PasswordSet}) // comes after it
+	h.smtp.Wait(t, 2)
+	for _, d := range h.settled(notify.Done, notify.Done)[:1] {
+		if d.Letter != letter.PasswordSet {
+			t.Errorf("%+v", d)
+		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/notify/letter"
 	"github.com/quis-idp/quis/identity/notify/post"
+	"github.com/quis-idp/quis/identity/settings"
 )
 
 // readerName is that of the replicated cursor.
@@ -72,6 +73,11 @@ func (r *Room) calledFor(tx *fsm.Tx, e *event.Event) (due []Delivery, seen *brow
 	if n == nil {
 		return nil, seen, nil
 	}
+	if n.letter == letter.Impersonated {
+		if a, _, err := settings.Get(tx, e.Tenant); err != nil || a.QuietImpersonation {
+			return nil, seen, err
+		}
+	}
 	state, err := r.State(tx, e.Tenant)
 	if err != nil || state == StateNone {
 		return nil, seen, err
@@ -87,6 +93,9 @@ func (r *Room) calledFor(tx *fsm.Tx, e *event.Event) (due []Delivery, seen *brow
 		d := Delivery{
 			Tenant: e.Tenant, UserID: n.user, Invitation: n.invitation, To: address, Letter: n.letter, Event: e.ID, What: identity.Printable(n.what, maxFact),
 			Browser: browserName(e.Request.UserAgent), IP: e.Request.IP, When: e.Time.UnixMilli(),
+		}
+		if n.hidden {
+			d.Browser, d.IP = "", ""
 		}
 		if d.ID, err = deliveryID(e.ID, n.letter, address); err != nil {
 			return nil, nil, err

@@ -7,8 +7,14 @@
 //
 // A session ends at its absolute lifetime, after having been idle, when it is
 // ended, and with its user: one who is disabled or gone has no session, whatever
-// rows are left. "Last seen" is kept in memory and written together for all
+// rows are left. The tenant's settings say how long both are, and they are read with each
+// session: lowering them ends sessions on every node at once. Where a person asked to stay
+// signed in, and may, idleness does not count, but the end does. "Last seen" is kept in memory and written together for all
 // sessions now and then ([Store.Run]), never an entry for a request.
+//
+// An administrator can act as somebody else in a session that says so ([Impersonation]): for
+// an hour at most, while the tenant allows it and the administrator may, and every event of
+// it names who acted.
 //
 // Invariants: no answer "signed in" from a state that may be too old (Config.Fresh);
 // the secret is nowhere but in the cookie; a new sign-in always makes a new secret.

@@ -12,6 +12,7 @@ import (
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/session"
+	"github.com/quis-idp/quis/identity/settings"
 	"github.com/quis-idp/quis/keys/seal"
 )
 
@@ -27,7 +28,7 @@ type house struct {
 
 func newHouse(t testing.TB, n int, cfg session.Config) *house {
 	t.Helper()
-	schema := slices.Concat(session.Tables, directory.Tables, event.Tables, seal.Tables)
+	schema := slices.Concat(session.Tables, settings.Tables, directory.Tables, event.Tables, seal.Tables)
 	h := &house{Cluster: fsmtest.NewCluster(t, n, schema...)}
 	root := seal.GenerateRootKey()
 	h.update(t, 0, func(tx *fsm.Tx) error {
@@ -60,6 +61,19 @@ func (h *house) update(t testing.TB, node int, fn func(tx *fsm.Tx) error) {
 	if err := h.DB[node].Update(t.Context(), fn); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// decide changes how long sessions last.
+func (h *house) decide(t testing.TB, node int, change func(s *settings.Session)) {
+	t.Helper()
+	h.update(t, node, func(tx *fsm.Tx) error {
+		a, _, err := settings.Get(tx, ten)
+		if err != nil {
+			return err
+		}
+		change(&a.Session)
+		return settings.Put(tx, 0, *a)
+	})
 }
 
 func (h *house) start(t testing.TB, node int, user string) (session.Session, string) {

@@ -14,15 +14,20 @@ const (
 
 // ListOf returns the sessions of a user that stand, the latest first.
 func (st *Store) ListOf(tx *fsm.Tx, tenant, user string) ([]Session, error) {
+	l, err := lifetimeOf(tx, tenant)
+	if err != nil {
+		return nil, err
+	}
 	var all []Session
 	for s, err := range sessionsByUser.List(tx, fsm.Scope(tenant), fsm.Prefix(fsm.K(user))) {
 		if err != nil {
 			return nil, err
 		}
-		if s.LastSeen, err = st.lastSeen(tx, s); err != nil {
+		stands, err := st.stands(tx, s, l)
+		if err != nil {
 			return nil, err
 		}
-		if !st.idle(tx, s) {
+		if stands {
 			all = append(all, *s)
 		}
 	}
@@ -41,14 +46,19 @@ func (st *Store) ListAll(tx *fsm.Tx, tenant, after string, limit int) (page []Se
 		limit = defaultPage
 	}
 	limit = min(limit, maxPage)
+	l, err := lifetimeOf(tx, tenant)
+	if err != nil {
+		return nil, "", err
+	}
 	for s, err := range sessions.List(tx, fsm.Scope(tenant), fsm.Reverse(), fsm.After(after)) {
 		if err != nil {
 			return nil, "", err
 		}
-		if s.LastSeen, err = st.lastSeen(tx, s); err != nil {
+		stands, err := st.stands(tx, s, l)
+		if err != nil {
 			return nil, "", err
 		}
-		if st.idle(tx, s) {
+		if !stands {
 			continue
 		}
 		if len(page) == limit {

@@ -48,7 +48,8 @@ func (st *Store) lastSeen(tx *fsm.Tx, s *Session) (time.Time, error) {
 }
 
 // Run writes what was seen every Config.Flush, and once more when ctx ends, which
-// it does not report as an error. It also counts the active sessions.
+// it does not report as an error. It also counts the active sessions, and tells of
+// impersonations that have ended by themselves.
 func (st *Store) Run(ctx context.Context) error {
 	tick := time.NewTicker(st.cfg.Flush)
 	defer tick.Stop()
@@ -60,6 +61,9 @@ func (st *Store) Run(ctx context.Context) error {
 		case <-tick.C:
 			if err := st.flush(ctx); err != nil {
 				st.cfg.Logger.WarnContext(ctx, "last seen not written", "error", err)
+			}
+			if err := st.sweep(ctx); err != nil {
+				st.cfg.Logger.WarnContext(ctx, "end of impersonations not told yet", "error", err)
 			}
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushGrace)

@@ -15,7 +15,7 @@ import (
 )
 
 // Tables are the definitions that a store needs for sessions.
-var Tables = []fsm.Definition{sessions, lastSeen}
+var Tables = []fsm.Definition{sessions, lastSeen, impersonations}
 
 // A Session is one signed-in browser of one user.
 type Session struct {
@@ -28,11 +28,14 @@ type Session struct {
 	IP        string    `cbor:"7,keyasint,omitempty"` // at AuthTime
 	UserAgent string    `cbor:"8,keyasint,omitempty"` // at AuthTime
 	Created   time.Time `cbor:"9,keyasint,omitempty"`
-	Expires   time.Time `cbor:"10,keyasint,omitempty"` // absolute: activity does not move it
+	Expires   time.Time `cbor:"10,keyasint,omitempty"` // absolute: activity does not move it; Find and the listings say sooner if the tenant has since decided so
 
 	SecretHash []byte             `cbor:"11,keyasint,omitempty" json:"-"` // SHA-256 of the cookie's secret
 	LastSeen   time.Time          `cbor:"-"`                              // filled by Find and the listings
 	Factors    []assurance.Factor `cbor:"12,keyasint,omitempty"`          // what was proved, when; AMR and ACR say it in short
+	Remembered bool               `cbor:"13,keyasint,omitempty"`          // the person asked to stay signed in
+
+	Impersonation *Impersonation `cbor:"14,keyasint,omitempty"` // not nil: somebody else acts in it
 }
 
 var (
@@ -53,20 +56,21 @@ type Started struct {
 	index   uint64
 }
 
-// Start adds a session for s.UserID, with s's tenant and factors; everything else
-// is set here. Make its cookie with Cookie after the transaction.
+// Start adds a session for s.UserID, with s's tenant and factors, and Remembered if the
+// tenant offers that; everything else is set here. Make its cookie with Cookie after the
+// transaction.
 func (st *Store) Start(tx *fsm.Tx, s Session) (*Started, error) {
 	if s.Tenant == "" || s.UserID == "" {
 		return nil, fmt.Errorf("start session: tenant and user are needed: %w", identity.ErrInvalid)
 	}
-	s.ID, s.Created = identity.NewID(identity.PrefixSession), tx.Now()
+	s.ID, s.Created, s.Expires, s.Impersonation = identity.NewID(identity.PrefixSession), tx.Now(), time.Time{}, nil
 	return st.write(tx, s, event.SessionStarted)
 }
 
 // Renew is Start for a person who has proved again who they are in a browser with
 // session id: the session stays, with what hangs on it and the factors that were not
-// proved anew, but gets a new secret, a new AuthTime and a new lifetime. If that session is gone or another user's, it
-// is Start, and the other user's session ends.
+// proved anew, but gets a new secret, a new AuthTime and a new lifetime. If that session is gone, another user's, or one
+// in which somebody else acts, it is Start, and that session ends.
 func (st *Store) Renew(tx *fsm.Tx, id string, s Session) (*Started, error) {
 	old, err := find(tx, s.Tenant, id)
 	if err != nil {
@@ -75,13 +79,13 @@ func (st *Store) Renew(tx *fsm.Tx, id string, s Session) (*Started, error) {
 	if old == nil {
 		return st.Start(tx, s)
 	}
-	if old.UserID != s.UserID {
+	if old.UserID != s.UserID || old.Impersonation != nil {
 		if err := End(tx, s.Tenant, id); err != nil {
 			return nil, err
 		}
 		return st.Start(tx, s)
 	}
-	s.ID, s.Created = old.ID, old.Created
+	s.ID, s.Created, s.Expires, s.Impersonation = old.ID, old.Created, time.Time{}, nil
 	s.Factors = assurance.Merge(old.Factors, s.Factors)
 	return st.write(tx, s, event.SessionRenewed)
 }
@@ -93,7 +97,12 @@ func (st *Store) write(tx *fsm.Tx, s Session, t event.Type) (*Started, error) {
 	}
 	r := identity.RequestFrom(tx.Context())
 	s.IP, s.UserAgent = identity.Printable(r.IP, maxIP), identity.Printable(r.UserAgent, maxUserAgent)
-	s.AuthTime, s.Expires = tx.Now(), tx.Now().Add(st.cfg.Absolute)
+	l, err := lifetimeOf(tx, s.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	s.AuthTime, s.Remembered = tx.Now(), l.remembers(&s)
+	s.Expires = l.end(&s)
 	started := &Started{}
 	rand.Read(started.secret[:])
 	hash := sha256.Sum256(started.secret[:])
@@ -103,11 +112,29 @@ func (st *Store) write(tx *fsm.Tx, s Session, t event.Type) (*Started, error) {
 		return nil, err
 	}
 	tx.OnCommit(func(index uint64) { started.index = index })
-	return started, event.Append(tx, event.Event{
-		Tenant: s.Tenant, Type: t, Target: s.target(),
-		Actor: identity.Actor{Kind: identity.ActorUser, ID: s.UserID, SessionID: s.ID},
-		Data:  map[string]string{"user_id": s.UserID, "acr": s.ACR, "amr": fmt.Sprint(s.AMR)},
-	})
+	e := event.Event{
+		Tenant: s.Tenant, Type: t, Target: s.target(), Actor: s.Actor(),
+		Data: map[string]string{"user_id": s.UserID, "acr": s.ACR, "amr": fmt.Sprint(s.AMR)},
+	}
+	if by := s.Impersonation; by != nil {
+		e.Data = map[string]string{
+			"user_id": s.UserID, "impersonator": by.UserID, "reason": by.Reason, "until": s.Expires.UTC().Format(time.RFC3339),
+		}
+	}
+	return started, event.Append(tx, e)
+}
+
+// Actor is who acts in s, for events.
+func (s *Session) Actor() identity.Actor {
+	return identity.Actor{Kind: identity.ActorUser, ID: s.UserID, SessionID: s.ID, Impersonator: s.Impersonator()}
+}
+
+// Impersonator is the ID of who acts in the name of the session's user; empty: nobody does.
+func (s *Session) Impersonator() string {
+	if s.Impersonation == nil {
+		return ""
+	}
+	return s.Impersonation.UserID
 }
 
 // Level is how surely the session's person is known.
@@ -116,6 +143,31 @@ func (s *Session) Level() assurance.Level {
 		return assurance.LevelOf(s.ACR)
 	}
 	return assurance.Of(s.Factors)
+}
+
+// Proofs are the factors of s; a session of the first release tells of its password only in
+// AMR, and one that was begun elsewhere tells nothing.
+func (s *Session) Proofs() []assurance.Factor {
+	switch {
+	case len(s.Factors) > 0:
+		return s.Factors
+	case s.Level() > 0:
+		return []assurance.Factor{{Method: assurance.Password, At: s.AuthTime}}
+	}
+	return []assurance.Factor{{Method: assurance.Federated, At: s.AuthTime}}
+}
+
+// Prove adds to a session a factor that its person has proved in it just now, by setting it
+// up. It is no new sign-in: cookie, AuthTime and end stay.
+func Prove(tx *fsm.Tx, tenant, id string, fresh assurance.Factor) error {
+	s, err := Get(tx, tenant, id)
+	if err != nil {
+		return err
+	}
+	fresh.At = tx.Now()
+	s.Factors = assurance.Told(assurance.Merge(s.Proofs(), []assurance.Factor{fresh}))
+	s.AMR, s.ACR = assurance.AMR(s.Factors), assurance.Of(s.Factors).ACR()
+	return sessions.Put(tx, s)
 }
 
 // Get returns a session that has neither expired nor been ended, or fsm.ErrNotFound.
@@ -135,6 +187,11 @@ func End(tx *fsm.Tx, tenant, id string) error {
 	}
 	if err := lastSeen.Delete(tx, fsm.Scope(tenant), fsm.K(id)); err != nil {
 		return err
+	}
+	if s.Impersonation != nil {
+		if err := ended(tx, tenant, id, "ended"); err != nil {
+			return err
+		}
 	}
 	return event.Append(tx, event.Event{
 		Tenant: tenant, Type: event.SessionEnded, Target: s.target(), Data: map[string]string{"user_id": s.UserID},
@@ -161,6 +218,9 @@ func EndOthersOf(tx *fsm.Tx, tenant, user, keep string) (int, error) {
 	}
 	return len(ids), nil
 }
+
+// MaxPerUser is about how many sessions one user can have; the oldest give way.
+const MaxPerUser = 100
 
 // Excess returns the oldest sessions of a user, so many that keep are left: whoever
 // starts a session ends these with it. It bounds what one person can pile up, and

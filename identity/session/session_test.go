@@ -15,6 +15,7 @@ import (
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/session"
+	"github.com/quis-idp/quis/identity/settings"
 )
 
 func TestFindOnAnyNode(t *testing.T) {
@@ -83,7 +84,8 @@ func TestForgedCookiesCostNothing(t *testing.T) {
 
 func TestAbsoluteAndIdleLifetime(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, 1, session.Config{Idle: time.Hour, Absolute: 3 * time.Hour, Flush: time.Minute})
+	h := newHouse(t, 1, session.Config{Flush: time.Minute})
+	h.decide(t, 0, func(s *settings.Session) { s.Idle, s.Absolute = 60, 180 })
 	_, cookie := h.start(t, 0, h.user.ID)
 	h.pass(t, 58*time.Minute)
 	h.find(t, 0, cookie, nil)
@@ -92,7 +94,8 @@ func TestAbsoluteAndIdleLifetime(t *testing.T) {
 	h.pass(t, 62*time.Minute)
 	h.find(t, 0, cookie, identity.ErrUnauthenticated)
 
-	h = newHouse(t, 1, session.Config{Idle: 100 * time.Hour, Absolute: 3 * time.Hour})
+	h = newHouse(t, 1, session.Config{})
+	h.decide(t, 0, func(s *settings.Session) { s.Idle, s.Absolute = 180, 180 })
 	_, cookie = h.start(t, 0, h.user.ID)
 	h.pass(t, 179*time.Minute)
 	h.find(t, 0, cookie, nil)

@@ -32,9 +32,7 @@ type Config struct {
 	// something has not been revoked. Nil means that it always is: a single node.
 	Fresh func(ctx context.Context) error
 
-	Idle     time.Duration // without activity; default 2 h
-	Absolute time.Duration // from sign-in; default 12 h
-	Flush    time.Duration // how often "last seen" is written; default 60 s
+	Flush time.Duration // how often "last seen" is written; default 60 s
 
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
@@ -49,12 +47,6 @@ type Store struct {
 
 // NewStore returns a Store. Run must run for "last seen" to be written.
 func NewStore(cfg Config) *Store {
-	if cfg.Idle == 0 {
-		cfg.Idle = 2 * time.Hour
-	}
-	if cfg.Absolute == 0 {
-		cfg.Absolute = 12 * time.Hour
-	}
 	if cfg.Flush == 0 {
 		cfg.Flush = time.Minute
 	}
@@ -148,18 +140,23 @@ func (st *Store) reach(ctx context.Context, index uint64) error {
 }
 
 // Live returns a session that stands in every respect: not expired, not ended, not
-// idle, its user there and enabled. Else it reports fsm.ErrNotFound. LastSeen is
-// filled in; the session is not touched.
+// idle, its user there and enabled. Else it reports fsm.ErrNotFound. LastSeen and Expires are
+// as of now; the session is not touched.
 func (st *Store) Live(tx *fsm.Tx, tenant, id string) (*Session, error) {
 	s, err := Get(tx, tenant, id)
 	if err != nil {
 		return nil, err
 	}
-	if s.LastSeen, err = st.lastSeen(tx, s); err != nil {
+	l, err := lifetimeOf(tx, tenant)
+	if err != nil {
 		return nil, err
 	}
-	if st.idle(tx, s) {
-		return nil, fmt.Errorf("session has been idle: %w", fsm.ErrNotFound)
+	stands, err := st.stands(tx, s, l)
+	if err != nil {
+		return nil, err
+	}
+	if !stands {
+		return nil, fmt.Errorf("session is over: %w", fsm.ErrNotFound)
 	}
 	u, _, err := directory.GetUser(tx, tenant, s.UserID)
 	if err != nil {
@@ -169,10 +166,4 @@ func (st *Store) Live(tx *fsm.Tx, tenant, id string) (*Session, error) {
 		return nil, fmt.Errorf("session of a disabled user: %w", fsm.ErrNotFound)
 	}
 	return s, nil
-}
-
-// idle grants one flush interval more: another node may have seen the session and
-// not have written it yet.
-func (st *Store) idle(tx *fsm.Tx, s *Session) bool {
-	return tx.Now().Sub(s.LastSeen) > st.cfg.Idle+st.cfg.Flush
 }

@@ -59,6 +59,9 @@ type Authentication struct {
 	BrandColor      string   `cbor:"22,keyasint,omitempty"` // #rrggbb; "": ours. See CheckColor
 
 	Registration Registration `cbor:"23,keyasint,omitempty"` // counts where SelfRegistration is on
+
+	AllowImpersonation bool `cbor:"24,keyasint,omitempty"` // administrators may act as other users, for a while and on record
+	QuietImpersonation bool `cbor:"25,keyasint,omitempty"` // the person is not told of it by mail
 }
 
 // A Registration is who may make themselves an account, and what comes with it.
@@ -199,6 +202,10 @@ func (s Session) IdleTime() time.Duration { return time.Duration(s.Idle) * time.
 
 // AbsoluteTime is how long a session lasts from signing in.
 func (s Session) AbsoluteTime() time.Duration { return time.Duration(s.Absolute) * time.Minute }
+
+// RememberTime is how long a session lasts from signing in whose person asked to stay signed
+// in; 0: nobody may.
+func (s Session) RememberTime() time.Duration { return time.Duration(s.RememberMe) * 24 * time.Hour }
 
 // SensitiveTime is how old a proof may be for a change that matters.
 func (s Session) SensitiveTime() time.Duration { return time.Duration(s.Sensitive) * time.Minute }

@@ -27,5 +27,6 @@ func (a *Authentication) fields() [][2]string {
 		{"passkey/related_origins", list(a.Passkey.RelatedOrigins)},
 		{"registration/allowed_domains", list(a.Registration.Domains)}, {"registration/groups", list(a.Registration.Groups)},
 		{"languages", list(a.Languages)}, {"default_language", a.DefaultLanguage}, {"brand_name", a.BrandName}, {"brand_color", a.BrandColor},
+		{"allow_impersonation", yes(a.AllowImpersonation)}, {"quiet_impersonation", yes(a.QuietImpersonation)},
 	}
 }

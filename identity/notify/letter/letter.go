@@ -32,6 +32,7 @@ const (
 	EmailOld          Name = "email_change_old"     // the address of now: shall What take its place?
 	EmailNew          Name = "email_change_new"     // the address that shall
 	AddressTaken      Name = "address_taken"        // somebody wanted to use an address that an account has already
+	Impersonated      Name = "impersonated"         // an administrator acts as the person; What says why
 )
 
 // A spec says what a letter is made of besides subject, greeting, lead and foot.
@@ -61,13 +62,14 @@ var specs = map[Name]spec{
 	CodesSpent:        {facts: true, alarm: true, more: true},
 	RecoveryCodesMade: {facts: true, alarm: true, more: true},
 	AlarmRaised:       {facts: true, more: true},
+	Impersonated:      {facts: true, more: true},
 }
 
 // Names lists every letter, in the order of the catalogue's file.
 func Names() []Name {
 	return []Name{
 		Test, SignInCode, VerifyEmail, Recovery, Invitation, NewSignIn, PasswordSet, FactorAdded, FactorRemoved,
-		EmailChanged, RecoveryStarted, RecoveryFinished, PasskeySuspicious, CodesSpent, RecoveryCodesMade, AlarmRaised,
+		EmailChanged, RecoveryStarted, RecoveryFinished, PasskeySuspicious, CodesSpent, RecoveryCodesMade, AlarmRaised, Impersonated,
 		EmailOld, EmailNew, AddressTaken,
 	}
 }
@@ -79,7 +81,7 @@ func (n Name) Known() bool { _, ok := specs[n]; return ok }
 type Data struct {
 	Place       string // host of the issuer: what the person knows this place by
 	Person      string // name to greet with
-	What        string // name of a factor, or the new address
+	What        string // name of a factor, the new address, or a reason
 	Application string // that the person was on the way to
 	Code        string
 	Link        string // of the button
@@ -201,6 +203,8 @@ func Sample(n Name) Data {
 	switch n {
 	case FactorAdded, FactorRemoved, PasskeySuspicious:
 		d.What = "Passkey “Laptop”"
+	case Impersonated:
+		d.What = "Ticket 4711"
 	case EmailChanged, EmailOld:
 		d.What = "ada@example.org"
 	}

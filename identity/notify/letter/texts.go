@@ -156,6 +156,10 @@ var english = Texts{
 	"recovery_codes_added.lead":    "A new set of recovery codes was made for your account. The former ones no longer work.",
 	"recovery_codes_added.more":    "If it was you, keep them in a safe place.",
 
+	"impersonated.subject": "An administrator of {place} acts as you",
+	"impersonated.lead":    "An administrator has begun to act as you, as if they were signed in as you, for an hour at most. They cannot change how you sign in.",
+	"impersonated.more":    "All that they do is recorded with their name. You see it under “Activity” in your account.\nIf you did not expect this, ask your administrators.",
+
 	"alarm_raised.subject": "Your account at {place} was locked down",
 	"alarm_raised.lead":    "Somebody followed the “This wasn't me” link in a message to you. Everybody is signed out of your account, no browser is trusted any more, and the password must be changed.",
 	"alarm_raised.more":    "If it was not you who did that, do not worry: nothing was given away. Sign in and choose a new password.",
