@@ -10,6 +10,7 @@ import (
 	"github.com/quis-idp/quis/federation/ciba"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/session"
 )
 
 func TestRefusesAFloodOfOneUser(t *testing.T) {
@@ -72,6 +73,18 @@ func TestRefusesADecisionByAnotherUser(t *testing.T) {
 		if err := h.DB[0].Update(t.Context(), decide); !errors.Is(err, fsm.ErrNotFound) {
 			t.Errorf("%s: %v", what, err)
 		}
+	}
+}
+
+func TestRefusesApprovalInSomebodyElsesName(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	r := h.start(t)
+	s := *h.ada
+	s.Impersonation = &session.Impersonation{UserID: "usr_admin", Tenant: tenant, Reason: "x"}
+	err := h.DB[0].Update(t.Context(), func(tx *fsm.Tx) error { return ciba.Approve(tx, tenant, r.Family, &s) })
+	if !errors.Is(err, identity.ErrDenied) {
+		t.Errorf("approved: %v", err)
 	}
 }
 

@@ -13,8 +13,12 @@ import (
 
 // Approve gives the application what it asked for, in the name of the session's user, who
 // must be the one asked: another's request is fsm.ErrNotFound, like one that has expired. A
-// second decision is ErrDecided, on whichever node the first was made. One log entry.
+// second decision is ErrDecided, on whichever node the first was made; whoever acts as
+// somebody else is identity.ErrDenied. One log entry.
 func Approve(tx *fsm.Tx, tenant string, id family.ID, s *session.Session) error {
+	if s.Impersonation != nil {
+		return session.ErrImpersonated
+	}
 	r, err := pending(tx, tenant, id, s)
 	if err != nil {
 		return err
@@ -55,7 +59,7 @@ func (r *Request) decide(tx *fsm.Tx, to State, what event.Type, s *session.Sessi
 			return err
 		}
 	}
-	return r.tell(tx, what, identity.Actor{Kind: identity.ActorUser, ID: s.UserID, SessionID: s.ID})
+	return r.tell(tx, what, s.Actor())
 }
 
 func pending(tx *fsm.Tx, tenant string, id family.ID, s *session.Session) (*Request, error) {

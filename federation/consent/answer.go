@@ -17,7 +17,7 @@ import (
 // Allow remembers that the person allows what the question asks for, of the optional
 // scopes those in chosen: one log entry. It returns where to go on. The same answer sent
 // again, as by a second click, writes nothing and leads to the same place; any other to a
-// question that was answered is ErrDead.
+// question that was answered is ErrDead. Whoever acts as somebody else is identity.ErrDenied.
 func (k *Desk) Allow(ctx context.Context, q *Question, chosen []string) (string, error) {
 	ctx = identity.WithActor(ctx, identity.Actor{Kind: identity.ActorUser, ID: q.UserID, SessionID: q.SessionID})
 	var t Ticket
@@ -54,6 +54,8 @@ func allow(tx *fsm.Tx, q *Question, chosen []string) ([]string, error) {
 		return nil, err
 	} else if s.UserID != q.UserID {
 		return nil, fsm.ErrNotFound
+	} else if s.Impersonation != nil {
+		return nil, session.ErrImpersonated
 	}
 	app, _, err := federation.Get(tx, q.Tenant, q.Application)
 	if err != nil {

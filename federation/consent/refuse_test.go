@@ -12,7 +12,9 @@ import (
 	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/session"
+	"github.com/quis-idp/quis/identity/settings"
 	"github.com/quis-idp/quis/keys/seal"
 )
 
@@ -190,5 +192,34 @@ func TestTicketIsForItsQueryOnly(t *testing.T) {
 	}
 	if before, ticket := h.finished(0, "/x?a=b"); ticket != nil || before != "a=b" {
 		t.Errorf("no ticket: %q %+v", before, ticket)
+	}
+}
+
+// Whoever acts as somebody else allows nothing in their name: it would stand when they are gone.
+func TestRefusesConsentInSomebodyElsesName(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	sessions := session.NewStore(session.Config{DB: h.cluster.DB[0]})
+	h.update(func(tx *fsm.Tx) error {
+		a := settings.Default(tenant)
+		a.AllowImpersonation = true
+		if err := settings.Put(tx, 0, a); err != nil {
+			return err
+		}
+		admin, err := directory.CreateUser(tx, tenant, directory.User{Username: "root", Admin: true})
+		if err != nil {
+			return err
+		}
+		started, err := sessions.Impersonate(tx, tenant, h.user, session.Impersonation{UserID: admin.ID, Tenant: tenant, Reason: "x"}, time.Hour)
+		h.session = started.Session.ID
+		return err
+	})
+	for node := range h.desks {
+		if _, err := h.allow(node, h.ask("openid", "orders"), "openid", "orders"); !errors.Is(err, identity.ErrDenied) {
+			t.Errorf("node %d: %v", node, err)
+		}
+	}
+	if c := h.stored(); c != nil {
+		t.Errorf("%+v", c)
 	}
 }

@@ -13,9 +13,13 @@ import (
 
 // Approve gives the device what it asked for, in the name of the session's user. A second
 // decision is ErrDecided, on whichever node the first was made; an authorization that has
-// expired is fsm.ErrNotFound; a user who may not use the application is identity.ErrDenied.
+// expired is fsm.ErrNotFound; a user who may not use the application is identity.ErrDenied, and so is
+// whoever acts as somebody else.
 // One log entry.
 func Approve(tx *fsm.Tx, tenant string, id family.ID, s *session.Session) error {
+	if s.Impersonation != nil {
+		return session.ErrImpersonated
+	}
 	a, err := pending(tx, tenant, id)
 	if err != nil {
 		return err
@@ -36,7 +40,7 @@ func Approve(tx *fsm.Tx, tenant string, id family.ID, s *session.Session) error 
 	if err := authorizations.Put(tx, a); err != nil {
 		return err
 	}
-	return a.tell(tx, event.DeviceApproved, identity.Actor{Kind: identity.ActorUser, ID: s.UserID, SessionID: s.ID})
+	return a.tell(tx, event.DeviceApproved, s.Actor())
 }
 
 // Deny refuses the device. Errors are those of Approve. One log entry.
@@ -49,7 +53,7 @@ func Deny(tx *fsm.Tx, tenant string, id family.ID, s *session.Session) error {
 	if err := authorizations.Put(tx, a); err != nil {
 		return err
 	}
-	return a.tell(tx, event.DeviceDenied, identity.Actor{Kind: identity.ActorUser, ID: s.UserID, SessionID: s.ID})
+	return a.tell(tx, event.DeviceDenied, s.Actor())
 }
 
 func pending(tx *fsm.Tx, tenant string, id family.ID) (*Authorization, error) {

@@ -184,3 +184,18 @@ func FuzzUserCode(f *testing.F) {
 		}
 	})
 }
+
+func TestRefusesApprovalInSomebodyElsesName(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	a := h.start(t)
+	s := *h.session
+	s.Impersonation = &session.Impersonation{UserID: "usr_admin", Tenant: tenant, Reason: "x"}
+	err := h.DB[0].Update(t.Context(), func(tx *fsm.Tx) error { return device.Approve(tx, tenant, a.Family, &s) })
+	if !errors.Is(err, identity.ErrDenied) {
+		t.Errorf("approved: %v", err)
+	}
+	if got, _ := h.get(t, 0, a.Family); got.State != device.Pending {
+		t.Errorf("state %d", got.State)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/ory/fosite"
@@ -109,6 +110,9 @@ func (p *Provider) issue(w http.ResponseWriter, r *http.Request, q *authorizeReq
 		return
 	}
 	q.GrantedScope = d.Scopes
+	if s.Impersonation != nil { // nothing of it stays after the session
+		q.GrantedScope = slices.DeleteFunc(slices.Clone(d.Scopes), func(name string) bool { return name == federation.ScopeOffline })
+	}
 	resp, err := p.fosite.NewAuthorizeResponse(context.WithValue(ctx, grantedKey{}, g), q, &exchange{subject: s.UserID})
 	if err != nil {
 		p.writeAuthorizeError(w, r, q, err)
@@ -172,7 +176,7 @@ func (h issueCode) HandleAuthorizeEndpointRequest(ctx context.Context, req fosit
 		Grant: family.Grant{
 			Family: g.q.family, Scope: g.q.GrantedScope, UserID: g.s.UserID, SessionID: g.s.ID, Nonce: g.q.nonce,
 			AuthTime: g.s.AuthTime.Unix(), AMR: g.s.AMR, ACR: assurance.Answer(g.q.acr, g.s.Level()), Index: g.index, Claims: g.q.claims.Text(),
-			Resources: g.q.resources(), Details: resource.Spell(g.q.details), JKT: g.q.jkt,
+			Resources: g.q.resources(), Details: resource.Spell(g.q.details), JKT: g.q.jkt, Impersonator: g.s.Impersonator(),
 		},
 		RedirectURI: g.q.redirectURI, Challenge: g.q.challenge, Issued: g.now.UnixMilli(),
 	})

@@ -63,7 +63,7 @@ func (p *Provider) assured(ctx context.Context, q *authorizeRequest, s *session.
 	if q.acrEssential && !slices.ContainsFunc(q.acr, authn.Reachable) {
 		return nothing, errUnmet
 	}
-	if !proved && s.Level() == 0 && slices.ContainsFunc(q.acr, authn.Reachable) { // signed in elsewhere, we know not how
+	if !proved && s.Level() == 0 && s.Impersonation == nil && slices.ContainsFunc(q.acr, authn.Reachable) { // signed in elsewhere, we know not how
 		return proof, nil
 	}
 	standing, err := p.flows.Stands(ctx, s, authn.Need{MFA: q.app.MFAPolicy, ACR: q.acr})

@@ -155,6 +155,7 @@ func (p *Provider) handedID(ctx context.Context, o *handedOver, token string) (*
 	for _, f := range all {
 		h.share(f, t.Issuer)
 	}
+	h.actor = c.Actor
 	switch {
 	case len(h.audience) == 0:
 		return nil, o.refuse("may be of several grants, which have no audience in common.")

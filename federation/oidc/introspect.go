@@ -96,7 +96,11 @@ func (p *Provider) introspectRefresh(ctx context.Context, app *federation.Applic
 		answer.Scope, answer.ClientID = strings.Join(f.Scope, " "), f.ClientID
 		answer.Expires, answer.Issued = f.IdleEnd/1000, f.Rotated/1000
 		answer.AuthTime, answer.ACR, answer.Details = f.AuthTime, f.ACR, f.Details
-		answer.Subject, err = federation.SubjectOf(tx, app, f.UserID)
+		if answer.Subject, err = federation.SubjectOf(tx, app, f.UserID); err != nil || f.Impersonator == "" {
+			return err
+		}
+		answer.Actor = &actor{}
+		answer.Actor.Subject, err = federation.SubjectOf(tx, app, f.Impersonator)
 		return err
 	})
 	return answer, err

@@ -153,7 +153,7 @@ func (p *Provider) readReturn(ctx context.Context, g *goodbye) error {
 // end ends the session: one log entry, or none if it is gone already. It returns what
 // the browser must load for applications to forget it.
 func (p *Provider) end(ctx context.Context, s *session.Session) (frames []string, err error) {
-	ctx = identity.WithActor(ctx, identity.Actor{Kind: identity.ActorUser, ID: s.UserID, SessionID: s.ID})
+	ctx = identity.WithActor(ctx, s.Actor())
 	err = p.db.Update(ctx, func(tx *fsm.Tx) error { return session.End(tx, s.Tenant, s.ID) })
 	if err != nil {
 		return nil, err

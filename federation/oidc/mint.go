@@ -76,6 +76,7 @@ type idToken struct {
 	Session    string   `json:"sid,omitempty"`
 	AccessHash string   `json:"at_hash,omitempty"`
 	CodeHash   string   `json:"c_hash,omitempty"`
+	Actor      *actor   `json:"act,omitempty"` // RFC 8693, section 4.1: an administrator who acts as the subject
 	federation.Claims
 }
 
@@ -175,7 +176,10 @@ func (p *Provider) signAccess(ctx context.Context, ex *exchange, app *federation
 func (p *Provider) mintFamily(ctx context.Context, ex *exchange, app *federation.Application, h family.Held, id *idToken) (tokens, error) {
 	f := h.Family
 	t := tokens{scope: ex.scope}
-	var err error
+	err := p.impersonated(ctx, ex, app, f)
+	if err != nil {
+		return tokens{}, err
+	}
 	if len(f.Salt) > 0 {
 		if t.refresh, err = family.MintToken(p.ring, f, h.Index); err != nil {
 			return tokens{}, err
@@ -204,7 +208,7 @@ func (p *Provider) idClaims(ex *exchange, app *federation.Application, f *family
 	id.Issuer, id.Subject, id.Audience, id.Authorized = ex.tenant.Issuer, ex.subject, app.ClientID, app.ClientID
 	id.Issued, id.Expires = now, now+ex.life(app)
 	id.AuthTime, id.ACR, id.AMR, id.Session = f.AuthTime, f.ACR, f.AMR, f.SessionID
-	id.Claims = said.IDToken
+	id.Claims, id.Actor = said.IDToken, ex.actor
 	return said.Over(id, claim.InIDToken)
 }
 

@@ -169,7 +169,7 @@ func (e *exchange) algOf(app *federation.Application, typ string) keys.Alg {
 
 // tell adds to a token response what the application cannot know by itself.
 func (e *exchange) tell(resp fosite.AccessResponder, app *federation.Application) {
-	if e.aimed != nil {
+	if e.aimed != nil || e.lifetime > 0 {
 		resp.SetExtra("expires_in", e.accessLife(app))
 	}
 	if len(e.details) > 0 {

@@ -124,9 +124,9 @@ func newFamily(tx *fsm.Tx, app *federation.Application, a *Start) *Family {
 	f := &Family{
 		ID: a.Family, Tenant: app.Tenant, Application: app.ID, ClientID: app.ClientID,
 		UserID: a.UserID, SessionID: a.SessionID, Scope: a.Scope, AuthTime: a.AuthTime, AMR: a.AMR, ACR: a.ACR,
-		Offline: a.Detached || slices.Contains(a.Scope, federation.ScopeOffline),
+		Offline: a.Impersonator == "" && (a.Detached || slices.Contains(a.Scope, federation.ScopeOffline)),
 		Given:   a.Index, Created: now.UnixMilli(),
-		Resources: a.Resources, Details: a.Details, Claims: a.Claims, Confirm: a.Confirm,
+		Resources: a.Resources, Details: a.Details, Claims: a.Claims, Confirm: a.Confirm, Impersonator: a.Impersonator,
 	}
 	f.Expires = now.Add(tokenLife(app, f)).UnixMilli()
 	return f

@@ -41,6 +41,8 @@ type Family struct {
 	Details   []byte       `cbor:"23,keyasint,omitempty"`
 	Claims    []byte       `cbor:"24,keyasint,omitempty"`
 	Confirm   Confirmation `cbor:"25,keyasint,omitzero"` // key that refresh tokens are bound to; none: they are not
+
+	Impersonator string `cbor:"26,keyasint,omitempty"` // as in Grant
 }
 
 // LogValue keeps the salt out of logs.
@@ -148,7 +150,7 @@ func tell(tx *fsm.Tx, f *Family, what event.Type, reason string) error {
 		e.Data["reason"] = reason
 	}
 	if what == event.FamilyStarted {
-		e.Actor = identity.Actor{Kind: identity.ActorUser, ID: f.UserID, SessionID: f.SessionID}
+		e.Actor = identity.Actor{Kind: identity.ActorUser, ID: f.UserID, SessionID: f.SessionID, Impersonator: f.Impersonator}
 	}
 	return event.Append(tx, e)
 }

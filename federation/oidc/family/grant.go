@@ -47,6 +47,8 @@ type Grant struct {
 	Claims    []byte   `cbor:"15,keyasint,omitempty"` // the claims parameter (OpenID Connect Core, section 5.5), likewise
 	JKT       string   `cbor:"16,keyasint,omitempty"` // thumbprint of the DPoP key that it is bound to (RFC 9449, section 10)
 	Detached  bool     `cbor:"17,keyasint,omitempty"` // hangs on no session, with or without offline_access
+
+	Impersonator string `cbor:"18,keyasint,omitempty"` // ID of the administrator who acts as the user; it never outlives the session then
 }
 
 // A Confirmation names the key that tokens are bound to: of DPoP (RFC 9449, section
