@@ -26,7 +26,7 @@ func (p *Pages) listApprovals(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	r = page.Account(r, v.user.Locale)
-	view := approvalsView{Account: account(r, v.user, "approvals"), Action: page.Base(r) + approvalsPath, Again: page.Base(r) + approvalsPath}
+	view := approvalsView{Account: account(r, v.user, "approvals", v.Impersonation != nil), Action: page.Base(r) + approvalsPath, Again: page.Base(r) + approvalsPath}
 	switch r.URL.Query().Get("done") {
 	case "allowed":
 		view.Notice = site.Text(r, "approvals.allowed")

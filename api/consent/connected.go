@@ -46,7 +46,7 @@ func (p *Pages) listConnected(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	view := connectedView{Account: account(r, v.user, "applications"), Action: page.Base(r) + connectedPath}
+	view := connectedView{Account: account(r, v.user, "applications", v.Impersonation != nil), Action: page.Base(r) + connectedPath}
 	if r.URL.Query().Get("done") == "revoked" {
 		view.Notice = site.Text(r, "connected.revoked")
 	}
@@ -137,7 +137,7 @@ func (p *Pages) revoke(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	r = page.Account(r, v.user.Locale)
-	ctx := identity.WithActor(r.Context(), identity.Actor{Kind: identity.ActorUser, ID: v.UserID, SessionID: v.ID})
+	ctx := identity.WithActor(r.Context(), v.Actor())
 	err = p.cfg.DB.Update(ctx, func(tx *fsm.Tx) error {
 		return consent.Revoke(tx, v.Tenant, v.UserID, f.Get("application"), "taken back by the user")
 	})

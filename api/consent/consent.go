@@ -80,7 +80,7 @@ func (p *Pages) within(w http.ResponseWriter, r *http.Request, back string, age 
 	if err != nil {
 		return nil, err
 	}
-	if s == nil || age > 0 && p.cfg.DB.Now().Sub(s.AuthTime) > age {
+	if s == nil || age > 0 && s.Impersonation == nil && p.cfg.DB.Now().Sub(s.AuthTime) > age {
 		need := authn.Need{ReturnTo: page.Base(r) + back, Login: s != nil}
 		if age > 0 {
 			need.MaxAge = &age
@@ -90,6 +90,9 @@ func (p *Pages) within(w http.ResponseWriter, r *http.Request, back string, age 
 			return nil, err
 		}
 		return nil, page.Onward(w, r, page.Base(r)+"/login?"+url.Values{"flow": {flow}}.Encode())
+	}
+	if s.Impersonation != nil && r.Method == http.MethodPost {
+		return nil, session.ErrImpersonated
 	}
 	v := &visitor{Session: s}
 	err = p.cfg.DB.View(r.Context(), func(tx *fsm.Tx) (err error) {

@@ -115,9 +115,9 @@ func shown(u *directory.User) person {
 }
 
 // account is the navigation of the person's own pages, at one of them.
-func account(r *http.Request, u *directory.User, at string) page.Navigation {
+func account(r *http.Request, u *directory.User, at string, acting bool) page.Navigation {
 	p := shown(u)
-	return page.Navigation{Base: page.Base(r), At: at, Name: p.Name, Login: p.Login}
+	return page.Navigation{Base: page.Base(r), At: at, Name: p.Name, Login: p.Login, Acting: acting}
 }
 
 // asks says in plain words what scopes are for. One that only its name is known of is shown

@@ -10,6 +10,9 @@
 // Pages of other rooms that end a flow, such as those on which people join (api/login/join),
 // do so by [Login.Visit] and [Login.Enter].
 //
+// An administrator who is given leave to act as somebody else begins and ends that here; the
+// session that their browser had is put aside meanwhile.
+//
 // Signing in ends with 200 and a Refresh header, not with a redirect: the way on may lead
 // to another origin, and browsers apply form-action to the redirects of a form post.
 //

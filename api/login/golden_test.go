@@ -51,7 +51,7 @@ var examples = map[string]func(w http.ResponseWriter) error{
 			Application: "Web", Action: "/login", Flow: "FLOW", Passkey: &passkeyView{"/login/passkey", "FLOW", `{"challenge":"AAAA"}`, true},
 			Username: page.Field{Name: "username", Label: "Username or email", Autocomplete: "username webauthn", Focus: true},
 			Password: page.Field{Name: "password", Label: "Password", Type: "password", Autocomplete: "current-password"},
-			Mail:     "/login/mail", Forgotten: "/recover?flow=FLOW",
+			Mail:     "/login/mail", Forgotten: "/recover?flow=FLOW", Stay: 30, Staying: true,
 		})
 	},
 	"second": func(w http.ResponseWriter) error {
@@ -136,6 +136,15 @@ var examples = map[string]func(w http.ResponseWriter) error{
 		Denied(w, get("/oauth2/authorize"), "Web", "com.example.app:/cb?error=access_denied")
 		return nil
 	},
+	"home_acting": func(w http.ResponseWriter) error {
+		return homePage.Write(w, get("/"), 200, homeView{Person: &ada, Acting: true})
+	},
+	"impersonate": func(w http.ResponseWriter) error {
+		return impersonatePage.Write(w, get("/impersonate/TICKET"), 200, impersonateView{ada, person{"Root", "root@example.com"}, "ticket 4711 <b>", "30 minutes", "/impersonate/TICKET", "/"})
+	},
+	"refused": func(w http.ResponseWriter) error {
+		return refused(w, get("/login"), identity.Denied("This needs a way to sign in that cannot be set up here. An administrator can help."))
+	},
 	"setup": func(w http.ResponseWriter) error { return showSetup(w, get("/setup/TOKEN"), 200, newcomer{}, nil) },
 	"setup_wrong": func(w http.ResponseWriter) error {
 		who := newcomer{username: "ada", email: "ada", name: "Ada", password: "a", repeat: "b"}
@@ -208,5 +217,5 @@ func TestEveryTextIsUsed(t *testing.T) {
 			return true // named by method
 		}
 		return prefix == "setup" && strings.Contains(code, `field("`+field+`"`)
-	}, homePage.Keys(), signInPage.Keys(), secondPage.Keys(), approvalPage.Keys(), mailPage.Keys(), recoverPage.Keys(), renewPage.Keys(), enrolPage.Keys(), leavingPage.Keys(), messagePage.Keys(), waitPage.Keys(), postingPage.Keys(), accountPage.Keys(), signOutPage.Keys(), signedOutPage.Keys(), setupPage.Keys())
+	}, homePage.Keys(), signInPage.Keys(), secondPage.Keys(), approvalPage.Keys(), mailPage.Keys(), recoverPage.Keys(), renewPage.Keys(), enrolPage.Keys(), leavingPage.Keys(), messagePage.Keys(), waitPage.Keys(), postingPage.Keys(), accountPage.Keys(), signOutPage.Keys(), signedOutPage.Keys(), impersonatePage.Keys(), setupPage.Keys())
 }

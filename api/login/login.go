@@ -12,6 +12,7 @@ import (
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/impersonation"
 	"github.com/quis-idp/quis/identity/session"
 )
 
@@ -19,11 +20,12 @@ import (
 // twelve a minute. Attempts that succeed do not count.
 var PerAddress = limit.Rate{Burst: 30, Every: 5 * time.Second}
 
-// Config says what the pages work with; all but Frames, PerAddress and Registerer is needed.
+// Config says what the pages work with; all but Offers, Frames, PerAddress and Registerer is needed.
 type Config struct {
 	DB       *fsm.DB
 	Sessions *session.Store
 	Flows    *authn.Flows
+	Offers   *impersonation.Offers // nil: nobody acts as somebody else
 	Pool     *credential.Pool
 	Checks   credential.Checks // of new passwords; zero: the policy alone
 
@@ -66,6 +68,8 @@ const (
 	ruleName    = "signin_name"    // too many failures for one name, or no room to hash passwords
 	ruleSetup   = "setup_address"
 	ruleTyping  = "password_check" // what is typed as a new password, judged too often
+
+	ruleImpersonation = "impersonation_address"
 )
 
 // Routes mounts the pages under the paths within a tenant.
@@ -84,6 +88,11 @@ func (l *Login) Routes(mux *http.ServeMux) {
 	mux.Handle("POST /login/ask", page.Handle(l.ask))
 	mux.Handle("POST /login/asked", page.Handle(l.asked))
 	mux.Handle("POST /login/continue", page.Handle(l.keep))
+	if l.cfg.Offers != nil {
+		mux.Handle("GET /impersonate/{ticket}", page.Handle(l.askImpersonate))
+		mux.Handle("POST /impersonate/{ticket}", page.Handle(l.impersonate))
+	}
+	mux.Handle("POST /impersonate/end", page.Handle(l.endImpersonation))
 	mux.Handle("GET /logout", page.Handle(l.askSignOut))
 	mux.Handle("POST /logout", page.Handle(l.signOut))
 	mux.Handle("GET /setup/{token}", page.Handle(l.askSetup))

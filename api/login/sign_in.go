@@ -22,12 +22,13 @@ func (l *Login) home(w http.ResponseWriter, r *http.Request) error {
 	if r.URL.Query().Has(authn.TicketParameter) { // of use to protocols only; out of the address bar
 		return page.Onward(w, r, page.Base(r)+"/")
 	}
-	_, u, err := l.signedIn(r)
+	s, u, err := l.signedIn(r)
 	if err != nil {
 		return err
 	}
 	view := homeView{Base: page.Base(r)}
 	if u != nil {
+		view.Acting = s.Impersonation != nil
 		p := shown(u)
 		view.Person = &p
 	}
@@ -74,8 +75,10 @@ func (l *Login) signIn(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	} else if s != nil && f.Step() == authn.StepPassword && !r.URL.Query().Has("another") {
-		f.Browser.SessionID, f.Browser.Trust = s.ID, read(r, trustCookie)
-		if _, err := l.cfg.Flows.Raise(r.Context(), f, s); err != nil {
+		f.Browser.SessionID, f.Browser.Trust, f.Stay = s.ID, read(r, trustCookie), s.Remembered
+		if _, err := l.cfg.Flows.Raise(r.Context(), f, s); errors.Is(err, identity.ErrDenied) {
+			return refused(w, r, err)
+		} else if err != nil {
 			return err
 		}
 	}
@@ -123,6 +126,9 @@ func (l *Login) begin(w http.ResponseWriter, r *http.Request) (f *authn.Flow, gi
 	if r.PostForm.Has("trust") {
 		f.Browser.Remember = identity.Printable(r.UserAgent(), maxDeviceName)
 	}
+	if f.Step() == authn.StepPassword {
+		f.Stay = r.PostForm.Has("stay")
+	}
 	if s != nil {
 		f.Browser.SessionID = s.ID
 	}
@@ -158,6 +164,8 @@ func (l *Login) step(w http.ResponseWriter, r *http.Request, take func(f *authn.
 	case errors.Is(err, identity.ErrLimited):
 		l.limited.WithLabelValues(ruleName).Inc()
 		return holdBack(w, r, f, problem.Of(r.Context(), err).RetryAfter)
+	case errors.Is(err, identity.ErrDenied):
+		return refused(w, r, err)
 	case errors.Is(err, identity.ErrInvalid):
 		return again(r, f, http.StatusBadRequest, identity.Errors(err))
 	case errors.Is(err, identity.ErrUnauthenticated):
@@ -181,7 +189,7 @@ func (l *Login) goOn(w http.ResponseWriter, r *http.Request, f *authn.Flow, done
 	case authn.StepRenew:
 		return l.showRenew(w, r, f, http.StatusOK, nil)
 	case authn.StepDone:
-		write(w, r, sessionCookie, done.Cookie, 0)
+		write(w, r, sessionCookie, done.Cookie, done.CookieFor)
 		write(w, r, deviceCookie, done.Device, deviceLifetime)
 		if f.Browser.Approver != "" {
 			write(w, r, ApproverCookie, f.Browser.Approver, approval.CookieLifetime)
@@ -196,6 +204,19 @@ func (l *Login) goOn(w http.ResponseWriter, r *http.Request, f *authn.Flow, done
 		return leavingPage.Write(w, r, http.StatusOK, leavingView{Application: f.Need.Application, Target: done.ReturnTo})
 	}
 	return fmt.Errorf("sign-in step %q has no page", done.Step)
+}
+
+// refused tells somebody who has proved who they are why that does not let them in. Whoever has
+// proved nothing never gets here.
+func refused(w http.ResponseWriter, r *http.Request, err error) error {
+	view := messageView{
+		Title: site.Text(r, "refused.title"), Detail: site.Text(r, "refused.detail"),
+		Link: template.URL(page.Base(r) + "/"), Label: site.Text(r, "dead.link"), Reference: identity.RequestFrom(r.Context()).ID,
+	}
+	for _, e := range identity.Errors(err) {
+		view.Detail += " " + page.Detail(r, e)
+	}
+	return messagePage.Write(w, r, http.StatusForbidden, view)
 }
 
 // guessed reports whether an attempt with this outcome may have been a guess.
@@ -227,7 +248,7 @@ func (l *Login) showForm(w http.ResponseWriter, r *http.Request, f *authn.Flow, 
 			Name: "password", Label: site.Text(r, "sign_in.password"), Type: "password",
 			Autocomplete: "current-password", Focus: username != "",
 		},
-		Passkey: key,
+		Passkey: key, Stay: open.Stay, Staying: f.Stay,
 	}
 	if !open.Password {
 		view.Password = page.Field{}

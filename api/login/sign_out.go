@@ -41,13 +41,16 @@ func (l *Login) signOut(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if s != nil && s.Impersonation != nil { // where else the person is signed in is not for others to end
+		return l.endImpersonation(w, r)
+	}
 	text := "signed_out.detail"
 	var frames []string
 	if u != nil {
 		if frames, err = l.frames(r, s); err != nil {
 			return err
 		}
-		ctx := identity.WithActor(r.Context(), identity.Actor{Kind: identity.ActorUser, ID: u.ID, SessionID: s.ID})
+		ctx := identity.WithActor(r.Context(), s.Actor())
 		err = l.cfg.DB.Update(ctx, func(tx *fsm.Tx) error {
 			if r.PostForm.Get("everywhere") == "" {
 				return session.End(tx, s.Tenant, s.ID)

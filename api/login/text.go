@@ -24,6 +24,7 @@ var english = page.Texts{
 	"sign_in.username": "Username or email",
 	"sign_in.password": "Password",
 	"sign_in.submit":   "Sign in",
+	"sign_in.stay":     "Stay signed in in this browser. Days: %d",
 	"sign_in.mail":     "Email me a code instead",
 	"sign_in.passkey":  "Sign in with a passkey",
 	"sign_in.wrong":    "That name and password do not match. Check both and try again.",
@@ -123,6 +124,20 @@ var english = page.Texts{
 	"dead.title":  "This page no longer works",
 	"dead.detail": "Signing in took too long, was finished already, or was begun in another browser. Go back to the application and start again.",
 	"dead.link":   "Go to the start page",
+
+	"refused.title":  "You cannot go on from here",
+	"refused.detail": "What you entered is right, but it is not enough.",
+
+	"impersonate.title":       "Act as somebody else",
+	"impersonate.heading":     "Act as %s?",
+	"impersonate.lead":        "You will be signed in as this person, for %s at most. What happens in that time is recorded with your name, and the person can see that it did.",
+	"impersonate.as":          "You act as",
+	"impersonate.by":          "You are",
+	"impersonate.reason":      "Reason",
+	"impersonate.submit":      "Begin",
+	"impersonate.back":        "Do not begin",
+	"impersonate.dead.title":  "This link no longer works",
+	"impersonate.dead.detail": "It is good once, and for five minutes. Ask for another one.",
 
 	"wait.title":  "Please wait a little",
 	"wait.detail": "There were too many attempts to sign in. You can try again in %s.",

@@ -18,6 +18,7 @@ type (
 	homeView struct {
 		Person *person // nil: nobody is signed in
 		Base   string  // prefix of the tenant's paths
+		Acting bool    // an administrator acts as the person
 	}
 
 	// signInView is the form that asks for name and password.
@@ -29,6 +30,8 @@ type (
 		Username    page.Field
 		Password    page.Field
 		Passkey     *passkeyView // nil: none can be used here
+		Stay        int          // for how many days the person may stay signed in; 0: it is not theirs to choose
+		Staying     bool         // they have chosen that
 		Mail        string       // where to ask for a code by mail; "": not open
 		Forgotten   string       // where to go on without the password; "": not open
 		Register    string       // where to go on without an account; "": not open

@@ -9,6 +9,8 @@ type Navigation struct {
 	Name  string // who is signed in
 	Login string
 
+	Acting bool // an administrator acts as them; the page says so, and offers to end it
+
 	Asked  bool   // a sign-in waits for the person's approval
 	Answer string // where that is answered; "" they are not told
 	Poll   string // tells when one waits, see wait.js; "": this browser may not answer

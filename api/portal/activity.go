@@ -67,7 +67,7 @@ func signedIn(e *event.Event) bool {
 func happened(r *http.Request, v *Visitor, e *event.Event) Row {
 	row := Row{Name: sentence(r, e)}
 	when := language.Moment(page.Language(r), e.Time)
-	byUser := e.Actor.Kind == identity.ActorUser && e.Actor.ID == v.UserID
+	byUser := e.Actor.Kind == identity.ActorUser && e.Actor.ID == v.UserID && e.Actor.Impersonator == ""
 	switch {
 	case e.Request.IP == "":
 		row.Facts = append(row.Facts, when)

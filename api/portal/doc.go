@@ -13,6 +13,9 @@
 // the tenant's settings say: [Visitor.Fresh] sends the person through sign-in and back to the form;
 // what they had posted is not kept.
 //
+// An administrator who acts as somebody else sees these pages with a banner, and can change
+// nothing here: every form is refused, and so is every page that wants a fresh proof.
+//
 // Invariants: a page shows the account of the session and of nobody else, and nothing that
 // is asked for names a user; every change reads the session again in its transaction, so one
 // that ends meanwhile changes nothing; all of it works without JavaScript.

@@ -23,6 +23,7 @@ import (
 	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/impersonation"
 	"github.com/quis-idp/quis/identity/pending"
 	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/identity/settings"
@@ -41,14 +42,14 @@ type house struct {
 	cluster  *fsmtest.Cluster
 	db       *fsm.DB
 	sessions *session.Store
-	flows    *authn.Flows
+	offers   *impersonation.Offers
 	users    map[string]string // name to ID, in the default tenant
 	url      string
 }
 
 func newHouse(t *testing.T, sections ...Section) *house {
 	t.Helper()
-	c := fsmtest.NewCluster(t, 1, slices.Concat(seal.Tables, event.Tables, directory.Tables, credential.Tables, session.Tables, authn.Tables, family.Tables, settings.Tables, passkey.Tables, pending.Tables, federation.Tables)...)
+	c := fsmtest.NewCluster(t, 1, slices.Concat(seal.Tables, event.Tables, directory.Tables, credential.Tables, session.Tables, impersonation.Tables, authn.Tables, family.Tables, settings.Tables, passkey.Tables, pending.Tables, federation.Tables)...)
 	h := &house{t: t, cluster: c, db: c.DB[0], users: map[string]string{}}
 	root := seal.GenerateRootKey()
 	h.update(func(tx *fsm.Tx) error { return seal.Init(tx, root) })
@@ -58,13 +59,14 @@ func newHouse(t *testing.T, sections ...Section) *house {
 	}
 	pool := credential.NewPool(credential.Config{Params: credential.Params{Memory: 64, Time: 1, Threads: 1}}, nil)
 	h.sessions = session.NewStore(session.Config{DB: h.db, Ring: ring})
-	h.flows = authn.New(authn.Config{DB: h.db, Ring: ring, Sessions: h.sessions,
+	h.offers = impersonation.New(h.db, ring, h.sessions)
+	flows := authn.New(authn.Config{DB: h.db, Ring: ring, Sessions: h.sessions,
 		CheckPassword: func(ctx context.Context, tenant, user, password string) error {
 			return credential.CheckPassword(ctx, h.db, pool, tenant, user, password)
 		}})
 	h.populate(pool)
-	signIn := login.New(login.Config{DB: h.db, Sessions: h.sessions, Flows: h.flows, Pool: pool})
-	pages := New(Config{DB: h.db, Sessions: h.sessions, Flows: h.flows, Pool: pool, SessionCookie: login.SessionCookie}, sections...)
+	signIn := login.New(login.Config{DB: h.db, Sessions: h.sessions, Flows: flows, Offers: h.offers, Pool: pool})
+	pages := New(Config{DB: h.db, Sessions: h.sessions, Flows: flows, Pool: pool, SessionCookie: login.SessionCookie}, sections...)
 	door, err := api.New(api.Config{PublicURL: publicURL, DB: h.db, Rooms: []api.Room{signIn, pages}, Metrics: metrics.New("test", "none")})
 	if err != nil {
 		t.Fatal(err)

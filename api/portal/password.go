@@ -67,20 +67,20 @@ func (p *password) has(r *http.Request, v *Visitor) (has bool, err error) {
 	return has, err
 }
 
-// ask shows the form. Whoever has a password proves it there; who has none proves by other
-// means that a first one may be set.
+// ask shows the form, after a recent proof. Whoever has a password proves it there once more.
 func (p *password) ask(w http.ResponseWriter, r *http.Request, v *Visitor) error {
 	has, err := p.has(r, v)
 	if err != nil {
 		return err
 	}
-	if !has {
-		if v.Done == "disowned" { // nothing to change
+	back := passwordPath
+	if v.Done == "disowned" {
+		if back += "?done=disowned"; !has { // nothing to change
 			return page.Onward(w, r, page.Base(r)+securityPath+"?done=disowned")
 		}
-		if ok, err := v.Fresh(w, r, passwordPath); !ok {
-			return err
-		}
+	}
+	if ok, err := v.Fresh(w, r, back); !ok {
+		return err
 	}
 	return p.write(w, r, v, has, http.StatusOK, nil)
 }
@@ -122,10 +122,8 @@ func (p *password) change(w http.ResponseWriter, r *http.Request, v *Visitor) er
 	if err != nil {
 		return err
 	}
-	if !has {
-		if ok, err := v.Fresh(w, r, passwordPath); !ok {
-			return err
-		}
+	if ok, err := v.Fresh(w, r, passwordPath); !ok {
+		return err
 	}
 	again := func(status int, err error) error {
 		return p.write(w, r, v, has, status, identity.Errors(err))

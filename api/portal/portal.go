@@ -18,7 +18,6 @@ import (
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/session"
-	"github.com/quis-idp/quis/identity/settings"
 )
 
 // PerUser is how often the present password may be guessed: five times at once, then twice
@@ -110,8 +109,10 @@ func (p *Portal) signedIn(h Handler) http.Handler {
 			q.Del(authn.TicketParameter) // of use to protocols only; out of the address bar
 			return page.Onward(w, r, page.Base(r)+strings.TrimSuffix(r.URL.EscapedPath()+"?"+q.Encode(), "?"))
 		}
-		actor := identity.Actor{Kind: identity.ActorUser, ID: v.UserID, SessionID: v.ID}
-		r = r.WithContext(identity.WithActor(r.Context(), actor))
+		if v.Impersonation != nil && r.Method != http.MethodGet && r.Method != http.MethodHead {
+			return session.ErrImpersonated
+		}
+		r = r.WithContext(identity.WithActor(r.Context(), v.Actor()))
 		return h(w, page.Account(r, v.User.Locale), v)
 	})
 }
@@ -157,27 +158,29 @@ func (p *Portal) visitor(r *http.Request) (*Visitor, error) {
 }
 
 // Fresh reports whether v has proved who they are recently enough for a change that
-// matters. If not it has answered already: with the way to sign-in, which leads back to
-// back, a path within the tenant that is asked for by GET. The caller returns err then.
+// matters. If not it has answered already: with the way to what is still to be proved, which
+// leads back to back, a path within the tenant that is asked for by GET. The caller returns
+// err then.
 func (v *Visitor) Fresh(w http.ResponseWriter, r *http.Request, back string) (ok bool, err error) {
 	p := v.portal
-	var within time.Duration
-	err = p.cfg.DB.View(r.Context(), func(tx *fsm.Tx) error {
-		a, _, err := settings.Get(tx, v.Tenant)
-		if err == nil {
-			within = a.Session.SensitiveTime()
-		}
-		return err
-	})
+	if v.Impersonation != nil {
+		return false, session.ErrImpersonated
+	}
+	standing, need, err := p.cfg.Flows.Sensitive(r.Context(), v.Session)
 	if err != nil {
 		return false, err
 	}
-	if p.cfg.DB.Now().Sub(v.AuthTime) <= within {
+	switch {
+	case standing == authn.Enough, standing == authn.Enrol: // who has yet to set up a factor does so here
 		return true, nil
+	case standing == authn.More:
+	case p.cfg.DB.Now().Sub(v.AuthTime) > *need.MaxAge: // nothing that they have is asked for at a step-up, such as a mail
+		need.Login, need.Sensitive = true, false
+	default:
+		return false, identity.Denied("There is no way to sign in to this account. An administrator can help.")
 	}
-	return false, p.signIn(w, r, authn.Need{
-		ReturnTo: page.Base(r) + back, Login: true, MaxAge: &within, LoginHint: v.User.Username,
-	})
+	need.ReturnTo, need.LoginHint = page.Base(r)+back, v.User.Username
+	return false, p.signIn(w, r, need)
 }
 
 // Raise has v prove more, so that their session reaches a level, and leads back to back as
@@ -203,7 +206,7 @@ func (v *Visitor) Update(ctx context.Context, change func(tx *fsm.Tx) error) err
 
 // Account is the navigation, on the page at.
 func (v *Visitor) Account(r *http.Request, at string) page.Navigation {
-	a := page.Navigation{Base: page.Base(r), At: at, Name: v.User.Name, Login: v.User.Username, Asked: v.asked, Answer: page.Base(r) + AnswerPath}
+	a := page.Navigation{Base: page.Base(r), At: at, Name: v.User.Name, Login: v.User.Username, Acting: v.Impersonation != nil, Asked: v.asked, Answer: page.Base(r) + AnswerPath}
 	if v.approver {
 		a.Poll = page.Base(r) + askedPath
 	}

@@ -60,8 +60,12 @@ func (p *Portal) listSessions(w http.ResponseWriter, r *http.Request, v *Visitor
 }
 
 func (p *Portal) showSession(r *http.Request, s *session.Session) Row {
+	seen := site.Text(r, "sessions.seen", language.Ago(page.Language(r), s.LastSeen, p.cfg.DB.Now()))
+	if s.Impersonation != nil { // where an administrator sits is not the person's to know
+		return Row{Name: site.Text(r, "sessions.acting"), Facts: []string{seen}}
+	}
 	return Row{Name: Claimed(r, s.UserAgent), Facts: []string{
-		site.Text(r, "sessions.seen", language.Ago(page.Language(r), s.LastSeen, p.cfg.DB.Now())),
+		seen,
 		site.Text(r, "sessions.since", language.Moment(page.Language(r), s.AuthTime), Place(r, s.IP)),
 	}}
 }

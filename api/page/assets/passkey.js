@@ -8,7 +8,7 @@
 // data-passkey: get or create; data-options: its options as JSON. data-autofill: offer passkeys in the
 // list of the field with autocomplete="username webauthn" too. [data-fault] says: cancelled or late; one
 // is here already; none can; else. The form and [data-with-passkey] show if the browser can,
-// [data-without-passkey] if not. Anywhere: data-passkey-accepted, -details, -unknown for its signals.
+// [data-without-passkey] if not. Boxes with data-with-answer are sent along if checked. Anywhere: data-passkey-accepted, -details, -unknown for its signals.
 (() => {
   'use strict';
   const PKC = window.PublicKeyCredential, keeper = navigator.credentials, all = s => document.querySelectorAll(s);
@@ -53,6 +53,7 @@
       const got = keeper[make ? 'create' : 'get'](request);
       waiting = autofill && {stop, over: got.catch(() => {})};
       form.elements.response.value = JSON.stringify(answer(await got));
+      for (const e of all('[data-with-answer]:checked')) form.append(Object.assign(document.createElement('input'), {type: 'hidden', name: e.name, value: e.value}));
       form.submit();
     } catch (e) {
       if (autofill) return;

@@ -12,9 +12,11 @@ import (
 	"github.com/quis-idp/quis/api/portal"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/credential/recovery"
 	"github.com/quis-idp/quis/identity/credential/totp"
 	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/identity/settings"
 )
 
@@ -184,8 +186,14 @@ func (s *apps) confirm(w http.ResponseWriter, r *http.Request, v *portal.Visitor
 	}
 	next := ""
 	err = update(v, r, func(tx *fsm.Tx, u *directory.User) error {
-		if _, err := totp.Confirm(tx, s.Ring, v.Tenant, u.ID, f.Get("token"), f.Get("code"), f.Get("name")); err != nil {
+		app, err := totp.Confirm(tx, s.Ring, v.Tenant, u.ID, f.Get("token"), f.Get("code"), f.Get("name"))
+		if err != nil {
 			return err
+		}
+		if app.Created.Equal(tx.Now()) { // else it is a double click: its code is spent, and proves nothing more
+			if err := session.Prove(tx, v.Tenant, v.ID, assurance.Factor{Method: assurance.TOTP}); err != nil {
+				return err
+			}
 		}
 		set, err := recovery.Get(tx, v.Tenant, u.ID)
 		if next = securityPath + "?done=app"; set == nil {

@@ -12,8 +12,10 @@ import (
 	"github.com/quis-idp/quis/api/portal/factor"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/language"
+	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/identity/settings"
 	"github.com/quis-idp/quis/keys/seal"
 )
@@ -122,7 +124,7 @@ func (s *Section) writeNew(w http.ResponseWriter, r *http.Request, v *portal.Vis
 		Name: page.Field{Name: "name", Label: site.Text(r, "new.name"), Hint: site.Text(r, "new.hint"), Value: identity.Printable(name, 80), Optional: true},
 	}
 	t := identity.TenantFrom(r.Context())
-	var session []byte
+	var ceremony []byte
 	err := s.cfg.DB.View(r.Context(), func(tx *fsm.Tx) error {
 		decided, _, err := settings.Get(tx, t.ID)
 		if err != nil {
@@ -133,7 +135,7 @@ func (s *Section) writeNew(w http.ResponseWriter, r *http.Request, v *portal.Vis
 			return err
 		}
 		var options []byte
-		options, session, err = passkey.BeginRegistration(tx, t, called, decided.Passkey, v.User, decided.PasskeyLogin)
+		options, ceremony, err = passkey.BeginRegistration(tx, t, called, decided.Passkey, v.User, decided.PasskeyLogin)
 		view.Options = string(options)
 		return err
 	})
@@ -146,7 +148,7 @@ func (s *Section) writeNew(w http.ResponseWriter, r *http.Request, v *portal.Vis
 	for _, e := range identity.Errors(fault) {
 		view.Alert.Text = page.Detail(r, e)
 	}
-	if view.Session, err = passkey.Carry(s.cfg.Ring, session, whose(v)); err != nil {
+	if view.Session, err = passkey.Carry(s.cfg.Ring, ceremony, whose(v)); err != nil {
 		return err
 	}
 	return newPage.Write(w, r, status, view)
@@ -164,7 +166,7 @@ func (s *Section) add(w http.ResponseWriter, r *http.Request, v *portal.Visitor)
 	if ok, err := v.Fresh(w, r, newPath); !ok {
 		return err
 	}
-	session, err := passkey.Carried(s.cfg.Ring, f.Get("session"), whose(v))
+	ceremony, err := passkey.Carried(s.cfg.Ring, f.Get("session"), whose(v))
 	if errors.Is(err, identity.ErrInvalid) {
 		return s.writeNew(w, r, v, http.StatusUnprocessableEntity, f.Get("name"), err)
 	}
@@ -177,10 +179,14 @@ func (s *Section) add(w http.ResponseWriter, r *http.Request, v *portal.Visitor)
 	t := identity.TenantFrom(r.Context())
 	err = v.Update(r.Context(), func(tx *fsm.Tx) error {
 		decided, _, err := settings.Get(tx, t.ID)
-		if err == nil {
-			_, err = passkey.Register(tx, t, decided.Passkey, v.UserID, session, []byte(f.Get("response")), f.Get("name"))
+		if err != nil {
+			return err
 		}
-		return err
+		k, err := passkey.Register(tx, t, decided.Passkey, v.UserID, ceremony, []byte(f.Get("response")), f.Get("name"))
+		if err != nil {
+			return err
+		}
+		return session.Prove(tx, v.Tenant, v.ID, assurance.Factor{Method: assurance.Passkey, Verified: k.UVInitialized, Bound: !k.Synced, Attested: k.Attested})
 	})
 	if errors.Is(err, identity.ErrInvalid) || errors.Is(err, fsm.ErrExists) {
 		return s.writeNew(w, r, v, http.StatusUnprocessableEntity, f.Get("name"), err)

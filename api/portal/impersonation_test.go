@@ -1,0 +1,156 @@
+package portal
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/quis-idp/quis/api/page/pagetest"
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/settings"
+)
+
+// ticket is what grace, an administrator, is given to act as ada.
+func (h *house) ticket() string {
+	h.t.Helper()
+	h.update(func(tx *fsm.Tx) error {
+		a, _, err := settings.Get(tx, identity.DefaultTenant)
+		if err != nil {
+			return err
+		}
+		a.AllowImpersonation = true
+		if err := settings.Put(tx, 0, *a); err != nil {
+			return err
+		}
+		_, err = directory.UpdateUser(tx, identity.DefaultTenant, h.users["grace"], 0, func(u *directory.User) error { u.Admin = true; return nil })
+		return err
+	})
+	ctx := identity.WithActor(context.WithoutCancel(h.t.Context()), identity.Actor{Kind: identity.ActorUser, ID: h.users["grace"]})
+	ticket, _, err := h.offers.Make(ctx, identity.DefaultTenant, h.users["ada"], "ticket 4711 <b>", time.Hour)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return ticket
+}
+
+// acting is grace's browser, in which she acts as ada.
+func (h *house) acting() *someone {
+	h.t.Helper()
+	s := h.enter("grace")
+	s.Post("/impersonate/"+h.ticket(), url.Values{}).Leads(h.t, "/account")
+	return s
+}
+
+func TestActingAsSomebodyElse(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	ada, s := h.enter("ada"), h.enter("grace")
+	ticket := h.ticket()
+	before := h.cluster.Entries()
+	ask := s.Get("/impersonate/"+ticket).Want(t, 200, "Act as ada?", "ticket 4711 &lt;b&gt;", "ada@example.com", "grace@example.com", "for an hour at most")
+	pagetest.Check(t, "impersonate", ask.Page)
+	if h.cluster.Entries() != before {
+		t.Error("following the link wrote to the log")
+	}
+	s.Post("/impersonate/"+ticket, url.Values{}).Leads(t, "/account")
+	for _, path := range []string{"/account", "/account/security", "/account/sessions", "/account/activity", "/account/tokens", "/apps", "/"} {
+		a := s.Get(path).Want(t, 200, "You are acting as this person", `action="/impersonate/end"`, "Stop acting as this person")
+		pagetest.Check(t, path, a.Page)
+		if a := ada.Get(path); strings.Contains(a.Page, "You are acting") {
+			t.Errorf("%s: the person themselves is told that they act as somebody", path)
+		}
+	}
+	s.Get("/account").Want(t, 200, "ada@example.com")
+	ada.Get("/account/sessions").Want(t, 200, "An administrator, acting as you")
+	h.someone().Post("/impersonate/"+ticket, url.Values{}).Want(t, 410, "no longer works")
+	s.Post("/impersonate/end", url.Values{}).Leads(t, "/")
+	if a := s.Get("/account").Want(t, 200, "grace@example.com"); strings.Contains(a.Page, "You are acting") {
+		t.Error("the banner stays")
+	}
+	s.Post("/impersonate/end", url.Values{}).Leads(t, "/") // a second click ends nothing of her own
+	s.Get("/account").Want(t, 200, "grace@example.com")
+	list := ada.Get("/account/activity").Want(t, 200, "An administrator began to act as you", "An administrator stopped acting as you", "by an administrator")
+	if strings.Contains(list.Page, "ticket 4711") {
+		t.Error("the activity tells the reason")
+	}
+}
+
+// Attack: nothing that makes the account easier to enter, or harder to keep, can be done by who acts as its
+// person; nor can anything else be changed here.
+func TestActingChangesNothing(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	ada := h.enter("ada")
+	s := h.acting()
+	before := h.cluster.Entries()
+	for path, form := range map[string]url.Values{
+		"/account":                   {"revision": {"1"}, "name": {"Eve"}},
+		"/account/security/password": {"current": {secret}, "password": {another}, "repeat": {another}},
+		"/account/tokens/new":        {"name": {"x"}, "scope": {"me"}, "days": {"7"}},
+		"/account/tokens":            {"token": {"tok_x"}},
+		"/account/sessions":          {"others": {"yes"}},
+		"/account/activity":          {"event": {"evt_x"}},
+	} {
+		s.Post(path, form).Want(t, 403, "you can only look")
+	}
+	for _, path := range []string{"/account/security/password", "/account/tokens/new"} {
+		s.Get(path).Want(t, 403, "you can only look")
+	}
+	if n := h.cluster.Entries() - before; n != 0 {
+		t.Errorf("%d entries", n)
+	}
+	ada.Get("/account").Want(t, 200)
+	s.Post("/logout", url.Values{"everywhere": {"yes"}}).Leads(t, "/") // ends the impersonation, and no session of hers
+	ada.Get("/account").Want(t, 200)
+	s.Get("/account").Want(t, 200, "grace@example.com")
+	h.view(func(tx *fsm.Tx) error {
+		for t, err := range credential.ListTokens(tx, identity.DefaultTenant, h.users["ada"]) {
+			if err != nil {
+				return err
+			}
+			h.t.Errorf("token %s", t.Name)
+		}
+		return nil
+	})
+}
+
+// Every event of such a session names who acted, and its end comes without anybody's doing.
+func TestActingIsOnRecordAndEnds(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	s := h.acting()
+	s.Get("/account").Want(t, 200, "You are acting")
+	h.pass(61 * time.Minute)
+	s.Get("/account").Leads(t, "/login?flow=")
+	h.view(func(tx *fsm.Tx) error {
+		page, _, err := event.List(tx, identity.DefaultTenant, event.Query{Type: "impersonation."})
+		for _, e := range page {
+			if e.Type != event.ImpersonationOffered && e.Actor.Impersonator != h.users["grace"] {
+				t.Errorf("%+v", e)
+			}
+		}
+		if len(page) != 2 {
+			t.Errorf("%d events", len(page))
+		}
+		return err
+	})
+}
+
+// Attack: whoever acts as one person cannot go on from there to another, and other sites cannot begin or end it.
+func TestActingIsNotChained(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	s := h.acting()
+	s.Post("/impersonate/"+h.ticket(), url.Values{}).Want(t, 403, "you can only look")
+	s.Send("POST", "/impersonate/end", url.Values{}, http.Header{"Sec-Fetch-Site": {"cross-site"}}).Want(t, 403)
+	s.Get("/account").Want(t, 200, "You are acting")
+	h.enter("ada").Send("POST", "/impersonate/"+h.ticket(), url.Values{}, http.Header{"Sec-Fetch-Site": {"cross-site"}}).Want(t, 403)
+	h.someone().Get("/impersonate/"+strings.Repeat("A", 200)).Want(t, 410)
+}
