@@ -23,6 +23,7 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/impersonation"
 	"github.com/quis-idp/quis/identity/notify"
 	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/keys"
@@ -50,6 +51,7 @@ type Config struct {
 	Passwords *credential.Pool
 	Checks    credential.Checks // of new passwords
 	Sessions  *session.Store
+	Offers    *impersonation.Offers
 	Cluster   Cluster
 	Backups   *backup.Keeper
 	RootKeys  *rootkey.Keeper
@@ -78,7 +80,7 @@ func (c Config) authentication() authentication.Config {
 
 // people is the part of c that the resources that bring people in work on.
 func (c Config) people() people.Config {
-	return people.Config{DB: c.DB, Ring: c.Ring, Mail: c.Mail, Modern: c.modern(feature.Authentication)}
+	return people.Config{DB: c.DB, Ring: c.Ring, Mail: c.Mail, Offers: c.Offers, Modern: c.modern(feature.Authentication)}
 }
 
 // modern returns a function that makes sure that every member knows a feature, or says so

@@ -22,6 +22,8 @@ type party struct {
 	ID        string `json:"id,omitempty" doc:"ID, if it has one."`
 	Name      string `json:"name,omitempty" doc:"As it was called then."`
 	SessionID string `json:"session_id,omitempty" doc:"The session in which the actor acted."`
+
+	Impersonator string `json:"impersonator_id,omitempty" doc:"The administrator who acted in the actor's name."`
 }
 
 type fieldChange struct {
@@ -49,7 +51,7 @@ func (happening) SchemaName() string { return "Event" }
 func showEvent(e *event.Event) happening {
 	out := happening{
 		ID: e.ID, Time: e.Time, Type: string(e.Type), Data: e.Data, Cursor: e.Cursor,
-		Actor:     party{Kind: string(e.Actor.Kind), ID: e.Actor.ID, SessionID: e.Actor.SessionID},
+		Actor:     party{Kind: string(e.Actor.Kind), ID: e.Actor.ID, SessionID: e.Actor.SessionID, Impersonator: e.Actor.Impersonator},
 		Target:    party{Kind: e.Target.Kind, ID: e.Target.ID, Name: e.Target.Name},
 		RequestID: e.Request.ID, IP: e.Request.IP, UserAgent: e.Request.UserAgent,
 	}

@@ -37,6 +37,7 @@ import (
 	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/impersonation"
 	"github.com/quis-idp/quis/identity/notify"
 	"github.com/quis-idp/quis/identity/notify/post"
 	"github.com/quis-idp/quis/identity/notify/post/posttest"
@@ -101,7 +102,7 @@ func newHouse(t *testing.T) *house {
 	t.Helper()
 	h := &house{t: t}
 	h.log = fsmtest.NewCluster(t, 1, slices.Concat(autopilot.Tables, backup.Tables, feature.Tables, seal.Tables, keys.Tables, event.Tables, directory.Tables, settings.Tables, pending.Tables, authn.Tables,
-		credential.Tables, passkey.Tables, session.Tables, federation.Tables, register.Tables, resource.Tables, consent.Tables, logout.Tables, family.Tables, notify.Tables)...)
+		credential.Tables, passkey.Tables, session.Tables, impersonation.Tables, federation.Tables, register.Tables, resource.Tables, consent.Tables, logout.Tables, family.Tables, notify.Tables)...)
 	h.db = h.log.DB[0]
 	root := seal.GenerateRootKey()
 	h.update(func(tx *fsm.Tx) error { return seal.Init(tx, root) })
@@ -117,7 +118,7 @@ func newHouse(t *testing.T) *house {
 		Mail: notify.New(notify.Config{DB: h.db, Ring: ring, Carrier: h.carrier, Logger: slog.New(slog.DiscardHandler), Tenant: func(_ *fsm.Tx, id string) (identity.Tenant, error) {
 			return identity.Tenant{ID: id, Issuer: "http://id.test"}, nil
 		}}),
-		DB: h.db, Ring: ring, Keys: signing, Passwords: newPool(t), Sessions: h.sessions,
+		DB: h.db, Ring: ring, Keys: signing, Passwords: newPool(t), Sessions: h.sessions, Offers: impersonation.New(h.db, ring, h.sessions),
 		Cluster: oneNode{}, Backups: &backup.Keeper{DB: h.db, Root: root, Cluster: "c1", Version: "test"}, PublicURL: "http://id.test", Version: "test", Fetch: fetch.New(fetch.Config{}),
 		Fresh: func(context.Context) error {
 			if h.stale.Load() {

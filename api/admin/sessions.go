@@ -28,6 +28,9 @@ type signedIn struct {
 	CreatedAt time.Time `json:"created_at" doc:"When it began."`
 	LastSeen  time.Time `json:"last_seen_at" doc:"When it was last used, to about a minute."`
 	ExpiresAt time.Time `json:"expires_at" doc:"When it ends in any case."`
+
+	Remembered   bool   `json:"remembered" doc:"Whether the person asked to stay signed in, so that idleness does not end it."`
+	Impersonator string `json:"impersonator_id,omitempty" doc:"The administrator who acts in it as the user."`
 }
 
 func (signedIn) SchemaName() string { return "Session" }
@@ -36,6 +39,7 @@ func showSession(s *session.Session) signedIn {
 	out := signedIn{
 		ID: s.ID, UserID: s.UserID, IP: s.IP, UserAgent: s.UserAgent, AMR: append([]string{}, s.AMR...),
 		AuthTime: s.AuthTime, CreatedAt: s.Created, LastSeen: s.LastSeen, ExpiresAt: s.Expires,
+		Remembered: s.Remembered, Impersonator: s.Impersonator(),
 	}
 	if out.LastSeen.IsZero() {
 		out.LastSeen = s.Created

@@ -51,6 +51,20 @@ func (c *Client) Uninvite(ctx context.Context, id string) error {
 	return c.remove(ctx, join("invitations", id))
 }
 
+// An Impersonation is a link by which an administrator acts as a user.
+type Impersonation struct {
+	URL       string    `json:"url"`
+	ExpiresAt time.Time `json:"expires_at"`
+	Minutes   int       `json:"minutes"`
+}
+
+// Impersonate gets a link by which the token's user can act as another, for so many minutes; 0:
+// as many as the server thinks fit.
+func (u Users) Impersonate(ctx context.Context, id, reason string, minutes int) (*Impersonation, error) {
+	body := map[string]any{"reason": reason, "minutes": minutes}
+	return fetch[Impersonation](ctx, u.c, http.MethodPost, join("users", id, "impersonation"), request{body: body}, nil)
+}
+
 // MaxImport is how many users one import takes.
 const MaxImport = 25
 

@@ -27,6 +27,7 @@ import (
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/impersonation"
 	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/keys"
 	"github.com/quis-idp/quis/keys/seal"
@@ -61,8 +62,9 @@ func (n *Node) openRooms(ctx context.Context) (err error) {
 // frontDoor puts every room that speaks HTTP behind the public listener, and the
 // admin API once more behind the local socket.
 func (n *Node) frontDoor() (*api.API, http.Handler, error) {
+	offers := impersonation.New(n.db, n.ring, n.sessions)
 	administration, err := admin.New(admin.Config{
-		DB: n.db, Ring: n.ring, Keys: n.keys, Passwords: n.passwords, Checks: n.passwordChecks, Sessions: n.sessions, Cluster: n.cluster, Backups: n.backups, RootKeys: n.rootKeys,
+		DB: n.db, Ring: n.ring, Keys: n.keys, Passwords: n.passwords, Checks: n.passwordChecks, Sessions: n.sessions, Offers: offers, Cluster: n.cluster, Backups: n.backups, RootKeys: n.rootKeys,
 		PublicURL: n.cfg.PublicURL, Version: Version, Fresh: n.fresh, Fetch: n.outbound, Mail: n.mail, Feature: n.cluster.Use,
 	})
 	if err != nil {
@@ -90,7 +92,7 @@ func (n *Node) frontDoor() (*api.API, http.Handler, error) {
 		ErrorPage: page.Error, PostPage: login.Post, DeniedPage: login.Denied, SignedOutPage: login.SignedOut, ConsentPage: decisions.Ask, SessionCookie: login.SessionCookie, Logger: n.log, Registerer: n.metrics.Registry,
 	})
 	signIn := login.New(login.Config{
-		DB: n.db, Sessions: n.sessions, Flows: n.flows, Pool: n.passwords, Checks: n.passwordChecks, Registerer: n.metrics.Registry,
+		DB: n.db, Sessions: n.sessions, Flows: n.flows, Offers: offers, Pool: n.passwords, Checks: n.passwordChecks, Registerer: n.metrics.Registry,
 		Frames: func(tx *fsm.Tx, t identity.Tenant, userID, sessionID string) ([]string, error) {
 			return logout.Frames(tx, t.ID, t.Issuer, userID, sessionID)
 		},

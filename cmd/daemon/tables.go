@@ -23,6 +23,7 @@ import (
 	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/impersonation"
 	"github.com/quis-idp/quis/identity/notify"
 	"github.com/quis-idp/quis/identity/pending"
 	"github.com/quis-idp/quis/identity/session"
@@ -55,6 +56,7 @@ func Tables() []fsm.Definition {
 		credential.Tables,
 		passkey.Tables,
 		session.Tables,
+		impersonation.Tables,
 		authn.Tables,
 		notify.Tables,
 		alarm.Tables,

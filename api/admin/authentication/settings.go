@@ -42,6 +42,9 @@ type authenticationSettings struct {
 	DefaultLanguage string   `json:"default_language" max:"35" example:"en" doc:"Language for people whose own is none of them."`
 	BrandName       string   `json:"brand_name" max:"60" example:"Acme" doc:"Name on pages and in mail; empty: the tenant's name."`
 	BrandColor      string   `json:"brand_color" max:"7" example:"#0b5a49" doc:"Colour of buttons and links, dark enough for white text; empty: ours."`
+
+	AllowImpersonation bool `json:"allow_impersonation" doc:"Whether administrators may act as other users, for an hour at most and with every step on record."`
+	QuietImpersonation bool `json:"quiet_impersonation" doc:"Whether people are not told by mail that an administrator acts as them; they see it among their activity in any case."`
 }
 
 type passwordRules struct {
@@ -58,8 +61,8 @@ type passwordRules struct {
 type sessionRules struct {
 	Idle       int64 `json:"idle_minutes" min:"5" max:"43200" default:"120" example:"60" doc:"Minutes without activity after which a session ends."`
 	Absolute   int64 `json:"absolute_minutes" min:"5" max:"129600" default:"720" doc:"Minutes from signing in after which it ends in any case."`
-	RememberMe int64 `json:"remember_me_days" min:"0" max:"365" default:"0" doc:"Days of a session where the person asked to stay signed in; 0: not offered."`
-	Sensitive  int64 `json:"sensitive_reauth_minutes" min:"1" max:"1440" default:"15" doc:"Minutes after which changes to one's own ways of signing in need a proof again."`
+	RememberMe int64 `json:"remember_me_days" min:"0" max:"365" default:"0" doc:"Days of a session where the person asked to stay signed in, which idleness does not end; 0: not offered."`
+	Sensitive  int64 `json:"sensitive_reauth_minutes" min:"1" max:"1440" default:"15" doc:"Minutes after which changes to one's own ways of signing in need a proof again, of a second factor where there is one."`
 }
 
 type recoveryRules struct {
@@ -97,6 +100,7 @@ func show(a *settings.Authentication) authenticationSettings {
 		},
 		Registration: registrationRules{list(a.Registration.Domains), list(a.Registration.Groups)},
 		Languages:    list(a.Languages), DefaultLanguage: a.DefaultLanguage, BrandName: a.BrandName, BrandColor: a.BrandColor,
+		AllowImpersonation: a.AllowImpersonation, QuietImpersonation: a.QuietImpersonation,
 	}
 }
 
@@ -108,6 +112,7 @@ func (f *authenticationSettings) of(tenant string) settings.Authentication {
 		Password: settings.Password(f.Password), Session: settings.Session(f.Session), Recovery: settings.Recovery(f.Recovery), Passkey: settings.Passkey(f.Passkey),
 		Registration: settings.Registration(f.Registration),
 		Languages:    f.Languages, DefaultLanguage: f.DefaultLanguage, BrandName: f.BrandName, BrandColor: f.BrandColor,
+		AllowImpersonation: f.AllowImpersonation, QuietImpersonation: f.QuietImpersonation,
 	}
 }
 

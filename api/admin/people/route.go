@@ -6,6 +6,7 @@ import (
 
 	"github.com/quis-idp/quis/api/admin/dispatch"
 	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity/impersonation"
 	"github.com/quis-idp/quis/identity/notify"
 	"github.com/quis-idp/quis/keys/seal"
 )
@@ -32,7 +33,9 @@ type Config struct {
 	DB   *fsm.DB
 	Ring *seal.Ring
 	Mail *notify.Room
-	// Modern makes sure that every member knows invitations.
+	// Offers are leave to act as somebody else.
+	Offers *impersonation.Offers
+	// Modern makes sure that every member knows invitations and impersonations.
 	Modern func(context.Context) error
 }
 
@@ -41,5 +44,5 @@ type api struct{ cfg Config }
 // Routes returns the table.
 func Routes(cfg Config) []dispatch.Route {
 	a := &api{cfg: cfg}
-	return slices.Concat(a.invitations(), a.imports())
+	return slices.Concat(a.invitations(), a.imports(), a.impersonations())
 }
