@@ -16,7 +16,7 @@ import (
 )
 
 // heard are the rooms whose rules people break on pages.
-var heard = []string{"identity/authn", "identity/credential", "identity/directory", "federation/device", "federation/ciba"}
+var heard = []string{"identity/authn", "identity/credential", "identity/directory", "identity/regain", "federation/device", "federation/ciba"}
 
 // unheard are details that only administrators and programs get to see, by their beginning.
 var unheard = []string{
@@ -25,7 +25,8 @@ var unheard = []string{
 	"is reserved", "is not a cursor", "is too long", "a user can be in", "needs an email address", "is not a path on this server", "The user has too many undecided",
 	"The least", "Passwords can be used", "At most 24", "The list can have", "Each word of the list", "A token is ", "This sign-in page is no longer",
 	"Browsers accept origins", "Browsers offer passkeys", "No other origin", "Other metadata", "Passkeys need a public address", "There is no such tenant", "This setup link",
-	"This user has no password", "is taken by another group", "is taken by another tenant",
+	"There is no such recovery", "This link has been used", "This recovery is over", "This user is disabled", "Two administrators have to agree",
+	"You cannot approve", "You cannot recover", "You made this link", "A second administrator", "This user has no password", "is taken by another group", "is taken by another tenant",
 }
 
 // TestEveryDetailIsKnown: what the rules of other rooms say to people is translated here,

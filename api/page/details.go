@@ -78,4 +78,8 @@ var detailTexts = Texts{
 	"This sign-in waits no longer.":                                                                                                                                          "This sign-in waits no longer.",
 	"This sign-in is not approved, or no longer.":                                                                                                                            "This sign-in is not approved, or no longer.",
 	"This sign-in is not approved.":                                                                                                                                          "This sign-in is not approved.",
+	"You cannot do this by yourself here. Ask your administrator.":                                                                                                           "You cannot do this by yourself here. Ask your administrator.",
+	"Your account was recovered not long ago, or somebody stopped that. Ask your administrator to let you back in.":                                                          "Your account was recovered not long ago, or somebody stopped that. Ask your administrator to let you back in.",
+	"Your account was recovered not long ago. For your safety this has to wait a while.":                                                                                     "Your account was recovered not long ago. For your safety this has to wait a while.",
+	"It is too early for this.": "It is too early for this.",
 }

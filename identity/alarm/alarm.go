@@ -16,6 +16,7 @@ import (
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/pending"
+	"github.com/quis-idp/quis/identity/regain"
 	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/keys/seal"
 )
@@ -147,12 +148,15 @@ func Raise(tx *fsm.Tx, ring *seal.Ring, tenant, sealed string) (userID string, e
 
 // Secure shuts out of a user's account whoever else may be in it: every session but keep ends,
 // no device is trusted and no browser approves sign-ins any more, a change of the address is
-// given up, and the password must be changed. why is a few words for the record. What applications hold is the caller's.
+// given up, a recovery that waits is stopped, and the password must be changed. why is a few words for the record. What applications hold is the caller's.
 func Secure(tx *fsm.Tx, tenant, userID, keep, why string) error {
 	if _, err := session.EndOthersOf(tx, tenant, userID, keep); err != nil {
 		return err
 	}
 	if _, err := device.RevokeAll(tx, tenant, userID, why); err != nil {
+		return err
+	}
+	if _, err := regain.Stop(tx, tenant, userID, why); err != nil {
 		return err
 	}
 	if err := approval.RemoveAll(tx, tenant, userID, why); err != nil {

@@ -14,9 +14,11 @@ import (
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/credential/approval"
 	"github.com/quis-idp/quis/identity/credential/device"
+	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/pending"
+	"github.com/quis-idp/quis/identity/regain"
 	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/identity/settings"
 	"github.com/quis-idp/quis/keys/seal"
@@ -34,7 +36,7 @@ type house struct {
 func newHouse(t *testing.T, nodes int) *house {
 	t.Helper()
 	h := &house{t: t}
-	h.Cluster = fsmtest.NewCluster(t, nodes, slices.Concat(seal.Tables, event.Tables, directory.Tables, settings.Tables, credential.Tables, session.Tables, pending.Tables, alarm.Tables)...)
+	h.Cluster = fsmtest.NewCluster(t, nodes, slices.Concat(seal.Tables, event.Tables, directory.Tables, settings.Tables, credential.Tables, session.Tables, passkey.Tables, regain.Tables, pending.Tables, alarm.Tables)...)
 	root := seal.GenerateRootKey()
 	h.update(func(tx *fsm.Tx) (err error) {
 		if err := errors.Join(seal.Init(tx, root), directory.EnsureDefault(tx)); err != nil {
@@ -79,6 +81,9 @@ func TestAlarmLocksTheAccountDownOnce(t *testing.T) {
 		if err := credential.SetPassword(tx, ten, h.user.ID, "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"); err != nil {
 			return err
 		}
+		if _, err := regain.Begin(tx, ten, h.user.ID); err != nil {
+			return err
+		}
 		if _, _, err := approval.Allow(tx, h.ring, ten, h.user.ID, "ses_1", "Laptop"); err != nil {
 			return err
 		}
@@ -103,6 +108,9 @@ func TestAlarmLocksTheAccountDownOnce(t *testing.T) {
 		approvers, err5 := approval.List(tx, ten, h.user.ID)
 		if left != 0 || len(devices) != 0 || len(approvers) != 0 || why == "" {
 			t.Errorf("%d sessions, %d devices, %d approvers, change of the password: %q", left, len(devices), len(approvers), why)
+		}
+		if waits, err := regain.Waiting(tx, ten, h.user.ID); err != nil || waits != nil {
+			t.Errorf("a recovery goes on: %+v, %v", waits, err)
 		}
 		events, _, err4 := event.List(tx, ten, event.Query{Type: string(event.AlarmRaised)})
 		if len(events) != 1 {

@@ -6,5 +6,5 @@
 // holds it can lock an account down and can do nothing else with it: it gives no access.
 //
 // Not here: the letter that carries the link (package notify), the page that asks before it
-// acts, and what a recovery is.
+// acts, and how people get back in (package regain), which is stopped.
 package alarm

@@ -25,6 +25,7 @@ const (
 	Approval    Method = "approval"    // in another browser in which the person is signed in
 	Federated   Method = "federated"   // by another provider, who knows how
 	Device      Method = "device"      // a trusted device in place of a second factor
+	Vouched     Method = "vouched"     // an administrator vouches for the person, by a link to get back in
 )
 
 // A Factor is one proof that a person has given.

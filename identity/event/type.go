@@ -53,7 +53,10 @@ const (
 	FactorRemoved        Type = "factor.removed"
 	RecoveryCodesCreated Type = "recovery_codes.created"
 	RecoveryCodeUsed     Type = "recovery_code.used"
-	RecoveryFinished     Type = "recovery.finished" // somebody got back in without their password, and chose another
+	RecoveryStarted      Type = "recovery.started"
+	RecoveryApproved     Type = "recovery.approved"
+	RecoveryCancelled    Type = "recovery.cancelled"
+	RecoveryFinished     Type = "recovery.finished" // somebody got back in without what was lost
 	ApprovalAsked        Type = "approval.asked"
 	ApprovalGiven        Type = "approval.given"
 	ApprovalRefused      Type = "approval.refused"
@@ -187,6 +190,10 @@ var Catalogue = map[Type]string{
 	FactorRemoved:        "An authenticator app, an approving browser or the recovery codes of a user were removed; the target says which.",
 	RecoveryCodesCreated: "A user got new recovery codes; the former ones are void.",
 	RecoveryCodeUsed:     "A recovery code was used; the data say how many are left.",
+	RecoveryStarted:      "Somebody asked to get back into an account without its second factors, or an administrator made a link for that; the data say which, and from when to when it can be done.",
+	RecoveryApproved:     "A second administrator approved the link by which a user gets back in.",
+	RecoveryCancelled:    "The recovery of an account was stopped; the data say why.",
+	RecoveryFinished:     "A user got back in without what was lost, and has other ways to sign in from now on.",
 	ApprovalAsked:        "A sign-in, whose first factor was right, asked for an approval in another browser of the user.",
 	ApprovalGiven:        "A user approved a sign-in, in the browser that the data name.",
 	ApprovalRefused:      "A sign-in was refused in another browser of the user; the data say why.",

@@ -1,8 +1,11 @@
 package notify
 
 import (
+	"time"
+
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/notify/letter"
+	"github.com/quis-idp/quis/identity/regain"
 )
 
 // A notice is a letter that an event calls for.
@@ -27,10 +30,12 @@ var letters = map[event.Type]letter.Name{
 	event.AlarmRaised:          letter.AlarmRaised,
 
 	// Of rooms that bring these types with them.
-	event.PasskeyCreated:   letter.FactorAdded,
-	event.PasskeyDeleted:   letter.FactorRemoved,
-	event.PasskeySuspected: letter.PasskeySuspicious,
-	event.RecoveryFinished: letter.RecoveryFinished,
+	event.PasskeyCreated:    letter.FactorAdded,
+	event.PasskeyDeleted:    letter.FactorRemoved,
+	event.PasskeySuspected:  letter.PasskeySuspicious,
+	event.RecoveryStarted:   letter.RecoveryStarted,
+	event.RecoveryCancelled: letter.RecoveryCancelled,
+	event.RecoveryFinished:  letter.RecoveryFinished,
 }
 
 // noticeOf returns what an event calls for, or nil. Sign-ins are not looked at here.
@@ -39,6 +44,12 @@ func noticeOf(e *event.Event) *notice {
 		return &notice{letter: letter.Invitation, invitation: e.Target.ID, to: e.Target.Name}
 	}
 	n := &notice{user: userOf(e), what: e.Data["name"]}
+	if e.Data[regain.QuietKey] != "" {
+		return nil
+	}
+	if ready, err := time.Parse(time.RFC3339, e.Data["ready"]); err == nil && e.Type == event.RecoveryStarted {
+		n.what = letter.Moment(ready)
+	}
 	if n.what == "" && e.Target.Kind != "user" {
 		n.what = e.Target.Name
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/quis-idp/quis/identity/notify"
 	"github.com/quis-idp/quis/identity/notify/letter"
 	"github.com/quis-idp/quis/identity/notify/post/posttest"
+	"github.com/quis-idp/quis/identity/regain"
 	"github.com/quis-idp/quis/identity/settings"
 )
 
@@ -261,5 +262,23 @@ func TestImpersonationIsTold(t *testing.T) {
 		if d.Letter != letter.PasswordSet {
 			t.Errorf("%+v", d)
 		}
+	}
+}
+
+// Whoever's account is being recovered is told from when on, unless the tenant wants nobody told.
+func TestRecoveryIsTold(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	h.connect()
+	h.lead(0)
+	ready := time.Date(2026, 11, 30, 8, 0, 0, 0, time.UTC)
+	h.happen(event.Event{Type: event.RecoveryCancelled, Data: map[string]string{regain.QuietKey: "yes"}})
+	h.happen(event.Event{Type: event.RecoveryStarted, Data: map[string]string{"ready": ready.Format(time.RFC3339)}})
+	m := h.smtp.Wait(t, 1)[0]
+	if m.Subject() != "Somebody wants to get back into your account at id.example.com" || !strings.Contains(m.Text, "Possible from: 2026-11-30 08:00 UTC") {
+		t.Errorf("%s\n%s", m.Subject(), m.Text)
+	}
+	if all := h.settled(notify.Done); len(all) != 1 {
+		t.Errorf("%d deliveries", len(all))
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/regain"
 )
 
 // EmailChangeLifetime is how long both links of a change of address work.
@@ -54,11 +55,15 @@ type Begun struct {
 
 // BeginEmailChange begins a change of a user's address, in place of one that was begun before.
 // Nobody learns by it whether an address is somebody's already: of such a one, the change
-// waits like any other, and nothing can prove it. It reports identity.ErrInvalid, field email.
+// waits like any other, and nothing can prove it. It reports identity.ErrInvalid, field email,
+// and identity.ErrDenied while the account rests after a recovery.
 // The caller has made sure that every member of the cluster reads such rows.
 func BeginEmailChange(tx *fsm.Tx, tenant, userID, to string) (*Begun, error) {
 	u, _, err := directory.GetUser(tx, tenant, userID)
 	if err != nil {
+		return nil, err
+	}
+	if err := regain.Held(tx, tenant, userID); err != nil {
 		return nil, err
 	}
 	to = strings.TrimSpace(to)

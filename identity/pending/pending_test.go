@@ -14,6 +14,7 @@ import (
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/pending"
+	"github.com/quis-idp/quis/identity/regain"
 	"github.com/quis-idp/quis/keys/seal"
 )
 
@@ -26,7 +27,7 @@ type house struct {
 
 func newHouse(t *testing.T, n int) *house {
 	t.Helper()
-	h := &house{fsmtest.NewCluster(t, n, slices.Concat(seal.Tables, event.Tables, directory.Tables, pending.Tables)...), t}
+	h := &house{fsmtest.NewCluster(t, n, slices.Concat(seal.Tables, event.Tables, directory.Tables, regain.Tables, pending.Tables)...), t}
 	h.do(directory.EnsureDefault)
 	return h
 }

@@ -105,6 +105,8 @@ type Recovery struct {
 	Delay     int64    `cbor:"2,keyasint,omitempty"` // hours until a recovery that replaces second factors takes effect
 	Notify    bool     `cbor:"3,keyasint,omitempty"` // every channel known is told at once
 	TwoPerson bool     `cbor:"4,keyasint,omitempty"` // help of an administrator needs a second one
+	// CoolingOff is for how many hours an account that was recovered gives away no more than a session.
+	CoolingOff int64 `cbor:"5,keyasint,omitempty"`
 }
 
 // A Passkey is which passkeys may be enrolled.
@@ -134,7 +136,7 @@ func Default(tenant string) Authentication {
 		LocalLogin: true, PasswordLogin: true, PasskeyLogin: true, ForgotPassword: true,
 		Password: Password{MinLength: int64(strength.Default.MinLength), Strength: int64(strength.Default.MinScore), Breached: true},
 		Session:  Session{Idle: 120, Absolute: 720, Sensitive: 15},
-		Recovery: Recovery{Methods: []string{"email"}, Delay: 24, Notify: true},
+		Recovery: Recovery{Methods: []string{"email"}, Delay: 24, Notify: true, CoolingOff: 24},
 		Passkey:  Passkey{UserVerification: "required", Attestation: "none"},
 	}
 }

@@ -114,6 +114,7 @@ func (r *Recovery) check(f *faults) {
 		return len(slices.Compact(slices.Clone(parts))) == len(parts) && !slices.ContainsFunc(parts, func(p string) bool { return !slices.Contains(proofs, p) })
 	})
 	f.within(r.Delay, 0, 30*24, "recovery/delay_hours")
+	f.within(r.CoolingOff, 0, 30*24, "recovery/cooling_off_hours")
 }
 
 func (p *Passkey) check(f *faults) {

@@ -21,7 +21,7 @@ func (a *Authentication) fields() [][2]string {
 		{"session/idle_minutes", n(a.Session.Idle)}, {"session/absolute_minutes", n(a.Session.Absolute)}, {"session/remember_me_days", n(a.Session.RememberMe)},
 		{"session/sensitive_reauth_minutes", n(a.Session.Sensitive)},
 		{"recovery/methods", list(a.Recovery.Methods)}, {"recovery/delay_hours", n(a.Recovery.Delay)}, {"recovery/notify", yes(a.Recovery.Notify)},
-		{"recovery/two_person", yes(a.Recovery.TwoPerson)},
+		{"recovery/two_person", yes(a.Recovery.TwoPerson)}, {"recovery/cooling_off_hours", n(a.Recovery.CoolingOff)},
 		{"passkey/user_verification", a.Passkey.UserVerification}, {"passkey/attestation", a.Passkey.Attestation}, {"passkey/require_attested", yes(a.Passkey.RequireAttested)},
 		{"passkey/allow_aaguids", list(a.Passkey.Allow)}, {"passkey/deny_aaguids", list(a.Passkey.Deny)}, {"passkey/forbid_synced", yes(a.Passkey.ForbidSynced)},
 		{"passkey/related_origins", list(a.Passkey.RelatedOrigins)},

@@ -155,6 +155,7 @@ func TestRefuses(t *testing.T) {
 		"recovery/methods/0":               func(a *settings.Authentication) { a.Recovery.Methods = []string{"email+email"} },
 		"recovery/methods/1":               func(a *settings.Authentication) { a.Recovery.Methods = []string{"email+totp", ""} },
 		"recovery/delay_hours":             func(a *settings.Authentication) { a.Recovery.Delay = 721 },
+		"recovery/cooling_off_hours":       func(a *settings.Authentication) { a.Recovery.CoolingOff = -1 },
 		"passkey/user_verification":        func(a *settings.Authentication) { a.Passkey.UserVerification = "" },
 		"passkey/attestation":              func(a *settings.Authentication) { a.Passkey.Attestation = "some" },
 		"passkey/attestation ":             func(a *settings.Authentication) { a.Passkey.RequireAttested = true },

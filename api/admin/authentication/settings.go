@@ -70,6 +70,8 @@ type recoveryRules struct {
 	Delay     int64    `json:"delay_hours" min:"0" max:"720" default:"24" doc:"Hours until a recovery that replaces second factors takes effect."`
 	Notify    bool     `json:"notify" default:"true" doc:"Whether every address known of the person is told at once."`
 	TwoPerson bool     `json:"two_person" doc:"Whether an administrator's help needs a second administrator."`
+
+	CoolingOff int64 `json:"cooling_off_hours" min:"0" max:"720" default:"24" doc:"Hours in which an account that was recovered gives away no access tokens, trusts no browsers and keeps its address."`
 }
 
 type passkeyRules struct {
@@ -93,7 +95,7 @@ func show(a *settings.Authentication) authenticationSettings {
 		TrustedDevices: a.TrustedDevices, LocalLogin: a.LocalLogin, PasswordLogin: a.PasswordLogin, PasskeyLogin: a.PasskeyLogin,
 		EmailOTP: a.EmailOTP, MagicLink: a.MagicLink, ForgotPassword: a.ForgotPassword, SelfRegistration: a.SelfRegistration,
 		Password: passwordRules(a.Password), Session: sessionRules(a.Session),
-		Recovery: recoveryRules{list(a.Recovery.Methods), a.Recovery.Delay, a.Recovery.Notify, a.Recovery.TwoPerson},
+		Recovery: recoveryRules{list(a.Recovery.Methods), a.Recovery.Delay, a.Recovery.Notify, a.Recovery.TwoPerson, a.Recovery.CoolingOff},
 		Passkey: passkeyRules{
 			a.Passkey.UserVerification, a.Passkey.Attestation, a.Passkey.RequireAttested, list(a.Passkey.Allow), list(a.Passkey.Deny),
 			a.Passkey.ForbidSynced, list(a.Passkey.RelatedOrigins),

@@ -25,6 +25,7 @@ const (
 	EmailChanged      Name = "email_changed"        // goes to the former and the new address
 	RecoveryStarted   Name = "recovery_started"     // somebody says they are the person and lost a factor
 	RecoveryFinished  Name = "recovery_finished"    // and got in
+	RecoveryCancelled Name = "recovery_cancelled"   // and was stopped
 	PasskeySuspicious Name = "passkey_suspicious"   // a copy of a passkey seems to be in use
 	CodesSpent        Name = "recovery_code_used"   // a recovery code was used
 	AlarmRaised       Name = "alarm_raised"         // "this wasn't me" was pressed
@@ -58,6 +59,7 @@ var specs = map[Name]spec{
 	EmailChanged:      {facts: true, alarm: true, more: true},
 	RecoveryStarted:   {facts: true, alarm: true, more: true},
 	RecoveryFinished:  {facts: true, alarm: true, more: true},
+	RecoveryCancelled: {facts: true, alarm: true, more: true},
 	PasskeySuspicious: {facts: true, alarm: true, more: true},
 	CodesSpent:        {facts: true, alarm: true, more: true},
 	RecoveryCodesMade: {facts: true, alarm: true, more: true},
@@ -69,7 +71,7 @@ var specs = map[Name]spec{
 func Names() []Name {
 	return []Name{
 		Test, SignInCode, VerifyEmail, Recovery, Invitation, NewSignIn, PasswordSet, FactorAdded, FactorRemoved,
-		EmailChanged, RecoveryStarted, RecoveryFinished, PasskeySuspicious, CodesSpent, RecoveryCodesMade, AlarmRaised, Impersonated,
+		EmailChanged, RecoveryStarted, RecoveryFinished, RecoveryCancelled, PasskeySuspicious, CodesSpent, RecoveryCodesMade, AlarmRaised, Impersonated,
 		EmailOld, EmailNew, AddressTaken,
 	}
 }
@@ -81,7 +83,7 @@ func (n Name) Known() bool { _, ok := specs[n]; return ok }
 type Data struct {
 	Place       string // host of the issuer: what the person knows this place by
 	Person      string // name to greet with
-	What        string // name of a factor, the new address, or a reason
+	What        string // name of a factor, the new address, a reason, or the Moment at which a recovery can be finished
 	Application string // that the person was on the way to
 	Code        string
 	Link        string // of the button
@@ -157,7 +159,7 @@ func viewOf(n Name, s spec, w words, d Data) *view {
 		v.More = strings.Split(w.of(n, "more"), "\n")
 	}
 	if s.facts {
-		v.facts(w, d)
+		v.facts(n, w, d)
 	}
 	if s.alarm && d.Alarm != "" {
 		v.Alarm, v.AlarmLabel, v.AlarmLead = d.Alarm, w.text("alarm.button"), w.text("alarm.lead")
@@ -165,19 +167,26 @@ func viewOf(n Name, s spec, w words, d Data) *view {
 	return v
 }
 
-func (v *view) facts(w words, d Data) {
+func (v *view) facts(n Name, w words, d Data) {
 	add := func(key, value string) {
 		if value != "" {
 			v.Facts = append(v.Facts, fact{w.text("fact." + key), identity.Printable(value, maxData)})
 		}
 	}
 	if !d.When.IsZero() {
-		add("when", d.When.UTC().Format("2006-01-02 15:04 UTC")) // reads the same in every language
+		add("when", Moment(d.When))
 	}
-	add("what", d.What)
+	if n == RecoveryStarted {
+		add("ready", d.What)
+	} else {
+		add("what", d.What)
+	}
 	add("browser", d.Browser)
 	add("ip", d.IP)
 }
+
+// Moment writes a time so that it reads the same in every language.
+func Moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 
 // greetable reports whether a name reads as one. A name is chosen by whoever registered,
 // and mail programs make links of whatever looks like one.
@@ -207,6 +216,8 @@ func Sample(n Name) Data {
 		d.What = "Ticket 4711"
 	case EmailChanged, EmailOld:
 		d.What = "ada@example.org"
+	case RecoveryStarted:
+		d.What = Moment(d.When.Add(24 * time.Hour))
 	}
 	return d
 }

@@ -87,6 +87,7 @@ var english = Texts{
 
 	"fact.when":    "When",
 	"fact.what":    "What",
+	"fact.ready":   "Possible from",
 	"fact.browser": "Browser",
 	"fact.ip":      "Network address",
 
@@ -137,12 +138,16 @@ var english = Texts{
 	"email_changed.more":    "If it was you, there is nothing to do.",
 
 	"recovery_started.subject": "Somebody wants to get back into your account at {place}",
-	"recovery_started.lead":    "Somebody says that they have lost a way to sign in to your account, and has begun to recover it.",
-	"recovery_started.more":    "If it was you, there is nothing to do. If not, stop it now: after a while they may get in.",
+	"recovery_started.lead":    "Somebody says that the ways to sign in to your account are lost. From the time below on they can get in without them.",
+	"recovery_started.more":    "If it was you, or you asked an administrator for it, there is nothing to do. If not, stop it now.",
 
 	"recovery_finished.subject": "Your account at {place} was recovered",
 	"recovery_finished.lead":    "Somebody has recovered your account and can sign in to it again.",
 	"recovery_finished.more":    "If it was you, there is nothing to do.",
+
+	"recovery_cancelled.subject": "The recovery of your account at {place} was stopped",
+	"recovery_cancelled.lead":    "Nobody can get into your account any more without your ways to sign in: what somebody had begun was stopped.",
+	"recovery_cancelled.more":    "If it was you who wanted to get back in and did not stop it, ask your administrator.",
 
 	"passkey_suspicious.subject": "One of your passkeys for {place} may have been copied",
 	"passkey_suspicious.lead":    "A passkey of your account was used in a way that a single one cannot be. There may be a copy of it. It cannot be used until you decide.",

@@ -1,0 +1,87 @@
+package regain
+
+import (
+	"errors"
+	"time"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/credential/device"
+	"github.com/quis-idp/quis/identity/credential/passkey"
+	"github.com/quis-idp/quis/identity/credential/recovery"
+	"github.com/quis-idp/quis/identity/credential/totp"
+	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/session"
+	"github.com/quis-idp/quis/identity/settings"
+)
+
+// Finish spends the recovery of a user that has the ID id: all second factors of the user
+// go, trusted devices and sessions with them, and the account rests for as long as the
+// tenant says. The caller lets the person in within the same transaction. It reports
+// fsm.ErrNotFound if it does not wait any more, and identity.ErrDenied before its time.
+func Finish(tx *fsm.Tx, tenant, userID, id string) error {
+	r, err := Waiting(tx, tenant, userID)
+	if err != nil {
+		return err
+	}
+	if r == nil || r.ID != id {
+		return identity.NotFound("This recovery is over: it was finished, or stopped.")
+	}
+	if r.State(tx.Now()) != Open {
+		return identity.Denied("It is too early for this.")
+	}
+	s, _, err := settings.Get(tx, tenant)
+	if err != nil {
+		return err
+	}
+	if err := r.leave(tx, tx.Now().Add(time.Duration(s.Recovery.CoolingOff)*time.Hour), r.Shut); err != nil {
+		return err
+	}
+	if err := strip(tx, tenant, userID); err != nil {
+		return err
+	}
+	return r.tell(tx, event.RecoveryFinished, s, nil)
+}
+
+// strip takes everything from a user that stood for a second factor, or was signed in.
+func strip(tx *fsm.Tx, tenant, userID string) error {
+	apps, err := totp.List(tx, tenant, userID)
+	if err != nil {
+		return err
+	}
+	for _, app := range apps {
+		if err := totp.Remove(tx, tenant, userID, app.ID); err != nil {
+			return err
+		}
+	}
+	var keys []string
+	for k, err := range passkey.List(tx, tenant, userID) {
+		if err != nil {
+			return err
+		}
+		keys = append(keys, k.ID)
+	}
+	for _, id := range keys {
+		if err := passkey.Delete(tx, tenant, userID, id); err != nil {
+			return err
+		}
+	}
+	if err := recovery.Remove(tx, tenant, userID); err != nil && !errors.Is(err, fsm.ErrNotFound) {
+		return err
+	}
+	if _, err := device.RevokeAll(tx, tenant, userID, "account recovered"); err != nil {
+		return err
+	}
+	_, err = session.EndAllOf(tx, tenant, userID)
+	return err
+}
+
+// Held returns nil unless the account rests after a recovery, in which time it does not
+// give away more than a session: identity.ErrDenied, with a sentence for the person.
+func Held(tx *fsm.Tx, tenant, userID string) error {
+	r, err := row(tx, tenant, userID)
+	if err != nil || r == nil || !tx.Now().Before(r.Rests) {
+		return err
+	}
+	return identity.Denied("Your account was recovered not long ago. For your safety this has to wait a while.")
+}

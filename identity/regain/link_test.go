@@ -1,0 +1,153 @@
+package regain_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/regain"
+	"github.com/quis-idp/quis/identity/settings"
+)
+
+func (h *house) follow(secret string) error {
+	return h.DB[0].View(h.t.Context(), func(tx *fsm.Tx) error {
+		_, err := regain.Follow(tx, ten, secret)
+		return err
+	})
+}
+
+func (h *house) approve(ctx context.Context, id string) error {
+	return h.try(ctx, func(tx *fsm.Tx) error {
+		_, err := regain.Approve(tx, ten, h.ann, id)
+		return err
+	})
+}
+
+func TestLinkWorksOnce(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	own := h.begin()
+	r, secret := h.link(h.admin("usr_root"))
+	if err := h.follow(secret); err != nil {
+		t.Error(err)
+	}
+	if err := h.try(t.Context(), h.finish(own.ID)); !errors.Is(err, fsm.ErrNotFound) {
+		t.Errorf("what the link took the place of: %v", err)
+	}
+	h.do(h.finish(r.ID))
+	for _, bad := range []string{secret, "", "x", secret[:42], secret + "x"} {
+		if err := h.follow(bad); !errors.Is(err, fsm.ErrNotFound) {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+	_, first := h.link(h.admin("usr_root"))
+	_, second := h.link(h.admin("usr_root"))
+	if err := h.follow(first); !errors.Is(err, fsm.ErrNotFound) {
+		t.Errorf("a link that another took the place of: %v", err)
+	}
+	h.pass(time.Hour)
+	if err := h.follow(second); !errors.Is(err, fsm.ErrNotFound) {
+		t.Errorf("an hour later: %v", err)
+	}
+	if n := len(h.events(event.RecoveryStarted)); n != 4 {
+		t.Errorf("%d events", n)
+	}
+}
+
+func TestLinkIsRefused(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	ask := func(ctx context.Context, user string, life time.Duration) error {
+		return h.try(ctx, func(tx *fsm.Tx) error { _, _, err := regain.NewLink(tx, ten, user, life); return err })
+	}
+	root := h.admin("usr_root")
+	if err := ask(h.admin(h.ann), h.ann, time.Hour); !errors.Is(err, identity.ErrDenied) {
+		t.Errorf("for oneself: %v", err)
+	}
+	if err := ask(root, "usr_none", time.Hour); !errors.Is(err, fsm.ErrNotFound) {
+		t.Errorf("for nobody: %v", err)
+	}
+	for _, life := range []time.Duration{0, time.Minute, regain.MaxLink + time.Second} {
+		if err := ask(root, h.ann, life); !errors.Is(err, identity.ErrInvalid) {
+			t.Errorf("for %s: %v", life, err)
+		}
+	}
+	h.do(func(tx *fsm.Tx) error {
+		_, err := directory.UpdateUser(tx, ten, h.ann, 0, func(u *directory.User) error { u.Disabled = true; return nil })
+		return err
+	})
+	if err := ask(root, h.ann, time.Hour); !errors.Is(err, identity.ErrDenied) {
+		t.Errorf("for who is disabled: %v", err)
+	}
+}
+
+// Where the tenant wants two administrators, a link is worth nothing until a second one
+// agrees, who is neither the first nor the user.
+func TestTwoPersonRule(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	h.decide(func(r *settings.Recovery) { r.TwoPerson = true })
+	former, _ := h.link(h.admin("usr_root"))
+	r, secret := h.link(h.admin("usr_root"))
+	if err := h.follow(secret); !errors.Is(err, identity.ErrDenied) {
+		t.Errorf("before: %v", err)
+	}
+	if err := h.try(t.Context(), h.finish(r.ID)); !errors.Is(err, identity.ErrDenied) {
+		t.Errorf("finished before: %v", err)
+	}
+	for name, err := range map[string]error{
+		"the first":      h.approve(h.admin("usr_root"), r.ID),
+		"the user":       h.approve(h.admin(h.ann), r.ID),
+		"of another one": h.approve(h.admin("usr_other"), former.ID),
+	} {
+		if !errors.Is(err, identity.ErrDenied) && !errors.Is(err, fsm.ErrNotFound) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := h.approve(h.admin("usr_other"), r.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.approve(h.admin("usr_third"), r.ID); err != nil || h.waiting().Approver.ID != "usr_other" {
+		t.Errorf("approved twice: %v, by %+v", err, h.waiting().Approver)
+	}
+	if err := h.follow(secret); err != nil {
+		t.Error(err)
+	}
+	approved := h.events(event.RecoveryApproved)
+	if len(approved) != 1 || approved[0].Actor.ID != "usr_other" || approved[0].Data["recovery"] != r.ID {
+		t.Errorf("events %+v", approved)
+	}
+	h.do(h.finish(r.ID))
+
+	operator := h.as(identity.ActorOperator, "") // of whom there may be many, but who knows
+	r, _ = h.link(operator)
+	if err := h.approve(operator, r.ID); !errors.Is(err, identity.ErrDenied) {
+		t.Errorf("the operator twice: %v", err)
+	}
+	if err := h.approve(h.admin("usr_root"), r.ID); err != nil {
+		t.Error(err)
+	}
+	for ctx, want := range map[context.Context]error{h.admin("usr_root"): identity.ErrDenied, operator: nil} {
+		if err := h.try(ctx, func(tx *fsm.Tx) error { return regain.Single(tx, ten) }); !errors.Is(err, want) {
+			t.Errorf("alone: %v, want %v", err, want)
+		}
+	}
+}
+
+// A person's own recovery needs nobody's approval, and gets none.
+func TestOwnRecoveryIsNotApproved(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	h.decide(func(r *settings.Recovery) { r.TwoPerson = true })
+	r := h.begin()
+	if err := h.approve(h.admin("usr_root"), r.ID); !errors.Is(err, fsm.ErrNotFound) {
+		t.Errorf("approved: %v", err)
+	}
+	h.pass(24 * time.Hour)
+	h.do(h.finish(r.ID))
+}
