@@ -16,6 +16,7 @@ import (
 	"github.com/quis-idp/quis/api/page"
 	"github.com/quis-idp/quis/api/page/pagetest"
 	"github.com/quis-idp/quis/federation/oidc"
+	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/authn"
 )
@@ -58,13 +59,13 @@ var examples = map[string]func(w http.ResponseWriter) error{
 		return secondPage.Write(w, get("/login"), 200, secondView{
 			Application: "Web", Action: "/login/second", Flow: "FLOW", Way: "totp", Login: "ada", Lead: "Enter the code.", Typed: true, Trust: 30,
 			Code:   page.Field{Name: "code", Label: "Code from the app", Autocomplete: "one-time-code", Numeric: true, Focus: true},
-			Others: []link{{"Use a recovery code", "/login?flow=FLOW&way=recovery"}}, Restart: "/login?flow=FLOW&again=yes",
+			Others: []link{{"Use a recovery code", "/login?flow=FLOW&way=recovery"}}, Restart: "/login?flow=FLOW&again=yes", Lost: "/login/lost",
 		})
 	},
 	"second_passkey": func(w http.ResponseWriter) error {
 		return secondPage.Write(w, get("/login"), 200, secondView{
 			Action: "/login/second", Flow: "FLOW", Way: "passkey", Login: "ada", Lead: "Use your passkey or security key.",
-			Passkey: &passkeyView{"/login/passkey", "FLOW", `{"challenge":"AAAA"}`, false}, Restart: "/login?flow=FLOW&again=yes",
+			Passkey: &passkeyView{"/login/passkey", "FLOW", `{"challenge":"AAAA"}`, false}, Restart: "/login?flow=FLOW&again=yes", Ask: true,
 		})
 	},
 	"approval_ask": func(w http.ResponseWriter) error {
@@ -99,6 +100,19 @@ var examples = map[string]func(w http.ResponseWriter) error{
 	"recover": func(w http.ResponseWriter) error {
 		return recoverPage.Write(w, get("/recover"), 200, recoverView{"/login/mail", "FLOW", page.Field{Name: "username", Label: "Username or email"}})
 	},
+	"lost": func(w http.ResponseWriter) error {
+		return lostPage.Write(w, get("/login"), 200, lostView{"/login/regain", "FLOW", "", "", "24 hours", "/login?flow=FLOW&again=yes"})
+	},
+	"lost_delayed": func(w http.ResponseWriter) error {
+		return lostPage.Write(w, get("/login"), 200, lostView{"/login/regain", "FLOW", "", "delayed", "3 hours", "/login?flow=FLOW&again=yes"})
+	},
+	"lost_open": func(w http.ResponseWriter) error {
+		return lostPage.Write(w, get("/login"), 200, lostView{"/login/regain", "FLOW", "RECOVERY", "open", "", "/login?flow=FLOW&again=yes"})
+	},
+	"link": func(w http.ResponseWriter) error {
+		return linkPage.Write(w, get("/regain/SECRET"), 200, linkView{"/regain/SECRET"})
+	},
+	"link_gone": func(w http.ResponseWriter) error { return linkFault(w, get("/regain/SECRET"), fsm.ErrNotFound) },
 	"renew": func(w http.ResponseWriter) error {
 		return renewPage.Write(w, get("/login"), 200, renewView{"/login/renew", "FLOW", true, "ada", page.Field{Name: "password", Label: "New password", Type: "password"}})
 	},
@@ -217,5 +231,5 @@ func TestEveryTextIsUsed(t *testing.T) {
 			return true // named by method
 		}
 		return prefix == "setup" && strings.Contains(code, `field("`+field+`"`)
-	}, homePage.Keys(), signInPage.Keys(), secondPage.Keys(), approvalPage.Keys(), mailPage.Keys(), recoverPage.Keys(), renewPage.Keys(), enrolPage.Keys(), leavingPage.Keys(), messagePage.Keys(), waitPage.Keys(), postingPage.Keys(), accountPage.Keys(), signOutPage.Keys(), signedOutPage.Keys(), impersonatePage.Keys(), setupPage.Keys())
+	}, homePage.Keys(), signInPage.Keys(), secondPage.Keys(), approvalPage.Keys(), mailPage.Keys(), recoverPage.Keys(), renewPage.Keys(), enrolPage.Keys(), leavingPage.Keys(), messagePage.Keys(), waitPage.Keys(), postingPage.Keys(), accountPage.Keys(), signOutPage.Keys(), signedOutPage.Keys(), impersonatePage.Keys(), lostPage.Keys(), linkPage.Keys(), setupPage.Keys())
 }

@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"github.com/quis-idp/quis/api"
@@ -34,6 +35,8 @@ type house struct {
 	cluster *fsmtest.Cluster
 	db      *fsm.DB
 	flows   *authn.Flows
+	ring    *seal.Ring
+	sent    atomic.Pointer[authn.Letter] // the latest letter
 	url     string
 }
 
@@ -47,9 +50,10 @@ func newHouse(t *testing.T, change func(*Config)) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
+	h.ring = ring
 	pool := credential.NewPool(credential.Config{Params: credential.Params{Memory: 64, Time: 1, Threads: 1}}, nil)
 	sessions := session.NewStore(session.Config{DB: h.db, Ring: ring})
-	h.flows = authn.New(authn.Config{DB: h.db, Ring: ring, Sessions: sessions,
+	h.flows = authn.New(authn.Config{DB: h.db, Ring: ring, Sessions: sessions, SendMail: h.keep, NewPassword: passwords(h, pool),
 		CheckPassword: func(ctx context.Context, tenant, user, password string) error {
 			return credential.CheckPassword(ctx, h.db, pool, tenant, user, password)
 		}})

@@ -67,6 +67,7 @@ const (
 	ruleAddress = "signin_address" // too many failures from one address
 	ruleName    = "signin_name"    // too many failures for one name, or no room to hash passwords
 	ruleSetup   = "setup_address"
+	ruleLink    = "recovery_link"  // links that do not work, from one address
 	ruleTyping  = "password_check" // what is typed as a new password, judged too often
 
 	ruleImpersonation = "impersonation_address"
@@ -84,6 +85,10 @@ func (l *Login) Routes(mux *http.ServeMux) {
 	mux.Handle("GET /.well-known/webauthn", page.Handle(l.relatedOrigins))
 	mux.Handle("GET /recover", page.Handle(l.recover))
 	mux.Handle("POST /login/renew", page.Handle(l.renew))
+	mux.Handle("POST /login/lost", page.Handle(l.lose))
+	mux.Handle("POST /login/regain", page.Handle(l.regain))
+	mux.Handle("GET /regain/{secret}", page.Handle(l.askLink))
+	mux.Handle("POST /regain/{secret}", page.Handle(l.followLink))
 	mux.Handle("POST /login/second", page.Handle(l.second))
 	mux.Handle("POST /login/ask", page.Handle(l.ask))
 	mux.Handle("POST /login/asked", page.Handle(l.asked))

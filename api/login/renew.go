@@ -57,7 +57,7 @@ func (l *Login) showRecover(w http.ResponseWriter, r *http.Request, f *authn.Flo
 // showRenew asks for another password.
 func (l *Login) showRenew(w http.ResponseWriter, r *http.Request, f *authn.Flow, status int, faults []*identity.Error) error {
 	view := renewView{
-		Action: page.Base(r) + "/login/renew", Flow: f.Sealed(), Recover: f.Need.Recover,
+		Action: page.Base(r) + "/login/renew", Flow: f.Sealed(), Recover: f.Need.Recover || f.Recovery != "",
 		Login: identity.Printable(f.Login, maxShown),
 		Password: page.Field{
 			Name: "password", Label: site.Text(r, "renew.password"), Type: "password", Autocomplete: "new-password", Focus: true,

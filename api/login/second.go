@@ -48,6 +48,13 @@ func (l *Login) showSecond(w http.ResponseWriter, r *http.Request, f *authn.Flow
 		Passkey: key, Typed: way != assurance.Passkey, Trust: open.Trust,
 		Others: others(r, f, ways, way), Restart: again(r, f),
 	}
+	may, err := l.cfg.Flows.MayLose(r.Context(), f)
+	if err != nil {
+		return err
+	}
+	if view.Ask = !may && way != assurance.Password; may {
+		view.Lost = page.Base(r) + "/login/lost"
+	}
 	for _, fault := range faults {
 		if fault.Field == "code" {
 			view.Code.Error = site.Text(r, "second.empty")

@@ -93,6 +93,8 @@ func (l *Login) signIn(w http.ResponseWriter, r *http.Request) error {
 		return l.showSecond(w, r, f, http.StatusOK, assurance.Method(r.URL.Query().Get("way")), nil)
 	case authn.StepRenew:
 		return l.showRenew(w, r, f, http.StatusOK, nil)
+	case authn.StepLost:
+		return l.showLost(w, r, f)
 	}
 	return l.showForm(w, r, f, http.StatusOK, f.Need.LoginHint, nil)
 }
@@ -188,6 +190,8 @@ func (l *Login) goOn(w http.ResponseWriter, r *http.Request, f *authn.Flow, done
 		return l.showSecond(w, r, f, http.StatusOK, "", nil)
 	case authn.StepRenew:
 		return l.showRenew(w, r, f, http.StatusOK, nil)
+	case authn.StepLost:
+		return l.showLost(w, r, f)
 	case authn.StepDone:
 		write(w, r, sessionCookie, done.Cookie, done.CookieFor)
 		write(w, r, deviceCookie, done.Device, deviceLifetime)

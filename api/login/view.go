@@ -61,6 +61,19 @@ type (
 		Password page.Field
 	}
 
+	// lostView says how far the recovery is of somebody who has lost their second factors.
+	lostView struct {
+		Action   string
+		Flow     string
+		Recovery string // ID of the one that can be finished now
+		State    string // "" it has not begun, delayed, open, or link: an administrator has made one
+		Wait     string // such as "24 hours": the whole delay, or what is left of it; "" there is none
+		Restart  string // begins again as somebody else
+	}
+
+	// linkView asks whoever follows the link of an administrator whether they want to go on.
+	linkView struct{ Action string }
+
 	// passkeyView is what the script needs to ask for a passkey.
 	passkeyView struct {
 		Action, Flow, Options string
@@ -94,6 +107,8 @@ type (
 		Trust       int          // for how many days this browser may be trusted; 0: it may not
 		Passkey     *passkeyView // nil: none can be used here
 		Others      []link       // other methods
+		Lost        string       // where who has none of them goes on; "" nowhere
+		Ask         bool         // who has none of them must ask an administrator
 		Restart     string       // begins again as somebody else
 	}
 	link struct{ Label, To string }
@@ -182,6 +197,8 @@ var (
 	approvalPage  = page.Page[approvalView](site, "templates/approval.html")
 	mailPage      = page.Page[mailView](site, "templates/mail.html")
 	recoverPage   = page.Page[recoverView](site, "templates/recover.html")
+	lostPage      = page.Page[lostView](site, "templates/lost.html")
+	linkPage      = page.Page[linkView](site, "templates/link.html")
 	renewPage     = page.Page[renewView](site, "templates/renew.html")
 	enrolPage     = page.Page[enrolView](site, "templates/enrol.html")
 	leavingPage   = page.Page[leavingView](site, "templates/leaving.html")

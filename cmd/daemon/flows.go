@@ -36,6 +36,7 @@ func (n *Node) newFlows() *authn.Flows {
 			return family.RevokeAll(tx, tenant, user, "password changed")
 		},
 		SendMail: n.sendCode,
+		Modern:   func(ctx context.Context) error { return n.cluster.Use(ctx, feature.Authentication) },
 		Logger:   n.log, Registerer: n.metrics.Registry,
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -13,12 +14,13 @@ import (
 	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/credential/mailcode"
+	"github.com/quis-idp/quis/identity/regain"
 	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/keys/seal"
 )
 
-// Tables are the definitions that a store needs for sign-in.
-var Tables = []fsm.Definition{spent, lastSignin, failures, failedAt, putOff}
+// Tables are the definitions that a store needs for sign-in, and for getting back in.
+var Tables = slices.Concat([]fsm.Definition{spent, lastSignin, failures, failedAt, putOff}, regain.Tables)
 
 // ACRs are the authentication contexts that signing in can reach, surest first.
 var ACRs = assurance.ACRs
@@ -31,7 +33,7 @@ func Reachable(acr string) bool { return assurance.LevelOf(acr) > 0 }
 // that the link is dead and where to begin again.
 var ErrDeadFlow = fmt.Errorf("sign-in flow is dead: %w", identity.ErrInvalid)
 
-// Config says what Flows work with; all but Lifetime, Logger and Registerer is needed.
+// Config says what Flows work with; what may be nil or zero says so.
 type Config struct {
 	DB       *fsm.DB
 	Ring     *seal.Ring
@@ -50,8 +52,13 @@ type Config struct {
 	// password, or identity.ErrInvalid, field password.
 	NewPassword func(ctx context.Context, who credential.Person, password string) (phc string, err error)
 
-	// Forget revokes what applications hold of a user whose password has changed. Nil: nothing.
+	// Forget revokes what applications hold of a user whose password has changed, or who has
+	// got back in. Nil: nothing.
 	Forget func(tx *fsm.Tx, tenant, user string) error
+
+	// Modern makes sure that every member of the cluster knows recoveries before there is
+	// one. Nil: they do.
+	Modern func(ctx context.Context) error
 
 	Lifetime   time.Duration // of a flow, from Begin; default 15 min
 	Logger     *slog.Logger

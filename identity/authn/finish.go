@@ -13,6 +13,7 @@ import (
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/credential/approval"
 	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/regain"
 	"github.com/quis-idp/quis/identity/session"
 )
 
@@ -75,6 +76,9 @@ func (fs *Flows) finish(ctx context.Context, f *Flow, also func(tx *fsm.Tx) erro
 	if err != nil {
 		return Result{}, fmt.Errorf("finish sign-in: %w", err)
 	}
+	if f.Recovery != "" && enrol == nil {
+		enrol = &Enrolment{Optional: true, Left: -1} // they had something that is gone now
+	}
 	return fs.done(f, started, Result{Enrol: enrol, Trust: trust, TrustFor: life})
 }
 
@@ -124,6 +128,11 @@ func (fs *Flows) complete(tx *fsm.Tx, f *Flow, end ending, also func(tx *fsm.Tx)
 	}
 	for _, factor := range f.Factors {
 		if err := spend(tx, f, factor); err != nil {
+			return nil, err
+		}
+	}
+	if f.Recovery == "" && second(f.Factors) { // whoever waits to get in without has not lost it, or is somebody else
+		if _, err := regain.Cancel(tx, tenant, f.UserID, "signed in with a second factor"); err != nil {
 			return nil, err
 		}
 	}

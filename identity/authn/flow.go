@@ -47,6 +47,7 @@ type Need struct {
 	Create  bool   `cbor:"12,keyasint,omitempty"` // begin where people make themselves an account: OIDC prompt=create
 
 	Sensitive bool `cbor:"13,keyasint,omitempty"` // whatever counts was proved within MaxAge; see Flows.Sensitive
+	Lost      bool `cbor:"14,keyasint,omitempty"` // the second factors are lost; see Lose
 }
 
 // A Step is what a flow is waiting for.
@@ -58,6 +59,7 @@ const (
 	StepMail     Step = "mail"     // the code that Mail has sent
 	StepSecond   Step = "second"   // one of what Offer returns
 	StepRenew    Step = "renew"    // another password
+	StepLost     Step = "lost"     // the time that a recovery takes; see Regain
 	StepDone     Step = "done"     // nothing: the session has been made
 )
 
@@ -81,7 +83,8 @@ type Flow struct {
 	Session string             `cbor:"13,keyasint,omitempty"`
 	Have    []assurance.Factor `cbor:"14,keyasint,omitempty"`
 
-	Asked *Asking `cbor:"15,keyasint,omitempty"` // the approval that is being waited for; see Ask
+	Asked    *Asking `cbor:"15,keyasint,omitempty"` // the approval that is being waited for; see Ask
+	Recovery string  `cbor:"17,keyasint,omitempty"` // ID of the recovery that ends with it; see package regain
 
 	// Browser is what the browser brings besides the flow; set it before a step.
 	Browser Browser `cbor:"-"`
@@ -109,6 +112,7 @@ func (f *Flow) Step() Step {
 // Restart takes a flow back to its first step: somebody else sits here.
 func (fs *Flows) Restart(f *Flow) error {
 	*f = Flow{ID: f.ID, Need: f.Need, Begun: f.Begun, Expires: f.Expires, Binding: f.Binding, Browser: f.Browser, epoch: f.epoch}
+	f.Need.Lost = false
 	return fs.seal(f)
 }
 

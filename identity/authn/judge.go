@@ -99,6 +99,9 @@ func (fs *Flows) Sensitive(ctx context.Context, s *session.Session) (standing St
 // missing returns the methods with which the person of f may go on, best first; none when
 // enough has been proved, or nothing that they have would help.
 func missing(tx *fsm.Tx, f *Flow) ([]assurance.Method, error) {
+	if f.Need.Lost {
+		return loses(tx, f)
+	}
 	if f.Need.Recover {
 		return recovers(tx, f)
 	}

@@ -29,7 +29,7 @@ type Letter struct {
 // What a code is for; one is of no use for the other.
 func (f *Flow) mailFor(userID string) mailcode.For {
 	purpose := "sign in"
-	if f.Need.Recover {
+	if f.Need.Recover || f.Need.Lost {
 		purpose = "recover"
 	}
 	return mailcode.For{Tenant: f.Need.Tenant, UserID: userID, Purpose: purpose}
@@ -43,14 +43,16 @@ func (fs *Flows) Mail(ctx context.Context, f *Flow, username string) (Result, er
 	if !f.Bound() || f.Step() != StepPassword && f.Step() != StepMail || fs.cfg.SendMail == nil {
 		return Result{}, dead("it is not at this step")
 	}
-	if username == "" || len(username) > maxLogin {
+	if f.Need.Lost {
+		username = f.Login
+	} else if username == "" || len(username) > maxLogin {
 		return Result{}, identity.Invalid("username", "Enter your username or email address.")
 	}
 	if open, err := fs.Open(ctx, f); err != nil || !open.Mail {
 		return Result{}, cmp.Or(err, errWay)
 	}
 	f.Login, f.At = username, StepMail
-	known, err := fs.lookUp(ctx, f, fs.byLogin(f))
+	known, err := fs.lookUp(ctx, f, fs.mailed(f))
 	if err != nil {
 		return Result{}, err
 	}
@@ -67,7 +69,7 @@ func (fs *Flows) Mail(ctx context.Context, f *Flow, username string) (Result, er
 	}
 	fs.cfg.SendMail(ctx, Letter{
 		Tenant: f.Need.Tenant, User: known.user, Code: sent.Code, Token: sent.Token, Flow: f.sealed,
-		Application: f.Need.Application, Locales: f.Need.Locales, Recover: f.Need.Recover,
+		Application: f.Need.Application, Locales: f.Need.Locales, Recover: f.Need.Recover || f.Need.Lost,
 	})
 	return Result{Step: StepMail, Flow: f.sealed}, nil
 }
@@ -85,7 +87,7 @@ func (fs *Flows) mailCode(ctx context.Context, f *Flow, code string) (Result, st
 	if code = strings.TrimSpace(code); code == "" || len(code) > maxCode {
 		return Result{}, "malformed", identity.Invalid("code", "Enter the code.")
 	}
-	known, err := fs.lookUp(ctx, f, fs.byLogin(f))
+	known, err := fs.lookUp(ctx, f, fs.mailed(f))
 	if err != nil {
 		return Result{}, reasonOf(err), err
 	}
@@ -100,6 +102,14 @@ func (fs *Flows) mailCode(ctx context.Context, f *Flow, code string) (Result, st
 	}
 	f.UserID = known.user.ID
 	return fs.passed(ctx, f, assurance.Factor{Method: assurance.Mail, Ref: known.user.Email})
+}
+
+// mailed finds to whom a code goes: who lost a second factor has proved who they are.
+func (fs *Flows) mailed(f *Flow) func(tx *fsm.Tx) (*directory.User, error) {
+	if f.Need.Lost {
+		return fs.claimant(f)
+	}
+	return fs.byLogin(f)
 }
 
 // byLogin finds the user whose name was typed.

@@ -14,6 +14,7 @@ import (
 	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/credential/recovery"
 	"github.com/quis-idp/quis/identity/credential/totp"
+	"github.com/quis-idp/quis/identity/regain"
 	"github.com/quis-idp/quis/identity/settings"
 )
 
@@ -151,6 +152,11 @@ func (fs *Flows) trusted(tx *fsm.Tx, f *Flow) ([]assurance.Factor, error) {
 func (fs *Flows) trust(tx *fsm.Tx, f *Flow) (cookie string, life time.Duration, err error) {
 	if f.Browser.Remember == "" || f.Need.Recover || assurance.Of(f.Factors) < 2 || assurance.Has(f.Factors, assurance.Device) {
 		return "", 0, nil
+	}
+	if err := regain.Held(tx, f.Need.Tenant, f.UserID); errors.Is(err, identity.ErrDenied) {
+		return "", 0, nil
+	} else if err != nil {
+		return "", 0, err
 	}
 	s, _, err := settings.Get(tx, f.Need.Tenant)
 	if err != nil || s.TrustedDevices <= 0 {

@@ -12,6 +12,7 @@ import (
 	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/regain"
 	"github.com/quis-idp/quis/identity/settings"
 )
 
@@ -60,6 +61,10 @@ func (fs *Flows) Open(ctx context.Context, f *Flow) (o Opening, err error) {
 			mail := fs.cfg.SendMail != nil
 			if f.Need.Recover {
 				o = Opening{Mail: mail && s.LocalLogin && s.ForgotPassword}
+				return nil
+			}
+			if f.Need.Lost {
+				o = Opening{Mail: mail && regain.Alone(s)}
 				return nil
 			}
 			o = Opening{Password: s.LocalLogin && s.PasswordLogin, Passkey: s.LocalLogin && s.PasskeyLogin,

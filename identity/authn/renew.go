@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
@@ -13,6 +12,7 @@ import (
 	"github.com/quis-idp/quis/identity/credential/strength"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/regain"
 	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/identity/settings"
 )
@@ -59,6 +59,9 @@ func (fs *Flows) setPassword(tx *fsm.Tx, f *Flow, phc string) error {
 	if err := credential.SetPassword(tx, f.Need.Tenant, f.UserID, phc); err != nil {
 		return err
 	}
+	if f.Recovery != "" {
+		return fs.spendRecovery(tx, f)
+	}
 	if fs.cfg.Forget != nil {
 		if err := fs.cfg.Forget(tx, f.Need.Tenant, f.UserID); err != nil {
 			return err
@@ -82,16 +85,15 @@ func renews(tx *fsm.Tx, f *Flow) (bool, error) {
 	if f.Need.Recover {
 		return true, nil
 	}
+	if assurance.Has(f.Factors, assurance.Vouched) {
+		s, _, err := settings.Get(tx, f.Need.Tenant)
+		return err == nil && s.PasswordLogin, err
+	}
 	if !assurance.Has(f.Factors, assurance.Password) {
 		return false, nil
 	}
 	why, err := credential.Expired(tx, f.Need.Tenant, f.UserID)
 	return why != "", err
-}
-
-// The parts of settings.Recovery.Methods.
-var recoveryParts = map[string]assurance.Method{
-	"email": assurance.Mail, "totp": assurance.TOTP, "recovery_code": assurance.Recovery, "passkey": assurance.Passkey,
 }
 
 // recovers returns with which methods the person of f may go on to recover their account, none
@@ -104,7 +106,6 @@ func recovers(tx *fsm.Tx, f *Flow) ([]assurance.Method, error) {
 		return nil, err
 	}
 	has := []assurance.Method{assurance.Mail}
-	second, proved := false, false
 	for _, m := range order {
 		if m == assurance.Approval { // who recovers is signed in nowhere, or somebody else is
 			continue
@@ -114,41 +115,17 @@ func recovers(tx *fsm.Tx, f *Flow) ([]assurance.Method, error) {
 			return nil, err
 		}
 		if len(could) > 0 {
-			has, second = append(has, m), true
-		}
-		proved = proved || assurance.Has(f.Factors, m)
-	}
-	var ways []assurance.Method
-	complete := false
-	for _, combination := range s.Recovery.Methods {
-		missing, possible := lacks(combination, has, f.Factors)
-		complete = complete || possible && len(missing) == 0
-		if possible {
-			ways = append(ways, missing...)
+			has = append(has, m)
 		}
 	}
+	ways, complete := regain.Combinations(s.Recovery.Methods, has, f.Factors)
 	switch {
-	case complete && (proved || !second):
+	case complete && (second(f.Factors) || len(has) == 1):
 		return nil, nil
 	case complete:
 		return slices.DeleteFunc(slices.Clone(order), func(m assurance.Method) bool { return !slices.Contains(has, m) }), nil
 	case len(ways) == 0:
-		return nil, &identity.Error{Kind: ErrDeadFlow, Detail: "What you have is not enough to get back in. Ask your administrator."}
+		return nil, notEnough()
 	}
-	slices.Sort(ways)
-	return slices.Compact(ways), nil
-}
-
-// lacks returns what of a combination has not been proved, and whether all of it can be.
-func lacks(combination string, has []assurance.Method, proved []assurance.Factor) (missing []assurance.Method, possible bool) {
-	for part := range strings.SplitSeq(combination, "+") {
-		m, ok := recoveryParts[part]
-		if !ok || !slices.Contains(has, m) {
-			return nil, false
-		}
-		if !assurance.Has(proved, m) {
-			missing = append(missing, m)
-		}
-	}
-	return missing, true
+	return ways, nil
 }

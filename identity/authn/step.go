@@ -144,7 +144,7 @@ func (fs *Flows) advance(tx *fsm.Tx, f *Flow) error {
 	if err != nil {
 		return err
 	}
-	if len(ways) > 0 && !f.Need.Sensitive && !assurance.Has(f.Factors, assurance.Device) {
+	if len(ways) > 0 && !f.Need.Sensitive && !f.Need.Lost && !assurance.Has(f.Factors, assurance.Device) {
 		stands, err := fs.trusted(tx, f)
 		if err != nil {
 			return err
@@ -157,6 +157,10 @@ func (fs *Flows) advance(tx *fsm.Tx, f *Flow) error {
 	f.At = StepDone
 	if len(ways) > 0 {
 		f.At = StepSecond
+		return nil
+	}
+	if f.Need.Lost {
+		f.At = StepLost
 		return nil
 	}
 	renew, err := renews(tx, f)

@@ -1,0 +1,187 @@
+package login
+
+import (
+	"context"
+	"encoding/base32"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/authn"
+	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/credential/totp"
+	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/regain"
+	"github.com/quis-idp/quis/identity/settings"
+)
+
+// protect proves the tester's address and gives them an authenticator app, which they have
+// lost at once.
+func (h *house) protect() (user string) {
+	h.t.Helper()
+	h.update(func(tx *fsm.Tx) error {
+		u, err := directory.UserByUsername(tx, identity.DefaultTenant, "tester")
+		if err != nil {
+			return err
+		}
+		user = u.ID
+		if _, err := directory.UpdateUser(tx, u.Tenant, u.ID, 0, func(u *directory.User) error { u.EmailVerified = true; return nil }); err != nil {
+			return err
+		}
+		e, err := totp.Begin(tx, h.ring, u.Tenant, u.ID, totp.Label{Issuer: "quis", Account: "tester"}, totp.Parameters{})
+		if err != nil {
+			return err
+		}
+		secret, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(strings.ReplaceAll(e.Secret.Reveal(), " ", ""))
+		if err != nil {
+			return err
+		}
+		_, err = totp.Confirm(tx, h.ring, u.Tenant, u.ID, e.Token, totp.Parameters{}.Code(secret, tx.Now()), "telephone")
+		return err
+	})
+	return user
+}
+
+// reach goes from the front page to where somebody is who has lost the second factor.
+func (s *someone) reach() (page string, flow string) {
+	s.t.Helper()
+	a := s.try(s.form("/login"), "tester", secret)
+	a.Want(s.t, 200, "I have lost all of these", `action="/login/lost"`)
+	a = s.Post("/login/lost", url.Values{"flow": a.Hidden("flow")[:1]})
+	a.Want(s.t, 200, "Check your email")
+	a = s.Post("/login/code", url.Values{"flow": a.Hidden("flow")[:1], "code": {s.sent.Load().Code}})
+	a.Want(s.t, 200, "Get back in")
+	flows := a.Hidden("flow")
+	if len(flows) == 0 {
+		return a.Page, ""
+	}
+	return a.Page, flows[0]
+}
+
+// Somebody who has lost the second factor gets back in, in two visits.
+func TestLostSecondFactor(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	h.protect()
+	s := h.someone()
+	page, flow := s.reach()
+	if !strings.Contains(page, "Then you wait: 24 hours.") || !strings.Contains(page, "You can stop it from there") {
+		t.Errorf("the page says %s", page)
+	}
+	s.Post("/login/regain", url.Values{"flow": {flow}}).Want(t, 200, "You can go on in 24 hours", "sign in with it")
+	s.Get("/login?flow="+flow).Want(t, 200, "You can go on in 24 hours")
+	if h.sessions() != 0 {
+		t.Errorf("%d sessions", h.sessions())
+	}
+	h.cluster.Advance(24 * time.Hour)
+	h.update(func(tx *fsm.Tx) error { // an entry that carries the time
+		_, err := directory.CreateGroup(tx, identity.DefaultTenant, directory.Group{Name: "tick"})
+		return err
+	})
+	later := h.someone()
+	page, flow = later.reach()
+	_, id, _ := strings.Cut(page, `name="recovery" value="`)
+	id, _, _ = strings.Cut(id, `"`)
+	if !strings.HasPrefix(id, regain.Prefix+"_") || !strings.Contains(page, "You can go on now") {
+		t.Fatalf("the page says %s", page)
+	}
+	later.Post("/login/regain", url.Values{"flow": {flow}, "recovery": {"rcv_other"}}).Want(t, 410)
+	later.Post("/login/regain", url.Values{"flow": {flow}, "recovery": {id}}).Want(t, 200, "Protect your account")
+	if h.sessions() != 1 {
+		t.Errorf("%d sessions", h.sessions())
+	}
+	later.Get("/").Want(t, 200, "Hello, Test User")
+}
+
+// Where mail is not enough, whoever has lost the second factor is told whom to ask.
+func TestLostSecondFactorWhereMailIsNotEnough(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	h.protect()
+	h.update(func(tx *fsm.Tx) error {
+		a := settings.Default(identity.DefaultTenant)
+		a.Recovery.Methods = nil
+		return settings.Put(tx, 0, a)
+	})
+	s := h.someone()
+	a := s.try(s.form("/login"), "tester", secret)
+	a.Want(t, 200, "ask your administrator to let you back in")
+	if strings.Contains(a.Page, "/login/lost") {
+		t.Error("it is offered")
+	}
+	s.Post("/login/lost", url.Values{"flow": a.Hidden("flow")[:1]}).Want(t, 400, "One more step")
+}
+
+// The link of an administrator shows a page that changes nothing, and works once.
+func TestRecoveryLink(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	user := h.protect()
+	link := func(two bool) (path, id string) {
+		h.update(func(tx *fsm.Tx) error {
+			a, rev, err := settings.Get(tx, identity.DefaultTenant)
+			if err != nil {
+				return err
+			}
+			a.Recovery.TwoPerson = two
+			return settings.Put(tx, rev, *a)
+		})
+		ctx := identity.WithActor(t.Context(), identity.Actor{Kind: identity.ActorOperator})
+		err := h.db.Update(ctx, func(tx *fsm.Tx) error {
+			r, secret, err := regain.NewLink(tx, identity.DefaultTenant, user, time.Hour)
+			if err == nil {
+				path, id = "/regain/"+secret, r.ID
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return path, id
+	}
+	s := h.someone()
+	s.Get("/regain/nonsense").Want(t, 410, "This link no longer works")
+	path, _ := link(true)
+	s.Get(path).Want(t, 403, "A second administrator has to approve this link first")
+	s.Post(path, nil).Want(t, 403, "Not yet")
+	path, _ = link(false)
+	for range 2 {
+		a := s.Get(path).Want(t, 200, "It works once", `action="`+path+`"`)
+		if got := a.Header.Get("Referrer-Policy"); got != "no-referrer" {
+			t.Errorf("Referrer-Policy %q", got)
+		}
+	}
+	a := s.Post(path, nil)
+	a.Want(t, 200, "Choose a new password", "signed out everywhere else")
+	a = s.Post("/login/renew", url.Values{"flow": a.Hidden("flow")[:1], "password": {"another horse battery staple"}})
+	a.Want(t, 200, "Protect your account")
+	s.Get("/").Want(t, 200, "Hello, Test User")
+	h.someone().Get(path).Want(t, 410, "This link no longer works")
+	h.someone().Post(path, nil).Want(t, 410, "This link no longer works")
+}
+
+// Guessing links is slowed down.
+func TestRecoveryLinksAreNotGuessed(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	s := h.someone()
+	status := 0
+	for range PerAddress.Burst + 1 {
+		status = s.Get("/regain/" + strings.Repeat("A", 43)).StatusCode
+	}
+	if status != 429 {
+		t.Errorf("status %d", status)
+	}
+}
+
+// passwords is what these pages need to take a new one.
+func passwords(h *house, pool *credential.Pool) func(context.Context, credential.Person, string) (string, error) {
+	return func(ctx context.Context, who credential.Person, password string) (string, error) {
+		return credential.Prepare(ctx, h.db, pool, credential.Checks{}, who, password)
+	}
+}
+
+func (h *house) keep(_ context.Context, l authn.Letter) { h.sent.Store(&l) }
