@@ -14,4 +14,12 @@ type Navigation struct {
 	Asked  bool   // a sign-in waits for the person's approval
 	Answer string // where that is answered; "" they are not told
 	Poll   string // tells when one waits, see wait.js; "": this browser may not answer
+
+	Warning Warning // what the person should decide at once, on whatever page; without Text: nothing
+}
+
+// A Warning says that something is going on, with the one button that stops it.
+type Warning struct {
+	Text, Label string
+	Action      string // path that the button posts to
 }

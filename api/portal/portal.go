@@ -17,6 +17,7 @@ import (
 	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/regain"
 	"github.com/quis-idp/quis/identity/session"
 )
 
@@ -70,6 +71,7 @@ func (p *Portal) Routes(mux *http.ServeMux) {
 	handle("GET "+newToken, p.askToken)
 	handle("POST "+newToken, p.createToken)
 	handle("GET "+appsPath, p.listApps)
+	handle("POST "+recoveryPath, p.stopRecovery)
 	mux.Handle("GET "+askedPath, page.Handle(p.showAsked))
 	for _, s := range p.sections {
 		s.Routes(handle)
@@ -84,9 +86,10 @@ type Visitor struct {
 	// stranger can make a link with any value, so it is a key and never shown itself.
 	Done string
 
-	asked    bool   // a sign-in waits for their approval
-	approver bool   // this browser may give it
-	revision uint64 // of User
+	asked    bool             // a sign-in waits for their approval
+	approver bool             // this browser may give it
+	revision uint64           // of User
+	recovery *regain.Recovery // that waits; nil: none
 	portal   *Portal
 }
 
@@ -148,6 +151,9 @@ func (p *Portal) visitor(r *http.Request) (*Visitor, error) {
 		if v.User, v.revision, err = directory.GetUser(tx, s.Tenant, s.UserID); err != nil {
 			return err
 		}
+		if v.recovery, err = regain.Waiting(tx, s.Tenant, s.UserID); err != nil {
+			return err
+		}
 		v.asked, v.approver, err = asked(tx, s)
 		return err
 	})
@@ -206,7 +212,7 @@ func (v *Visitor) Update(ctx context.Context, change func(tx *fsm.Tx) error) err
 
 // Account is the navigation, on the page at.
 func (v *Visitor) Account(r *http.Request, at string) page.Navigation {
-	a := page.Navigation{Base: page.Base(r), At: at, Name: v.User.Name, Login: v.User.Username, Acting: v.Impersonation != nil, Asked: v.asked, Answer: page.Base(r) + AnswerPath}
+	a := page.Navigation{Base: page.Base(r), At: at, Name: v.User.Name, Login: v.User.Username, Acting: v.Impersonation != nil, Warning: warning(r, v), Asked: v.asked, Answer: page.Base(r) + AnswerPath}
 	if v.approver {
 		a.Poll = page.Base(r) + askedPath
 	}

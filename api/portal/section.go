@@ -54,8 +54,11 @@ type securityView struct {
 // showSecurity shows all sections.
 func (p *Portal) showSecurity(w http.ResponseWriter, r *http.Request, v *Visitor) error {
 	view := securityView{Account: v.Account(r, "security")}
-	if v.Done == "disowned" {
+	switch v.Done {
+	case "disowned":
 		view.Notice = site.Text(r, "security.disowned")
+	case "recovery-stopped":
+		view.Notice = site.Text(r, "recovery.stopped")
 	}
 	err := p.cfg.DB.View(r.Context(), func(tx *fsm.Tx) error {
 		view.Cards = nil

@@ -68,6 +68,12 @@ var english = page.Texts{
 	"sessions.ended_others": "You are signed out everywhere but here.",
 
 	"security.disowned": "You are signed out everywhere but here. Look through what stands below, and remove what is not yours.",
+
+	"recovery.warning":     "Somebody is about to get into your account without your ways to sign in, and can do so in %s.",
+	"recovery.warning.now": "Somebody can get into your account now without your ways to sign in.",
+	"recovery.stop":        "It is not me: stop it",
+	"recovery.stopped":     "It was stopped. Nobody gets into your account any more without your ways to sign in.",
+
 	"password.disowned": "You are signed out everywhere but here. Choose another password now, so that whoever it was cannot come back.",
 
 	"activity.title":         "Activity",
@@ -110,6 +116,11 @@ var english = page.Texts{
 	"event.approval.asked":   "A sign-in asked for your approval",
 	"event.approval.given":   "You approved a sign-in",
 	"event.approval.refused": "A sign-in was refused that had asked for your approval",
+
+	"event.recovery.started":   "The recovery of your account was begun",
+	"event.recovery.approved":  "A second administrator approved the recovery of your account",
+	"event.recovery.cancelled": "The recovery of your account was stopped",
+	"event.recovery.finished":  "Your account was recovered",
 
 	"field.username":       "username",
 	"field.email":          "email",

@@ -15,6 +15,7 @@ import (
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/language"
+	"github.com/quis-idp/quis/identity/regain"
 )
 
 const (
@@ -115,6 +116,9 @@ func (p *Portal) askToken(w http.ResponseWriter, r *http.Request, v *Visitor) er
 	if ok, err := v.Fresh(w, r, newToken); !ok {
 		return err
 	}
+	if err := p.cfg.DB.View(r.Context(), func(tx *fsm.Tx) error { return regain.Held(tx, v.Tenant, v.UserID) }); err != nil {
+		return err
+	}
 	return p.writeNewToken(w, r, v, http.StatusOK, "", nil)
 }
 
@@ -168,6 +172,9 @@ func (p *Portal) createToken(w http.ResponseWriter, r *http.Request, v *Visitor)
 	var t *credential.Token
 	var value string
 	err = v.Update(r.Context(), func(tx *fsm.Tx) (err error) {
+		if err := regain.Held(tx, v.Tenant, v.UserID); err != nil {
+			return err
+		}
 		until := tx.Now().Add(time.Duration(days) * 24 * time.Hour)
 		t, value, err = credential.CreateToken(tx, v.Tenant, v.UserID, f.Get("name"), "", until, f.Get("scope"))
 		return err
