@@ -11,6 +11,7 @@ import (
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/credential/strength"
 	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/regain"
 	"github.com/quis-idp/quis/identity/session"
 )
 
@@ -54,6 +55,13 @@ func (a *API) setPassword(c *call, in *setPasswordIn) (*none, error) {
 	return nil, a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
 		if _, _, err := directory.GetUser(tx, c.Tenant.ID, in.ID); err != nil {
 			return err
+		}
+		if set, err := credential.PasswordSet(tx, c.Tenant.ID, in.ID); err != nil {
+			return err
+		} else if !set.IsZero() && !isSelf(c, in.ID) {
+			if err := regain.Single(tx, c.Tenant.ID); err != nil {
+				return err
+			}
 		}
 		if err := credential.SetPassword(tx, c.Tenant.ID, in.ID, phc); err != nil {
 			return err

@@ -13,6 +13,7 @@ import (
 	"github.com/quis-idp/quis/identity/credential/recovery"
 	"github.com/quis-idp/quis/identity/credential/totp"
 	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/regain"
 )
 
 func (a *API) factors() []route {
@@ -162,12 +163,18 @@ type resetFactorIn struct {
 
 func (a *API) resetFactor(c *call, in *resetFactorIn) (*none, error) {
 	return nil, a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
+		if err := regain.Single(tx, c.Tenant.ID); err != nil {
+			return err
+		}
 		return removeFactor(tx, c.Tenant.ID, in.ID, in.Factor)
 	})
 }
 
 func (a *API) resetFactors(c *call, in *byID) (*none, error) {
 	return nil, a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
+		if err := regain.Single(tx, c.Tenant.ID); err != nil {
+			return err
+		}
 		all, err := factorsOf(tx, c.Tenant.ID, in.ID)
 		for _, f := range all {
 			if err := removeFactor(tx, c.Tenant.ID, in.ID, f.ID); err != nil {

@@ -6,12 +6,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/federation/resource"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/regain"
 	"github.com/quis-idp/quis/identity/session"
 )
 
@@ -197,6 +199,9 @@ func (h *house) things() map[string]string {
 				return err
 			}
 			ids["token"] = tok.ID
+		}
+		if _, _, err := regain.NewLink(tx, h.acmeTenant, h.acmeUser, time.Hour); err != nil {
+			return err
 		}
 		return directory.AddMember(tx, h.acmeTenant, g.ID, h.acmeUser)
 	})

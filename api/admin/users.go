@@ -13,6 +13,7 @@ import (
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/notify"
 	"github.com/quis-idp/quis/identity/pending"
+	"github.com/quis-idp/quis/identity/regain"
 	"github.com/quis-idp/quis/identity/session"
 )
 
@@ -201,7 +202,7 @@ func (a *API) deleteUser(c *call, in *byID) (*none, error) {
 			return err
 		}
 		for _, room := range []func(tx *fsm.Tx, tenant, user string) error{
-			passkey.DeleteAllOf, credential.DeleteAllOf, authn.DeleteAllOf, notify.DeleteAllOf, pending.CancelEmailChange,
+			regain.DeleteAllOf, passkey.DeleteAllOf, credential.DeleteAllOf, authn.DeleteAllOf, notify.DeleteAllOf, pending.CancelEmailChange,
 		} {
 			if err := room(tx, c.Tenant.ID, in.ID); err != nil {
 				return err

@@ -1,5 +1,5 @@
-// Package people is the part of the admin API that brings people in: invitations, and
-// imports of many at a time; and that lets an administrator act as one of them.
+// Package people is the part of the admin API that brings people in, and back in: invitations,
+// imports of many at a time, and recoveries; and that lets an administrator act as one of them.
 //
 // What an import refuses is said row by row, and takes nothing from the other rows. A
 // request is one transaction of at most maxRows rows; whoever has more sends more requests.

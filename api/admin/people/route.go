@@ -35,7 +35,7 @@ type Config struct {
 	Mail *notify.Room
 	// Offers are leave to act as somebody else.
 	Offers *impersonation.Offers
-	// Modern makes sure that every member knows invitations and impersonations.
+	// Modern makes sure that every member knows invitations, recoveries and impersonations.
 	Modern func(context.Context) error
 }
 
@@ -44,5 +44,5 @@ type api struct{ cfg Config }
 // Routes returns the table.
 func Routes(cfg Config) []dispatch.Route {
 	a := &api{cfg: cfg}
-	return slices.Concat(a.invitations(), a.imports(), a.impersonations())
+	return slices.Concat(a.invitations(), a.imports(), a.recoveries(), a.impersonations())
 }

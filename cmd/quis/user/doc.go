@@ -1,6 +1,6 @@
 // Package user is the commands about people: making, inviting, importing and changing them, how they prove who they are besides their
-// password, the devices that they are trusted in, and taking both back for somebody who has
-// lost them; and acting as somebody for a while.
+// password, the devices that they are trusted in, taking both back for somebody who has
+// lost them, letting people back in, and acting as somebody for a while.
 //
 // A user is named by username, address or ID. What cannot be undone is asked about, unless
 // --yes says that it was thought of. No secret is ever printed: the server does not give any.
