@@ -24,7 +24,7 @@ var english = page.Texts{
 	"sign_in.username": "Username or email",
 	"sign_in.password": "Password",
 	"sign_in.submit":   "Sign in",
-	"sign_in.stay":     "Stay signed in in this browser. Days: %d",
+	"sign_in.stay":     "Stay signed in on this browser. Days: %d",
 	"sign_in.mail":     "Email me a code instead",
 	"sign_in.passkey":  "Sign in with a passkey",
 	"sign_in.wrong":    "That name and password do not match. Check both and try again.",

@@ -43,6 +43,11 @@ var examples = map[string]func(w http.ResponseWriter, r *http.Request) error{
 			}},
 		}})
 	},
+	"acting": func(w http.ResponseWriter, r *http.Request) error {
+		acting := nav
+		acting.Acting = true
+		return securityPage.Write(w, r, 200, securityView{Account: acting, Cards: []Card{{Title: "Password", Lead: site.Text(r, "password.lead")}}})
+	},
 	"password": func(w http.ResponseWriter, r *http.Request) error {
 		return (&password{}).write(w, r, ada, true, 422, []*identity.Error{{Field: "current", Detail: site.Text(r, "password.wrong")}})
 	},
