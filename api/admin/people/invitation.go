@@ -127,14 +127,12 @@ func (a *api) sendInvitation(c *call, in *byID) (*invitation, error) {
 	}
 	var out invitation
 	err := a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
-		if err := a.sends(tx, c, true); err != nil {
+		i, err := pending.Resend(tx, a.cfg.Ring, c.Tenant.ID, in.ID)
+		if err != nil {
 			return err
 		}
-		i, err := pending.Resend(tx, a.cfg.Ring, c.Tenant.ID, in.ID)
-		if err == nil {
-			out = showInvitation(i)
-		}
-		return err
+		out = showInvitation(i)
+		return a.sends(tx, c, true)
 	})
 	return &out, err
 }
