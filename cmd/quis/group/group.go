@@ -23,7 +23,7 @@ func Command() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "group",
 		Short:   "Groups of people, and the second factor that they need",
-		Example: "  quis group create staff\n  quis group set staff --mfa passkey\n  quis group add staff alice",
+		Example: "  quis group create staff --mfa passkey\n  quis group add staff alice",
 	}
 	line.Group(c)
 	c.AddCommand(listCommand(), getCommand(), createCommand(), setCommand(), deleteCommand(), membersCommand(), addCommand(), removeCommand())
