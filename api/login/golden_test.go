@@ -52,7 +52,7 @@ var examples = map[string]func(w http.ResponseWriter) error{
 			Application: "Web", Action: "/login", Flow: "FLOW", Passkey: &passkeyView{"/login/passkey", "FLOW", `{"challenge":"AAAA"}`, true},
 			Username: page.Field{Name: "username", Label: "Username or email", Autocomplete: "username webauthn", Focus: true},
 			Password: page.Field{Name: "password", Label: "Password", Type: "password", Autocomplete: "current-password"},
-			Mail:     "/login/mail", Forgotten: "/recover?flow=FLOW", Stay: 30, Staying: true,
+			Mail:     "/login/mail", Forgotten: "/recover?flow=FLOW", Register: "/register?flow=FLOW", Stay: 30, Staying: true,
 		})
 	},
 	"second": func(w http.ResponseWriter) error {

@@ -95,10 +95,18 @@ func BeginEmailChange(tx *fsm.Tx, tenant, userID, to string) (*Begun, error) {
 	return b, b.tell(tx, event.EmailChangeBegun)
 }
 
-// EmailChangeOf returns the change that waits for a user's proofs, nil if there is none.
+// EmailChangeOf returns the change that waits for a user's proofs; nil if there is none, or it
+// was overtaken by another change of the address, an administrator's perhaps.
 func EmailChangeOf(tx *fsm.Tx, tenant, userID string) (*EmailChange, error) {
 	c, err := changes.Get(tx, fsm.Scope(tenant), fsm.K(userID))
 	if errors.Is(err, fsm.ErrNotFound) || err == nil && !tx.Now().Before(c.expires()) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	u, _, err := directory.GetUser(tx, tenant, userID)
+	if errors.Is(err, fsm.ErrNotFound) || err == nil && !strings.EqualFold(u.Email, c.From) {
 		return nil, nil
 	}
 	return c, err

@@ -127,6 +127,25 @@ func TestAddressChangeEnds(t *testing.T) {
 	b.Get(path).Want(t, 200, `name="email"`)
 }
 
+// TestAdministratorOverrides: what an administrator sets holds, and what waited is void.
+func TestAdministratorOverrides(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, false)
+	b := h.enter("ada")
+	b.Post(path, url.Values{"email": {"ada@example.org"}}).Leads(t, path)
+	mails := h.letters(2)
+	follow(t, b, linkOf(t, mails["ada@example.com"])).Leads(t, path+"?done=half")
+	h.update(func(tx *fsm.Tx) error {
+		_, err := directory.UpdateUser(tx, ten, h.users["ada"], 0, func(u *directory.User) error { u.Email, u.EmailVerified = "countess@example.com", true; return nil })
+		return err
+	})
+	b.Get(path).Want(t, 200, `name="email"`, "countess@example.com")
+	follow(t, b, linkOf(t, mails["ada@example.org"])).Want(t, http.StatusGone)
+	if u := h.user("ada"); u.Email != "countess@example.com" {
+		t.Errorf("%+v", u)
+	}
+}
+
 // TestAddressChangeWantsARecentProof: a session that was left open changes nothing.
 func TestAddressChangeWantsARecentProof(t *testing.T) {
 	t.Parallel()
