@@ -59,6 +59,22 @@ func (r Request) Network() string {
 	return a.String()
 }
 
+// Neighbourhood is the part of IP that one customer of a provider is likely to hold, or one
+// room full of machines: the first 24 bits of IPv4, 48 of IPv6. Empty: IP is no address.
+func (r Request) Neighbourhood() string {
+	a, err := netip.ParseAddr(r.IP)
+	if err != nil {
+		return ""
+	}
+	a = a.Unmap().WithZone("")
+	bits := 24
+	if a.Is6() {
+		bits = 48
+	}
+	p, _ := a.Prefix(bits)
+	return p.String()
+}
+
 type (
 	tenantKey      struct{}
 	actorKey       struct{}

@@ -207,3 +207,15 @@ func TestNetwork(t *testing.T) {
 		}
 	}
 }
+
+func TestNeighbourhood(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"192.0.2.7": "192.0.2.0/24", "::ffff:192.0.2.7": "192.0.2.0/24", "2001:db8:1:2:3::4": "2001:db8:1::/48",
+		"fe80::1%eth0": "fe80::/48", "": "", "x": "",
+	} {
+		if got := (identity.Request{IP: in}).Neighbourhood(); got != want {
+			t.Errorf("%q: got %q, want %q", in, got, want)
+		}
+	}
+}

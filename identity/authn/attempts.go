@@ -26,7 +26,7 @@ const (
 	forgetFailures  = 15 * time.Minute // after the last one
 	everywhere      = "*"
 
-	maxTallies = 50_000 // sources remembered in memory
+	maxTallies = 50_000 // sources remembered in memory for strangers
 )
 
 var (
@@ -56,7 +56,7 @@ func (fs *Flows) sources(ctx context.Context, f *Flow, u *directory.User) []sour
 	login, name := f.Login, ""
 	if u != nil {
 		if d, ok := fs.deviceOf(f, u.ID); ok {
-			return []source{{tenant: f.Need.Tenant, name: u.ID, from: "device " + d.Nonce}}
+			return []source{{tenant: f.Need.Tenant, name: u.ID, from: deviceFrom + d.Nonce}}
 		}
 		if strings.Contains(login, "@") { // as the directory stores it: one name, one count, however it is spelled
 			login = u.Email
@@ -79,7 +79,16 @@ func (fs *Flows) sources(ctx context.Context, f *Flow, u *directory.User) []sour
 	}
 }
 
-const passwordName = "login "
+const (
+	passwordName = "login "
+	deviceFrom   = "device "
+)
+
+// known reports whether an attempt that counts there comes from a browser in which its user has
+// signed in before.
+func known(sources []source) bool {
+	return len(sources) > 0 && strings.HasPrefix(sources[0].from, deviceFrom)
+}
 
 // nameOf is under what a name that was typed is counted.
 func nameOf(login string) string {
@@ -140,6 +149,15 @@ type attempts struct {
 	failed  map[failedKey]*failed
 	waiting int           // failures since the last flush
 	wake    chan struct{} // a flush is due before its time
+
+	strangers     int // attempts under way of browsers that are not known
+	mostStrangers int
+}
+
+// An attempt is one under way.
+type attempt struct {
+	keys     []tallyKey
+	stranger bool
 }
 
 type tallyKey struct{ tenant, name, from string }
@@ -150,15 +168,16 @@ type tally struct {
 	last     time.Time
 }
 
-func newAttempts() *attempts {
-	return &attempts{tallies: map[tallyKey]*tally{}, failed: map[failedKey]*failed{}, wake: make(chan struct{}, 1)}
+func newAttempts(strangers int) *attempts {
+	return &attempts{mostStrangers: strangers, tallies: map[tallyKey]*tally{}, failed: map[failedKey]*failed{}, wake: make(chan struct{}, 1)}
 }
 
 func (s *source) tallyKey() tallyKey { return tallyKey{s.tenant, s.name, s.from} }
 
 // admit lets an attempt begin, or says how long to wait. What is refused here is
-// not counted: the delay ends whether or not someone keeps knocking.
-func (a *attempts) admit(sources []source, now time.Time) ([]tallyKey, time.Duration) {
+// not counted: the delay ends whether or not someone keeps knocking. Strangers have room for so
+// many only: what they cause must not keep out those who are known.
+func (a *attempts) admit(sources []source, now time.Time) (attempt, time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var wait time.Duration
@@ -174,12 +193,15 @@ func (a *attempts) admit(sources []source, now time.Time) ([]tallyKey, time.Dura
 		wait = max(wait, min(s.delay(n), last.Add(s.delay(n)).Sub(now)))
 	}
 	if wait > 0 {
-		return nil, wait
+		return attempt{}, wait
 	}
-	if len(a.tallies) > maxTallies {
-		return nil, time.Second
+	one := attempt{keys: make([]tallyKey, 0, len(sources)), stranger: !known(sources)}
+	if one.stranger && a.crowded() {
+		return attempt{}, time.Second
 	}
-	keys := make([]tallyKey, 0, len(sources))
+	if one.stranger {
+		a.strangers++
+	}
 	for i := range sources {
 		k := sources[i].tallyKey()
 		t := a.tallies[k]
@@ -189,21 +211,36 @@ func (a *attempts) admit(sources []source, now time.Time) ([]tallyKey, time.Dura
 		}
 		t.underWay++
 		t.last = now
-		keys = append(keys, k)
+		one.keys = append(one.keys, k)
 	}
-	return keys, 0
+	return one, 0
+}
+
+// full reports whether there is no room for one more stranger.
+func (a *attempts) full() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.crowded()
+}
+
+// crowded is full for whoever holds the lock.
+func (a *attempts) crowded() bool {
+	return a.strangers >= a.mostStrangers || len(a.tallies) > maxTallies
 }
 
 // release ends an attempt that was no failure.
-func (a *attempts) release(keys []tallyKey) {
+func (a *attempts) release(one attempt) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.end(keys, 0)
+	a.end(one, 0)
 }
 
 // end is release for whoever holds the lock.
-func (a *attempts) end(keys []tallyKey, failed int64) {
-	for _, k := range keys {
+func (a *attempts) end(one attempt, failed int64) {
+	if one.stranger {
+		a.strangers--
+	}
+	for _, k := range one.keys {
 		t := a.tallies[k]
 		t.underWay--
 		t.failed += failed

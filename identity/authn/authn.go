@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"slices"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/assurance"
+	"github.com/quis-idp/quis/identity/authn/wave"
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/credential/mailcode"
 	"github.com/quis-idp/quis/identity/regain"
@@ -20,7 +22,7 @@ import (
 )
 
 // Tables are the definitions that a store needs for sign-in, and for getting back in.
-var Tables = slices.Concat([]fsm.Definition{spent, lastSignin, failures, failedAt, putOff}, regain.Tables)
+var Tables = slices.Concat([]fsm.Definition{spent, lastSignin, failures, failedAt, putOff}, regain.Tables, wave.Tables)
 
 // ACRs are the authentication contexts that signing in can reach, surest first.
 var ACRs = assurance.ACRs
@@ -60,6 +62,10 @@ type Config struct {
 	// one. Nil: they do.
 	Modern func(ctx context.Context) error
 
+	// Strangers is how many attempts of browsers that are not known may be under way on this node,
+	// so that there is room for the others whoever knocks; default 32 for each worker that hashes.
+	Strangers int
+
 	Lifetime   time.Duration // of a flow, from Begin; default 15 min
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
@@ -69,6 +75,7 @@ type Config struct {
 type Flows struct {
 	cfg      Config
 	attempts *attempts
+	waves    *wave.Watch
 	codes    *mailcode.Codes
 	metrics  metrics
 }
@@ -84,7 +91,10 @@ func New(cfg Config) *Flows {
 	if cfg.CheckPassword == nil {
 		panic("authn: Config.CheckPassword is needed")
 	}
-	return &Flows{cfg: cfg, attempts: newAttempts(), codes: mailcode.New(cfg.Ring, cfg.DB.Now), metrics: newMetrics(cfg.Registerer)}
+	if cfg.Strangers <= 0 {
+		cfg.Strangers = 32 * max(1, runtime.GOMAXPROCS(0)/2)
+	}
+	return &Flows{cfg: cfg, attempts: newAttempts(cfg.Strangers), waves: wave.New(cfg.DB, cfg.Ring, cfg.Registerer), codes: mailcode.New(cfg.Ring, cfg.DB.Now), metrics: newMetrics(cfg.Registerer)}
 }
 
 type metrics struct {

@@ -302,6 +302,8 @@ func TestMetrics(t *testing.T) {
 	want := map[string]float64{
 		"quis_logins_total password  success": 1, "quis_logins_total password wrong_password failure": 1,
 		"quis_login_duration_seconds password": 2, "quis_login_failures_unrecorded_total": 0,
+		"quis_signin_held_total network": 0, "quis_signin_held_total neighbourhood": 0, "quis_signin_held_total password": 0, "quis_signin_held_total stuffing": 0,
+		"quis_signin_waves network": 0, "quis_signin_waves password": 0, "quis_signin_waves stuffing": 0,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

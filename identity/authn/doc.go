@@ -13,5 +13,6 @@
 // unknown user from a wrong password, in its words or its time; a failed attempt
 // is counted, but never by an entry of its own ([Flows.Run]).
 //
-// Passwords themselves, sessions, cookies and pages are other rooms'.
+// Passwords themselves, sessions, cookies and pages are other rooms'; so is guessing at many
+// names at once (package wave).
 package authn

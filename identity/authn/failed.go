@@ -2,6 +2,7 @@ package authn
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -14,14 +15,20 @@ import (
 
 const (
 	flushEvery = 2 * time.Second
-	flushAt    = 100    // failures that make a flush due before its time
-	flushMost  = 100    // kinds of failure, and twice as many sources, in one transaction
-	maxKinds   = 10_000 // kinds of failure kept while the log takes no writes
-	lastFlush  = 2 * time.Second
+	flushAt    = 100 // failures that make a flush due before its time, but not before
+	flushApart = 500 * time.Millisecond
+	flushParts = 5               // transactions in one flush: what is left waits for the next
+	flushMost  = 100             // kinds of failure, and twice as many sources, in one transaction
+	maxKinds   = 10_000          // kinds of failure kept while the log takes no writes
+	lastFlush  = 2 * time.Second // all there is, if it can be had
+	readShare  = 20              // what others counted is read again after so many times as long as it took
 )
 
 // A failedKey is what makes failures alike: they become one event with a count.
 type failedKey struct{ tenant, userID, reason, ip string }
+
+// many is the kind of those that are too many to be told apart.
+func (k failedKey) many() failedKey { return failedKey{tenant: k.tenant, reason: k.reason, ip: "many"} }
 
 // failed is what an event will tell. The name that was typed is not part of it when
 // nobody has that name: people type their passwords into that field.
@@ -46,10 +53,10 @@ func (s *subject) failed(ctx context.Context, f *Flow, reason string) (failedKey
 
 // fail ends an attempt that failed and remembers it for the next flush. It reports
 // whether its event was lost because too many wait already.
-func (a *attempts) fail(keys []tallyKey, k failedKey, one failed) (lost bool) {
+func (a *attempts) fail(was attempt, k failedKey, one failed) (lost bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.end(keys, 1)
+	a.end(was, 1)
 	a.waiting++
 	if a.waiting >= flushAt {
 		select {
@@ -79,6 +86,10 @@ func (fs *Flows) denied(ctx context.Context, f *Flow, why error) {
 // keep adds n failures of a kind, if there is room. a.mu is held.
 func (a *attempts) keep(k failedKey, one failed, n int64) bool {
 	all, ok := a.failed[k]
+	if !ok && len(a.failed) >= flushMost { // under attack: not one event for each address
+		k, one = k.many(), failed{}
+		all, ok = a.failed[k]
+	}
 	if !ok {
 		if len(a.failed) >= maxKinds {
 			return false
@@ -145,22 +156,36 @@ func (a *attempts) restore(p portion) (lost int64) {
 	return lost
 }
 
-// Run writes failed attempts, many in one log entry, every two seconds or when a
-// hundred wait, and once more when ctx ends, which it does not report as an error.
+// Run writes failed attempts, many in one log entry, every two seconds or when a hundred wait,
+// ten entries a second at most, and once more when ctx ends, which it does not report as an
+// error. With them go the counts of guessing at many names, which it also reads.
 func (fs *Flows) Run(ctx context.Context) error {
 	tick := time.NewTicker(flushEvery)
 	defer tick.Stop()
+	apart := time.NewTimer(0)
+	defer apart.Stop()
+	read := time.Time{}
 	for {
 		select {
+		case <-apart.C:
+		case <-ctx.Done():
+		}
+		select {
 		case <-tick.C:
+			fs.report(ctx, fs.flush(ctx, flushParts))
+			if begun := time.Now(); begun.After(read) {
+				fs.report(ctx, fs.waves.Refresh(ctx))
+				read = time.Now().Add(readShare * time.Since(begun))
+			}
 		case <-fs.attempts.wake:
+			fs.report(ctx, fs.flush(ctx, flushParts))
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastFlush)
 			defer cancel()
-			fs.report(last, fs.Flush(last))
+			fs.report(last, fs.flush(last, maxTallies))
 			return nil
 		}
-		fs.report(ctx, fs.Flush(ctx))
+		apart.Reset(flushApart)
 	}
 }
 
@@ -170,22 +195,30 @@ func (fs *Flows) report(ctx context.Context, err error) {
 	}
 }
 
-// Flush writes the failed attempts that wait. What could not be written stays for
-// the next flush; an answer that got lost may write a failure twice.
+// Flush writes the failed attempts that wait, and takes in what other nodes have counted of
+// guessing at many names. What could not be written stays for the next flush; an answer that
+// got lost may write a failure twice.
 func (fs *Flows) Flush(ctx context.Context) error {
+	return errors.Join(fs.flush(ctx, flushParts), fs.waves.Refresh(ctx))
+}
+
+func (fs *Flows) flush(ctx context.Context, parts int) error {
 	fs.attempts.flush.Lock()
 	defer fs.attempts.flush.Unlock()
-	for {
-		p := fs.attempts.take()
-		if len(p.tallies) == 0 && len(p.failed) == 0 {
+	for range parts {
+		p, counted := fs.attempts.take(), fs.waves.Take()
+		if len(p.tallies) == 0 && len(p.failed) == 0 && counted.Empty() {
 			return nil
 		}
-		if err := fs.cfg.DB.Update(ctx, p.write); err != nil {
+		err := fs.cfg.DB.Update(ctx, func(tx *fsm.Tx) error { return errors.Join(p.write(tx), counted.Write(tx)) })
+		if err != nil {
 			fs.metrics.lost.Add(float64(fs.attempts.restore(p)))
 			return fmt.Errorf("write failed sign-ins: %w", err)
 		}
 		fs.attempts.written(p)
+		fs.waves.Written(counted)
 	}
+	return nil
 }
 
 func (p portion) write(tx *fsm.Tx) error {
@@ -207,6 +240,9 @@ func (p portion) write(tx *fsm.Tx) error {
 		}
 		if len(f.ids) > 0 {
 			e.Data[event.ErrorIDs] = strings.Join(f.ids, " ")
+		}
+		if k == k.many() {
+			e.Data["from"] = "many addresses"
 		}
 		if err := event.Append(tx, e); err != nil {
 			return err

@@ -87,11 +87,15 @@ func (fs *Flows) mailCode(ctx context.Context, f *Flow, code string) (Result, st
 	if code = strings.TrimSpace(code); code == "" || len(code) > maxCode {
 		return Result{}, "malformed", identity.Invalid("code", "Enter the code.")
 	}
+	g, err := fs.guess(ctx, f, f.Login, "")
+	if err != nil {
+		return Result{}, reasonLimited, err
+	}
 	known, err := fs.lookUp(ctx, f, fs.mailed(f))
 	if err != nil {
 		return Result{}, reasonOf(err), err
 	}
-	failure, err := fs.attempt(ctx, f, known, reasonCode, func() error {
+	failure, err := fs.attempt(ctx, f, known, reasonCode, g, func() error {
 		return fs.codes.Check(f.Challenge, f.mailFor(known.userID()), code)
 	})
 	if errors.Is(err, identity.ErrUnauthenticated) { // one sentence, whoever it is

@@ -41,6 +41,10 @@ func (fs *Flows) password(ctx context.Context, f *Flow, username, password strin
 	if password == "" || len(password) > maxPassword {
 		return Result{}, "malformed", identity.Invalid("password", "Enter your password.")
 	}
+	g, err := fs.guess(ctx, f, username, password)
+	if err != nil {
+		return Result{}, reasonLimited, err
+	}
 	if open, err := fs.Open(ctx, f); err != nil || !open.Password {
 		return Result{}, reasonOf(err), cmp.Or(err, errWay)
 	}
@@ -49,7 +53,7 @@ func (fs *Flows) password(ctx context.Context, f *Flow, username, password strin
 	if err != nil {
 		return Result{}, reasonOf(err), err
 	}
-	failure, err := fs.attempt(ctx, f, known, reasonWrong, func() error {
+	failure, err := fs.attempt(ctx, f, known, reasonWrong, g, func() error {
 		return fs.cfg.CheckPassword(ctx, f.Need.Tenant, known.userID(), password)
 	})
 	if failure == reasonWrong || failure == reasonUnknown || failure == reasonDisabled {

@@ -63,7 +63,7 @@ func (fs *Flows) code(ctx context.Context, f *Flow, m assurance.Method, code str
 		return Result{}, reasonOf(err), err
 	}
 	var fresh assurance.Factor
-	failure, err := fs.attempt(ctx, f, known, reasonCode, func() error {
+	failure, err := fs.attempt(ctx, f, known, reasonCode, nil, func() error {
 		if m == assurance.Password {
 			return fs.cfg.CheckPassword(ctx, f.Need.Tenant, known.userID(), code)
 		}

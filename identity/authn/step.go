@@ -59,11 +59,15 @@ func (fs *Flows) measured(m assurance.Method, step func() (Result, string, error
 
 // attempt lets one answer be checked, unless there were too many wrong ones, and counts it if
 // it is wrong: when check reports identity.ErrUnauthenticated, or there is no such user, or
-// they are disabled. It returns the reason of what it reports.
-func (fs *Flows) attempt(ctx context.Context, f *Flow, known *subject, reason string, check func() error) (string, error) {
+// they are disabled. It returns the reason of what it reports. g, unless nil, is counted among
+// guesses at many names.
+func (fs *Flows) attempt(ctx context.Context, f *Flow, known *subject, reason string, g *guess, check func() error) (string, error) {
+	if err := g.admit(known); err != nil {
+		return reasonLimited, err
+	}
 	attempt, wait := fs.attempts.admit(known.sources, time.Now())
 	if wait > 0 {
-		return reasonLimited, identity.Limited("Too many attempts. Wait a moment and try again.", wait)
+		return reasonLimited, tooMany(wait)
 	}
 	err := check()
 	failure := known.failure(err, reason)
@@ -72,8 +76,10 @@ func (fs *Flows) attempt(ctx context.Context, f *Flow, known *subject, reason st
 		if err != nil { // busy, no leader, gone: nothing was learned
 			return reasonOf(err), err
 		}
+		g.passed()
 		return "", nil
 	}
+	g.failed(attempt.stranger)
 	kind, one := known.failed(ctx, f, failure)
 	if fs.attempts.fail(attempt, kind, one) {
 		fs.metrics.lost.Inc()

@@ -65,6 +65,8 @@ const (
 
 	SigninFailed   Type = "signin.failed"
 	SigninDisowned Type = "signin.disowned"
+	AttackBegun    Type = "attack.begun" // many names are being guessed at
+	AttackEnded    Type = "attack.ended"
 	SessionStarted Type = "session.started"
 	SessionRenewed Type = "session.renewed"
 	SessionEnded   Type = "session.ended"
@@ -202,6 +204,8 @@ var Catalogue = map[Type]string{
 
 	SigninFailed:   "Attempts to sign in were refused; the count of several alike is in the data, and with the reason denied the error IDs that pages showed.",
 	SigninDisowned: "A person said that a sign-in was not theirs; all else of theirs was signed out.",
+	AttackBegun:    "Somebody guesses at many names: from one network, with one password, or from many networks; the data say which, and at how many.",
+	AttackEnded:    "Guessing at many names has ended; the data say when it had begun.",
 	SessionStarted: "A person signed in.",
 	SessionRenewed: "A person signed in again within the same session.",
 	SessionEnded:   "A session was ended by sign-out, by an administrator, or by a new one in its place.",
