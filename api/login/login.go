@@ -109,7 +109,19 @@ func (l *Login) Routes(mux *http.ServeMux) {
 // admit counts an attempt of r's address against rule. When it is refused, wait says for
 // how long; otherwise giveBack undoes the count, once the attempt has proved to be honest.
 func (l *Login) admit(r *http.Request, rule string) (wait time.Duration, giveBack func()) {
-	key := rule + " " + identity.RequestFrom(r.Context()).Network()
+	return l.admitAs(rule+" "+identity.RequestFrom(r.Context()).Network(), rule)
+}
+
+// admitFlow is admit for a step of a flow. A browser in which somebody has signed in before counts
+// for itself: a stranger behind the same address cannot use up what is its.
+func (l *Login) admitFlow(r *http.Request, f *authn.Flow) (wait time.Duration, giveBack func()) {
+	if browser := l.cfg.Flows.Known(f); browser != "" {
+		return l.admitAs(ruleAddress+" browser "+browser, ruleAddress)
+	}
+	return l.admit(r, ruleAddress)
+}
+
+func (l *Login) admitAs(key, rule string) (wait time.Duration, giveBack func()) {
 	if wait = l.address.Take(key); wait > 0 {
 		l.limited.WithLabelValues(rule).Inc()
 		return wait, nil

@@ -115,7 +115,8 @@ func (l *Login) begin(w http.ResponseWriter, r *http.Request) (f *authn.Flow, gi
 		return nil, nil, flowFault(w, r, err)
 	}
 	r = inFlow(r, f)
-	wait, giveBack := l.admit(r, ruleAddress)
+	f.Browser.Device, f.Browser.Trust, f.Browser.Approver = read(r, deviceCookie), read(r, trustCookie), read(r, ApproverCookie)
+	wait, giveBack := l.admitFlow(r, f)
 	if wait > 0 {
 		return nil, nil, holdBack(w, r, f, wait)
 	}
@@ -124,7 +125,6 @@ func (l *Login) begin(w http.ResponseWriter, r *http.Request) (f *authn.Flow, gi
 		giveBack()
 		return nil, nil, err
 	}
-	f.Browser.Device, f.Browser.Trust, f.Browser.Approver = read(r, deviceCookie), read(r, trustCookie), read(r, ApproverCookie)
 	if r.PostForm.Has("trust") {
 		f.Browser.Remember = identity.Printable(r.UserAgent(), maxDeviceName)
 	}

@@ -169,6 +169,23 @@ func TestAddressIsLimited(t *testing.T) {
 	}
 }
 
+// Whoever uses up what an address may try does not lock out those behind it who have signed in
+// before in their browser.
+func TestKnownBrowsersHaveALimitOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, func(c *Config) { c.PerAddress = limit.Rate{Burst: 2, Every: 90 * time.Second} })
+	known, stranger := h.someone(), h.someone()
+	known.signIn()
+	flow := stranger.form("/login")
+	stranger.try(flow, "a", "wrong").Want(t, 401)
+	stranger.try(flow, "b", "wrong").Want(t, 401)
+	stranger.try(flow, "tester", secret).Want(t, 429)
+	flow = known.form("/login?flow=" + h.begin(authn.Need{ReturnTo: "/", Login: true}))
+	known.try(flow, "tester", "wrong").Want(t, 401)
+	known.try(flow, "tester", "wrong").Want(t, 401)
+	known.try(flow, "tester", secret).Want(t, 429) // nor does it have more than others
+}
+
 func TestNameIsLimited(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, nil)
