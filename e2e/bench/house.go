@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
@@ -37,10 +36,8 @@ type houseNode struct {
 	done chan struct{}
 }
 
-const adminToken = "quis_pat_0123456789abcdef0123456789abcdef"
-
-// newHouse prepares n nodes; nothing runs yet.
-func newHouse(n int) (*house, error) {
+// newHouse prepares n nodes, which will be set up by a bootstrap file; nothing runs yet.
+func newHouse(n int, bootstrap string) (*house, error) {
 	dir, err := os.MkdirTemp("", "quis-scale-")
 	if err != nil {
 		return nil, err
@@ -49,8 +46,7 @@ func newHouse(n int) (*house, error) {
 	if err := seal.SaveRootKey(filepath.Join(dir, "root.key"), seal.GenerateRootKey()); err != nil {
 		return nil, err
 	}
-	text := strings.Replace(bootstrap, "username: tester", "username: tester, admin: true", 1) + "tokens:\n  - {user: tester, name: bench, token: " + adminToken + "}\n"
-	if err := os.WriteFile(filepath.Join(dir, "bootstrap.yaml"), []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "bootstrap.yaml"), []byte(bootstrap), 0o600); err != nil {
 		return nil, err
 	}
 	for range n {
@@ -77,6 +73,8 @@ func (h *house) add(expect int) (*houseNode, error) {
 		"listen":  map[string]any{"public": at(0), "operations": at(1)},
 		"cluster": map[string]any{"listen": at(2), "gossip": at(3), "bootstrap_expect": expect},
 		"log":     map[string]any{"level": "warn"},
+		// The load generator says from which address each request is.
+		"trusted_proxies": []string{"127.0.0.0/8"},
 	}
 	b, err := json.Marshal(settings) // which is YAML too
 	if err != nil {

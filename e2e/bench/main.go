@@ -59,6 +59,9 @@ var measurements = []struct {
 	{"tokens3", tokenRatesOfThree},
 	{"busy", tokensWhileHashing},
 	{"signin", signInRate},
+	{"passkey", passkeyRate},
+	{"flood", flood},
+	{"timing", timing},
 	{"scale", scale},
 }
 
@@ -80,7 +83,7 @@ func main() {
 	debug.SetGCPercent(1000) // collections of the load generator are not what is measured
 	var o options
 	file := flag.String("json", "", "write the figures to this `file`")
-	only := flag.String("only", "", "comma-separated `names` of measurements: writes,start,rss,tokens,tokens3,busy,signin (the default), scale")
+	only := flag.String("only", "", "comma-separated `names` of measurements: writes,start,rss,tokens,tokens3,busy,signin,passkey,flood,timing (the default), scale")
 	flag.DurationVar(&o.duration, "duration", 5*time.Second, "length of each load")
 	sizes := flag.String("sizes", "10000,100000,1000000", "`numbers` of users at which scale measures")
 	flag.IntVar(&o.sessions, "sessions", 10, "sessions of each user in scale")

@@ -27,7 +27,7 @@ const (
 // is back, and whether people notice. At the last size two more nodes join from
 // nothing, and the three are measured together.
 func scale(ctx context.Context, o options) (figures []figure, err error) {
-	h, err := newHouse(1)
+	h, err := newHouse(1, bootstrap)
 	if err != nil {
 		return nil, err
 	}
@@ -203,7 +203,7 @@ func look(ctx context.Context, url string) (p50, p99 time.Duration, err error) {
 		if err != nil {
 			return 0, 0, err
 		}
-		req.Header.Set("Authorization", "Bearer "+adminToken)
+		req.Header.Set("Authorization", "Bearer "+adminKey)
 		resp, err := http.DefaultClient.Do(req)
 		if err != nil {
 			return 0, 0, err

@@ -35,6 +35,15 @@ func spreadOf(d *testbed.Dev, o options) (*spread, error) {
 	return c, nil
 }
 
+// spread is the nodes of a house that runs.
+func (h *house) spread(o options) *spread {
+	c := &spread{o: o}
+	for _, n := range h.nodes {
+		c.nodes, c.pids = append(c.nodes, n.public), append(c.pids, n.cmd.Process.Pid)
+	}
+	return c
+}
+
 func (c *spread) node() string { return c.nodes[c.next.Add(1)%uint64(len(c.nodes))] }
 
 func (c *spread) drive(ctx context.Context, d time.Duration, call func(ctx context.Context, worker int) error) (load, error) {

@@ -20,7 +20,15 @@ import (
 // forms, no JavaScript.
 type Person struct {
 	Username, Password string
-	http               *http.Client
+
+	// Passkey, if set, answers the challenge of a login form instead: the options and the
+	// response are JSON, as navigator.credentials.get has them.
+	Passkey func(options []byte) (response []byte, err error)
+
+	// Address, if set, is what a node that trusts whoever asks is told to be the person's.
+	Address string
+
+	http *http.Client
 }
 
 // NewPerson returns a person with an empty cookie jar.
@@ -66,13 +74,7 @@ func (e *StatusError) Error() string { return fmt.Sprintf("status %d: %.300s", e
 // Authorize signs in to app at the node with base URL node, filling in the login
 // form if one appears, and returns what reached the redirect URI.
 func (p *Person) Authorize(ctx context.Context, node string, app Application) (*Authorization, error) {
-	a := &Authorization{Verifier: rand.Text() + rand.Text(), Nonce: rand.Text()}
-	sum := sha256.Sum256([]byte(a.Verifier))
-	q := url.Values{
-		"response_type": {"code"}, "client_id": {app.ClientID}, "redirect_uri": {app.RedirectURI},
-		"scope": {app.Scope}, "state": {rand.Text()}, "nonce": {a.Nonce},
-		"code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])}, "code_challenge_method": {"S256"},
-	}
+	a, q := app.ask()
 	at := node + "/oauth2/authorize?" + q.Encode()
 	form := url.Values(nil)
 	for range 12 {
@@ -99,6 +101,17 @@ func (p *Person) Authorize(ctx context.Context, node string, app Application) (*
 	return nil, fmt.Errorf("still at %s after twelve steps", at)
 }
 
+// ask is what an application asks for, and remembers of it.
+func (app Application) ask() (*Authorization, url.Values) {
+	a := &Authorization{Verifier: rand.Text() + rand.Text(), Nonce: rand.Text()}
+	sum := sha256.Sum256([]byte(a.Verifier))
+	return a, url.Values{
+		"response_type": {"code"}, "client_id": {app.ClientID}, "redirect_uri": {app.RedirectURI},
+		"scope": {app.Scope}, "state": {rand.Text()}, "nonce": {a.Nonce},
+		"code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])}, "code_challenge_method": {"S256"},
+	}
+}
+
 // step makes one request and says where to go next, with a form to send if any.
 func (p *Person) step(ctx context.Context, at string, form url.Values) (next string, nextForm url.Values, err error) {
 	method, body := http.MethodGet, io.Reader(nil)
@@ -112,6 +125,9 @@ func (p *Person) step(ctx context.Context, at string, form url.Values) (next str
 	if form != nil {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		req.Header.Set("Origin", req.URL.Scheme+"://"+req.URL.Host)
+	}
+	if p.Address != "" {
+		req.Header.Set("X-Forwarded-For", p.Address)
 	}
 	resp, err := p.http.Do(req)
 	if err != nil {
@@ -127,10 +143,8 @@ func (p *Person) step(ctx context.Context, at string, form url.Values) (next str
 		target = refresh
 	}
 	if target == "" && resp.StatusCode == http.StatusOK && form == nil {
-		if action, fields := loginForm(string(page)); fields != nil {
-			fields.Set("username", p.Username)
-			fields.Set("password", p.Password)
-			target, nextForm = action, fields
+		if target, nextForm, err = p.fill(string(page)); err != nil {
+			return "", nil, err
 		}
 	}
 	if target == "" {
@@ -143,28 +157,65 @@ func (p *Person) step(ctx context.Context, at string, form url.Values) (next str
 	return u.String(), nextForm, nil
 }
 
+// fill fills in the form of a login page; without one it returns nothing.
+func (p *Person) fill(page string) (action string, fields url.Values, err error) {
+	if p.Passkey == nil {
+		attr, fields := formWith(page, `name="password"`)
+		if fields != nil {
+			fields.Set("username", p.Username)
+			fields.Set("password", p.Password)
+		}
+		return attr["action"], fields, nil
+	}
+	attr, fields := formWith(page, `data-passkey="get"`)
+	if fields == nil {
+		return "", nil, nil
+	}
+	response, err := p.Passkey([]byte(attr["options"]))
+	fields.Set("response", string(response))
+	return attr["action"], fields, err
+}
+
+// Challenge goes to app at the node with base URL node until there is a login form for a passkey,
+// and returns where, and what, a browser would post of it: the form that Passkey has filled in.
+func (p *Person) Challenge(ctx context.Context, node string, app Application) (at string, form url.Values, err error) {
+	_, q := app.ask()
+	at = node + "/oauth2/authorize?" + q.Encode()
+	for range 4 {
+		if at, form, err = p.step(ctx, at, nil); err != nil || form != nil {
+			return at, form, err
+		}
+	}
+	return "", nil, fmt.Errorf("there is no form at %s", at)
+}
+
+// Post sends a form that Challenge has returned, and returns where it leads.
+func (p *Person) Post(ctx context.Context, at string, form url.Values) (next string, err error) {
+	next, _, err = p.step(ctx, at, form)
+	return next, err
+}
+
 var (
 	formTag  = regexp.MustCompile(`(?s)<form[^>]*method="post"[^>]*>.*?</form>`)
 	inputTag = regexp.MustCompile(`<input[^>]*>`)
 	attrs    = regexp.MustCompile(`([a-z]+)="([^"]*)"`)
 )
 
-// loginForm finds the form with a password field and returns its action and hidden fields.
-func loginForm(page string) (action string, fields url.Values) {
+// formWith finds the form that has a text in it and returns its attributes and hidden fields.
+func formWith(page, text string) (attr map[string]string, fields url.Values) {
 	for _, form := range formTag.FindAllString(page, -1) {
-		if !strings.Contains(form, `name="password"`) {
+		if !strings.Contains(form, text) {
 			continue
 		}
 		fields = url.Values{}
-		action = attributes(form)["action"]
 		for _, in := range inputTag.FindAllString(form, -1) {
 			if a := attributes(in); a["type"] == "hidden" {
 				fields.Set(a["name"], a["value"])
 			}
 		}
-		return action, fields
+		return attributes(form), fields
 	}
-	return "", nil
+	return nil, nil
 }
 
 func attributes(tag string) map[string]string {

@@ -1,0 +1,289 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"regexp"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/quis-idp/quis/e2e/testbed"
+)
+
+const (
+	floodRate     = 10_000 // bad sign-ins a second, if node and load generator get that far
+	floodCallers  = 64
+	floodWarm     = 6 * time.Second // until the node has seen what it is, and told
+	floodPeople   = 20              // sign-ins of a person meanwhile, in each kind of browser
+	batteryHorse  = "correct horse battery"
+	notThePerson  = "not the password %d"
+	neverTheOwner = "nobody%d"
+)
+
+// flood sends a node bad sign-ins from addresses, at names and with passwords that are never the
+// same, and measures what else the node does meanwhile.
+func flood(ctx context.Context, o options) (figures []figure, err error) {
+	h, err := newHouse(1, bootstrap)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, h.remove()) }()
+	if _, err := h.start(ctx); err != nil {
+		return nil, err
+	}
+	n, c := h.nodes[0], h.spread(o)
+	owner := newStranger(n.public)
+	if _, err := owner.signIn(ctx); err != nil { // from here on their browser is known
+		return nil, err
+	}
+	idle, err := c.paced(ctx)
+	if err != nil {
+		return nil, err
+	}
+	flooding, stop := context.WithCancel(ctx)
+	f := &flooder{node: n.public}
+	ended := make(chan error, 1)
+	go func() { ended <- f.run(flooding) }()
+	select {
+	case <-time.After(floodWarm):
+	case <-ctx.Done():
+	}
+	entries, err := n.entries(ctx)
+	refused, hashed, began := f.refused.Load(), f.hashed.Load(), time.Now()
+	var busy load
+	if err == nil {
+		busy, err = c.paced(ctx)
+	}
+	took := time.Since(began).Seconds()
+	refused, hashed = f.refused.Load()-refused, f.hashed.Load()-hashed
+	after := entries
+	if err == nil {
+		after, err = n.entries(ctx)
+	}
+	known := people(ctx, func() *stranger { return owner })
+	fresh := people(ctx, func() *stranger { return newStranger(n.public) })
+	stop()
+	if err := errors.Join(err, <-ended); err != nil {
+		return nil, err
+	}
+	return []figure{
+		{Name: "flood: bad sign-ins", Value: float64(refused+hashed) / took, Unit: "/s", Goal: fmt.Sprintf("%d offered", floodRate),
+			Note: fmt.Sprintf("%.0f/s told to wait, %.0f/s checked, %d connections cut; node and load generator share the processors", float64(refused)/took, float64(hashed)/took, f.cut.Load())},
+		{Name: "flood: log entries", Value: (after - entries) / took, Unit: "/s", Goal: "≤ 50"},
+		{Name: "flood: p99 of tokens", Value: float64(busy.p99) / float64(idle.p99), Unit: "× idle", Goal: "≤ 2",
+			Note: fmt.Sprintf("%.1f ms instead of %.1f ms at %.0f/s; p50 %.1f instead of %.1f ms", ms(busy.p99), ms(idle.p99), busy.perSecond(), ms(busy.p50), ms(idle.p50))},
+		{Name: "flood: sign-ins in a known browser", Value: known.share, Unit: "% succeed", Goal: "100", Note: fmt.Sprintf("slowest %.0f ms", ms(known.worst))},
+		{Name: "flood: sign-ins in a new browser", Value: fresh.share, Unit: "% succeed", Note: fmt.Sprintf("at the first attempt, slowest %.0f ms; passkeys are not held up", ms(fresh.worst))},
+	}, nil
+}
+
+// A luck is how people fared.
+type luck struct {
+	share float64 // per cent that got in at once
+	worst time.Duration
+}
+
+func people(ctx context.Context, browser func() *stranger) (l luck) {
+	for range floodPeople {
+		if d, err := browser().signIn(ctx); err == nil {
+			l.share, l.worst = l.share+100/float64(floodPeople), max(l.worst, d)
+		}
+	}
+	return l
+}
+
+// entries is how many entries the log has.
+func (n *houseNode) entries(ctx context.Context) (float64, error) {
+	return testbed.Sample(ctx, n.operations, "quis_raft_commit_index")
+}
+
+// A flooder sends bad sign-ins over connections that it keeps.
+type flooder struct {
+	node            string
+	sent            atomic.Int64
+	refused, hashed atomic.Int64
+	cut             atomic.Int64 // connections
+}
+
+func (f *flooder) run(ctx context.Context) error {
+	errs := make([]error, floodCallers)
+	began := time.Now()
+	var all sync.WaitGroup
+	for i := range errs {
+		all.Go(func() {
+			for ctx.Err() == nil && errs[i] == nil {
+				if err := f.caller(ctx, began); ctx.Err() == nil {
+					errs[i] = f.cutOff(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}
+
+// cutOff passes over a connection that the node has closed, as it may under such a load.
+func (f *flooder) cutOff(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
+		f.cut.Add(1)
+		return nil
+	}
+	return err
+}
+
+// caller is one connection. It writes requests by hand: the load generator must be cheaper
+// than what it measures.
+func (f *flooder) caller(ctx context.Context, began time.Time) error {
+	s := newStranger(f.node)
+	flow, err := s.form(ctx, "/login")
+	if err != nil {
+		return err
+	}
+	u, err := url.Parse(f.node)
+	if err != nil {
+		return err
+	}
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", u.Host)
+	if err != nil {
+		return err
+	}
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	defer conn.Close()
+	r := bufio.NewReaderSize(conn, 32<<10)
+	for ctx.Err() == nil {
+		n := f.sent.Add(1)
+		if early := time.Duration(n)*time.Second/floodRate - time.Since(began); early > 0 {
+			time.Sleep(early)
+		}
+		body := url.Values{"flow": {flow}, "username": {fmt.Sprintf(neverTheOwner, n)}, "password": {fmt.Sprintf(notThePerson, n)}}.Encode()
+		_, err := fmt.Fprintf(conn, "POST /login HTTP/1.1\r\nHost: %s\r\nX-Forwarded-For: %s\r\nCookie: %s\r\nOrigin: %s\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s",
+			u.Host, anyAddress(), s.cookies(), f.node, len(body), body)
+		if err != nil {
+			return err
+		}
+		resp, err := http.ReadResponse(r, nil)
+		if err != nil {
+			return err
+		}
+		if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+			return err
+		}
+		switch resp.StatusCode {
+		case http.StatusUnauthorized:
+			f.hashed.Add(1)
+		case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+			f.refused.Add(1)
+		default:
+			return fmt.Errorf("a bad sign-in was answered with %s", resp.Status)
+		}
+	}
+	return nil
+}
+
+// anyAddress is one of sixteen million.
+func anyAddress() string {
+	n := rand.Uint32()
+	return fmt.Sprintf("10.%d.%d.%d", n>>16&0xff, n>>8&0xff, n&0xff)
+}
+
+// A stranger is a browser at addresses of its own choosing, which the node believes.
+type stranger struct {
+	node    string
+	address string
+	http    *http.Client
+}
+
+func newStranger(node string) *stranger {
+	jar, _ := cookiejar.New(nil) // never fails without options
+	return &stranger{node: node, address: anyAddress(), http: &http.Client{
+		Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+func (s *stranger) cookies() string {
+	u, _ := url.Parse(s.node)
+	var all []string
+	for _, c := range s.http.Jar.Cookies(u) {
+		all = append(all, c.Name+"="+c.Value)
+	}
+	return strings.Join(all, "; ")
+}
+
+// send makes one request, and returns how long the answer took.
+func (s *stranger) send(ctx context.Context, path string, form url.Values) (status int, header http.Header, body string, took time.Duration, err error) {
+	method, content := http.MethodGet, io.Reader(nil)
+	if form != nil {
+		method, content = http.MethodPost, strings.NewReader(form.Encode())
+	}
+	req, err := http.NewRequestWithContext(ctx, method, s.node+path, content)
+	if err != nil {
+		return 0, nil, "", 0, err
+	}
+	req.Header.Set("X-Forwarded-For", s.address)
+	if form != nil {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.Header.Set("Origin", s.node)
+	}
+	began := time.Now()
+	resp, err := s.http.Do(req)
+	if err != nil {
+		return 0, nil, "", 0, err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	return resp.StatusCode, resp.Header, string(b), time.Since(began), err
+}
+
+var hiddenFlow = regexp.MustCompile(`name="flow" value="([^"]*)"`)
+
+// form opens a page, goes where it leads, and returns the flow of its form.
+func (s *stranger) form(ctx context.Context, path string) (flow string, err error) {
+	for range 4 {
+		status, header, body, _, err := s.send(ctx, path, nil)
+		if err != nil {
+			return "", err
+		}
+		if found := hiddenFlow.FindStringSubmatch(body); found != nil {
+			return found[1], nil
+		}
+		to := header.Get("Location")
+		if _, refresh, ok := strings.Cut(header.Get("Refresh"), "url="); to == "" && ok {
+			to = refresh
+		}
+		u, err := url.Parse(to)
+		if err != nil || to == "" {
+			return "", fmt.Errorf("%s: status %d, no form: %.200s", path, status, body)
+		}
+		path = u.RequestURI()
+	}
+	return "", fmt.Errorf("%s leads in circles", path)
+}
+
+// signIn signs the owner in, in this browser, and returns how long the request took that did.
+func (s *stranger) signIn(ctx context.Context) (time.Duration, error) {
+	u, err := url.Parse(s.node)
+	if err != nil {
+		return 0, err
+	}
+	s.http.Jar.SetCookies(u, []*http.Cookie{{Name: "quis_session", Path: "/", MaxAge: -1}}) // it has ended
+	flow, err := s.form(ctx, "/login")
+	if err != nil {
+		return 0, err
+	}
+	status, _, body, took, err := s.send(ctx, "/login", url.Values{"flow": {flow}, "username": {"tester"}, "password": {"correct horse battery"}})
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("sign in: status %d: %.200s", status, body)
+	}
+	return took, err
+}
