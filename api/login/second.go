@@ -41,12 +41,14 @@ func (l *Login) showSecond(w http.ResponseWriter, r *http.Request, f *authn.Flow
 	view := secondView{
 		Application: f.Need.Application, Action: page.Base(r) + "/login/second", Flow: f.Sealed(), Way: string(way),
 		Login: identity.Printable(f.Login, maxShown), Lead: site.Text(r, "second."+string(way)+".lead"),
-		Code: page.Field{
-			Name: "code", Label: site.Text(r, "second."+string(way)+".code"), Autocomplete: "one-time-code",
-			Numeric: way == assurance.TOTP, Focus: true,
-		},
 		Passkey: key, Typed: way != assurance.Passkey, Trust: open.Trust,
 		Others: others(r, f, ways, way), Restart: again(r, f),
+	}
+	if view.Typed { // of a passkey there is nothing to be typed, and no word for it
+		view.Code = page.Field{
+			Name: "code", Label: site.Text(r, "second."+string(way)+".code"), Autocomplete: "one-time-code",
+			Numeric: way == assurance.TOTP, Focus: true,
+		}
 	}
 	may, err := l.cfg.Flows.MayLose(r.Context(), f)
 	if err != nil {
@@ -100,13 +102,17 @@ func (l *Login) second(w http.ResponseWriter, r *http.Request) error {
 
 // passkeyAnswer takes what a passkey has answered, at the first step or the second.
 func (l *Login) passkeyAnswer(w http.ResponseWriter, r *http.Request) error {
+	var signal []byte
 	return l.step(w, r, func(f *authn.Flow) (authn.Result, error) {
-		return l.cfg.Flows.Passkey(r.Context(), f, []byte(r.PostForm.Get("response")))
+		done, err := l.cfg.Flows.Passkey(r.Context(), f, []byte(r.PostForm.Get("response")))
+		signal, _ = passkey.Unknown(err)
+		return done, err
 	}, func(r *http.Request, f *authn.Flow, status int, faults []*identity.Error) error {
 		if f.Step() == authn.StepSecond {
 			return l.showSecond(w, r, f, status, assurance.Passkey, faults)
 		}
-		return l.showForm(w, r, f, status, f.Need.LoginHint, []*identity.Error{{Field: "passkey"}})
+		// What else the browser is told: to offer a passkey no more that is not known here.
+		return l.showForm(w, r, f, status, f.Need.LoginHint, []*identity.Error{{Field: "passkey", Detail: string(signal)}})
 	})
 }
 
