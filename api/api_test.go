@@ -328,7 +328,7 @@ func TestHeaders(t *testing.T) {
 	for _, target := range []string{"/echo", "/nothing", "/panic", "/t/acme/echo", "/livez"} {
 		got := h.call("GET", target, "", "Accept: text/html").Header()
 		for name, want := range map[string]string{
-			"Content-Security-Policy":      "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+			"Content-Security-Policy":      "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'",
 			"Strict-Transport-Security":    "max-age=63072000",
 			"X-Content-Type-Options":       "nosniff",
 			"Referrer-Policy":              "same-origin",

@@ -31,8 +31,11 @@ func TestMe(t *testing.T) {
 	if !strings.Contains(body, h.plainUser) {
 		t.Errorf("me: %s", body)
 	}
-	for _, path := range []string{"sessions", "factors", "devices", "tokens"} {
+	for _, path := range []string{"sessions", "factors", "devices", "tokens", "password-policy"} {
 		h.want(200, plain, "GET", "/api/v1/me/"+path, "")
+	}
+	if _, body = h.call(plain, "GET", "/api/v1/me/password-policy", ""); !strings.Contains(body, `"min_length":15`) || !strings.Contains(body, `"check_breached":true`) {
+		t.Errorf("policy of passwords: %s", body)
 	}
 	h.want(403, plain, "GET", "/api/v1/me?tenant=acme", "")
 	theirs := h.own(h.rootUser, time.Hour)

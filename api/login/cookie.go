@@ -19,6 +19,7 @@ const (
 	deviceCookie  = "quis_device" // a user has signed in here before
 
 	trustCookie = "quis_trust" // a trusted device
+	makesCookie = "quis_makes" // it makes passkeys
 
 	// ApproverCookie is of a browser in which sign-ins are approved.
 	ApproverCookie = "quis_approver"
@@ -29,13 +30,8 @@ const (
 // SessionCookie names the cookie that carries a session of t.
 func SessionCookie(t identity.Tenant) string { return page.CookieName(t, sessionCookie) }
 
-// read returns the value of a cookie, empty if there is none.
-func read(r *http.Request, name string) string { return page.Cookie(r, name) }
-
-// write sets a cookie: for life 0 until the browser closes, for a negative one it is removed.
-func write(w http.ResponseWriter, r *http.Request, name, value string, life time.Duration) {
-	page.SetCookie(w, r, name, value, life)
-}
+// What a page reads and writes of them.
+var read, write = page.Cookie, page.SetCookie
 
 // signedIn returns the session of the browser and its user; nil if nobody is signed in.
 func (l *Login) signedIn(r *http.Request) (*session.Session, *directory.User, error) {

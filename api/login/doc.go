@@ -16,6 +16,9 @@
 // Signing in ends with 200 and a Refresh header, not with a redirect: the way on may lead
 // to another origin, and browsers apply form-action to the redirects of a form post.
 //
+// What a browser remembers of its people (package memory) fills in the form, marks the way that
+// was used last, and lets them choose among accounts. It is a comfort and proves nothing.
+//
 // Invariants: no page tells whether a name is known; what was typed as a name comes back
 // after an error, a password never; nothing here works only with JavaScript.
 //

@@ -35,6 +35,9 @@ func (l *Login) checkPassword(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	for i := range verdict.Faults {
+		verdict.Faults[i].Text = page.Detail(r, &identity.Error{Detail: verdict.Faults[i].Text})
+	}
 	return answerJSON(w, verdict)
 }
 
@@ -49,23 +52,7 @@ func (l *Login) passwordPolicy(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return answerJSON(w, policyView{
-		MinLength: p.Least(), MaxLength: strength.Longest, MinScore: p.MinScore, History: p.History, MaxAgeDays: int(p.MaxAge.Hours() / 24),
-		Uppercase: p.RequireUppercase, Number: p.RequireNumber, Special: p.RequireSpecial, Breached: !p.AllowBreached,
-	})
-}
-
-// policyView has the names that the API's settings have.
-type policyView struct {
-	MinLength  int  `json:"min_length"`
-	MaxLength  int  `json:"max_length"`
-	MinScore   int  `json:"min_strength"`
-	Uppercase  bool `json:"require_uppercase"`
-	Number     bool `json:"require_number"`
-	Special    bool `json:"require_special"`
-	Breached   bool `json:"check_breached"`
-	History    int  `json:"history"`
-	MaxAgeDays int  `json:"max_age_days"`
+	return answerJSON(w, p.Told())
 }
 
 func answerJSON(w http.ResponseWriter, v any) error {

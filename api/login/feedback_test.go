@@ -2,8 +2,10 @@ package login
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 )
 
@@ -37,6 +39,14 @@ func TestPasswordIsJudgedWhileItIsTyped(t *testing.T) {
 		if status != http.StatusOK || got != want {
 			t.Errorf("%q: %d %v", password, status, v)
 		}
+	}
+	answer, err := http.PostForm(h.url+"/password/check?lang=de", url.Values{"password": {"short"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if b, err := io.ReadAll(answer.Body); err != nil || !strings.Contains(string(b), "Verwenden Sie mindestens 15 Zeichen.") {
+		t.Errorf("in German: %s %v", b, err)
 	}
 	r, err := http.Get(h.url + "/password/policy")
 	if err != nil {

@@ -49,10 +49,18 @@ var examples = map[string]func(w http.ResponseWriter) error{
 	},
 	"sign_in_ways": func(w http.ResponseWriter) error {
 		return signInPage.Write(w, get("/login"), 200, signInView{
-			Application: "Web", Action: "/login", Flow: "FLOW", Passkey: &passkeyView{"/login/passkey", "FLOW", `{"challenge":"AAAA"}`, true},
+			Application: "Web", Action: "/login", Flow: "FLOW", Passkey: &passkeyView{"/login/passkey", "FLOW", `{"challenge":"AAAA"}`, true, false},
 			Username: page.Field{Name: "username", Label: "Username or email", Autocomplete: "username webauthn", Focus: true},
 			Password: page.Field{Name: "password", Label: "Password", Type: "password", Autocomplete: "current-password"},
 			Mail:     "/login/mail", Forgotten: "/recover?flow=FLOW", Register: "/register?flow=FLOW", Stay: 30, Staying: true,
+		})
+	},
+	"sign_in_again": func(w http.ResponseWriter) error {
+		return signInPage.Write(w, get("/login"), 200, signInView{
+			Action: "/login", Flow: "FLOW", Passkey: &passkeyView{"/login/passkey", "FLOW", `{"challenge":"AAAA"}`, true, true}, Last: "passkey",
+			Username: page.Field{Name: "username", Label: "Username or email", Value: "ada", Autocomplete: "username webauthn"},
+			Password: page.Field{Name: "password", Label: "Password", Type: "password", Autocomplete: "current-password", Focus: true},
+			Accounts: "/login?accounts=yes&flow=FLOW",
 		})
 	},
 	"second": func(w http.ResponseWriter) error {
@@ -65,7 +73,7 @@ var examples = map[string]func(w http.ResponseWriter) error{
 	"second_passkey": func(w http.ResponseWriter) error {
 		return secondPage.Write(w, get("/login"), 200, secondView{
 			Action: "/login/second", Flow: "FLOW", Way: "passkey", Login: "ada", Lead: "Use your passkey or security key.",
-			Passkey: &passkeyView{"/login/passkey", "FLOW", `{"challenge":"AAAA"}`, false}, Restart: "/login?flow=FLOW&again=yes", Ask: true,
+			Passkey: &passkeyView{"/login/passkey", "FLOW", `{"challenge":"AAAA"}`, false, false}, Restart: "/login?flow=FLOW&again=yes", Ask: true,
 		})
 	},
 	"approval_ask": func(w http.ResponseWriter) error {
@@ -133,7 +141,15 @@ var examples = map[string]func(w http.ResponseWriter) error{
 		return nil
 	},
 	"account": func(w http.ResponseWriter) error {
-		return accountPage.Write(w, get("/login"), 200, accountView{"Web", ada, "/login/continue", "FLOW", "/login?another=yes&flow=FLOW"})
+		return accountPage.Write(w, get("/login"), 200, accountView{
+			Application: "Web", Person: &ada, Action: "/login/continue", Flow: "FLOW", Forget: "/login/forget", Another: "/login?another=yes&flow=FLOW",
+			Others: []accountLine{{person{"Grace Hopper", "grace@example.com"}, "KEY", "/login?as=KEY&flow=FLOW"}},
+		})
+	},
+	"accounts": func(w http.ResponseWriter) error {
+		return accountPage.Write(w, get("/login"), 200, accountView{Flow: "FLOW", Forget: "/login/forget", Another: "/login?another=yes&flow=FLOW",
+			Others: []accountLine{{ada, "ONE", "/login?as=ONE&flow=FLOW"}, {person{"grace", "grace"}, "TWO", "/login?as=TWO&flow=FLOW"}},
+		})
 	},
 	"wait": func(w http.ResponseWriter) error {
 		return waitPage.Write(w, get("/login"), 429, waitView{"2 minutes", "/login?flow=FLOW"})

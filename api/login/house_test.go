@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/quis-idp/quis/api"
+	"github.com/quis-idp/quis/api/login/memory"
 	"github.com/quis-idp/quis/api/metrics"
 	"github.com/quis-idp/quis/api/page/pagetest"
 	"github.com/quis-idp/quis/fsm"
@@ -38,6 +39,7 @@ type house struct {
 	ring    *seal.Ring
 	sent    atomic.Pointer[authn.Letter] // the latest letter
 	url     string
+	phc     string // of secret
 }
 
 func newHouse(t *testing.T, change func(*Config)) *house {
@@ -61,6 +63,7 @@ func newHouse(t *testing.T, change func(*Config)) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
+	h.phc = phc
 	h.update(func(tx *fsm.Tx) error {
 		if err := directory.EnsureDefault(tx); err != nil {
 			return err
@@ -80,7 +83,7 @@ func newHouse(t *testing.T, change func(*Config)) *house {
 		}
 		return nil
 	})
-	cfg := Config{DB: h.db, Sessions: sessions, Flows: h.flows, Pool: pool}
+	cfg := Config{DB: h.db, Sessions: sessions, Flows: h.flows, Pool: pool, Memory: memory.Memory{Ring: ring}}
 	if change != nil {
 		change(&cfg)
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/quis-idp/quis/api/limit"
+	"github.com/quis-idp/quis/api/login/memory"
 	"github.com/quis-idp/quis/api/page"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
@@ -20,7 +21,7 @@ import (
 // twelve a minute. Attempts that succeed do not count.
 var PerAddress = limit.Rate{Burst: 30, Every: 5 * time.Second}
 
-// Config says what the pages work with; all but Offers, Frames, PerAddress and Registerer is needed.
+// Config says what the pages work with; all but Offers, Checks, Memory, Offer, Frames, PerAddress and Registerer is needed.
 type Config struct {
 	DB       *fsm.DB
 	Sessions *session.Store
@@ -28,6 +29,11 @@ type Config struct {
 	Offers   *impersonation.Offers // nil: nobody acts as somebody else
 	Pool     *credential.Pool
 	Checks   credential.Checks // of new passwords; zero: the policy alone
+	Memory   memory.Memory     // what browsers remember; zero: nothing
+
+	// Offer, if set, returns where somebody is taken who has just signed in with a password in a
+	// browser that makes passkeys, before they go on to the path to; "": nowhere.
+	Offer func(r *http.Request, s *session.Session, to string) string
 
 	// Frames, if set, returns the addresses that a browser in which a session ends must
 	// load, so that applications forget it.
@@ -98,6 +104,7 @@ func (l *Login) Routes(mux *http.ServeMux) {
 		mux.Handle("POST /impersonate/{ticket}", page.Handle(l.impersonate))
 	}
 	mux.Handle("POST /impersonate/end", page.Handle(l.endImpersonation))
+	mux.Handle("POST /login/forget", page.Handle(l.forget))
 	mux.Handle("GET /logout", page.Handle(l.askSignOut))
 	mux.Handle("POST /logout", page.Handle(l.signOut))
 	mux.Handle("GET /setup/{token}", page.Handle(l.askSetup))

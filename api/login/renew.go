@@ -61,6 +61,7 @@ func (l *Login) showRenew(w http.ResponseWriter, r *http.Request, f *authn.Flow,
 		Login: identity.Printable(f.Login, maxShown),
 		Password: page.Field{
 			Name: "password", Label: site.Text(r, "renew.password"), Type: "password", Autocomplete: "new-password", Focus: true,
+			Check: page.CheckPath(r),
 		},
 	}
 	for _, fault := range faults {

@@ -66,6 +66,7 @@ func (l *Login) setup(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	write(w, r, sessionCookie, cookie, 0)
+	l.cfg.Memory.Remember(w, r, started.Session.UserID, assurance.Password)
 	page.Leave(w, "/")
 	return leavingPage.Write(w, r, http.StatusOK, leavingView{Target: "/"})
 }
@@ -159,7 +160,7 @@ func showSetup(w http.ResponseWriter, r *http.Request, status int, who newcomer,
 		Password: field("password", "password", "", "new-password"),
 		Repeat:   field("repeat", "password", "", "new-password"),
 	}
-	view.Password.Hint = site.Text(r, "setup.password.hint")
+	view.Password.Hint, view.Password.Check = site.Text(r, "setup.password.hint"), page.CheckPath(r)
 	view.Username.Focus = true
 	page.Refuse(r, &view.Alert, faults, &view.Username, &view.Email, &view.Name, &view.Password, &view.Repeat)
 	return setupPage.Write(w, r, status, view)

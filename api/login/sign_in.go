@@ -52,13 +52,17 @@ func (l *Login) signIn(w http.ResponseWriter, r *http.Request) error {
 	}
 	f, err := l.cfg.Flows.Load(r.Context(), sealed, read(r, flowCookie))
 	if err != nil {
-		return flowFault(w, r, err)
+		return l.ended(w, r, err)
 	}
 	r = inFlow(r, f)
-	choosing := f.Need.Select && !f.Need.Login && s != nil
+	known, err := l.remembered(r)
+	if err != nil {
+		return err
+	}
+	choosing := chooses(r, f, s, known)
 	// Signed in meanwhile, in another tab: what the flow was begun for is there. A session
 	// from before it was not good enough, or there would be no flow.
-	if s != nil && !choosing && !f.Need.Login && s.AuthTime.After(f.Begun) {
+	if s != nil && !f.Need.Select && !f.Need.Login && s.AuthTime.After(f.Begun) {
 		return page.Onward(w, r, f.Need.ReturnTo)
 	}
 	if err := l.bind(w, r, f); err != nil {
@@ -67,14 +71,14 @@ func (l *Login) signIn(w http.ResponseWriter, r *http.Request) error {
 	if joining(f, s) && !r.URL.Query().Has("another") {
 		return page.Onward(w, r, page.Base(r)+RegisterPath+"?"+url.Values{"flow": {f.Sealed()}}.Encode())
 	}
-	if choosing && !r.URL.Query().Has("another") {
-		return showAccount(w, r, f, u)
+	if choosing {
+		return l.showAccounts(w, r, f, u, known)
 	}
 	if r.URL.Query().Has("again") {
 		if err := l.cfg.Flows.Restart(f); err != nil {
 			return err
 		}
-	} else if s != nil && f.Step() == authn.StepPassword && !r.URL.Query().Has("another") {
+	} else if s != nil && f.Step() == authn.StepPassword && !named(r.URL.Query()) {
 		f.Browser.SessionID, f.Browser.Trust, f.Stay = s.ID, read(r, trustCookie), s.Remembered
 		if _, err := l.cfg.Flows.Raise(r.Context(), f, s); errors.Is(err, identity.ErrDenied) {
 			return refused(w, r, err)
@@ -96,7 +100,7 @@ func (l *Login) signIn(w http.ResponseWriter, r *http.Request) error {
 	case authn.StepLost:
 		return l.showLost(w, r, f)
 	}
-	return l.showForm(w, r, f, http.StatusOK, f.Need.LoginHint, nil)
+	return l.showForm(w, r, f, http.StatusOK, fill(r, f, known), nil)
 }
 
 // inFlow is r with what f says of the language, which can be changed at the form.
@@ -112,7 +116,7 @@ func (l *Login) begin(w http.ResponseWriter, r *http.Request) (f *authn.Flow, gi
 	}
 	f, err = l.cfg.Flows.Load(r.Context(), r.PostForm.Get("flow"), read(r, flowCookie))
 	if err != nil {
-		return nil, nil, flowFault(w, r, err)
+		return nil, nil, l.ended(w, r, err)
 	}
 	r = inFlow(r, f)
 	f.Browser.Device, f.Browser.Trust, f.Browser.Approver = read(r, deviceCookie), read(r, trustCookie), read(r, ApproverCookie)
@@ -162,7 +166,7 @@ func (l *Login) step(w http.ResponseWriter, r *http.Request, take func(f *authn.
 	case err == nil:
 		return l.goOn(w, r, f, done)
 	case errors.Is(err, authn.ErrDeadFlow):
-		return flowFault(w, r, err)
+		return l.ended(w, r, err)
 	case errors.Is(err, identity.ErrLimited):
 		l.limited.WithLabelValues(ruleName).Inc()
 		return holdBack(w, r, f, problem.Of(r.Context(), err).RetryAfter)
@@ -180,6 +184,9 @@ func (l *Login) step(w http.ResponseWriter, r *http.Request, take func(f *authn.
 
 // goOn shows the step that comes next, or leads on with the session that has been made.
 func (l *Login) goOn(w http.ResponseWriter, r *http.Request, f *authn.Flow, done authn.Result) error {
+	if r.PostForm.Get("makes") != "" { // said by the script of the first form only
+		write(w, r, makesCookie, "yes", 0)
+	}
 	switch done.Step {
 	case authn.StepMail:
 		return l.showMail(w, r, f, http.StatusOK, nil)
@@ -201,11 +208,13 @@ func (l *Login) goOn(w http.ResponseWriter, r *http.Request, f *authn.Flow, done
 		if done.Trust != "" {
 			write(w, r, trustCookie, done.Trust, done.TrustFor)
 		}
+		l.cfg.Memory.Remember(w, r, done.Session.UserID, began(f))
 		if done.Enrol != nil {
 			return showEnrol(w, r, done.ReturnTo, done.Enrol)
 		}
-		page.Leave(w, done.ReturnTo)
-		return leavingPage.Write(w, r, http.StatusOK, leavingView{Application: f.Need.Application, Target: done.ReturnTo})
+		to := l.onward(r, f, done)
+		page.Leave(w, to)
+		return leavingPage.Write(w, r, http.StatusOK, leavingView{Application: f.Need.Application, Target: to})
 	}
 	return fmt.Errorf("sign-in step %q has no page", done.Step)
 }
@@ -242,6 +251,10 @@ func (l *Login) showForm(w http.ResponseWriter, r *http.Request, f *authn.Flow, 
 	if err != nil {
 		return err
 	}
+	known, err := l.remembered(r)
+	if err != nil {
+		return err
+	}
 	view := signInView{
 		Application: f.Need.Application, Action: page.Base(r) + "/login", Flow: f.Sealed(),
 		Username: page.Field{
@@ -266,6 +279,7 @@ func (l *Login) showForm(w http.ResponseWriter, r *http.Request, f *authn.Flow, 
 	if open.Mail {
 		view.Mail = page.Base(r) + "/login/mail"
 	}
+	view.recall(r, f, known)
 	for _, fault := range faults {
 		switch fault.Field {
 		case "username":
@@ -274,6 +288,7 @@ func (l *Login) showForm(w http.ResponseWriter, r *http.Request, f *authn.Flow, 
 			view.Password.Error = page.Detail(r, fault)
 		case "passkey":
 			view.Alert.Text = site.Text(r, "sign_in.passkey.wrong")
+			view.Unknown = fault.Detail
 		default:
 			view.Alert.Text = site.Text(r, "sign_in.wrong")
 			view.Username.Describes, view.Password.Describes = "alert", "alert"

@@ -60,8 +60,8 @@ func TestSignIn(t *testing.T) {
 	if a := s.Get("/?" + authn.TicketParameter + "=x"); a.StatusCode != 303 || a.Header.Get("Location") != "/" {
 		t.Errorf("a ticket stays in the address bar: %d", a.StatusCode)
 	}
-	s.Get("/login?flow="+flow).Want(t, 410, "This page no longer works")
-	s.try(flow, "tester", secret).Want(t, 410, "This page no longer works")
+	s.Get("/login?flow="+flow).Want(t, 410, "You have been here already")
+	s.try(flow, "tester", secret).Want(t, 410, "You have been here already")
 	if a := s.Get("/login"); a.StatusCode != 303 || a.Header.Get("Location") != "/" {
 		t.Errorf("signed in and asked again: %d %v", a.StatusCode, a.Header)
 	}

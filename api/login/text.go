@@ -28,6 +28,8 @@ var english = page.Texts{
 	"sign_in.mail":     "Email me a code instead",
 	"sign_in.passkey":  "Sign in with a passkey",
 	"sign_in.wrong":    "That name and password do not match. Check both and try again.",
+	"sign_in.last":     "Last used",
+	"sign_in.accounts": "Accounts in this browser",
 
 	"passkey.cancelled": "No passkey was used. Press the button to try again.",
 	"passkey.unfit":     "This browser or device cannot do that here. Choose another way.",
@@ -140,14 +142,23 @@ var english = page.Texts{
 
 	"posting.detail": "You should be taken on to %s at once. If nothing happens, press the button.",
 
-	"account.title":   "Choose an account",
-	"account.heading": "Which account?",
-	"account.keep":    "Continue as %s",
-	"account.another": "Use another account",
+	"account.title":       "Choose an account",
+	"account.heading":     "Which account?",
+	"account.keep":        "Continue as %s",
+	"account.another":     "Use another account",
+	"account.others":      "Accounts in this browser",
+	"account.forget":      "Forget",
+	"account.forget.name": "Forget %s",
 
 	"dead.title":  "This page no longer works",
 	"dead.detail": "Signing in took too long, was finished already, or was begun in another browser. Go back to the application and start again.",
 	"dead.link":   "Go to the start page",
+	"late.title":  "That took a little long",
+	"late.detail": "To keep you safe, this page works only for a while. Nothing is lost: start again, and you get to where you wanted to go.",
+	"late.link":   "Start again",
+	"used.title":  "You have been here already",
+	"used.detail": "This sign-in is finished. If you came back by mistake, you can go on from here.",
+	"used.link":   "Continue",
 
 	"refused.title":  "You cannot go on from here",
 	"refused.detail": "What you entered is right, but it is not enough.",

@@ -35,6 +35,9 @@ type (
 		Mail        string       // where to ask for a code by mail; "": not open
 		Forgotten   string       // where to go on without the password; "": not open
 		Register    string       // where to go on without an account; "": not open
+		Accounts    string       // where those are that have signed in here; "": there is none
+		Unknown     string       // the signal that the passkey which was used is not known; "": none
+		Last        string       // by which way the last sign-in here began; "": there is no choice, or none was
 	}
 
 	// recoverView asks who has forgotten their password.
@@ -78,6 +81,7 @@ type (
 	passkeyView struct {
 		Action, Flow, Options string
 		Autofill              bool // offered in the list of the field for the name, too
+		Last                  bool // used last in this browser
 	}
 
 	// mailView is the form that asks for the code of a mail.
@@ -141,13 +145,20 @@ type (
 		Fields      []postedField
 	}
 	postedField struct{ Name, Value string }
-	// accountView offers the account that is signed in, or another.
+	// accountView offers the account that is signed in, those that were, or another.
 	accountView struct {
 		Application string
-		Person      person
+		Person      *person // who may go on at once; nil: nobody
 		Action      string
 		Flow        string // the sealed flow
+		Others      []accountLine
+		Forget      string // where one of them is forgotten
 		Another     string // where the form for another account is
+	}
+	accountLine struct {
+		person
+		Key string // by which the browser knows it
+		To  string // where it signs in
 	}
 	// messageView is a page that only tells something and leads on.
 	messageView struct {

@@ -12,7 +12,7 @@ import (
 // sibling domain can plant one (RFC 6265bis §4.1.3.2). All tenants share the path /, which
 // that prefix demands, so a tenant's own cookies have its slug behind the name.
 func CookieName(t identity.Tenant, name string) string {
-	if secure(t) {
+	if overTLS(t) {
 		name = "__Host-" + name
 	}
 	if t.Slug != "" {
@@ -21,9 +21,9 @@ func CookieName(t identity.Tenant, name string) string {
 	return name
 }
 
-func secure(t identity.Tenant) bool { return strings.HasPrefix(t.Issuer, "https://") }
+func overTLS(t identity.Tenant) bool { return strings.HasPrefix(t.Issuer, "https://") }
 
-// Cookie returns the value of a cookie of the tenant, empty if there is none.
+// Cookie returns the value of a cookie of r's tenant, empty if there is none.
 func Cookie(r *http.Request, name string) string {
 	c, err := r.Cookie(CookieName(identity.TenantFrom(r.Context()), name))
 	if err != nil {
@@ -32,7 +32,7 @@ func Cookie(r *http.Request, name string) string {
 	return c.Value
 }
 
-// SetCookie sets a cookie of the tenant: for life 0 until the browser closes, for a negative
+// SetCookie sets a cookie of r's tenant: for life 0 until the browser closes, for a negative
 // one it is removed.
 func SetCookie(w http.ResponseWriter, r *http.Request, name, value string, life time.Duration) {
 	t := identity.TenantFrom(r.Context())
@@ -42,6 +42,6 @@ func SetCookie(w http.ResponseWriter, r *http.Request, name, value string, life 
 	}
 	http.SetCookie(w, &http.Cookie{
 		Name: CookieName(t, name), Value: value, Path: "/", MaxAge: age,
-		Secure: secure(t), HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		Secure: overTLS(t), HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	})
 }

@@ -23,6 +23,13 @@ type Field struct {
 	Focus        bool   // the cursor starts here
 	Numeric      bool   // digits only: phones show their keypad for numbers
 	Optional     bool   // may stay empty
+	Check        string // where what is typed is judged meanwhile, of a new password; see CheckPath
+}
+
+// CheckPath is where a script asks what there is to be said of a new password, in the language
+// of the page that r is answered with.
+func CheckPath(r *http.Request) string {
+	return Base(r) + "/password/check?" + url.Values{choiceParameter: {string(Language(r))}}.Encode()
 }
 
 // An Alert is a message above a form that says what went wrong and what to do; the

@@ -144,10 +144,9 @@ func choices(r *http.Request, current language.Tag) template.HTML {
 // The cookie holds the language and when it was chosen, in Unix seconds: "de.1764366000".
 // It is of all tenants: the person is the same.
 func choiceCookie(r *http.Request) (name string, secure bool) {
-	if strings.HasPrefix(identity.TenantFrom(r.Context()).Issuer, "https://") {
-		return "__Host-quis_language", true
-	}
-	return "quis_language", false
+	t := identity.TenantFrom(r.Context())
+	t.Slug = ""
+	return CookieName(t, "quis_language"), overTLS(t)
 }
 
 // remember has the browser keep what r chooses.

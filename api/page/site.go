@@ -20,7 +20,7 @@ import (
 // redirects of a form post, so a form that ends at another origin must be answered with
 // 200 and a Refresh header, never with a redirect (see [Leave]).
 const ContentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
-	"connect-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+	"connect-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 
 //go:embed templates texts
 var kit embed.FS

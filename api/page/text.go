@@ -110,6 +110,7 @@ var shared = language.New(Texts{
 	"layout.home":     "quis, home",
 	"layout.language": "Language",
 	"form.check":      "Something needs another look.",
+	"password.good":   "This can be your password.",
 
 	"account.nav":          "Your account",
 	"account.profile":      "Profile",

@@ -89,7 +89,7 @@ func (p *password) write(w http.ResponseWriter, r *http.Request, v *Visitor, has
 	view := passwordView{
 		Account: v.Account(r, "security"), Has: has, Action: page.Base(r) + passwordPath, Back: page.Base(r) + securityPath, Username: v.User.Username,
 		Current: page.Field{Name: "current", Label: site.Text(r, "password.current"), Type: "password", Autocomplete: "current-password", Focus: has},
-		Fresh:   page.Field{Name: "password", Label: site.Text(r, "password.fresh"), Type: "password", Autocomplete: "new-password", Hint: site.Text(r, "password.hint"), Focus: !has},
+		Fresh:   page.Field{Name: "password", Label: site.Text(r, "password.fresh"), Type: "password", Autocomplete: "new-password", Hint: site.Text(r, "password.hint"), Focus: !has, Check: page.CheckPath(r)},
 		Repeat:  page.Field{Name: "repeat", Label: site.Text(r, "password.repeat"), Type: "password", Autocomplete: "new-password"},
 	}
 	if v.Done == "disowned" {

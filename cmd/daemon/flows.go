@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/quis-idp/quis/api/login"
+	"github.com/quis-idp/quis/api/login/memory"
 	"github.com/quis-idp/quis/api/portal"
 	"github.com/quis-idp/quis/api/portal/address"
 	"github.com/quis-idp/quis/api/portal/approval"
@@ -70,7 +71,7 @@ func (n *Node) sections() []portal.Section {
 	return slices.Concat(
 		[]portal.Section{
 			address.New(address.Config{DB: n.db, Mail: n.mail, Alarm: n.alarmLink, Modern: n.heedsFactors}),
-			ownpasskeys.New(ownpasskeys.Config{DB: n.db, Ring: n.ring, Modern: n.heedsFactors}),
+			n.ownPasskeys(),
 		},
 		factor.Sections(factor.Config{DB: n.db, Ring: n.ring, Use: n.heedsFactors}),
 		[]portal.Section{approval.New(approval.Config{DB: n.db, Ring: n.ring, Cookie: login.ApproverCookie, Use: n.heedsFactors})},
@@ -81,4 +82,12 @@ func (n *Node) sections() []portal.Section {
 // release, and what belongs to them, before one is used.
 func (n *Node) heedsFactors(ctx context.Context) error {
 	return n.cluster.Use(ctx, feature.Authentication)
+}
+
+// ownPasskeys is the section of passkeys, which sign-in offers to who has none.
+func (n *Node) ownPasskeys() *ownpasskeys.Section {
+	return ownpasskeys.New(ownpasskeys.Config{
+		DB: n.db, Ring: n.ring, Memory: memory.Memory{Ring: n.ring},
+		Modern: n.heedsFactors,
+	})
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/quis-idp/quis/api/limit"
 	"github.com/quis-idp/quis/api/login"
 	"github.com/quis-idp/quis/api/login/join"
+	"github.com/quis-idp/quis/api/login/memory"
 	"github.com/quis-idp/quis/api/page"
 	"github.com/quis-idp/quis/api/portal"
 	"github.com/quis-idp/quis/cluster/feature"
@@ -93,6 +94,7 @@ func (n *Node) frontDoor() (*api.API, http.Handler, error) {
 	})
 	signIn := login.New(login.Config{
 		DB: n.db, Sessions: n.sessions, Flows: n.flows, Offers: offers, Pool: n.passwords, Checks: n.passwordChecks, Registerer: n.metrics.Registry,
+		Memory: memory.Memory{Ring: n.ring}, Offer: n.ownPasskeys().Offer,
 		Frames: func(tx *fsm.Tx, t identity.Tenant, userID, sessionID string) ([]string, error) {
 			return logout.Frames(tx, t.ID, t.Issuer, userID, sessionID)
 		},

@@ -6,7 +6,9 @@ import (
 	"embed"
 	"errors"
 	"net/http"
+	"net/url"
 
+	"github.com/quis-idp/quis/api/login/memory"
 	"github.com/quis-idp/quis/api/page"
 	"github.com/quis-idp/quis/api/portal"
 	"github.com/quis-idp/quis/api/portal/factor"
@@ -14,6 +16,7 @@ import (
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/credential/passkey"
+	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/language"
 	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/identity/settings"
@@ -40,6 +43,8 @@ var (
 type Config struct {
 	DB   *fsm.DB
 	Ring *seal.Ring
+	// Memory is what browsers remember of who does not want to be offered a passkey.
+	Memory memory.Memory
 	// Modern makes sure that every member of the cluster knows passkeys before there is one.
 	Modern func(context.Context) error
 }
@@ -54,6 +59,9 @@ func New(cfg Config) *Section { return &Section{cfg} }
 func (s *Section) Routes(handle func(pattern string, h portal.Handler)) {
 	handle("GET "+newPath, s.ask)
 	handle("POST "+newPath, s.add)
+	handle("GET "+offerPath, s.offer)
+	handle("POST "+offerPath, s.take)
+	handle("GET "+laterPath, s.later)
 	handle("GET "+path, s.done)
 	handle("GET "+path+"/{id}", s.show)
 	handle("POST "+path+"/{id}", s.rename)
@@ -123,22 +131,8 @@ func (s *Section) writeNew(w http.ResponseWriter, r *http.Request, v *portal.Vis
 		Account: v.Account(r, "security"), Action: page.Base(r) + newPath, Back: page.Base(r) + security,
 		Name: page.Field{Name: "name", Label: site.Text(r, "new.name"), Hint: site.Text(r, "new.hint"), Value: identity.Printable(name, 80), Optional: true},
 	}
-	t := identity.TenantFrom(r.Context())
-	var ceremony []byte
-	err := s.cfg.DB.View(r.Context(), func(tx *fsm.Tx) error {
-		decided, _, err := settings.Get(tx, t.ID)
-		if err != nil {
-			return err
-		}
-		called, err := settings.NameOf(tx, t.ID)
-		if err != nil {
-			return err
-		}
-		var options []byte
-		options, ceremony, err = passkey.BeginRegistration(tx, t, called, decided.Passkey, v.User, decided.PasskeyLogin)
-		view.Options = string(options)
-		return err
-	})
+	var err error
+	view.Options, view.Session, err = s.begin(r, v, asked)
 	if errors.Is(err, identity.ErrInvalid) { // there are as many as are allowed, or none can be
 		status, fault, err = http.StatusUnprocessableEntity, err, nil
 	}
@@ -148,10 +142,36 @@ func (s *Section) writeNew(w http.ResponseWriter, r *http.Request, v *portal.Vis
 	for _, e := range identity.Errors(fault) {
 		view.Alert.Text = page.Detail(r, e)
 	}
-	if view.Session, err = passkey.Carry(s.cfg.Ring, ceremony, whose(v)); err != nil {
-		return err
-	}
 	return newPage.Write(w, r, status, view)
+}
+
+// asked begins the making of a passkey that the person has asked for.
+func asked(tx *fsm.Tx, t identity.Tenant, name string, a *settings.Authentication, u *directory.User) (options, session []byte, err error) {
+	return passkey.BeginRegistration(tx, t, name, a.Passkey, u, a.PasskeyLogin)
+}
+
+// begin returns what the browser needs to make a passkey, and the session for register, sealed.
+func (s *Section) begin(r *http.Request, v *portal.Visitor,
+	how func(*fsm.Tx, identity.Tenant, string, *settings.Authentication, *directory.User) (options, session []byte, err error)) (options, sealed string, err error) {
+	t := identity.TenantFrom(r.Context())
+	var made, ceremony []byte
+	err = s.cfg.DB.View(r.Context(), func(tx *fsm.Tx) error {
+		decided, _, err := settings.Get(tx, t.ID)
+		if err != nil {
+			return err
+		}
+		called, err := settings.NameOf(tx, t.ID)
+		if err != nil {
+			return err
+		}
+		made, ceremony, err = how(tx, t, called, decided, v.User)
+		return err
+	})
+	if err != nil {
+		return "", "", err
+	}
+	sealed, err = passkey.Carry(s.cfg.Ring, ceremony, whose(v))
+	return string(made), sealed, err
 }
 
 // whose is what a sealed session is bound to: nobody else's browser can use it.
@@ -166,10 +186,19 @@ func (s *Section) add(w http.ResponseWriter, r *http.Request, v *portal.Visitor)
 	if ok, err := v.Fresh(w, r, newPath); !ok {
 		return err
 	}
-	ceremony, err := passkey.Carried(s.cfg.Ring, f.Get("session"), whose(v))
-	if errors.Is(err, identity.ErrInvalid) {
+	err = s.register(r, v, f.Get("session"), f)
+	if errors.Is(err, identity.ErrInvalid) || errors.Is(err, fsm.ErrExists) {
 		return s.writeNew(w, r, v, http.StatusUnprocessableEntity, f.Get("name"), err)
 	}
+	if err != nil {
+		return err
+	}
+	return page.Onward(w, r, page.Base(r)+path+"?done=added")
+}
+
+// register gives v the passkey that the browser has made in a sealed session, as the form says.
+func (s *Section) register(r *http.Request, v *portal.Visitor, sealed string, f url.Values) error {
+	ceremony, err := passkey.Carried(s.cfg.Ring, sealed, whose(v))
 	if err != nil {
 		return err
 	}
@@ -177,7 +206,7 @@ func (s *Section) add(w http.ResponseWriter, r *http.Request, v *portal.Visitor)
 		return err
 	}
 	t := identity.TenantFrom(r.Context())
-	err = v.Update(r.Context(), func(tx *fsm.Tx) error {
+	return v.Update(r.Context(), func(tx *fsm.Tx) error {
 		decided, _, err := settings.Get(tx, t.ID)
 		if err != nil {
 			return err
@@ -188,13 +217,6 @@ func (s *Section) add(w http.ResponseWriter, r *http.Request, v *portal.Visitor)
 		}
 		return session.Prove(tx, v.Tenant, v.ID, assurance.Factor{Method: assurance.Passkey, Verified: k.UVInitialized, Bound: !k.Synced, Attested: k.Attested})
 	})
-	if errors.Is(err, identity.ErrInvalid) || errors.Is(err, fsm.ErrExists) {
-		return s.writeNew(w, r, v, http.StatusUnprocessableEntity, f.Get("name"), err)
-	}
-	if err != nil {
-		return err
-	}
-	return page.Onward(w, r, page.Base(r)+path+"?done=added")
 }
 
 type doneView struct {

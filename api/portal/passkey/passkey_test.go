@@ -20,6 +20,7 @@ import (
 
 	"github.com/quis-idp/quis/api"
 	"github.com/quis-idp/quis/api/login"
+	"github.com/quis-idp/quis/api/login/memory"
 	"github.com/quis-idp/quis/api/metrics"
 	"github.com/quis-idp/quis/api/page/pagetest"
 	"github.com/quis-idp/quis/api/portal"
@@ -87,9 +88,11 @@ func newVisit(t *testing.T, public string) *visit {
 		CheckPassword: func(ctx context.Context, tenant, user, password string) error {
 			return credential.CheckPassword(ctx, v.db, pool, tenant, user, password)
 		}})
+	remembers := memory.Memory{Ring: ring}
+	own := New(Config{DB: v.db, Ring: ring, Memory: remembers, Modern: func(context.Context) error { return nil }})
 	pages := portal.New(portal.Config{DB: v.db, Sessions: sessions, Flows: flows, Pool: pool, SessionCookie: login.SessionCookie},
-		New(Config{DB: v.db, Ring: ring, Modern: func(context.Context) error { return nil }}))
-	signIn := login.New(login.Config{DB: v.db, Sessions: sessions, Flows: flows, Pool: pool})
+		own)
+	signIn := login.New(login.Config{DB: v.db, Sessions: sessions, Flows: flows, Pool: pool, Memory: remembers, Offer: own.Offer})
 	door, err := api.New(api.Config{PublicURL: public, DB: v.db, Rooms: []api.Room{signIn, pages}, Metrics: metrics.New("test", "none")})
 	if err != nil {
 		t.Fatal(err)
@@ -317,7 +320,7 @@ func TestTexts(t *testing.T) {
 	t.Parallel()
 	pagetest.Translated(t, site)
 	composed := func(key, _ string) bool { return strings.HasPrefix(key, "done.") || key == "bound" || key == "synced" }
-	pagetest.EveryTextIsUsed(t, english, composed, newPage.Keys(), onePage.Keys(), donePage.Keys())
+	pagetest.EveryTextIsUsed(t, english, composed, newPage.Keys(), onePage.Keys(), donePage.Keys(), offerPage.Keys(), takenPage.Keys())
 }
 
 func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }

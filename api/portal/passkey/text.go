@@ -36,4 +36,9 @@ var english = page.Texts{
 	"done.added":   "Your passkey is added. From now on you can sign in with it.",
 	"done.renamed": "Your passkey has its new name.",
 	"done.removed": "The passkey is removed.",
+	"offer.title":  "Next time without a password",
+	"offer.lead":   "With a passkey you sign in with your fingerprint, your face or the PIN of this device. It takes a moment to make one.",
+	"offer.later":  "Not now",
+	"offer.done":   "Your passkey is added. You are taken on at once.",
+	"offer.on":     "Continue",
 }

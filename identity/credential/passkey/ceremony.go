@@ -47,6 +47,7 @@ type ceremony struct {
 	Origins   []string `cbor:"7,keyasint"`
 	Expires   int64    `cbor:"8,keyasint"` // Unix seconds
 	Verify    bool     `cbor:"9,keyasint,omitempty"`
+	Unasked   bool     `cbor:"10,keyasint,omitempty"` // see BeginUnasked
 }
 
 var decoder = func() cbor.DecMode {
@@ -121,6 +122,9 @@ func (c *ceremony) data() webauthn.SessionData {
 	if c.Kind == registering {
 		d.CredParams = algorithms
 		d.Extensions = protocol.SessionExtensions{Requested: []string{"credProps"}}
+		if c.Unasked {
+			d.Mediation = protocol.MediationConditional
+		}
 	}
 	return d
 }

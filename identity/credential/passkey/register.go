@@ -24,11 +24,31 @@ import (
 // resident, may be a security key that cannot keep it. It only reads. It reports identity.ErrInvalid where passkeys cannot work (see
 // RPID), and when u has as many as are allowed.
 func BeginRegistration(tx *fsm.Tx, t identity.Tenant, name string, p settings.Passkey, u *directory.User, resident bool) (options, session []byte, err error) {
+	return begin(tx, t, name, p, u, resident, false)
+}
+
+// BeginUnasked is BeginRegistration for a browser that may make the passkey without asking, right
+// after it has filled in a password (mediation conditional). Then nobody need have touched
+// anything (WebAuthn L3 §7.1 step 15), and so nothing is vouched for; see Unasked.
+func BeginUnasked(tx *fsm.Tx, t identity.Tenant, name string, p settings.Passkey, u *directory.User) (options, session []byte, err error) {
+	return begin(tx, t, name, p, u, true, true)
+}
+
+// Unasked reports whether passkeys that were made without asking can be what p wants: nobody
+// vouches for them, and as a rule they are synced.
+func Unasked(p settings.Passkey) bool {
+	return (p.Attestation == "" || p.Attestation == "none") && len(p.Allow) == 0 && !p.RequireAttested && !p.ForbidSynced
+}
+
+func begin(tx *fsm.Tx, t identity.Tenant, name string, p settings.Passkey, u *directory.User, resident, unasked bool) (options, session []byte, err error) {
 	c, err := newCeremony(registering, t, p, tx.Now())
 	if err != nil {
 		return nil, nil, err
 	}
 	c.UserID = u.ID
+	if unasked { // it is verified when it is used first beside another factor
+		c.Unasked, c.Verify, p.UserVerification = true, false, ""
+	}
 	if c.Handle, err = handleOf(tx, t.ID, u.ID); err != nil {
 		return nil, nil, err
 	}

@@ -72,6 +72,28 @@ func (p Policy) Check() error {
 // Least is the number of characters that p asks for.
 func (p Policy) Least() int { return min(max(p.MinLength, Shortest), longestMinimum) }
 
+// Told is what people and programs are told of a policy, in the names that settings have. The
+// words that a tenant keeps out are not in it.
+type Told struct {
+	MinLength  int  `json:"min_length" example:"15" doc:"Least number of characters."`
+	MaxLength  int  `json:"max_length" example:"256" doc:"Greatest number of characters."`
+	MinScore   int  `json:"min_strength" example:"2" doc:"How hard it must be to guess, 0 to 4."`
+	Uppercase  bool `json:"require_uppercase" doc:"Whether a capital letter is asked for."`
+	Number     bool `json:"require_number" doc:"Whether a digit is asked for."`
+	Special    bool `json:"require_special" doc:"Whether a character is asked for that is neither letter nor digit."`
+	Breached   bool `json:"check_breached" example:"true" doc:"Whether passwords are refused that are known from leaks."`
+	History    int  `json:"history" example:"0" doc:"How many former passwords cannot be had again."`
+	MaxAgeDays int  `json:"max_age_days" example:"0" doc:"Days after which a new one is asked for; 0: never."`
+}
+
+// Told returns what p asks for.
+func (p Policy) Told() Told {
+	return Told{
+		MinLength: p.Least(), MaxLength: Longest, MinScore: p.MinScore, History: p.History, MaxAgeDays: int(p.MaxAge.Hours() / 24),
+		Uppercase: p.RequireUppercase, Number: p.RequireNumber, Special: p.RequireSpecial, Breached: !p.AllowBreached,
+	}
+}
+
 // About is what is known of the person whose password it is: guessers know it too.
 type About struct {
 	Username, Email, Name string

@@ -1,0 +1,127 @@
+package passkey
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/credential/passkey/passkeytest"
+	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/settings"
+)
+
+// leads signs out and in again, in a browser whose script says that it makes passkeys or
+// not, and returns where that leads.
+func (v *visit) leads(makes string) string {
+	v.t.Helper()
+	v.send("POST", "/logout", url.Values{})
+	to, _ := v.send("GET", newPath, nil)
+	_, form := v.send("GET", to.Header.Get("Location"), nil)
+	done, body := v.send("POST", "/login", url.Values{"flow": {field(form, "flow")}, "username": {"ada"}, "password": {secret}, "makes": {makes}})
+	at, ok := strings.CutPrefix(done.Header.Get("Refresh"), "0; url=")
+	if !ok {
+		v.t.Fatalf("not signed in: %d %s", done.StatusCode, body)
+	}
+	return at
+}
+
+// offered is leads to the offer; then is where it leads on to.
+func (v *visit) offered() (offer, then string) {
+	v.t.Helper()
+	offer = v.leads("yes")
+	u, err := url.Parse(offer)
+	if err != nil || u.Path != offerPath {
+		v.t.Fatalf("signing in leads to %s, not to the offer: %v", offer, err)
+	}
+	return offer, u.Query().Get("then")
+}
+
+func TestPasskeyIsOfferedAfterAPassword(t *testing.T) {
+	t.Parallel()
+	v := newVisit(t, publicURL)
+	if to := v.leads(""); !strings.HasPrefix(to, newPath+"?flow_done=") {
+		t.Errorf("without a script signing in leads to %s", to)
+	}
+	offer, then := v.offered()
+	if !strings.HasPrefix(then, newPath+"?flow_done=") {
+		t.Errorf("the offer leads on to %s", then)
+	}
+	body := v.see("offer", offer, "Next time without a password", "Not now", "/assets/passkey-")
+	if data(body, "then") != then {
+		t.Errorf("the script leads on to %s", data(body, "then"))
+	}
+	quietly := &passkeytest.Authenticator{Origin: publicURL, Absent: true, Synced: true, BackedUp: true}
+	made := func(options, session string) url.Values {
+		response, err := quietly.Create([]byte(data(body, options)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return url.Values{"session": {field(body, "session")}, "quietly": {field(body, "quietly")}, "unasked": {session}, "response": {string(response)}}
+	}
+	// What the person has asked for needs their touch; what was made without asking does not.
+	v.refused(offer, made("options", ""), "has to ask for your PIN")
+	v.refused(offer, made("unasked", ""), "has to ask for your PIN")
+	res, body := v.send("POST", offer, made("unasked", "yes"))
+	if res.StatusCode != http.StatusOK || res.Header.Get("Refresh") != "1; url="+then || !strings.Contains(body, "Your passkey is added") {
+		t.Errorf("%d %v %s", res.StatusCode, res.Header, body)
+	}
+	if n := len(v.keys()); n != 1 {
+		t.Errorf("%d passkeys", n)
+	}
+	// From now on it is asked for behind the password.
+	v.send("POST", "/logout", url.Values{})
+	_, form := v.send("GET", "/login", nil)
+	res, body = v.send("POST", "/login", url.Values{"flow": {field(form, "flow")}, "username": {"ada"}, "password": {secret}, "makes": {"yes"}})
+	if res.StatusCode != http.StatusOK || !strings.Contains(body, "Use your passkey or security key.") || strings.Contains(body, `name="code"`) {
+		t.Errorf("%d %s", res.StatusCode, body)
+	}
+}
+
+func TestOfferCanBePutOff(t *testing.T) {
+	t.Parallel()
+	v := newVisit(t, publicURL)
+	offer, then := v.offered()
+	later := strings.Replace(offer, offerPath, laterPath, 1)
+	v.see("offer_later", offer, strings.ReplaceAll(later, "&", "&amp;"))
+	if res, _ := v.send("GET", later, nil); res.StatusCode != http.StatusSeeOther || res.Header.Get("Location") != then {
+		t.Errorf("%d leads to %s", res.StatusCode, res.Header.Get("Location"))
+	}
+	if to := v.leads("yes"); !strings.HasPrefix(to, newPath) {
+		t.Errorf("offered again at once: %s", to)
+	}
+	v.cluster.Advance(quiet + time.Hour)
+	v.update(func(tx *fsm.Tx) error { return event.Append(tx, event.Event{Type: event.KeyRetired}) })
+	v.offered()
+	if res, _ := v.send("GET", laterPath+"?then="+url.QueryEscape("https://evil.example.com/"), nil); res.Header.Get("Location") != "/" {
+		t.Errorf("a stranger's link leads to %s", res.Header.Get("Location"))
+	}
+}
+
+// Where passkeys are not wanted none is offered, and where they must be of a kind none is made unasked.
+func TestOfferFollowsTheTenant(t *testing.T) {
+	t.Parallel()
+	v := newVisit(t, publicURL)
+	decide := func(change func(a *settings.Authentication)) {
+		v.update(func(tx *fsm.Tx) error {
+			a, _, err := settings.Get(tx, identity.DefaultTenant)
+			if err != nil {
+				return err
+			}
+			change(a)
+			return settings.Put(tx, 0, *a)
+		})
+	}
+	decide(func(a *settings.Authentication) { a.Passkey.ForbidSynced = true })
+	offer, _ := v.offered()
+	if body := v.see("offer_bound", offer, "data-options="); strings.Contains(body, "data-unasked") {
+		t.Error("a passkey that the tenant refuses is made unasked")
+	}
+	decide(func(a *settings.Authentication) { a.PasskeyLogin = false })
+	if to := v.leads("yes"); !strings.HasPrefix(to, newPath) {
+		t.Errorf("signing in leads to %s", to)
+	}
+}
