@@ -2,6 +2,7 @@ package browser
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	cdplog "github.com/chromedp/cdproto/log"
@@ -56,6 +58,14 @@ func newBrowser(t *testing.T) *browser {
 	return b
 }
 
+// tab opens another tab of the same browser.
+func (b *browser) tab() *browser {
+	b.t.Helper()
+	ctx, closeTab := chromedp.NewContext(b.ctx)
+	b.t.Cleanup(closeTab)
+	return &browser{t: b.t, ctx: ctx}
+}
+
 func (b *browser) hear(ev any) {
 	e, ok := ev.(*cdplog.EventEntryAdded)
 	if ok && e.Entry.Level == cdplog.EntryLevelError && !strings.Contains(e.Entry.Text, "responded with a status of 4") {
@@ -78,18 +88,37 @@ func (b *browser) expectNoProblems() {
 
 func (b *browser) do(steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	if err := chromedp.Do(b.ctx, steps...); err != nil {
-		b.t.Fatal(err)
+	for _, step := range steps {
+		run(b, step)
 	}
+}
+
+// run takes a step, once more if the page was replaced between finding an element and doing
+// something with it: then nothing was done, and the element is looked for on the page that is there now.
+func run[T any](b *browser, step chromedp.Action[T]) T {
+	b.t.Helper()
+	for {
+		got, err := chromedp.Run(b.ctx, step)
+		if err == nil {
+			return got
+		}
+		if !replaced(err) || b.ctx.Err() != nil {
+			b.t.Fatal(err)
+		}
+		b.wait()
+	}
+}
+
+// replaced reports whether err says that an element belongs to a page that is gone.
+func replaced(err error) bool {
+	var e *cdproto.Error
+	return errors.As(err, &e) && (strings.Contains(e.Message, "node with given id") || strings.Contains(e.Message, "Node with given id") ||
+		strings.Contains(e.Message, "Cannot find context with specified id"))
 }
 
 func (b *browser) text(sel chromedp.CSS) string {
 	b.t.Helper()
-	s, err := chromedp.Run(b.ctx, chromedp.Text(sel))
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return s
+	return run(b, chromedp.Text(sel))
 }
 
 // waitLocation waits until the tab is at a URL with the given prefix.
@@ -116,25 +145,25 @@ func (b *browser) wait() {
 // present reports whether the page has such an element.
 func (b *browser) present(selector string) bool {
 	b.t.Helper()
-	n, err := chromedp.Run(b.ctx, chromedp.Evaluate[int](fmt.Sprintf("document.querySelectorAll(%q).length", selector)))
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return n > 0
+	return run(b, chromedp.Evaluate[int](fmt.Sprintf("document.querySelectorAll(%q).length", selector))) > 0
 }
 
 // signIn fills in the login form that is on the screen.
 func (b *browser) signIn(username, password string) {
 	b.t.Helper()
 	b.do(chromedp.WaitVisible(chromedp.CSS(`input[name="password"]`)))
-	if _, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool](`document.querySelector('input[name="username"]').select(), true`)); err != nil {
-		b.t.Fatal(err) // what is typed now replaces what stands there
-	}
-	b.do(
-		chromedp.SendKeys(chromedp.CSS(`input[name="username"]`), username),
-		chromedp.SendKeys(chromedp.CSS(`input[name="password"]`), password),
-		chromedp.Click(chromedp.CSS(`form [type="submit"]`)),
-	)
+	b.fill("username", username)
+	b.fill("password", password)
+	b.do(chromedp.Click(chromedp.CSS(`form [type="submit"]`)))
+}
+
+// fill types text into the field of that name, in place of what stands there.
+func (b *browser) fill(name, text string) {
+	b.t.Helper()
+	field := chromedp.CSS(`input[name="` + name + `"]`)
+	b.do(chromedp.WaitVisible(field))
+	run(b, chromedp.Evaluate[bool](fmt.Sprintf(`document.querySelector(%q).select(), true`, field)))
+	b.do(chromedp.SendKeys(field, text))
 }
 
 // pictures takes the page as it is in light and dark, at 1280 and at 320 px, and

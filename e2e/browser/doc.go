@@ -3,4 +3,7 @@
 // ends up, that no content-security-policy violation occurs, that nothing is cut
 // off at 320 px) and, with QUIS_SCREENSHOTS set to a folder, keeps pictures for a
 // human eye, light and dark, wide and narrow.
+//
+// What is about the pages alone, or about hours that pass, is tested on one store in the
+// process of the test, whose clock can be set; what is about nodes, on real ones.
 package browser

@@ -58,6 +58,7 @@ type Page struct {
 
 	refresh string
 	frames  []string
+	another string // where somebody signs in who is none of the accounts that the page offers
 }
 
 // Open goes to an address and on from there until a page stands still.
@@ -111,6 +112,16 @@ func (b *Browser) Reach(ctx context.Context, at, username, password string) (*Pa
 			if f = b.onward(p); f == nil {
 				f, values = p.agree()
 			}
+		}
+		if f == nil && p.another != "" {
+			to, err := p.URL.Parse(p.another)
+			if err != nil {
+				return p, err
+			}
+			if p, err = b.Open(ctx, to.String()); err != nil {
+				return p, err
+			}
+			continue
 		}
 		if f == nil {
 			return p, nil

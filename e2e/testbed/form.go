@@ -70,6 +70,10 @@ func (p *Page) read() error {
 			if src := attr(n, "src"); src != "" {
 				p.frames = append(p.frames, src)
 			}
+		case "a":
+			if href := attr(n, "href"); strings.Contains(href, "another=yes") {
+				p.another = href
+			}
 		case "form":
 			form = &Form{Method: http.MethodGet, Action: attr(n, "action"), Fields: url.Values{}}
 			if strings.EqualFold(attr(n, "method"), "post") {

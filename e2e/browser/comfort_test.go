@@ -1,0 +1,237 @@
+package browser
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/webauthn"
+	"github.com/chromedp/chromedp"
+
+	"github.com/quis-idp/quis/identity/authn"
+)
+
+// phone keeps passkeys, verifies its user, and copies what it keeps to their other devices.
+var phone = webauthn.VirtualAuthenticatorOptions{
+	Protocol: "ctap2", Ctap2version: "ctap2_1", Transport: "internal", HasResidentKey: true, HasUserVerification: true, IsUserVerified: true,
+	DefaultBackupEligibility: true, DefaultBackupState: true,
+}
+
+const (
+	nameField     = chromedp.CSS(`input[name="username"]`)
+	passwordField = chromedp.CSS(`input[name="password"]`)
+)
+
+// open goes to an address and waits until its page is there.
+func (b *browser) open(at string) {
+	b.t.Helper()
+	b.do(chromedp.Navigate(at), chromedp.WaitReady(chromedp.CSS("main h1")))
+}
+
+// value is what stands in a field.
+func (b *browser) value(field chromedp.CSS) string {
+	b.t.Helper()
+	return run(b, chromedp.Value(field))
+}
+
+// leave signs out of the house.
+func (b *browser) leave(h *comfortHouse) {
+	b.t.Helper()
+	b.open(h.url + "/logout")
+	b.do(chromedp.Click(chromedp.CSS(`form [type="submit"]`)), chromedp.WaitNotPresent(chromedp.CSS(`[name="everywhere"]`)))
+}
+
+// media has the page believe in other settings of the system.
+func (b *browser) media(features ...*emulation.MediaFeature) {
+	b.t.Helper()
+	if _, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: features}); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// TestAccountsInABrowser: the browser remembers who was here and how, lets them choose and
+// forget, in any mode.
+func TestAccountsInABrowser(t *testing.T) {
+	h, b := newComfortHouse(t), newBrowser(t)
+	for _, who := range []string{"ada", "grace"} {
+		b.open(h.begin(authn.Need{ReturnTo: "/account"}) + "&another=yes")
+		b.signIn(who, comfortSecret)
+		b.waitLocation(h.url + "/account")
+		b.leave(h)
+	}
+	b.open(h.begin(authn.Need{ReturnTo: "/account", Application: "Web", Select: true}))
+	b.pictures("accounts")
+	b.media(&emulation.MediaFeature{Name: "forced-colors", Value: "active"})
+	b.accessible("accounts, forced colours")
+	b.keep("accounts-forced")
+	b.do(chromedp.Click(chromedp.CSS(`.choices li:last-child a`)), chromedp.WaitVisible(passwordField))
+	if got := b.value(nameField); got != "ada" {
+		t.Errorf("chose Ada, and the form is for %q", got)
+	}
+	if got := b.text(".button .last"); got != "Last used" {
+		t.Errorf("the way that was used last is marked %q", got)
+	}
+	b.keep("login-last-forced")
+	b.media()
+	b.pictures("login-last")
+	b.do(chromedp.Click(chromedp.CSS(`.links a[href*="accounts=yes"]`)), chromedp.WaitVisible(chromedp.CSS(".choices")))
+	b.do(chromedp.Click(chromedp.CSS(`.choices li:first-child button`)), chromedp.WaitNotPresent(chromedp.CSS(`.choices li + li`)))
+	if page := b.text("main"); strings.Contains(page, "Grace") || !strings.Contains(page, "Ada") {
+		t.Errorf("after forgetting Grace the page says %q", page)
+	}
+	b.open(h.url + "/login")
+	if got := b.value(nameField); got != "ada" {
+		t.Errorf("the form of the only account is for %q", got)
+	}
+	if shift := b.shift(); shift != 0 {
+		t.Errorf("the layout of a form that was filled in shifts by %v", shift)
+	}
+	b.expectNoProblems()
+}
+
+// TestPasskeyIsOfferedInABrowser: after a password, once; it is the way that is marked from then on.
+func TestPasskeyIsOfferedInABrowser(t *testing.T) {
+	h, b := newComfortHouse(t), passkeyBrowser(t)
+	id := newAuthenticator(b, phone)
+	signIn := func(who, leads string) {
+		t.Helper()
+		b.open(h.begin(authn.Need{ReturnTo: "/account/activity", Login: true}))
+		b.do(chromedp.WaitVisible(chromedp.CSS(`form[data-passkey]`)), chromedp.WaitReady(chromedp.CSS(`[data-passkey-makes][value="yes"]`)))
+		b.signIn(who, comfortSecret)
+		b.waitLocation(h.url + leads)
+	}
+	const offer = "/account/security/passkeys/offer"
+	signIn("ada", offer)
+	b.do(chromedp.WaitVisible(chromedp.CSS(`form[data-then]`)))
+	if shift := b.shift(); shift != 0 {
+		t.Errorf("the layout of the offer shifts by %v", shift)
+	}
+	b.pictures("offer")
+	b.do(chromedp.Click(chromedp.CSS(`.actions a`)))
+	b.waitLocation(h.url + "/account/activity")
+	signIn("ada", "/account/activity") // not now
+	signIn("grace", offer)
+	b.do(chromedp.Click(chromedp.CSS(`form[data-then] button`)))
+	b.waitLocation(h.url + "/account/activity")
+	if n := b.keys(id); n != 1 {
+		t.Fatalf("%d passkeys", n)
+	}
+	b.leave(h)
+	b.open(h.begin(authn.Need{ReturnTo: "/account"}) + "&another=yes")
+	b.waitLocation(h.url + "/account") // the list picks the only passkey by itself under automation
+	b.leave(h)
+	if _, err := chromedp.Call(b.ctx, webauthn.ClearCredentials, webauthn.ClearCredentialsParams{AuthenticatorID: id}); err != nil {
+		t.Fatal(err)
+	}
+	b.open(h.url + "/login?accounts=yes")
+	b.do(chromedp.Click(chromedp.CSS(`.choices li:first-child a`)), chromedp.WaitVisible(chromedp.CSS(`form[data-passkey] .last`)))
+	if got := b.value(nameField); got != "grace" {
+		t.Errorf("who was here last is %q", got)
+	}
+	b.pictures("login-last-passkey")
+	b.expectNoProblems()
+}
+
+// unasked is a browser that makes a passkey without asking right after a password. Chromium does so
+// with its own keeper of passwords only, which no test can fill; so the virtual authenticator,
+// which knows no mediation, is asked in its place.
+const unasked = `
+PublicKeyCredential.getClientCapabilities = async () => ({conditionalCreate: true});
+PublicKeyCredential.isUserVerifyingPlatformAuthenticatorAvailable = async () => false;
+const create = navigator.credentials.create.bind(navigator.credentials);
+navigator.credentials.create = options => {
+  sessionStorage.mediation = options.mediation;
+  delete options.mediation;
+  return sessionStorage.refuse ? Promise.reject(new DOMException("no", "NotAllowedError")) : create(options);
+};`
+
+// TestPasskeyIsMadeUnasked: where the browser can, nobody has to press anything; where it
+// does not want to, nobody is kept.
+func TestPasskeyIsMadeUnasked(t *testing.T) {
+	h, b := newComfortHouse(t), passkeyBrowser(t)
+	id := newAuthenticator(b, phone)
+	if _, err := chromedp.Call(b.ctx, cdp.Command[map[string]string, cdp.Empty]{Method: "Page.addScriptToEvaluateOnNewDocument"}, map[string]string{"source": unasked}); err != nil {
+		t.Fatal(err)
+	}
+	signIn := func() {
+		t.Helper()
+		b.open(h.begin(authn.Need{ReturnTo: "/account/activity", Login: true}))
+		b.do(chromedp.WaitReady(chromedp.CSS(`[data-passkey-makes][value="yes"]`)))
+		b.signIn("ada", comfortSecret)
+		b.waitLocation(h.url + "/account/activity")
+	}
+	b.open(h.url + "/")
+	run(b, chromedp.Evaluate[bool](`(sessionStorage.refuse = "yes") === "yes"`))
+	signIn()
+	if n := b.keys(id); n != 0 {
+		t.Fatalf("%d passkeys of a browser that makes none", n)
+	}
+	run(b, chromedp.Evaluate[bool](`delete sessionStorage.refuse`))
+	signIn()
+	if got := run(b, chromedp.Evaluate[string](`sessionStorage.mediation`)); got != "conditional" || b.keys(id) != 1 {
+		t.Errorf("asked with mediation %q, %d passkeys", got, b.keys(id))
+	}
+	if page := b.text("main"); !strings.Contains(page, "passkey") {
+		t.Errorf("the activity does not tell of it: %q", page)
+	}
+	b.expectNoProblems()
+}
+
+// TestPasswordIsJudgedInABrowser while it is typed, in the person's language, and never sent anywhere else.
+func TestPasswordIsJudgedInABrowser(t *testing.T) {
+	h, b := newComfortHouse(t), newBrowser(t)
+	b.open(h.url + "/account/security/password?lang=de")
+	b.signIn("ada", comfortSecret)
+	b.waitLocation(h.url + "/account/security/password")
+	b.do(chromedp.WaitVisible(passwordField))
+	b.do(chromedp.SendKeys(passwordField, "kurz"))
+	b.says("#password-verdict", "mindestens 15 Zeichen")
+	b.pictures("password-short")
+	b.do(chromedp.SendKeys(passwordField, " und dann doch noch länger"))
+	b.says("#password-verdict", "Das kann Ihr Passwort sein.")
+	if got := run(b, chromedp.Evaluate[float64](`document.getElementById("password-strength").value`)); got < 3 {
+		t.Errorf("its strength is shown as %v", got)
+	}
+	b.pictures("password-good")
+	b.fill("password", "passwordpassword")
+	b.says("#password-verdict", "als Erstes")
+	b.expectNoProblems()
+}
+
+// TestFlowsThatStoodOpen: ten minutes do no harm; after a quarter of an hour, and after the back
+// button, the page says kindly how to go on; two tabs do not disturb each other.
+func TestFlowsThatStoodOpen(t *testing.T) {
+	h, b := newComfortHouse(t), newBrowser(t)
+	b.open(h.begin(authn.Need{ReturnTo: "/account/activity", Application: "Web"}))
+	h.pass(10 * time.Minute)
+	b.signIn("ada", "wrong")
+	b.do(chromedp.WaitVisible(chromedp.CSS(`[role="alert"]`)))
+	second := h.begin(authn.Need{ReturnTo: "/account/sessions"})
+	h.pass(6 * time.Minute)
+	b.signIn("ada", comfortSecret)
+	b.do(chromedp.WaitNotPresent(passwordField))
+	if page := b.text("main"); !strings.Contains(page, "That took a little long") {
+		t.Errorf("a form of a quarter of an hour ago: %q", page)
+	}
+	b.pictures("late")
+	b.do(chromedp.Click(chromedp.CSS(`.actions a`)), chromedp.WaitVisible(passwordField)) // to what was wanted, which asks again
+	other := b.tab()
+	other.open(second)
+	b.signIn("ada", comfortSecret)
+	b.waitLocation(h.url + "/account/activity")
+	other.signIn("ada", comfortSecret) // its form was there before, and is as good
+	other.waitLocation(h.url + "/account/sessions")
+	b.do(chromedp.NavigateBack(), chromedp.WaitReady(chromedp.CSS("main h1")))
+	for strings.Contains(run(b, chromedp.Location()), "/account/") { // over what only led on
+		b.do(chromedp.NavigateBack(), chromedp.WaitReady(chromedp.CSS("main h1")))
+	}
+	if page := b.text("main"); !strings.Contains(page, "You have been here already") {
+		t.Errorf("the back button leads to %q", page)
+	}
+	b.pictures("used")
+	b.do(chromedp.Click(chromedp.CSS(`.actions a`)))
+	b.waitLocation(h.url + "/account/activity")
+	b.expectNoProblems()
+}
