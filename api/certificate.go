@@ -125,9 +125,9 @@ func readPEM(name string) ([]byte, error) {
 	return b, err
 }
 
-func (c *Certificate) config() *tls.Config {
+func (c *Certificate) config(ask bool) *tls.Config {
 	cfg := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.get}
-	if c.AskClients {
+	if ask {
 		cfg.ClientAuth = tls.RequestClientCert // who certified it is for the rooms to judge; many are self-signed
 	}
 	return cfg

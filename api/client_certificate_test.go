@@ -39,6 +39,13 @@ func someCertificate(t testing.TB, name string) *x509.Certificate {
 	return cert
 }
 
+func first(certs []*x509.Certificate) *x509.Certificate {
+	if len(certs) == 0 {
+		return nil
+	}
+	return certs[0]
+}
+
 func spellings(c *x509.Certificate) map[string]string {
 	text := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}))
 	b64 := base64.StdEncoding.EncodeToString(c.Raw)
@@ -52,7 +59,7 @@ func TestReadsCertificatesAsProxiesWriteThem(t *testing.T) {
 	t.Parallel()
 	cert := someCertificate(t, "app")
 	for name, text := range spellings(cert) {
-		got := parseCertificate(text)
+		got := first(parseCertificates(text))
 		if name == "nginx, as a query" {
 			if got != nil && !got.Equal(cert) {
 				t.Errorf("%s: another certificate", name)
@@ -65,7 +72,7 @@ func TestReadsCertificatesAsProxiesWriteThem(t *testing.T) {
 	}
 	two := `Cert="` + url.PathEscape(spellings(cert)["nginx"]) + `",Cert="x"`
 	for _, text := range []string{"", "x", "(null)", "%zz", two, string(bytes.Repeat([]byte("A"), maxCertificate+1)), "-----BEGIN CERTIFICATE-----"} {
-		if parseCertificate(text) != nil {
+		if parseCertificates(text) != nil {
 			t.Errorf("%.40q is taken for a certificate", text)
 		}
 	}
@@ -99,7 +106,7 @@ func TestRefusesForgedCertificateHeader(t *testing.T) {
 		r := httptest.NewRequest("POST", "/oauth2/token", nil)
 		r.RemoteAddr, r.TLS = c.peer, c.tls
 		r.Header["X-Cert"] = c.values
-		if got := d.certificate(r); (got == nil) != (c.want == nil) || got != nil && !got.Equal(c.want) {
+		if got := first(d.certificates(r)); (got == nil) != (c.want == nil) || got != nil && !got.Equal(c.want) {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
 	}
@@ -121,7 +128,7 @@ func TestTLSAsksForCertificates(t *testing.T) {
 		cert.AskClients = ask
 		d := &door{}
 		addr, stop := serving(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if c := d.certificate(r); c != nil {
+			if c := first(d.certificates(r)); c != nil {
 				io.WriteString(w, c.SerialNumber.String())
 			}
 		}), cert)
@@ -151,7 +158,7 @@ func FuzzParseCertificate(f *testing.F) {
 	}
 	f.Add(`Cert="`)
 	f.Fuzz(func(t *testing.T, text string) {
-		if c := parseCertificate(text); c != nil && len(c.Raw) == 0 {
+		if c := first(parseCertificates(text)); c != nil && len(c.Raw) == 0 {
 			t.Fatalf("%q", text)
 		}
 	})

@@ -24,8 +24,8 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rec.Header().Set("X-Request-Id", info.ID)
 	d.secure(rec.Header())
 	ctx := problem.WithLogger(identity.WithRequest(r.Context(), info), d.log)
-	if cert := d.certificate(r); cert != nil {
-		ctx = identity.WithCertificate(ctx, cert)
+	if certs := d.certificates(r); len(certs) > 0 {
+		ctx = identity.WithCertificate(ctx, certs...)
 	}
 	ctx = identity.WithTenant(ctx, identity.Tenant{ID: identity.DefaultTenant, Issuer: d.cfg.PublicURL})
 	r = r.WithContext(ctx)

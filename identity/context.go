@@ -122,14 +122,23 @@ func RequestFrom(ctx context.Context) Request {
 }
 
 // WithCertificate returns a context for a request whose sender has proven, in TLS or to
-// a proxy that is trusted, to have the private key of cert. Who has certified it has
-// not been looked at.
-func WithCertificate(ctx context.Context, cert *x509.Certificate) context.Context {
-	return context.WithValue(ctx, certificateKey{}, cert)
+// a proxy that is trusted, to have the private key of the first certificate, and sent the others
+// with it. Who has certified it has not been looked at.
+func WithCertificate(ctx context.Context, certs ...*x509.Certificate) context.Context {
+	return context.WithValue(ctx, certificateKey{}, certs)
 }
 
 // CertificateFrom returns the certificate of the request's sender; nil if there is none.
 func CertificateFrom(ctx context.Context) *x509.Certificate {
-	cert, _ := ctx.Value(certificateKey{}).(*x509.Certificate)
-	return cert
+	if certs := CertificatesFrom(ctx); len(certs) > 0 {
+		return certs[0]
+	}
+	return nil
+}
+
+// CertificatesFrom returns the certificate of the request's sender and what they sent
+// with it for it to be verified, of which nothing is known; none if there is none.
+func CertificatesFrom(ctx context.Context) []*x509.Certificate {
+	certs, _ := ctx.Value(certificateKey{}).([]*x509.Certificate)
+	return certs
 }

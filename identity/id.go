@@ -28,6 +28,8 @@ const (
 	PrefixMail        = "mai"
 	PrefixApprover    = "apb" // a browser in which sign-ins may be approved
 	PrefixApproval    = "apv" // a sign-in that waits for that
+	PrefixCertificate = "crt" // of a person
+	PrefixAuthority   = "aut" // who certifies people
 )
 
 // crockford is Crockford's base 32 in lower case: no i, l, o, u, so an ID survives being read aloud.

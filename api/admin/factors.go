@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential/approval"
+	"github.com/quis-idp/quis/identity/credential/certificate"
 	"github.com/quis-idp/quis/identity/credential/device"
 	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/credential/recovery"
@@ -28,8 +30,8 @@ func (a *API) factors() []route {
 }
 
 type factor struct {
-	ID         string     `json:"id" doc:"otp_…, rec_…, pky_… or apb_…" example:"otp_01jc8q2v7m3k5t9w0x4y6z8a1b"`
-	Type       string     `json:"type" enum:"totp|recovery_codes|passkey|approver" doc:"What it is: an authenticator app, a set of recovery codes, a passkey or security key, or a browser in which the user may approve sign-ins."`
+	ID         string     `json:"id" doc:"otp_…, rec_…, pky_…, apb_… or crt_…" example:"otp_01jc8q2v7m3k5t9w0x4y6z8a1b"`
+	Type       string     `json:"type" enum:"totp|recovery_codes|passkey|approver|certificate" doc:"What it is: an authenticator app, a set of recovery codes, a passkey or security key, a browser in which the user may approve sign-ins, or a certificate that was added."`
 	Name       string     `json:"name" example:"Phone" doc:"What the user calls it; empty for recovery codes."`
 	CreatedAt  time.Time  `json:"created_at" doc:"When it was added."`
 	LastUsedAt *time.Time `json:"last_used_at,omitempty" doc:"When it last signed somebody in; absent: not yet."`
@@ -59,6 +61,7 @@ var factorKinds = []factorKind{
 	{identity.PrefixRecovery, listRecovery, removeRecovery},
 	{identity.PrefixPasskey, listPasskeys, passkey.Delete},
 	{identity.PrefixApprover, listApprovers, approval.Remove},
+	{identity.PrefixCertificate, listCertificates, certificate.Delete},
 }
 
 func listPasskeys(tx *fsm.Tx, tenant, user string) (out []factor, err error) {
@@ -72,6 +75,17 @@ func listPasskeys(tx *fsm.Tx, tenant, user string) (out []factor, err error) {
 		})
 	}
 	return out, nil
+}
+
+// listCertificates leaves out those that only rules make the user's: nobody could take them away here.
+func listCertificates(tx *fsm.Tx, tenant, user string) (out []factor, err error) {
+	all, err := certificate.Of(tx, tenant, user)
+	for _, c := range all {
+		if c.By != "" {
+			out = append(out, factor{ID: c.ID, Type: "certificate", Name: cmp.Or(c.Name, c.Title), CreatedAt: c.Created, LastUsedAt: ever(c.LastUsed)})
+		}
+	}
+	return out, err
 }
 
 func listApps(tx *fsm.Tx, tenant, user string) ([]factor, error) {

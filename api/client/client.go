@@ -31,6 +31,8 @@ type Client struct {
 	ResourceServers    Rows
 	RegistrationTokens Rows
 
+	CertificateAuthorities Rows
+
 	base   *url.URL
 	token  string
 	tenant string
@@ -77,6 +79,7 @@ func New(addr, token string, opts ...Option) (*Client, error) {
 	}
 	c.Users, c.Groups, c.Applications, c.Tenants = Users{c}, Groups{c}, Applications{c}, Tenants{c}
 	c.Scopes, c.ResourceServers, c.RegistrationTokens = Rows{c, "scopes"}, Rows{c, "resource-servers"}, Rows{c, "registration/tokens"}
+	c.CertificateAuthorities = Rows{c, "certificate-authorities"}
 	return c, nil
 }
 

@@ -19,6 +19,10 @@
 // What a browser remembers of its people (package memory) fills in the form, marks the way that
 // was used last, and lets them choose among accounts. It is a comfort and proves nothing.
 //
+// A certificate is asked for at an address of its own, because browsers choose one when they connect.
+// The form leads there, and that leads back with what was found in the flow, by links alone: it
+// is the post that follows, in the browser that the flow is bound to, which signs in.
+//
 // Invariants: no page tells whether a name is known; what was typed as a name comes back
 // after an error, a password never; nothing here works only with JavaScript.
 //

@@ -52,7 +52,7 @@ var examples = map[string]func(w http.ResponseWriter) error{
 			Application: "Web", Action: "/login", Flow: "FLOW", Passkey: &passkeyView{"/login/passkey", "FLOW", `{"challenge":"AAAA"}`, true, false},
 			Username: page.Field{Name: "username", Label: "Username or email", Autocomplete: "username webauthn", Focus: true},
 			Password: page.Field{Name: "password", Label: "Password", Type: "password", Autocomplete: "current-password"},
-			Mail:     "/login/mail", Forgotten: "/recover?flow=FLOW", Register: "/register?flow=FLOW", Stay: 30, Staying: true,
+			Mail:     "/login/mail", Forgotten: "/recover?flow=FLOW", Register: "/register?flow=FLOW", Stay: 30, Staying: true, Certificate: "https://id.example.com:8443/login/certificate?flow=FLOW",
 		})
 	},
 	"sign_in_again": func(w http.ResponseWriter) error {
@@ -94,6 +94,18 @@ var examples = map[string]func(w http.ResponseWriter) error{
 	},
 	"approval_ready": func(w http.ResponseWriter) error {
 		return approvalPage.Write(w, get("/login"), 200, approvalView{Ready: true, Action: "/login/second", Flow: "FLOW", Restart: "/login?flow=FLOW&again=yes"})
+	},
+	"second_certificate": func(w http.ResponseWriter) error {
+		return secondPage.Write(w, get("/login"), 200, secondView{
+			Action: "/login/second", Flow: "FLOW", Way: "certificate", Login: "ada", Lead: "Use your certificate.",
+			Certificate: "https://id.example.com:8443/login/certificate?flow=FLOW", Restart: "/login?flow=FLOW&again=yes",
+		})
+	},
+	"certificate": func(w http.ResponseWriter) error {
+		return certificatePage.Write(w, get("/login"), 200, certificateView{"Web", "/login/certificate", "FLOW", "CN=Ada Lovelace,O=Example"})
+	},
+	"certificate_refused": func(w http.ResponseWriter) error {
+		return (&Login{}).noCertificate(w, get("/login/certificate"), 403, "certificate.refused", "https://id.example.com/login?flow=FLOW")
 	},
 	"mail": func(w http.ResponseWriter) error {
 		return mailPage.Write(w, get("/login"), 401, mailView{
@@ -247,5 +259,5 @@ func TestEveryTextIsUsed(t *testing.T) {
 			return true // named by method
 		}
 		return prefix == "setup" && strings.Contains(code, `field("`+field+`"`)
-	}, homePage.Keys(), signInPage.Keys(), secondPage.Keys(), approvalPage.Keys(), mailPage.Keys(), recoverPage.Keys(), renewPage.Keys(), enrolPage.Keys(), leavingPage.Keys(), messagePage.Keys(), waitPage.Keys(), postingPage.Keys(), accountPage.Keys(), signOutPage.Keys(), signedOutPage.Keys(), impersonatePage.Keys(), lostPage.Keys(), linkPage.Keys(), setupPage.Keys())
+	}, homePage.Keys(), signInPage.Keys(), secondPage.Keys(), certificatePage.Keys(), approvalPage.Keys(), mailPage.Keys(), recoverPage.Keys(), renewPage.Keys(), enrolPage.Keys(), leavingPage.Keys(), messagePage.Keys(), waitPage.Keys(), postingPage.Keys(), accountPage.Keys(), signOutPage.Keys(), signedOutPage.Keys(), impersonatePage.Keys(), lostPage.Keys(), linkPage.Keys(), setupPage.Keys())
 }

@@ -55,7 +55,7 @@ func newHouse(t *testing.T, change func(*Config)) *house {
 	h.ring = ring
 	pool := credential.NewPool(credential.Config{Params: credential.Params{Memory: 64, Time: 1, Threads: 1}}, nil)
 	sessions := session.NewStore(session.Config{DB: h.db, Ring: ring})
-	h.flows = authn.New(authn.Config{DB: h.db, Ring: ring, Sessions: sessions, SendMail: h.keep, NewPassword: passwords(h, pool),
+	h.flows = authn.New(authn.Config{DB: h.db, Ring: ring, Sessions: sessions, SendMail: h.keep, Certificates: true, NewPassword: passwords(h, pool),
 		CheckPassword: func(ctx context.Context, tenant, user, password string) error {
 			return credential.CheckPassword(ctx, h.db, pool, tenant, user, password)
 		}})

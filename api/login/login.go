@@ -21,7 +21,7 @@ import (
 // twelve a minute. Attempts that succeed do not count.
 var PerAddress = limit.Rate{Burst: 30, Every: 5 * time.Second}
 
-// Config says what the pages work with; all but Offers, Checks, Memory, Offer, Frames, PerAddress and Registerer is needed.
+// Config says what the pages work with; all but Offers, Certificates, Checks, Memory, Offer, Frames, PerAddress and Registerer is needed.
 type Config struct {
 	DB       *fsm.DB
 	Sessions *session.Store
@@ -34,6 +34,10 @@ type Config struct {
 	// Offer, if set, returns where somebody is taken who has just signed in with a password in a
 	// browser that makes passkeys, before they go on to the path to; "": nowhere.
 	Offer func(r *http.Request, s *session.Session, to string) string
+
+	// Certificates is the origin at which browsers are asked for people's certificates, such as
+	// https://id.example.com:8443; empty: they are nowhere.
+	Certificates string
 
 	// Frames, if set, returns the addresses that a browser in which a session ends must
 	// load, so that applications forget it.
@@ -85,6 +89,8 @@ func (l *Login) Routes(mux *http.ServeMux) {
 	mux.Handle("GET /login", page.Handle(l.signIn))
 	mux.Handle("POST /login", page.Handle(l.password))
 	mux.Handle("POST /login/passkey", page.Handle(l.passkeyAnswer))
+	mux.Handle("GET /login/certificate", page.Handle(l.takeCertificate))
+	mux.Handle("POST /login/certificate", page.Handle(l.certificate))
 	mux.Handle("POST /login/mail", page.Handle(l.mail))
 	mux.Handle("POST /login/code", page.Handle(l.mailCode))
 	mux.Handle("GET /login/enrol", page.Handle(l.enrol))

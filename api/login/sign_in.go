@@ -90,6 +90,9 @@ func (l *Login) signIn(w http.ResponseWriter, r *http.Request) error {
 	if s != nil {
 		f.Browser.SessionID = s.ID
 	}
+	if f.Shown(l.cfg.DB.Now()) && !r.URL.Query().Has("again") {
+		return l.showCertificate(w, r, f)
+	}
 	switch f.Step() {
 	case authn.StepMail:
 		return l.showMail(w, r, f, http.StatusOK, nil)
@@ -278,6 +281,9 @@ func (l *Login) showForm(w http.ResponseWriter, r *http.Request, f *authn.Flow, 
 	}
 	if open.Mail {
 		view.Mail = page.Base(r) + "/login/mail"
+	}
+	if open.Certificate {
+		view.Certificate = l.certificateLink(r, f)
 	}
 	view.recall(r, f, known)
 	for _, fault := range faults {

@@ -33,6 +33,7 @@ type (
 		Stay        int          // for how many days the person may stay signed in; 0: it is not theirs to choose
 		Staying     bool         // they have chosen that
 		Mail        string       // where to ask for a code by mail; "": not open
+		Certificate string       // where browsers are asked for certificates; "": not open
 		Forgotten   string       // where to go on without the password; "": not open
 		Register    string       // where to go on without an account; "": not open
 		Accounts    string       // where those are that have signed in here; "": there is none
@@ -110,6 +111,7 @@ type (
 		Typed       bool         // there is a code to be typed
 		Trust       int          // for how many days this browser may be trusted; 0: it may not
 		Passkey     *passkeyView // nil: none can be used here
+		Certificate string       // where the browser is asked for one; "": it is not
 		Others      []link       // other methods
 		Lost        string       // where who has none of them goes on; "" nowhere
 		Ask         bool         // who has none of them must ask an administrator
@@ -130,6 +132,14 @@ type (
 		Flow        string
 		Others      []link
 		Restart     string
+	}
+
+	// certificateView asks to go on with a certificate that the browser has shown.
+	certificateView struct {
+		Application string
+		Action      string
+		Flow        string
+		Title       string // whose it says it is
 	}
 
 	// leavingView is shown for the moment in which the browser goes on.
@@ -202,22 +212,23 @@ type (
 )
 
 var (
-	homePage      = page.Page[homeView](site, "templates/home.html", "templates/person.html")
-	signInPage    = page.Page[signInView](site, "templates/sign_in.html", "templates/passkey.html")
-	secondPage    = page.Page[secondView](site, "templates/second.html", "templates/passkey.html")
-	approvalPage  = page.Page[approvalView](site, "templates/approval.html")
-	mailPage      = page.Page[mailView](site, "templates/mail.html")
-	recoverPage   = page.Page[recoverView](site, "templates/recover.html")
-	lostPage      = page.Page[lostView](site, "templates/lost.html")
-	linkPage      = page.Page[linkView](site, "templates/link.html")
-	renewPage     = page.Page[renewView](site, "templates/renew.html")
-	enrolPage     = page.Page[enrolView](site, "templates/enrol.html")
-	leavingPage   = page.Page[leavingView](site, "templates/leaving.html")
-	postingPage   = page.Page[postingView](site, "templates/posting.html")
-	accountPage   = page.Page[accountView](site, "templates/account.html", "templates/person.html")
-	messagePage   = page.Page[messageView](site, "templates/message.html")
-	waitPage      = page.Page[waitView](site, "templates/wait.html")
-	signOutPage   = page.Page[signOutView](site, "templates/sign_out.html", "templates/person.html")
-	signedOutPage = page.Page[signedOutView](site, "templates/signed_out.html")
-	setupPage     = page.Page[setupView](site, "templates/setup.html")
+	homePage        = page.Page[homeView](site, "templates/home.html", "templates/person.html")
+	signInPage      = page.Page[signInView](site, "templates/sign_in.html", "templates/passkey.html")
+	secondPage      = page.Page[secondView](site, "templates/second.html", "templates/passkey.html")
+	certificatePage = page.Page[certificateView](site, "templates/certificate.html")
+	approvalPage    = page.Page[approvalView](site, "templates/approval.html")
+	mailPage        = page.Page[mailView](site, "templates/mail.html")
+	recoverPage     = page.Page[recoverView](site, "templates/recover.html")
+	lostPage        = page.Page[lostView](site, "templates/lost.html")
+	linkPage        = page.Page[linkView](site, "templates/link.html")
+	renewPage       = page.Page[renewView](site, "templates/renew.html")
+	enrolPage       = page.Page[enrolView](site, "templates/enrol.html")
+	leavingPage     = page.Page[leavingView](site, "templates/leaving.html")
+	postingPage     = page.Page[postingView](site, "templates/posting.html")
+	accountPage     = page.Page[accountView](site, "templates/account.html", "templates/person.html")
+	messagePage     = page.Page[messageView](site, "templates/message.html")
+	waitPage        = page.Page[waitView](site, "templates/wait.html")
+	signOutPage     = page.Page[signOutView](site, "templates/sign_out.html", "templates/person.html")
+	signedOutPage   = page.Page[signedOutView](site, "templates/signed_out.html")
+	setupPage       = page.Page[setupView](site, "templates/setup.html")
 )

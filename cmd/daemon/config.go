@@ -58,6 +58,9 @@ type Config struct {
 type Listen struct {
 	Public     string // host:port for people and applications
 	Operations string // host:port for health and metrics; loopback unless the network is trusted
+	// Certificates is host:port where people's browsers are asked for certificates; empty: where
+	// the rest is, if TLS says so, or nowhere.
+	Certificates string
 }
 
 // TLS names the certificate of the public listener; without one it serves HTTP,
@@ -68,6 +71,7 @@ type TLS struct {
 	ClientCertificates bool
 	ClientCAFile       string // PEM certificates of who may certify applications
 	ClientHeader       string // in which trusted proxies pass client certificates; empty: none is believed
+	CertificateURL     string // origin at which people's browsers are asked for certificates; empty: nobody signs in with one
 }
 
 // Outbound says which addresses that applications registered (key sets, sign-out

@@ -10,6 +10,7 @@ import (
 	"github.com/quis-idp/quis/api/portal"
 	"github.com/quis-idp/quis/api/portal/address"
 	"github.com/quis-idp/quis/api/portal/approval"
+	owncertificates "github.com/quis-idp/quis/api/portal/certificate"
 	"github.com/quis-idp/quis/api/portal/factor"
 	ownpasskeys "github.com/quis-idp/quis/api/portal/passkey"
 	"github.com/quis-idp/quis/cluster/feature"
@@ -39,6 +40,7 @@ func (n *Node) newFlows() *authn.Flows {
 		SendMail: n.sendCode,
 		Modern:   func(ctx context.Context) error { return n.cluster.Use(ctx, feature.Authentication) },
 		Logger:   n.log, Registerer: n.metrics.Registry,
+		Certificates: n.cfg.TLS.CertificateURL != "", Revocation: n.newRevocation(),
 	})
 }
 
@@ -72,6 +74,7 @@ func (n *Node) sections() []portal.Section {
 		[]portal.Section{
 			address.New(address.Config{DB: n.db, Mail: n.mail, Alarm: n.alarmLink, Modern: n.heedsFactors}),
 			n.ownPasskeys(),
+			owncertificates.New(owncertificates.Config{DB: n.db, Flows: n.flows, Certificates: n.cfg.TLS.CertificateURL, Modern: n.heedsFactors}),
 		},
 		factor.Sections(factor.Config{DB: n.db, Ring: n.ring, Use: n.heedsFactors}),
 		[]portal.Section{approval.New(approval.Config{DB: n.db, Ring: n.ring, Cookie: login.ApproverCookie, Use: n.heedsFactors})},

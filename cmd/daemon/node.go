@@ -66,6 +66,7 @@ type Node struct {
 	uses           *federation.Uses
 
 	public, operations, socket net.Listener
+	certificates               net.Listener // nil: browsers are asked for certificates elsewhere, or nowhere
 
 	front   atomic.Pointer[http.Handler] // of the operations listener; nil until the rooms are open
 	serving context.Context              // ends when the listeners shall drain
@@ -181,6 +182,11 @@ func (n *Node) openListeners(context.Context) (err error) {
 	if n.public, err = listen("listen.public", n.cfg.Listen.Public); err != nil {
 		return err
 	}
+	if address := n.cfg.Listen.Certificates; address != "" {
+		if n.certificates, err = listen("listen.certificates", address); err != nil {
+			return err
+		}
+	}
 	if n.socket, err = listenSocket(n.dir.file("quis.sock")); err != nil {
 		return err
 	}
@@ -255,6 +261,15 @@ func (n *Node) fresh(ctx context.Context) error {
 
 // PublicAddr is where the node serves people and applications.
 func (n *Node) PublicAddr() net.Addr { return n.public.Addr() }
+
+// CertificatesAddr is where people's browsers are asked for certificates; nil if that is no
+// address of its own.
+func (n *Node) CertificatesAddr() net.Addr {
+	if n.certificates == nil {
+		return nil
+	}
+	return n.certificates.Addr()
+}
 
 // OperationsAddr is where the node serves health and metrics.
 func (n *Node) OperationsAddr() net.Addr { return n.operations.Addr() }

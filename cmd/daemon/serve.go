@@ -20,6 +20,7 @@ func (n *Node) serve(context.Context) error {
 	n.front.Store(&door.Operations)
 	n.metrics.Watch(n.checks()...)
 	n.serveOn(n.public, n.leaving(door.Public), n.cert)
+	n.serveCertificates(door)
 	n.serveOn(n.socket, local, nil)
 
 	n.background(n.sessions.Run)

@@ -29,7 +29,7 @@ func (n *Node) stop(ctx context.Context) error {
 	var errs []error
 	n.drain()
 	errs = append(errs, waitFor(ctx, &n.servers, "listeners"))
-	for _, l := range []interface{ Close() error }{n.public, n.operations, n.socket} {
+	for _, l := range []interface{ Close() error }{n.public, n.certificates, n.operations, n.socket} {
 		if l != nil {
 			_ = l.Close() // closed already if it was served
 		}

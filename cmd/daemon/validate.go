@@ -42,6 +42,7 @@ func (c *Config) Validate() error {
 	if c.TLS.ClientCertificates && c.TLS.CertFile == "" {
 		fail("tls.client_certificates", "needs tls.cert_file: without TLS nobody sends a certificate")
 	}
+	c.validateCertificates(fail)
 	for _, p := range c.TrustedProxies {
 		if _, err := ParsePrefix(p); err != nil {
 			fail("trusted_proxies", "%q is neither an address nor a prefix such as 10.0.0.0/8", p)
@@ -82,18 +83,43 @@ func (c *Config) Validate() error {
 	return errors.Join(errs...)
 }
 
+// validateCertificates looks at where people's certificates are to arrive.
+func (c *Config) validateCertificates(fail func(key, format string, args ...any)) {
+	if c.Listen.Certificates != "" && c.TLS.CertFile == "" {
+		fail("listen.certificates", "needs tls.cert_file: without TLS nobody sends a certificate")
+	}
+	at := c.TLS.CertificateURL
+	if at == "" {
+		if c.Listen.Certificates != "" {
+			fail("tls.certificate_url", "is empty: write the origin at which browsers reach listen.certificates")
+		}
+		return
+	}
+	if problem := checkPublicURL(at, c.Dev); problem != "" {
+		fail("tls.certificate_url", "%s", problem)
+	}
+	if c.Listen.Certificates == "" && !c.TLS.ClientCertificates && c.TLS.ClientHeader == "" {
+		fail("tls.certificate_url", "nothing could receive a certificate there: set listen.certificates, or tls.client_header for a proxy that does")
+	}
+}
+
 func (c *Config) validateAddresses(fail func(key, format string, args ...any)) {
-	for _, a := range []struct {
+	type address struct {
 		key, value string
 		optional   bool
-	}{
+	}
+	addresses := []address{
 		{"listen.public", c.Listen.Public, false},
 		{"listen.operations", c.Listen.Operations, false},
 		{"cluster.listen", c.Cluster.Listen, false},
 		{"cluster.advertise", c.Cluster.Advertise, true},
 		{"cluster.gossip", c.Cluster.Gossip, false},
 		{"cluster.gossip_advertise", c.Cluster.GossipAdvertise, true},
-	} {
+	}
+	if c.Listen.Certificates != "" {
+		addresses = append(addresses, address{"listen.certificates", c.Listen.Certificates, false})
+	}
+	for _, a := range addresses {
 		if a.value == "" && a.optional {
 			continue
 		}

@@ -92,6 +92,35 @@ func TestLoopbackIsForDevelopmentOnly(t *testing.T) {
 	}
 }
 
+// Plain HTTP is for what is signed itself, on ports that operators opened, and to nowhere else than HTTPS.
+func TestPlainHTTP(t *testing.T) {
+	t.Parallel()
+	open := New(Config{Ports: []uint16{443, 80}})
+	for _, c := range []struct {
+		client *Client
+		raw    string
+		want   bool
+	}{
+		{open.Plain(), "http://ca.example.com/people.crl", true},
+		{open.Plain(), "https://ca.example.com/people.crl", true},
+		{open.Plain(), "http://ca.example.com:8080/people.crl", false},
+		{open.Plain(), "http://localhost/people.crl", false},
+		{open.Plain(), "http://169.254.169.254/latest/meta-data", false},
+		{open.Plain(), "http://10.0.0.1/people.crl", false},
+		{open.Plain(), "ldap://ca.example.com/people.crl", false},
+		{New(Config{}).Plain(), "http://ca.example.com/people.crl", false},
+		{open, "http://ca.example.com/people.crl", false},
+		{open.Apart(), "http://ca.example.com/people.crl", false},
+	} {
+		if err := c.client.Check(c.raw); (err == nil) != c.want {
+			t.Errorf("%s: %v, want %v", c.raw, err, c.want)
+		}
+	}
+	if err := CheckURL("http://ca.example.com/people.crl"); err == nil {
+		t.Error("applications may name plain HTTP")
+	}
+}
+
 func FuzzAddressGuard(f *testing.F) {
 	for _, s := range []string{"https://127.0.0.1/", "https://[::ffff:10.0.0.1]/", "https://0x7f.1/", "https://example.com:443/a", "https://[2002::1]:443/"} {
 		f.Add(s)

@@ -49,6 +49,7 @@ type Client struct {
 	allow    []netip.Prefix
 	ports    []uint16
 	loopback bool
+	plain    bool // http is taken
 	resolver *net.Resolver
 	http     *http.Client
 	gets     *gate // who sends us requests causes these
@@ -97,6 +98,14 @@ func (c *Client) Apart() *Client {
 	a := *c
 	a.gets, a.posts = newGate(c.gets.pace), newGate(c.posts.pace)
 	return &a
+}
+
+// Plain is Apart for documents that are signed themselves, which are fetched with http, too, on
+// those ports that are allowed.
+func (c *Client) Plain() *Client {
+	a := c.Apart()
+	a.plain = true
+	return a
 }
 
 // control is asked between socket and connect, with the address that it goes to.

@@ -14,7 +14,10 @@ const maxURL = 2000 // bytes
 // nor http to a loopback host, or writes an address in a form that programs read
 // differently. The error is an *Error of kind ErrRefused.
 func CheckURL(raw string) error {
-	_, err := parse(raw)
+	u, err := parse(raw)
+	if err == nil && u.Scheme == "http" && !local(u.Hostname()) {
+		return refused("must be https")
+	}
 	return err
 }
 
@@ -26,7 +29,7 @@ func (c *Client) Check(raw string) error {
 	if err != nil {
 		return err
 	}
-	if u.Scheme == "http" && !c.loopback {
+	if u.Scheme == "http" && !c.plain && !(c.loopback && local(u.Hostname())) {
 		return refused("must be https")
 	}
 	if local(u.Hostname()) && !c.loopback && len(c.allow) == 0 {
@@ -63,8 +66,6 @@ func parse(raw string) (*url.URL, error) {
 		return nil, refused("the URL must not have a user part before the host")
 	case strings.Contains(raw, "#"):
 		return nil, refused("the URL must not have a fragment")
-	case u.Scheme == "http" && !local(u.Hostname()):
-		return nil, refused("must be https")
 	}
 	if p := u.Port(); strings.HasSuffix(u.Host, ":") || p != "" && portOf(u) == 0 {
 		return nil, refused("the port is not a number from 1 to 65535")

@@ -37,6 +37,7 @@ type Factor struct {
 	Verified bool `cbor:"3,keyasint,omitempty"` // it asked for a PIN or a fingerprint (WebAuthn UV)
 	Bound    bool `cbor:"4,keyasint,omitempty"` // its key cannot leave the device (WebAuthn BE=0)
 	Attested bool `cbor:"5,keyasint,omitempty"` // its maker vouches for that, by FIDO metadata or an authority
+	Card     bool `cbor:"9,keyasint,omitempty"` // it is a smart card
 
 	// What is spent when the sign-in is finished, and nothing of it is worth telling:
 	Ref   string `cbor:"6,keyasint,omitempty"` // which of the person's credentials
@@ -146,8 +147,19 @@ func withPassword(f Factor) Level {
 // Resistant reports whether one of the factors cannot be phished.
 func Resistant(factors []Factor) bool { return Has(factors, Passkey) || Has(factors, Certificate) }
 
+// kept says where the key of a passkey or certificate is.
+func kept(f Factor) string {
+	switch {
+	case f.Card:
+		return "sc"
+	case f.Bound:
+		return "hwk"
+	}
+	return "swk"
+}
+
 // AMR returns the authentication methods references of factors (RFC 8176 §2), sorted: pwd, otp,
-// hwk or swk with user, sc, and mfa from level 2 on.
+// swk, hwk or sc, the first two with user if it is a passkey, and mfa from level 2 on.
 func AMR(factors []Factor) []string {
 	var out []string
 	for _, f := range factors {
@@ -157,9 +169,9 @@ func AMR(factors []Factor) []string {
 		case TOTP, Recovery, Mail:
 			out = append(out, "otp")
 		case Passkey:
-			out = append(out, map[bool]string{true: "hwk", false: "swk"}[f.Bound], "user")
+			out = append(out, kept(f), "user")
 		case Certificate:
-			out = append(out, "sc")
+			out = append(out, kept(f))
 		case Approval:
 			out = append(out, "mca") // another channel
 		}

@@ -21,7 +21,7 @@ var (
 	key      = Factor{Method: Passkey, Verified: true, Bound: true}                 // with PIN, maker unknown
 	hardware = Factor{Method: Passkey, Verified: true, Bound: true, Attested: true} // with PIN, maker known
 	fake     = Factor{Method: Passkey, Verified: true, Attested: true}              // attested, but synced
-	card     = Factor{Method: Certificate, Verified: true, Bound: true, Attested: true}
+	card     = Factor{Method: Certificate, Verified: true, Bound: true, Attested: true, Card: true}
 )
 
 func TestLevels(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/event"
 )
 
@@ -233,10 +234,14 @@ func (p portion) write(tx *fsm.Tx) error {
 		}
 	}
 	for k, f := range p.failed {
+		method := assurance.Password
+		if strings.HasPrefix(k.reason, certificateReason) {
+			method = assurance.Certificate
+		}
 		e := event.Event{
 			Tenant: k.tenant, Type: event.SigninFailed, Target: f.user, Request: f.request,
 			Actor: identity.Actor{Kind: identity.ActorAnonymous},
-			Data:  map[string]string{"method": "password", "reason": k.reason, "count": strconv.FormatInt(f.count, 10)},
+			Data:  map[string]string{"method": string(method), "reason": k.reason, "count": strconv.FormatInt(f.count, 10)},
 		}
 		if len(f.ids) > 0 {
 			e.Data[event.ErrorIDs] = strings.Join(f.ids, " ")

@@ -15,6 +15,7 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/assurance"
+	"github.com/quis-idp/quis/identity/credential/certificate"
 	"github.com/quis-idp/quis/keys/seal"
 )
 
@@ -83,8 +84,9 @@ type Flow struct {
 	Session string             `cbor:"13,keyasint,omitempty"`
 	Have    []assurance.Factor `cbor:"14,keyasint,omitempty"`
 
-	Asked    *Asking `cbor:"15,keyasint,omitempty"` // the approval that is being waited for; see Ask
-	Recovery string  `cbor:"17,keyasint,omitempty"` // ID of the recovery that ends with it; see package regain
+	Asked       *Asking            `cbor:"15,keyasint,omitempty"` // the approval that is being waited for; see Ask
+	Recovery    string             `cbor:"17,keyasint,omitempty"` // ID of the recovery that ends with it; see package regain
+	Certificate *certificate.Shown `cbor:"20,keyasint,omitempty"` // that the browser has shown: see Show
 
 	// Browser is what the browser brings besides the flow; set it before a step.
 	Browser Browser `cbor:"-"`

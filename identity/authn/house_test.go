@@ -68,7 +68,7 @@ func newHouse(t testing.TB, n int) *house {
 		}
 		nd := &node{db: db, sessions: session.NewStore(session.Config{DB: db, Ring: ring}), reg: prometheus.NewRegistry()}
 		nd.Flows = authn.New(authn.Config{
-			DB: db, Ring: ring, Sessions: nd.sessions, Registerer: nd.reg, Strangers: 8,
+			DB: db, Ring: ring, Sessions: nd.sessions, Registerer: nd.reg, Strangers: 8, Certificates: true,
 			SendMail: func(_ context.Context, l authn.Letter) { nd.sent.Store(&l) },
 			NewPassword: func(ctx context.Context, who credential.Person, password string) (string, error) {
 				return credential.Prepare(ctx, db, h.pool, credential.Checks{}, who, password)

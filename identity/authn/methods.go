@@ -29,14 +29,16 @@ type way struct {
 
 // The ways; order is that in which they are offered: what cannot be phished first.
 var (
-	order   = []assurance.Method{assurance.Passkey, assurance.TOTP, assurance.Approval, assurance.Recovery}
+	order   = []assurance.Method{assurance.Passkey, assurance.Certificate, assurance.TOTP, assurance.Approval, assurance.Recovery}
 	methods = map[assurance.Method]way{
 		assurance.Passkey:  {has: hasPasskeys, accept: acceptPasskey},
 		assurance.TOTP:     {has: hasTOTP, check: checkTOTP, accept: acceptTOTP},
 		assurance.Approval: {has: hasApproval, accept: acceptApproval},
 		assurance.Recovery: {has: hasRecovery, check: checkRecovery, accept: acceptRecovery},
 		assurance.Device:   {accept: acceptDevice},
-		assurance.Password: {}, // beside a mail, or a key that knows nobody: checked by the pool, spent by nothing
+
+		assurance.Certificate: {has: hasCertificates, accept: acceptCertificate},
+		assurance.Password:    {}, // beside a mail, or a key that knows nobody: checked by the pool, spent by nothing
 	}
 )
 

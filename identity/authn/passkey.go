@@ -10,6 +10,7 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/assurance"
+	"github.com/quis-idp/quis/identity/credential/certificate"
 	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/regain"
@@ -47,6 +48,7 @@ func (fs *Flows) Challenge(ctx context.Context, f *Flow) (options []byte, err er
 // An Opening is with what a flow can be begun.
 type Opening struct {
 	Password, Passkey, Mail bool
+	Certificate             bool // the tenant trusts an authority, and browsers are asked for certificates
 	Trust                   int  // for how many days a browser may be trusted; 0: none is
 	Stay                    int  // for how many days a person may stay signed in; 0: as long as everybody
 	Recover                 bool // somebody who has forgotten their password may begin another flow, with Need.Recover
@@ -67,9 +69,14 @@ func (fs *Flows) Open(ctx context.Context, f *Flow) (o Opening, err error) {
 				o = Opening{Mail: mail && regain.Alone(s)}
 				return nil
 			}
+			all, err := certificate.List(tx, f.Need.Tenant)
+			if err != nil {
+				return err
+			}
 			o = Opening{Password: s.LocalLogin && s.PasswordLogin, Passkey: s.LocalLogin && s.PasskeyLogin,
 				Mail: s.LocalLogin && (s.EmailOTP || s.MagicLink) && mail, Trust: int(s.TrustedDevices), Stay: int(s.Session.RememberMe),
-				Recover: mail && s.LocalLogin && s.PasswordLogin && s.ForgotPassword, Register: mail && s.LocalLogin && s.SelfRegistration}
+				Recover: mail && s.LocalLogin && s.PasswordLogin && s.ForgotPassword, Register: mail && s.LocalLogin && s.SelfRegistration,
+				Certificate: s.LocalLogin && fs.cfg.Certificates && len(all) > 0}
 		}
 		return err
 	})

@@ -105,7 +105,7 @@ func recovers(tx *fsm.Tx, f *Flow) ([]assurance.Method, error) {
 	if err != nil {
 		return nil, err
 	}
-	has := []assurance.Method{assurance.Mail}
+	has, must := []assurance.Method{assurance.Mail}, false
 	for _, m := range order {
 		if m == assurance.Approval { // who recovers is signed in nowhere, or somebody else is
 			continue
@@ -116,11 +116,13 @@ func recovers(tx *fsm.Tx, f *Flow) ([]assurance.Method, error) {
 		}
 		if len(could) > 0 {
 			has = append(has, m)
+			// A certificate that only a rule makes theirs asks for nothing by itself.
+			must = must || m != assurance.Certificate || slices.ContainsFunc(could, func(f assurance.Factor) bool { return f.Ref != "" })
 		}
 	}
 	ways, complete := regain.Combinations(s.Recovery.Methods, has, f.Factors)
 	switch {
-	case complete && (second(f.Factors) || len(has) == 1):
+	case complete && (second(f.Factors) || !must):
 		return nil, nil
 	case complete:
 		return slices.DeleteFunc(slices.Clone(order), func(m assurance.Method) bool { return !slices.Contains(has, m) }), nil

@@ -30,6 +30,9 @@ func (fs *Flows) Offer(ctx context.Context, f *Flow) (ways []assurance.Method, e
 		}
 		return err
 	})
+	if !fs.cfg.Certificates {
+		ways = slices.DeleteFunc(ways, func(m assurance.Method) bool { return m == assurance.Certificate })
+	}
 	if err == nil && len(ways) == 0 {
 		err = dead("what it asked for was taken away")
 	}

@@ -112,7 +112,7 @@ func (s *subject) failure(err error, reason string) string {
 func (fs *Flows) passed(ctx context.Context, f *Flow, fresh assurance.Factor) (Result, string, error) {
 	fresh.At = fs.cfg.DB.Now()
 	g := *f
-	g.Factors, g.Challenge, g.Asked = assurance.Merge(f.Factors, []assurance.Factor{fresh}), nil, nil
+	g.Factors, g.Challenge, g.Asked, g.Certificate = assurance.Merge(f.Factors, []assurance.Factor{fresh}), nil, nil, nil
 	err := fs.cfg.DB.View(ctx, func(tx *fsm.Tx) error { return fs.advance(tx, &g) })
 	if errors.Is(err, fsm.ErrNotFound) { // deleted meanwhile
 		return Result{}, reasonDisabled, wrong()

@@ -10,6 +10,7 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential/approval"
+	"github.com/quis-idp/quis/identity/credential/certificate"
 	"github.com/quis-idp/quis/identity/credential/device"
 	"github.com/quis-idp/quis/identity/credential/foreign"
 	"github.com/quis-idp/quis/identity/credential/recovery"
@@ -32,7 +33,7 @@ var passwords = fsm.NewTable(60, "passwords", fsm.Spec[password]{
 })
 
 // Tables are what this room and those of the second factors keep in the store.
-var Tables = slices.Concat([]fsm.Definition{passwords, tokens, tokenUse, setups, histories}, totp.Tables, recovery.Tables, approval.Tables, device.Tables)
+var Tables = slices.Concat([]fsm.Definition{passwords, tokens, tokenUse, setups, histories}, totp.Tables, recovery.Tables, approval.Tables, certificate.Tables, device.Tables)
 
 // SetPassword sets a user's password to what [Prepare] returned and ends the trust in
 // all devices. It reports identity.ErrInvalid for any other text. Ending the user's
@@ -99,7 +100,7 @@ func PasswordSet(tx *fsm.Tx, tenant, userID string) (time.Time, error) {
 // without events: the user's deletion is one.
 func DeleteAllOf(tx *fsm.Tx, tenant, userID string) error {
 	for _, room := range []func(*fsm.Tx, string, string) error{
-		totp.DeleteAllOf, recovery.DeleteAllOf, approval.DeleteAllOf, device.DeleteAllOf,
+		totp.DeleteAllOf, recovery.DeleteAllOf, approval.DeleteAllOf, device.DeleteAllOf, certificate.DeleteAllOf,
 	} {
 		if err := room(tx, tenant, userID); err != nil {
 			return err
@@ -117,7 +118,7 @@ func DeleteAllOf(tx *fsm.Tx, tenant, userID string) error {
 // DeleteTenant removes all credentials of a tenant that is being deleted.
 func DeleteTenant(tx *fsm.Tx, tenant string) error {
 	for _, room := range []func(*fsm.Tx, string) error{
-		totp.DeleteTenant, recovery.DeleteTenant, approval.DeleteTenant, device.DeleteTenant,
+		totp.DeleteTenant, recovery.DeleteTenant, approval.DeleteTenant, device.DeleteTenant, certificate.DeleteTenant,
 	} {
 		if err := room(tx, tenant); err != nil {
 			return err

@@ -42,6 +42,13 @@ const (
 	PasskeySuspected        Type = "passkey.suspected"
 	PasskeyMetadataImported Type = "passkey.metadata_imported"
 
+	CertificateAdded   Type = "certificate.added"
+	CertificateRemoved Type = "certificate.removed"
+	AuthorityAdded     Type = "certificate_authority.added"
+	AuthorityUpdated   Type = "certificate_authority.updated"
+	AuthorityRemoved   Type = "certificate_authority.removed"
+	AuthorityListed    Type = "certificate_authority.list_set"
+
 	SetupCreated Type = "setup.created"
 	SetupUsed    Type = "setup.used"
 
@@ -180,6 +187,13 @@ var Catalogue = map[Type]string{
 	PasskeyDeleted:          "A user's passkey was removed.",
 	PasskeySuspected:        "A passkey's count did not grow: there may be a copy of it, and it is refused from now on.",
 	PasskeyMetadataImported: "FIDO metadata were imported, by which makes of security keys are verified.",
+
+	CertificateAdded:   "A certificate was added to a user, who can sign in with it.",
+	CertificateRemoved: "A certificate was taken away from a user.",
+	AuthorityAdded:     "An authority was trusted to certify the people of a tenant.",
+	AuthorityUpdated:   "It was changed what the certificates of an authority are good for.",
+	AuthorityRemoved:   "An authority was no longer trusted; its certificates let nobody in.",
+	AuthorityListed:    "An authority's list of revoked certificates was uploaded, or withdrawn.",
 
 	SetupCreated: "A setup link was created.",
 	SetupUsed:    "A setup link was used.",

@@ -36,6 +36,9 @@ var letters = map[event.Type]letter.Name{
 	event.RecoveryStarted:   letter.RecoveryStarted,
 	event.RecoveryCancelled: letter.RecoveryCancelled,
 	event.RecoveryFinished:  letter.RecoveryFinished,
+
+	event.CertificateAdded:   letter.FactorAdded,
+	event.CertificateRemoved: letter.FactorRemoved,
 }
 
 // noticeOf returns what an event calls for, or nil. Sign-ins are not looked at here.

@@ -57,7 +57,7 @@ type Facts struct {
 
 	// Who is asked, and what they have proved.
 	Closed   bool               // the user is disabled
-	Enrolled []assurance.Factor // what they could prove, each at its best; times do not count
+	Enrolled []assurance.Factor // what they could prove, each at its best; times do not count, and certificates that were added to them have a Ref
 	Proved   []assurance.Factor
 	Trusted  bool // the browser is a trusted device of theirs
 }

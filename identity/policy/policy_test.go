@@ -22,6 +22,8 @@ var (
 	touch    = assurance.Factor{Method: assurance.Passkey, Bound: true}
 	hardware = assurance.Factor{Method: assurance.Passkey, Verified: true, Bound: true, Attested: true}
 	approval = assurance.Factor{Method: assurance.Approval}
+	card     = assurance.Factor{Method: assurance.Certificate, Verified: true, Bound: true, Attested: true, Card: true} // theirs by a rule
+	badge    = assurance.Factor{Method: assurance.Certificate, Verified: true, Ref: "crt_1"}                            // added to them
 	both     = []assurance.Method{assurance.TOTP, assurance.Passkey}
 )
 
@@ -63,6 +65,12 @@ func TestRules(t *testing.T) {
 		{"application: otp", Facts{Application: OTP, Enrolled: have(pwd, totp), Proved: fresh(pwd)}, Decision{Outcome: StepUp, Level: 2, Methods: methods(assurance.TOTP)}},
 		{"own second factor is asked for", Facts{Global: Disabled, Enrolled: have(pwd, totp), Proved: fresh(pwd)}, Decision{Outcome: StepUp, Level: 2, Methods: methods(assurance.TOTP)}},
 		{"one that is not allowed is not", Facts{Global: Disabled, Allowed: methods(assurance.Passkey), Enrolled: have(pwd, totp), Proved: fresh(pwd)}, Decision{Outcome: Allow, Level: 1}},
+		{"a certificate by a rule asks for nothing", Facts{Enrolled: have(pwd, card), Proved: fresh(pwd)}, Decision{Outcome: Allow, Level: 1}},
+		{"a certificate that was added does", Facts{Enrolled: have(pwd, badge), Proved: fresh(pwd)}, Decision{Outcome: StepUp, Level: 2, Methods: methods(assurance.Certificate)}},
+		{"a certificate by a rule is a way", Facts{Global: Passkey, Enrolled: have(pwd, totp, card), Proved: fresh(pwd)}, Decision{Outcome: StepUp, Level: 2, Methods: methods(assurance.Certificate)}},
+		{"a certificate is as good as a passkey", Facts{Global: Passkey, Enrolled: have(badge), Proved: fresh(badge)}, Decision{Outcome: Allow, Level: 2}},
+		{"a smart card reaches level 3", Facts{Level: 3, DeviceBound: true, Enrolled: have(card), Proved: fresh(card)}, Decision{Outcome: Allow, Level: 3}},
+		{"a certificate in software does not", Facts{Level: 3, Enrolled: have(badge, hardware), Proved: fresh(badge)}, Decision{Outcome: StepUp, Level: 3, Methods: methods(assurance.Passkey)}},
 		{"device-bound", Facts{DeviceBound: true, Enrolled: have(synced, hardware), Proved: fresh(synced)}, Decision{Outcome: StepUp, Level: 2, Methods: methods(assurance.Passkey)}},
 		{"device-bound, none there: at once", Facts{DeviceBound: true, Enrolled: have(synced), Proved: fresh(synced), Grace: 9, Enforce: true}, Decision{Outcome: Enrol, Level: 2, Methods: methods(assurance.Passkey)}},
 		{"acr", Facts{Level: 3, Enrolled: have(pwd, touch, hardware), Proved: fresh(pwd)}, Decision{Outcome: StepUp, Level: 3, Methods: methods(assurance.Passkey)}},

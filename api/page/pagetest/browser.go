@@ -31,6 +31,9 @@ func NewBrowser(t testing.TB, url string) *Browser {
 	}}
 }
 
+// Over sends what the browser sends over another transport, one that has a certificate for example.
+func (b *Browser) Over(t http.RoundTripper) { b.client.Transport = t }
+
 // An Answer is a response that has been read.
 type Answer struct {
 	*http.Response

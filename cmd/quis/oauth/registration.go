@@ -7,6 +7,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/quis-idp/quis/api/client"
+	"github.com/quis-idp/quis/cmd/quis/assign"
+	"github.com/quis-idp/quis/cmd/quis/kind"
 	"github.com/quis-idp/quis/cmd/quis/line"
 )
 
@@ -28,7 +30,7 @@ func policyCommand() *cobra.Command {
 		Short:   "Show who may register an application, and what it may then do",
 		Example: "  quis registration get\n  quis registration get -o json | jq .mode",
 		Args:    line.None,
-		RunE:    line.Answer((*client.Client).RegistrationPolicy, show),
+		RunE:    line.Answer((*client.Client).RegistrationPolicy, kind.Show),
 	})
 }
 
@@ -51,7 +53,7 @@ func setPolicyCommand() *cobra.Command {
 		const help = "quis registration set --fields"
 		if fields {
 			return line.Answer((*client.Client).RegistrationPolicyFields, func(cmd *cobra.Command, known map[string]client.Field) error {
-				return form(known, help).Print(cmd)
+				return assign.Form{Fields: known, Help: help}.Print(cmd)
 			})(cmd, args)
 		}
 		return line.Answer(func(c *client.Client, ctx context.Context) (*client.Row, error) {
@@ -63,7 +65,7 @@ func setPolicyCommand() *cobra.Command {
 			if err != nil {
 				return nil, err
 			}
-			set, err := form(known, help).Read(cmd, args, now.Fields)
+			set, err := assign.Form{Fields: known, Help: help}.Read(cmd, args, now.Fields)
 			if err != nil {
 				return nil, err
 			}
@@ -73,18 +75,18 @@ func setPolicyCommand() *cobra.Command {
 				}
 			}
 			return c.SetRegistrationPolicy(ctx, set)
-		}, show)(cmd, args)
+		}, kind.Show)(cmd, args)
 	}
 	c.Flags().BoolVar(&fields, "fields", false, "show the fields and what they mean; change nothing")
 	return c
 }
 
 // tokens are initial access tokens (RFC 7591, section 3). They have no fields to change.
-var tokens = kind{
-	word: "token", what: "the name or ID of an initial access token", first: "name", key: "id",
-	columns: []string{"id", "name", "uses", "used", "expires_at"},
-	rows:    func(c *client.Client) client.Rows { return c.RegistrationTokens },
-	examples: map[string]string{
+var tokens = kind.Kind{
+	Word: "token", What: "the name or ID of an initial access token", First: "name", Key: "id",
+	Columns: []string{"id", "name", "uses", "used", "expires_at"},
+	Rows:    func(c *client.Client) client.Rows { return c.RegistrationTokens },
+	Examples: map[string]string{
 		"list": "  quis registration token list\n  quis registration token list -o json",
 	},
 }
@@ -96,7 +98,7 @@ func tokenCommand() *cobra.Command {
 		Example: "  quis registration token create CI --uses 10\n  quis registration token list",
 	}
 	line.Group(c)
-	c.AddCommand(tokens.list(), createTokenCommand(), deleteTokenCommand())
+	c.AddCommand(tokens.List(), createTokenCommand(), deleteTokenCommand())
 	return c
 }
 
@@ -113,7 +115,7 @@ func createTokenCommand() *cobra.Command {
 			return c.RegistrationTokens.Create(ctx, map[string]any{"name": args[0], "uses": uses, "expires_in": seconds})
 		}, func(cmd *cobra.Command, r *client.Row) error {
 			fmt.Fprintln(cmd.ErrOrStderr(), "The token is shown this once and stored nowhere.")
-			return show(cmd, r)
+			return kind.Show(cmd, r)
 		})(cmd, args)
 	}
 	c.Flags().Int64Var(&uses, "uses", 1, "how many applications may be registered with it")

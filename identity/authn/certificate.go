@@ -1,0 +1,224 @@
+package authn
+
+import (
+	"cmp"
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/assurance"
+	"github.com/quis-idp/quis/identity/credential/certificate"
+	"github.com/quis-idp/quis/identity/directory"
+)
+
+// certificateReason begins the reasons of refused certificates in events.
+const certificateReason = "certificate_"
+
+// shownFor is how long a certificate counts that a browser has shown, until the step is taken.
+const shownFor = 2 * time.Minute
+
+// Shown reports whether a certificate has been put into the flow with which the step can be
+// taken at the time now.
+func (f *Flow) Shown(now time.Time) bool {
+	return f.Certificate != nil && now.Sub(f.Certificate.At) <= shownFor && (f.Step() == StepPassword || f.Step() == StepSecond)
+}
+
+// Show puts the certificate that a browser has proven to have, and what it sent with it, into
+// its flow, for the step Certificate. That happens where browsers are asked for certificates,
+// which may be at another address, without the flow's cookie: so the flow is not held to its
+// browser here, and goes on only in that browser. It writes nothing, but may ask the authority's
+// servers. It reports *certificate.Refused, ErrDeadFlow, and fsm.ErrUnavailable.
+func (fs *Flows) Show(ctx context.Context, sealed string, presented []*x509.Certificate) (*Flow, error) {
+	f, err := fs.open(identity.TenantFrom(ctx).ID, sealed)
+	if err != nil {
+		return nil, err
+	}
+	if !f.Bound() || f.Step() != StepPassword && f.Step() != StepSecond {
+		return nil, dead("it is not at this step")
+	}
+	if open, err := fs.takesCertificate(ctx, f); err != nil || !open {
+		return nil, cmp.Or(err, errWay)
+	}
+	var all []certificate.Authority
+	var now time.Time
+	err = Settled(ctx, fs.cfg.DB, func(tx *fsm.Tx) (err error) {
+		if err := alive(tx, f); err != nil {
+			return err
+		}
+		now = tx.Now()
+		all, err = certificate.List(tx, f.Need.Tenant)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("show certificate: %w", err)
+	}
+	shown, err := fs.examine(ctx, all, presented, now)
+	if err == nil {
+		err = fs.cfg.DB.Read(ctx, func(tx *fsm.Tx) error {
+			_, u, err := shown.Owner(tx, f.Need.Tenant)
+			if err == nil && f.UserID != "" && u.ID != f.UserID {
+				err = &certificate.Refused{Reason: certificate.Other}
+			}
+			return err
+		})
+	}
+	if err != nil {
+		fs.turnedAway(ctx, f, err)
+		return nil, fmt.Errorf("show certificate: %w", err)
+	}
+	f.Certificate = shown
+	return f, fs.seal(f)
+}
+
+// examine says whether a certificate is good, whoever's it is: that one of the authorities has
+// certified it, and that it has not been revoked.
+func (fs *Flows) examine(ctx context.Context, all []certificate.Authority, presented []*x509.Certificate, now time.Time) (*certificate.Shown, error) {
+	chain, err := certificate.Verify(all, presented, now)
+	if err != nil {
+		return nil, err
+	}
+	names, err := certificate.NamesOf(presented[0])
+	if err != nil {
+		return nil, err
+	}
+	names.Issued = len(chain.Certs) == 2
+	unchecked, err := fs.cfg.Revocation.Check(ctx, chain, now, func(number []byte) (list *certificate.Revocations, revoked bool, err error) {
+		err = fs.cfg.DB.View(ctx, func(tx *fsm.Tx) error {
+			list, revoked, err = certificate.Listed(tx, chain.Authority.Tenant, chain.Authority.ID, number)
+			return err
+		})
+		return list, revoked, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if unchecked {
+		fs.cfg.Logger.WarnContext(ctx, "certificate taken although it is not known whether it was revoked", "authority", chain.Authority.ID)
+	}
+	return &certificate.Shown{Authority: chain.Authority.ID, Names: *names, At: now, Unchecked: unchecked}, nil
+}
+
+// Certificate takes the first or the second step with the certificate that Show has put into the
+// flow. Errors are those of Password; a certificate that lets nobody in is *certificate.Refused.
+func (fs *Flows) Certificate(ctx context.Context, f *Flow) (Result, error) {
+	return fs.measured(assurance.Certificate, func() (Result, string, error) {
+		r, reason, err := fs.certificate(ctx, f)
+		if err != nil {
+			fs.turnedAway(ctx, f, err)
+		}
+		return r, reason, err
+	})
+}
+
+func (fs *Flows) certificate(ctx context.Context, f *Flow) (Result, string, error) {
+	if !f.Bound() || !f.Shown(fs.cfg.DB.Now()) {
+		return Result{}, "dead_flow", dead("it is not at this step, or the certificate was shown too long ago")
+	}
+	if open, err := fs.takesCertificate(ctx, f); err != nil || !open {
+		return Result{}, reasonOf(err), cmp.Or(err, errWay)
+	}
+	var with *certificate.Authority
+	known, err := fs.lookUp(ctx, f, func(tx *fsm.Tx) (u *directory.User, err error) {
+		with, u, err = f.Certificate.Owner(tx, f.Need.Tenant)
+		return u, err
+	})
+	if why, ok := errors.AsType[*certificate.Refused](err); ok {
+		return Result{}, string(why.Reason), err
+	}
+	if err != nil {
+		return Result{}, reasonOf(err), err
+	}
+	if known.user == nil || known.user.Disabled {
+		return Result{}, reasonDisabled, identity.Unauthenticated("This does not let you in.")
+	}
+	if f.UserID != "" && f.UserID != known.user.ID {
+		return Result{}, string(certificate.Other), &certificate.Refused{Reason: certificate.Other}
+	}
+	box, err := cbor.Marshal(f.Certificate)
+	if err != nil {
+		return Result{}, "internal", err
+	}
+	fresh := provedWith(with)
+	fresh.Box = box
+	proved := *f
+	proved.UserID = known.user.ID
+	if proved.Login == "" {
+		proved.Login = known.user.Username
+	}
+	r, reason, err := fs.passed(ctx, &proved, fresh)
+	if err == nil {
+		*f = proved
+	}
+	return r, reason, err
+}
+
+// turnedAway logs why a certificate let nobody in: its owner sees one sentence for most reasons,
+// and the ID of the request to ask about.
+func (fs *Flows) turnedAway(ctx context.Context, f *Flow, err error) {
+	why, ok := errors.AsType[*certificate.Refused](err)
+	if !ok {
+		return
+	}
+	fs.cfg.Logger.InfoContext(ctx, "certificate refused", "reason", string(why.Reason), "cause", why.Cause,
+		"request_id", identity.RequestFrom(ctx).ID, "tenant", f.Need.Tenant)
+	k, one := (&subject{}).failed(ctx, f, certificateReason+string(why.Reason))
+	if fs.attempts.fail(attempt{}, k, one) {
+		fs.metrics.lost.Inc()
+	}
+}
+
+func (fs *Flows) takesCertificate(ctx context.Context, f *Flow) (bool, error) {
+	if f.Step() == StepPassword {
+		open, err := fs.Open(ctx, f)
+		return open.Certificate, err
+	}
+	ways, err := fs.Offer(ctx, f)
+	return slices.Contains(ways, assurance.Certificate), err
+}
+
+// provedWith is the factor that a certificate of an authority is, as its administrator declares.
+func provedWith(a *certificate.Authority) assurance.Factor {
+	kept := a.Key == certificate.KeyHardware || a.Key == certificate.KeySmartCard
+	return assurance.Factor{
+		Method: assurance.Certificate, Verified: !a.Pinless, Bound: kept, Attested: kept, Card: a.Key == certificate.KeySmartCard,
+	}
+}
+
+// hasCertificates are those that were added to the user, which have a Ref, and those that they
+// have used, which have none: a rule makes them theirs.
+func hasCertificates(tx *fsm.Tx, tenant, user string) (could []assurance.Factor, err error) {
+	all, err := certificate.Of(tx, tenant, user)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range all {
+		a, _, err := certificate.Get(tx, tenant, c.Authority)
+		if errors.Is(err, fsm.ErrNotFound) || err == nil && !tx.Now().Before(c.NotAfter) && c.By != certificate.BySubject {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		factor := provedWith(a)
+		if c.By != "" {
+			factor.Ref = c.ID
+		}
+		could = append(could, factor)
+	}
+	return could, nil
+}
+
+func acceptCertificate(tx *fsm.Tx, tenant, user string, f assurance.Factor) error {
+	var s certificate.Shown
+	if err := flowDecoder.Unmarshal(f.Box, &s); err != nil {
+		return err
+	}
+	return certificate.Accept(tx, tenant, user, &s)
+}

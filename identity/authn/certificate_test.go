@@ -1,0 +1,288 @@
+package authn_test
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/assurance"
+	"github.com/quis-idp/quis/identity/authn"
+	"github.com/quis-idp/quis/identity/credential/certificate"
+	"github.com/quis-idp/quis/identity/credential/certificate/certificatetest"
+	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/settings"
+)
+
+// trust makes the house trust a new authority, whose certificates name users by their common name.
+func (h *house) trust(t testing.TB, change func(a *certificate.Authority)) (*certificatetest.Authority, *certificate.Authority) {
+	t.Helper()
+	ca := certificatetest.New(t, "People", nil)
+	a := certificate.Authority{
+		Tenant: ten, Name: "People", Certificate: ca.Cert.Raw, Revocation: certificate.RevocationOff,
+		Rules: []certificate.Rule{{From: certificate.FromCommonName, To: certificate.ToUsername}, {From: certificate.FromAdded}},
+	}
+	if change != nil {
+		change(&a)
+	}
+	var made *certificate.Authority
+	h.update(t, 0, func(tx *fsm.Tx) (err error) { made, err = certificate.Add(tx, a); return err })
+	return ca, made
+}
+
+// show is a flow, and a browser, in which a certificate has been shown.
+func (n *node) show(t testing.TB, ctx context.Context, f *authn.Flow, cert *x509.Certificate) *authn.Flow {
+	t.Helper()
+	shown, err := n.Show(ctx, f.Sealed(), []*x509.Certificate{cert})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return shown
+}
+
+func TestCertificateAlone(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 2)
+	n, ctx := h.nodes[0], from(t, "192.0.2.1")
+	if open, err := n.Open(ctx, n.fresh(t, ctx)); err != nil || open.Certificate {
+		t.Errorf("offered where nobody is trusted: %v", err)
+	}
+	ca, _ := h.trust(t, nil)
+	if open, err := n.Open(ctx, n.fresh(t, ctx)); err != nil || !open.Certificate {
+		t.Errorf("not offered: %v", err)
+	}
+	sealed, binding := n.begin(t, ctx)
+	before := h.Entries()
+	f := h.nodes[1].load(t, ctx, n.show(t, ctx, n.load(t, ctx, sealed, binding), ca.Person(t, "ann").Leaf).Sealed(), binding)
+	if h.Entries() != before {
+		t.Error("showing a certificate cost an entry")
+	}
+	r, err := h.nodes[1].Certificate(ctx, f)
+	if err != nil || r.Step != authn.StepDone || r.Session.UserID != h.ann.ID || r.Session.Level() != 2 || !slices.Equal(r.Session.AMR, []string{"mfa", "swk"}) {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if got := h.Entries() - before; got != 1 {
+		t.Errorf("%d entries, want 1", got)
+	}
+	if n.checks.Load()+h.nodes[1].checks.Load() != 0 {
+		t.Error("a password was checked")
+	}
+	if _, err := h.nodes[1].Certificate(ctx, f); !errors.Is(err, authn.ErrDeadFlow) && !errors.Is(err, identity.ErrInvalid) {
+		t.Errorf("the flow twice: %v", err)
+	}
+}
+
+// What a certificate is worth is what its authority's administrator declares.
+func TestCertificateLevels(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		key     string
+		pinless bool
+		level   assurance.Level
+		amr     string
+	}{
+		{certificate.KeySoftware, false, 2, "mfa swk"},
+		{certificate.KeySoftware, true, 1, "swk"},
+		{certificate.KeyHardware, false, 3, "hwk mfa"},
+		{certificate.KeyHardware, true, 1, "hwk"},
+		{certificate.KeySmartCard, false, 3, "mfa sc"},
+	} {
+		h := newHouse(t, 1)
+		ca, _ := h.trust(t, func(a *certificate.Authority) { a.Key, a.Pinless = c.key, c.pinless })
+		n, ctx := h.nodes[0], from(t, "192.0.2.1")
+		r, err := n.Certificate(ctx, n.show(t, ctx, n.fresh(t, ctx), ca.Person(t, "ann").Leaf))
+		if err != nil || r.Session.Level() != c.level || strings.Join(r.Session.AMR, " ") != c.amr || !assurance.Resistant(r.Session.Factors) {
+			t.Errorf("%+v: level %d, %v, %v", c, r.Session.Level(), r.Session.AMR, err)
+		}
+	}
+}
+
+// TestRefusedCertificates: what lets nobody in is told in events, once for all of a kind.
+func TestRefusedCertificates(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	ca, made := h.trust(t, nil)
+	stranger := certificatetest.New(t, "Strangers", nil)
+	lost := ca.Person(t, "ann").Leaf
+	h.update(t, 0, func(tx *fsm.Tx) error {
+		_, err := certificate.Upload(tx, ten, made.ID, ca.List(t, 1, []*x509.Certificate{lost}))
+		return err
+	})
+	n, ctx := h.nodes[0], from(t, "192.0.2.1")
+	for want, cert := range map[certificate.Reason]*x509.Certificate{
+		certificate.Untrusted: stranger.Person(t, "ann").Leaf,
+		certificate.Expired:   ca.Person(t, "ann", func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }).Leaf,
+		certificate.Purpose:   ca.Person(t, "ann", func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }).Leaf,
+		certificate.Revoked:   lost,
+		certificate.Nobody:    ca.Person(t, "eve").Leaf,
+	} {
+		for range 2 {
+			_, err := n.Show(ctx, n.fresh(t, ctx).Sealed(), []*x509.Certificate{cert})
+			if why, ok := errors.AsType[*certificate.Refused](err); !ok || why.Reason != want || !errors.Is(err, identity.ErrUnauthenticated) {
+				t.Errorf("%s: %v", want, err)
+			}
+		}
+	}
+	if err := n.Flush(ctx); err != nil {
+		t.Fatal(err)
+	}
+	told := h.events(t, event.SigninFailed)
+	if len(told) != 5 {
+		t.Fatalf("%d events, want 5", len(told))
+	}
+	for _, e := range told {
+		if e.Data["method"] != "certificate" || !strings.HasPrefix(e.Data["reason"], "certificate_") || e.Data["count"] != "2" || e.Request.IP != "192.0.2.1" {
+			t.Errorf("%+v", e)
+		}
+	}
+}
+
+// Between showing and finishing things change: the end looks again.
+func TestCertificateIsJudgedAtTheEnd(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(h *house, ca *certificatetest.Authority, a *certificate.Authority, cert *x509.Certificate, tx *fsm.Tx) error{
+		"revoked": func(h *house, ca *certificatetest.Authority, a *certificate.Authority, cert *x509.Certificate, tx *fsm.Tx) error {
+			_, err := certificate.Upload(tx, ten, a.ID, ca.List(t, 1, []*x509.Certificate{cert}))
+			return err
+		},
+		"authority removed": func(h *house, _ *certificatetest.Authority, a *certificate.Authority, _ *x509.Certificate, tx *fsm.Tx) error {
+			return certificate.Remove(tx, ten, a.ID, 0)
+		},
+		"user disabled": func(h *house, _ *certificatetest.Authority, _ *certificate.Authority, _ *x509.Certificate, tx *fsm.Tx) error {
+			_, err := directory.UpdateUser(tx, ten, h.ann.ID, 0, func(u *directory.User) error { u.Disabled = true; return nil })
+			return err
+		},
+	} {
+		h := newHouse(t, 2)
+		ca, made := h.trust(t, nil)
+		cert := ca.Person(t, "ann").Leaf
+		n, ctx := h.nodes[0], from(t, "192.0.2.1")
+		f := n.show(t, ctx, n.fresh(t, ctx), cert)
+		h.update(t, 1, func(tx *fsm.Tx) error { return change(h, ca, made, cert, tx) })
+		if r, err := n.Certificate(ctx, f); err == nil || !errors.Is(err, identity.ErrUnauthenticated) && !errors.Is(err, identity.ErrInvalid) {
+			t.Errorf("%s: %+v, %v", name, r, err)
+		}
+	}
+	h := newHouse(t, 1)
+	ca, _ := h.trust(t, nil)
+	n, ctx := h.nodes[0], from(t, "192.0.2.1")
+	f := n.show(t, ctx, n.fresh(t, ctx), ca.Person(t, "ann").Leaf)
+	h.pass(t, 3*time.Minute)
+	if _, err := n.Certificate(ctx, f); !errors.Is(err, authn.ErrDeadFlow) {
+		t.Errorf("shown three minutes ago: %v", err)
+	}
+}
+
+func TestCertificateBesidePassword(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	ca, made := h.trust(t, nil)
+	mine := ca.Person(t, "ann").Leaf
+	h.user(t, directory.User{Username: "bob"}, good)
+	n, ctx := h.nodes[0], from(t, "192.0.2.1")
+	if r, err := n.Certificate(ctx, n.show(t, ctx, n.fresh(t, ctx), mine)); err != nil || r.Step != authn.StepDone {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	// A certificate that a rule makes hers asks for nothing by itself: nobody chose it.
+	if r, err := n.Password(ctx, n.fresh(t, ctx), "ann", good); err != nil || r.Step != authn.StepDone {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	h.decide(t, func(s *settings.Authentication) { s.MFAPolicy = settings.MFAPasskey })
+	f := n.half(t, ctx, authn.Browser{})
+	if ways, err := n.Offer(ctx, f); err != nil || !slices.Equal(ways, []assurance.Method{assurance.Certificate}) {
+		t.Fatalf("offered %v, %v", ways, err)
+	}
+	_, err := n.Show(ctx, f.Sealed(), []*x509.Certificate{ca.Person(t, "bob").Leaf})
+	if why, ok := errors.AsType[*certificate.Refused](err); !ok || why.Reason != certificate.Other {
+		t.Errorf("another's certificate: %v", err)
+	}
+	r, err := n.Certificate(ctx, n.show(t, ctx, f, mine))
+	if err != nil || r.Step != authn.StepDone || r.Session.Level() != 2 || !slices.Equal(r.Session.AMR, []string{"mfa", "pwd", "swk"}) {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	// One that was added to her does ask.
+	h.decide(t, func(s *settings.Authentication) { s.MFAPolicy = settings.MFADisabled })
+	h.update(t, 0, func(tx *fsm.Tx) error {
+		names, err := certificate.NamesOf(mine)
+		if err == nil {
+			_, err = certificate.Bind(tx, made, names, h.ann.ID, certificate.ByFingerprint, "badge")
+		}
+		return err
+	})
+	n.half(t, ctx, authn.Browser{})
+}
+
+// One shown certificate, in one flow, makes one session on whatever nodes it is finished.
+func TestCertificateOnceOnTwoNodes(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 3)
+	ca, _ := h.trust(t, nil)
+	cert := ca.Person(t, "ann").Leaf
+	ctx := from(t, "192.0.2.1")
+	for round := range races {
+		sealed, binding := h.nodes[0].begin(t, ctx)
+		f := h.nodes[0].show(t, ctx, h.nodes[0].load(t, ctx, sealed, binding), cert)
+		var errs [2]error
+		var wg sync.WaitGroup
+		flows := [2]*authn.Flow{h.nodes[0].load(t, ctx, f.Sealed(), binding), h.nodes[1].load(t, ctx, f.Sealed(), binding)}
+		for i := range errs {
+			wg.Go(func() { _, errs[i] = h.nodes[i].Certificate(ctx, flows[i]) })
+		}
+		wg.Wait()
+		if (errs[0] == nil) == (errs[1] == nil) {
+			t.Fatalf("round %d: %v and %v", round, errs[0], errs[1])
+		}
+	}
+}
+
+// A certificate that is wanted goes to the session that asked for it, and to no other.
+func TestWantedCertificate(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 2)
+	ca, _ := h.trust(t, nil)
+	n := h.nodes[0]
+	ctx := identity.WithTenant(from(t, "192.0.2.1"), identity.Tenant{ID: ten})
+	mine, err := n.try(t, ctx, authn.Browser{}, "ann", good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := n.try(t, ctx, authn.Browser{}, "ann", good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ticket, err := n.AskCertificate(&mine.Session)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert := ca.Person(t, "whoever").Leaf
+	if _, err := n.ShowTo(ctx, ticket+"x", []*x509.Certificate{cert}); !errors.Is(err, authn.ErrDeadFlow) {
+		t.Errorf("another ticket: %v", err)
+	}
+	found, err := h.nodes[1].ShowTo(ctx, ticket, []*x509.Certificate{cert})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.CertificateOf(&mine.Session, ticket); !errors.Is(err, authn.ErrDeadFlow) {
+		t.Errorf("the ticket is taken for what was found: %v", err)
+	}
+	if _, err := n.CertificateOf(&other.Session, found); !errors.Is(err, authn.ErrDeadFlow) {
+		t.Errorf("another session: %v", err)
+	}
+	if s, err := n.CertificateOf(&mine.Session, found); err != nil || s.Names.Title != "CN=whoever" {
+		t.Errorf("%+v, %v", s, err)
+	}
+	h.pass(t, 6*time.Minute)
+	if _, err := n.CertificateOf(&mine.Session, found); !errors.Is(err, authn.ErrDeadFlow) {
+		t.Errorf("six minutes later: %v", err)
+	}
+	if _, err := n.ShowTo(ctx, ticket, []*x509.Certificate{cert}); !errors.Is(err, authn.ErrDeadFlow) {
+		t.Errorf("the ticket, six minutes later: %v", err)
+	}
+}
