@@ -12,6 +12,7 @@ import (
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/credential/certificate"
+	"github.com/quis-idp/quis/identity/credential/certificate/desk"
 )
 
 // certificatePath is where browsers are asked for a certificate: at Config.Certificates, which
@@ -54,7 +55,7 @@ func (l *Login) takeCertificate(w http.ResponseWriter, r *http.Request) error {
 	if why, ok := errors.AsType[*certificate.Refused](err); ok {
 		return l.noCertificate(w, r, http.StatusForbidden, whyNot(why), back)
 	}
-	if errors.Is(err, authn.ErrDeadFlow) {
+	if errors.Is(err, authn.ErrDeadFlow) || errors.Is(err, desk.ErrOutdated) {
 		return l.noCertificate(w, r, http.StatusGone, "dead.detail", home+"/")
 	}
 	if err != nil {
@@ -66,8 +67,8 @@ func (l *Login) takeCertificate(w http.ResponseWriter, r *http.Request) error {
 // shown takes a certificate for the flow of the query, or for who is signed in and wants to add
 // it, and returns where to go on.
 func (l *Login) shown(r *http.Request, presented []*x509.Certificate) (string, error) {
-	if ticket := r.URL.Query().Get("for"); ticket != "" {
-		found, err := l.cfg.Flows.ShowTo(r.Context(), ticket, presented)
+	if ticket := r.URL.Query().Get("for"); ticket != "" && l.cfg.Desk != nil {
+		found, err := l.cfg.Desk.Take(r.Context(), identity.TenantFrom(r.Context()).ID, ticket, presented)
 		return "/account/security/certificates/new?" + url.Values{"shown": {found}}.Encode(), err
 	}
 	f, err := l.cfg.Flows.Show(r.Context(), r.URL.Query().Get("flow"), presented)

@@ -17,6 +17,7 @@ import (
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/credential/certificate/desk"
 	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
@@ -55,7 +56,7 @@ func newHouse(t *testing.T, change func(*Config)) *house {
 	h.ring = ring
 	pool := credential.NewPool(credential.Config{Params: credential.Params{Memory: 64, Time: 1, Threads: 1}}, nil)
 	sessions := session.NewStore(session.Config{DB: h.db, Ring: ring})
-	h.flows = authn.New(authn.Config{DB: h.db, Ring: ring, Sessions: sessions, SendMail: h.keep, Certificates: true, NewPassword: passwords(h, pool),
+	h.flows = authn.New(authn.Config{DB: h.db, Ring: ring, Sessions: sessions, SendMail: h.keep, Certificates: &desk.Desk{DB: h.db, Ring: ring}, NewPassword: passwords(h, pool),
 		CheckPassword: func(ctx context.Context, tenant, user, password string) error {
 			return credential.CheckPassword(ctx, h.db, pool, tenant, user, password)
 		}})
@@ -83,7 +84,7 @@ func newHouse(t *testing.T, change func(*Config)) *house {
 		}
 		return nil
 	})
-	cfg := Config{DB: h.db, Sessions: sessions, Flows: h.flows, Pool: pool, Memory: memory.Memory{Ring: ring}}
+	cfg := Config{DB: h.db, Sessions: sessions, Flows: h.flows, Pool: pool, Desk: &desk.Desk{DB: h.db, Ring: ring}, Memory: memory.Memory{Ring: ring}}
 	if change != nil {
 		change(&cfg)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/credential/certificate/desk"
 	"github.com/quis-idp/quis/identity/impersonation"
 	"github.com/quis-idp/quis/identity/session"
 )
@@ -21,7 +22,7 @@ import (
 // twelve a minute. Attempts that succeed do not count.
 var PerAddress = limit.Rate{Burst: 30, Every: 5 * time.Second}
 
-// Config says what the pages work with; all but Offers, Certificates, Checks, Memory, Offer, Frames, PerAddress and Registerer is needed.
+// Config says what the pages work with; all but Offers, Certificates, Desk, Checks, Memory, Offer, Frames, PerAddress and Registerer is needed.
 type Config struct {
 	DB       *fsm.DB
 	Sessions *session.Store
@@ -36,8 +37,9 @@ type Config struct {
 	Offer func(r *http.Request, s *session.Session, to string) string
 
 	// Certificates is the origin at which browsers are asked for people's certificates, such as
-	// https://id.example.com:8443; empty: they are nowhere.
+	// https://id.example.com:8443; empty: they are nowhere. Desk takes those that are to be added.
 	Certificates string
+	Desk         *desk.Desk
 
 	// Frames, if set, returns the addresses that a browser in which a session ends must
 	// load, so that applications forget it.

@@ -56,11 +56,9 @@ type Config struct {
 
 // Listen says where a node serves HTTP.
 type Listen struct {
-	Public     string // host:port for people and applications
-	Operations string // host:port for health and metrics; loopback unless the network is trusted
-	// Certificates is host:port where people's browsers are asked for certificates; empty: where
-	// the rest is, if TLS says so, or nowhere.
-	Certificates string
+	Public       string // host:port for people and applications
+	Operations   string // host:port for health and metrics; loopback unless the network is trusted
+	Certificates string // host:port where people's browsers are asked for certificates; empty: none of its own
 }
 
 // TLS names the certificate of the public listener; without one it serves HTTP,

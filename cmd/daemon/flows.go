@@ -37,10 +37,9 @@ func (n *Node) newFlows() *authn.Flows {
 		Forget: func(tx *fsm.Tx, tenant, user string) error {
 			return family.RevokeAll(tx, tenant, user, "password changed")
 		},
-		SendMail: n.sendCode,
-		Modern:   func(ctx context.Context) error { return n.cluster.Use(ctx, feature.Authentication) },
-		Logger:   n.log, Registerer: n.metrics.Registry,
-		Certificates: n.cfg.TLS.CertificateURL != "", Revocation: n.newRevocation(),
+		SendMail: n.sendCode, Certificates: n.desk,
+		Modern: func(ctx context.Context) error { return n.cluster.Use(ctx, feature.Authentication) },
+		Logger: n.log, Registerer: n.metrics.Registry,
 	})
 }
 
@@ -74,7 +73,7 @@ func (n *Node) sections() []portal.Section {
 		[]portal.Section{
 			address.New(address.Config{DB: n.db, Mail: n.mail, Alarm: n.alarmLink, Modern: n.heedsFactors}),
 			n.ownPasskeys(),
-			owncertificates.New(owncertificates.Config{DB: n.db, Flows: n.flows, Certificates: n.cfg.TLS.CertificateURL, Modern: n.heedsFactors}),
+			owncertificates.New(owncertificates.Config{DB: n.db, Desk: n.desk, Certificates: n.cfg.TLS.CertificateURL, Modern: n.heedsFactors}),
 		},
 		factor.Sections(factor.Config{DB: n.db, Ring: n.ring, Use: n.heedsFactors}),
 		[]portal.Section{approval.New(approval.Config{DB: n.db, Ring: n.ring, Cookie: login.ApproverCookie, Use: n.heedsFactors})},

@@ -143,7 +143,7 @@ func TestValidate(t *testing.T) {
 		"cert_file and key_file":        func(c *daemon.Config) { c.TLS.CertFile = "x" },
 		"nothing could receive":         func(c *daemon.Config) { c.TLS.CertificateURL = "https://id.example.com:8443" },
 		"certificates: needs tls":       func(c *daemon.Config) { c.Listen.Certificates = ":8443" },
-		"certificate_url: is empty":     func(c *daemon.Config) { c.Listen.Certificates = ":8443" },
+		"certificate_url: is empty":     func(c *daemon.Config) { c.Listen.Certificates, c.TLS.CertFile, c.TLS.KeyFile = ":8443", "x", "x" },
 		"listen.certificates: \"8443\"": func(c *daemon.Config) { c.Listen.Certificates = "8443" },
 		"tls.certificate_url: \"x\"":    func(c *daemon.Config) { c.TLS.CertificateURL = "x" },
 		"trusted_proxies":               func(c *daemon.Config) { c.TrustedProxies = []string{"proxy"} },

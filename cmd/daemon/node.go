@@ -29,6 +29,7 @@ import (
 	"github.com/quis-idp/quis/fsm/figures"
 	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/credential/certificate/desk"
 	"github.com/quis-idp/quis/identity/notify"
 	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/keys"
@@ -57,6 +58,7 @@ type Node struct {
 	sessions       *session.Store
 	backups        *backup.Keeper
 	rootKeys       *rootkey.Keeper
+	desk           *desk.Desk // nil: people's certificates cannot arrive
 	flows          *authn.Flows
 	outbound       *fetch.Client
 	logout         *logout.Room
@@ -261,15 +263,6 @@ func (n *Node) fresh(ctx context.Context) error {
 
 // PublicAddr is where the node serves people and applications.
 func (n *Node) PublicAddr() net.Addr { return n.public.Addr() }
-
-// CertificatesAddr is where people's browsers are asked for certificates; nil if that is no
-// address of its own.
-func (n *Node) CertificatesAddr() net.Addr {
-	if n.certificates == nil {
-		return nil
-	}
-	return n.certificates.Addr()
-}
 
 // OperationsAddr is where the node serves health and metrics.
 func (n *Node) OperationsAddr() net.Addr { return n.operations.Addr() }

@@ -23,9 +23,11 @@ import (
 	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/federation/refusal"
 	"github.com/quis-idp/quis/federation/register"
+	"github.com/quis-idp/quis/federation/revocation"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/credential/certificate/desk"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/impersonation"
@@ -55,6 +57,9 @@ func (n *Node) openRooms(ctx context.Context) (err error) {
 	}
 	if n.passwordChecks, err = n.newPasswordChecks(); err != nil {
 		return err
+	}
+	if n.cfg.TLS.CertificateURL != "" {
+		n.desk = &desk.Desk{DB: n.db, Ring: n.ring, Revocation: revocation.Sources(n.outbound), Logger: n.log}
 	}
 	n.flows = n.newFlows()
 	return nil
@@ -94,7 +99,7 @@ func (n *Node) frontDoor() (*api.API, http.Handler, error) {
 	})
 	signIn := login.New(login.Config{
 		DB: n.db, Sessions: n.sessions, Flows: n.flows, Offers: offers, Pool: n.passwords, Checks: n.passwordChecks, Registerer: n.metrics.Registry,
-		Memory: memory.Memory{Ring: n.ring}, Offer: n.ownPasskeys().Offer, Certificates: n.cfg.TLS.CertificateURL,
+		Memory: memory.Memory{Ring: n.ring}, Offer: n.ownPasskeys().Offer, Certificates: n.cfg.TLS.CertificateURL, Desk: n.desk,
 		Frames: func(tx *fsm.Tx, t identity.Tenant, userID, sessionID string) ([]string, error) {
 			return logout.Frames(tx, t.ID, t.Issuer, userID, sessionID)
 		},

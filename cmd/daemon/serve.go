@@ -20,7 +20,13 @@ func (n *Node) serve(context.Context) error {
 	n.front.Store(&door.Operations)
 	n.metrics.Watch(n.checks()...)
 	n.serveOn(n.public, n.leaving(door.Public), n.cert)
-	n.serveCertificates(door)
+	if n.certificates != nil {
+		n.servers.Go(func() {
+			if err := api.ServePeople(n.serving, n.certificates, n.leaving(door.Public), n.cert, n.cfg.PublicURL+"/", n.log); err != nil {
+				n.fail(err)
+			}
+		})
+	}
 	n.serveOn(n.socket, local, nil)
 
 	n.background(n.sessions.Run)

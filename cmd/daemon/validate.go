@@ -85,20 +85,13 @@ func (c *Config) Validate() error {
 
 // validateCertificates looks at where people's certificates are to arrive.
 func (c *Config) validateCertificates(fail func(key, format string, args ...any)) {
-	if c.Listen.Certificates != "" && c.TLS.CertFile == "" {
+	own, at := c.Listen.Certificates != "", c.TLS.CertificateURL
+	switch problem := checkPublicURL(at, c.Dev); {
+	case own && c.TLS.CertFile == "":
 		fail("listen.certificates", "needs tls.cert_file: without TLS nobody sends a certificate")
-	}
-	at := c.TLS.CertificateURL
-	if at == "" {
-		if c.Listen.Certificates != "" {
-			fail("tls.certificate_url", "is empty: write the origin at which browsers reach listen.certificates")
-		}
-		return
-	}
-	if problem := checkPublicURL(at, c.Dev); problem != "" {
+	case problem != "" && (own || at != ""):
 		fail("tls.certificate_url", "%s", problem)
-	}
-	if c.Listen.Certificates == "" && !c.TLS.ClientCertificates && c.TLS.ClientHeader == "" {
+	case at != "" && !own && !c.TLS.ClientCertificates && c.TLS.ClientHeader == "":
 		fail("tls.certificate_url", "nothing could receive a certificate there: set listen.certificates, or tls.client_header for a proxy that does")
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/authn/wave"
 	"github.com/quis-idp/quis/identity/credential"
-	"github.com/quis-idp/quis/identity/credential/certificate"
+	"github.com/quis-idp/quis/identity/credential/certificate/desk"
 	"github.com/quis-idp/quis/identity/credential/mailcode"
 	"github.com/quis-idp/quis/identity/regain"
 	"github.com/quis-idp/quis/identity/session"
@@ -55,10 +55,7 @@ type Config struct {
 	// password, or identity.ErrInvalid, field password.
 	NewPassword func(ctx context.Context, who credential.Person, password string) (phc string, err error)
 
-	// Certificates says that people's certificates can arrive at this node, and Revocation by
-	// what it is learned whether they have been revoked.
-	Certificates bool
-	Revocation   certificate.Sources
+	Certificates *desk.Desk // looks at people's certificates; nil: none can arrive at this node
 
 	// Forget revokes what applications hold of a user whose password has changed, or who has
 	// got back in. Nil: nothing.

@@ -46,20 +46,10 @@ func (fs *Flows) Show(ctx context.Context, sealed string, presented []*x509.Cert
 	if open, err := fs.takesCertificate(ctx, f); err != nil || !open {
 		return nil, cmp.Or(err, errWay)
 	}
-	var all []certificate.Authority
-	var now time.Time
-	err = Settled(ctx, fs.cfg.DB, func(tx *fsm.Tx) (err error) {
-		if err := alive(tx, f); err != nil {
-			return err
-		}
-		now = tx.Now()
-		all, err = certificate.List(tx, f.Need.Tenant)
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("show certificate: %w", err)
+	if err := fs.cfg.DB.View(ctx, func(tx *fsm.Tx) error { return alive(tx, f) }); err != nil {
+		return nil, err
 	}
-	shown, err := fs.examine(ctx, all, presented, now)
+	shown, err := fs.cfg.Certificates.Examine(ctx, f.Need.Tenant, presented)
 	if err == nil {
 		err = fs.cfg.DB.Read(ctx, func(tx *fsm.Tx) error {
 			_, u, err := shown.Owner(tx, f.Need.Tenant)
@@ -75,34 +65,6 @@ func (fs *Flows) Show(ctx context.Context, sealed string, presented []*x509.Cert
 	}
 	f.Certificate = shown
 	return f, fs.seal(f)
-}
-
-// examine says whether a certificate is good, whoever's it is: that one of the authorities has
-// certified it, and that it has not been revoked.
-func (fs *Flows) examine(ctx context.Context, all []certificate.Authority, presented []*x509.Certificate, now time.Time) (*certificate.Shown, error) {
-	chain, err := certificate.Verify(all, presented, now)
-	if err != nil {
-		return nil, err
-	}
-	names, err := certificate.NamesOf(presented[0])
-	if err != nil {
-		return nil, err
-	}
-	names.Issued = len(chain.Certs) == 2
-	unchecked, err := fs.cfg.Revocation.Check(ctx, chain, now, func(number []byte) (list *certificate.Revocations, revoked bool, err error) {
-		err = fs.cfg.DB.View(ctx, func(tx *fsm.Tx) error {
-			list, revoked, err = certificate.Listed(tx, chain.Authority.Tenant, chain.Authority.ID, number)
-			return err
-		})
-		return list, revoked, err
-	})
-	if err != nil {
-		return nil, err
-	}
-	if unchecked {
-		fs.cfg.Logger.WarnContext(ctx, "certificate taken although it is not known whether it was revoked", "authority", chain.Authority.ID)
-	}
-	return &certificate.Shown{Authority: chain.Authority.ID, Names: *names, At: now, Unchecked: unchecked}, nil
 }
 
 // Certificate takes the first or the second step with the certificate that Show has put into the

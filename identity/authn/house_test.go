@@ -15,6 +15,7 @@ import (
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/credential/certificate/desk"
 	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
@@ -68,7 +69,7 @@ func newHouse(t testing.TB, n int) *house {
 		}
 		nd := &node{db: db, sessions: session.NewStore(session.Config{DB: db, Ring: ring}), reg: prometheus.NewRegistry()}
 		nd.Flows = authn.New(authn.Config{
-			DB: db, Ring: ring, Sessions: nd.sessions, Registerer: nd.reg, Strangers: 8, Certificates: true,
+			DB: db, Ring: ring, Sessions: nd.sessions, Registerer: nd.reg, Strangers: 8, Certificates: &desk.Desk{DB: db, Ring: ring},
 			SendMail: func(_ context.Context, l authn.Letter) { nd.sent.Store(&l) },
 			NewPassword: func(ctx context.Context, who credential.Person, password string) (string, error) {
 				return credential.Prepare(ctx, db, h.pool, credential.Checks{}, who, password)

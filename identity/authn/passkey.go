@@ -76,7 +76,7 @@ func (fs *Flows) Open(ctx context.Context, f *Flow) (o Opening, err error) {
 			o = Opening{Password: s.LocalLogin && s.PasswordLogin, Passkey: s.LocalLogin && s.PasskeyLogin,
 				Mail: s.LocalLogin && (s.EmailOTP || s.MagicLink) && mail, Trust: int(s.TrustedDevices), Stay: int(s.Session.RememberMe),
 				Recover: mail && s.LocalLogin && s.PasswordLogin && s.ForgotPassword, Register: mail && s.LocalLogin && s.SelfRegistration,
-				Certificate: s.LocalLogin && fs.cfg.Certificates && len(all) > 0}
+				Certificate: s.LocalLogin && fs.cfg.Certificates != nil && len(all) > 0}
 		}
 		return err
 	})

@@ -132,7 +132,6 @@ func TestPasskeyOnceOnTwoNodes(t *testing.T) {
 		}
 		var errs [2]error
 		var wg sync.WaitGroup
-		flows := [2]*authn.Flow{h.nodes[0].load(t, ctx, f.Sealed(), binding), h.nodes[1].load(t, ctx, f.Sealed(), binding)}
 		for i := range errs {
 			wg.Go(func() { _, errs[i] = h.nodes[i].Passkey(ctx, flows[i], response) })
 		}

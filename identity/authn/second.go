@@ -30,7 +30,7 @@ func (fs *Flows) Offer(ctx context.Context, f *Flow) (ways []assurance.Method, e
 		}
 		return err
 	})
-	if !fs.cfg.Certificates {
+	if fs.cfg.Certificates == nil {
 		ways = slices.DeleteFunc(ways, func(m assurance.Method) bool { return m == assurance.Certificate })
 	}
 	if err == nil && len(ways) == 0 {

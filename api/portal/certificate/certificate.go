@@ -13,9 +13,9 @@ import (
 	"github.com/quis-idp/quis/api/portal"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
-	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/credential/certificate"
+	"github.com/quis-idp/quis/identity/credential/certificate/desk"
 	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/language"
 )
@@ -36,8 +36,8 @@ var (
 
 // Config says what the section works with.
 type Config struct {
-	DB    *fsm.DB
-	Flows *authn.Flows
+	DB   *fsm.DB
+	Desk *desk.Desk
 	// Certificates is the origin at which browsers are asked for certificates; empty: they are not.
 	Certificates string
 	// Modern makes sure that every member of the cluster heeds certificates before there is one.
@@ -127,7 +127,7 @@ func (s *Section) begin(w http.ResponseWriter, r *http.Request, v *portal.Visito
 	if s.cfg.Certificates == "" {
 		return identity.NotFound("")
 	}
-	ticket, err := s.cfg.Flows.AskCertificate(v.Session)
+	ticket, err := s.cfg.Desk.Ask(v.Tenant, v.ID)
 	if err != nil {
 		return err
 	}
@@ -147,8 +147,8 @@ func (s *Section) ask(w http.ResponseWriter, r *http.Request, v *portal.Visitor)
 }
 
 func (s *Section) write(w http.ResponseWriter, r *http.Request, v *portal.Visitor, status int, box, name string, fault error) error {
-	shown, err := s.cfg.Flows.CertificateOf(v.Session, box)
-	if errors.Is(err, authn.ErrDeadFlow) {
+	shown, err := s.cfg.Desk.Found(v.Tenant, v.ID, box)
+	if errors.Is(err, desk.ErrOutdated) {
 		return page.Onward(w, r, page.Base(r)+security+"?done=certificate-refused")
 	}
 	if err != nil {
@@ -176,8 +176,8 @@ func (s *Section) add(w http.ResponseWriter, r *http.Request, v *portal.Visitor)
 	if err := s.cfg.Modern(r.Context()); err != nil {
 		return err
 	}
-	shown, err := s.cfg.Flows.CertificateOf(v.Session, f.Get("shown"))
-	if errors.Is(err, authn.ErrDeadFlow) {
+	shown, err := s.cfg.Desk.Found(v.Tenant, v.ID, f.Get("shown"))
+	if errors.Is(err, desk.ErrOutdated) {
 		return page.Onward(w, r, page.Base(r)+security+"?done=certificate-refused")
 	}
 	if err != nil {

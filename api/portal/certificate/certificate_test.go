@@ -25,6 +25,7 @@ import (
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/credential/certificate"
 	"github.com/quis-idp/quis/identity/credential/certificate/certificatetest"
+	"github.com/quis-idp/quis/identity/credential/certificate/desk"
 	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
@@ -72,15 +73,16 @@ func newVisit(t *testing.T) *visit {
 		return credential.SetPassword(tx, identity.DefaultTenant, u.ID, phc)
 	})
 	sessions := session.NewStore(session.Config{DB: v.db, Ring: ring})
-	flows := authn.New(authn.Config{DB: v.db, Ring: ring, Sessions: sessions, Certificates: true,
+	looking := &desk.Desk{DB: v.db, Ring: ring}
+	flows := authn.New(authn.Config{DB: v.db, Ring: ring, Sessions: sessions, Certificates: looking,
 		CheckPassword: func(ctx context.Context, tenant, user, password string) error {
 			return credential.CheckPassword(ctx, v.db, pool, tenant, user, password)
 		}})
 	s := httptest.NewUnstartedServer(nil)
 	public := "http://" + s.Listener.Addr().String()
 	pages := portal.New(portal.Config{DB: v.db, Sessions: sessions, Flows: flows, Pool: pool, SessionCookie: login.SessionCookie},
-		New(Config{DB: v.db, Flows: flows, Certificates: public, Modern: func(context.Context) error { return nil }}))
-	signIn := login.New(login.Config{DB: v.db, Sessions: sessions, Flows: flows, Pool: pool, Certificates: public})
+		New(Config{DB: v.db, Desk: looking, Certificates: public, Modern: func(context.Context) error { return nil }}))
+	signIn := login.New(login.Config{DB: v.db, Sessions: sessions, Flows: flows, Pool: pool, Certificates: public, Desk: looking})
 	door, err := api.New(api.Config{
 		PublicURL: public, DB: v.db, Rooms: []api.Room{signIn, pages}, Metrics: metrics.New("test", "none"),
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, CertificateHeader: "X-Client-Cert",

@@ -1,0 +1,164 @@
+// Package desk is where certificates are shown: it says whether one is good, whoever's it is, and
+// takes those that somebody who is signed in wants to add.
+//
+// Browsers are asked for certificates at an address of its own, where no cookie may arrive. So
+// who wants to add one brings a sealed ticket there, and takes what was found back, sealed as well and
+// for their own session alone. Nothing is stored, and any node takes any step.
+//
+// Not here: signing in, which identity/authn does with what Examine returns.
+package desk
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/credential/certificate"
+	"github.com/quis-idp/quis/keys/seal"
+)
+
+const (
+	lifetime     = 5 * time.Minute // of a ticket, and of what was found
+	maxText      = 6 << 10         // bytes of either
+	askPurpose   = "certificate wanted"
+	foundPurpose = "certificate found"
+)
+
+// ErrOutdated is the kind of a ticket that is too old, another browser's, or none of ours.
+var ErrOutdated = fmt.Errorf("outdated: %w", identity.ErrInvalid)
+
+// A Desk looks at certificates.
+type Desk struct {
+	DB         *fsm.DB
+	Ring       *seal.Ring
+	Revocation certificate.Sources
+	Logger     *slog.Logger // nil: nothing is logged
+}
+
+// Examine says whether the certificate that a browser has proven to have, the first of those
+// presented, is good: that an authority of the tenant has certified it, and that it has not been
+// revoked. It looks at a state as new as any acknowledged write, and may ask the authority's
+// servers. It reports *certificate.Refused.
+func (d *Desk) Examine(ctx context.Context, tenant string, presented []*x509.Certificate) (*certificate.Shown, error) {
+	var all []certificate.Authority
+	var now time.Time
+	caughtUp := false
+	err := d.DB.Read(ctx, func(tx *fsm.Tx) (err error) {
+		if !caughtUp { // Read catches up on a miss
+			caughtUp = true
+			return fsm.ErrNotFound
+		}
+		now = tx.Now()
+		all, err = certificate.List(tx, tenant)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	chain, err := certificate.Verify(all, presented, now)
+	if err != nil {
+		return nil, err
+	}
+	names, err := certificate.NamesOf(presented[0])
+	if err != nil {
+		return nil, err
+	}
+	names.Issued = len(chain.Certs) == 2
+	unchecked, err := d.Revocation.Check(ctx, chain, now, func(number []byte) (list *certificate.Revocations, revoked bool, err error) {
+		err = d.DB.View(ctx, func(tx *fsm.Tx) error {
+			list, revoked, err = certificate.Listed(tx, tenant, chain.Authority.ID, number)
+			return err
+		})
+		return list, revoked, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if unchecked && d.Logger != nil {
+		d.Logger.WarnContext(ctx, "certificate taken although it is not known whether it was revoked",
+			"authority", chain.Authority.ID, "request_id", identity.RequestFrom(ctx).ID)
+	}
+	return &certificate.Shown{Authority: chain.Authority.ID, Names: *names, At: now, Unchecked: unchecked}, nil
+}
+
+// A wanted certificate is one that somebody who is signed in wants to add.
+type wanted struct {
+	SessionID string    `cbor:"1,keyasint,omitempty"`
+	Until     time.Time `cbor:"2,keyasint,omitempty"`
+
+	Found *certificate.Shown `cbor:"3,keyasint,omitempty"` // what the browser has shown
+}
+
+// Ask returns a ticket with which a browser may show a certificate that the person of a
+// session wants to add. It is safe in URLs, and good for five minutes.
+func (d *Desk) Ask(tenant, sessionID string) (string, error) {
+	return d.seal(askPurpose, tenant, wanted{SessionID: sessionID, Until: d.DB.Now().Add(lifetime)})
+}
+
+// Take takes the certificate that a browser has proven to have for who has asked with a ticket,
+// and returns what Found reads. It adds nothing. It reports ErrOutdated and *certificate.Refused.
+func (d *Desk) Take(ctx context.Context, tenant, ticket string, presented []*x509.Certificate) (string, error) {
+	w, err := d.open(askPurpose, tenant, ticket)
+	if err != nil {
+		return "", err
+	}
+	if w.Found, err = d.Examine(ctx, tenant, presented); err != nil {
+		if why, ok := errors.AsType[*certificate.Refused](err); ok && d.Logger != nil {
+			d.Logger.InfoContext(ctx, "certificate refused", "reason", string(why.Reason), "cause", why.Cause, "request_id", identity.RequestFrom(ctx).ID)
+		}
+		return "", err
+	}
+	w.Until = d.DB.Now().Add(lifetime)
+	return d.seal(foundPurpose, tenant, w)
+}
+
+// Found returns the certificate that was taken for the person of a session. It reports
+// ErrOutdated for what is not theirs, or too old.
+func (d *Desk) Found(tenant, sessionID, found string) (*certificate.Shown, error) {
+	w, err := d.open(foundPurpose, tenant, found)
+	if err != nil {
+		return nil, err
+	}
+	if w.SessionID != sessionID || w.Found == nil {
+		return nil, ErrOutdated
+	}
+	return w.Found, nil
+}
+
+var text = base64.RawURLEncoding.Strict() // one value, one spelling
+
+func (d *Desk) seal(purpose, tenant string, w wanted) (string, error) {
+	plain, err := cbor.Marshal(w)
+	if err != nil {
+		return "", err
+	}
+	box, err := d.Ring.Seal(d.Ring.Passing(purpose), plain, []byte(tenant))
+	return text.EncodeToString(box), err
+}
+
+// open reads what seal has written. That this node cannot know now passes.
+func (d *Desk) open(purpose, tenant, sealed string) (w wanted, err error) {
+	if len(sealed) > maxText {
+		return w, ErrOutdated
+	}
+	box, err := text.DecodeString(sealed)
+	if err != nil {
+		return w, ErrOutdated
+	}
+	plain, err := d.Ring.Open(d.Ring.Passing(purpose), box, []byte(tenant))
+	if errors.Is(err, fsm.ErrUnavailable) || errors.Is(err, seal.ErrSealed) {
+		return w, err
+	}
+	if err != nil || cbor.Unmarshal(plain, &w) != nil || !d.DB.Now().Before(w.Until) {
+		return wanted{}, ErrOutdated
+	}
+	return w, nil
+}
