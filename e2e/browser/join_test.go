@@ -63,11 +63,11 @@ func linkOf(t *testing.T, m inbox.Mail) string {
 	return link
 }
 
-// fill types into the fields of the form that is on the screen, and sends it off.
-func (b *browser) fill(values ...string) {
+// submit types into the fields of the form that is on the screen, and sends it off.
+func (b *browser) submit(values ...string) {
 	b.t.Helper()
 	for i := 0; i < len(values); i += 2 {
-		b.do(chromedp.SendKeys(chromedp.CSS(`input[name="`+values[i]+`"]`), values[i+1]))
+		b.fill(values[i], values[i+1])
 	}
 	b.do(chromedp.Click(chromedp.CSS(`main form [type="submit"]`)))
 }
@@ -100,7 +100,7 @@ func TestJoinOverThreeNodes(t *testing.T) {
 	link := linkOf(t, mail.wait("grace@example.com"))
 	at(b, 2, link)
 	b.pictures("invitation")
-	b.fill("username", "grace", "password", "a compiler of many words")
+	b.submit("username", "grace", "password", "a compiler of many words")
 	b.says("main", "Hello, Grace")
 	at(b, 3, link)
 	b.says("main", "This invitation no longer works")
@@ -124,28 +124,28 @@ func TestJoinOverThreeNodes(t *testing.T) {
 	at(s, 1, "/login")
 	s.do(chromedp.Click(chromedp.CSS(`a[href*="/register"]`)), chromedp.WaitVisible(chromedp.CSS(`input[name="email"]`)))
 	s.pictures("register")
-	s.fill("email", "ida@example.com")
+	s.submit("email", "ida@example.com")
 	s.do(chromedp.WaitVisible(chromedp.CSS(`input[name="code"]`)))
 	s.pictures("register-code")
 	m := mail.wait("ida@example.com")
 	mail.last = m.ID
-	s.fill("code", regexp.MustCompile(`\b\d{6}\b`).FindString(m.Text))
+	s.submit("code", regexp.MustCompile(`\b\d{6}\b`).FindString(m.Text))
 	s.do(chromedp.WaitVisible(chromedp.CSS(`input[name="password"]`)))
 	s.pictures("register-account")
-	s.fill("name", "Ida", "password", "a compiler of many words")
+	s.submit("name", "Ida", "password", "a compiler of many words")
 	s.says("main", "Hello, Ida")
 
 	at(s, 2, "/account/email")
 	s.pictures("email-change")
-	s.fill("email", "ida@example.org")
+	s.submit("email", "ida@example.org")
 	s.says("main", "Messages are on their way")
 	s.pictures("email-waiting")
 	at(s, 3, linkOf(t, mail.wait("ida@example.com")))
 	s.pictures("email-confirm")
-	s.fill()
+	s.submit()
 	s.says("main", "the link in the other message")
 	at(s, 1, linkOf(t, mail.wait("ida@example.org")))
-	s.fill()
+	s.submit()
 	s.says("main", "Your email address is changed", "ida@example.org")
 	s.expectNoProblems()
 }
