@@ -25,7 +25,8 @@ const (
 	floodRate     = 10_000 // bad sign-ins a second, if node and load generator get that far
 	floodCallers  = 64
 	floodWarm     = 6 * time.Second // until the node has seen what it is, and told
-	floodPeople   = 20              // sign-ins of a person meanwhile, in each kind of browser
+	floodPeople   = 10              // who sign in meanwhile, at once, in each kind of browser, and
+	floodPatience = 10 * time.Second
 	batteryHorse  = "correct horse battery"
 	notThePerson  = "not the password %d"
 	neverTheOwner = "nobody%d"
@@ -43,9 +44,12 @@ func flood(ctx context.Context, o options) (figures []figure, err error) {
 		return nil, err
 	}
 	n, c := h.nodes[0], h.spread(o)
-	owner := newStranger(n.public)
-	if _, err := owner.signIn(ctx); err != nil { // from here on their browser is known
-		return nil, err
+	owners, newcomers := make([]*stranger, floodPeople), make([]*stranger, floodPeople)
+	for i := range owners {
+		owners[i], newcomers[i] = newStranger(n.public), newStranger(n.public)
+		if _, err := owners[i].signIn(ctx); err != nil { // from here on this browser is known
+			return nil, err
+		}
 	}
 	idle, err := c.paced(ctx)
 	if err != nil {
@@ -71,8 +75,7 @@ func flood(ctx context.Context, o options) (figures []figure, err error) {
 	if err == nil {
 		after, err = n.entries(ctx)
 	}
-	known := people(ctx, func() *stranger { return owner })
-	fresh := people(ctx, func() *stranger { return newStranger(n.public) })
+	known, fresh := people(ctx, owners), people(ctx, newcomers)
 	stop()
 	if err := errors.Join(err, <-ended); err != nil {
 		return nil, err
@@ -84,7 +87,7 @@ func flood(ctx context.Context, o options) (figures []figure, err error) {
 		{Name: "flood: p99 of tokens", Value: float64(busy.p99) / float64(idle.p99), Unit: "× idle", Goal: "≤ 2",
 			Note: fmt.Sprintf("%.1f ms instead of %.1f ms at %.0f/s; p50 %.1f instead of %.1f ms", ms(busy.p99), ms(idle.p99), busy.perSecond(), ms(busy.p50), ms(idle.p50))},
 		{Name: "flood: sign-ins in a known browser", Value: known.share, Unit: "% succeed", Goal: "100", Note: fmt.Sprintf("slowest %.0f ms", ms(known.worst))},
-		{Name: "flood: sign-ins in a new browser", Value: fresh.share, Unit: "% succeed", Note: fmt.Sprintf("at the first attempt, slowest %.0f ms; passkeys are not held up", ms(fresh.worst))},
+		{Name: "flood: sign-ins in a new browser", Value: fresh.share, Unit: "% succeed", Note: fmt.Sprintf("at the first attempt within 10 s, slowest %.0f ms; passkeys are not held up", ms(fresh.worst))},
 	}, nil
 }
 
@@ -94,10 +97,22 @@ type luck struct {
 	worst time.Duration
 }
 
-func people(ctx context.Context, browser func() *stranger) (l luck) {
-	for range floodPeople {
-		if d, err := browser().signIn(ctx); err == nil {
-			l.share, l.worst = l.share+100/float64(floodPeople), max(l.worst, d)
+func people(ctx context.Context, browsers []*stranger) (l luck) {
+	ctx, cancel := context.WithTimeout(ctx, floodPatience)
+	defer cancel()
+	took := make([]time.Duration, len(browsers)) // 0: in vain
+	var all sync.WaitGroup
+	for i, s := range browsers {
+		all.Go(func() {
+			if d, err := s.signIn(ctx); err == nil {
+				took[i] = d
+			}
+		})
+	}
+	all.Wait()
+	for _, d := range took {
+		if d > 0 {
+			l.share, l.worst = l.share+100/float64(len(took)), max(l.worst, d)
 		}
 	}
 	return l
