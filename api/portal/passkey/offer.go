@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/quis-idp/quis/api/page"
@@ -130,6 +131,10 @@ func (s *Section) take(w http.ResponseWriter, r *http.Request, v *portal.Visitor
 	if err != nil {
 		return err
 	}
+	// The ticket says that enough was proved, which was true of somebody without a passkey: now
+	// the protocol has to ask again, and may want to see it.
+	then, _, _ = strings.Cut(then, authn.TicketParameter+"=")
+	then = strings.TrimRight(then, "?&")
 	page.LeaveAfter(w, 1, then)
 	return takenPage.Write(w, r, http.StatusOK, takenView{then})
 }

@@ -66,7 +66,7 @@ func TestPasskeyIsOfferedAfterAPassword(t *testing.T) {
 	v.refused(offer, made("options", ""), "has to ask for your PIN")
 	v.refused(offer, made("unasked", ""), "has to ask for your PIN")
 	res, body := v.send("POST", offer, made("unasked", "yes"))
-	if res.StatusCode != http.StatusOK || res.Header.Get("Refresh") != "1; url="+then || !strings.Contains(body, "Your passkey is added") {
+	if res.StatusCode != http.StatusOK || res.Header.Get("Refresh") != "1; url="+newPath || !strings.Contains(body, "Your passkey is added") {
 		t.Errorf("%d %v %s", res.StatusCode, res.Header, body)
 	}
 	if n := len(v.keys()); n != 1 {
