@@ -199,8 +199,8 @@ func yielding(f func()) {
 	fault := make(chan any)
 	go func() {
 		defer func() { fault <- recover() }()
-		runtime.LockOSThread()                                    // never unlocked: so the thread ends
-		_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, lowered) // of this thread; refused, f is only less polite
+		runtime.LockOSThread() // never unlocked: so the thread ends
+		lower()
 		f()
 	}()
 	if p := <-fault; p != nil {
@@ -208,7 +208,14 @@ func yielding(f func()) {
 	}
 }
 
-const lowered = 10 // nice(2)
+const lowered = 10 // added to nice(2)
+
+// lower gives this thread less priority than it has. Refused, a hash is only less polite.
+func lower() {
+	if p, err := syscall.Getpriority(syscall.PRIO_PROCESS, 0); err == nil { // the kernel says 20 - nice
+		_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, min(20-p+lowered, 19))
+	}
+}
 
 func (p *Pool) wait(ctx context.Context) (*argon2.Memory, error) {
 	if n := p.waiting.Add(1); n > p.queue {
