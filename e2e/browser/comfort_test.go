@@ -30,6 +30,14 @@ func (b *browser) open(at string) {
 	b.do(chromedp.Navigate(at), chromedp.WaitReady(chromedp.CSS("main h1")))
 }
 
+// weight is what the page and its files cost, compressed as they are sent, whether or not the
+// browser had them; with headers, which are some 400 bytes each.
+func (b *browser) weight() float64 {
+	b.t.Helper()
+	return run(b, chromedp.Evaluate[float64](`[...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")]
+  .reduce((sum, e) => sum + e.encodedBodySize + 400, 0)`))
+}
+
 // value is what stands in a field.
 func (b *browser) value(field chromedp.CSS) string {
 	b.t.Helper()
@@ -87,6 +95,11 @@ func TestAccountsInABrowser(t *testing.T) {
 	}
 	if shift := b.shift(); shift != 0 {
 		t.Errorf("the layout of a form that was filled in shifts by %v", shift)
+	}
+	if size := b.weight(); size > maxLoginPage {
+		t.Errorf("a form that was filled in costs %v bytes, at most %d", size, maxLoginPage)
+	} else {
+		t.Logf("a form that was filled in costs %v bytes", size)
 	}
 	b.expectNoProblems()
 }
