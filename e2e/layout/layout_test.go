@@ -67,8 +67,10 @@ const (
 var largeRooms = map[string]int{
 	"fsm":             4800, // the ground: one store, whose parts share their types
 	"api/admin":       2800, // the resources, on anybody's account and on one's own, whose answers share their shapes
-	"identity/authn":  2700, // one state machine, whose steps share the flow
-	"cmd/daemon":      2800, // the wiring of every room
+	"identity/authn":  3400, // one state machine, whose steps share the flow; what slows guessing down (attempts, failed) can stand alone
+	"cmd/daemon":      2900, // the wiring of every room
+	"api/login":       2600, // the pages of one sign-in
+	"e2e/bench":       2600, // measurements, one after the other
 	"federation/oidc": 6000, // the provider, whose endpoints share it; what can stand alone is a room beside it
 }
 

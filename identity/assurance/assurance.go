@@ -38,11 +38,23 @@ type Factor struct {
 	Bound    bool `cbor:"4,keyasint,omitempty"` // its key cannot leave the device (WebAuthn BE=0)
 	Attested bool `cbor:"5,keyasint,omitempty"` // its maker vouches for that, by FIDO metadata or an authority
 	Card     bool `cbor:"9,keyasint,omitempty"` // it is a smart card
+	Unasked  bool `cbor:"-"`                    // of what a person has: it came to them, they did not choose it
 
 	// What is spent when the sign-in is finished, and nothing of it is worth telling:
 	Ref   string `cbor:"6,keyasint,omitempty"` // which of the person's credentials
 	Count int64  `cbor:"7,keyasint,omitempty"` // TOTP step, signature counter
 	Box   []byte `cbor:"8,keyasint,omitempty"` // whatever else the method needs then
+}
+
+// Asks reports whether a person who has f has chosen to be asked for a second factor. Nobody
+// chose a certificate that is theirs by a rule, or a passkey that their browser made by itself,
+// and it may be in no other browser of theirs.
+func (f Factor) Asks() bool {
+	switch f.Method {
+	case TOTP, Passkey, Certificate:
+		return !f.Unasked
+	}
+	return false
 }
 
 // Told returns factors without what is spent at the end: what a session keeps.

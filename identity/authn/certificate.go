@@ -153,8 +153,8 @@ func provedWith(a *certificate.Authority) assurance.Factor {
 	}
 }
 
-// hasCertificates are those that were added to the user, which have a Ref, and those that they
-// have used, which have none: a rule makes them theirs.
+// hasCertificates are those that were added to the user, and those that they have used, which a
+// rule makes theirs.
 func hasCertificates(tx *fsm.Tx, tenant, user string) (could []assurance.Factor, err error) {
 	all, err := certificate.Of(tx, tenant, user)
 	if err != nil {
@@ -169,9 +169,7 @@ func hasCertificates(tx *fsm.Tx, tenant, user string) (could []assurance.Factor,
 			return nil, err
 		}
 		factor := provedWith(a)
-		if c.By != "" {
-			factor.Ref = c.ID
-		}
+		factor.Unasked = c.By == ""
 		could = append(could, factor)
 	}
 	return could, nil

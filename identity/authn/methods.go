@@ -111,7 +111,7 @@ func hasPasskeys(tx *fsm.Tx, tenant, user string) (could []assurance.Factor, err
 		}
 		if k.Suspect.IsZero() {
 			could = append(could, assurance.Factor{
-				Method: assurance.Passkey, Verified: k.UVInitialized, Bound: !k.Synced, Attested: k.Attested,
+				Method: assurance.Passkey, Verified: k.UVInitialized, Bound: !k.Synced, Attested: k.Attested, Unasked: k.Unasked,
 			})
 		}
 	}

@@ -116,8 +116,7 @@ func recovers(tx *fsm.Tx, f *Flow) ([]assurance.Method, error) {
 		}
 		if len(could) > 0 {
 			has = append(has, m)
-			// A certificate that only a rule makes theirs asks for nothing by itself.
-			must = must || m != assurance.Certificate || slices.ContainsFunc(could, func(f assurance.Factor) bool { return f.Ref != "" })
+			must = must || m == assurance.Recovery || slices.ContainsFunc(could, assurance.Factor.Asks)
 		}
 	}
 	ways, complete := regain.Combinations(s.Recovery.Methods, has, f.Factors)

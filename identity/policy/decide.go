@@ -81,11 +81,10 @@ func (f *Facts) lenient() MFA {
 	return p
 }
 
-// own is what the person has asked for by enrolling a second factor. A certificate that was not
-// added to them, but is theirs by a rule, asks for nothing: nobody chose it.
+// own is what the person has asked for by enrolling a second factor.
 func (f *Facts) own() MFA {
 	for _, e := range f.Enrolled {
-		if counts(f.Allowed, e.Method) && (e.Method == assurance.TOTP || e.Method == assurance.Passkey || e.Method == assurance.Certificate && e.Ref != "") {
+		if counts(f.Allowed, e.Method) && e.Asks() {
 			return Any
 		}
 	}

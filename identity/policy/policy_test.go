@@ -22,8 +22,9 @@ var (
 	touch    = assurance.Factor{Method: assurance.Passkey, Bound: true}
 	hardware = assurance.Factor{Method: assurance.Passkey, Verified: true, Bound: true, Attested: true}
 	approval = assurance.Factor{Method: assurance.Approval}
-	card     = assurance.Factor{Method: assurance.Certificate, Verified: true, Bound: true, Attested: true, Card: true} // theirs by a rule
-	badge    = assurance.Factor{Method: assurance.Certificate, Verified: true, Ref: "crt_1"}                            // added to them
+	card     = assurance.Factor{Method: assurance.Certificate, Verified: true, Bound: true, Attested: true, Card: true, Unasked: true} // theirs by a rule
+	made     = assurance.Factor{Method: assurance.Passkey, Verified: true, Unasked: true}                                              // by the browser, unasked
+	badge    = assurance.Factor{Method: assurance.Certificate, Verified: true}                                                         // added to them
 	both     = []assurance.Method{assurance.TOTP, assurance.Passkey}
 )
 
@@ -67,6 +68,8 @@ func TestRules(t *testing.T) {
 		{"one that is not allowed is not", Facts{Global: Disabled, Allowed: methods(assurance.Passkey), Enrolled: have(pwd, totp), Proved: fresh(pwd)}, Decision{Outcome: Allow, Level: 1}},
 		{"a certificate by a rule asks for nothing", Facts{Enrolled: have(pwd, card), Proved: fresh(pwd)}, Decision{Outcome: Allow, Level: 1}},
 		{"a certificate that was added does", Facts{Enrolled: have(pwd, badge), Proved: fresh(pwd)}, Decision{Outcome: StepUp, Level: 2, Methods: methods(assurance.Certificate)}},
+		{"a passkey that the browser made by itself asks for nothing", Facts{Enrolled: have(pwd, made), Proved: fresh(pwd)}, Decision{Outcome: Allow, Level: 1}},
+		{"it is a way", Facts{Global: Any, Enrolled: have(pwd, made), Proved: fresh(pwd)}, Decision{Outcome: StepUp, Level: 2, Methods: methods(assurance.Passkey)}},
 		{"a certificate by a rule is a way", Facts{Global: Passkey, Enrolled: have(pwd, totp, card), Proved: fresh(pwd)}, Decision{Outcome: StepUp, Level: 2, Methods: methods(assurance.Certificate)}},
 		{"a certificate is as good as a passkey", Facts{Global: Passkey, Enrolled: have(badge), Proved: fresh(badge)}, Decision{Outcome: Allow, Level: 2}},
 		{"a smart card reaches level 3", Facts{Level: 3, DeviceBound: true, Enrolled: have(card), Proved: fresh(card)}, Decision{Outcome: Allow, Level: 3}},

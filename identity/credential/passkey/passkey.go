@@ -47,6 +47,7 @@ type Passkey struct {
 	Suspect         time.Time `cbor:"19,keyasint,omitempty"` // when its count said that there is a copy; it is refused since. Zero: never
 	LastChallenge   []byte    `cbor:"20,keyasint,omitempty"` // that it answered: the same answer does not count twice
 	CertificateID   string    `cbor:"22,keyasint,omitempty"` // in hex, of a U2F key's attestation: what its metadata are found by
+	Unasked         bool      `cbor:"23,keyasint,omitempty"` // the browser made it by itself; see BeginUnasked
 	Discoverable    *bool     `cbor:"21,keyasint,omitempty"` // nil: the browser did not tell (credProps)
 }
 

@@ -140,7 +140,7 @@ func RegisterNewcomer(tx *fsm.Tx, t identity.Tenant, p settings.Passkey, begunFo
 		Transports: knownTransports(made.Transport), Synced: made.Flags.BackupEligible, BackedUp: made.Flags.BackupState,
 		UVInitialized: made.Flags.UserVerified, SignCount: made.Authenticator.SignCount,
 		AttestationType: made.AttestationType, Format: made.AttestationFormat,
-		Created: tx.Now(), LastChallenge: c.Challenge, Discoverable: made.Extensions.RK,
+		Created: tx.Now(), LastChallenge: c.Challenge, Unasked: c.Unasked, Discoverable: made.Extensions.RK,
 	}
 	if err := k.attest(tx, made); err != nil {
 		return nil, err
