@@ -12,6 +12,8 @@ import (
 	"github.com/quis-idp/quis/federation/resource"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/credential/certificate"
+	"github.com/quis-idp/quis/identity/credential/certificate/certificatetest"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/regain"
 	"github.com/quis-idp/quis/identity/session"
@@ -25,6 +27,7 @@ type operation struct {
 	conditional      bool
 	schema           map[string]any // of the body, or nil
 	bodyOptional     bool
+	file             string // the body of one that takes a file, which has no schema
 }
 
 func operations(h *house) []operation {
@@ -55,6 +58,9 @@ func operations(h *house) []operation {
 				o.schema = doc.Components.Schemas[strings.TrimPrefix(ref, "#/components/schemas/")]
 				o.bodyOptional = !op.RequestBody.Required
 			}
+			if o.id == "uploadRevocationList" {
+				o.file = string(certificatetest.New(h.t, "CA", nil).List(h.t, 1, nil).Raw)
+			}
 			all = append(all, o)
 		}
 	}
@@ -83,7 +89,7 @@ func (o operation) at(ids map[string]string) string {
 // body makes a request that the schema accepts: what is required, and no more.
 func (o operation) body(ids map[string]string) string {
 	if o.schema == nil {
-		return ""
+		return o.file
 	}
 	v := map[string]any{}
 	required, _ := o.schema["required"].([]any)
@@ -171,6 +177,7 @@ func TestEveryMissingThingIsNotFound(t *testing.T) {
 func (h *house) things() map[string]string {
 	ids := map[string]string{"users": h.acmeUser, "user": h.acmeUser, "tenants": h.acmeTenant}
 	ids["factor"], ids["device"] = h.equip(h.acmeTenant, h.acmeUser, "phone")
+	root := certificatetest.New(h.t, "CA", nil)
 	h.update(func(tx *fsm.Tx) error {
 		g, err := directory.CreateGroup(tx, h.acmeTenant, directory.Group{Name: "secret"})
 		if err != nil {
@@ -194,6 +201,13 @@ func (h *house) things() map[string]string {
 			return err
 		}
 		ids["resource-servers"], ids["scopes"] = api.ID, scope.Name
+		ca, err := certificate.Add(tx, certificate.Authority{
+			Tenant: h.acmeTenant, Name: "CA", Certificate: root.Cert.Raw, Key: certificate.KeySoftware, Revocation: certificate.RevocationRequired,
+		})
+		if err != nil {
+			return err
+		}
+		ids["certificate-authorities"] = ca.ID
 		for tok, err := range credential.ListTokens(tx, h.acmeTenant, h.acmeUser) {
 			if err != nil {
 				return err
@@ -247,7 +261,7 @@ func TestTenantsAreApart(t *testing.T) {
 			h.want(200, h.root, o.method, path+"?tenant=acme", "")
 		}
 	}
-	for _, list := range []string{"users", "groups", "applications", "sessions", "events", "scopes", "resource-servers"} {
+	for _, list := range []string{"users", "groups", "applications", "sessions", "events", "scopes", "resource-servers", "certificate-authorities"} {
 		res, body := h.call(spy, "GET", "/api/v1/"+list, "")
 		for kind, id := range ids {
 			if res.StatusCode != 200 || strings.Contains(body, id) {

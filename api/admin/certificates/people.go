@@ -76,16 +76,19 @@ func (a *api) add(c *call, in *addIn) (*userCertificate, error) {
 	if err := a.cfg.Modern(c.Ctx); err != nil {
 		return nil, err
 	}
-	cert, err := certificate.ParsePEM([]byte(in.Body.Certificate))
-	if err != nil {
-		return nil, err
-	}
+	cert, fault := certificate.ParsePEM([]byte(in.Body.Certificate))
 	by := in.Body.By
 	if by == "" {
 		by = certificate.ByFingerprint
 	}
 	var out userCertificate
-	err = a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
+	err := a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
+		if _, _, err := directory.GetUser(tx, c.Tenant.ID, in.ID); err != nil { // said before what is wrong with the body
+			return err
+		}
+		if fault != nil {
+			return fault
+		}
 		all, err := certificate.List(tx, c.Tenant.ID)
 		if err != nil {
 			return err
