@@ -124,11 +124,12 @@ func removal(r removing) *cobra.Command {
 	return c
 }
 
-// rows gathers all pages of what a user has; none is an empty list.
+// rows gathers what a user has; none is an empty list. It asks for no number of rows: what one
+// user has comes on one page, and such lists take no limit.
 func rows[T any](ctx context.Context, id string, list func(context.Context, string, client.List) (*client.Page[T], error)) ([]T, error) {
 	all := []T{}
 	of := func(ctx context.Context, l client.List) (*client.Page[T], error) { return list(ctx, id, l) }
-	for row, err := range client.All(ctx, client.List{Limit: 200, Consistent: true}, of) {
+	for row, err := range client.All(ctx, client.List{Consistent: true}, of) {
 		if err != nil {
 			return nil, err
 		}
