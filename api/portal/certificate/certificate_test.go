@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/quis-idp/quis/api"
 	"github.com/quis-idp/quis/api/login"
@@ -39,17 +40,18 @@ const secret = "correct horse battery"
 // A visit is somebody signed in, in front of a proxy that passes certificates on.
 type visit struct {
 	*pagetest.Browser
-	t    *testing.T
-	db   *fsm.DB
-	user string
-	ca   *certificatetest.Authority
+	t       *testing.T
+	cluster *fsmtest.Cluster
+	db      *fsm.DB
+	user    string
+	ca      *certificatetest.Authority
 }
 
 func newVisit(t *testing.T) *visit {
 	t.Helper()
 	c := fsmtest.NewCluster(t, 1, slices.Concat(seal.Tables, event.Tables, directory.Tables, credential.Tables, session.Tables, authn.Tables,
 		family.Tables, settings.Tables, passkey.Tables)...)
-	v := &visit{t: t, db: c.DB[0]}
+	v := &visit{t: t, cluster: c, db: c.DB[0]}
 	root := seal.GenerateRootKey()
 	v.update(func(tx *fsm.Tx) error { return seal.Init(tx, root) })
 	ring, err := seal.OpenRing(t.Context(), v.db, root)
@@ -128,6 +130,24 @@ func (v *visit) show(cert tls.Certificate) pagetest.Answer {
 	return v.Send(http.MethodGet, ask, nil, http.Header{"X-Client-Cert": {url.PathEscape(certificatetest.PEM(cert.Leaf))}})
 }
 
+// prove sends a form that wants a fresh proof, follows to where it is given, and gives it with the
+// certificate.
+func (v *visit) prove(at string, form url.Values, cert tls.Certificate) {
+	v.t.Helper()
+	v.cluster.Advance(2 * time.Second) // a flow older than the session would lead back at once
+	v.update(func(tx *fsm.Tx) error { return event.Append(tx, event.Event{Type: event.KeyRetired}) })
+	a := v.Post(at, form)
+	a.Leads(v.t, "/login?flow=")
+	step := v.Get(a.Header.Get("Location")).Want(v.t, http.StatusOK)
+	link := strings.TrimPrefix(html.UnescapeString(step.One(v.t, `href="([^"]+/login/certificate\?flow=[^"]+)"`)), v.URL)
+	shown := v.Send(http.MethodGet, link, nil, http.Header{"X-Client-Cert": {url.PathEscape(certificatetest.PEM(cert.Leaf))}})
+	confirm := v.Get(strings.TrimPrefix(shown.Header.Get("Location"), v.URL)).Want(v.t, http.StatusOK)
+	done := v.Post("/login/certificate", url.Values{"flow": confirm.Hidden("flow")}).Want(v.t, http.StatusOK)
+	if done.Header.Get("Refresh") == "" {
+		v.t.Fatalf("leads nowhere: %s", done.Page)
+	}
+}
+
 func TestAPersonsCertificates(t *testing.T) {
 	t.Parallel()
 	v := newVisit(t)
@@ -149,6 +169,9 @@ func TestAPersonsCertificates(t *testing.T) {
 	v.Post(newPath, url.Values{"shown": form.Hidden("shown"), "name": {"Laptop"}}).Leads(t, security+"?done=certificate-added")
 	list := v.Get(security+"?done=certificate-added").Want(t, http.StatusOK, "Your certificate is added.", "Laptop", "Not used yet", "Valid until")
 	pagetest.Check(t, "security", list.Page)
+
+	// From now on what matters wants it as well as the password.
+	v.prove(newPath, url.Values{"shown": form.Hidden("shown")}, cert)
 	v.Post(newPath, url.Values{"shown": form.Hidden("shown")}).Want(t, http.StatusUnprocessableEntity, "cannot be added")
 	v.Post(newPath, url.Values{"shown": {"x"}}).Leads(t, security+"?done=certificate-refused")
 
@@ -171,6 +194,7 @@ func TestTheOnlyCertificateStays(t *testing.T) {
 	t.Parallel()
 	v := newVisit(t)
 	v.trust()
+	cert := v.ca.Person(t, "Ada")
 	var id string
 	v.update(func(tx *fsm.Tx) error {
 		all, err := certificate.List(tx, identity.DefaultTenant)
@@ -180,7 +204,7 @@ func TestTheOnlyCertificateStays(t *testing.T) {
 		if err := credential.DeleteAllOf(tx, identity.DefaultTenant, v.user); err != nil {
 			return err
 		}
-		names, err := certificate.NamesOf(v.ca.Person(t, "Ada").Leaf)
+		names, err := certificate.NamesOf(cert.Leaf)
 		if err != nil {
 			return err
 		}
@@ -190,7 +214,9 @@ func TestTheOnlyCertificateStays(t *testing.T) {
 		}
 		return err
 	})
-	v.Post(path, url.Values{"certificate": {id}}).Leads(t, security+"?done=certificate-last")
+	remove := url.Values{"certificate": {id}}
+	v.prove(path, remove, cert)
+	v.Post(path, remove).Leads(t, security+"?done=certificate-last")
 	v.Get(security+"?done=certificate-last").Want(t, http.StatusOK, "only way to sign in", "CN=Ada")
 }
 
