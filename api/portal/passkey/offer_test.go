@@ -72,10 +72,28 @@ func TestPasskeyIsOfferedAfterAPassword(t *testing.T) {
 	if n := len(v.keys()); n != 1 {
 		t.Errorf("%d passkeys", n)
 	}
-	// From now on it is asked for behind the password.
+	// Nobody chose it, so the password is still enough, and no other one is offered.
+	if to := v.leads("yes"); !strings.HasPrefix(to, newPath+"?flow_done=") {
+		t.Errorf("with a passkey made unasked signing in leads to %s", to)
+	}
+}
+
+// A passkey that the person has asked for is asked for behind the password from then on.
+func TestOfferedPasskeyIsAskedFor(t *testing.T) {
+	t.Parallel()
+	v := newVisit(t, publicURL)
+	offer, _ := v.offered()
+	body := v.see("offer_asked", offer, "Next time without a password")
+	made, err := (&passkeytest.Authenticator{Origin: publicURL, UV: true, Synced: true, BackedUp: true}).Create([]byte(data(body, "options")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res, body := v.send("POST", offer, url.Values{"session": {field(body, "session")}, "response": {string(made)}}); res.StatusCode != http.StatusOK {
+		t.Fatalf("%d %s", res.StatusCode, body)
+	}
 	v.send("POST", "/logout", url.Values{})
 	_, form := v.send("GET", "/login", nil)
-	res, body = v.send("POST", "/login", url.Values{"flow": {field(form, "flow")}, "username": {"ada"}, "password": {secret}, "makes": {"yes"}})
+	res, body := v.send("POST", "/login", url.Values{"flow": {field(form, "flow")}, "username": {"ada"}, "password": {secret}, "makes": {"yes"}})
 	if res.StatusCode != http.StatusOK || !strings.Contains(body, "Use your passkey or security key.") || strings.Contains(body, `name="code"`) {
 		t.Errorf("%d %s", res.StatusCode, body)
 	}
