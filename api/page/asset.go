@@ -44,6 +44,17 @@ func pack(content []byte) []byte {
 	return b.Bytes()
 }
 
+// lean leaves out the lines of a script that are comments: they are for who reads the source.
+func lean(script []byte) []byte {
+	var out []byte
+	for line := range bytes.Lines(script) {
+		if !bytes.HasPrefix(bytes.TrimSpace(line), []byte("//")) {
+			out = append(out, line...)
+		}
+	}
+	return out
+}
+
 var assets, assetsByPath = loadAssets()
 
 func loadAssets() (byName, byPath map[string]asset) {
@@ -57,8 +68,11 @@ func loadAssets() (byName, byPath map[string]asset) {
 		if err != nil {
 			panic(err)
 		}
-		sum := sha256.Sum256(content)
 		ext := path.Ext(e.Name())
+		if ext == ".js" {
+			content = lean(content)
+		}
+		sum := sha256.Sum256(content)
 		a := asset{
 			path: "/assets/" + strings.TrimSuffix(e.Name(), ext) + "-" +
 				base64.RawURLEncoding.EncodeToString(sum[:9]) + ext,

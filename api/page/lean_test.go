@@ -1,0 +1,15 @@
+package page
+
+import "testing"
+
+func TestScriptsAreSentWithoutComments(t *testing.T) {
+	got := string(lean([]byte("// what it is for\nlet a = 'http://x'; // stays\n\n  // why\n  a();\n")))
+	if want := "let a = 'http://x'; // stays\n\n  a();\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	for name, a := range assets {
+		if len(a.content) == 0 {
+			t.Errorf("%s is empty", name)
+		}
+	}
+}
