@@ -168,7 +168,7 @@ func TestAssets(t *testing.T) {
 		}
 		b, err := io.ReadAll(resp.Body)
 		resp.Body.Close()
-		if err != nil || resp.StatusCode != 200 || len(b) < 80 || resp.Header.Get("Content-Type") != kind ||
+		if err != nil || resp.StatusCode != 200 || len(b) < 20 || resp.Header.Get("Content-Type") != kind ||
 			resp.Header.Get("Cache-Control") != "public, max-age=31536000, immutable" {
 			t.Errorf("%s: %d %v, %d bytes, %v", path, resp.StatusCode, resp.Header, len(b), err)
 		}
