@@ -164,6 +164,11 @@ func (a *API) createToken(c *call, in *createTokenIn) (*freshToken, error) {
 		if _, _, err := directory.GetUser(tx, c.Tenant.ID, in.ID); err != nil {
 			return err
 		}
+		if !isSelf(c, in.ID) {
+			if err := regain.Single(tx, c.Tenant.ID); err != nil { // a token is a way into the account
+				return err
+			}
+		}
 		t, value, err := credential.CreateToken(tx, c.Tenant.ID, in.ID, in.Body.Name, "", in.Body.ExpiresAt, in.Body.Scopes...)
 		if err != nil {
 			return err

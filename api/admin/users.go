@@ -2,6 +2,7 @@ package admin
 
 import (
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/quis-idp/quis/federation/oidc/family"
@@ -154,15 +155,20 @@ func (a *API) changeUser(c *call, in *changeUserIn) (*user, error) {
 		return nil, err
 	}
 	err = a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
-		wasDisabled := false
+		wasDisabled, before := false, ""
 		u, err := directory.UpdateUser(tx, c.Tenant.ID, in.ID, rev, func(u *directory.User) error {
-			wasDisabled = u.Disabled
+			wasDisabled, before = u.Disabled, u.Email
 			f, err := in.Body.Onto(fieldsOfUser(u), userFields{})
 			f.onto(u)
 			return err
 		})
 		if err != nil {
 			return err
+		}
+		if before != "" && !strings.EqualFold(before, u.Email) && !isSelf(c, u.ID) {
+			if err := regain.Single(tx, c.Tenant.ID); err != nil { // whoever reads the mail gets in
+				return err
+			}
 		}
 		if isSelf(c, u.ID) && (u.Disabled || !u.Admin) {
 			return identity.Denied("You cannot take your own access away. Ask another admin.")

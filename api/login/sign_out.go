@@ -66,6 +66,9 @@ func (l *Login) signOut(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	write(w, r, sessionCookie, "", -1)
+	if read(r, ownCookie) != "" { // of an administrator whose acting as somebody else ran out
+		write(w, r, ownCookie, "", -1)
+	}
 	return signedOut(w, r, text, wayBack(r, r.PostForm.Get("return_to")), frames)
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/regain"
 	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/keys/seal"
 )
@@ -34,7 +35,7 @@ type house struct {
 func newHouse(t testing.TB, nodes int) *house {
 	t.Helper()
 	var tables []fsm.Definition
-	for _, more := range [][]fsm.Definition{seal.Tables, event.Tables, directory.Tables, federation.Tables, poll.Tables, ciba.Tables} {
+	for _, more := range [][]fsm.Definition{seal.Tables, event.Tables, directory.Tables, federation.Tables, poll.Tables, regain.Tables, ciba.Tables} {
 		tables = append(tables, more...)
 	}
 	h := &house{Cluster: fsmtest.NewCluster(t, nodes, tables...)}

@@ -8,6 +8,7 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/regain"
 	"github.com/quis-idp/quis/identity/session"
 )
 
@@ -19,6 +20,9 @@ import (
 func Approve(tx *fsm.Tx, tenant string, id family.ID, s *session.Session) error {
 	if s.Impersonation != nil {
 		return session.ErrImpersonated
+	}
+	if err := regain.Held(tx, tenant, s.UserID); err != nil {
+		return err
 	}
 	a, err := pending(tx, tenant, id)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/regain"
 	"github.com/quis-idp/quis/identity/session"
 )
 
@@ -27,7 +28,7 @@ type house struct {
 func newHouse(t testing.TB, nodes int) *house {
 	t.Helper()
 	var tables []fsm.Definition
-	for _, more := range [][]fsm.Definition{event.Tables, directory.Tables, federation.Tables, poll.Tables, device.Tables} {
+	for _, more := range [][]fsm.Definition{event.Tables, directory.Tables, federation.Tables, poll.Tables, regain.Tables, device.Tables} {
 		tables = append(tables, more...)
 	}
 	h := &house{Cluster: fsmtest.NewCluster(t, nodes, tables...)}

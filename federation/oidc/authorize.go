@@ -16,6 +16,7 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/assurance"
+	"github.com/quis-idp/quis/identity/regain"
 	"github.com/quis-idp/quis/identity/session"
 )
 
@@ -80,7 +81,7 @@ func (p *Provider) currentSession(r *http.Request) (*session.Session, error) {
 // what it asks for.
 func (p *Provider) issue(w http.ResponseWriter, r *http.Request, q *authorizeRequest, s *session.Session) {
 	ctx := r.Context()
-	allowed, g := false, granted{q: q, s: s}
+	allowed, rests, g := false, false, granted{q: q, s: s}
 	var d consent.Decision
 	err := p.db.View(ctx, func(tx *fsm.Tx) (err error) {
 		g.now, g.index = tx.Now(), tx.Index()
@@ -88,6 +89,11 @@ func (p *Provider) issue(w http.ResponseWriter, r *http.Request, q *authorizeReq
 			return err
 		}
 		if allowed, err = federation.MayUse(tx, q.app, s.UserID); err != nil || !allowed {
+			return err
+		}
+		if err := regain.Held(tx, q.app.Tenant, s.UserID); errors.Is(err, identity.ErrDenied) {
+			rests = true
+		} else if err != nil {
 			return err
 		}
 		d, err = p.consents(tx, q, s)
@@ -110,7 +116,7 @@ func (p *Provider) issue(w http.ResponseWriter, r *http.Request, q *authorizeReq
 		return
 	}
 	q.GrantedScope = d.Scopes
-	if s.Impersonation != nil { // nothing of it stays after the session
+	if s.Impersonation != nil || rests { // nothing of it stays after the session
 		q.GrantedScope = slices.DeleteFunc(slices.Clone(d.Scopes), func(name string) bool { return name == federation.ScopeOffline })
 	}
 	resp, err := p.fosite.NewAuthorizeResponse(context.WithValue(ctx, grantedKey{}, g), q, &exchange{subject: s.UserID})

@@ -209,7 +209,7 @@ func (fs *Flows) begun(tx *fsm.Tx, f *Flow) (*session.Started, error) {
 }
 
 func (fs *Flows) start(tx *fsm.Tx, f *Flow) (*session.Started, error) {
-	s := session.Session{Tenant: f.Need.Tenant, UserID: f.UserID, Factors: f.Factors, Remembered: f.Stay && !f.Need.Recover}
+	s := session.Session{Tenant: f.Need.Tenant, UserID: f.UserID, Factors: f.Factors, Remembered: f.Stay && !f.Need.Recover && f.Recovery == ""}
 	if f.Browser.SessionID != "" {
 		return fs.cfg.Sessions.Renew(tx, f.Browser.SessionID, s)
 	}

@@ -64,12 +64,13 @@ func tooMany(wait time.Duration) error {
 	return identity.Limited("Too many attempts. Wait a moment and try again.", wait)
 }
 
-// Known names the browser of a flow as one in which somebody has signed in before, whoever it
-// was; empty if nobody has. Limits by address spare it, and count it by this name.
+// Known returns who has signed in before in the browser of a flow; empty if nobody has. Limits
+// by address spare it, and count it by this name: all browsers of one person together, or who
+// has an account could get as many as they like.
 func (fs *Flows) Known(f *Flow) string {
 	var d knownDevice
 	if f.Browser.Device == "" || fs.openValue(devicePurpose, f.Need.Tenant, f.Browser.Device, &d) != nil || !d.Until.After(fs.cfg.DB.Now()) {
 		return ""
 	}
-	return d.Nonce
+	return d.UserID
 }

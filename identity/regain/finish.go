@@ -6,6 +6,9 @@ import (
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/credential/approval"
+	"github.com/quis-idp/quis/identity/credential/certificate"
 	"github.com/quis-idp/quis/identity/credential/device"
 	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/credential/recovery"
@@ -69,11 +72,46 @@ func strip(tx *fsm.Tx, tenant, userID string) error {
 	if err := recovery.Remove(tx, tenant, userID); err != nil && !errors.Is(err, fsm.ErrNotFound) {
 		return err
 	}
-	if _, err := device.RevokeAll(tx, tenant, userID, "account recovered"); err != nil {
+	if err := forget(tx, tenant, userID); err != nil {
 		return err
 	}
 	_, err = session.EndAllOf(tx, tenant, userID)
 	return err
+}
+
+const recovered = "account recovered"
+
+// forget takes from a user what is neither typed nor shown, and whoever was in the account may
+// have added: certificates, browsers that approve or are trusted, access tokens.
+func forget(tx *fsm.Tx, tenant, userID string) error {
+	certificates, err := certificate.Of(tx, tenant, userID)
+	if err != nil {
+		return err
+	}
+	for _, c := range certificates {
+		if err := certificate.Delete(tx, tenant, userID, c.ID); err != nil {
+			return err
+		}
+	}
+	if err := approval.RemoveAll(tx, tenant, userID, recovered); err != nil {
+		return err
+	}
+	if _, err := device.RevokeAll(tx, tenant, userID, recovered); err != nil {
+		return err
+	}
+	var tokens []string
+	for t, err := range credential.ListTokens(tx, tenant, userID) {
+		if err != nil {
+			return err
+		}
+		tokens = append(tokens, t.ID)
+	}
+	for _, id := range tokens {
+		if err := credential.DeleteToken(tx, tenant, userID, id); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Held returns nil unless the account rests after a recovery, in which time it does not

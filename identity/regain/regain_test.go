@@ -10,6 +10,8 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/assurance"
+	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/credential/approval"
 	"github.com/quis-idp/quis/identity/credential/device"
 	"github.com/quis-idp/quis/identity/credential/recovery"
 	"github.com/quis-idp/quis/identity/credential/totp"
@@ -29,7 +31,9 @@ func TestRecoveryWaitsForItsDelay(t *testing.T) {
 		_, err := recovery.Generate(tx, h.ring, ten, h.ann)
 		_, _, err2 := device.Trust(tx, h.ring, ten, h.ann, "Laptop", time.Hour*1000)
 		_, err3 := store.Start(tx, session.Session{Tenant: ten, UserID: h.ann})
-		return errors.Join(err, err2, err3)
+		_, _, err4 := credential.CreateToken(tx, ten, h.ann, "script", "", time.Time{})
+		_, _, err5 := approval.Allow(tx, h.ring, ten, h.ann, "ses_1", "Telephone")
+		return errors.Join(err, err2, err3, err4, err5)
 	})
 	r := h.begin()
 	if got := r.Ready.Sub(r.Begun); got != 24*time.Hour || r.State(h.DB[0].Now()) != regain.Delayed {
@@ -52,6 +56,13 @@ func TestRecoveryWaitsForItsDelay(t *testing.T) {
 		codes, err2 := recovery.Get(tx, ten, h.ann)
 		devices, err3 := device.List(tx, ten, h.ann)
 		sessions, err4 := session.EndAllOf(tx, ten, h.ann)
+		for token, err := range credential.ListTokens(tx, ten, h.ann) {
+			t.Errorf("an access token is left: %+v, %v", token, err)
+		}
+		approvers, err5 := approval.List(tx, ten, h.ann)
+		if err5 != nil || len(approvers) != 0 {
+			t.Errorf("browsers may approve: %v, %v", approvers, err5)
+		}
 		if len(apps) != 0 || codes != nil || len(devices) != 0 || sessions != 0 {
 			t.Errorf("left: %v, %v, %v, %d sessions", apps, codes, devices, sessions)
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential/certificate"
 	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/regain"
 )
 
 func (a *api) people() []route {
@@ -88,6 +89,11 @@ func (a *api) add(c *call, in *addIn) (*userCertificate, error) {
 		}
 		if fault != nil {
 			return fault
+		}
+		if actor := identity.ActorFrom(c.Ctx); actor.Kind != identity.ActorUser || actor.ID != in.ID {
+			if err := regain.Single(tx, c.Tenant.ID); err != nil { // a certificate is a way into the account
+				return err
+			}
 		}
 		all, err := certificate.List(tx, c.Tenant.ID)
 		if err != nil {

@@ -211,7 +211,7 @@ func (p *Pages) withProved(w http.ResponseWriter, r *http.Request, then func(htt
 	if err != nil || f == nil {
 		return err
 	}
-	wait, giveBack := p.cfg.SignIn.Admit(r, ruleRegistration)
+	wait, _ := p.cfg.SignIn.Admit(r, ruleRegistration) // not given back: what follows may cost a hash, as often as it is asked
 	if wait > 0 {
 		return identity.Limited("", wait)
 	}
@@ -219,6 +219,5 @@ func (p *Pages) withProved(w http.ResponseWriter, r *http.Request, then func(htt
 	if e == nil {
 		return err
 	}
-	giveBack()
 	return then(w, r, e)
 }
