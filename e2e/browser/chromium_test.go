@@ -148,13 +148,14 @@ func (b *browser) present(selector string) bool {
 	return run(b, chromedp.Evaluate[int](fmt.Sprintf("document.querySelectorAll(%q).length", selector))) > 0
 }
 
-// signIn fills in the login form that is on the screen.
+// signIn fills in the login form that is on the screen, and sends it with Enter: a click can
+// miss a button that moves.
 func (b *browser) signIn(username, password string) {
 	b.t.Helper()
 	b.do(chromedp.WaitVisible(chromedp.CSS(`input[name="password"]`)))
 	b.fill("username", username)
 	b.fill("password", password)
-	b.do(chromedp.Click(chromedp.CSS(`form [type="submit"]`)))
+	b.do(chromedp.SendKeys(chromedp.CSS(`input[name="password"]`), "\r"))
 }
 
 // fill types text into the field of that name, in place of what stands there.
