@@ -58,8 +58,8 @@ func (a *API) setPassword(c *call, in *setPasswordIn) (*none, error) {
 		}
 		if set, err := credential.PasswordSet(tx, c.Tenant.ID, in.ID); err != nil {
 			return err
-		} else if !set.IsZero() && !isSelf(c, in.ID) {
-			if err := regain.Single(tx, c.Tenant.ID); err != nil {
+		} else if !set.IsZero() {
+			if err := regain.SingleFor(tx, c.Tenant.ID, in.ID); err != nil {
 				return err
 			}
 		}
@@ -164,10 +164,8 @@ func (a *API) createToken(c *call, in *createTokenIn) (*freshToken, error) {
 		if _, _, err := directory.GetUser(tx, c.Tenant.ID, in.ID); err != nil {
 			return err
 		}
-		if !isSelf(c, in.ID) {
-			if err := regain.Single(tx, c.Tenant.ID); err != nil { // a token is a way into the account
-				return err
-			}
+		if err := regain.SingleFor(tx, c.Tenant.ID, in.ID); err != nil { // a token is a way into the account
+			return err
 		}
 		t, value, err := credential.CreateToken(tx, c.Tenant.ID, in.ID, in.Body.Name, "", in.Body.ExpiresAt, in.Body.Scopes...)
 		if err != nil {

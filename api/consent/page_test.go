@@ -1,11 +1,7 @@
 package consent
 
 import (
-	"flag"
 	"net/http"
-	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -14,10 +10,7 @@ import (
 	"github.com/quis-idp/quis/api/page/pagetest"
 	"github.com/quis-idp/quis/federation/consent"
 	"github.com/quis-idp/quis/federation/resource"
-	"github.com/quis-idp/quis/identity"
 )
-
-var pagesTo = flag.String("pages", "", "directory to write all pages to, to be looked at")
 
 var (
 	ada = person{"Ada Lovelace", "ada@example.com"}
@@ -95,24 +88,11 @@ var examples = map[string]func(w http.ResponseWriter, r *http.Request) error{
 // Nothing inline, no script, one h1, a label for every input that is seen: on every page.
 func TestEveryPage(t *testing.T) {
 	t.Parallel()
-	for name, write := range examples {
-		r := httptest.NewRequest(http.MethodGet, "/", nil)
-		r = r.WithContext(identity.WithTenant(r.Context(), identity.Tenant{ID: identity.DefaultTenant, Issuer: "https://id.example.com"}))
-		w := httptest.NewRecorder()
-		if err := write(w, r); err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		body := w.Body.String()
-		pagetest.Check(t, name, body)
+	pagetest.Each(t, examples, func(name, body string) {
 		if strings.Contains(body, "<script") {
 			t.Errorf("%s: a script", name)
 		}
-		if *pagesTo != "" {
-			if err := os.WriteFile(filepath.Join(*pagesTo, name+".html"), w.Body.Bytes(), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	})
 }
 
 func TestTextsAreTranslated(t *testing.T) {

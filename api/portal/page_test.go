@@ -1,11 +1,7 @@
 package portal
 
 import (
-	"flag"
 	"net/http"
-	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -15,8 +11,6 @@ import (
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/session"
 )
-
-var pagesTo = flag.String("pages", "", "directory to write all pages to, to be looked at")
 
 var (
 	nav = page.Navigation{At: "security", Name: "Ada Lovelace", Login: "ada@example.com"}
@@ -98,20 +92,7 @@ var examples = map[string]func(w http.ResponseWriter, r *http.Request) error{
 // Nothing inline, one h1, a label for every input that is seen: on every page.
 func TestEveryPage(t *testing.T) {
 	t.Parallel()
-	for name, write := range examples {
-		r := httptest.NewRequest(http.MethodGet, "/", nil)
-		r = r.WithContext(identity.WithTenant(r.Context(), identity.Tenant{ID: identity.DefaultTenant, Issuer: "https://id.example.com"}))
-		w := httptest.NewRecorder()
-		if err := write(w, r); err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		pagetest.Check(t, name, w.Body.String())
-		if *pagesTo != "" {
-			if err := os.WriteFile(filepath.Join(*pagesTo, name+".html"), w.Body.Bytes(), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	pagetest.Each(t, examples)
 }
 
 func TestTextsAreTranslated(t *testing.T) {

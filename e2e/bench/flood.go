@@ -181,8 +181,10 @@ func (f *flooder) caller(ctx context.Context, began time.Time) error {
 	r := bufio.NewReaderSize(conn, 32<<10)
 	for ctx.Err() == nil {
 		n := f.sent.Add(1)
-		if early := time.Duration(n)*time.Second/floodRate - time.Since(began); early > 0 {
-			time.Sleep(early)
+		select {
+		case <-time.After(time.Duration(n)*time.Second/floodRate - time.Since(began)): // not faster than wanted
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 		body := url.Values{"flow": {flow}, "username": {fmt.Sprintf(neverTheOwner, n)}, "password": {fmt.Sprintf(notThePerson, n)}}.Encode()
 		_, err := fmt.Fprintf(conn, "POST /login HTTP/1.1\r\nHost: %s\r\nX-Forwarded-For: %s\r\nCookie: %s\r\nOrigin: %s\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s",

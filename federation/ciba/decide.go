@@ -17,10 +17,7 @@ import (
 // second decision is ErrDecided, on whichever node the first was made; whoever acts as
 // somebody else is identity.ErrDenied. One log entry.
 func Approve(tx *fsm.Tx, tenant string, id family.ID, s *session.Session) error {
-	if s.Impersonation != nil {
-		return session.ErrImpersonated
-	}
-	if err := regain.Held(tx, tenant, s.UserID); err != nil {
+	if err := regain.MayGrant(tx, tenant, s); err != nil {
 		return err
 	}
 	r, err := pending(tx, tenant, id, s)

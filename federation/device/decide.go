@@ -18,10 +18,7 @@ import (
 // whoever acts as somebody else.
 // One log entry.
 func Approve(tx *fsm.Tx, tenant string, id family.ID, s *session.Session) error {
-	if s.Impersonation != nil {
-		return session.ErrImpersonated
-	}
-	if err := regain.Held(tx, tenant, s.UserID); err != nil {
+	if err := regain.MayGrant(tx, tenant, s); err != nil {
 		return err
 	}
 	a, err := pending(tx, tenant, id)

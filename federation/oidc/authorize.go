@@ -81,7 +81,7 @@ func (p *Provider) currentSession(r *http.Request) (*session.Session, error) {
 // what it asks for.
 func (p *Provider) issue(w http.ResponseWriter, r *http.Request, q *authorizeRequest, s *session.Session) {
 	ctx := r.Context()
-	allowed, rests, g := false, false, granted{q: q, s: s}
+	allowed, fleeting, g := false, false, granted{q: q, s: s}
 	var d consent.Decision
 	err := p.db.View(ctx, func(tx *fsm.Tx) (err error) {
 		g.now, g.index = tx.Now(), tx.Index()
@@ -91,9 +91,8 @@ func (p *Provider) issue(w http.ResponseWriter, r *http.Request, q *authorizeReq
 		if allowed, err = federation.MayUse(tx, q.app, s.UserID); err != nil || !allowed {
 			return err
 		}
-		if err := regain.Held(tx, q.app.Tenant, s.UserID); errors.Is(err, identity.ErrDenied) {
-			rests = true
-		} else if err != nil {
+		err = regain.MayGrant(tx, q.app.Tenant, s)
+		if fleeting = errors.Is(err, identity.ErrDenied); err != nil && !fleeting {
 			return err
 		}
 		d, err = p.consents(tx, q, s)
@@ -116,7 +115,7 @@ func (p *Provider) issue(w http.ResponseWriter, r *http.Request, q *authorizeReq
 		return
 	}
 	q.GrantedScope = d.Scopes
-	if s.Impersonation != nil || rests { // nothing of it stays after the session
+	if fleeting { // nothing of it stays after the session
 		q.GrantedScope = slices.DeleteFunc(slices.Clone(d.Scopes), func(name string) bool { return name == federation.ScopeOffline })
 	}
 	resp, err := p.fosite.NewAuthorizeResponse(context.WithValue(ctx, grantedKey{}, g), q, &exchange{subject: s.UserID})

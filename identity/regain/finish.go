@@ -123,3 +123,12 @@ func Held(tx *fsm.Tx, tenant, userID string) error {
 	}
 	return identity.Denied("Your account was recovered not long ago. For your safety this has to wait a while.")
 }
+
+// MayGrant returns nil if what is given in a session may outlive it. It reports
+// identity.ErrDenied while somebody acts as the person, and while the account rests (see Held).
+func MayGrant(tx *fsm.Tx, tenant string, s *session.Session) error {
+	if s.Impersonation != nil {
+		return session.ErrImpersonated
+	}
+	return Held(tx, tenant, s.UserID)
+}

@@ -119,6 +119,14 @@ func Single(tx *fsm.Tx, tenant string) error {
 	return identity.Denied("Two administrators have to agree here. Make a recovery link, which another one approves.")
 }
 
+// SingleFor is [Single] for what everybody may do to their own account.
+func SingleFor(tx *fsm.Tx, tenant, userID string) error {
+	if by := identity.ActorFrom(tx.Context()); by.Kind == identity.ActorUser && by.ID == userID {
+		return nil
+	}
+	return Single(tx, tenant)
+}
+
 // Follow returns the recovery whose link has this secret. It reports fsm.ErrNotFound for
 // one that is used up, and identity.ErrDenied for one that a second administrator has not
 // approved yet. It changes nothing: mail programs look at links before people do.

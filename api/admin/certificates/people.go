@@ -90,10 +90,8 @@ func (a *api) add(c *call, in *addIn) (*userCertificate, error) {
 		if fault != nil {
 			return fault
 		}
-		if actor := identity.ActorFrom(c.Ctx); actor.Kind != identity.ActorUser || actor.ID != in.ID {
-			if err := regain.Single(tx, c.Tenant.ID); err != nil { // a certificate is a way into the account
-				return err
-			}
+		if err := regain.SingleFor(tx, c.Tenant.ID, in.ID); err != nil { // a certificate is a way into the account
+			return err
 		}
 		all, err := certificate.List(tx, c.Tenant.ID)
 		if err != nil {

@@ -1,19 +1,12 @@
 package join
 
 import (
-	"flag"
 	"net/http"
-	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/quis-idp/quis/api/page"
 	"github.com/quis-idp/quis/api/page/pagetest"
-	"github.com/quis-idp/quis/identity"
 )
-
-var pagesTo = flag.String("pages", "", "directory to write all pages to, to be looked at")
 
 // examples are all pages, as people see them.
 var examples = map[string]func(w http.ResponseWriter, r *http.Request) error{
@@ -58,20 +51,7 @@ var examples = map[string]func(w http.ResponseWriter, r *http.Request) error{
 // Nothing inline, one h1, a label for every input that is seen: on every page.
 func TestEveryPage(t *testing.T) {
 	t.Parallel()
-	for name, write := range examples {
-		r := httptest.NewRequest(http.MethodGet, "/", nil)
-		r = r.WithContext(identity.WithTenant(r.Context(), identity.Tenant{ID: identity.DefaultTenant, Issuer: "https://id.example.com"}))
-		w := httptest.NewRecorder()
-		if err := write(w, r); err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		pagetest.Check(t, name, w.Body.String())
-		if *pagesTo != "" {
-			if err := os.WriteFile(filepath.Join(*pagesTo, name+".html"), w.Body.Bytes(), 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	pagetest.Each(t, examples)
 }
 
 func TestTextsAreTranslated(t *testing.T) {

@@ -5,7 +5,10 @@
 package pagetest
 
 import (
+	"flag"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -14,6 +17,7 @@ import (
 	"testing"
 
 	"github.com/quis-idp/quis/api/page"
+	"github.com/quis-idp/quis/identity"
 )
 
 var (
@@ -43,6 +47,38 @@ func Check(t *testing.T, name, body string) {
 				t.Errorf("%s: nothing has the id %s", name, id)
 			}
 		}
+	}
+}
+
+var pagesTo = flag.String("pages", "", "directory to write all pages to, to be looked at")
+
+// Each writes a room's pages, by their names, as people of the default tenant see them, and
+// checks them; more are what the room itself asks of a page. With -pages they are kept.
+func Each(t *testing.T, pages map[string]func(w http.ResponseWriter, r *http.Request) error, more ...func(name, body string)) {
+	t.Helper()
+	for name, write := range pages {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r = r.WithContext(identity.WithTenant(r.Context(), identity.Tenant{ID: identity.DefaultTenant, Issuer: "https://id.example.com"}))
+		w := httptest.NewRecorder()
+		if err := write(w, r); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		Check(t, name, w.Body.String())
+		for _, check := range more {
+			check(name, w.Body.String())
+		}
+		Keep(t, name, w.Body.String())
+	}
+}
+
+// Keep writes a page to the directory of -pages, if there is one.
+func Keep(t *testing.T, name, body string) {
+	t.Helper()
+	if *pagesTo == "" {
+		return
+	}
+	if err := os.WriteFile(filepath.Join(*pagesTo, name+".html"), []byte(body), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -1,12 +1,8 @@
 package address
 
 import (
-	"flag"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -14,7 +10,6 @@ import (
 	"github.com/quis-idp/quis/api/page"
 	"github.com/quis-idp/quis/api/page/pagetest"
 	"github.com/quis-idp/quis/fsm"
-	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/pending"
 )
@@ -177,8 +172,6 @@ func TestWithoutMail(t *testing.T) {
 	b.Post(path, url.Values{"email": {"ada@example.org"}}).Want(t, http.StatusForbidden)
 }
 
-var pagesTo = flag.String("pages", "", "directory to write all pages to, to be looked at")
-
 var nav = page.Navigation{At: "profile", Name: "Ada Lovelace", Login: "ada@example.com"}
 
 // examples are all pages, as people see them.
@@ -209,20 +202,7 @@ var examples = map[string]func(w http.ResponseWriter, r *http.Request) error{
 // Nothing inline, one h1, a label for every input that is seen: on every page.
 func TestEveryPage(t *testing.T) {
 	t.Parallel()
-	for name, write := range examples {
-		r := httptest.NewRequest(http.MethodGet, "/", nil)
-		r = r.WithContext(identity.WithTenant(r.Context(), identity.Tenant{ID: ten, Issuer: "https://id.example.com"}))
-		w := httptest.NewRecorder()
-		if err := write(w, r); err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		pagetest.Check(t, name, w.Body.String())
-		if *pagesTo != "" {
-			if err := os.WriteFile(filepath.Join(*pagesTo, name+".html"), w.Body.Bytes(), 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	pagetest.Each(t, examples)
 }
 
 func TestTextsAreTranslated(t *testing.T) {

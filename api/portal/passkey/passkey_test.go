@@ -3,15 +3,12 @@ package passkey
 import (
 	"context"
 	"encoding/base64"
-	"flag"
 	"html"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -38,8 +35,6 @@ import (
 	"github.com/quis-idp/quis/identity/settings"
 	"github.com/quis-idp/quis/keys/seal"
 )
-
-var pagesTo = flag.String("pages", "", "directory to write the pages to, to be looked at")
 
 const (
 	publicURL = "http://localhost:8080"
@@ -160,11 +155,7 @@ func (v *visit) see(name, path string, contains ...string) string {
 			v.t.Errorf("%s lacks %q: %s", path, c, body)
 		}
 	}
-	if *pagesTo != "" {
-		if err := os.WriteFile(filepath.Join(*pagesTo, name+".html"), []byte(strings.ReplaceAll(body, "<form class=\"form\" method=\"post\" action=\""+newPath+"\" hidden", "<form class=\"form\"")), 0o600); err != nil {
-			v.t.Error(err)
-		}
-	}
+	pagetest.Keep(v.t, name, strings.ReplaceAll(body, "<form class=\"form\" method=\"post\" action=\""+newPath+"\" hidden", "<form class=\"form\""))
 	return body
 }
 
