@@ -57,8 +57,8 @@ func TestLinkIsForItsOwner(t *testing.T) {
 	other := h.enter("grace")
 	other.Get(link).Want(t, http.StatusGone)
 	other.Post(confirmPath, url.Values{"token": {token.Query().Get("token")}}).Want(t, http.StatusGone)
-	pagetest.NewBrowser(t, h.url).Get(link).Leads(t, "/login?flow=")
-	pagetest.NewBrowser(t, h.url).Post(confirmPath, url.Values{"token": {token.Query().Get("token")}}).Leads(t, "/login?flow=")
+	pagetest.NewBrowser(t, h.URL).Get(link).Leads(t, "/login?flow=")
+	pagetest.NewBrowser(t, h.URL).Post(confirmPath, url.Values{"token": {token.Query().Get("token")}}).Leads(t, "/login?flow=")
 	follow(t, h.enter("ada"), link).Leads(t, path+"?done=half")
 }
 
@@ -82,8 +82,8 @@ func TestAddressOfSomebodyElse(t *testing.T) {
 func TestAddressThatWasNeverProved(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, false)
-	h.update(func(tx *fsm.Tx) error {
-		_, err := directory.UpdateUser(tx, ten, h.users["ada"], 0, func(u *directory.User) error { u.Email, u.EmailVerified = "typo@example.com", false; return nil })
+	h.Update(func(tx *fsm.Tx) error {
+		_, err := directory.UpdateUser(tx, ten, h.Users["ada"], 0, func(u *directory.User) error { u.Email, u.EmailVerified = "typo@example.com", false; return nil })
 		return err
 	})
 	b := h.enter("ada")
@@ -111,12 +111,12 @@ func TestAddressChangeEnds(t *testing.T) {
 	b.Post(path, url.Values{"email": {"ada@example.org"}}).Leads(t, path)
 	mails := h.letters(2)
 	follow(t, b, linkOf(t, mails["ada@example.com"])).Leads(t, path+"?done=half")
-	h.update(func(tx *fsm.Tx) error {
-		_, err := directory.UpdateUser(tx, ten, h.users["grace"], 0, func(u *directory.User) error { u.Email = "ada@example.org"; return nil })
+	h.Update(func(tx *fsm.Tx) error {
+		_, err := directory.UpdateUser(tx, ten, h.Users["grace"], 0, func(u *directory.User) error { u.Email = "ada@example.org"; return nil })
 		return err
 	})
 	follow(t, b, linkOf(t, mails["ada@example.org"])).Want(t, http.StatusConflict, "Somebody else has got this address")
-	h.pass(pending.EmailChangeLifetime)
+	h.Pass(pending.EmailChangeLifetime)
 	b = h.enter("ada")
 	b.Get(linkOf(t, mails["ada@example.org"])).Want(t, http.StatusGone)
 	b.Get(path).Want(t, 200, `name="email"`)
@@ -130,8 +130,8 @@ func TestAdministratorOverrides(t *testing.T) {
 	b.Post(path, url.Values{"email": {"ada@example.org"}}).Leads(t, path)
 	mails := h.letters(2)
 	follow(t, b, linkOf(t, mails["ada@example.com"])).Leads(t, path+"?done=half")
-	h.update(func(tx *fsm.Tx) error {
-		_, err := directory.UpdateUser(tx, ten, h.users["ada"], 0, func(u *directory.User) error { u.Email, u.EmailVerified = "countess@example.com", true; return nil })
+	h.Update(func(tx *fsm.Tx) error {
+		_, err := directory.UpdateUser(tx, ten, h.Users["ada"], 0, func(u *directory.User) error { u.Email, u.EmailVerified = "countess@example.com", true; return nil })
 		return err
 	})
 	b.Get(path).Want(t, 200, `name="email"`, "countess@example.com")
@@ -146,7 +146,7 @@ func TestAddressChangeWantsARecentProof(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, false)
 	b := h.enter("ada")
-	h.pass(time.Hour)
+	h.Pass(time.Hour)
 	b.Get(path).Leads(t, "/login?flow=")
 	b.Post(path, url.Values{"email": {"ada@example.org"}}).Leads(t, "/login?flow=")
 	if len(h.mail) > 0 {

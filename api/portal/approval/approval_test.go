@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/quis-idp/quis/api/page/pagetest"
+	"github.com/quis-idp/quis/api/portal/portaltest"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/credential/approval"
@@ -21,7 +22,7 @@ const (
 
 // finish goes on in a browser that waits.
 func (s *someone) finish(waiting pagetest.Answer) pagetest.Answer {
-	s.t.Helper()
+	s.T.Helper()
 	return s.Post("/login/second", url.Values{"flow": waiting.Hidden("flow")[:1], "way": {"approval"}})
 }
 
@@ -127,8 +128,8 @@ func TestNotMe(t *testing.T) {
 	if n := len(h.approvers()); n != 0 {
 		t.Errorf("%d approvers are left", n)
 	}
-	h.update(func(tx *fsm.Tx) error {
-		why, err := credential.Expired(tx, ten, h.users["ada"])
+	h.Update(func(tx *fsm.Tx) error {
+		why, err := credential.Expired(tx, ten, h.Users["ada"])
 		if why == "" {
 			t.Error("the password may stay")
 		}
@@ -143,7 +144,7 @@ func TestTooLate(t *testing.T) {
 	laptop := h.approver()
 	phone, waiting, number := h.asking()
 	question := laptop.Get(answerPath)
-	h.pass(approval.Lifetime)
+	h.Pass(approval.Lifetime)
 	laptop.done(answerPath, url.Values{"request": question.Hidden("request")[:1], "decision": {"approve"}, "number": {number}}).Want(t, 200, "waits no longer")
 	phone.finish(waiting).Want(t, 400, "That took too long", "Ask again")
 	again := phone.done("/login/ask", url.Values{"flow": waiting.Hidden("flow")[:1]}).Want(t, 200, "Type this number there")
@@ -181,7 +182,7 @@ func TestAllowing(t *testing.T) {
 	h := newHouse(t)
 	const newOne = "/account/security/approvers/new"
 	grace := h.someone()
-	grace.Get(grace.SignIn(grace.Get("/account/security"), "", "grace", password)).Leads(t, "/account/security")
+	grace.Get(grace.SignIn(grace.Get("/account/security"), "", "grace", portaltest.Password)).Leads(t, "/account/security")
 	grace.Get("/account/security").Want(t, 200, "Let this browser approve")
 	grace.Get(newOne).Want(t, 200, "First add a passkey or an authenticator app")
 	grace.Post(newOne, url.Values{"name": {"x"}}).Want(t, 200, "First add a passkey or an authenticator app")
@@ -192,9 +193,9 @@ func TestAllowing(t *testing.T) {
 	h.older = true
 	s.Post(newOne, url.Values{"name": {"Laptop"}}).Want(t, 503)
 	h.older = false
-	h.pass(20 * time.Minute)
+	h.Pass(20 * time.Minute)
 	s.Get(newOne).Leads(t, "/login?flow=") // wants a recent proof
-	h.update(func(tx *fsm.Tx) error {
+	h.Update(func(tx *fsm.Tx) error {
 		a := settings.Default(ten)
 		a.MFAMethods = []string{settings.MethodTOTP}
 		return settings.Put(tx, 0, a)
@@ -216,7 +217,7 @@ func TestRenamingAndRemovingAnApprover(t *testing.T) {
 	laptop.Post(one, url.Values{"name": {""}}).Want(t, 422, "Something needs another look")
 	laptop.done(one, url.Values{"name": {"Desk"}}).Want(t, 200, "The new name is saved", "Desk")
 	grace := h.someone()
-	grace.SignIn(grace.Get("/account"), "", "grace", password)
+	grace.SignIn(grace.Get("/account"), "", "grace", portaltest.Password)
 	grace.Post(one+"/remove", nil).Want(t, 404)
 	removed := laptop.Post(one+"/remove", nil)
 	laptop.Get(removed.Want(t, 303).Header.Get("Location")).Want(t, 200, "Nothing can be approved in that browser any more")
@@ -234,7 +235,7 @@ func TestWaitingIsNoActivity(t *testing.T) {
 	h := newHouse(t)
 	laptop := h.approver()
 	for range 5 {
-		h.pass(30 * time.Minute)
+		h.Pass(30 * time.Minute)
 		laptop.Get(askedPath)
 	}
 	laptop.Get(askedPath).Want(t, 401)

@@ -19,28 +19,28 @@ import (
 
 // form is what the page for a new app would post, with a good code.
 func (s *someone) form(a pagetest.Answer, name string) url.Values {
-	s.t.Helper()
-	secret, err := base32.StdEncoding.DecodeString(strings.ReplaceAll(a.One(s.t, `<code>([A-Z2-7 ]+)</code>`), " ", ""))
+	s.T.Helper()
+	secret, err := base32.StdEncoding.DecodeString(strings.ReplaceAll(a.One(s.T, `<code>([A-Z2-7 ]+)</code>`), " ", ""))
 	if err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
 	code := ""
 	s.view(func(tx *fsm.Tx) error { code = totp.Parameters{}.Code(secret, tx.Now()); return nil })
-	return url.Values{"token": {a.One(s.t, `name="token" value="([^"]+)"`)}, "code": {code}, "name": {name}}
+	return url.Values{"token": {a.One(s.T, `name="token" value="([^"]+)"`)}, "code": {code}, "name": {name}}
 }
 
 func (h *house) view(fn func(tx *fsm.Tx) error) {
-	h.t.Helper()
-	if err := h.db.View(h.t.Context(), fn); err != nil {
-		h.t.Fatal(err)
+	h.T.Helper()
+	if err := h.DB.View(h.T.Context(), fn); err != nil {
+		h.T.Fatal(err)
 	}
 }
 
 // add adds an app and returns its page.
 func (s *someone) add(name string) string {
-	s.t.Helper()
-	s.Post(newApp, s.form(s.Get(newApp), name)).Want(s.t, http.StatusSeeOther)
-	return s.Get(securityPath).One(s.t, `href="(/account/security/apps/otp_[^"]+)" aria-label="Change `+name+`"`)
+	s.T.Helper()
+	s.Post(newApp, s.form(s.Get(newApp), name)).Want(s.T, http.StatusSeeOther)
+	return s.Get(securityPath).One(s.T, `href="(/account/security/apps/otp_[^"]+)" aria-label="Change `+name+`"`)
 }
 
 func TestAddingAnApp(t *testing.T) {
@@ -48,9 +48,9 @@ func TestAddingAnApp(t *testing.T) {
 	h := newHouse(t)
 	s := h.enter("ada")
 	s.Get(securityPath).Want(t, 200, "Authenticator apps", `href="/account/security/apps/new"`, "Recovery codes")
-	before := h.cluster.Entries()
+	before := h.Cluster.Entries()
 	a := s.Get(newApp).Want(t, 200, `<svg class="qr"`, `href="otpauth://totp/`, "ada%40example.com", `autocomplete="one-time-code"`)
-	if h.cluster.Entries() != before {
+	if h.Cluster.Entries() != before {
 		t.Error("showing a QR code wrote to the log")
 	}
 	if a.Header.Get("Cache-Control") != "no-store" {
@@ -75,9 +75,9 @@ func TestAddingAnApp(t *testing.T) {
 	}
 	h.enter("grace").Post(newApp, f).Want(t, 422) // somebody else's token
 	expired := s.form(s.Get(newApp), "Late")
-	h.pass(14 * time.Minute)
+	h.Pass(14 * time.Minute)
 	s.Get(newApp).Want(t, 200)
-	h.pass(2 * time.Minute) // the proof is older than sensitive changes allow
+	h.Pass(2 * time.Minute) // the proof is older than sensitive changes allow
 	s.Get(newApp).Leads(t, "/login?flow=")
 	s.Post(newApp, expired).Leads(t, "/login?flow=")
 }
@@ -112,7 +112,7 @@ func TestRenamingAndRemovingAnApp(t *testing.T) {
 	other.Post(at, url.Values{"name": {"x"}}).Want(t, 404)
 	other.Post(at+"/remove", nil).Want(t, 404)
 
-	h.update(func(tx *fsm.Tx) error {
+	h.Update(func(tx *fsm.Tx) error {
 		a := settings.Default(ten)
 		a.MFAPolicy, a.MFAEnforce = settings.MFAAny, true
 		return settings.Put(tx, 0, a)
@@ -122,7 +122,7 @@ func TestRenamingAndRemovingAnApp(t *testing.T) {
 	s.Post(at+"/remove", nil).Leads(t, securityPath+"?done=app-removed")
 	s.Get(at).Want(t, 404)
 	s.Get(securityPath).Want(t, 200, "Second")
-	h.pass(16 * time.Minute)
+	h.Pass(16 * time.Minute)
 	s.Post(at+"/remove", nil).Leads(t, "/login?flow=")
 }
 
@@ -132,7 +132,7 @@ func TestAppsThatAreNotAllowed(t *testing.T) {
 	h := newHouse(t)
 	s := h.enter("ada")
 	s.add("Phone")
-	h.update(func(tx *fsm.Tx) error {
+	h.Update(func(tx *fsm.Tx) error {
 		a := settings.Default(ten)
 		a.MFAMethods = []string{settings.MethodPasskey}
 		return settings.Put(tx, 0, a)
@@ -172,8 +172,8 @@ func TestRecoveryCodes(t *testing.T) {
 	}
 	s.Get(securityPath).Want(t, 200, "10 of 10 codes left", "Make new codes")
 	for _, m := range shown[:8] {
-		h.update(func(tx *fsm.Tx) error {
-			proof, err := recovery.Check(tx, h.ring, ten, s.id, m[1])
+		h.Update(func(tx *fsm.Tx) error {
+			proof, err := recovery.Check(tx, h.Ring, ten, s.id, m[1])
 			if err != nil {
 				return err
 			}
@@ -185,7 +185,7 @@ func TestRecoveryCodes(t *testing.T) {
 	s.Get(codesPath).Want(t, 200, "take the place")
 	s.Post(codesPath, nil).Want(t, 200)
 	s.Get(securityPath).Want(t, 200, "10 of 10 codes left")
-	h.pass(16 * time.Minute)
+	h.Pass(16 * time.Minute)
 	s.Get(codesPath).Want(t, 200)
 	s.Post(codesPath, nil).Leads(t, "/login?flow=")
 }
@@ -199,8 +199,8 @@ func TestTrustedDevices(t *testing.T) {
 	}
 	var ids []string
 	for _, name := range []string{"Firefox on Linux", "Safari on iPhone", "Edge on Windows"} {
-		h.update(func(tx *fsm.Tx) error {
-			d, _, err := device.Trust(tx, h.ring, ten, s.id, name, 30*24*time.Hour)
+		h.Update(func(tx *fsm.Tx) error {
+			d, _, err := device.Trust(tx, h.Ring, ten, s.id, name, 30*24*time.Hour)
 			ids = append(ids, d.ID)
 			return err
 		})

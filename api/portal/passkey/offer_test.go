@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quis-idp/quis/api/portal/portaltest"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential/passkey/passkeytest"
@@ -17,25 +18,25 @@ import (
 // leads signs out and in again, in a browser whose script says that it makes passkeys or
 // not, and returns where that leads.
 func (v *visit) leads(makes string) string {
-	v.t.Helper()
+	v.T.Helper()
 	v.send("POST", "/logout", url.Values{})
 	to, _ := v.send("GET", newPath, nil)
 	_, form := v.send("GET", to.Header.Get("Location"), nil)
-	done, body := v.send("POST", "/login", url.Values{"flow": {field(form, "flow")}, "username": {"ada"}, "password": {secret}, "makes": {makes}})
+	done, body := v.send("POST", "/login", url.Values{"flow": {field(form, "flow")}, "username": {"ada"}, "password": {portaltest.Password}, "makes": {makes}})
 	at, ok := strings.CutPrefix(done.Header.Get("Refresh"), "0; url=")
 	if !ok {
-		v.t.Fatalf("not signed in: %d %s", done.StatusCode, body)
+		v.T.Fatalf("not signed in: %d %s", done.StatusCode, body)
 	}
 	return at
 }
 
 // offered is leads to the offer; then is where it leads on to.
 func (v *visit) offered() (offer, then string) {
-	v.t.Helper()
+	v.T.Helper()
 	offer = v.leads("yes")
 	u, err := url.Parse(offer)
 	if err != nil || u.Path != offerPath {
-		v.t.Fatalf("signing in leads to %s, not to the offer: %v", offer, err)
+		v.T.Fatalf("signing in leads to %s, not to the offer: %v", offer, err)
 	}
 	return offer, u.Query().Get("then")
 }
@@ -93,7 +94,7 @@ func TestOfferedPasskeyIsAskedFor(t *testing.T) {
 	}
 	v.send("POST", "/logout", url.Values{})
 	_, form := v.send("GET", "/login", nil)
-	res, body := v.send("POST", "/login", url.Values{"flow": {field(form, "flow")}, "username": {"ada"}, "password": {secret}, "makes": {"yes"}})
+	res, body := v.send("POST", "/login", url.Values{"flow": {field(form, "flow")}, "username": {"ada"}, "password": {portaltest.Password}, "makes": {"yes"}})
 	if res.StatusCode != http.StatusOK || !strings.Contains(body, "Use your passkey or security key.") || strings.Contains(body, `name="code"`) {
 		t.Errorf("%d %s", res.StatusCode, body)
 	}
@@ -111,8 +112,8 @@ func TestOfferCanBePutOff(t *testing.T) {
 	if to := v.leads("yes"); !strings.HasPrefix(to, newPath) {
 		t.Errorf("offered again at once: %s", to)
 	}
-	v.cluster.Advance(quiet + time.Hour)
-	v.update(func(tx *fsm.Tx) error { return event.Append(tx, event.Event{Type: event.KeyRetired}) })
+	v.Cluster.Advance(quiet + time.Hour)
+	v.Update(func(tx *fsm.Tx) error { return event.Append(tx, event.Event{Type: event.KeyRetired}) })
 	v.offered()
 	if res, _ := v.send("GET", laterPath+"?then="+url.QueryEscape("https://evil.example.com/"), nil); res.Header.Get("Location") != "/" {
 		t.Errorf("a stranger's link leads to %s", res.Header.Get("Location"))
@@ -124,7 +125,7 @@ func TestOfferFollowsTheTenant(t *testing.T) {
 	t.Parallel()
 	v := newVisit(t, publicURL)
 	decide := func(change func(a *settings.Authentication)) {
-		v.update(func(tx *fsm.Tx) error {
+		v.Update(func(tx *fsm.Tx) error {
 			a, _, err := settings.Get(tx, identity.DefaultTenant)
 			if err != nil {
 				return err

@@ -10,7 +10,6 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,113 +17,60 @@ import (
 	"github.com/quis-idp/quis/api"
 	"github.com/quis-idp/quis/api/login"
 	"github.com/quis-idp/quis/api/login/memory"
-	"github.com/quis-idp/quis/api/metrics"
 	"github.com/quis-idp/quis/api/page/pagetest"
-	"github.com/quis-idp/quis/api/portal"
-	"github.com/quis-idp/quis/federation/oidc/family"
+	"github.com/quis-idp/quis/api/portal/portaltest"
 	"github.com/quis-idp/quis/fsm"
-	"github.com/quis-idp/quis/fsm/fsmtest"
 	"github.com/quis-idp/quis/identity"
-	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/credential/passkey/passkeytest"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
-	"github.com/quis-idp/quis/identity/session"
-	"github.com/quis-idp/quis/identity/settings"
-	"github.com/quis-idp/quis/keys/seal"
 )
 
-const (
-	publicURL = "http://localhost:8080"
-	secret    = "correct horse battery"
-)
+const publicURL = portaltest.PublicURL
 
 // A visit is somebody signed in, in front of a running front door.
 type visit struct {
-	t       *testing.T
-	cluster *fsmtest.Cluster
-	db      *fsm.DB
-	user    string
-	url     string
-	client  *http.Client
+	*portaltest.House
+	user   string
+	client *http.Client
 }
 
 func newVisit(t *testing.T, public string) *visit {
 	t.Helper()
-	c := fsmtest.NewCluster(t, 1, slices.Concat(seal.Tables, event.Tables, directory.Tables, credential.Tables, session.Tables, authn.Tables,
-		family.Tables, settings.Tables, passkey.Tables)...)
-	v := &visit{t: t, cluster: c, db: c.DB[0]}
-	root := seal.GenerateRootKey()
-	v.update(func(tx *fsm.Tx) error { return seal.Init(tx, root) })
-	ring, err := seal.OpenRing(t.Context(), v.db, root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool := credential.NewPool(credential.Config{Params: credential.Params{Memory: 64, Time: 1, Threads: 1}}, nil)
-	phc, err := pool.Hash(t.Context(), secret)
-	if err != nil {
-		t.Fatal(err)
-	}
-	v.update(func(tx *fsm.Tx) error {
-		if err := directory.EnsureDefault(tx); err != nil {
-			return err
-		}
-		u, err := directory.CreateUser(tx, identity.DefaultTenant, directory.User{Username: "ada", Name: "Ada Lovelace"})
-		if err != nil {
-			return err
-		}
-		v.user = u.ID
-		return credential.SetPassword(tx, identity.DefaultTenant, u.ID, phc)
-	})
-	sessions := session.NewStore(session.Config{DB: v.db, Ring: ring})
-	flows := authn.New(authn.Config{DB: v.db, Ring: ring, Sessions: sessions,
-		CheckPassword: func(ctx context.Context, tenant, user, password string) error {
-			return credential.CheckPassword(ctx, v.db, pool, tenant, user, password)
-		}})
-	remembers := memory.Memory{Ring: ring}
-	own := New(Config{DB: v.db, Ring: ring, Memory: remembers, Modern: func(context.Context) error { return nil }})
-	pages := portal.New(portal.Config{DB: v.db, Sessions: sessions, Flows: flows, Pool: pool, SessionCookie: login.SessionCookie},
-		own)
-	signIn := login.New(login.Config{DB: v.db, Sessions: sessions, Flows: flows, Pool: pool, Memory: remembers, Offer: own.Offer})
-	door, err := api.New(api.Config{PublicURL: public, DB: v.db, Rooms: []api.Room{signIn, pages}, Metrics: metrics.New("test", "none")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := httptest.NewServer(door.Public)
-	t.Cleanup(s.Close)
+	v := &visit{House: portaltest.New(t)}
+	v.Person(directory.User{Username: "ada", Name: "Ada Lovelace"}, true)
+	v.user = v.Users["ada"]
+	remembers := memory.Memory{Ring: v.Ring}
+	own := New(Config{DB: v.DB, Ring: v.Ring, Memory: remembers, Modern: func(context.Context) error { return nil }})
+	v.OpenAs(httptest.NewUnstartedServer(nil), api.Config{PublicURL: public, Rooms: []api.Room{
+		v.Login(login.Config{Memory: remembers, Offer: own.Offer}), v.Portal(own),
+	}})
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	v.url, v.client = s.URL, &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	v.client = &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	v.signIn()
 	return v
 }
 
 func (v *visit) signIn() {
-	v.t.Helper()
+	v.T.Helper()
 	to, _ := v.send("GET", newPath, nil)
 	_, form := v.send("GET", to.Header.Get("Location"), nil)
-	done, body := v.send("POST", "/login", url.Values{"flow": {field(form, "flow")}, "username": {"ada"}, "password": {secret}})
+	done, body := v.send("POST", "/login", url.Values{"flow": {field(form, "flow")}, "username": {"ada"}, "password": {portaltest.Password}})
 	if done.StatusCode != http.StatusOK || done.Header.Get("Refresh") == "" {
-		v.t.Fatalf("not signed in: %d %s", done.StatusCode, body)
-	}
-}
-
-func (v *visit) update(f func(tx *fsm.Tx) error) {
-	v.t.Helper()
-	if err := v.db.Update(v.t.Context(), f); err != nil {
-		v.t.Fatal(err)
+		v.T.Fatalf("not signed in: %d %s", done.StatusCode, body)
 	}
 }
 
 func (v *visit) send(method, path string, form url.Values) (*http.Response, string) {
-	v.t.Helper()
-	r, err := http.NewRequestWithContext(v.t.Context(), method, v.url+path, strings.NewReader(form.Encode()))
+	v.T.Helper()
+	r, err := http.NewRequestWithContext(v.T.Context(), method, v.URL+path, strings.NewReader(form.Encode()))
 	if err != nil {
-		v.t.Fatal(err)
+		v.T.Fatal(err)
 	}
 	r.Header.Set("Accept", "text/html")
 	if form != nil {
@@ -132,49 +78,49 @@ func (v *visit) send(method, path string, form url.Values) (*http.Response, stri
 	}
 	res, err := v.client.Do(r)
 	if err != nil {
-		v.t.Fatal(err)
+		v.T.Fatal(err)
 	}
 	defer res.Body.Close()
 	b, err := io.ReadAll(res.Body)
 	if err != nil {
-		v.t.Fatal(err)
+		v.T.Fatal(err)
 	}
 	return res, string(b)
 }
 
 // see gets a page, checks it, and keeps it to be looked at.
 func (v *visit) see(name, path string, contains ...string) string {
-	v.t.Helper()
+	v.T.Helper()
 	res, body := v.send("GET", path, nil)
 	if res.StatusCode != http.StatusOK {
-		v.t.Fatalf("%s: %d %s", path, res.StatusCode, body)
+		v.T.Fatalf("%s: %d %s", path, res.StatusCode, body)
 	}
-	pagetest.Check(v.t, name, body)
+	pagetest.Check(v.T, name, body)
 	for _, c := range contains {
 		if !strings.Contains(body, c) {
-			v.t.Errorf("%s lacks %q: %s", path, c, body)
+			v.T.Errorf("%s lacks %q: %s", path, c, body)
 		}
 	}
-	pagetest.Keep(v.t, name, strings.ReplaceAll(body, "<form class=\"form\" method=\"post\" action=\""+newPath+"\" hidden", "<form class=\"form\""))
+	pagetest.Keep(v.T, name, strings.ReplaceAll(body, "<form class=\"form\" method=\"post\" action=\""+newPath+"\" hidden", "<form class=\"form\""))
 	return body
 }
 
 // done posts a form that is taken, and returns where it leads.
 func (v *visit) done(path string, form url.Values) string {
-	v.t.Helper()
+	v.T.Helper()
 	res, body := v.send("POST", path, form)
 	if res.StatusCode != http.StatusSeeOther {
-		v.t.Fatalf("POST %s: %d %s", path, res.StatusCode, body)
+		v.T.Fatalf("POST %s: %d %s", path, res.StatusCode, body)
 	}
 	return res.Header.Get("Location")
 }
 
 // refused posts a form that is not taken, and returns the page.
 func (v *visit) refused(path string, form url.Values, sentence string) {
-	v.t.Helper()
+	v.T.Helper()
 	res, body := v.send("POST", path, form)
 	if res.StatusCode != http.StatusUnprocessableEntity || !strings.Contains(html.UnescapeString(body), sentence) {
-		v.t.Errorf("POST %s: %d, want %q: %s", path, res.StatusCode, sentence, body)
+		v.T.Errorf("POST %s: %d, want %q: %s", path, res.StatusCode, sentence, body)
 	}
 }
 
@@ -196,18 +142,18 @@ func data(body, name string) string {
 
 // make is what the script does with the form.
 func (v *visit) make(a *passkeytest.Authenticator, name string) url.Values {
-	v.t.Helper()
+	v.T.Helper()
 	body := v.see("new", newPath, "/assets/passkey-")
 	response, err := a.Create([]byte(data(body, "options")))
 	if err != nil {
-		v.t.Fatal(err)
+		v.T.Fatal(err)
 	}
 	return url.Values{"session": {field(body, "session")}, "response": {string(response)}, "name": {name}}
 }
 
 func (v *visit) keys() (ids []string) {
-	v.t.Helper()
-	err := v.db.View(v.t.Context(), func(tx *fsm.Tx) error {
+	v.T.Helper()
+	err := v.DB.View(v.T.Context(), func(tx *fsm.Tx) error {
 		for k, err := range passkey.List(tx, identity.DefaultTenant, v.user) {
 			if err != nil {
 				return err
@@ -217,7 +163,7 @@ func (v *visit) keys() (ids []string) {
 		return nil
 	})
 	if err != nil {
-		v.t.Fatal(err)
+		v.T.Fatal(err)
 	}
 	return ids
 }
@@ -249,12 +195,12 @@ func TestAPersonsPasskeys(t *testing.T) {
 		t.Errorf("a removed passkey has a page: %d", res.StatusCode)
 	}
 	// The last way to sign in stays.
-	v.update(func(tx *fsm.Tx) error { return credential.DeleteAllOf(tx, identity.DefaultTenant, v.user) })
+	v.Update(func(tx *fsm.Tx) error { return credential.DeleteAllOf(tx, identity.DefaultTenant, v.user) })
 	v.see("last", path+"/"+ids[1], "your only way to sign in")
 	v.refused(path+"/"+ids[1]+"/remove", url.Values{}, "your only way to sign in")
 	// A proof that is old has to be given again.
-	v.cluster.Advance(time.Hour)
-	v.update(func(tx *fsm.Tx) error { return event.Append(tx, event.Event{Type: event.KeyRetired}) })
+	v.Cluster.Advance(time.Hour)
+	v.Update(func(tx *fsm.Tx) error { return event.Append(tx, event.Event{Type: event.KeyRetired}) })
 	for _, p := range []string{newPath, path + "/" + ids[1] + "/remove"} {
 		if to := v.done(p, url.Values{}); !strings.HasPrefix(to, "/login?flow=") {
 			t.Errorf("POST %s leads to %s", p, to)
