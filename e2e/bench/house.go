@@ -125,8 +125,7 @@ func (n *houseNode) run(cmd *exec.Cmd, env []string) error {
 	n.done = make(chan struct{})
 	n.cmd = cmd
 	cmd.Env, cmd.Stderr = env, &n.out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
+	if err := testbed.StartChild(cmd); err != nil {
 		return err
 	}
 	done := n.done

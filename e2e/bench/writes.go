@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/quis-idp/quis/cluster"
@@ -151,7 +150,6 @@ func startNode(ctx context.Context, c nodeConfig, results chan<- writeResult, er
 	cmd := exec.CommandContext(ctx, self)
 	cmd.Env = append(os.Environ(), nodeEnv+"="+string(b))
 	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -160,7 +158,7 @@ func startNode(ctx context.Context, c nodeConfig, results chan<- writeResult, er
 	if err != nil {
 		return nil, err
 	}
-	if err := cmd.Start(); err != nil {
+	if err := testbed.StartChild(cmd); err != nil {
 		return nil, err
 	}
 	child := &benchChild{in: in, done: make(chan struct{})}

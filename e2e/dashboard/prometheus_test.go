@@ -12,8 +12,9 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
+
+	"github.com/quis-idp/quis/e2e/testbed"
 )
 
 // installed finds a program of Prometheus, or says that it is not there.
@@ -135,8 +136,7 @@ func startPrometheus(t *testing.T, bin string, c *cluster) *prom {
 	cmd := exec.Command(bin, "--config.file", filepath.Join(dir, "prometheus.yaml"), "--storage.tsdb.path", filepath.Join(dir, "data"),
 		"--web.listen-address", address, "--log.level", "warn")
 	cmd.Stdout, cmd.Stderr = &out, &out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
+	if err := testbed.StartChild(cmd); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

@@ -102,8 +102,7 @@ func apache(t *testing.T) string {
 	var out bytes.Buffer
 	cmd := exec.Command("/usr/sbin/apache2", "-f", filepath.Join(dir, "apache.conf"), "-D", "FOREGROUND")
 	cmd.Stdout, cmd.Stderr = &out, &out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
-	if err := cmd.Start(); err != nil {
+	if err := testbed.StartChild(cmd); err != nil {
 		t.Fatalf("Apache with mod_auth_openidc is needed (Debian: apache2, libapache2-mod-auth-openidc): %v", err)
 	}
 	t.Cleanup(func() {

@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/quis-idp/quis/e2e/testbed"
 )
 
 // patience bounds every wait for a node; nothing comes near it.
@@ -202,8 +204,7 @@ func (host *Host) start(ctx context.Context, etc string) error {
 	cmd := exec.Command(filepath.Join(host.dir, "bin", "quis"), "server", "--config", filepath.Join(etc, "quis.yaml"))
 	cmd.Dir, cmd.Env = etc, host.env
 	cmd.Stdout, cmd.Stderr = &host.output, &host.output
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
+	if err := testbed.StartChild(cmd); err != nil {
 		return err
 	}
 	done := make(chan struct{})

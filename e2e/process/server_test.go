@@ -121,9 +121,9 @@ func (s *server) run() {
 	}
 	s.cmd.Stdout, s.cmd.Stderr = out, out // data goes to stdout, and a server has none
 	s.cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "QUIS_") })
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	start := s.cmd.Start
+	start := func() error { return testbed.StartChild(s.cmd) }
 	if s.within != nil {
+		s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 		start = func() error { return s.within(s.cmd.Start) }
 	}
 	if err := start(); err != nil {

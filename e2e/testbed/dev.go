@@ -52,9 +52,8 @@ func Start(ctx context.Context, n int, dir, bootstrap string, args ...string) (*
 	d := &Dev{Nodes: n, Dir: dir, out: &output{}, done: make(chan struct{}), lock: lock, bin: bin}
 	d.cmd = exec.Command(bin, args...)
 	d.cmd.Stdout, d.cmd.Stderr = d.out, d.out
-	d.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	started := time.Now()
-	if err := d.cmd.Start(); err != nil {
+	if err := start(d.cmd, syscall.SIGTERM); err != nil {
 		lock.Close()
 		return nil, fmt.Errorf("start quis dev: %w", err)
 	}
