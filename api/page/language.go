@@ -130,6 +130,7 @@ func choices(r *http.Request, current language.Tag) template.HTML {
 	if open := lookOf(r).Languages; len(open) > 0 {
 		all = open
 	}
+	b.Grow(len(all) * (len(path) + len(rest) + 80)) // as much as a link has beside them
 	for _, t := range all {
 		marked := ""
 		if t == current {

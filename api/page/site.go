@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/language"
@@ -39,6 +40,7 @@ func NewSite(files fs.FS, english Texts) *Site { return &Site{files, language.Ne
 type Template[T any] struct {
 	site   *Site
 	parsed *template.Template // says nothing yet: see in
+	size   atomic.Int64       // of the last page in bytes: the next has about as many
 
 	mu     sync.Mutex
 	spoken map[language.Tag]*template.Template
@@ -129,9 +131,11 @@ func (t *Template[T]) write(w http.ResponseWriter, r *http.Request, status int, 
 		f.Languages = choices(r, tag)
 	}
 	var b bytes.Buffer
+	b.Grow(int(t.size.Load()) + 512)
 	if err := spoken.Execute(&b, f); err != nil {
 		return fmt.Errorf("render page: %w", err)
 	}
+	t.size.Store(int64(b.Len()))
 	remember(w, r)
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Language", string(tag))

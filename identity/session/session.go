@@ -224,13 +224,31 @@ const MaxPerUser = 100
 
 // Excess returns the oldest sessions of a user, so many that keep are left: whoever
 // starts a session ends these with it. It bounds what one person can pile up, and
-// with that what EndAllOf must do in one transaction.
+// with that what EndAllOf must do in one transaction. It counts entries of the index, since
+// reading a hundred rows would be a third of what signing in costs.
 func Excess(tx *fsm.Tx, tenant, user string, keep int) ([]string, error) {
-	ids, err := idsOf(tx, tenant, user)
-	if err != nil || len(ids) <= keep {
-		return nil, err
+	var keys []fsm.Key
+	for key, err := range sessionsByUser.Keys(tx, fsm.Scope(tenant), fsm.Prefix(fsm.K(user))) {
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, key)
 	}
-	return ids[:min(len(ids)-keep, 10)], nil
+	if len(keys) <= keep {
+		return nil, nil
+	}
+	var ids []string
+	for _, key := range keys[:min(len(keys)-keep, 10)] {
+		s, err := sessions.Get(tx, fsm.Scope(tenant), key)
+		if errors.Is(err, fsm.ErrNotFound) {
+			continue // expired
+		}
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, s.ID)
+	}
+	return ids, nil
 }
 
 // idsOf lists the IDs of a user's sessions, oldest first.

@@ -270,15 +270,20 @@ func TestExcess(t *testing.T) {
 	first, _ := h.start(t, 0, h.user.ID)
 	second, _ := h.start(t, 0, h.user.ID)
 	h.start(t, 0, h.user.ID)
-	err := h.DB[0].View(t.Context(), func(tx *fsm.Tx) error {
-		ids, err := session.Excess(tx, ten, h.user.ID, 1)
-		if !slices.Equal(ids, []string{first.ID, second.ID}) {
-			t.Errorf("got %v", ids)
+	for keep, want := range [][]string{1: {first.ID, second.ID}, 2: {first.ID}, 3: nil, 4: nil} {
+		if keep == 0 {
+			continue
 		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
+		err := h.DB[0].View(t.Context(), func(tx *fsm.Tx) error {
+			ids, err := session.Excess(tx, ten, h.user.ID, keep)
+			if !slices.Equal(ids, want) {
+				t.Errorf("keeping %d: got %v, want %v", keep, ids, want)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
