@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -38,9 +39,9 @@ func NewSite(files fs.FS, english Texts) *Site { return &Site{files, language.Ne
 
 // A Template is a page that shows a T.
 type Template[T any] struct {
-	site   *Site
-	parsed *template.Template // says nothing yet: see in
-	size   atomic.Int64       // of the last page in bytes: the next has about as many
+	site  *Site
+	files []string     // see parse
+	size  atomic.Int64 // of the last page in bytes: the next has about as many
 
 	mu     sync.Mutex
 	spoken map[language.Tag]*template.Template
@@ -50,32 +51,33 @@ type Template[T any] struct {
 // parts that it uses. It panics if a file is wrong or uses a text that s does not have:
 // programming errors.
 func Page[T any](s *Site, name string, parts ...string) *Template[T] {
-	t := template.New("layout.html").Option("missingkey=error").Funcs(template.FuncMap{
-		"t": func(string, ...any) string { return "" }, "asset": assetPath,
-	})
-	template.Must(t.ParseFS(kit, "templates/*.html"))
-	template.Must(t.ParseFS(s.files, append(parts, name)...))
-	if err := s.check(t); err != nil {
+	t := &Template[T]{site: s, files: append(slices.Clip(parts), name), spoken: map[language.Tag]*template.Template{}}
+	if err := s.check(t.parse(nothing)); err != nil {
 		panic(fmt.Sprintf("page: %s: %v", name, err))
 	}
-	return &Template[T]{site: s, parsed: t, spoken: map[language.Tag]*template.Template{}}
+	return t
 }
+
+// parse reads the page, whose texts say finds. Pages are not kept parsed: all of them took
+// 8 MiB, which is a third of what an idle node has in its heap, and most nodes show few.
+func (t *Template[T]) parse(say func(key string, args ...any) (string, error)) *template.Template {
+	parsed := template.New("layout.html").Option("missingkey=error").Funcs(template.FuncMap{"t": say, "asset": assetPath})
+	template.Must(parsed.ParseFS(kit, "templates/*.html"))
+	return template.Must(parsed.ParseFS(t.site.files, t.files...))
+}
+
+// nothing is said by a page that is read for what it would say.
+func nothing(string, ...any) (string, error) { return "", nil }
 
 // in is the template as it speaks the language tag. It is made when first asked for: a
 // cluster speaks few of the languages there are.
-func (t *Template[T]) in(tag language.Tag) (*template.Template, error) {
+func (t *Template[T]) in(tag language.Tag) *template.Template {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.spoken[tag] == nil {
-		spoken, err := t.parsed.Clone()
-		if err != nil {
-			return nil, err
-		}
-		t.spoken[tag] = spoken.Funcs(template.FuncMap{"t": func(key string, args ...any) (string, error) {
-			return t.site.text(tag, key, args...)
-		}})
+		t.spoken[tag] = t.parse(func(key string, args ...any) (string, error) { return t.site.text(tag, key, args...) })
 	}
-	return t.spoken[tag], nil
+	return t.spoken[tag]
 }
 
 // frame is what the layout shows around a page.
@@ -120,10 +122,6 @@ func (t *Template[T]) WriteFraming(w http.ResponseWriter, r *http.Request, statu
 
 func (t *Template[T]) write(w http.ResponseWriter, r *http.Request, status int, data T, policy string, posting bool) error {
 	tag, issuer := Language(r), place(r)
-	spoken, err := t.in(tag)
-	if err != nil {
-		return fmt.Errorf("render page: %w", err)
-	}
 	look := lookOf(r)
 	f := frame{Lang: tag, Brand: look.Name, Sheet: brandPath(look.Color), Home: Base(r) + "/", Host: issuer.Host, Safe: issuer.Scheme == "https", Data: data}
 	h := w.Header()
@@ -132,7 +130,7 @@ func (t *Template[T]) write(w http.ResponseWriter, r *http.Request, status int, 
 	}
 	var b bytes.Buffer
 	b.Grow(int(t.size.Load()) + 512)
-	if err := spoken.Execute(&b, f); err != nil {
+	if err := t.in(tag).Execute(&b, f); err != nil {
 		return fmt.Errorf("render page: %w", err)
 	}
 	t.size.Store(int64(b.Len()))

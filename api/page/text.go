@@ -56,7 +56,7 @@ func Keys(t *template.Template) []string {
 }
 
 // Keys returns the keys of the texts that the page names, with those of the layout.
-func (t *Template[T]) Keys() []string { return Keys(t.parsed) }
+func (t *Template[T]) Keys() []string { return Keys(t.parse(nothing)) }
 
 func visit(n parse.Node, keys map[string]bool) {
 	switch n := n.(type) {

@@ -9,11 +9,15 @@ import (
 	"unicode/utf8"
 
 	"github.com/nbutton23/zxcvbn-go"
+	"github.com/nbutton23/zxcvbn-go/frequency"
 	"github.com/nbutton23/zxcvbn-go/match"
 	"github.com/nbutton23/zxcvbn-go/matching"
 
 	"github.com/quis-idp/quis/identity"
 )
+
+// The lists have been ranked by package matching, and nobody else reads them: 2 MiB.
+func init() { clear(frequency.Lists) }
 
 // Codes of faults, for programs and translations.
 const (
