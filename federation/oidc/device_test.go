@@ -278,16 +278,16 @@ func TestRefusesAFloodOfDeviceAuthorizations(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1)
 	tv := w.television("tv")
-	refused := 0
+	refused, limit := 0, int(device.Limit.PerFrom)
 	n := w.entries(func() {
-		for range int(device.Limit.PerFrom) + 20 {
+		for range limit + 20 {
 			r := formRequest(identity.WithRequest(t.Context(), identity.Request{IP: "192.0.2.9"}), devicePath, url.Values{"client_id": {tv.ClientID}})
 			if rec := w.nodes[0].do(r); rec.Code == 503 && rec.Header().Get("Retry-After") != "" {
 				refused++
 			}
 		}
 	})
-	if refused != 20 || n != int(device.Limit.PerFrom) {
+	if n < limit || n > limit+limit/10 || refused != limit+20-n { // the window slides while a slow machine asks
 		t.Errorf("%d refused, %d entries", refused, n)
 	}
 }
