@@ -30,6 +30,7 @@ const (
 	PrefixApproval    = "apv" // a sign-in that waits for that
 	PrefixCertificate = "crt" // of a person
 	PrefixAuthority   = "aut" // who certifies people
+	PrefixLowering    = "low" // of the rule that two administrators agree
 )
 
 // crockford is Crockford's base 32 in lower case: no i, l, o, u, so an ID survives being read aloud.

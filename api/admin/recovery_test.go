@@ -3,10 +3,12 @@ package admin_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/quis-idp/quis/api/client"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/regain"
 )
 
@@ -73,6 +75,9 @@ func TestTwoAdministratorsRecover(t *testing.T) {
 			t.Errorf("%s: %s", what, body)
 		}
 	}
+	for _, body := range []string{`{"email":"root@example.com"}`, `{"email":"root@example.com","email_verified":true}`} { // a first one lets in, too
+		h.want(403, h.root, "PATCH", user, body)
+	}
 	h.said("DELETE", user, "")
 	h.update(func(tx *fsm.Tx) error {
 		left, _, err := regain.List(tx, identity.DefaultTenant, "", 10)
@@ -81,4 +86,47 @@ func TestTwoAdministratorsRecover(t *testing.T) {
 		}
 		return err
 	})
+}
+
+// One administrator does not end the rule that there must be two, whatever they send, nor with
+// an account that they have made.
+func TestTwoAdministratorsEndTheirRule(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	const at = "/api/v1/settings/authentication"
+	_, second := h.person(identity.DefaultTenant, "second", true)
+	h.want(403, h.root, "POST", at+"/lowering", "")
+	h.said("PATCH", at, `{"recovery":{"two_person":true}}`)
+	h.want(403, h.root, "PATCH", at, `{"recovery":{"two_person":false}}`)
+	h.want(403, h.root, "PUT", at, `{"mfa_policy":"any"}`) // what is not mentioned is as by default: off
+	h.want(403, second, "PATCH", at, `{"recovery":{"two_person":false}}`)
+	h.want(404, h.root, "GET", at+"/lowering", "")
+	made := h.said("POST", "/api/v1/users", `{"username":"puppet","admin":true}`)["id"].(string)
+	var puppet string
+	h.update(func(tx *fsm.Tx) (err error) { // by whatever way that one signs in
+		_, puppet, err = credential.CreateToken(tx, identity.DefaultTenant, made, "test", "", time.Time{})
+		return err
+	})
+	l, err := h.client(h.root).AskLowering(t.Context())
+	h.must(err)
+	approve := `{"lowering":"` + l.ID + `"}`
+	h.want(403, puppet, "POST", at+"/lowering/approve", approve)
+	h.want(403, h.root, "POST", at+"/lowering/approve", approve)
+	h.want(403, h.plain, "POST", at+"/lowering/approve", approve)
+	h.want(404, second, "POST", at+"/lowering/approve", `{"lowering":"low_other"}`)
+	if got := h.said("GET", at+"/lowering", ""); got["id"] != l.ID || got["created_by"].(map[string]any)["id"] != h.rootUser {
+		t.Errorf("%v", got)
+	}
+	c := h.client(second)
+	h.must(c.CancelLowering(t.Context()))
+	h.want(404, second, "POST", at+"/lowering/approve", approve)
+	l, err = h.client(h.root).AskLowering(t.Context())
+	h.must(err)
+	s, err := c.ApproveLowering(t.Context(), l.ID)
+	h.must(err)
+	if s.Fields["recovery"].(map[string]any)["two_person"] != false || s.ETag == "" {
+		t.Errorf("%+v", s)
+	}
+	h.mixed.Store(true)
+	h.want(412, h.root, "POST", at+"/lowering", "")
 }

@@ -165,7 +165,7 @@ func (a *API) changeUser(c *call, in *changeUserIn) (*user, error) {
 		if err != nil {
 			return err
 		}
-		if before != "" && !strings.EqualFold(before, u.Email) {
+		if !strings.EqualFold(before, u.Email) {
 			if err := regain.SingleFor(tx, c.Tenant.ID, u.ID); err != nil { // whoever reads the mail gets in
 				return err
 			}

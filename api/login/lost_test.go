@@ -121,16 +121,16 @@ func TestRecoveryLink(t *testing.T) {
 	h := newHouse(t, nil)
 	user := h.protect()
 	link := func(two bool) (path, id string) {
-		h.update(func(tx *fsm.Tx) error {
+		ctx := identity.WithActor(t.Context(), identity.Actor{Kind: identity.ActorOperator})
+		err := h.db.Update(ctx, func(tx *fsm.Tx) error {
 			a, rev, err := settings.Get(tx, identity.DefaultTenant)
 			if err != nil {
 				return err
 			}
 			a.Recovery.TwoPerson = two
-			return settings.Put(tx, rev, *a)
-		})
-		ctx := identity.WithActor(t.Context(), identity.Actor{Kind: identity.ActorOperator})
-		err := h.db.Update(ctx, func(tx *fsm.Tx) error {
+			if err := settings.Put(tx, rev, *a); err != nil {
+				return err
+			}
 			r, secret, err := regain.NewLink(tx, identity.DefaultTenant, user, time.Hour)
 			if err == nil {
 				path, id = "/regain/"+secret, r.ID

@@ -26,6 +26,10 @@ type User struct {
 	Disabled      bool      `cbor:"11,keyasint,omitempty"` // cannot sign in; sessions are void
 	Created       time.Time `cbor:"12,keyasint,omitempty"`
 	Updated       time.Time `cbor:"13,keyasint,omitempty"`
+
+	// Appointed is when another user made this one an administrator; zero: the operator of the
+	// machine did, or it was before this was kept.
+	Appointed time.Time `cbor:"14,keyasint,omitempty"`
 }
 
 var (
@@ -50,6 +54,7 @@ func CreateUser(tx *fsm.Tx, tenant string, u User) (*User, error) {
 	}
 	u.ID, u.Tenant = identity.NewID(identity.PrefixUser), tenant
 	u.Created, u.Updated = tx.Now(), tx.Now()
+	u.appoint(tx, &User{})
 	if err := u.check(); err != nil {
 		return nil, err
 	}
@@ -134,6 +139,7 @@ func UpdateUser(tx *fsm.Tx, tenant, id string, rev uint64, change func(*User) er
 		}
 	}
 	u.ID, u.Tenant, u.Created, u.Updated = old.ID, old.Tenant, old.Created, tx.Now()
+	u.appoint(tx, old)
 	if err := u.check(); err != nil {
 		return nil, err
 	}
@@ -167,6 +173,20 @@ func DeleteUser(tx *fsm.Tx, tenant, id string, rev uint64) error {
 		return err
 	}
 	return event.Append(tx, event.Event{Tenant: tenant, Type: event.UserDeleted, Target: u.target()})
+}
+
+// appoint keeps since when u is an administrator, who was old before.
+func (u *User) appoint(tx *fsm.Tx, old *User) {
+	switch by := identity.ActorFrom(tx.Context()).Kind; {
+	case !u.Admin:
+		u.Appointed = time.Time{}
+	case old.Admin:
+		u.Appointed = old.Appointed
+	case by == identity.ActorOperator || by == identity.ActorSystem:
+		u.Appointed = time.Time{}
+	default: // whoever follows an invitation is nobody yet
+		u.Appointed = tx.Now()
+	}
 }
 
 func (u *User) target() event.Target {

@@ -22,7 +22,9 @@ const (
 	GroupMemberAdded   Type = "group.member_added"
 	GroupMemberRemoved Type = "group.member_removed"
 
-	SettingsUpdated Type = "settings.updated"
+	SettingsUpdated           Type = "settings.updated"
+	SettingsLoweringAsked     Type = "settings.lowering_asked" // settings.updated tells that it was approved
+	SettingsLoweringCancelled Type = "settings.lowering_cancelled"
 
 	InvitationCreated    Type = "invitation.created"
 	InvitationSent       Type = "invitation.sent"
@@ -168,7 +170,9 @@ var Catalogue = map[Type]string{
 	GroupMemberAdded:   "A user was added to a group.",
 	GroupMemberRemoved: "A user was removed from a group.",
 
-	SettingsUpdated: "It was changed how people of a tenant sign in.",
+	SettingsUpdated:           "It was changed how people of a tenant sign in; if an administrator approved what another had asked for, the data say what.",
+	SettingsLoweringAsked:     "An administrator asked that one be enough again to help people back in, which another one has to approve.",
+	SettingsLoweringCancelled: "What an administrator had asked for, that one be enough again to help people back in, was taken back.",
 
 	InvitationCreated:    "A person was invited to make themselves an account.",
 	InvitationSent:       "An invitation was mailed again, with a new link.",

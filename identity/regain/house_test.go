@@ -1,6 +1,7 @@
 package regain_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/base32"
 	"errors"
@@ -34,16 +35,25 @@ type house struct {
 	t    *testing.T
 	ring *seal.Ring
 	ann  string
+
+	admins map[string]string // IDs, by the names that tests give them
 }
 
 func newHouse(t *testing.T, nodes int) *house {
 	t.Helper()
-	h := &house{t: t}
+	h := &house{t: t, admins: map[string]string{}}
 	h.Cluster = fsmtest.NewCluster(t, nodes, slices.Concat(seal.Tables, event.Tables, directory.Tables, settings.Tables, credential.Tables, passkey.Tables, session.Tables, regain.Tables)...)
 	root := seal.GenerateRootKey()
 	h.do(func(tx *fsm.Tx) error {
 		if err := errors.Join(seal.Init(tx, root), directory.EnsureDefault(tx)); err != nil {
 			return err
+		}
+		for _, name := range []string{"usr_root", "usr_other", "usr_third", "usr_a", "usr_b"} {
+			u, err := directory.CreateUser(tx, ten, directory.User{Username: name, Admin: true})
+			if err != nil {
+				return err
+			}
+			h.admins[name] = u.ID
 		}
 		u, err := directory.CreateUser(tx, ten, directory.User{Username: "ann", Email: "ann@example.com", EmailVerified: true})
 		if err == nil {
@@ -63,7 +73,9 @@ func (h *house) as(kind identity.ActorKind, id string) context.Context {
 	return identity.WithActor(h.t.Context(), identity.Actor{Kind: kind, ID: id})
 }
 
-func (h *house) admin(id string) context.Context { return h.as(identity.ActorUser, id) }
+func (h *house) admin(id string) context.Context {
+	return h.as(identity.ActorUser, cmp.Or(h.admins[id], id))
+}
 
 func (h *house) do(fn func(tx *fsm.Tx) error) {
 	h.t.Helper()

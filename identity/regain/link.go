@@ -78,9 +78,8 @@ func hashOf(secret string) []byte {
 }
 
 // Approve has a second administrator agree with the link of a user, which has the ID id:
-// what took its place meanwhile nobody has agreed with. Who made the link cannot, nor can
-// the user; the operator of the machine is one person, as no others can be told apart. It
-// reports fsm.ErrNotFound, and identity.ErrDenied. To approve twice changes nothing.
+// what took its place meanwhile nobody has agreed with. The user cannot, and who else can
+// settings.Second says. It reports fsm.ErrNotFound, and identity.ErrDenied. To approve twice changes nothing.
 func Approve(tx *fsm.Tx, tenant, userID, id string) (*Recovery, error) {
 	r, err := Waiting(tx, tenant, userID)
 	if err != nil {
@@ -95,8 +94,9 @@ func Approve(tx *fsm.Tx, tenant, userID, id string) (*Recovery, error) {
 		return r, nil
 	case by.ID == userID:
 		return nil, identity.Denied("You cannot approve the recovery of your own account. Ask another administrator.")
-	case by.Kind == r.By.Kind && by.ID == r.By.ID:
-		return nil, identity.Denied("You made this link yourself. Another administrator has to approve it.")
+	}
+	if err := settings.Second(tx, tenant, r.By); err != nil {
+		return nil, err
 	}
 	r.Approver, r.Approved = by, tx.Now()
 	if err := recoveries.Put(tx, r); err != nil {

@@ -112,14 +112,14 @@ func TestTwoPersonRule(t *testing.T) {
 	if err := h.approve(h.admin("usr_other"), r.ID); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.approve(h.admin("usr_third"), r.ID); err != nil || h.waiting().Approver.ID != "usr_other" {
+	if err := h.approve(h.admin("usr_third"), r.ID); err != nil || h.waiting().Approver.ID != h.admins["usr_other"] {
 		t.Errorf("approved twice: %v, by %+v", err, h.waiting().Approver)
 	}
 	if err := h.follow(secret); err != nil {
 		t.Error(err)
 	}
 	approved := h.events(event.RecoveryApproved)
-	if len(approved) != 1 || approved[0].Actor.ID != "usr_other" || approved[0].Data["recovery"] != r.ID {
+	if len(approved) != 1 || approved[0].Actor.ID != h.admins["usr_other"] || approved[0].Data["recovery"] != r.ID {
 		t.Errorf("events %+v", approved)
 	}
 	h.do(h.finish(r.ID))
@@ -136,6 +136,36 @@ func TestTwoPersonRule(t *testing.T) {
 		if err := h.try(ctx, func(tx *fsm.Tx) error { return regain.Single(tx, ten) }); !errors.Is(err, want) {
 			t.Errorf("alone: %v, want %v", err, want)
 		}
+	}
+}
+
+// Who makes another account is still one person, whichever of the two makes the link.
+func TestLinkIsNotApprovedByAnAccountOfOnesOwn(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	h.decide(func(r *settings.Recovery) { r.TwoPerson = true })
+	root := h.admin("usr_root")
+	err := h.try(root, func(tx *fsm.Tx) error {
+		u, err := directory.CreateUser(tx, ten, directory.User{Username: "puppet", Admin: true})
+		if err == nil {
+			h.admins["puppet"] = u.ID
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	puppet := h.admin("puppet")
+	for _, pair := range [][2]context.Context{{root, puppet}, {puppet, root}} {
+		r, _ := h.link(pair[0])
+		if err := h.approve(pair[1], r.ID); !errors.Is(err, identity.ErrDenied) {
+			t.Errorf("at once: %v", err)
+		}
+	}
+	h.pass(settings.Probation)
+	r, _ := h.link(root)
+	if err := h.approve(puppet, r.ID); err != nil {
+		t.Errorf("a day later: %v", err)
 	}
 }
 

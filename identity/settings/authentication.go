@@ -126,7 +126,7 @@ var table = fsm.NewTable(45, "authentication_settings", fsm.Spec[Authentication]
 })
 
 // Tables are the tables of this room.
-var Tables = []fsm.Definition{table, groupTable}
+var Tables = []fsm.Definition{table, groupTable, lowerings}
 
 // Default is what holds in a tenant where nobody has decided anything: passwords and
 // passkeys, no second factor demanded, nothing that needs mail.
@@ -154,7 +154,8 @@ func Get(tx *fsm.Tx, tenant string) (*Authentication, uint64, error) {
 
 // Put decides for a.Tenant, at revision rev (0: any) of what was decided before. It
 // reports identity.ErrInvalid for each bad field (see identity.Errors) and
-// identity.ErrPrecondition. What changes nothing writes nothing.
+// identity.ErrPrecondition, and identity.ErrDenied if that were to end what a second
+// administrator has to agree with (see AskLowering). What changes nothing writes nothing.
 //
 // The caller has made sure that every member of the cluster reads such rows.
 func Put(tx *fsm.Tx, rev uint64, a Authentication) error {
@@ -174,15 +175,29 @@ func Put(tx *fsm.Tx, rev uint64, a Authentication) error {
 	if err := a.checkGroups(tx, old); err != nil {
 		return err
 	}
+	if err := a.mayReplace(tx, old); err != nil {
+		return err
+	}
+	return a.replace(tx, old, nil)
+}
+
+// replace writes a in the place of old, with what the event shall tell besides. It ends what
+// waits to be approved when the rule changes that it is about: it was asked of another one.
+func (a *Authentication) replace(tx *fsm.Tx, old *Authentication, data map[string]string) error {
 	changes := event.Diff(old.fields(), a.fields())
 	if len(changes) == 0 {
 		return nil
 	}
-	if err := table.Put(tx, &a); err != nil {
+	if old.Recovery.TwoPerson != a.Recovery.TwoPerson {
+		if err := dropLowering(tx, a.Tenant); err != nil {
+			return err
+		}
+	}
+	if err := table.Put(tx, a); err != nil {
 		return err
 	}
 	return event.Append(tx, event.Event{
-		Tenant: a.Tenant, Type: event.SettingsUpdated, Target: event.Target{Kind: "tenant", ID: a.Tenant}, Changes: changes,
+		Tenant: a.Tenant, Type: event.SettingsUpdated, Target: event.Target{Kind: "tenant", ID: a.Tenant}, Changes: changes, Data: data,
 	})
 }
 
@@ -195,6 +210,9 @@ func DeleteTenant(tx *fsm.Tx, tenant string) error {
 		if err := groupTable.Delete(tx, fsm.Scope(tenant), fsm.K(g.Group)); err != nil {
 			return err
 		}
+	}
+	if err := dropLowering(tx, tenant); err != nil {
+		return err
 	}
 	return table.Delete(tx, fsm.Scope(tenant), fsm.K("authentication"))
 }

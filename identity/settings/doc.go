@@ -7,6 +7,8 @@
 //
 // Invariants: what could not be held is refused with the field named, and so is what
 // would leave nobody a way to sign in. Every change is an event that says what was before.
+// That two administrators have to agree ends only when two agree ([AskLowering], [AgreeLowering]), or by
+// the operator of the machine; what else needs a second one asks [Second] who may be it.
 //
 // Not here: what follows from a decision. identity/policy says who must prove what,
 // identity/authn asks for it.

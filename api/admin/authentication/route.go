@@ -35,5 +35,5 @@ type api struct{ cfg Config }
 // Routes returns the table.
 func Routes(cfg Config) []dispatch.Route {
 	a := &api{cfg: cfg}
-	return slices.Concat(a.settings(), a.policies(), a.passwords(), a.metadata())
+	return slices.Concat(a.settings(), a.lowering(), a.policies(), a.passwords(), a.metadata())
 }

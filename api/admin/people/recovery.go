@@ -28,39 +28,29 @@ type newRecovery struct {
 }
 
 type waiting struct {
-	ID        string    `json:"id" example:"rcv_01jc8q2v7m3k5t9w0x4y6z8a1b" doc:"rcv_…"`
-	UserID    string    `json:"user_id" doc:"Whose account it is."`
-	Kind      string    `json:"kind" enum:"person|link" example:"link" doc:"Who began it: the person, who has lost all second factors, or an administrator, by a link."`
-	State     string    `json:"state" enum:"delayed|unapproved|open" example:"unapproved" doc:"What it waits for: its time, a second administrator, or the person."`
-	URL       string    `json:"url,omitempty" doc:"The link, in the answer that made it only. Whoever has it gets into the account."`
-	CreatedBy by        `json:"created_by" doc:"Who began it."`
-	CreatedAt time.Time `json:"created_at" doc:"When it was begun."`
-	ReadyAt   time.Time `json:"ready_at" doc:"From when it can be finished."`
-	ExpiresAt time.Time `json:"expires_at" doc:"Until when."`
+	ID        string         `json:"id" example:"rcv_01jc8q2v7m3k5t9w0x4y6z8a1b" doc:"rcv_…"`
+	UserID    string         `json:"user_id" doc:"Whose account it is."`
+	Kind      string         `json:"kind" enum:"person|link" example:"link" doc:"Who began it: the person, who has lost all second factors, or an administrator, by a link."`
+	State     string         `json:"state" enum:"delayed|unapproved|open" example:"unapproved" doc:"What it waits for: its time, a second administrator, or the person."`
+	URL       string         `json:"url,omitempty" doc:"The link, in the answer that made it only. Whoever has it gets into the account."`
+	CreatedBy dispatch.Acted `json:"created_by" doc:"Who began it."`
+	CreatedAt time.Time      `json:"created_at" doc:"When it was begun."`
+	ReadyAt   time.Time      `json:"ready_at" doc:"From when it can be finished."`
+	ExpiresAt time.Time      `json:"expires_at" doc:"Until when."`
 
-	ApprovedBy *by        `json:"approved_by,omitempty" doc:"The second administrator; absent: none yet, or none is needed."`
-	ApprovedAt *time.Time `json:"approved_at,omitempty" doc:"When they approved."`
+	ApprovedBy *dispatch.Acted `json:"approved_by,omitempty" doc:"The second administrator; absent: none yet, or none is needed."`
+	ApprovedAt *time.Time      `json:"approved_at,omitempty" doc:"When they approved."`
 }
 
 func (waiting) SchemaName() string { return "Recovery" }
 
-// by is who did something.
-type by struct {
-	Kind string `json:"kind" enum:"user|operator" example:"user" doc:"A user, or the operator of the machine."`
-	ID   string `json:"id,omitempty" doc:"usr_…, of a user."`
-}
-
-func (by) SchemaName() string { return "RecoveryActor" }
-
-func actor(a identity.Actor) by { return by{string(a.Kind), a.ID} }
-
 func (a *api) showRecovery(r *regain.Recovery) waiting {
 	out := waiting{
-		ID: r.ID, UserID: r.UserID, Kind: string(r.Kind), State: string(r.State(a.cfg.DB.Now())), CreatedBy: actor(r.By),
+		ID: r.ID, UserID: r.UserID, Kind: string(r.Kind), State: string(r.State(a.cfg.DB.Now())), CreatedBy: dispatch.ActedBy(r.By),
 		CreatedAt: r.Begun, ReadyAt: r.Ready, ExpiresAt: r.Expires,
 	}
 	if !r.Approved.IsZero() {
-		second := actor(r.Approver)
+		second := dispatch.ActedBy(r.Approver)
 		out.ApprovedBy, out.ApprovedAt = &second, &r.Approved
 	}
 	return out

@@ -23,7 +23,7 @@ func Command() *cobra.Command {
 		Example: "  quis settings get\n  quis settings set mfa_policy=any password.min_length=12",
 	}
 	line.Group(c)
-	c.AddCommand(getCommand(), setCommand())
+	c.AddCommand(getCommand(), setCommand(), loweringCommand())
 	return c
 }
 
