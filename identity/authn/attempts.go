@@ -22,6 +22,7 @@ const (
 	freeFailures    = 5                // from one network or device, before the first delay
 	longestDelay    = 5 * time.Minute  // for one network or device
 	freeAnywhere    = 50               // from everywhere together, known devices left out
+	freeInWave      = 5                // the same, while lists are tried out
 	longestAnywhere = 30 * time.Second // for everybody but known devices
 	forgetFailures  = 15 * time.Minute // after the last one
 	everywhere      = "*"
@@ -37,6 +38,7 @@ var (
 // A source is one place where failures for one name are counted.
 type source struct {
 	tenant, name, from string
+	wave               bool // lists are being tried out in the tenant
 
 	count int64 // as the store knew it
 	last  time.Time
@@ -75,7 +77,7 @@ func (fs *Flows) sources(ctx context.Context, f *Flow, u *directory.User) []sour
 	network := "network " + identity.RequestFrom(ctx).Network()
 	return []source{
 		{tenant: f.Need.Tenant, name: name, from: network},
-		{tenant: f.Need.Tenant, name: name, from: everywhere},
+		{tenant: f.Need.Tenant, name: name, from: everywhere, wave: fs.waves.Stuffed(f.Need.Tenant)},
 	}
 }
 
@@ -132,6 +134,9 @@ func (s *source) delay(n int64) time.Duration {
 	free, longest := int64(freeFailures), longestDelay
 	if s.from == everywhere && strings.HasPrefix(s.name, passwordName) {
 		free, longest = freeAnywhere, longestAnywhere
+		if s.wave {
+			free = freeInWave
+		}
 	}
 	if n < free {
 		return 0

@@ -117,6 +117,70 @@ func TestASprayedPassword(t *testing.T) {
 	}
 }
 
+// A list is tried out with a new address and a new page for each guess. In a minute every node
+// lets so many through, whatever is sent; at one name, from everywhere, there are two a minute
+// after five; and none of that is asked of known browsers and passkeys.
+func TestAListFromEverywhereIsBounded(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 3)
+	key := &passkeytest.Authenticator{Origin: origin, UV: true, Synced: true}
+	h.passkey(t, key) // ann's
+	h.user(t, directory.User{Username: "bob"}, good)
+	device, err := h.nodes[0].try(t, from(t, "192.0.2.1"), authn.Browser{}, "bob", good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.pass(t, 10*time.Minute) // from here on the state's time stands still, but for pass
+	for i := range 100 {
+		h.nodes[i%3].wrong(t, apart(i), fmt.Sprint("nobody", i))
+	}
+	h.settle(t)
+	const seconds, knocks = 60, 3
+	through, next := make([]int, len(h.nodes)), 1000
+	guess := func(n *node, name string) bool { // with what was not tried before
+		next++
+		_, err := n.try(t, from(t, apart(next)), authn.Browser{}, name, fmt.Sprint("wrong", next))
+		if !errors.Is(err, identity.ErrUnauthenticated) && !errors.Is(err, identity.ErrLimited) {
+			t.Fatal(err)
+		}
+		return errors.Is(err, identity.ErrUnauthenticated)
+	}
+	for range seconds {
+		h.pass(t, time.Second)
+		for i, n := range h.nodes {
+			for range knocks {
+				if guess(n, fmt.Sprint("nobody", next)) {
+					through[i]++
+				}
+			}
+		}
+	}
+	for i, got := range through {
+		if got != seconds { // the wait is a little shorter than a second where somebody has signed in
+			t.Errorf("node %d let %d of %d through", i, got, seconds*knocks)
+		}
+	}
+	n, at1 := h.nodes[0], 0
+	for range 20 {
+		h.pass(t, 2*time.Second)
+		if guess(n, "bob") {
+			at1++
+		}
+	}
+	if at1 < 5 || at1 > 9 { // the tenth would be 15 s after the fifth, by the machine's time
+		t.Errorf("%d guesses at bob's name were let through", at1)
+	}
+	for i, n := range h.nodes {
+		if d := limited(t, n, apart(next+i+1), authn.Browser{Device: device.Device}, "bob"); d != 0 {
+			t.Errorf("node %d: bob, in his own browser, waits %v", i, d)
+		}
+		f := n.fresh(t, at(t))
+		if _, err := n.Passkey(at(t), f, n.answer(t, at(t), f, key)); err != nil {
+			t.Errorf("node %d: ann, with a passkey in a new browser: %v", i, err)
+		}
+	}
+}
+
 // Strangers have room for so many attempts at a time, whatever they try, so that those who are
 // known find some.
 func TestStrangersLeaveRoom(t *testing.T) {
@@ -166,8 +230,8 @@ func TestAFloodIsFewEntries(t *testing.T) {
 	n := h.nodes[0]
 	h.pass(t, 10*time.Minute)
 	const flood = 1000
-	for i := range flood {
-		n.wrong(t, apart(i), fmt.Sprint("nobody", i))
+	for i := range flood { // at 99 names, and at last at the one that makes it a wave, which would be let through slowly
+		n.wrong(t, apart(i), fmt.Sprint("nobody", i%99+i/(flood-1)*99))
 	}
 	before, flushes := h.Entries(), 0
 	for tallies := 1; tallies > 0; flushes++ {

@@ -22,6 +22,9 @@ func StuffingAfter(failed, passed, networks int64) time.Duration {
 	return stuffing(tally{failed, passed}, networks)
 }
 
+// StrangersApart is how far apart all guesses of a tenant must be at a node with so many sign-ins.
+func StrangersApart(passed int64) time.Duration { return strangersApart(passed) }
+
 // A Stored is what a row of counts has of each kind.
 type Stored struct {
 	Names    int64

@@ -41,6 +41,7 @@ const (
 	stuffedNames    = 100
 	stuffedNetworks = 20
 	stuffedPace     = 5 * time.Second
+	strangers       = 60 // guesses a minute that are let through meanwhile, of a tenant, at one node
 
 	buckets = 1 << 12 // that passwords are told apart by
 )
@@ -69,6 +70,13 @@ func stuffing(all tally, networks int64) time.Duration {
 		return 0
 	}
 	return min(stuffedPace<<min(bits.Len64(uint64(all.Failed/stuffedNames))-1, 10), longestPace)
+}
+
+// strangersApart is how far apart all guesses of a tenant must be meanwhile, at a node where so
+// many names were signed in to in the windows that count: where many people are, more come anew.
+func strangersApart(passed int64) time.Duration {
+	const all = windows * window
+	return all / time.Duration(strangers*int64(all/time.Minute)+passed)
 }
 
 // sums are what was counted in a tenant, by several nodes in the windows that count.

@@ -107,7 +107,9 @@ func (w *Watch) Admit(g Guess) time.Duration {
 	}
 	apart := stuffing(all, networks)
 	ask(Stuffing, g.key(network), apart)
-	ask(Stuffing, "flow "+g.flow, apart) // whoever comes from everywhere must at least ask for a page each time
+	if ask(Stuffing, "flow "+g.flow, apart); apart > 0 && g.from[password] != "" { // whoever has a new page and network for each
+		ask(Stuffing, g.tenant+" strangers", strangersApart(w.passed(g.tenant, now)))
+	}
 	if wait > 0 {
 		w.held.WithLabelValues(why).Inc()
 		return wait
@@ -132,6 +134,23 @@ func (w *Watch) all(tenant string, now time.Time) (all tally, networks int64) {
 		}
 	}
 	return all, networks
+}
+
+// passed is how many names were signed in to at this node. w.mu is held.
+func (w *Watch) passed(tenant string, now time.Time) (n int64) {
+	for at, s := range w.own[tenant] {
+		if counts(at, now) {
+			n += s.all.Passed
+		}
+	}
+	return n
+}
+
+// Stuffed reports whether lists are being tried out in a tenant.
+func (w *Watch) Stuffed(tenant string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return stuffing(w.all(tenant, w.db.Now())) > 0
 }
 
 // sum is what was counted of one of a guess's sources. w.mu is held.

@@ -153,9 +153,45 @@ func TestStuffing(t *testing.T) {
 		}
 		w := h.watch[i]
 		w.Passed(w.Guess(from(t, apart(1000)), ten, "new", "new", "x"))
+		h.pass(t, time.Second)
 		if d := h.wait(t, i, apart(1000), "next", "y"); d != 0 {
 			t.Errorf("node %d: after somebody signed in there, the next waits %v", i, d)
 		}
+	}
+}
+
+// A new network and a new page for each guess: a tenant has so many a minute at a node, more
+// where people sign in, and codes are not among them.
+func TestStuffingFromEverywhereIsBounded(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	if d := wave.StrangersApart(0); d != time.Second {
+		t.Errorf("%v apart", d)
+	}
+	if d := wave.StrangersApart(900); d != time.Second/2 {
+		t.Errorf("%v apart where 900 have signed in", d)
+	}
+	for i := range 150 {
+		if d := h.wait(t, 0, apart(i), fmt.Sprint("name", i), "x"); d != 0 && i < 100 {
+			t.Errorf("before it is a wave, %d waits %v", i, d)
+		}
+		h.guess(t, 0, apart(i), fmt.Sprint("name", i), fmt.Sprint("password", i))
+	}
+	if !h.watch[0].Stuffed(ten) || h.watch[0].Stuffed("ten_other") {
+		t.Error("it is not known for what it is, or where it is not")
+	}
+	h.pass(t, time.Second)
+	through := 0
+	for i := range 100 {
+		if h.wait(t, 0, apart(1000+i), fmt.Sprint("more", i), fmt.Sprint("password", i)) == 0 {
+			through++
+		}
+	}
+	if through != 1 {
+		t.Errorf("%d of 100 at once are let through", through)
+	}
+	if d := h.wait(t, 0, apart(2000), "code", ""); d != 0 {
+		t.Errorf("a code waits %v", d)
 	}
 }
 
