@@ -15,6 +15,7 @@ import (
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/keys/seal"
+	"github.com/quis-idp/quis/keys/seal/sealtest"
 )
 
 const (
@@ -36,12 +37,8 @@ func newHouse(t *testing.T) *house {
 		schema = append(schema, tables...)
 	}
 	h := &house{t: t, db: fsmtest.New(t, schema...)}
-	root := seal.GenerateRootKey()
-	h.update(func(tx *fsm.Tx) error { return errors.Join(seal.Init(tx, root), directory.EnsureDefault(tx)) })
-	var err error
-	if h.ring, err = seal.OpenRing(t.Context(), h.db, root); err != nil {
-		t.Fatal(err)
-	}
+	h.ring = sealtest.Ring(t, h.db)
+	h.update(directory.EnsureDefault)
 	return h
 }
 

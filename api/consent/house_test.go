@@ -29,6 +29,7 @@ import (
 	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/identity/settings"
 	"github.com/quis-idp/quis/keys/seal"
+	"github.com/quis-idp/quis/keys/seal/sealtest"
 )
 
 const publicURL = "http://localhost:8080"
@@ -49,12 +50,7 @@ func newHouse(t *testing.T) *house {
 	c := fsmtest.NewCluster(t, 1, slices.Concat(seal.Tables, event.Tables, directory.Tables, credential.Tables, session.Tables,
 		authn.Tables, settings.Tables, passkey.Tables, federation.Tables, resource.Tables, family.Tables, given.Tables, poll.Tables, device.Tables, ciba.Tables)...)
 	h := &house{t: t, cluster: c, db: c.DB[0], users: map[string]string{}, apps: map[string]*federation.Application{}}
-	root := seal.GenerateRootKey()
-	h.update(func(tx *fsm.Tx) error { return seal.Init(tx, root) })
-	ring, err := seal.OpenRing(t.Context(), h.db, root)
-	if err != nil {
-		t.Fatal(err)
-	}
+	ring := sealtest.Ring(t, h.db)
 	sessions := session.NewStore(session.Config{DB: h.db, Ring: ring})
 	flows := authn.New(authn.Config{DB: h.db, Ring: ring, Sessions: sessions,
 		CheckPassword: func(_ context.Context, _, user, password string) error {

@@ -24,6 +24,7 @@ import (
 	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/identity/settings"
 	"github.com/quis-idp/quis/keys/seal"
+	"github.com/quis-idp/quis/keys/seal/sealtest"
 )
 
 const (
@@ -47,12 +48,7 @@ func newHouse(t *testing.T, change func(*Config)) *house {
 	t.Helper()
 	c := fsmtest.NewCluster(t, 1, slices.Concat(seal.Tables, event.Tables, directory.Tables, credential.Tables, session.Tables, authn.Tables, settings.Tables, passkey.Tables)...)
 	h := &house{t: t, cluster: c, db: c.DB[0]}
-	root := seal.GenerateRootKey()
-	h.update(func(tx *fsm.Tx) error { return seal.Init(tx, root) })
-	ring, err := seal.OpenRing(t.Context(), h.db, root)
-	if err != nil {
-		t.Fatal(err)
-	}
+	ring := sealtest.Ring(t, h.db)
 	h.ring = ring
 	pool := credential.NewPool(credential.Config{Params: credential.Params{Memory: 64, Time: 1, Threads: 1}}, nil)
 	sessions := session.NewStore(session.Config{DB: h.db, Ring: ring})

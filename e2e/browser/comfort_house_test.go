@@ -27,6 +27,7 @@ import (
 	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/identity/settings"
 	"github.com/quis-idp/quis/keys/seal"
+	"github.com/quis-idp/quis/keys/seal/sealtest"
 )
 
 const comfortSecret = "correct horse battery"
@@ -51,12 +52,7 @@ func newComfortHouse(t *testing.T) *comfortHouse {
 	c := fsmtest.NewCluster(t, 1, slices.Concat(seal.Tables, event.Tables, directory.Tables, credential.Tables, session.Tables, authn.Tables,
 		family.Tables, settings.Tables, passkey.Tables, federation.Tables)...)
 	h := &comfortHouse{t: t, cluster: c, db: c.DB[0], url: "http://localhost:" + port}
-	root := seal.GenerateRootKey()
-	h.update(func(tx *fsm.Tx) error { return seal.Init(tx, root) })
-	ring, err := seal.OpenRing(t.Context(), h.db, root)
-	if err != nil {
-		t.Fatal(err)
-	}
+	ring := sealtest.Ring(t, h.db)
 	h.open(l, ring)
 	return h
 }

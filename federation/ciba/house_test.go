@@ -16,6 +16,7 @@ import (
 	"github.com/quis-idp/quis/identity/regain"
 	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/keys/seal"
+	"github.com/quis-idp/quis/keys/seal/sealtest"
 )
 
 const (
@@ -39,15 +40,11 @@ func newHouse(t testing.TB, nodes int) *house {
 		tables = append(tables, more...)
 	}
 	h := &house{Cluster: fsmtest.NewCluster(t, nodes, tables...)}
-	root := seal.GenerateRootKey()
 	h.app = &federation.Application{
 		Tenant: tenant, ClientID: "shop", Name: "Shop", RedirectURIs: []string{"https://app.example/cb"}, IsPublic: true,
 		CIBA: federation.CIBASettings{Mode: "ping", EndpointURI: endpoint},
 	}
 	h.update(t, 0, func(tx *fsm.Tx) error {
-		if err := seal.Init(tx, root); err != nil {
-			return err
-		}
 		if err := directory.EnsureDefault(tx); err != nil {
 			return err
 		}
@@ -61,10 +58,7 @@ func newHouse(t testing.TB, nodes int) *house {
 		_, err := federation.Create(tx, nil, h.app, "")
 		return err
 	})
-	var err error
-	if h.ring, err = seal.OpenRing(t.Context(), h.DB[0], root); err != nil {
-		t.Fatal(err)
-	}
+	h.ring = sealtest.Ring(t, h.DB[0])
 	return h
 }
 

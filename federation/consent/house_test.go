@@ -20,6 +20,7 @@ import (
 	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/identity/settings"
 	"github.com/quis-idp/quis/keys/seal"
+	"github.com/quis-idp/quis/keys/seal/sealtest"
 )
 
 const (
@@ -42,24 +43,16 @@ func newHouse(t *testing.T) *house {
 	t.Helper()
 	h := &house{t: t, cluster: fsmtest.NewCluster(t, 3, slices.Concat(
 		seal.Tables, event.Tables, directory.Tables, settings.Tables, session.Tables, federation.Tables, resource.Tables, family.Tables, consent.Tables)...)}
-	root := seal.GenerateRootKey()
-	h.update(func(tx *fsm.Tx) error { return errors.Join(seal.Init(tx, root), directory.EnsureDefault(tx)) })
-	var first *seal.Ring
-	for _, db := range h.cluster.DB {
-		ring, err := seal.OpenRing(t.Context(), db, root)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if first == nil {
-			first = ring
-		}
-		h.desks = append(h.desks, consent.NewDesk(db, ring))
+	rings := sealtest.Rings(t, h.cluster.DB...)
+	h.update(directory.EnsureDefault)
+	for i, db := range h.cluster.DB {
+		h.desks = append(h.desks, consent.NewDesk(db, rings[i]))
 	}
 	h.app = &federation.Application{
 		Tenant: tenant, Name: "Foreign", RedirectURIs: []string{"https://app.example.com/cb"}, Consent: federation.ConsentExplicit,
 		AllowedScopes: []string{"openid", "profile", "email", "orders"},
 	}
-	sessions := session.NewStore(session.Config{DB: h.cluster.DB[0], Ring: first})
+	sessions := session.NewStore(session.Config{DB: h.cluster.DB[0], Ring: rings[0]})
 	h.update(func(tx *fsm.Tx) error {
 		u, err := directory.CreateUser(tx, tenant, directory.User{Username: "ada"})
 		if err != nil {
@@ -71,7 +64,7 @@ func newHouse(t *testing.T) *house {
 			return err
 		}
 		h.session = started.Session.ID
-		_, err = federation.Create(tx, first, h.app, "")
+		_, err = federation.Create(tx, rings[0], h.app, "")
 		return err
 	})
 	return h

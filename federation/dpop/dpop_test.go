@@ -18,9 +18,9 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
-	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/fsm/fsmtest"
 	"github.com/quis-idp/quis/keys/seal"
+	"github.com/quis-idp/quis/keys/seal/sealtest"
 )
 
 const endpoint = "https://id.example.com/oauth2/token"
@@ -41,15 +41,7 @@ func newHouse(t testing.TB, size int) *house {
 	t.Helper()
 	h := &house{t: t, now: time.Unix(1_900_000_000, 0)}
 	cluster := fsmtest.NewCluster(t, size, seal.Tables...)
-	root := seal.GenerateRootKey()
-	if err := cluster.DB[0].Update(t.Context(), func(tx *fsm.Tx) error { return seal.Init(tx, root) }); err != nil {
-		t.Fatal(err)
-	}
-	for _, db := range cluster.DB {
-		ring, err := seal.OpenRing(t.Context(), db, root)
-		if err != nil {
-			t.Fatal(err)
-		}
+	for _, ring := range sealtest.Rings(t, cluster.DB...) {
 		h.nodes = append(h.nodes, New(ring, func() time.Time { return h.now }))
 	}
 	return h

@@ -26,6 +26,7 @@ import (
 	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/identity/settings"
 	"github.com/quis-idp/quis/keys/seal"
+	"github.com/quis-idp/quis/keys/seal/sealtest"
 )
 
 const ten = identity.DefaultTenant
@@ -50,23 +51,16 @@ func newHouse(t *testing.T, size int, change ...func(*logout.Config)) *house {
 	t.Helper()
 	tables := slices.Concat(seal.Tables, event.Tables, directory.Tables, settings.Tables, session.Tables, federation.Tables, family.Tables, logout.Tables)
 	h := &house{Cluster: fsmtest.NewCluster(t, size, tables...), t: t}
-	root := seal.GenerateRootKey()
+	rings := sealtest.Rings(t, h.DB...)
 	h.update(0, func(tx *fsm.Tx) (err error) {
-		if err := seal.Init(tx, root); err != nil {
-			return err
-		}
 		if err := directory.EnsureDefault(tx); err != nil {
 			return err
 		}
 		h.user, err = directory.CreateUser(tx, ten, directory.User{Username: "ada", Name: "Ada"})
 		return err
 	})
-	for _, db := range h.DB {
-		n := &node{db: db}
-		var err error
-		if n.ring, err = seal.OpenRing(t.Context(), db, root); err != nil {
-			t.Fatal(err)
-		}
+	for i, db := range h.DB {
+		n := &node{db: db, ring: rings[i]}
 		n.sessions = session.NewStore(session.Config{DB: db, Ring: n.ring})
 		n.families = family.New(family.Config{DB: db, Ring: n.ring, Sessions: n.sessions})
 		cfg := logout.Config{

@@ -39,6 +39,7 @@ import (
 	"github.com/quis-idp/quis/identity/settings"
 	"github.com/quis-idp/quis/keys"
 	"github.com/quis-idp/quis/keys/seal"
+	"github.com/quis-idp/quis/keys/seal/sealtest"
 )
 
 const (
@@ -87,11 +88,8 @@ func tables() []fsm.Definition {
 func newWorld(t testing.TB, size int, change ...func(*Config)) *world {
 	t.Helper()
 	w := &world{t: t, cluster: fsmtest.NewCluster(t, size, tables()...)}
-	root := seal.GenerateRootKey()
+	rings := sealtest.Rings(t, w.cluster.DB...)
 	w.update(0, func(tx *fsm.Tx) error {
-		if err := seal.Init(tx, root); err != nil {
-			return err
-		}
 		if err := directory.EnsureDefault(tx); err != nil {
 			return err
 		}
@@ -101,8 +99,8 @@ func newWorld(t testing.TB, size int, change ...func(*Config)) *world {
 		})
 		return err
 	})
-	for _, db := range w.cluster.DB {
-		w.nodes = append(w.nodes, newNode(t, db, root, change...))
+	for i, db := range w.cluster.DB {
+		w.nodes = append(w.nodes, newNode(t, db, rings[i], change...))
 	}
 	if err := w.nodes[0].keys.Ensure(t.Context(), tenant.ID, keys.ES256); err != nil {
 		t.Fatal(err)
@@ -117,13 +115,9 @@ func newWorld(t testing.TB, size int, change ...func(*Config)) *world {
 	return w
 }
 
-func newNode(t testing.TB, db *fsm.DB, root *seal.RootKey, change ...func(*Config)) *node {
+func newNode(t testing.TB, db *fsm.DB, ring *seal.Ring, change ...func(*Config)) *node {
 	t.Helper()
-	n := &node{db: db, mux: http.NewServeMux()}
-	var err error
-	if n.ring, err = seal.OpenRing(t.Context(), db, root); err != nil {
-		t.Fatal(err)
-	}
+	n := &node{db: db, ring: ring, mux: http.NewServeMux()}
 	log := slog.New(slog.DiscardHandler)
 	n.keys = keys.New(db, n.ring, log)
 	n.sessions = session.NewStore(session.Config{DB: db, Ring: n.ring})

@@ -11,6 +11,7 @@ import (
 	"github.com/quis-idp/quis/fsm/fsmtest"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/keys/seal"
+	"github.com/quis-idp/quis/keys/seal/sealtest"
 )
 
 const tenant = identity.DefaultTenant
@@ -18,14 +19,7 @@ const tenant = identity.DefaultTenant
 func newRing(t testing.TB) (*fsm.DB, *seal.Ring) {
 	t.Helper()
 	db := fsmtest.New(t, append(seal.Tables, poll.Tables...)...)
-	root := seal.GenerateRootKey()
-	if err := db.Update(t.Context(), func(tx *fsm.Tx) error { return seal.Init(tx, root) }); err != nil {
-		t.Fatal(err)
-	}
-	ring, err := seal.OpenRing(t.Context(), db, root)
-	if err != nil {
-		t.Fatal(err)
-	}
+	ring := sealtest.Ring(t, db)
 	return db, ring
 }
 

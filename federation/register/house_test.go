@@ -25,6 +25,7 @@ import (
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/keys/seal"
+	"github.com/quis-idp/quis/keys/seal/sealtest"
 )
 
 const ten = identity.DefaultTenant
@@ -48,14 +49,10 @@ func newHouse(t *testing.T, size int) *house {
 	t.Cleanup(h.web.Close)
 	roots := x509.NewCertPool()
 	roots.AddCert(h.web.Certificate())
-	root := seal.GenerateRootKey()
-	h.update(func(tx *fsm.Tx) error { return seal.Init(tx, root) })
+	rings := sealtest.Rings(t, h.DB...)
 	h.update(directory.EnsureDefault)
-	for _, db := range h.DB {
-		ring, err := seal.OpenRing(t.Context(), db, root)
-		if err != nil {
-			t.Fatal(err)
-		}
+	for i, db := range h.DB {
+		ring := rings[i]
 		client := fetch.New(fetch.Config{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}, RootCAs: roots})
 		e := register.New(register.Config{
 			DB: db, Ring: ring, Fetch: client, Fresh: func(context.Context) error { return nil }, Logger: slog.New(slog.DiscardHandler),

@@ -16,6 +16,7 @@ import (
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/keys/seal"
+	"github.com/quis-idp/quis/keys/seal/sealtest"
 )
 
 const (
@@ -33,12 +34,8 @@ type house struct {
 func newHouse(t *testing.T) *house {
 	t.Helper()
 	h := &house{t: t, db: fsmtest.New(t, slices.Concat(seal.Tables, event.Tables, directory.Tables, federation.Tables, resource.Tables)...)}
-	root := seal.GenerateRootKey()
-	h.update(func(tx *fsm.Tx) error { return errors.Join(seal.Init(tx, root), directory.EnsureDefault(tx)) })
-	ring, err := seal.OpenRing(t.Context(), h.db, root)
-	if err != nil {
-		t.Fatal(err)
-	}
+	ring := sealtest.Ring(t, h.db)
+	h.update(directory.EnsureDefault)
 	h.app = &federation.Application{Tenant: tenant, Name: "App", RedirectURIs: []string{"https://app.example.com/cb"}, TokenExpiry: 600}
 	h.update(func(tx *fsm.Tx) error {
 		_, err := federation.Create(tx, ring, h.app, "")

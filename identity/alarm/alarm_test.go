@@ -22,6 +22,7 @@ import (
 	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/identity/settings"
 	"github.com/quis-idp/quis/keys/seal"
+	"github.com/quis-idp/quis/keys/seal/sealtest"
 )
 
 const ten = identity.DefaultTenant
@@ -37,18 +38,14 @@ func newHouse(t *testing.T, nodes int) *house {
 	t.Helper()
 	h := &house{t: t}
 	h.Cluster = fsmtest.NewCluster(t, nodes, slices.Concat(seal.Tables, event.Tables, directory.Tables, settings.Tables, credential.Tables, session.Tables, passkey.Tables, regain.Tables, pending.Tables, alarm.Tables)...)
-	root := seal.GenerateRootKey()
+	h.ring = sealtest.Ring(t, h.DB[0])
 	h.update(func(tx *fsm.Tx) (err error) {
-		if err := errors.Join(seal.Init(tx, root), directory.EnsureDefault(tx)); err != nil {
+		if err := directory.EnsureDefault(tx); err != nil {
 			return err
 		}
 		h.user, err = directory.CreateUser(tx, ten, directory.User{Username: "ada", Email: "ada@example.org"})
 		return err
 	})
-	var err error
-	if h.ring, err = seal.OpenRing(t.Context(), h.DB[0], root); err != nil {
-		t.Fatal(err)
-	}
 	return h
 }
 

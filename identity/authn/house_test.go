@@ -2,7 +2,6 @@ package authn_test
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -22,6 +21,7 @@ import (
 	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/identity/settings"
 	"github.com/quis-idp/quis/keys/seal"
+	"github.com/quis-idp/quis/keys/seal/sealtest"
 )
 
 const (
@@ -56,17 +56,12 @@ func newHouse(t testing.TB, n int) *house {
 		Cluster: fsmtest.NewCluster(t, n, schema...),
 		pool:    credential.NewPool(credential.Config{Params: credential.Params{Memory: 64, Time: 1, Threads: 1}}, nil),
 	}
-	root := seal.GenerateRootKey()
-	h.update(t, 0, func(tx *fsm.Tx) error { return errors.Join(seal.Init(tx, root), directory.EnsureDefault(tx)) })
+	rings := sealtest.Rings(t, h.DB...)
+	h.ring = rings[0]
+	h.update(t, 0, directory.EnsureDefault)
 	h.ann = h.user(t, directory.User{Username: "ann", Email: "ann@example.com"}, good)
-	for _, db := range h.DB {
-		ring, err := seal.OpenRing(t.Context(), db, root)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if h.ring == nil {
-			h.ring = ring
-		}
+	for i, db := range h.DB {
+		ring := rings[i]
 		nd := &node{db: db, sessions: session.NewStore(session.Config{DB: db, Ring: ring}), reg: prometheus.NewRegistry()}
 		nd.Flows = authn.New(authn.Config{
 			DB: db, Ring: ring, Sessions: nd.sessions, Registerer: nd.reg, Strangers: 8, Certificates: &desk.Desk{DB: db, Ring: ring},

@@ -2,7 +2,6 @@ package impersonation_test
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -16,6 +15,7 @@ import (
 	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/identity/settings"
 	"github.com/quis-idp/quis/keys/seal"
+	"github.com/quis-idp/quis/keys/seal/sealtest"
 )
 
 const ten = identity.DefaultTenant
@@ -30,9 +30,9 @@ type house struct {
 func newHouse(t testing.TB, n int) *house {
 	t.Helper()
 	h := &house{Cluster: fsmtest.NewCluster(t, n, slices.Concat(impersonation.Tables, session.Tables, settings.Tables, directory.Tables, event.Tables, seal.Tables)...)}
-	root := seal.GenerateRootKey()
+	rings := sealtest.Rings(t, h.DB...)
 	h.update(t, 0, func(tx *fsm.Tx) (err error) {
-		if err := errors.Join(seal.Init(tx, root), directory.EnsureDefault(tx)); err != nil {
+		if err := directory.EnsureDefault(tx); err != nil {
 			return err
 		}
 		if h.ann, err = directory.CreateUser(tx, ten, directory.User{Username: "ann"}); err != nil {
@@ -45,11 +45,8 @@ func newHouse(t testing.TB, n int) *house {
 		a.AllowImpersonation = true
 		return settings.Put(tx, 0, a)
 	})
-	for _, db := range h.DB {
-		ring, err := seal.OpenRing(t.Context(), db, root)
-		if err != nil {
-			t.Fatal(err)
-		}
+	for i, db := range h.DB {
+		ring := rings[i]
 		h.nodes = append(h.nodes, impersonation.New(db, ring, session.NewStore(session.Config{DB: db, Ring: ring})))
 	}
 	return h

@@ -2,7 +2,6 @@ package notify_test
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"slices"
 	"sync"
@@ -19,6 +18,7 @@ import (
 	"github.com/quis-idp/quis/identity/notify/post/posttest"
 	"github.com/quis-idp/quis/identity/settings"
 	"github.com/quis-idp/quis/keys/seal"
+	"github.com/quis-idp/quis/keys/seal/sealtest"
 )
 
 const ten = identity.DefaultTenant
@@ -37,20 +37,17 @@ func newHouse(t *testing.T, nodes int, change ...func(*notify.Config)) *house {
 	t.Helper()
 	h := &house{t: t, smtp: posttest.New(t, posttest.Rules{})}
 	h.Cluster = fsmtest.NewCluster(t, nodes, slices.Concat(seal.Tables, event.Tables, directory.Tables, settings.Tables, notify.Tables)...)
-	root := seal.GenerateRootKey()
+	rings := sealtest.Rings(t, h.DB...)
+	h.ring = rings[0]
 	h.update(func(tx *fsm.Tx) (err error) {
-		if err := errors.Join(seal.Init(tx, root), directory.EnsureDefault(tx)); err != nil {
+		if err := directory.EnsureDefault(tx); err != nil {
 			return err
 		}
 		h.user, err = directory.CreateUser(tx, ten, directory.User{Username: "ada", Name: "Ada Lovelace", Email: "ada@example.org"})
 		return err
 	})
-	for _, db := range h.DB {
-		ring, err := seal.OpenRing(t.Context(), db, root)
-		if err != nil {
-			t.Fatal(err)
-		}
-		h.ring = ring
+	for i, db := range h.DB {
+		ring := rings[i]
 		cfg := notify.Config{
 			DB: db, Ring: ring, Carrier: &post.Carrier{Dial: posttest.Dial, Roots: h.smtp.Roots}, Logger: slog.New(slog.DiscardHandler),
 			Tenant: func(_ *fsm.Tx, id string) (identity.Tenant, error) {

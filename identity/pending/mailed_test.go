@@ -9,22 +9,14 @@ import (
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/pending"
 	"github.com/quis-idp/quis/keys/seal"
+	"github.com/quis-idp/quis/keys/seal/sealtest"
 )
 
 // sealed is a house with a ring at every node.
 func sealed(t *testing.T, n int) (*house, []*seal.Ring) {
 	t.Helper()
 	h := newHouse(t, n)
-	root := seal.GenerateRootKey()
-	h.do(func(tx *fsm.Tx) error { return seal.Init(tx, root) })
-	var rings []*seal.Ring
-	for _, db := range h.DB {
-		ring, err := seal.OpenRing(t.Context(), db, root)
-		if err != nil {
-			t.Fatal(err)
-		}
-		rings = append(rings, ring)
-	}
+	rings := sealtest.Rings(t, h.DB...)
 	return h, rings
 }
 

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/base32"
-	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -23,6 +22,7 @@ import (
 	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/identity/settings"
 	"github.com/quis-idp/quis/keys/seal"
+	"github.com/quis-idp/quis/keys/seal/sealtest"
 )
 
 const ten = identity.DefaultTenant
@@ -43,9 +43,9 @@ func newHouse(t *testing.T, nodes int) *house {
 	t.Helper()
 	h := &house{t: t, admins: map[string]string{}}
 	h.Cluster = fsmtest.NewCluster(t, nodes, slices.Concat(seal.Tables, event.Tables, directory.Tables, settings.Tables, credential.Tables, passkey.Tables, session.Tables, regain.Tables)...)
-	root := seal.GenerateRootKey()
+	h.ring = sealtest.Ring(t, h.DB[0])
 	h.do(func(tx *fsm.Tx) error {
-		if err := errors.Join(seal.Init(tx, root), directory.EnsureDefault(tx)); err != nil {
+		if err := directory.EnsureDefault(tx); err != nil {
 			return err
 		}
 		for _, name := range []string{"usr_root", "usr_other", "usr_third", "usr_a", "usr_b"} {
@@ -61,10 +61,6 @@ func newHouse(t *testing.T, nodes int) *house {
 		}
 		return err
 	})
-	var err error
-	if h.ring, err = seal.OpenRing(t.Context(), h.DB[0], root); err != nil {
-		t.Fatal(err)
-	}
 	return h
 }
 

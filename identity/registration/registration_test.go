@@ -14,6 +14,7 @@ import (
 	"github.com/quis-idp/quis/identity/registration"
 	"github.com/quis-idp/quis/identity/settings"
 	"github.com/quis-idp/quis/keys/seal"
+	"github.com/quis-idp/quis/keys/seal/sealtest"
 )
 
 const ten = identity.DefaultTenant
@@ -29,9 +30,9 @@ type house struct {
 func newHouse(t *testing.T, n int) *house {
 	t.Helper()
 	h := &house{t: t, Cluster: fsmtest.NewCluster(t, n, slices.Concat(seal.Tables, event.Tables, directory.Tables, settings.Tables)...)}
-	root := seal.GenerateRootKey()
+	rings := sealtest.Rings(t, h.DB...)
 	h.do(func(tx *fsm.Tx) error {
-		if err := errors.Join(seal.Init(tx, root), directory.EnsureDefault(tx)); err != nil {
+		if err := directory.EnsureDefault(tx); err != nil {
 			return err
 		}
 		g, err := directory.CreateGroup(tx, ten, directory.Group{Name: "newcomers"})
@@ -42,12 +43,8 @@ func newHouse(t *testing.T, n int) *house {
 		_, err = directory.CreateUser(tx, ten, directory.User{Username: "ann", Email: "ann@example.com"})
 		return err
 	})
-	for _, db := range h.DB {
-		ring, err := seal.OpenRing(t.Context(), db, root)
-		if err != nil {
-			t.Fatal(err)
-		}
-		h.desks = append(h.desks, registration.New(db, ring))
+	for i, db := range h.DB {
+		h.desks = append(h.desks, registration.New(db, rings[i]))
 	}
 	h.decide(func(*settings.Authentication) {})
 	return h

@@ -14,6 +14,7 @@ import (
 	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/identity/settings"
 	"github.com/quis-idp/quis/keys/seal"
+	"github.com/quis-idp/quis/keys/seal/sealtest"
 )
 
 const ten = identity.DefaultTenant
@@ -30,18 +31,11 @@ func newHouse(t testing.TB, n int, cfg session.Config) *house {
 	t.Helper()
 	schema := slices.Concat(session.Tables, settings.Tables, directory.Tables, event.Tables, seal.Tables)
 	h := &house{Cluster: fsmtest.NewCluster(t, n, schema...)}
-	root := seal.GenerateRootKey()
-	h.update(t, 0, func(tx *fsm.Tx) error {
-		return errors.Join(seal.Init(tx, root), directory.EnsureDefault(tx))
-	})
+	h.rings = sealtest.Rings(t, h.DB...)
+	h.update(t, 0, directory.EnsureDefault)
 	h.user = h.newUser(t, "ann")
-	for _, db := range h.DB {
-		ring, err := seal.OpenRing(t.Context(), db, root)
-		if err != nil {
-			t.Fatal(err)
-		}
-		cfg.DB, cfg.Ring = db, ring
-		h.rings = append(h.rings, ring)
+	for i, db := range h.DB {
+		cfg.DB, cfg.Ring = db, h.rings[i]
 		h.stores = append(h.stores, session.NewStore(cfg))
 	}
 	return h

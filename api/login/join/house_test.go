@@ -29,6 +29,7 @@ import (
 	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/identity/settings"
 	"github.com/quis-idp/quis/keys/seal"
+	"github.com/quis-idp/quis/keys/seal/sealtest"
 )
 
 const (
@@ -53,21 +54,16 @@ func newHouse(t *testing.T, nodes int) *house {
 	h := &house{t: t, mail: make(chan *post.Message, 100)}
 	h.log = fsmtest.NewCluster(t, nodes, slices.Concat(seal.Tables, event.Tables, directory.Tables, credential.Tables, session.Tables, authn.Tables,
 		settings.Tables, passkey.Tables, pending.Tables, notify.Tables)...)
-	root := seal.GenerateRootKey()
+	h.rings = sealtest.Rings(t, h.log.DB...)
 	h.update(func(tx *fsm.Tx) error {
-		if err := errors.Join(seal.Init(tx, root), directory.EnsureDefault(tx)); err != nil {
+		if err := directory.EnsureDefault(tx); err != nil {
 			return err
 		}
 		_, err := directory.CreateUser(tx, ten, directory.User{Username: "ada", Email: "ada@example.com"})
 		return err
 	})
-	for _, db := range h.log.DB {
-		ring, err := seal.OpenRing(t.Context(), db, root)
-		if err != nil {
-			t.Fatal(err)
-		}
-		h.rings = append(h.rings, ring)
-		h.open(db, ring)
+	for i, db := range h.log.DB {
+		h.open(db, h.rings[i])
 	}
 	return h
 }

@@ -9,24 +9,17 @@ import (
 	"testing"
 	"time"
 
-	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/fsm/fsmtest"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/keys/seal"
+	"github.com/quis-idp/quis/keys/seal/sealtest"
 )
 
 func newMemory(t *testing.T) Memory {
 	t.Helper()
 	db := fsmtest.New(t, seal.Tables...)
-	root := seal.GenerateRootKey()
-	if err := db.Update(t.Context(), func(tx *fsm.Tx) error { return seal.Init(tx, root) }); err != nil {
-		t.Fatal(err)
-	}
-	ring, err := seal.OpenRing(t.Context(), db, root)
-	if err != nil {
-		t.Fatal(err)
-	}
+	ring := sealtest.Ring(t, db)
 	return Memory{ring}
 }
 

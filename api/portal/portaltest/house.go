@@ -5,7 +5,6 @@ package portaltest
 
 import (
 	"context"
-	"errors"
 	"net/http/httptest"
 	"slices"
 	"testing"
@@ -27,6 +26,7 @@ import (
 	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/identity/settings"
 	"github.com/quis-idp/quis/keys/seal"
+	"github.com/quis-idp/quis/keys/seal/sealtest"
 )
 
 const (
@@ -58,13 +58,10 @@ func New(t *testing.T, more ...fsm.Definition) *House {
 	c := fsmtest.NewCluster(t, 1, slices.Concat(seal.Tables, event.Tables, directory.Tables, credential.Tables, session.Tables, authn.Tables,
 		family.Tables, settings.Tables, passkey.Tables, more)...)
 	h := &House{T: t, Cluster: c, DB: c.DB[0], Users: map[string]string{}}
-	root := seal.GenerateRootKey()
-	h.Update(func(tx *fsm.Tx) error { return errors.Join(seal.Init(tx, root), directory.EnsureDefault(tx)) })
-	var err error
-	if h.Ring, err = seal.OpenRing(t.Context(), h.DB, root); err != nil {
-		t.Fatal(err)
-	}
+	h.Ring = sealtest.Ring(t, h.DB)
+	h.Update(directory.EnsureDefault)
 	h.Pool = credential.NewPool(credential.Config{Params: credential.Params{Memory: 64, Time: 1, Threads: 1}}, nil)
+	var err error
 	if h.hash, err = h.Pool.Hash(t.Context(), Password); err != nil {
 		t.Fatal(err)
 	}

@@ -19,20 +19,18 @@ import (
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/settings"
 	"github.com/quis-idp/quis/keys/seal"
+	"github.com/quis-idp/quis/keys/seal/sealtest"
 )
 
 // house is n nodes that could each apply a file.
 func house(t *testing.T, n int) (*fsmtest.Cluster, []Rooms) {
 	t.Helper()
 	log := fsmtest.NewCluster(t, n, slices.Concat(seal.Tables, event.Tables, directory.Tables, credential.Tables, settings.Tables, federation.Tables)...)
-	root := seal.GenerateRootKey()
-	must(t, log.DB[0].Update(t.Context(), func(tx *fsm.Tx) error { return seal.Init(tx, root) }))
+	rings := sealtest.Rings(t, log.DB...)
 	var nodes []Rooms
-	for _, db := range log.DB {
-		ring, err := seal.OpenRing(t.Context(), db, root)
-		must(t, err)
+	for i, db := range log.DB {
 		pool := credential.NewPool(credential.Config{Params: credential.Params{Memory: 8, Time: 1, Threads: 1}}, nil)
-		nodes = append(nodes, Rooms{DB: db, Ring: ring, Passwords: pool})
+		nodes = append(nodes, Rooms{DB: db, Ring: rings[i], Passwords: pool})
 	}
 	return log, nodes
 }

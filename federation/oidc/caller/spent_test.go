@@ -10,6 +10,7 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/fsm/fsmtest"
 	"github.com/quis-idp/quis/keys/seal"
+	"github.com/quis-idp/quis/keys/seal/sealtest"
 )
 
 // TestRefusesAssertionFromBeforeARestore: a restore brings no spent marks back, so nothing
@@ -17,15 +18,8 @@ import (
 func TestRefusesAssertionFromBeforeARestore(t *testing.T) {
 	t.Parallel()
 	db := fsmtest.New(t, append(seal.Tables, Tables...)...)
-	root := seal.GenerateRootKey()
 	update := func(fn func(tx *fsm.Tx) error) error { return db.Update(t.Context(), fn) }
-	if err := update(func(tx *fsm.Tx) error { return seal.Init(tx, root) }); err != nil {
-		t.Fatal(err)
-	}
-	ring, err := seal.OpenRing(t.Context(), db, root)
-	if err != nil {
-		t.Fatal(err)
-	}
+	ring := sealtest.Ring(t, db)
 	made := func(at time.Time) (*Assertion, error) {
 		return NewAssertion(ring, "client app", &jose.Claims{ID: "j", Expires: at.Add(time.Minute), Issued: at}, assertionLife)
 	}

@@ -12,9 +12,9 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/quis-idp/quis/federation/oidc/family"
-	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/fsm/fsmtest"
 	"github.com/quis-idp/quis/keys/seal"
+	"github.com/quis-idp/quis/keys/seal/sealtest"
 )
 
 func TestModes(t *testing.T) {
@@ -72,14 +72,7 @@ func TestRefusesPolicyInjectionThroughRedirectURI(t *testing.T) {
 func newRing(t testing.TB) *seal.Ring {
 	t.Helper()
 	c := fsmtest.NewCluster(t, 1, seal.Tables...)
-	root := seal.GenerateRootKey()
-	if err := c.DB[0].Update(t.Context(), func(tx *fsm.Tx) error { return seal.Init(tx, root) }); err != nil {
-		t.Fatal(err)
-	}
-	ring, err := seal.OpenRing(t.Context(), c.DB[0], root)
-	if err != nil {
-		t.Fatal(err)
-	}
+	ring := sealtest.Ring(t, c.DB[0])
 	return ring
 }
 

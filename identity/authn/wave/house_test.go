@@ -2,7 +2,6 @@ package wave_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -15,6 +14,7 @@ import (
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/keys/seal"
+	"github.com/quis-idp/quis/keys/seal/sealtest"
 )
 
 const ten = identity.DefaultTenant
@@ -28,14 +28,10 @@ type house struct {
 func newHouse(t *testing.T, n int) *house {
 	t.Helper()
 	h := &house{Cluster: fsmtest.NewCluster(t, n, slices.Concat(wave.Tables, directory.Tables, event.Tables, seal.Tables)...)}
-	root := seal.GenerateRootKey()
-	h.update(t, func(tx *fsm.Tx) error { return errors.Join(seal.Init(tx, root), directory.EnsureDefault(tx)) })
-	for _, db := range h.DB {
-		ring, err := seal.OpenRing(t.Context(), db, root)
-		if err != nil {
-			t.Fatal(err)
-		}
-		h.watch = append(h.watch, wave.New(db, ring, nil))
+	rings := sealtest.Rings(t, h.DB...)
+	h.update(t, directory.EnsureDefault)
+	for i, db := range h.DB {
+		h.watch = append(h.watch, wave.New(db, rings[i], nil))
 	}
 	// The state's time stands still while it is ahead of the clock: no test straddles two windows.
 	now := h.DB[0].Now()

@@ -7,11 +7,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/fsm/fsmtest"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential/mailcode"
 	"github.com/quis-idp/quis/keys/seal"
+	"github.com/quis-idp/quis/keys/seal/sealtest"
 )
 
 // A clock can be moved.
@@ -20,14 +20,7 @@ type clock struct{ now time.Time }
 func newCodes(t *testing.T) (*mailcode.Codes, *clock) {
 	t.Helper()
 	db := fsmtest.New(t, seal.Tables...)
-	root := seal.GenerateRootKey()
-	if err := db.Update(t.Context(), func(tx *fsm.Tx) error { return seal.Init(tx, root) }); err != nil {
-		t.Fatal(err)
-	}
-	ring, err := seal.OpenRing(t.Context(), db, root)
-	if err != nil {
-		t.Fatal(err)
-	}
+	ring := sealtest.Ring(t, db)
 	c := &clock{time.Date(2026, 11, 28, 22, 0, 0, 0, time.UTC)}
 	return mailcode.New(ring, func() time.Time { return c.now }), c
 }

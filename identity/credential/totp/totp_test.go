@@ -19,6 +19,7 @@ import (
 	"github.com/quis-idp/quis/identity/credential/totp"
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/keys/seal"
+	"github.com/quis-idp/quis/keys/seal/sealtest"
 )
 
 const (
@@ -37,15 +38,7 @@ type house struct {
 func newHouse(t testing.TB, n int) *house {
 	t.Helper()
 	h := &house{Cluster: fsmtest.NewCluster(t, n, slices.Concat(totp.Tables, device.Tables, event.Tables, seal.Tables)...)}
-	root := seal.GenerateRootKey()
-	h.update(t, 0, func(tx *fsm.Tx) error { return seal.Init(tx, root) })
-	for _, db := range h.DB {
-		ring, err := seal.OpenRing(t.Context(), db, root)
-		if err != nil {
-			t.Fatal(err)
-		}
-		h.rings = append(h.rings, ring)
-	}
+	h.rings = sealtest.Rings(t, h.DB...)
 	return h
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/quis-idp/quis/identity/credential/certificate/desk"
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/keys/seal"
+	"github.com/quis-idp/quis/keys/seal/sealtest"
 )
 
 const ten = identity.DefaultTenant
@@ -23,11 +24,8 @@ const ten = identity.DefaultTenant
 func TestWantedCertificate(t *testing.T) {
 	t.Parallel()
 	c := fsmtest.NewCluster(t, 2, slices.Concat(certificate.Tables, event.Tables, seal.Tables)...)
-	root, ca := seal.GenerateRootKey(), certificatetest.New(t, "People", nil)
+	ca := certificatetest.New(t, "People", nil)
 	err := c.DB[0].Update(t.Context(), func(tx *fsm.Tx) error {
-		if err := seal.Init(tx, root); err != nil {
-			return err
-		}
 		_, err := certificate.Add(tx, certificate.Authority{Tenant: ten, Name: "People", Certificate: ca.Cert.Raw, Revocation: certificate.RevocationOff})
 		return err
 	})
@@ -35,12 +33,8 @@ func TestWantedCertificate(t *testing.T) {
 		t.Fatal(err)
 	}
 	var desks [2]*desk.Desk
-	for i, db := range c.DB {
-		ring, err := seal.OpenRing(t.Context(), db, root)
-		if err != nil {
-			t.Fatal(err)
-		}
-		desks[i] = &desk.Desk{DB: db, Ring: ring}
+	for i, ring := range sealtest.Rings(t, c.DB...) {
+		desks[i] = &desk.Desk{DB: c.DB[i], Ring: ring}
 	}
 	d := desks[0]
 	ticket, err := d.Ask(ten, "ses_1")
