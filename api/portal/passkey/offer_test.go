@@ -11,32 +11,30 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential/passkey/passkeytest"
-	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/settings"
 )
 
 // leads signs out and in again, in a browser whose script says that it makes passkeys or
 // not, and returns where that leads.
 func (v *visit) leads(makes string) string {
-	v.T.Helper()
-	v.send("POST", "/logout", url.Values{})
-	to, _ := v.send("GET", newPath, nil)
-	_, form := v.send("GET", to.Header.Get("Location"), nil)
-	done, body := v.send("POST", "/login", url.Values{"flow": {field(form, "flow")}, "username": {"ada"}, "password": {portaltest.Password}, "makes": {makes}})
+	v.House.T.Helper()
+	v.Post("/logout", url.Values{})
+	form := v.Get(v.Get(newPath).Header.Get("Location"))
+	done := v.Post("/login", url.Values{"flow": form.Hidden("flow"), "username": {"ada"}, "password": {portaltest.Password}, "makes": {makes}})
 	at, ok := strings.CutPrefix(done.Header.Get("Refresh"), "0; url=")
 	if !ok {
-		v.T.Fatalf("not signed in: %d %s", done.StatusCode, body)
+		v.House.T.Fatalf("not signed in: %d %s", done.StatusCode, done.Page)
 	}
 	return at
 }
 
 // offered is leads to the offer; then is where it leads on to.
 func (v *visit) offered() (offer, then string) {
-	v.T.Helper()
+	v.House.T.Helper()
 	offer = v.leads("yes")
 	u, err := url.Parse(offer)
 	if err != nil || u.Path != offerPath {
-		v.T.Fatalf("signing in leads to %s, not to the offer: %v", offer, err)
+		v.House.T.Fatalf("signing in leads to %s, not to the offer: %v", offer, err)
 	}
 	return offer, u.Query().Get("then")
 }
@@ -66,9 +64,9 @@ func TestPasskeyIsOfferedAfterAPassword(t *testing.T) {
 	// What the person has asked for needs their touch; what was made without asking does not.
 	v.refused(offer, made("options", ""), "has to ask for your PIN")
 	v.refused(offer, made("unasked", ""), "has to ask for your PIN")
-	res, body := v.send("POST", offer, made("unasked", "yes"))
-	if res.StatusCode != http.StatusOK || res.Header.Get("Refresh") != "1; url="+newPath || !strings.Contains(body, "Your passkey is added") {
-		t.Errorf("%d %v %s", res.StatusCode, res.Header, body)
+	taken := v.Post(offer, made("unasked", "yes")).Want(t, http.StatusOK, "Your passkey is added")
+	if to := taken.Header.Get("Refresh"); to != "1; url="+newPath {
+		t.Errorf("leads to %s", to)
 	}
 	if n := len(v.keys()); n != 1 {
 		t.Errorf("%d passkeys", n)
@@ -89,14 +87,12 @@ func TestOfferedPasskeyIsAskedFor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if res, body := v.send("POST", offer, url.Values{"session": {field(body, "session")}, "response": {string(made)}}); res.StatusCode != http.StatusOK {
-		t.Fatalf("%d %s", res.StatusCode, body)
-	}
-	v.send("POST", "/logout", url.Values{})
-	_, form := v.send("GET", "/login", nil)
-	res, body := v.send("POST", "/login", url.Values{"flow": {field(form, "flow")}, "username": {"ada"}, "password": {portaltest.Password}, "makes": {"yes"}})
-	if res.StatusCode != http.StatusOK || !strings.Contains(body, "Use your passkey or security key.") || strings.Contains(body, `name="code"`) {
-		t.Errorf("%d %s", res.StatusCode, body)
+	v.Post(offer, url.Values{"session": {field(body, "session")}, "response": {string(made)}}).Want(t, http.StatusOK)
+	v.Post("/logout", url.Values{})
+	a := v.Post("/login", url.Values{"flow": v.Get("/login").Hidden("flow"), "username": {"ada"}, "password": {portaltest.Password}, "makes": {"yes"}}).
+		Want(t, http.StatusOK, "Use your passkey or security key.")
+	if strings.Contains(a.Page, `name="code"`) {
+		t.Errorf("a code is asked for: %s", a.Page)
 	}
 }
 
@@ -106,17 +102,14 @@ func TestOfferCanBePutOff(t *testing.T) {
 	offer, then := v.offered()
 	later := strings.Replace(offer, offerPath, laterPath, 1)
 	v.see("offer_later", offer, strings.ReplaceAll(later, "&", "&amp;"))
-	if res, _ := v.send("GET", later, nil); res.StatusCode != http.StatusSeeOther || res.Header.Get("Location") != then {
-		t.Errorf("%d leads to %s", res.StatusCode, res.Header.Get("Location"))
-	}
+	v.Get(later).Leads(t, then)
 	if to := v.leads("yes"); !strings.HasPrefix(to, newPath) {
 		t.Errorf("offered again at once: %s", to)
 	}
-	v.Cluster.Advance(quiet + time.Hour)
-	v.Update(func(tx *fsm.Tx) error { return event.Append(tx, event.Event{Type: event.KeyRetired}) })
+	v.Pass(quiet + time.Hour)
 	v.offered()
-	if res, _ := v.send("GET", laterPath+"?then="+url.QueryEscape("https://evil.example.com/"), nil); res.Header.Get("Location") != "/" {
-		t.Errorf("a stranger's link leads to %s", res.Header.Get("Location"))
+	if to := v.Get(laterPath + "?then=" + url.QueryEscape("https://evil.example.com/")).Header.Get("Location"); to != "/" {
+		t.Errorf("a stranger's link leads to %s", to)
 	}
 }
 

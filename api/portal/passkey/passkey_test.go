@@ -4,9 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"html"
-	"io"
 	"net/http"
-	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
 	"regexp"
@@ -25,7 +23,6 @@ import (
 	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/credential/passkey/passkeytest"
 	"github.com/quis-idp/quis/identity/directory"
-	"github.com/quis-idp/quis/identity/event"
 )
 
 const publicURL = portaltest.PublicURL
@@ -33,8 +30,8 @@ const publicURL = portaltest.PublicURL
 // A visit is somebody signed in, in front of a running front door.
 type visit struct {
 	*portaltest.House
-	user   string
-	client *http.Client
+	*pagetest.Browser
+	user string
 }
 
 func newVisit(t *testing.T, public string) *visit {
@@ -47,80 +44,32 @@ func newVisit(t *testing.T, public string) *visit {
 	v.OpenAs(httptest.NewUnstartedServer(nil), api.Config{PublicURL: public, Rooms: []api.Room{
 		v.Login(login.Config{Memory: remembers, Offer: own.Offer}), v.Portal(own),
 	}})
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	v.client = &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	v.signIn()
+	v.Browser = pagetest.NewBrowser(t, v.House.URL)
+	v.Browser.SignIn(v.Get(newPath), "", "ada", portaltest.Password)
 	return v
-}
-
-func (v *visit) signIn() {
-	v.T.Helper()
-	to, _ := v.send("GET", newPath, nil)
-	_, form := v.send("GET", to.Header.Get("Location"), nil)
-	done, body := v.send("POST", "/login", url.Values{"flow": {field(form, "flow")}, "username": {"ada"}, "password": {portaltest.Password}})
-	if done.StatusCode != http.StatusOK || done.Header.Get("Refresh") == "" {
-		v.T.Fatalf("not signed in: %d %s", done.StatusCode, body)
-	}
-}
-
-func (v *visit) send(method, path string, form url.Values) (*http.Response, string) {
-	v.T.Helper()
-	r, err := http.NewRequestWithContext(v.T.Context(), method, v.URL+path, strings.NewReader(form.Encode()))
-	if err != nil {
-		v.T.Fatal(err)
-	}
-	r.Header.Set("Accept", "text/html")
-	if form != nil {
-		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	}
-	res, err := v.client.Do(r)
-	if err != nil {
-		v.T.Fatal(err)
-	}
-	defer res.Body.Close()
-	b, err := io.ReadAll(res.Body)
-	if err != nil {
-		v.T.Fatal(err)
-	}
-	return res, string(b)
 }
 
 // see gets a page, checks it, and keeps it to be looked at.
 func (v *visit) see(name, path string, contains ...string) string {
-	v.T.Helper()
-	res, body := v.send("GET", path, nil)
-	if res.StatusCode != http.StatusOK {
-		v.T.Fatalf("%s: %d %s", path, res.StatusCode, body)
-	}
-	pagetest.Check(v.T, name, body)
-	for _, c := range contains {
-		if !strings.Contains(body, c) {
-			v.T.Errorf("%s lacks %q: %s", path, c, body)
-		}
-	}
-	pagetest.Keep(v.T, name, strings.ReplaceAll(body, "<form class=\"form\" method=\"post\" action=\""+newPath+"\" hidden", "<form class=\"form\""))
+	t := v.House.T
+	t.Helper()
+	body := v.Get(path).Want(t, http.StatusOK, contains...).Page
+	pagetest.Check(t, name, body)
+	pagetest.Keep(t, name, strings.ReplaceAll(body, "<form class=\"form\" method=\"post\" action=\""+newPath+"\" hidden", "<form class=\"form\""))
 	return body
 }
 
 // done posts a form that is taken, and returns where it leads.
 func (v *visit) done(path string, form url.Values) string {
-	v.T.Helper()
-	res, body := v.send("POST", path, form)
-	if res.StatusCode != http.StatusSeeOther {
-		v.T.Fatalf("POST %s: %d %s", path, res.StatusCode, body)
-	}
-	return res.Header.Get("Location")
+	v.House.T.Helper()
+	return v.Post(path, form).Want(v.House.T, http.StatusSeeOther).Header.Get("Location")
 }
 
-// refused posts a form that is not taken, and returns the page.
+// refused posts a form that is not taken.
 func (v *visit) refused(path string, form url.Values, sentence string) {
-	v.T.Helper()
-	res, body := v.send("POST", path, form)
-	if res.StatusCode != http.StatusUnprocessableEntity || !strings.Contains(html.UnescapeString(body), sentence) {
-		v.T.Errorf("POST %s: %d, want %q: %s", path, res.StatusCode, sentence, body)
+	v.House.T.Helper()
+	if a := v.Post(path, form).Want(v.House.T, http.StatusUnprocessableEntity); !strings.Contains(html.UnescapeString(a.Page), sentence) {
+		v.House.T.Errorf("POST %s: want %q: %s", path, sentence, a.Page)
 	}
 }
 
@@ -142,18 +91,18 @@ func data(body, name string) string {
 
 // make is what the script does with the form.
 func (v *visit) make(a *passkeytest.Authenticator, name string) url.Values {
-	v.T.Helper()
+	v.House.T.Helper()
 	body := v.see("new", newPath, "/assets/passkey-")
 	response, err := a.Create([]byte(data(body, "options")))
 	if err != nil {
-		v.T.Fatal(err)
+		v.House.T.Fatal(err)
 	}
 	return url.Values{"session": {field(body, "session")}, "response": {string(response)}, "name": {name}}
 }
 
 func (v *visit) keys() (ids []string) {
-	v.T.Helper()
-	err := v.DB.View(v.T.Context(), func(tx *fsm.Tx) error {
+	v.House.T.Helper()
+	err := v.DB.View(v.House.T.Context(), func(tx *fsm.Tx) error {
 		for k, err := range passkey.List(tx, identity.DefaultTenant, v.user) {
 			if err != nil {
 				return err
@@ -163,7 +112,7 @@ func (v *visit) keys() (ids []string) {
 		return nil
 	})
 	if err != nil {
-		v.T.Fatal(err)
+		v.House.T.Fatal(err)
 	}
 	return ids
 }
@@ -191,16 +140,13 @@ func TestAPersonsPasskeys(t *testing.T) {
 	if got := v.keys(); len(got) != 1 || got[0] != ids[1] {
 		t.Errorf("left are %v", got)
 	}
-	if res, _ := v.send("GET", one, nil); res.StatusCode != http.StatusNotFound {
-		t.Errorf("a removed passkey has a page: %d", res.StatusCode)
-	}
+	v.Get(one).Want(t, http.StatusNotFound)
 	// The last way to sign in stays.
 	v.Update(func(tx *fsm.Tx) error { return credential.DeleteAllOf(tx, identity.DefaultTenant, v.user) })
 	v.see("last", path+"/"+ids[1], "your only way to sign in")
 	v.refused(path+"/"+ids[1]+"/remove", url.Values{}, "your only way to sign in")
 	// A proof that is old has to be given again.
-	v.Cluster.Advance(time.Hour)
-	v.Update(func(tx *fsm.Tx) error { return event.Append(tx, event.Event{Type: event.KeyRetired}) })
+	v.Pass(time.Hour)
 	for _, p := range []string{newPath, path + "/" + ids[1] + "/remove"} {
 		if to := v.done(p, url.Values{}); !strings.HasPrefix(to, "/login?flow=") {
 			t.Errorf("POST %s leads to %s", p, to)
@@ -231,8 +177,8 @@ func TestFormsOfStrangers(t *testing.T) {
 			bad.Set(k, form.Get(k))
 		}
 		change(bad)
-		if res, body := v.send("POST", newPath, bad); res.StatusCode != http.StatusUnprocessableEntity {
-			t.Errorf("%s: %d %s", what, res.StatusCode, body)
+		if a := v.Post(newPath, bad); a.StatusCode != http.StatusUnprocessableEntity {
+			t.Errorf("%s: %d %s", what, a.StatusCode, a.Page)
 		}
 	}
 	if n := v.keys(); len(n) != 0 {
@@ -247,9 +193,8 @@ func TestNoCardWherePasskeysCannotWork(t *testing.T) {
 	if body := v.see("address", security); strings.Contains(body, "passkey") {
 		t.Error("passkeys are offered at a bare address")
 	}
-	res, body := v.send("GET", newPath, nil)
-	if res.StatusCode != http.StatusUnprocessableEntity || !strings.Contains(body, "bare address") || strings.Contains(body, "/assets/passkey-") {
-		t.Errorf("%d %s", res.StatusCode, body)
+	if a := v.Get(newPath).Want(t, http.StatusUnprocessableEntity, "bare address"); strings.Contains(a.Page, "/assets/passkey-") {
+		t.Error("and yet there is the script")
 	}
 }
 
