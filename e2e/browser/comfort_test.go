@@ -44,9 +44,9 @@ func (b *browser) value(field chromedp.CSS) string {
 }
 
 // leave signs out of the house.
-func (b *browser) leave(h *comfortHouse) {
+func (b *browser) leave(h comfortHouse) {
 	b.t.Helper()
-	b.open(h.url + "/logout")
+	b.open(h.URL + "/logout")
 	b.do(chromedp.Click(chromedp.CSS(`form [type="submit"]`)))
 	b.says("main", "You are signed out") // a form that is gone may not have arrived yet
 }
@@ -60,7 +60,7 @@ func TestPasskeyIsOfferedInABrowser(t *testing.T) {
 		b.open(h.begin(authn.Need{ReturnTo: "/account/activity", Login: true}))
 		b.do(chromedp.WaitVisible(chromedp.CSS(`form[data-passkey]`)), chromedp.WaitReady(chromedp.CSS(`[data-passkey-makes][value="yes"]`)))
 		b.signIn(who, comfortSecret)
-		b.waitLocation(h.url + leads)
+		b.waitLocation(h.URL + leads)
 	}
 	const offer = "/account/security/passkeys/offer"
 	signIn("ada", offer)
@@ -70,22 +70,22 @@ func TestPasskeyIsOfferedInABrowser(t *testing.T) {
 	}
 	b.pictures("offer")
 	b.do(chromedp.Click(chromedp.CSS(`.actions a`)))
-	b.waitLocation(h.url + "/account/activity")
+	b.waitLocation(h.URL + "/account/activity")
 	signIn("ada", "/account/activity") // not now
 	signIn("grace", offer)
 	b.do(chromedp.Click(chromedp.CSS(`form[data-then] button`)))
-	b.waitLocation(h.url + "/account/activity")
+	b.waitLocation(h.URL + "/account/activity")
 	if n := b.keys(id); n != 1 {
 		t.Fatalf("%d passkeys", n)
 	}
 	b.leave(h)
 	b.open(h.begin(authn.Need{ReturnTo: "/account"}) + "&another=yes")
-	b.waitLocation(h.url + "/account") // the list picks the only passkey by itself under automation
+	b.waitLocation(h.URL + "/account") // the list picks the only passkey by itself under automation
 	b.leave(h)
 	if _, err := chromedp.Call(b.ctx, webauthn.ClearCredentials, webauthn.ClearCredentialsParams{AuthenticatorID: id}); err != nil {
 		t.Fatal(err)
 	}
-	b.open(h.url + "/login?accounts=yes")
+	b.open(h.URL + "/login?accounts=yes")
 	b.do(chromedp.Click(chromedp.CSS(`.choices li:first-child a`)), chromedp.WaitVisible(chromedp.CSS(`form[data-passkey] .last`)))
 	if got := b.value(nameField); got != "grace" {
 		t.Errorf("who was here last is %q", got)
@@ -120,9 +120,9 @@ func TestPasskeyIsMadeUnasked(t *testing.T) {
 		b.open(h.begin(authn.Need{ReturnTo: "/account/activity", Login: true}))
 		b.do(chromedp.WaitReady(chromedp.CSS(`[data-passkey-makes][value="yes"]`)))
 		b.signIn("ada", comfortSecret)
-		b.waitLocation(h.url + "/account/activity")
+		b.waitLocation(h.URL + "/account/activity")
 	}
-	b.open(h.url + "/")
+	b.open(h.URL + "/")
 	run(b, chromedp.Evaluate[bool](`(sessionStorage.refuse = "yes") === "yes"`))
 	signIn()
 	if n := b.keys(id); n != 0 {
@@ -142,9 +142,9 @@ func TestPasskeyIsMadeUnasked(t *testing.T) {
 // TestPasswordIsJudgedInABrowser while it is typed, in the person's language, and never sent anywhere else.
 func TestPasswordIsJudgedInABrowser(t *testing.T) {
 	h, b := newComfortHouse(t), newBrowser(t)
-	b.open(h.url + "/account/security/password?lang=de")
+	b.open(h.URL + "/account/security/password?lang=de")
 	b.signIn("ada", comfortSecret)
-	b.waitLocation(h.url + "/account/security/password")
+	b.waitLocation(h.URL + "/account/security/password")
 	b.do(chromedp.WaitVisible(passwordField))
 	b.do(chromedp.SendKeys(passwordField, "kurz"))
 	b.says("#password-verdict", "mindestens 15 Zeichen")
@@ -165,11 +165,11 @@ func TestPasswordIsJudgedInABrowser(t *testing.T) {
 func TestFlowsThatStoodOpen(t *testing.T) {
 	h, b := newComfortHouse(t), newBrowser(t)
 	b.open(h.begin(authn.Need{ReturnTo: "/account/activity", Application: "Web"}))
-	h.pass(10 * time.Minute)
+	h.Pass(10 * time.Minute)
 	b.signIn("ada", "wrong")
 	b.do(chromedp.WaitVisible(chromedp.CSS(`[role="alert"]`)))
 	second := h.begin(authn.Need{ReturnTo: "/account/sessions"})
-	h.pass(6 * time.Minute)
+	h.Pass(6 * time.Minute)
 	b.signIn("ada", comfortSecret)
 	b.do(chromedp.WaitNotPresent(passwordField))
 	if page := b.text("main"); !strings.Contains(page, "That took a little long") {
@@ -180,9 +180,9 @@ func TestFlowsThatStoodOpen(t *testing.T) {
 	other := b.tab()
 	other.open(second)
 	b.signIn("ada", comfortSecret)
-	b.waitLocation(h.url + "/account/activity")
+	b.waitLocation(h.URL + "/account/activity")
 	other.signIn("ada", comfortSecret) // its form was there before, and is as good
-	other.waitLocation(h.url + "/account/sessions")
+	other.waitLocation(h.URL + "/account/sessions")
 	b.do(chromedp.NavigateBack(), chromedp.WaitReady(chromedp.CSS("main h1")))
 	for strings.Contains(run(b, chromedp.Location()), "/account/") { // over what only led on
 		b.do(chromedp.NavigateBack(), chromedp.WaitReady(chromedp.CSS("main h1")))
@@ -192,6 +192,6 @@ func TestFlowsThatStoodOpen(t *testing.T) {
 	}
 	b.pictures("used")
 	b.do(chromedp.Click(chromedp.CSS(`.actions a`)))
-	b.waitLocation(h.url + "/account/activity")
+	b.waitLocation(h.URL + "/account/activity")
 	b.expectNoProblems()
 }
