@@ -1,4 +1,4 @@
-package portal
+package portal_test
 
 import (
 	"errors"
@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/quis-idp/quis/api/portal"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential"
@@ -20,8 +21,8 @@ func TestActivity(t *testing.T) {
 	h.enter("grace").Get("/account/activity").Want(t, 200, "You signed in")
 	f := s.Get("/account").Hidden("revision")
 	s.Post("/account", url.Values{"revision": f, "name": {"Countess"}}).Want(t, 303)
-	h.update(func(tx *fsm.Tx) error { // by somebody who is no business of hers
-		e := event.Event{Tenant: identity.DefaultTenant, Type: "wall.painted", Target: event.Target{Kind: "user", ID: h.users["ada"]}, Actor: identity.Actor{Kind: identity.ActorOperator}}
+	h.Update(func(tx *fsm.Tx) error { // by somebody who is no business of hers
+		e := event.Event{Tenant: identity.DefaultTenant, Type: "wall.painted", Target: event.Target{Kind: "user", ID: h.Users["ada"]}, Actor: identity.Actor{Kind: identity.ActorOperator}}
 		e.Request.IP = "198.51.100.99"
 		return event.Append(tx, e)
 	})
@@ -29,9 +30,9 @@ func TestActivity(t *testing.T) {
 	if strings.Contains(a.Page, "Countess</strong>") || strings.Contains(a.Page, "198.51.100.99") || strings.Contains(a.Page, "Older") {
 		t.Errorf("the page shows %s", a.Page)
 	}
-	h.update(func(tx *fsm.Tx) error {
-		for range activityPage {
-			if err := event.Append(tx, event.Event{Tenant: identity.DefaultTenant, Type: event.PasswordSet, Target: event.Target{Kind: "user", ID: h.users["ada"]}}); err != nil {
+	h.Update(func(tx *fsm.Tx) error {
+		for range portal.ActivityPage {
+			if err := event.Append(tx, event.Event{Tenant: identity.DefaultTenant, Type: event.PasswordSet, Target: event.Target{Kind: "user", ID: h.Users["ada"]}}); err != nil {
 				return err
 			}
 		}
@@ -48,8 +49,8 @@ func TestThisWasNotMe(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	stranger, s, grace := h.enter("ada"), h.enter("ada"), h.enter("grace")
-	h.update(func(tx *fsm.Tx) error { // whoever it was has begun to take the account over
-		_, err := pending.BeginEmailChange(tx, identity.DefaultTenant, h.users["ada"], "eve@example.com")
+	h.Update(func(tx *fsm.Tx) error { // whoever it was has begun to take the account over
+		_, err := pending.BeginEmailChange(tx, identity.DefaultTenant, h.Users["ada"], "eve@example.com")
 		return err
 	})
 	ids := s.Get("/account/activity").Hidden("event")
@@ -61,8 +62,8 @@ func TestThisWasNotMe(t *testing.T) {
 	s.done("/account/activity", url.Values{"event": ids[1:]}).Want(t, 200, "You are signed out everywhere but here", "Choose another password now")
 	stranger.Get("/account").Want(t, 303)
 	h.view(func(tx *fsm.Tx) error {
-		why, err := credential.Expired(tx, identity.DefaultTenant, h.users["ada"])
-		c, err2 := pending.EmailChangeOf(tx, identity.DefaultTenant, h.users["ada"])
+		why, err := credential.Expired(tx, identity.DefaultTenant, h.Users["ada"])
+		c, err2 := pending.EmailChangeOf(tx, identity.DefaultTenant, h.Users["ada"])
 		if why != credential.Requested || c != nil {
 			t.Errorf("change of the password: %q, of the address: %+v", why, c)
 		}
@@ -71,7 +72,7 @@ func TestThisWasNotMe(t *testing.T) {
 	s.Get("/account/activity").Want(t, 200, "You said that a sign-in was not yours")
 	s.Post("/account/activity", url.Values{"event": {"evt_none"}}).Want(t, 404)
 
-	h.update(func(tx *fsm.Tx) error { return credential.DeleteAllOf(tx, identity.DefaultTenant, h.users["ada"]) })
+	h.Update(func(tx *fsm.Tx) error { return credential.DeleteAllOf(tx, identity.DefaultTenant, h.Users["ada"]) })
 	to := s.Post("/account/activity", url.Values{"event": ids[1:]}).Want(t, 303).Header.Get("Location")
 	to = s.Get(to).Want(t, 303).Header.Get("Location")
 	s.Get(to).Want(t, 200, "Look through what stands below")

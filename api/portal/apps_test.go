@@ -1,4 +1,4 @@
-package portal
+package portal_test
 
 import (
 	"strings"
@@ -17,7 +17,7 @@ func TestApps(t *testing.T) {
 	s.Get("/apps").Want(t, 200, "nothing to open here yet")
 	add := func(a federation.Application) *federation.Application {
 		a.Tenant, a.RedirectURIs, a.IsPublic = identity.DefaultTenant, []string{"https://app.example.com/cb"}, true
-		h.update(func(tx *fsm.Tx) error {
+		h.Update(func(tx *fsm.Tx) error {
 			a.ID, a.ClientID = "", ""
 			_, err := federation.Create(tx, nil, &a, "")
 			return err
@@ -46,12 +46,12 @@ func TestApps(t *testing.T) {
 		t.Error("what is not searched for is found")
 	}
 	s.Get("/apps?q=%3Cb%3E").Want(t, 200, "None of your applications fits", "&lt;b&gt;")
-	h.update(func(tx *fsm.Tx) error {
+	h.Update(func(tx *fsm.Tx) error {
 		g, err := directory.CreateGroup(tx, identity.DefaultTenant, directory.Group{Name: "keepers"})
 		if err != nil {
 			return err
 		}
-		if err := directory.AddMember(tx, identity.DefaultTenant, g.ID, h.users["ada"]); err != nil {
+		if err := directory.AddMember(tx, identity.DefaultTenant, g.ID, h.Users["ada"]); err != nil {
 			return err
 		}
 		return federation.GrantAccess(tx, federation.AccessRule{Tenant: identity.DefaultTenant, Application: vault.ID, Kind: federation.AccessGroup, Target: g.ID})

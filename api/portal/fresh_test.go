@@ -1,4 +1,4 @@
-package portal
+package portal_test
 
 import (
 	"net/url"
@@ -14,16 +14,16 @@ import (
 // stepUp follows an answer that wants a fresh proof, gives the password, and returns to where
 // that leads.
 func (s *someone) stepUp(path, password string) string {
-	s.t.Helper()
+	s.Browser.T.Helper()
 	a := s.Get(path)
-	to := a.Want(s.t, 303).Header.Get("Location")
-	form := s.Get(to).Want(s.t, 200, "One more step", "Enter your password")
+	to := a.Want(s.Browser.T, 303).Header.Get("Location")
+	form := s.Get(to).Want(s.Browser.T, 200, "One more step", "Enter your password")
 	done := s.Post("/login/second", url.Values{"flow": form.Hidden("flow")[:1], "way": {"password"}, "code": {password}})
-	back, ok := strings.CutPrefix(done.Want(s.t, 200).Header.Get("Refresh"), "0; url=")
+	back, ok := strings.CutPrefix(done.Want(s.Browser.T, 200).Header.Get("Refresh"), "0; url=")
 	if !ok {
-		s.t.Fatalf("leads nowhere: %s", done.Page)
+		s.Browser.T.Fatalf("leads nowhere: %s", done.Page)
 	}
-	return s.Get(back).Want(s.t, 303).Header.Get("Location")
+	return s.Get(back).Want(s.Browser.T, 303).Header.Get("Location")
 }
 
 // Changes that matter want a proof again once the tenant's interval is over, and lead back to
@@ -32,14 +32,14 @@ func TestSensitivePagesWantAFreshProof(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{"/account/security/password", "/account/security/password?done=disowned", "/account/tokens/new"} {
 		h := newHouse(t)
-		h.update(func(tx *fsm.Tx) error {
+		h.Update(func(tx *fsm.Tx) error {
 			a := settings.Default(identity.DefaultTenant)
 			a.Session.Sensitive = 3
 			return settings.Put(tx, 0, a)
 		})
 		s := h.enter("ada")
 		s.Get(path).Want(t, 200)
-		h.pass(3*time.Minute + time.Second)
+		h.Pass(3*time.Minute + time.Second)
 		s.Get("/account/security").Want(t, 200) // looking is free
 		s.Post("/account/security/password", url.Values{"current": {secret}, "password": {another}, "repeat": {another}}).Leads(t, "/login?flow=")
 		s.Post("/account/tokens/new", url.Values{"name": {"x"}, "scope": {"me"}, "days": {"7"}}).Leads(t, "/login?flow=")

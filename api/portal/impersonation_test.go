@@ -1,4 +1,4 @@
-package portal
+package portal_test
 
 import (
 	"context"
@@ -19,8 +19,8 @@ import (
 
 // ticket is what grace, an administrator, is given to act as ada.
 func (h *house) ticket() string {
-	h.t.Helper()
-	h.update(func(tx *fsm.Tx) error {
+	h.T.Helper()
+	h.Update(func(tx *fsm.Tx) error {
 		a, _, err := settings.Get(tx, identity.DefaultTenant)
 		if err != nil {
 			return err
@@ -29,22 +29,22 @@ func (h *house) ticket() string {
 		if err := settings.Put(tx, 0, *a); err != nil {
 			return err
 		}
-		_, err = directory.UpdateUser(tx, identity.DefaultTenant, h.users["grace"], 0, func(u *directory.User) error { u.Admin = true; return nil })
+		_, err = directory.UpdateUser(tx, identity.DefaultTenant, h.Users["grace"], 0, func(u *directory.User) error { u.Admin = true; return nil })
 		return err
 	})
-	ctx := identity.WithActor(context.WithoutCancel(h.t.Context()), identity.Actor{Kind: identity.ActorUser, ID: h.users["grace"]})
-	ticket, _, err := h.offers.Make(ctx, identity.DefaultTenant, h.users["ada"], "ticket 4711 <b>", time.Hour)
+	ctx := identity.WithActor(context.WithoutCancel(h.T.Context()), identity.Actor{Kind: identity.ActorUser, ID: h.Users["grace"]})
+	ticket, _, err := h.offers.Make(ctx, identity.DefaultTenant, h.Users["ada"], "ticket 4711 <b>", time.Hour)
 	if err != nil {
-		h.t.Fatal(err)
+		h.T.Fatal(err)
 	}
 	return ticket
 }
 
 // acting is grace's browser, in which she acts as ada.
 func (h *house) acting() *someone {
-	h.t.Helper()
+	h.T.Helper()
 	s := h.enter("grace")
-	s.Post("/impersonate/"+h.ticket(), url.Values{}).Leads(h.t, "/account")
+	s.Post("/impersonate/"+h.ticket(), url.Values{}).Leads(h.T, "/account")
 	return s
 }
 
@@ -53,10 +53,10 @@ func TestActingAsSomebodyElse(t *testing.T) {
 	h := newHouse(t)
 	ada, s := h.enter("ada"), h.enter("grace")
 	ticket := h.ticket()
-	before := h.cluster.Entries()
+	before := h.Cluster.Entries()
 	ask := s.Get("/impersonate/"+ticket).Want(t, 200, "Act as ada?", "ticket 4711 &lt;b&gt;", "ada@example.com", "grace@example.com", "for an hour at most")
 	pagetest.Check(t, "impersonate", ask.Page)
-	if h.cluster.Entries() != before {
+	if h.Cluster.Entries() != before {
 		t.Error("following the link wrote to the log")
 	}
 	s.Post("/impersonate/"+ticket, url.Values{}).Leads(t, "/account")
@@ -89,7 +89,7 @@ func TestActingChangesNothing(t *testing.T) {
 	h := newHouse(t)
 	ada := h.enter("ada")
 	s := h.acting()
-	before := h.cluster.Entries()
+	before := h.Cluster.Entries()
 	for path, form := range map[string]url.Values{
 		"/account":                   {"revision": {"1"}, "name": {"Eve"}},
 		"/account/security/password": {"current": {secret}, "password": {another}, "repeat": {another}},
@@ -103,7 +103,7 @@ func TestActingChangesNothing(t *testing.T) {
 	for _, path := range []string{"/account/security/password", "/account/tokens/new"} {
 		s.Get(path).Want(t, 403, "you can only look")
 	}
-	if n := h.cluster.Entries() - before; n != 0 {
+	if n := h.Cluster.Entries() - before; n != 0 {
 		t.Errorf("%d entries", n)
 	}
 	ada.Get("/account").Want(t, 200)
@@ -111,11 +111,11 @@ func TestActingChangesNothing(t *testing.T) {
 	ada.Get("/account").Want(t, 200)
 	s.Get("/account").Want(t, 200, "grace@example.com")
 	h.view(func(tx *fsm.Tx) error {
-		for t, err := range credential.ListTokens(tx, identity.DefaultTenant, h.users["ada"]) {
+		for t, err := range credential.ListTokens(tx, identity.DefaultTenant, h.Users["ada"]) {
 			if err != nil {
 				return err
 			}
-			h.t.Errorf("token %s", t.Name)
+			h.T.Errorf("token %s", t.Name)
 		}
 		return nil
 	})
@@ -127,12 +127,12 @@ func TestActingIsOnRecordAndEnds(t *testing.T) {
 	h := newHouse(t)
 	s := h.acting()
 	s.Get("/account").Want(t, 200, "You are acting")
-	h.pass(61 * time.Minute)
+	h.Pass(61 * time.Minute)
 	s.Get("/account").Leads(t, "/login?flow=")
 	h.view(func(tx *fsm.Tx) error {
 		page, _, err := event.List(tx, identity.DefaultTenant, event.Query{Type: "impersonation."})
 		for _, e := range page {
-			if e.Type != event.ImpersonationOffered && e.Actor.Impersonator != h.users["grace"] {
+			if e.Type != event.ImpersonationOffered && e.Actor.Impersonator != h.Users["grace"] {
 				t.Errorf("%+v", e)
 			}
 		}

@@ -1,4 +1,4 @@
-package portal
+package portal_test
 
 import (
 	"net/url"
@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/quis-idp/quis/api/page/pagetest"
+	"github.com/quis-idp/quis/api/portal"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential"
@@ -46,7 +47,7 @@ func TestPresentPasswordCannotBeGuessedAtWill(t *testing.T) {
 	h := newHouse(t)
 	s := h.enter("ada")
 	f := url.Values{"current": {"guess"}, "password": {another}, "repeat": {another}}
-	for range PerUser.Burst {
+	for range portal.PerUser.Burst {
 		s.Post("/account/security/password", f).Want(t, 422)
 	}
 	if a := s.Post("/account/security/password", f).Want(t, 429); a.Header.Get("Retry-After") == "" {
@@ -60,10 +61,10 @@ func TestFirstPasswordWantsAFreshProof(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	s := h.enter("ada")
-	h.update(func(tx *fsm.Tx) error { return credential.DeleteAllOf(tx, identity.DefaultTenant, h.users["ada"]) })
+	h.Update(func(tx *fsm.Tx) error { return credential.DeleteAllOf(tx, identity.DefaultTenant, h.Users["ada"]) })
 	s.Get("/account/security").Want(t, 200, "You have no password", "Set a password")
 	s.Get("/account/security/password").Want(t, 200)
-	h.pass(settings.Default("").Session.SensitiveTime() + time.Second)
+	h.Pass(settings.Default("").Session.SensitiveTime() + time.Second)
 	for _, a := range []pagetest.Answer{
 		s.Get("/account/security/password"), s.Post("/account/security/password", url.Values{"password": {another}, "repeat": {another}}),
 	} {

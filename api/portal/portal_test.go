@@ -1,4 +1,4 @@
-package portal
+package portal_test
 
 import (
 	"net/http"
@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/quis-idp/quis/api/portal"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/directory"
@@ -15,7 +16,7 @@ import (
 func TestStrangersSignInFirst(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	before := h.cluster.Entries()
+	before := h.Cluster.Entries()
 	s := h.someone()
 	s.Post("/account/sessions", url.Values{"others": {"yes"}}).Want(t, 303)
 	for path, back := range map[string]string{
@@ -24,11 +25,11 @@ func TestStrangersSignInFirst(t *testing.T) {
 	} {
 		s := h.someone()
 		a := s.Get(path)
-		if h.cluster.Entries() != before {
+		if h.Cluster.Entries() != before {
 			t.Errorf("%s: a stranger's request is in the log", path)
 		}
 		got := s.SignIn(a, "", "ada", secret)
-		before = h.cluster.Entries()
+		before = h.Cluster.Entries()
 		if got = s.Get(got).Want(t, 303).Header.Get("Location"); got != back {
 			t.Errorf("%.40s leads back to %q", path, got)
 		}
@@ -79,7 +80,7 @@ func TestProfile(t *testing.T) {
 	more.Set("locale", "de") // and is spoken to in it at once
 	s.done("/account", more).Want(t, 200, "Ihr Profil ist gespeichert", `<html lang="de"`)
 	h.view(func(tx *fsm.Tx) error {
-		u, _, err := directory.GetUser(tx, identity.DefaultTenant, h.users["ada"])
+		u, _, err := directory.GetUser(tx, identity.DefaultTenant, h.Users["ada"])
 		if err != nil || u.Admin || u.Username != "ada" || u.Email != "ada@example.com" || u.GivenName != "Ada" {
 			t.Errorf("%+v", u)
 		}
@@ -118,12 +119,12 @@ func TestEndedSessionChangesNothing(t *testing.T) {
 	h := newHouse(t)
 	s := h.enter("ada")
 	h.view(func(tx *fsm.Tx) error {
-		all, err := h.sessions.ListOf(tx, identity.DefaultTenant, h.users["ada"])
+		all, err := h.Sessions.ListOf(tx, identity.DefaultTenant, h.Users["ada"])
 		if err != nil || len(all) != 1 {
 			t.Fatal(err, len(all))
 		}
-		v := &Visitor{Session: &all[0], portal: &Portal{cfg: Config{DB: h.db, Sessions: h.sessions}}}
-		h.update(func(tx *fsm.Tx) error { return session.End(tx, v.Tenant, v.ID) })
+		v := portal.VisitorOf(portal.Config{DB: h.DB, Sessions: h.Sessions}, &all[0])
+		h.Update(func(tx *fsm.Tx) error { return session.End(tx, v.Tenant, v.ID) })
 		err = v.Update(t.Context(), func(*fsm.Tx) error { t.Error("it ran"); return nil })
 		if err == nil {
 			t.Error("no error")

@@ -1,4 +1,4 @@
-package portal
+package portal_test
 
 import (
 	"strings"
@@ -17,10 +17,10 @@ func TestRecoveryIsSeenAndStopped(t *testing.T) {
 	h := newHouse(t)
 	s, grace := h.enter("ada"), h.enter("grace")
 	begin := func(tx *fsm.Tx) error {
-		_, err := regain.Begin(tx, identity.DefaultTenant, h.users["ada"])
+		_, err := regain.Begin(tx, identity.DefaultTenant, h.Users["ada"])
 		return err
 	}
-	h.update(begin)
+	h.Update(begin)
 	for _, path := range []string{"/account", "/account/security", "/account/sessions", "/account/activity", "/account/tokens"} {
 		s.Get(path).Want(t, 200, "Somebody is about to get into your account", "in 24 hours", `action="/account/recovery/stop"`)
 		if strings.Contains(grace.Get(path).Page, "about to get into") {
@@ -28,7 +28,7 @@ func TestRecoveryIsSeenAndStopped(t *testing.T) {
 		}
 	}
 	grace.Post("/account/recovery/stop", nil).Want(t, 303)
-	h.pass(25 * time.Hour)
+	h.Pass(25 * time.Hour)
 	s = h.enter("ada")
 	s.Get("/account").Want(t, 200, "Somebody can get into your account now")
 	to := s.Post("/account/recovery/stop", nil).Want(t, 303).Header.Get("Location")
@@ -37,7 +37,7 @@ func TestRecoveryIsSeenAndStopped(t *testing.T) {
 		t.Error("the button is still there")
 	}
 	s.Get("/account/activity").Want(t, 200, "The recovery of your account was stopped")
-	if err := h.db.Update(t.Context(), begin); err == nil {
+	if err := h.DB.Update(t.Context(), begin); err == nil {
 		t.Error("it is begun again at once")
 	}
 }
@@ -46,21 +46,21 @@ func TestRecoveryIsSeenAndStopped(t *testing.T) {
 func TestRecoveredAccountRests(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	h.update(func(tx *fsm.Tx) error {
-		_, err := regain.Begin(tx, identity.DefaultTenant, h.users["ada"])
+	h.Update(func(tx *fsm.Tx) error {
+		_, err := regain.Begin(tx, identity.DefaultTenant, h.Users["ada"])
 		return err
 	})
-	h.pass(24 * time.Hour)
-	h.update(func(tx *fsm.Tx) error {
-		r, err := regain.Waiting(tx, identity.DefaultTenant, h.users["ada"])
+	h.Pass(24 * time.Hour)
+	h.Update(func(tx *fsm.Tx) error {
+		r, err := regain.Waiting(tx, identity.DefaultTenant, h.Users["ada"])
 		if err != nil {
 			return err
 		}
-		return regain.Finish(tx, identity.DefaultTenant, h.users["ada"], r.ID)
+		return regain.Finish(tx, identity.DefaultTenant, h.Users["ada"], r.ID)
 	})
 	s := h.enter("ada")
 	s.Get("/account/tokens/new").Want(t, 403, "recovered not long ago")
 	s.Post("/account/tokens/new", map[string][]string{"name": {"cli"}, "days": {"30"}, "scope": {"me"}}).Want(t, 403, "recovered not long ago")
-	h.pass(24 * time.Hour)
+	h.Pass(24 * time.Hour)
 	h.enter("ada").Get("/account/tokens/new").Want(t, 200)
 }

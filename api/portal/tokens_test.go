@@ -1,4 +1,4 @@
-package portal
+package portal_test
 
 import (
 	"net/url"
@@ -43,7 +43,7 @@ func TestTokens(t *testing.T) {
 	id := list.Hidden("token")
 	h.view(func(tx *fsm.Tx) error {
 		tok, err := credential.TokenOwner(tx, value)
-		if err != nil || tok.UserID != h.users["ada"] || tok.Expires.Sub(tx.Now()) > 7*24*time.Hour || tok.Allows(true, false) || !tok.Allows(false, true) {
+		if err != nil || tok.UserID != h.Users["ada"] || tok.Expires.Sub(tx.Now()) > 7*24*time.Hour || tok.Allows(true, false) || !tok.Allows(false, true) {
 			t.Errorf("%+v %v", tok, err)
 		}
 		return nil
@@ -58,12 +58,12 @@ func TestTokens(t *testing.T) {
 		return nil
 	})
 
-	h.update(func(tx *fsm.Tx) error {
-		_, err := directory.UpdateUser(tx, identity.DefaultTenant, h.users["ada"], 0, func(u *directory.User) error { u.Admin = true; return nil })
+	h.Update(func(tx *fsm.Tx) error {
+		_, err := directory.UpdateUser(tx, identity.DefaultTenant, h.Users["ada"], 0, func(u *directory.User) error { u.Admin = true; return nil })
 		return err
 	})
 	ask("all", "write", "365").Want(t, 200)
-	h.pass(settings.Default("").Session.SensitiveTime() + time.Second)
+	h.Pass(settings.Default("").Session.SensitiveTime() + time.Second)
 	ask("late", "me", "7").Want(t, 303)
 	s.Get("/account/tokens/new").Want(t, 303)
 	s.Get("/account/tokens").Want(t, 200, "Everything that you may do")

@@ -1,8 +1,10 @@
-package portal
+package portal_test
 
 import (
 	"net/http/httptest"
 	"testing"
+
+	"github.com/quis-idp/quis/api/portal"
 )
 
 func TestClaimed(t *testing.T) {
@@ -22,7 +24,7 @@ func TestClaimed(t *testing.T) {
 		"":                                  "An unknown browser",
 		"<script>":                          "An unknown browser",
 	} {
-		if got := Claimed(httptest.NewRequest("GET", "/", nil), agent); got != want {
+		if got := portal.Claimed(httptest.NewRequest("GET", "/", nil), agent); got != want {
 			t.Errorf("%.60q: %q, want %q", agent, got, want)
 		}
 	}

@@ -79,20 +79,26 @@ func (h *House) SignIn(cfg authn.Config) {
 	h.Flows = authn.New(cfg)
 }
 
-// Person makes a user, who has the password only if told so.
+// Person makes a user of the default tenant, who has the password only if told so.
 func (h *House) Person(u directory.User, password bool) {
 	h.T.Helper()
+	h.Users[u.Username] = h.PersonOf(identity.DefaultTenant, u, password)
+}
+
+// PersonOf is Person for a tenant, and returns the ID.
+func (h *House) PersonOf(tenant string, u directory.User, password bool) (id string) {
+	h.T.Helper()
 	h.Update(func(tx *fsm.Tx) error {
-		made, err := directory.CreateUser(tx, identity.DefaultTenant, u)
+		made, err := directory.CreateUser(tx, tenant, u)
 		if err != nil {
 			return err
 		}
-		h.Users[u.Username] = made.ID
-		if !password {
+		if id = made.ID; !password {
 			return nil
 		}
-		return credential.SetPassword(tx, identity.DefaultTenant, made.ID, h.hash)
+		return credential.SetPassword(tx, tenant, id, h.hash)
 	})
+	return id
 }
 
 // Login is the room of sign-in, of cfg, in which the house fills in its own.

@@ -1,0 +1,11 @@
+package portal
+
+import "github.com/quis-idp/quis/identity/session"
+
+// ActivityPage is how many events one page shows.
+const ActivityPage = activityPage
+
+// VisitorOf is whoever was let in by a session a moment ago.
+func VisitorOf(cfg Config, s *session.Session) *Visitor {
+	return &Visitor{Session: s, portal: &Portal{cfg: cfg}}
+}
