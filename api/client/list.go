@@ -60,6 +60,18 @@ func All[T any](ctx context.Context, l List, list func(context.Context, List) (*
 	}
 }
 
+// Collect returns the rows that All yields; where there are none, an empty list.
+func Collect[T any](ctx context.Context, l List, list func(context.Context, List) (*Page[T], error)) ([]T, error) {
+	rows := []T{}
+	for row, err := range All(ctx, l, list) {
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
+}
+
 func list[T any](ctx context.Context, c *Client, path string, q url.Values) (*Page[T], error) {
 	return listOf[T](ctx, c, path, request{query: q})
 }

@@ -2,36 +2,20 @@ package client
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"time"
 )
 
-// AuthenticationSettings are how people of the tenant sign in, by the names on the wire.
-type AuthenticationSettings struct {
-	Fields map[string]any
-
-	ETag string
-}
-
-// MarshalJSON writes the fields.
-func (s AuthenticationSettings) MarshalJSON() ([]byte, error) { return json.Marshal(s.Fields) }
-
-// UnmarshalJSON reads the fields.
-func (s *AuthenticationSettings) UnmarshalJSON(b []byte) error { return json.Unmarshal(b, &s.Fields) }
-
 const authenticationPath = "/settings/authentication"
 
-func settingsETag(s *AuthenticationSettings) *string { return &s.ETag }
-
 // Authentication returns how people of the tenant sign in.
-func (c *Client) Authentication(ctx context.Context) (*AuthenticationSettings, error) {
-	return fetch(ctx, c, http.MethodGet, authenticationPath, request{}, settingsETag)
+func (c *Client) Authentication(ctx context.Context) (*Row, error) {
+	return fetch(ctx, c, http.MethodGet, authenticationPath, request{}, rowETag)
 }
 
 // SetAuthentication changes what fields mention; etag, unless empty, is what must still hold.
-func (c *Client) SetAuthentication(ctx context.Context, fields map[string]any, etag string) (*AuthenticationSettings, error) {
-	return fetch(ctx, c, http.MethodPatch, authenticationPath, request{body: fields, ifMatch: etag}, settingsETag)
+func (c *Client) SetAuthentication(ctx context.Context, fields map[string]any, etag string) (*Row, error) {
+	return fetch(ctx, c, http.MethodPatch, authenticationPath, request{body: fields, ifMatch: etag}, rowETag)
 }
 
 // AuthenticationFields returns what may be set, by the server's own description.
@@ -61,8 +45,8 @@ func (c *Client) AskLowering(ctx context.Context) (*Lowering, error) {
 }
 
 // ApproveLowering agrees with the one that has this ID, and returns what holds now.
-func (c *Client) ApproveLowering(ctx context.Context, id string) (*AuthenticationSettings, error) {
-	return fetch(ctx, c, http.MethodPost, loweringPath+"/approve", request{body: map[string]string{"lowering": id}}, settingsETag)
+func (c *Client) ApproveLowering(ctx context.Context, id string) (*Row, error) {
+	return fetch(ctx, c, http.MethodPost, loweringPath+"/approve", request{body: map[string]string{"lowering": id}}, rowETag)
 }
 
 // CancelLowering takes back what waits.

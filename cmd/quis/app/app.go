@@ -61,14 +61,7 @@ func getCommand() *cobra.Command {
 }
 
 func all(c *client.Client, ctx context.Context) ([]client.Application, error) {
-	apps := []client.Application{}
-	for a, err := range client.All(ctx, client.List{Limit: 200}, c.Applications.List) {
-		if err != nil {
-			return nil, err
-		}
-		apps = append(apps, a)
-	}
-	return apps, nil
+	return client.Collect(ctx, client.List{Limit: 200}, c.Applications.List)
 }
 
 // Find returns the application that a person means: its ID, its client_id, or its name if

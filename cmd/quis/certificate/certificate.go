@@ -110,16 +110,9 @@ func ofCommand() *cobra.Command {
 				if err != nil {
 					return nil, err
 				}
-				all := []client.UserCertificate{}
-				for one, err := range client.All(ctx, client.List{}, func(ctx context.Context, l client.List) (*client.Page[client.UserCertificate], error) {
+				return client.Collect(ctx, client.List{}, func(ctx context.Context, l client.List) (*client.Page[client.UserCertificate], error) {
 					return c.Users.Certificates(ctx, u.ID, l)
-				}) {
-					if err != nil {
-						return nil, err
-					}
-					all = append(all, one)
-				}
-				return all, nil
+				})
 			}, func(cmd *cobra.Command, all []client.UserCertificate) error {
 				return line.Emit(cmd, all, []string{"ID", "SUBJECT", "BY", "EXPIRES", "LAST USED"}, func(row func(...any)) {
 					for _, c := range all {

@@ -68,14 +68,7 @@ func listCommand() *cobra.Command {
 		Example: "  quis group list\n  quis group list -o json",
 		Args:    line.None,
 		RunE: line.Answer(func(c *client.Client, ctx context.Context) ([]client.Group, error) {
-			groups := []client.Group{}
-			for g, err := range client.All(ctx, client.List{Limit: 200}, c.Groups.List) {
-				if err != nil {
-					return nil, err
-				}
-				groups = append(groups, g)
-			}
-			return groups, nil
+			return client.Collect(ctx, client.List{Limit: 200}, c.Groups.List)
 		}, func(cmd *cobra.Command, groups []client.Group) error {
 			return line.Emit(cmd, groups, []string{"NAME", "MFA", "DESCRIPTION", "ID"}, func(row func(...any)) {
 				for _, g := range groups {
@@ -213,17 +206,10 @@ func membersCommand() *cobra.Command {
 				if err != nil {
 					return nil, err
 				}
-				users := []client.User{}
 				members := func(ctx context.Context, l client.List) (*client.Page[client.User], error) {
 					return c.Groups.Members(ctx, g.ID, l)
 				}
-				for u, err := range client.All(ctx, client.List{Limit: 200, Consistent: true}, members) {
-					if err != nil {
-						return nil, err
-					}
-					users = append(users, u)
-				}
-				return users, nil
+				return client.Collect(ctx, client.List{Limit: 200, Consistent: true}, members)
 			}, func(cmd *cobra.Command, users []client.User) error {
 				return line.Emit(cmd, users, []string{"USERNAME", "EMAIL", "NAME", "ID"}, func(row func(...any)) {
 					for _, u := range users {

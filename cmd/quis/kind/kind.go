@@ -39,14 +39,7 @@ func (k Kind) Commands() []*cobra.Command {
 }
 
 func (k Kind) all(c *client.Client, ctx context.Context) ([]client.Row, error) {
-	rows := []client.Row{}
-	for r, err := range client.All(ctx, client.List{}, k.Rows(c).List) {
-		if err != nil {
-			return nil, err
-		}
-		rows = append(rows, r)
-	}
-	return rows, nil
+	return client.Collect(ctx, client.List{}, k.Rows(c).List)
 }
 
 // Find returns the one that a person means: by its key, or by the field that it is made with.

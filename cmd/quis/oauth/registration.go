@@ -3,11 +3,11 @@ package oauth
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	"github.com/spf13/cobra"
 
 	"github.com/quis-idp/quis/api/client"
-	"github.com/quis-idp/quis/cmd/quis/assign"
 	"github.com/quis-idp/quis/cmd/quis/kind"
 	"github.com/quis-idp/quis/cmd/quis/line"
 )
@@ -20,64 +20,20 @@ func Registration() *cobra.Command {
 		Example: "  quis registration get\n  quis registration set mode=token redirect_hosts=.apps.example.com",
 	}
 	line.Group(c)
-	c.AddCommand(policyCommand(), setPolicyCommand(), tokenCommand())
-	return c
-}
-
-func policyCommand() *cobra.Command {
-	return line.Online(&cobra.Command{
-		Use:     "get",
-		Short:   "Show who may register an application, and what it may then do",
-		Example: "  quis registration get\n  quis registration get -o json | jq .mode",
-		Args:    line.None,
-		RunE:    line.Answer((*client.Client).RegistrationPolicy, kind.Show),
-	})
-}
-
-func setPolicyCommand() *cobra.Command {
-	var fields bool
-	c := line.Online(&cobra.Command{
-		Use:   "set FIELD=VALUE…",
-		Short: "Decide what applications may register by themselves; the rest stays",
-		Long: "field=value replaces. Lists are written with commas, and field+=value and field-=value add to them and take\n" +
-			"from them. --fields shows every field and what it means.",
-		Example: "  quis registration set mode=open metadata_documents=true\n  quis registration set --fields",
-	})
-	c.Args = func(cmd *cobra.Command, args []string) error {
-		if !fields && len(args) == 0 {
-			return line.Usage(cmd, "%s wants field=value", cmd.CommandPath())
-		}
-		return nil
-	}
-	c.RunE = func(cmd *cobra.Command, args []string) error {
-		const help = "quis registration set --fields"
-		if fields {
-			return line.Answer((*client.Client).RegistrationPolicyFields, func(cmd *cobra.Command, known map[string]client.Field) error {
-				return assign.Form{Fields: known, Help: help}.Print(cmd)
-			})(cmd, args)
-		}
-		return line.Answer(func(c *client.Client, ctx context.Context) (*client.Row, error) {
-			known, err := c.RegistrationPolicyFields(ctx)
-			if err != nil {
-				return nil, err
-			}
-			now, err := c.RegistrationPolicy(ctx)
-			if err != nil {
-				return nil, err
-			}
-			set, err := assign.Form{Fields: known, Help: help}.Read(cmd, args, now.Fields)
-			if err != nil {
-				return nil, err
-			}
-			for name, v := range now.Fields { // the API replaces it as a whole
-				if _, changed := set[name]; !changed {
-					set[name] = v
-				}
-			}
-			return c.SetRegistrationPolicy(ctx, set)
-		}, kind.Show)(cmd, args)
-	}
-	c.Flags().BoolVar(&fields, "fields", false, "show the fields and what they mean; change nothing")
+	c.AddCommand(kind.Single{
+		Word: "registration", Get: "Show who may register an application, and what it may then do", Set: "Decide what applications may register by themselves; the rest stays",
+		Examples: map[string]string{
+			"get": "  quis registration get\n  quis registration get -o json | jq .mode",
+			"set": "  quis registration set mode=open metadata_documents=true\n  quis registration set --fields",
+		},
+		Row: (*client.Client).RegistrationPolicy, Fields: (*client.Client).RegistrationPolicyFields, Show: kind.Show,
+		Put: func(c *client.Client, ctx context.Context, now *client.Row, set map[string]any) (*client.Row, error) {
+			whole := maps.Clone(now.Fields) // the API replaces it as a whole
+			maps.Copy(whole, set)
+			return c.SetRegistrationPolicy(ctx, whole)
+		},
+	}.Commands()...)
+	c.AddCommand(tokenCommand())
 	return c
 }
 

@@ -49,7 +49,7 @@ func approveCommand() *cobra.Command {
 		Example: "  quis settings lowering get\n  quis settings lowering approve low_01jc8q2v7m3k5t9w0x4y6z8a1b",
 		Args:    line.Exactly("the ID of what was asked for"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return line.Answer(func(c *client.Client, ctx context.Context) (*client.AuthenticationSettings, error) {
+			return line.Answer(func(c *client.Client, ctx context.Context) (*client.Row, error) {
 				return c.ApproveLowering(ctx, args[0])
 			}, show)(cmd, args)
 		},

@@ -12,6 +12,7 @@ import (
 
 	"github.com/quis-idp/quis/api/client"
 	"github.com/quis-idp/quis/cmd/quis/assign"
+	"github.com/quis-idp/quis/cmd/quis/kind"
 	"github.com/quis-idp/quis/cmd/quis/line"
 )
 
@@ -23,67 +24,24 @@ func Command() *cobra.Command {
 		Example: "  quis settings get\n  quis settings set mfa_policy=any password.min_length=12",
 	}
 	line.Group(c)
-	c.AddCommand(getCommand(), setCommand(), loweringCommand())
-	return c
-}
-
-func getCommand() *cobra.Command {
-	return line.Online(&cobra.Command{
-		Use:     "get",
-		Short:   "Show how people sign in",
-		Example: "  quis settings get\n  quis settings get -o json | jq .passkey",
-		Args:    line.None,
-		RunE:    line.Answer((*client.Client).Authentication, show),
-	})
-}
-
-func setCommand() *cobra.Command {
-	var fields bool
-	c := line.Online(&cobra.Command{
-		Use:   "set FIELD=VALUE…",
-		Short: "Change how people sign in; the rest stays",
-		Long: "field=value replaces. Lists are written with commas, and field+=value and field-=value add to them and take\n" +
-			"from them. A part of a field is named with a dot. --fields shows every field and what it means.",
-		Example: "  quis settings set mfa_policy=passkey passkey.forbid_synced=true\n  quis settings set --fields",
-	})
-	c.Args = func(cmd *cobra.Command, args []string) error {
-		if !fields && len(args) == 0 {
-			return line.Usage(cmd, "%s wants field=value", cmd.CommandPath())
-		}
-		return nil
-	}
-	c.RunE = func(cmd *cobra.Command, args []string) error {
-		if fields {
-			return line.Answer((*client.Client).AuthenticationFields, func(cmd *cobra.Command, known map[string]client.Field) error {
-				return form(known).Print(cmd)
-			})(cmd, args)
-		}
-		return line.Answer(func(c *client.Client, ctx context.Context) (*client.AuthenticationSettings, error) {
-			known, err := c.AuthenticationFields(ctx)
-			if err != nil {
-				return nil, err
-			}
-			now, err := c.Authentication(ctx)
-			if err != nil {
-				return nil, err
-			}
-			set, err := form(known).Read(cmd, args, now.Fields)
-			if err != nil {
-				return nil, err
-			}
+	c.AddCommand(kind.Single{
+		Word: "settings", Get: "Show how people sign in", Set: "Change how people sign in; the rest stays",
+		Long: " A part of a field is named with a dot.",
+		Examples: map[string]string{
+			"get": "  quis settings get\n  quis settings get -o json | jq .passkey",
+			"set": "  quis settings set mfa_policy=passkey passkey.forbid_synced=true\n  quis settings set --fields",
+		},
+		Row: (*client.Client).Authentication, Fields: (*client.Client).AuthenticationFields, Show: show,
+		Put: func(c *client.Client, ctx context.Context, now *client.Row, set map[string]any) (*client.Row, error) {
 			return c.SetAuthentication(ctx, set, now.ETag)
-		}, show)(cmd, args)
-	}
-	c.Flags().BoolVar(&fields, "fields", false, "show the fields and what they mean; change nothing")
+		},
+	}.Commands()...)
+	c.AddCommand(loweringCommand())
 	return c
-}
-
-func form(known map[string]client.Field) assign.Form {
-	return assign.Form{Fields: known, Help: "quis settings set --fields"}
 }
 
 // show prints every field, those within others as field.part.
-func show(cmd *cobra.Command, s *client.AuthenticationSettings) error {
+func show(cmd *cobra.Command, s *client.Row) error {
 	return line.Emit(cmd, s, nil, func(row func(...any)) { rows(row, "", s.Fields) })
 }
 

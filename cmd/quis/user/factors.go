@@ -127,15 +127,8 @@ func removal(r removing) *cobra.Command {
 // rows gathers what a user has; none is an empty list. It asks for no number of rows: what one
 // user has comes on one page, and such lists take no limit.
 func rows[T any](ctx context.Context, id string, list func(context.Context, string, client.List) (*client.Page[T], error)) ([]T, error) {
-	all := []T{}
 	of := func(ctx context.Context, l client.List) (*client.Page[T], error) { return list(ctx, id, l) }
-	for row, err := range client.All(ctx, client.List{Consistent: true}, of) {
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, row)
-	}
-	return all, nil
+	return client.Collect(ctx, client.List{Consistent: true}, of)
 }
 
 func day(t *time.Time) string {

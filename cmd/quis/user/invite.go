@@ -69,14 +69,7 @@ func invitationsCommand() *cobra.Command {
 		Example: "  quis user invitations\n  quis user invitations -o json",
 		Args:    line.None,
 		RunE: line.Answer(func(c *client.Client, ctx context.Context) ([]client.Invitation, error) {
-			waiting := []client.Invitation{}
-			for i, err := range client.All(ctx, client.List{Limit: 200}, c.Invitations) {
-				if err != nil {
-					return nil, err
-				}
-				waiting = append(waiting, i)
-			}
-			return waiting, nil
+			return client.Collect(ctx, client.List{Limit: 200}, c.Invitations)
 		}, func(cmd *cobra.Command, waiting []client.Invitation) error {
 			return line.Emit(cmd, waiting, []string{"ID", "EMAIL", "ADMIN", "MAILED", "UNTIL"}, func(row func(...any)) {
 				for _, i := range waiting {

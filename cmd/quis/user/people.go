@@ -36,17 +36,10 @@ func listCommand() *cobra.Command {
 }
 
 func all(ctx context.Context, c *client.Client, beginning string) ([]client.User, error) {
-	users := []client.User{}
 	search := func(ctx context.Context, l client.List) (*client.Page[client.User], error) {
 		return c.Users.Search(ctx, beginning, l)
 	}
-	for u, err := range client.All(ctx, client.List{Limit: 200}, search) {
-		if err != nil {
-			return nil, err
-		}
-		users = append(users, u)
-	}
-	return users, nil
+	return client.Collect(ctx, client.List{Limit: 200}, search)
 }
 
 func getCommand() *cobra.Command {

@@ -63,14 +63,7 @@ func recoverListCommand() *cobra.Command {
 		Example: "  quis user recover list\n  quis user recover list -o json | jq -r '.[].user_id'",
 		Args:    line.None,
 		RunE: line.Answer(func(c *client.Client, ctx context.Context) ([]client.Recovery, error) {
-			waiting := []client.Recovery{}
-			for r, err := range client.All(ctx, client.List{Limit: 200, Consistent: true}, c.Recoveries) {
-				if err != nil {
-					return nil, err
-				}
-				waiting = append(waiting, r)
-			}
-			return waiting, nil
+			return client.Collect(ctx, client.List{Limit: 200, Consistent: true}, c.Recoveries)
 		}, func(cmd *cobra.Command, waiting []client.Recovery) error {
 			return line.Emit(cmd, waiting, []string{"ID", "USER", "BY", "STATE", "FROM", "UNTIL"}, func(row func(...any)) {
 				for _, r := range waiting {

@@ -1,0 +1,71 @@
+package kind
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/quis-idp/quis/api/client"
+	"github.com/quis-idp/quis/cmd/quis/assign"
+	"github.com/quis-idp/quis/cmd/quis/line"
+)
+
+// A Single is a resource of which there is one.
+type Single struct {
+	Word     string // of its command: "settings"
+	Get, Set string // short descriptions
+	Long     string // what is to be known of set besides; it begins with a space or is empty
+	Examples map[string]string
+
+	Row    func(*client.Client, context.Context) (*client.Row, error)
+	Fields func(*client.Client, context.Context) (map[string]client.Field, error)
+	// Put changes now by what is set.
+	Put  func(c *client.Client, ctx context.Context, now *client.Row, set map[string]any) (*client.Row, error)
+	Show func(*cobra.Command, *client.Row) error
+}
+
+// Commands are get and set.
+func (s Single) Commands() []*cobra.Command {
+	get := line.Online(&cobra.Command{Use: "get", Short: s.Get, Example: s.Examples["get"], Args: line.None, RunE: line.Answer(s.Row, s.Show)})
+	return []*cobra.Command{get, s.set()}
+}
+
+func (s Single) set() *cobra.Command {
+	var fields bool
+	c := line.Online(&cobra.Command{
+		Use: "set FIELD=VALUE…", Short: s.Set, Example: s.Examples["set"],
+		Long: "field=value replaces. Lists are written with commas, and field+=value and field-=value add to them and take\n" +
+			"from them." + s.Long + " --fields shows every field and what it means.",
+	})
+	c.Args = func(cmd *cobra.Command, args []string) error {
+		if !fields && len(args) == 0 {
+			return line.Usage(cmd, "%s wants field=value", cmd.CommandPath())
+		}
+		return nil
+	}
+	form := func(known map[string]client.Field) assign.Form {
+		return assign.Form{Fields: known, Help: "quis " + s.Word + " set --fields"}
+	}
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		if fields {
+			return line.Answer(s.Fields, func(cmd *cobra.Command, known map[string]client.Field) error { return form(known).Print(cmd) })(cmd, args)
+		}
+		return line.Answer(func(c *client.Client, ctx context.Context) (*client.Row, error) {
+			known, err := s.Fields(c, ctx)
+			if err != nil {
+				return nil, err
+			}
+			now, err := s.Row(c, ctx)
+			if err != nil {
+				return nil, err
+			}
+			set, err := form(known).Read(cmd, args, now.Fields)
+			if err != nil {
+				return nil, err
+			}
+			return s.Put(c, ctx, now, set)
+		}, s.Show)(cmd, args)
+	}
+	c.Flags().BoolVar(&fields, "fields", false, "show the fields and what they mean; change nothing")
+	return c
+}
