@@ -1,6 +1,7 @@
 package login
 
 import (
+	"context"
 	"errors"
 	"net/http"
 
@@ -21,7 +22,7 @@ func (l *Login) askSetup(w http.ResponseWriter, r *http.Request) error {
 	if wait > 0 {
 		return identity.Limited("", wait)
 	}
-	if err := l.setupStands(r); err != nil {
+	if _, err := l.setupStands(r); err != nil {
 		return setupFault(w, r, err)
 	}
 	giveBack()
@@ -39,7 +40,8 @@ func (l *Login) setup(w http.ResponseWriter, r *http.Request) error {
 	if wait > 0 {
 		return identity.Limited("", wait)
 	}
-	if err := l.setupStands(r); err != nil { // before a hash is spent on a stranger
+	by, err := l.setupStands(r)
+	if err != nil { // before a hash is spent on a stranger
 		return setupFault(w, r, err)
 	}
 	giveBack()
@@ -53,7 +55,7 @@ func (l *Login) setup(w http.ResponseWriter, r *http.Request) error {
 	phc, err := credential.Prepare(r.Context(), l.cfg.DB, l.cfg.Pool, l.cfg.Checks, who.person(), who.password.Reveal())
 	var started *session.Started
 	if err == nil {
-		started, err = l.admitFirst(r, who, phc)
+		started, err = l.admitFirst(identity.WithActor(r.Context(), by), r.PathValue("token"), who, phc)
 	}
 	if faults := identity.Errors(err); len(faults) > 0 && faults[0].Field != "" {
 		return showSetup(w, r, http.StatusUnprocessableEntity, who, faults)
@@ -71,12 +73,12 @@ func (l *Login) setup(w http.ResponseWriter, r *http.Request) error {
 	return leavingPage.Write(w, r, http.StatusOK, leavingView{Target: "/"})
 }
 
-// admitFirst is the transaction of setup.
-func (l *Login) admitFirst(r *http.Request, who newcomer, phc string) (started *session.Started, err error) {
-	ctx := identity.WithActor(r.Context(), identity.Actor{Kind: identity.ActorOperator}) // who else has the link
+// admitFirst is the transaction of setup. It is whoever made the link that acts: an administrator
+// who follows their own does not become another one whom the operator has appointed.
+func (l *Login) admitFirst(ctx context.Context, token string, who newcomer, phc string) (started *session.Started, err error) {
 	tenant := identity.DefaultTenant
 	err = l.cfg.DB.Update(ctx, func(tx *fsm.Tx) error {
-		if err := credential.UseSetup(tx, r.PathValue("token")); err != nil {
+		if err := credential.UseSetup(tx, token); err != nil {
 			return dead(err)
 		}
 		u, err := directory.CreateUser(tx, tenant, directory.User{
@@ -106,14 +108,16 @@ func dead(err error) error {
 	return err
 }
 
-// setupStands returns nil if the link of r works.
-func (l *Login) setupStands(r *http.Request) error {
+// setupStands returns who made the link of r, if it works.
+func (l *Login) setupStands(r *http.Request) (by identity.Actor, err error) {
 	if identity.TenantFrom(r.Context()).ID != identity.DefaultTenant {
-		return problem.ErrRoute
+		return by, problem.ErrRoute
 	}
-	return l.cfg.DB.Read(r.Context(), func(tx *fsm.Tx) error {
-		return dead(credential.FindSetup(tx, r.PathValue("token")))
+	err = l.cfg.DB.Read(r.Context(), func(tx *fsm.Tx) (err error) {
+		by, err = credential.FindSetup(tx, r.PathValue("token"))
+		return dead(err)
 	})
+	return by, err
 }
 
 func setupFault(w http.ResponseWriter, r *http.Request, err error) error {

@@ -118,3 +118,29 @@ func TestSetup(t *testing.T) {
 	h.someone().Get("/setup/"+token).Want(t, 410, "quis setup-link")
 	h.someone().Get("/setup/guess").Want(t, 410)
 }
+
+// Attack: an administrator follows a setup link of their own, to be the second one whom some
+// things need. Whoever comes in by it was appointed by who made the link.
+func TestASetupLinkOfOnesOwnMakesNoSecondAdministrator(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	for _, by := range []identity.Actor{{Kind: identity.ActorOperator}, {Kind: identity.ActorUser, ID: "usr_root"}} {
+		var token string
+		err := h.db.Update(identity.WithActor(t.Context(), by), func(tx *fsm.Tx) (err error) {
+			token, err = credential.CreateSetup(tx)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := "by-" + string(by.Kind)
+		h.someone().Post("/setup/"+token, url.Values{"username": {name}, "password": {secret}, "repeat": {secret}}).Want(t, 200, "Signing you in")
+		h.update(func(tx *fsm.Tx) error {
+			u, err := directory.UserByUsername(tx, identity.DefaultTenant, name)
+			if err == nil && (!u.Admin || u.Appointed.IsZero() != (by.Kind == identity.ActorOperator)) {
+				t.Errorf("%s: appointed at %s", name, u.Appointed)
+			}
+			return err
+		})
+	}
+}

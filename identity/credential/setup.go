@@ -1,6 +1,7 @@
 package credential
 
 import (
+	"errors"
 	"time"
 
 	"github.com/quis-idp/quis/fsm"
@@ -17,6 +18,8 @@ const setupSize = 32 // random bytes of a setup secret
 type setup struct {
 	Hash    []byte    `cbor:"1,keyasint,omitempty"` // SHA-256 of the secret
 	Created time.Time `cbor:"2,keyasint,omitempty"`
+
+	By identity.Actor `cbor:"3,keyasint,omitempty"` // who vouches for whoever follows it
 }
 
 var setups = fsm.NewTable(62, "setup_links", fsm.Spec[setup]{
@@ -36,7 +39,7 @@ func CreateSetup(tx *fsm.Tx) (secret string, err error) {
 		}
 	}
 	secret = randomText(setupSize)
-	if err := setups.Insert(tx, &setup{Hash: hashOf(secret), Created: tx.Now()}); err != nil {
+	if err := setups.Insert(tx, &setup{Hash: hashOf(secret), Created: tx.Now(), By: identity.ActorFrom(tx.Context())}); err != nil {
 		return "", err
 	}
 	return secret, event.Append(tx, event.Event{Tenant: identity.DefaultTenant, Type: event.SetupCreated, Target: setupTarget})
@@ -44,24 +47,27 @@ func CreateSetup(tx *fsm.Tx) (secret string, err error) {
 
 var setupTarget = event.Target{Kind: "tenant", ID: identity.DefaultTenant}
 
-// FindSetup returns nil if the secret could be used now, else fsm.ErrNotFound with a
-// sentence for the person.
-func FindSetup(tx *fsm.Tx, secret string) error {
+// FindSetup returns who made the link, if its secret could be used now, else fsm.ErrNotFound
+// with a sentence for the person.
+func FindSetup(tx *fsm.Tx, secret string) (by identity.Actor, err error) {
 	gone := identity.NotFound("This setup link has been used or has expired. Make a new one with: quis setup-link")
 	if len(secret) != (setupSize*8+5)/6 {
-		return gone
+		return by, gone
 	}
-	has, err := setups.Has(tx, fsm.Global, fsm.K(string(hashOf(secret))))
-	if err == nil && !has {
-		err = gone
+	s, err := setups.Get(tx, fsm.Global, fsm.K(string(hashOf(secret))))
+	if errors.Is(err, fsm.ErrNotFound) {
+		return by, gone
 	}
-	return err
+	if err != nil {
+		return by, err
+	}
+	return s.By, nil
 }
 
 // UseSetup spends a setup secret; what it allows is done in the same transaction. It
 // reports what FindSetup reports.
 func UseSetup(tx *fsm.Tx, secret string) error {
-	if err := FindSetup(tx, secret); err != nil {
+	if _, err := FindSetup(tx, secret); err != nil {
 		return err
 	}
 	if err := setups.Delete(tx, fsm.Global, fsm.K(string(hashOf(secret)))); err != nil {
