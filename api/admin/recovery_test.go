@@ -1,6 +1,7 @@
 package admin_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/credential/certificate/certificatetest"
 	"github.com/quis-idp/quis/identity/regain"
 )
 
@@ -53,6 +55,12 @@ func TestTwoAdministratorsRecover(t *testing.T) {
 	app, _ := h.equip(identity.DefaultTenant, h.plainUser, "telephone")
 	user := "/api/v1/users/" + h.plainUser
 	h.said("PUT", user+"/password", `{"password":"open sesame 7 mountains blue"}`)
+	authority := func(name string) string {
+		pem, err := json.Marshal(certificatetest.New(t, name, nil).PEM())
+		h.must(err)
+		return `{"name":"` + name + `","certificate":` + string(pem) + `,"rules":["common_name=username"]}`
+	}
+	there := "/api/v1/certificate-authorities/" + h.said("POST", "/api/v1/certificate-authorities", authority("People"))["id"].(string)
 	h.said("PATCH", "/api/v1/settings/authentication", `{"recovery":{"methods":["email"],"two_person":true}}`)
 	r := h.said("POST", user+"/recovery", `{"expires_in":3600}`)
 	id := r["id"].(string)
@@ -75,6 +83,9 @@ func TestTwoAdministratorsRecover(t *testing.T) {
 			t.Errorf("%s: %s", what, body)
 		}
 	}
+	h.want(403, h.root, "POST", "/api/v1/certificate-authorities", authority("Mine"))
+	h.want(403, h.root, "PATCH", there, `{"rules":["common_name=username"]}`)
+	h.want(403, h.root, "PUT", "/api/v1/settings/mail", `{"host":"mail.evil.example","port":465,"from":"noreply@example.com"}`)
 	for _, body := range []string{`{"email":"root@example.com"}`, `{"email":"root@example.com","email_verified":true}`} { // a first one lets in, too
 		h.want(403, h.root, "PATCH", user, body)
 	}

@@ -10,8 +10,12 @@
 // Invariants: one recovery of a user waits at a time, and it ends in the transaction that
 // takes it from its row, so that of those who finish or cancel it at once, on whatever
 // nodes, one does; with it go all second factors, trusted devices and sessions, so that
-// what was lost opens nothing afterwards; nobody agrees with themselves; every step is an
-// event; what waits does not outlive a restored backup.
+// what was lost opens nothing afterwards; nobody agrees with themselves, nor for a day with
+// an administrator whom they appointed (settings.Second), and where two have to agree one does
+// not let in anybody by another way ([Single], [SingleWay]); every step is an event; what
+// waits does not outlive a restored backup.
 //
-// Not here: how anything is proved, which is authn's; pages; and the letters.
+// Not here: how anything is proved, which is authn's; pages; the letters; and holding back
+// administrators of the default tenant who have a node of theirs join, or a backup sealed for
+// themselves: they have what is on the machine, as its operator does.
 package regain

@@ -11,6 +11,7 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential/certificate"
+	"github.com/quis-idp/quis/identity/regain"
 )
 
 func (a *api) authorities() []route {
@@ -157,6 +158,9 @@ func (a *api) create(c *call, in *createIn) (*authority, error) {
 	}
 	var id string
 	err = a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
+		if err := regain.SingleWay(tx, c.Tenant.ID); err != nil {
+			return err
+		}
 		made, err := certificate.Add(tx, fresh)
 		if err == nil {
 			id = made.ID
@@ -181,6 +185,9 @@ func (a *api) change(c *call, in *changeIn) (*authority, error) {
 		return nil, err
 	}
 	err = a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
+		if err := regain.SingleWay(tx, c.Tenant.ID); err != nil {
+			return err
+		}
 		_, err := certificate.Update(tx, c.Tenant.ID, in.ID, rev, func(old *certificate.Authority) error {
 			f, err := in.Body.Onto(fieldsOf(old), standard)
 			if err != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/notify"
 	"github.com/quis-idp/quis/identity/notify/post"
+	"github.com/quis-idp/quis/identity/regain"
 )
 
 func (a *api) settings() []route {
@@ -111,6 +112,9 @@ func (a *api) putSettings(c *call, in *putSettingsIn) (*shownSettings, error) {
 			return err
 		}
 		if err := identity.Expect(tx, want, rev); err != nil {
+			return err
+		}
+		if err := regain.SingleWay(tx, c.Tenant.ID); err != nil { // whoever reads the mail gets in
 			return err
 		}
 		_, err = notify.PutSettings(tx, a.cfg.Ring, notify.Settings{
