@@ -52,24 +52,45 @@ func (h *house) settle(t testing.TB) {
 	}
 }
 
+// owners are ann, who has a passkey, and bob, who has signed in before in his browser. From then
+// on the state's time stands still but for pass.
+func (h *house) owners(t testing.TB) (anns *passkeytest.Authenticator, bobs authn.Browser) {
+	t.Helper()
+	anns = &passkeytest.Authenticator{Origin: origin, UV: true, Synced: true}
+	h.passkey(t, anns)
+	h.user(t, directory.User{Username: "bob"}, good)
+	r, err := h.nodes[0].try(t, from(t, "192.0.2.1"), authn.Browser{}, "bob", good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.pass(t, 10*time.Minute)
+	return anns, authn.Browser{Device: r.Device}
+}
+
+// notHeld fails if owners have to wait, at whatever node.
+func (h *house) notHeld(t testing.TB, anns *passkeytest.Authenticator, bobs authn.Browser) {
+	t.Helper()
+	for i, n := range h.nodes {
+		if d := limited(t, n, "192.0.2.1", bobs, "bob"); d != 0 {
+			t.Errorf("node %d: bob, in his own browser, waits %v", i, d)
+		}
+		f := n.fresh(t, at(t))
+		if _, err := n.Passkey(at(t), f, n.answer(t, at(t), f, anns)); err != nil {
+			t.Errorf("node %d: ann, with a passkey in a new browser: %v", i, err)
+		}
+	}
+}
+
 // One network guesses at many names, a few at each node. Every node slows it down; those who
 // have signed in before in their browser do not notice, behind the same address.
 func TestKnownBrowsersPassAWave(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 3)
-	key := &passkeytest.Authenticator{Origin: origin, UV: true, Synced: true}
-	h.passkey(t, key) // ann's
-	h.user(t, directory.User{Username: "bob"}, good)
-	device, err := h.nodes[0].try(t, from(t, "192.0.2.1"), authn.Browser{}, "bob", good)
-	if err != nil {
-		t.Fatal(err)
-	}
-	h.pass(t, 10*time.Minute) // from here on the state's time stands still
+	key, known := h.owners(t)
 	for i := range 57 {
 		h.nodes[i%3].wrong(t, "192.0.2.1", fmt.Sprint("nobody", i))
 	}
 	h.settle(t)
-	known := authn.Browser{Device: device.Device}
 	for i, n := range h.nodes {
 		if d := n.held(t, "192.0.2.1", authn.Browser{}, "first"); d != 0 {
 			t.Errorf("node %d: the first to come waits %v", i, d)
@@ -84,15 +105,7 @@ func TestKnownBrowsersPassAWave(t *testing.T) {
 			t.Errorf("node %d: another network waits %v", i, d)
 		}
 	}
-	for i, n := range h.nodes {
-		if d := limited(t, n, "192.0.2.1", known, "bob"); d != 0 {
-			t.Errorf("node %d: bob, in his own browser, waits %v", i, d)
-		}
-		f := n.fresh(t, at(t))
-		if _, err := n.Passkey(at(t), f, n.answer(t, at(t), f, key)); err != nil {
-			t.Errorf("node %d: ann, with a passkey in a new browser: %v", i, err)
-		}
-	}
+	h.notHeld(t, key, known)
 	if begun := h.events(t, event.AttackBegun); len(begun) != 1 || begun[0].Data["from"] != "192.0.2.1" {
 		t.Errorf("%+v", begun)
 	}
@@ -123,14 +136,7 @@ func TestASprayedPassword(t *testing.T) {
 func TestAListFromEverywhereIsBounded(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 3)
-	key := &passkeytest.Authenticator{Origin: origin, UV: true, Synced: true}
-	h.passkey(t, key) // ann's
-	h.user(t, directory.User{Username: "bob"}, good)
-	device, err := h.nodes[0].try(t, from(t, "192.0.2.1"), authn.Browser{}, "bob", good)
-	if err != nil {
-		t.Fatal(err)
-	}
-	h.pass(t, 10*time.Minute) // from here on the state's time stands still, but for pass
+	key, known := h.owners(t)
 	for i := range 100 {
 		h.nodes[i%3].wrong(t, apart(i), fmt.Sprint("nobody", i))
 	}
@@ -170,15 +176,7 @@ func TestAListFromEverywhereIsBounded(t *testing.T) {
 	if at1 < 5 || at1 > 9 { // the tenth would be 15 s after the fifth, by the machine's time
 		t.Errorf("%d guesses at bob's name were let through", at1)
 	}
-	for i, n := range h.nodes {
-		if d := limited(t, n, apart(next+i+1), authn.Browser{Device: device.Device}, "bob"); d != 0 {
-			t.Errorf("node %d: bob, in his own browser, waits %v", i, d)
-		}
-		f := n.fresh(t, at(t))
-		if _, err := n.Passkey(at(t), f, n.answer(t, at(t), f, key)); err != nil {
-			t.Errorf("node %d: ann, with a passkey in a new browser: %v", i, err)
-		}
-	}
+	h.notHeld(t, key, known)
 }
 
 // Strangers have room for so many attempts at a time, whatever they try, so that those who are
