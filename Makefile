@@ -3,7 +3,6 @@ export CGO_ENABLED ?= 0
 ROOMS = $(shell go list ./... | grep -v /e2e/)
 BROWSER = $(shell ls /usr/bin/chromium /usr/bin/chromium-browser /usr/bin/google-chrome 2>/dev/null)
 FOREIGN = $(shell ls /usr/lib/apache2/modules/mod_auth_openidc.so 2>/dev/null && command -v npm)
-# Two packages at a time, the one that mostly waits first, beside all others.
 STORIES = -p 2 ./e2e/process $(shell go list ./e2e/... | grep -vE '/process$$' | grep -vE '$(if $(CI)$(BROWSER),nothing,/browser$$)|$(if $(CI)$(FOREIGN),nothing,/foreign$$)')
 FUZZTIME ?= 20s
 FAULTS ?= 2m
@@ -18,7 +17,7 @@ run: build ## one node with the demo application
 run3: build ## three nodes with the demo application
 	bin/quis dev --nodes 3
 
-test: chromium ## everything that must hold: rooms first, then the stories
+test: chromium ## everything that must hold: rooms, then the stories, of which the one that mostly waits runs beside the others
 	go test -timeout 10m $(ROOMS)
 	go test -timeout 30m -count 1 $(STORIES)
 

@@ -85,10 +85,10 @@ func (x *Index[T]) List(tx *Tx, scope Scope, opts ...ListOption) iter.Seq2[*T, e
 
 // Keys yields the keys of the rows that List would yield without reading the rows, and so
 // those of rows that have expired and await their purge as well.
-func (x *Index[T]) Keys(tx *Tx, scope Scope, opts ...ListOption) iter.Seq2[Key, error] {
+func (x *Index[T]) Keys(tx *Tx, scope Scope, opts ...ListOption) iter.Seq2[*Key, error] {
 	tx.db.mustKnow(x.table.def.num, x.table.def.name)
 	start, end, reverse := bounds(indexPrefix(x.shape.table, x.shape.num, scope), opts)
-	all := list(tx, start, end, reverse, func(_, entry []byte) (*Key, error) {
+	return list(tx, start, end, reverse, func(_, entry []byte) (*Key, error) {
 		target, err := indexTarget(entry)
 		if err != nil {
 			return nil, err
@@ -96,17 +96,6 @@ func (x *Index[T]) Keys(tx *Tx, scope Scope, opts ...ListOption) iter.Seq2[Key, 
 		_, _, key, err := splitDataKey(target)
 		return &key, err
 	})
-	return func(yield func(Key, error) bool) {
-		for key, err := range all {
-			if err != nil {
-				yield("", err)
-				return
-			}
-			if !yield(*key, nil) {
-				return
-			}
-		}
-	}
 }
 
 // Cursor returns where v stands in this index, for After. A row that the index

@@ -232,7 +232,7 @@ func Excess(tx *fsm.Tx, tenant, user string, keep int) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		keys = append(keys, key)
+		keys = append(keys, *key)
 	}
 	if len(keys) <= keep {
 		return nil, nil
