@@ -79,6 +79,7 @@ func happened(r *http.Request, v *Visitor, e *event.Event) Row {
 	switch {
 	case signedIn(e) && e.Target.ID == v.ID:
 		row.Mark = site.Text(r, "sessions.this")
+	case strings.HasPrefix(string(e.Type), "impersonation."): // says so itself
 	case e.Actor.Kind == identity.ActorUser && !byUser, e.Actor.Kind == identity.ActorOperator:
 		row.Mark = site.Text(r, "activity.administrator")
 	}

@@ -76,7 +76,10 @@ func TestActingAsSomebodyElse(t *testing.T) {
 	}
 	s.Post("/impersonate/end", url.Values{}).Leads(t, "/") // a second click ends nothing of her own
 	s.Get("/account").Want(t, 200, "grace@example.com")
-	list := ada.Get("/account/activity").Want(t, 200, "An administrator began to act as you", "An administrator stopped acting as you", "by an administrator")
+	list := ada.Get("/account/activity").Want(t, 200, "An administrator began to act as you", "An administrator stopped acting as you", "A session ended")
+	if n := strings.Count(list.Page, "by an administrator"); n != 1 { // of the session: the other sentences say it themselves
+		t.Errorf("%d times by an administrator", n)
+	}
 	if strings.Contains(list.Page, "ticket 4711") {
 		t.Error("the activity tells the reason")
 	}
