@@ -3,6 +3,7 @@ package portal
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/quis-idp/quis/api/page"
@@ -63,6 +64,9 @@ func signedIn(e *event.Event) bool {
 	return e.Type == event.SessionStarted || e.Type == event.SessionRenewed
 }
 
+// named are the kinds of what people have given names, by which they know one from the other.
+var named = []string{"totp", "approver", "passkey", "certificate"}
+
 // happened says in words what e was, when, and where from.
 func happened(r *http.Request, v *Visitor, e *event.Event) Row {
 	row := Row{Name: sentence(r, e)}
@@ -75,6 +79,9 @@ func happened(r *http.Request, v *Visitor, e *event.Event) Row {
 		row.Facts = append(row.Facts, site.Text(r, "activity.from", when, Place(r, e.Request.IP)), Claimed(r, e.Request.UserAgent))
 	default: // where an administrator sits is not the person's to know
 		row.Facts = append(row.Facts, when)
+	}
+	if slices.Contains(named, e.Target.Kind) && e.Target.Name != "" {
+		row.Facts = append([]string{e.Target.Name}, row.Facts...)
 	}
 	switch {
 	case signedIn(e) && e.Target.ID == v.ID:
@@ -107,8 +114,10 @@ func sentence(r *http.Request, e *event.Event) string {
 		}
 		return site.Text(r, "event.user.updated", strings.Join(fields, ", "))
 	}
-	if _, ok := english["event."+string(e.Type)]; ok {
-		return site.Text(r, "event."+string(e.Type))
+	for _, key := range []string{"event." + string(e.Type), "event." + string(e.Type) + "." + e.Target.Kind} {
+		if _, ok := english[key]; ok {
+			return site.Text(r, key)
+		}
 	}
 	if text := event.Catalogue[e.Type]; text != "" {
 		return text

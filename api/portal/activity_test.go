@@ -2,7 +2,9 @@ package portal_test
 
 import (
 	"errors"
+	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -76,4 +78,30 @@ func TestThisWasNotMe(t *testing.T) {
 	to := s.Post("/account/activity", url.Values{"event": ids[1:]}).Want(t, 303).Header.Get("Location")
 	to = s.Get(to).Want(t, 303).Header.Get("Location")
 	s.Get(to).Want(t, 200, "Look through what stands below")
+}
+
+// What happens to the ways by which a person signs in is told in the person's words and language,
+// not in those of the catalogue, which is for administrators.
+func TestActivityHasWords(t *testing.T) {
+	t.Parallel()
+	r := httptest.NewRequest("GET", "/account/activity", nil)
+	prefixes := []string{"factor.", "passkey.", "certificate.", "recovery", "trusted_device.", "password.", "alarm.", "session.", "impersonation.", "approval."}
+	for what, catalogue := range event.Catalogue {
+		about := slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(string(what), p) })
+		if !about || what == event.PasskeyMetadataImported {
+			continue
+		}
+		kinds := []string{"user"}
+		if strings.HasPrefix(string(what), "factor.") {
+			kinds = []string{"totp", "approver"}
+		}
+		if what == event.FactorRemoved {
+			kinds = append(kinds, "recovery_codes")
+		}
+		for _, kind := range kinds {
+			if got := sentence(r, &event.Event{Type: what, Target: event.Target{Kind: kind}}); got == catalogue || got == string(what) {
+				t.Errorf("%s of %s: %q", what, kind, got)
+			}
+		}
+	}
 }
