@@ -40,10 +40,15 @@ func (l *Login) showLost(w http.ResponseWriter, r *http.Request, f *authn.Flow) 
 	case waiting == nil:
 		err = l.cfg.DB.View(r.Context(), func(tx *fsm.Tx) error {
 			s, _, err := settings.Get(tx, f.Need.Tenant)
-			if err == nil && s.Recovery.Delay > 0 {
+			switch {
+			case err != nil:
+				return err
+			case s.Recovery.Delay == 0: // begun and finished in one
+				view.State = "open"
+			default:
 				view.Wait = language.Duration(page.Language(r), time.Duration(s.Recovery.Delay)*time.Hour)
 			}
-			return err
+			return nil
 		})
 	case waiting.Kind == regain.ByLink:
 		view.State = "link"

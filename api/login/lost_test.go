@@ -96,6 +96,27 @@ func TestLostSecondFactor(t *testing.T) {
 	later.Get("/").Want(t, 200, "Hello, Test User")
 }
 
+// Where a tenant has nobody wait, nobody is told to wait.
+func TestLostSecondFactorWithoutDelay(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	h.protect()
+	h.update(func(tx *fsm.Tx) error {
+		a := settings.Default(identity.DefaultTenant)
+		a.Recovery.Delay = 0
+		return settings.Put(tx, 0, a)
+	})
+	s := h.someone()
+	page, flow := s.reach()
+	if !strings.Contains(page, "You can go on now") || !strings.Contains(page, "Remove them and sign in") || strings.Contains(page, "It takes a while") {
+		t.Errorf("the page says %s", page)
+	}
+	s.Post("/login/regain", url.Values{"flow": {flow}}).Want(t, 200, "Protect your account")
+	if h.sessions() != 1 {
+		t.Errorf("%d sessions", h.sessions())
+	}
+}
+
 // Where mail is not enough, whoever has lost the second factor is told whom to ask.
 func TestLostSecondFactorWhereMailIsNotEnough(t *testing.T) {
 	t.Parallel()
