@@ -42,6 +42,31 @@ func TestRecoveryIsSeenAndStopped(t *testing.T) {
 	}
 }
 
+// The page after a button is pressed shows what that did, though another node did it a moment ago.
+func TestStoppedThroughAnotherNode(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	s := h.enter("ada")
+	h.update(func(tx *fsm.Tx) error {
+		_, err := regain.Begin(tx, identity.DefaultTenant, h.users["ada"])
+		return err
+	})
+	other := h.cluster.DB[h.cluster.Join(t)]
+	h.cluster.Pause(0)
+	err := other.Update(t.Context(), func(tx *fsm.Tx) error {
+		_, err := regain.Stop(tx, identity.DefaultTenant, h.users["ada"], "stopped by the user")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Get("/account/security").Want(t, 200, "Somebody is about to get into your account") // this node has not heard
+	a := s.Get("/account/security?done=recovery-stopped").Want(t, 200, "It was stopped")
+	if strings.Contains(a.Page, "Somebody is about to get into your account") {
+		t.Error("the page says that it was stopped, and that it goes on")
+	}
+}
+
 // An account that was recovered gives away no tokens for a while.
 func TestRecoveredAccountRests(t *testing.T) {
 	t.Parallel()
