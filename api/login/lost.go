@@ -81,7 +81,8 @@ func (l *Login) askLink(w http.ResponseWriter, r *http.Request) error {
 		return identity.Limited("", wait)
 	}
 	tenant := identity.TenantFrom(r.Context()).ID
-	err := l.cfg.DB.Read(r.Context(), func(tx *fsm.Tx) error {
+	// Settled: approved through another node a moment ago, it works here, too.
+	err := authn.Settled(r.Context(), l.cfg.DB, func(tx *fsm.Tx) error {
 		_, err := regain.Follow(tx, tenant, r.PathValue("secret"))
 		return err
 	})

@@ -184,6 +184,37 @@ func TestRecoveryLink(t *testing.T) {
 	h.someone().Post(path, nil).Want(t, 410, "This link no longer works")
 }
 
+// A link works as soon as it is approved, through whatever node.
+func TestRecoveryLinkApprovedThroughAnotherNode(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	user := h.protect()
+	var r *regain.Recovery
+	var secret string
+	maker := identity.WithActor(t.Context(), identity.Actor{Kind: identity.ActorOperator})
+	err := h.db.Update(maker, func(tx *fsm.Tx) (err error) {
+		a := settings.Default(identity.DefaultTenant)
+		a.Recovery.TwoPerson = true
+		if err = settings.Put(tx, 0, a); err == nil {
+			r, secret, err = regain.NewLink(tx, identity.DefaultTenant, user, time.Hour)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := h.cluster.DB[h.cluster.Join(t)]
+	h.cluster.Pause(0)
+	err = other.Update(identity.WithActor(t.Context(), identity.Actor{Kind: identity.ActorUser, ID: "usr_second"}), func(tx *fsm.Tx) error {
+		_, err := regain.Approve(tx, identity.DefaultTenant, user, r.ID)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.someone().Get("/regain/"+secret).Want(t, 200, "It works once")
+}
+
 // Guessing links is slowed down.
 func TestRecoveryLinksAreNotGuessed(t *testing.T) {
 	t.Parallel()
