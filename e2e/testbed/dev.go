@@ -25,6 +25,7 @@ type Dev struct {
 	Nodes int
 	Dir   string // its data directory
 
+	Waited     time.Duration // for a turn
 	ReadyAfter time.Duration // from the start of the process until every node was ready
 
 	cmd  *exec.Cmd
@@ -41,15 +42,17 @@ func Start(ctx context.Context, n int, dir, bootstrap string, args ...string) (*
 	if err != nil {
 		return nil, err
 	}
+	asked := time.Now()
 	lock, err := turn(ctx)
 	if err != nil {
 		return nil, err
 	}
+	waited := time.Since(asked)
 	args = append([]string{"dev", "--nodes", strconv.Itoa(n), "--data-dir", dir}, args...)
 	if bootstrap != "" {
 		args = append(args, "--bootstrap", bootstrap)
 	}
-	d := &Dev{Nodes: n, Dir: dir, out: &output{}, done: make(chan struct{}), lock: lock, bin: bin}
+	d := &Dev{Nodes: n, Dir: dir, Waited: waited, out: &output{}, done: make(chan struct{}), lock: lock, bin: bin}
 	d.cmd = exec.Command(bin, args...)
 	d.cmd.Stdout, d.cmd.Stderr = d.out, d.out
 	started := time.Now()

@@ -25,6 +25,9 @@ func Run(t *testing.T, n int, bootstrap string) *Dev {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if d.Waited > time.Second {
+		t.Logf("%v of this went by before it was this test's turn", d.Waited.Round(time.Second))
+	}
 	if err := d.WaitBanner(ctx); err != nil {
 		t.Error(err)
 	}
