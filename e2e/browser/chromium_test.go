@@ -171,41 +171,46 @@ func (b *browser) fill(name, text string) {
 // fails the test if anything is cut off at 320 or keeps somebody out (see accessible).
 func (b *browser) pictures(name string) {
 	b.t.Helper()
+	b.picture(name, "light")
+	b.picture(name, "dark")
+}
+
+// picture is pictures in one scheme of colours, for paths of many pages.
+func (b *browser) picture(name, scheme string) {
+	b.t.Helper()
 	dir := os.Getenv("QUIS_SCREENSHOTS")
-	for _, scheme := range []string{"light", "dark"} {
-		_, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-			Features: []*emulation.MediaFeature{
-				{Name: "prefers-color-scheme", Value: scheme},
-				{Name: "prefers-reduced-motion", Value: "reduce"}, // no picture of a transition
-			},
-		})
+	_, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+		Features: []*emulation.MediaFeature{
+			{Name: "prefers-color-scheme", Value: scheme},
+			{Name: "prefers-reduced-motion", Value: "reduce"}, // no picture of a transition
+		},
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.accessible(name + ", " + scheme)
+	for _, width := range []int64{1280, 320} {
+		b.do(chromedp.EmulateViewport(width, 800))
+		wide, err := chromedp.Run(b.ctx, chromedp.Evaluate[int](`document.documentElement.scrollWidth`))
 		if err != nil {
 			b.t.Fatal(err)
 		}
-		b.accessible(name + ", " + scheme)
-		for _, width := range []int64{1280, 320} {
-			b.do(chromedp.EmulateViewport(width, 800))
-			wide, err := chromedp.Run(b.ctx, chromedp.Evaluate[int](`document.documentElement.scrollWidth`))
-			if err != nil {
-				b.t.Fatal(err)
-			}
-			if int64(wide) > width {
-				b.t.Errorf("%s is %d px wide in a window of %d", name, wide, width)
-			}
-			png, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
-			if err != nil {
-				b.t.Fatal(err)
-			}
-			if len(png) < 2000 {
-				b.t.Errorf("%s, %s, %d px: the page looks empty", name, scheme, width)
-			}
-			if dir == "" {
-				continue
-			}
-			size := map[int64]string{1280: "wide", 320: "narrow"}[width]
-			if err := os.WriteFile(filepath.Join(dir, name+"-"+scheme+"-"+size+".png"), png, 0o644); err != nil {
-				b.t.Fatal(err)
-			}
+		if int64(wide) > width {
+			b.t.Errorf("%s is %d px wide in a window of %d", name, wide, width)
+		}
+		png, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		if len(png) < 2000 {
+			b.t.Errorf("%s, %s, %d px: the page looks empty", name, scheme, width)
+		}
+		if dir == "" {
+			continue
+		}
+		size := map[int64]string{1280: "wide", 320: "narrow"}[width]
+		if err := os.WriteFile(filepath.Join(dir, name+"-"+scheme+"-"+size+".png"), png, 0o644); err != nil {
+			b.t.Fatal(err)
 		}
 	}
 	b.do(chromedp.EmulateViewport(1280, 800))

@@ -168,12 +168,35 @@ func (b *browser) visit(at string, press bool) {
 func (b *browser) says(selector string, words ...string) {
 	b.t.Helper()
 	for said := ""; ; b.wait() {
-		said, _ = chromedp.Run(b.ctx, chromedp.Evaluate[string](fmt.Sprintf("(document.querySelector(%q) || {}).textContent || ''", selector)))
+		if now, err := b.content(selector); err == nil {
+			said = now
+		}
 		if !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(said, w) }) {
 			return
 		}
 		if b.ctx.Err() != nil || strings.Contains(said, "refused") && !strings.HasPrefix(words[0], "refused") {
 			b.t.Fatalf("%s says %q, want %q", selector, said, words)
+		}
+	}
+}
+
+// content is the text of an element, whether or not it can be seen.
+func (b *browser) content(selector string) (string, error) {
+	return chromedp.Run(b.ctx, chromedp.Evaluate[string](fmt.Sprintf("(document.querySelector(%q) || {}).textContent || ''", selector)))
+}
+
+// finds opens a page again and again until it says these words: the node that answers may hear
+// a moment later of what was done through another.
+func (b *browser) finds(at, selector string, words ...string) {
+	b.t.Helper()
+	for ; ; b.wait() {
+		b.open(at)
+		said, err := b.content(selector)
+		if err == nil && !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(said, w) }) {
+			return
+		}
+		if b.ctx.Err() != nil {
+			b.t.Fatalf("%s of %s says %q, want %q", selector, at, said, words)
 		}
 	}
 }

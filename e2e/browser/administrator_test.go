@@ -1,0 +1,59 @@
+package browser
+
+import (
+	"encoding/json"
+	"strings"
+
+	"github.com/quis-idp/quis/e2e/testbed"
+)
+
+// quis runs a command as the operator of the machine, once what it does may be done: what is of
+// this release waits until every member is known to read it.
+func quis(b *browser, d *testbed.Dev, args ...string) string {
+	b.t.Helper()
+	return command(b, d, append(args, "--data-dir", d.Dir)...)
+}
+
+func command(b *browser, d *testbed.Dev, args ...string) string {
+	b.t.Helper()
+	for {
+		out, err := d.Quis(b.ctx, args...)
+		if err == nil {
+			return out
+		}
+		if b.ctx.Err() != nil || !strings.Contains(out, "not every node has said yet") {
+			b.t.Fatalf("%v: %v", args, err)
+		}
+		b.wait()
+	}
+}
+
+// An administrator is a person with an access token, who runs commands through the proxy before
+// the nodes.
+type administrator struct {
+	b     *browser
+	d     *testbed.Dev
+	token string
+}
+
+// quis runs a command and returns what it answers.
+func (a administrator) quis(args ...string) map[string]any {
+	a.b.t.Helper()
+	a.b.t.Setenv("QUIS_TOKEN", a.token)
+	out, answer := command(a.b, a.d, append(args, "--addr", a.d.Public(0), "-o", "json")...), map[string]any{}
+	if err := json.Unmarshal([]byte(out), &answer); err != nil {
+		a.b.t.Fatalf("%v: %v: %s", args, err, out)
+	}
+	return answer
+}
+
+// refused runs a command that must not be done, and returns what is said instead.
+func (a administrator) refused(args ...string) string {
+	a.b.t.Helper()
+	a.b.t.Setenv("QUIS_TOKEN", a.token)
+	out, err := a.d.Quis(a.b.ctx, append(args, "--addr", a.d.Public(0))...)
+	if err == nil {
+		a.b.t.Errorf("%v is done: %s", args, out)
+	}
+	return out
+}
