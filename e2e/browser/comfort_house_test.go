@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 
 	"github.com/quis-idp/quis/api"
@@ -21,7 +22,10 @@ const comfortSecret = portaltest.Password
 
 // A comfortHouse is sign-in and a person's own pages on one store whose clock can be set: what
 // hours do to a page is seen in a moment.
-type comfortHouse struct{ *portaltest.House }
+type comfortHouse struct {
+	*portaltest.House
+	sent *atomic.Pointer[authn.Letter] // the latest letter
+}
 
 // newComfortHouse is one with ada and grace, who have the same password.
 func newComfortHouse(t *testing.T) comfortHouse {
@@ -31,7 +35,8 @@ func newComfortHouse(t *testing.T) comfortHouse {
 		t.Fatal(err)
 	}
 	_, port, _ := net.SplitHostPort(l.Addr().String())
-	h := comfortHouse{portaltest.New(t, federation.Tables...)}
+	h := comfortHouse{portaltest.New(t, federation.Tables...), new(atomic.Pointer[authn.Letter])}
+	h.SignIn(authn.Config{SendMail: func(_ context.Context, letter authn.Letter) { h.sent.Store(&letter) }})
 	for username, name := range map[string]string{"ada": "Ada Lovelace", "grace": "Grace Hopper"} {
 		h.Person(directory.User{Username: username, Name: name, Email: username + "@example.com"}, true)
 	}
