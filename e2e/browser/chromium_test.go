@@ -134,6 +134,22 @@ func (b *browser) waitLocation(prefix string) string {
 	}
 }
 
+// arrives waits until the tab shows that very page, and none below it: the offer of a passkey at
+// /account/security/passkeys/offer leads on by a script, which would take the tab away from
+// whatever is opened meanwhile.
+func (b *browser) arrives(page string) {
+	b.t.Helper()
+	const where = `document.readyState === "complete" ? location.origin + location.pathname : ""`
+	for {
+		if at, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](where)); err == nil && at == page {
+			return
+		} else if b.ctx.Err() != nil {
+			b.t.Fatalf("at %s, never arrived at %s", at, page)
+		}
+		b.wait()
+	}
+}
+
 // wait lets a moment pass between two looks at a condition.
 func (b *browser) wait() {
 	select {

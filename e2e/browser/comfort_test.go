@@ -80,7 +80,7 @@ func TestPasskeyIsOfferedInABrowser(t *testing.T) {
 	}
 	b.leave(h)
 	b.open(h.begin(authn.Need{ReturnTo: "/account"}) + "&another=yes")
-	b.waitLocation(h.URL + "/account") // the list picks the only passkey by itself under automation
+	b.arrives(h.URL + "/account") // the list picks the only passkey by itself under automation
 	b.leave(h)
 	if _, err := chromedp.Call(b.ctx, webauthn.ClearCredentials, webauthn.ClearCredentialsParams{AuthenticatorID: id}); err != nil {
 		t.Fatal(err)

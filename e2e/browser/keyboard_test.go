@@ -57,7 +57,7 @@ func TestKeyboardOnly(t *testing.T) {
 		b.do(chromedp.WaitVisible(chromedp.CSS(`[role="alert"]`)), chromedp.WaitVisible(passwordField+":focus"))
 		b.do(chromedp.KeyEvent(comfortSecret))
 		b.press(`form button[type="submit"]`, kb.Enter)
-		b.waitLocation(h.URL + "/account")
+		b.arrives(h.URL + "/account")
 		b.do(chromedp.WaitReady(chromedp.CSS(`a[href="/logout"]`)))
 		b.press(`a[href="/logout"]`, kb.Enter)
 		b.do(chromedp.WaitVisible(chromedp.CSS(`input[name="everywhere"]`)))
@@ -78,6 +78,6 @@ func TestKeyboardOnly(t *testing.T) {
 		t.Errorf("the form is for %q", got)
 	}
 	b.do(chromedp.KeyEvent(comfortSecret + kb.Enter))
-	b.waitLocation(h.URL + "/account")
+	b.arrives(h.URL + "/account")
 	b.expectNoProblems()
 }
