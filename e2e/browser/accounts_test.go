@@ -26,7 +26,7 @@ func TestAccountsInABrowser(t *testing.T) {
 		b.open(h.begin(authn.Need{ReturnTo: "/account"}) + "&another=yes")
 		b.signIn(who, comfortSecret)
 		b.arrives(h.URL + "/account")
-		b.leave(h)
+		b.leave(h.URL)
 	}
 	b.open(h.begin(authn.Need{ReturnTo: "/account", Application: "Web", Select: true}))
 	b.pictures("accounts")
