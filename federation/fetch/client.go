@@ -178,7 +178,8 @@ type Message struct {
 	Name   string // in metrics and errors: "logout token"
 	Type   string // media type of the body
 	Body   []byte
-	Bearer string // token for the Authorization header; may be empty
+	Bearer string      // token for the Authorization header; may be empty
+	Header http.Header // sent besides; may be nil
 }
 
 // A Receipt is how an application answered. Its words are not kept.
@@ -194,10 +195,18 @@ func (c *Client) Post(ctx context.Context, url string, m Message) (Receipt, erro
 	return r, err
 }
 
+// Push sends a message to the push service of a browser, as push.Config.Post wants it.
+func (c *Client) Push(ctx context.Context, url string, h http.Header, body []byte) (status int, err error) {
+	r, err := c.Post(ctx, url, Message{Name: "push message", Type: h.Get("Content-Type"), Header: h, Body: body})
+	return r.Status, err
+}
+
 func (c *Client) post(ctx context.Context, url string, m Message) (Receipt, error) {
 	ctx, cancel := context.WithTimeout(ctx, totalTimeout)
 	defer cancel()
-	h := http.Header{"Content-Type": {m.Type}}
+	h := http.Header{}
+	maps.Copy(h, m.Header)
+	h.Set("Content-Type", m.Type)
 	if m.Bearer != "" {
 		h.Set("Authorization", "Bearer "+m.Bearer)
 	}

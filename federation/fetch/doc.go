@@ -1,6 +1,6 @@
 // Package fetch speaks HTTP to addresses that somebody else chose: key sets, request
-// objects and metadata of applications, and what they are told of sign-outs and
-// approvals. It is the only room that does.
+// objects and metadata of applications, what they are told of sign-outs and approvals, and
+// the push services of browsers. It is the only room that does.
 //
 // Whoever registers a URL must not reach through quis what they could not reach
 // themselves. So: https only, to public unicast addresses on known ports, and the

@@ -37,6 +37,7 @@ func (fs *Flows) Ask(ctx context.Context, f *Flow) (Result, error) {
 		return Result{}, err
 	}
 	asked := &Asking{}
+	var awake []string
 	err = fs.cfg.DB.Update(ctx, func(tx *fsm.Tx) error {
 		if err := alive(tx, f); err != nil {
 			return err
@@ -50,6 +51,9 @@ func (fs *Flows) Ask(ctx context.Context, f *Flow) (Result, error) {
 		}
 		if len(others) == 0 {
 			return errWay
+		}
+		if awake, err = fs.awake(tx, f, others); err != nil {
+			return err
 		}
 		asked.Until = tx.Now().Add(approval.Lifetime)
 		asked.ID, asked.Number, err = approval.Ask(tx, fs.cfg.Ring, approval.Question{
@@ -68,8 +72,25 @@ func (fs *Flows) Ask(ctx context.Context, f *Flow) (Result, error) {
 	if err := fs.seal(&g); err != nil {
 		return Result{}, err
 	}
+	if fs.cfg.Tell != nil {
+		fs.cfg.Tell(f.Need.Tenant, f.UserID, awake)
+	}
 	*f = g
 	return Result{Step: StepSecond, Flow: f.sealed}, nil
+}
+
+// awake are the sessions of approvers that stand in every respect: only they are told of a
+// request, which an idle one would have to sign in again to answer.
+func (fs *Flows) awake(tx *fsm.Tx, f *Flow, all []approval.Approver) (sessions []string, err error) {
+	for _, a := range all {
+		_, err := fs.cfg.Sessions.Live(tx, f.Need.Tenant, a.Session)
+		if err == nil {
+			sessions = append(sessions, a.Session)
+		} else if !errors.Is(err, fsm.ErrNotFound) {
+			return nil, err
+		}
+	}
+	return sessions, nil
 }
 
 // Approval returns what became of what f has asked for.

@@ -51,6 +51,10 @@ type Config struct {
 	// does not tell whether there is a letter. Nil: nobody can sign in by mail.
 	SendMail func(ctx context.Context, l Letter)
 
+	// Tell has the browsers of these sessions of a user told that a sign-in waits for an
+	// approval, if they want to be, and returns at once. Nil: nobody is told.
+	Tell func(tenant, userID string, sessions []string)
+
 	// NewPassword is credential.Prepare with its store, pool and checks: the hash of a new
 	// password, or identity.ErrInvalid, field password.
 	NewPassword func(ctx context.Context, who credential.Person, password string) (phc string, err error)

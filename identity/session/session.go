@@ -12,10 +12,11 @@ import (
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/notify/push"
 )
 
-// Tables are the definitions that a store needs for sessions.
-var Tables = []fsm.Definition{sessions, lastSeen, impersonations}
+// Tables are the definitions that a store needs for sessions, and what goes with them.
+var Tables = slices.Concat([]fsm.Definition{sessions, lastSeen, impersonations}, push.Tables)
 
 // A Session is one signed-in browser of one user.
 type Session struct {
@@ -87,7 +88,11 @@ func (st *Store) Renew(tx *fsm.Tx, id string, s Session) (*Started, error) {
 	}
 	s.ID, s.Created, s.Expires, s.Impersonation = old.ID, old.Created, time.Time{}, nil
 	s.Factors = assurance.Merge(old.Factors, s.Factors)
-	return st.write(tx, s, event.SessionRenewed)
+	started, err := st.write(tx, s, event.SessionRenewed)
+	if err != nil {
+		return nil, err
+	}
+	return started, push.Prolong(tx, s.Tenant, s.UserID, s.ID, started.Session.Expires)
 }
 
 func (st *Store) write(tx *fsm.Tx, s Session, t event.Type) (*Started, error) {
@@ -186,6 +191,9 @@ func End(tx *fsm.Tx, tenant, id string) error {
 		return err
 	}
 	if err := lastSeen.Delete(tx, fsm.Scope(tenant), fsm.K(id)); err != nil {
+		return err
+	}
+	if err := push.Forget(tx, tenant, s.UserID, id); err != nil {
 		return err
 	}
 	if s.Impersonation != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/credential/device"
 	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/notify/push"
 	"github.com/quis-idp/quis/keys/seal"
 )
 
@@ -215,7 +216,7 @@ func get(tx *fsm.Tx, tenant, userID, id string) (*person, int, error) {
 }
 
 // Remove takes an approver away from a user, with what it has approved and nobody has spent,
-// and with it all trust in devices; it reports fsm.ErrNotFound.
+// with the messages that it is sent, and with it all trust in devices; it reports fsm.ErrNotFound.
 func Remove(tx *fsm.Tx, tenant, userID, id string) error {
 	p, i, err := get(tx, tenant, userID, id)
 	if err != nil {
@@ -247,6 +248,9 @@ func (p *person) remove(tx *fsm.Tx, i int, why string) error {
 		p.Request = nil
 	}
 	if err := people.Put(tx, p); err != nil {
+		return err
+	}
+	if err := push.Forget(tx, p.Tenant, p.UserID, a.Session); err != nil {
 		return err
 	}
 	if err := p.tell(tx, event.FactorRemoved, &a); err != nil {

@@ -15,7 +15,8 @@
 // approval is never the ground of another ([Strong]). What is asked costs a log entry, so
 // the caller has seen the first factor.
 //
-// Not here: whether this is offered, which is policy's; the pages; who is signed in. It is
-// no resistance to phishing: the person can be talked into typing a number. So it never
+// Not here: whether this is offered, which is policy's; the pages; who is signed in; what
+// calls a browser that is closed (identity/notify/push). It is no resistance to phishing:
+// the person can be talked into typing a number. So it never
 // stands alone beside a password (package authn), and recovery does not take it.
 package approval

@@ -1,0 +1,19 @@
+// Package push tells people in their browsers, by Web Push, that a sign-in waits for their
+// approval: the browser need not have a page of ours open.
+//
+// A [Subscription] is what a browser gave for that: the address of its maker's push service,
+// and keys. It belongs to one session and goes with it. Messages are encrypted to the browser
+// (RFC 8291), and signed by the cluster's one key, which the subscription is bound to
+// (VAPID, RFC 8292). [Room.Tell] sends them from the node that was asked, once, and waits
+// for nobody: what cannot be delivered within the life of the question is of no use.
+//
+// Invariants: a message says that somebody signs in, in words that are the same for
+// everybody; it holds no number, no name, no address and nothing that could answer. The
+// address is a stranger's choice, so it is https and goes through the guard that is handed
+// in. What a push service calls gone is removed. Subscribing and unsubscribing cost a log
+// entry each, sending none.
+//
+// Not here: who may approve (identity/credential/approval), who is told when
+// (identity/authn), what shows the message (api/page, the service worker), and which
+// addresses may be dialled.
+package push

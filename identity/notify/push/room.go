@@ -1,0 +1,205 @@
+package push
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"errors"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/keys/seal"
+)
+
+const (
+	maxWaiting = 256 // persons to be told by this node
+	width      = 8   // told at once
+	topic      = "approval"
+)
+
+// Config is what a Room works with; DB, Ring, Post, Lifetime and Logger must be set.
+type Config struct {
+	DB   *fsm.DB
+	Ring *seal.Ring
+	// Contact is a URL, https or mailto, where operators of push services can turn to
+	// (RFC 8292, section 2.1).
+	Contact string
+	// Post sends one message to a URL that a stranger chose, within bounds of time and size
+	// and through a guard, and returns the status of the answer. Its errors quote nothing of
+	// the URL but the host.
+	Post     func(ctx context.Context, url string, h http.Header, body []byte) (status int, err error)
+	Lifetime time.Duration // of what is told of: later, nobody needs to hear
+
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+}
+
+// A Room tells browsers. Run must run for it to do so.
+type Room struct {
+	cfg   Config
+	queue chan job
+	sent  *prometheus.CounterVec
+}
+
+// A job is a person to be told.
+type job struct {
+	tenant, userID string
+	sessions       []string
+	until          time.Time
+}
+
+// New returns a Room. It panics if the configuration lacks what it must have.
+func New(c Config) *Room {
+	if c.DB == nil || c.Ring == nil || c.Post == nil || c.Lifetime <= 0 || c.Logger == nil {
+		panic("push: incomplete configuration")
+	}
+	r := &Room{cfg: c, queue: make(chan job, maxWaiting), sent: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "quis_push_messages_total",
+		Help: "Push messages to browsers, by result: done, gone (the subscription is removed), failed, late, full.",
+	}, []string{"result"})}
+	for _, result := range []string{"done", "gone", "failed", "late", "full"} {
+		r.sent.WithLabelValues(result)
+	}
+	if c.Registerer != nil {
+		c.Registerer.MustRegister(r.sent)
+	}
+	return r
+}
+
+// Tell has the browsers of these sessions of a user told, those that subscribed, and returns
+// at once. The caller knows that the sessions stand. It never says what becomes of it.
+func (r *Room) Tell(tenant, userID string, sessions []string) {
+	if len(sessions) == 0 {
+		return
+	}
+	select {
+	case r.queue <- job{tenant, userID, slices.Clone(sessions), r.cfg.DB.Now().Add(r.cfg.Lifetime)}:
+	default:
+		r.sent.WithLabelValues("full").Inc()
+	}
+}
+
+// Run sends what Tell was given until ctx ends; what waits then is lost. The page of the
+// browser that asks is no worse for it.
+func (r *Room) Run(ctx context.Context) error {
+	var all sync.WaitGroup
+	for range width {
+		all.Go(func() {
+			for {
+				select {
+				case <-ctx.Done():
+					return
+				case j := <-r.queue:
+					r.work(ctx, j)
+				}
+			}
+		})
+	}
+	all.Wait()
+	return nil
+}
+
+// work tells one person: all their browsers at once, since one service may be slow.
+func (r *Room) work(ctx context.Context, j job) {
+	to, private, public, err := r.load(ctx, j)
+	if err != nil {
+		r.sent.WithLabelValues("failed").Inc()
+		r.cfg.Logger.WarnContext(ctx, "push message not sent", "user", j.userID, "error", err)
+		return
+	}
+	var all sync.WaitGroup
+	for i := range to {
+		all.Go(func() { r.deliver(ctx, j, &to[i], private, public) })
+	}
+	all.Wait()
+}
+
+// load returns who is to be told, by a state of this node, and the key that it is signed with.
+func (r *Room) load(ctx context.Context, j job) (to []Subscription, private *ecdsa.PrivateKey, public []byte, err error) {
+	var p *keyPair
+	err = r.cfg.DB.View(ctx, func(tx *fsm.Tx) (err error) {
+		if to, err = Of(tx, j.tenant, j.userID); err != nil {
+			return err
+		}
+		to = slices.DeleteFunc(to, func(s Subscription) bool { return !slices.Contains(j.sessions, s.Session) })
+		if len(to) > 0 {
+			p, err = keyPairs.Get(tx, fsm.Global, pairKey)
+		}
+		return err
+	})
+	if err != nil || len(to) == 0 {
+		return nil, nil, nil, err
+	}
+	private, err = p.private(r.cfg.Ring)
+	return to, private, p.Public, err
+}
+
+// deliver sends one message, once.
+func (r *Room) deliver(ctx context.Context, j job, s *Subscription, private *ecdsa.PrivateKey, public []byte) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.sent.WithLabelValues("failed").Inc()
+			r.cfg.Logger.ErrorContext(ctx, "push message not sent", "user", s.UserID, "panic", p)
+		}
+	}()
+	left := j.until.Sub(r.cfg.DB.Now())
+	if left < time.Second {
+		r.sent.WithLabelValues("late").Inc()
+		return
+	}
+	status, err := r.send(ctx, s, private, public, left)
+	switch {
+	case err == nil && (status == http.StatusNotFound || status == http.StatusGone):
+		r.sent.WithLabelValues("gone").Inc()
+		err = r.cfg.DB.Update(ctx, func(tx *fsm.Tx) error { return forgetThis(tx, s) })
+		if err != nil {
+			r.cfg.Logger.WarnContext(ctx, "push subscription not removed", "user", s.UserID, "session", s.Session, "error", err)
+		}
+	case err == nil && status/100 == 2:
+		r.sent.WithLabelValues("done").Inc()
+	default: // the address is a secret, and is not logged
+		r.sent.WithLabelValues("failed").Inc()
+		r.cfg.Logger.WarnContext(ctx, "push message not taken", "user", s.UserID, "session", s.Session, "status", status, "error", err)
+	}
+}
+
+func (r *Room) send(ctx context.Context, s *Subscription, private *ecdsa.PrivateKey, public []byte, left time.Duration) (int, error) {
+	plain, err := message(s.Language)
+	if err != nil {
+		return 0, err
+	}
+	body, err := encrypt(plain, s.P256DH, s.Auth)
+	if err != nil {
+		return 0, err
+	}
+	who, err := authorization(private, public, s.Endpoint, r.cfg.Contact, r.cfg.DB.Now())
+	if err != nil {
+		return 0, err
+	}
+	h := http.Header{}
+	h.Set("Authorization", who)
+	h.Set("Content-Encoding", "aes128gcm")
+	h.Set("Content-Type", "application/octet-stream")
+	h.Set("TTL", strconv.Itoa(int(left.Seconds())))
+	h.Set("Urgency", "high")
+	h.Set("Topic", topic) // one that waits is replaced by the next
+	return r.cfg.Post(ctx, s.Endpoint, h, body)
+}
+
+// forgetThis removes a subscription that is gone, unless its session has made another meanwhile.
+func forgetThis(tx *fsm.Tx, s *Subscription) error {
+	now, err := subscriptions.Get(tx, fsm.Scope(s.Tenant), s.key())
+	if errors.Is(err, fsm.ErrNotFound) {
+		return nil
+	}
+	if err != nil || now.Endpoint != s.Endpoint {
+		return err
+	}
+	return subscriptions.Delete(tx, fsm.Scope(s.Tenant), s.key())
+}
