@@ -73,6 +73,7 @@ func (p *Portal) Routes(mux *http.ServeMux) {
 	handle("GET "+appsPath, p.listApps)
 	handle("POST "+recoveryPath, p.stopRecovery)
 	mux.Handle("GET "+askedPath, page.Handle(p.showAsked))
+	mux.HandleFunc("GET "+page.WorkerPath, page.Worker)
 	for _, s := range p.sections {
 		s.Routes(handle)
 	}

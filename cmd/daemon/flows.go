@@ -37,7 +37,7 @@ func (n *Node) newFlows() *authn.Flows {
 		Forget: func(tx *fsm.Tx, tenant, user string) error {
 			return family.RevokeAll(tx, tenant, user, "password changed")
 		},
-		SendMail: n.sendCode, Certificates: n.desk,
+		SendMail: n.sendCode, Tell: n.push.Tell, Certificates: n.desk,
 		Modern: func(ctx context.Context) error { return n.cluster.Use(ctx, feature.Authentication) },
 		Logger: n.log, Registerer: n.metrics.Registry,
 	})
@@ -76,7 +76,9 @@ func (n *Node) sections() []portal.Section {
 			owncertificates.New(owncertificates.Config{DB: n.db, Desk: n.desk, Certificates: n.cfg.TLS.CertificateURL, Modern: n.heedsFactors}),
 		},
 		factor.Sections(factor.Config{DB: n.db, Ring: n.ring, Use: n.heedsFactors}),
-		[]portal.Section{approval.New(approval.Config{DB: n.db, Ring: n.ring, Cookie: login.ApproverCookie, Use: n.heedsFactors})},
+		[]portal.Section{approval.New(approval.Config{
+			DB: n.db, Ring: n.ring, Cookie: login.ApproverCookie, Use: n.heedsFactors, PushKey: n.push.Key, Check: n.outbound.Check,
+		})},
 	)
 }
 

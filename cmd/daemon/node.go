@@ -31,6 +31,7 @@ import (
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/credential/certificate/desk"
 	"github.com/quis-idp/quis/identity/notify"
+	"github.com/quis-idp/quis/identity/notify/push"
 	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/keys"
 	"github.com/quis-idp/quis/keys/seal"
@@ -63,6 +64,7 @@ type Node struct {
 	outbound       *fetch.Client
 	logout         *logout.Room
 	mail           *notify.Room
+	push           *push.Room
 	inbox          *inbox.Box // nil unless the node is a developer's
 	refusals       *refusal.Log
 	uses           *federation.Uses

@@ -14,8 +14,10 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/alarm"
+	"github.com/quis-idp/quis/identity/credential/approval"
 	"github.com/quis-idp/quis/identity/notify"
 	"github.com/quis-idp/quis/identity/notify/post"
+	"github.com/quis-idp/quis/identity/notify/push"
 	"github.com/quis-idp/quis/identity/pending"
 )
 
@@ -69,6 +71,14 @@ func (n *Node) newMail() (*notify.Room, error) {
 		cfg.Inbox = n.inbox.Put
 	}
 	return notify.New(cfg), nil
+}
+
+// newPush returns what tells browsers. Their push services are what their scripts name, so
+// they have places of their own.
+func (n *Node) newPush() *push.Room {
+	return push.New(push.Config{
+		DB: n.db, Ring: n.ring, Contact: n.cfg.PublicURL, Post: n.outbound.Apart().Push, Lifetime: approval.Lifetime, Logger: n.log, Registerer: n.metrics.Registry,
+	})
 }
 
 // alarmLink is "this wasn't me", for something that a user is told of.

@@ -55,6 +55,7 @@ func (n *Node) openRooms(ctx context.Context) (err error) {
 	if n.mail, err = n.newMail(); err != nil {
 		return err
 	}
+	n.push = n.newPush()
 	if n.passwordChecks, err = n.newPasswordChecks(); err != nil {
 		return err
 	}

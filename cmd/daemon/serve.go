@@ -34,6 +34,7 @@ func (n *Node) serve(context.Context) error {
 	n.background(n.refusals.Run)
 	n.background(n.uses.Run)
 	n.background(n.mail.Run)
+	n.background(n.push.Run)
 	n.background(n.countRows)
 	n.background(n.restoreLeft)
 	if n.cert != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/quis-idp/quis/identity/credential/approval"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/language"
+	"github.com/quis-idp/quis/identity/notify/push"
 	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/identity/settings"
 	"github.com/quis-idp/quis/keys/seal"
@@ -44,6 +45,11 @@ type Config struct {
 	// Use makes sure that every member of the cluster heeds second factors before there is
 	// one; nil: they do.
 	Use func(context.Context) error
+	// PushKey returns what browsers bind their push subscriptions to; nil: none is told of a
+	// sign-in that waits.
+	PushKey func(context.Context) ([]byte, error)
+	// Check refuses addresses that may not be dialled. It is needed with PushKey.
+	Check func(url string) error
 }
 
 // Section is the card of the browsers, and all pages.
@@ -64,6 +70,10 @@ func (s *Section) Routes(handle func(pattern string, h portal.Handler)) {
 	handle("GET "+path+"/{id}", s.show)
 	handle("POST "+path+"/{id}", s.rename)
 	handle("POST "+path+"/{id}/remove", s.remove)
+	if s.cfg.PushKey != nil {
+		handle("POST "+path+"/{id}/tell", s.tell)
+		handle("POST "+path+"/{id}/quiet", s.quiet)
+	}
 	handle("GET "+portal.AnswerPath, s.waiting)
 	handle("POST "+portal.AnswerPath, s.answer)
 }
@@ -84,16 +94,21 @@ func (s *Section) Card(tx *fsm.Tx, r *http.Request, v *portal.Visitor) (portal.C
 	}
 	c := portal.Card{Title: site.Text(r, "title"), Lead: site.Text(r, "lead")}
 	switch v.Done { // a stranger can make a link with any value
-	case "approver-allowed", "approver-renamed", "approver-removed":
+	case "approver-allowed", "approver-renamed", "approver-removed", "approver-told", "approver-quiet":
 		c.Notice = site.Text(r, "done."+v.Done)
 	}
 	here := false
 	for i := len(all) - 1; i >= 0; i-- { // the latest first
-		row, err := shown(tx, r, v, &all[i])
+		row, told, err := shown(tx, r, v, &all[i])
 		if err != nil {
 			return portal.Card{}, err
 		}
-		here = here || all[i].Session == v.ID
+		if all[i].Session == v.ID {
+			here = true
+			if open && !told && s.cfg.PushKey != nil {
+				c.Actions = []portal.Action{{Label: site.Text(r, "push.start"), Path: path + "/" + all[i].ID + "#push"}}
+			}
+		}
 		c.Rows = append(c.Rows, row)
 	}
 	if open && !here {
@@ -102,9 +117,10 @@ func (s *Section) Card(tx *fsm.Tx, r *http.Request, v *portal.Visitor) (portal.C
 	return c, nil
 }
 
-func shown(tx *fsm.Tx, r *http.Request, v *portal.Visitor, a *approval.Approver) (portal.Row, error) {
+// shown is the row of an approver, and whether its browser is told of what waits.
+func shown(tx *fsm.Tx, r *http.Request, v *portal.Visitor, a *approval.Approver) (row portal.Row, told bool, err error) {
 	tag := page.Language(r)
-	row := portal.Row{
+	row = portal.Row{
 		Name: a.Name, Facts: []string{site.Text(r, "added", language.Date(tag, a.Created)), site.Text(r, "never")},
 		Actions: []portal.Action{{Label: site.Text(r, "change"), Names: site.Text(r, "about", a.Name), Path: path + "/" + a.ID}},
 	}
@@ -114,12 +130,16 @@ func shown(tx *fsm.Tx, r *http.Request, v *portal.Visitor, a *approval.Approver)
 	if a.Session == v.ID {
 		row.Mark = site.Text(r, "this")
 	}
-	_, err := session.Get(tx, v.Tenant, a.Session)
-	if errors.Is(err, fsm.ErrNotFound) {
+	if _, err := session.Get(tx, v.Tenant, a.Session); errors.Is(err, fsm.ErrNotFound) {
 		row.Facts = append(row.Facts, site.Text(r, "away"))
-		err = nil
+		return row, false, nil
+	} else if err != nil {
+		return row, false, err
 	}
-	return row, err
+	if told, err = push.Subscribed(tx, v.Tenant, v.UserID, a.Session); told {
+		row.Facts = append(row.Facts, site.Text(r, "told"))
+	}
+	return row, told, err
 }
 
 // newView asks for the name of this browser, or says why it may not approve.
@@ -224,6 +244,7 @@ type oneView struct {
 	Heading              string
 	Name                 page.Field
 	Action, Remove, Back string
+	Push                 pushView
 }
 
 // find returns the approver of the path, or fsm.ErrNotFound.
@@ -259,6 +280,10 @@ func (s *Section) writeOne(w http.ResponseWriter, r *http.Request, v *portal.Vis
 	}
 	if fault != nil {
 		view.Alert.Text, view.Name.Error = site.Text(r, "check"), site.Text(r, "name.hint")
+	}
+	var err error
+	if view.Push, err = s.pushView(r, v, a); err != nil {
+		return err
 	}
 	return onePage.Write(w, r, status, view)
 }

@@ -3,6 +3,8 @@ package approval
 import (
 	"context"
 	"encoding/base32"
+	"log/slog"
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -11,11 +13,14 @@ import (
 	"github.com/quis-idp/quis/api/login"
 	"github.com/quis-idp/quis/api/page/pagetest"
 	"github.com/quis-idp/quis/api/portal/portaltest"
+	"github.com/quis-idp/quis/federation/fetch"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/credential/approval"
 	"github.com/quis-idp/quis/identity/credential/totp"
 	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/notify/push"
 	"github.com/quis-idp/quis/identity/pending"
 )
 
@@ -30,22 +35,33 @@ type house struct {
 	*portaltest.House
 	secret []byte // of ada's app
 	older  bool   // a member is of an older release
+	push   *push.Room
+
+	messages chan string // where push messages go to
 }
 
 func newHouse(t *testing.T) *house {
 	t.Helper()
-	h := &house{House: portaltest.New(t, pending.Tables...)}
+	h := &house{House: portaltest.New(t, pending.Tables...), messages: make(chan string, 10)}
 	for _, name := range []string{"ada", "grace"} {
 		h.Person(directory.User{Username: name, Email: name + "@example.com"}, true)
 	}
 	h.populate()
-	h.Open(h.Login(login.Config{}), h.Portal(New(Config{DB: h.DB, Ring: h.Ring, Cookie: login.ApproverCookie, Use: func(context.Context) error {
+	h.push = push.New(push.Config{DB: h.DB, Ring: h.Ring, Post: h.pushed, Lifetime: approval.Lifetime, Logger: slog.New(slog.DiscardHandler)})
+	h.SignIn(authn.Config{Tell: h.push.Tell})
+	h.Open(h.Login(login.Config{}), h.Portal(New(Config{DB: h.DB, Ring: h.Ring, Cookie: login.ApproverCookie, PushKey: h.push.Key, Check: fetch.New(fetch.Config{}).Check, Use: func(context.Context) error {
 		if h.older {
 			return fsm.ErrUnavailable
 		}
 		return nil
 	}})))
 	return h
+}
+
+// pushed notes where a push message goes.
+func (h *house) pushed(_ context.Context, url string, _ http.Header, _ []byte) (int, error) {
+	h.messages <- url
+	return http.StatusCreated, nil
 }
 
 // populate gives ada her app.

@@ -12,6 +12,7 @@ var english = page.Texts{
 	"never":     "Not used yet",
 	"away":      "You are not signed in there now",
 	"this":      "this browser",
+	"told":      "Shows a message when a sign-in waits",
 	"change":    "Change",
 	"about":     "Change %s",
 	"back":      "Back",
@@ -30,6 +31,18 @@ var english = page.Texts{
 	"one.remove.title": "Take it back",
 	"one.remove.lead":  "Sign-ins can no longer be approved there. On devices that you trusted, you are asked for a second factor again.",
 	"one.remove":       "Remove",
+
+	"push.title":  "Messages",
+	"push.lead":   "When a sign-in waits for your approval, this browser can show you a message, even if no page is open. It leads to the page where you type the number.",
+	"push.start":  "Notify this browser",
+	"push.on":     "When a sign-in waits for your approval, this browser shows you a message, as long as you are signed in here.",
+	"push.stop":   "Stop",
+	"push.cannot": "This browser cannot show messages from this page, or JavaScript is switched off. You see what waits when you look at your account.",
+	"push.denied": "The browser may not show messages from this page. Allow notifications in its settings for this site, and try again.",
+	"push.failed": "That did not work. Try again in a moment.",
+
+	"done.approver-told":  "This browser shows you a message when a sign-in waits.",
+	"done.approver-quiet": "This browser shows no messages any more.",
 
 	"done.approver-allowed": "From now on you can approve sign-ins in this browser, as long as you are signed in here.",
 	"done.approver-renamed": "The new name is saved.",

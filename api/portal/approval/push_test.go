@@ -1,0 +1,177 @@
+package approval
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/quis-idp/quis/api/portal/portaltest"
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity/credential/approval"
+	"github.com/quis-idp/quis/identity/notify/push"
+	"github.com/quis-idp/quis/identity/notify/push/pushtest"
+)
+
+// told are the subscriptions of ada's browsers.
+func (h *house) told() (all []push.Subscription) {
+	h.T.Helper()
+	h.Update(func(tx *fsm.Tx) (err error) {
+		all, err = push.Of(tx, ten, h.Users["ada"])
+		return err
+	})
+	return all
+}
+
+// subscription is what the script of a browser would post.
+func subscription(t *testing.T, endpoint string) url.Values {
+	t.Helper()
+	b, err := pushtest.NewBrowser()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return url.Values{"endpoint": {endpoint}, "p256dh": {b.P256DH()}, "auth": {b.Auth()}}
+}
+
+// here is the page of the browser itself, among the approvers.
+func (s *someone) here() string {
+	s.T.Helper()
+	all := s.approvers()
+	return "/account/security/approvers/" + all[len(all)-1].ID
+}
+
+const endpoint = "https://push.example.com/laptop"
+
+// subscribe does on the page of the browser what its script would.
+func (s *someone) subscribe(t *testing.T, endpoint string) {
+	t.Helper()
+	s.Get(s.here()).Want(t, 200, "data-push=")
+	s.done(s.here()+"/tell", subscription(t, endpoint)).Want(t, 200, "shows you a message when a sign-in waits")
+}
+
+func TestABrowserIsNotified(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	laptop := h.approver()
+	laptop.Get("/account/security").Want(t, 200, "Notify this browser", laptop.here()+"#push")
+	offer := laptop.Get(laptop.here()).Want(t, 200, "hidden data-push=", `data-worker="/account/worker.js"`, "JavaScript is switched off")
+	if key := offer.One(t, `data-push="([^"]+)"`); len(key) != 87 {
+		t.Errorf("key %q", key)
+	}
+	before := h.Cluster.Entries()
+	posted := laptop.Post(laptop.here()+"/tell", subscription(t, endpoint)).Want(t, 303)
+	if n := h.Cluster.Entries() - before; n != 1 {
+		t.Errorf("subscribing costs %d entries", n)
+	}
+	laptop.Get(posted.Header.Get("Location")).Want(t, 200, "shows you a message when a sign-in waits", "Shows a message when a sign-in waits")
+	told := h.told()
+	if len(told) != 1 || told[0].Endpoint != endpoint || told[0].Language != "en" || told[0].Expires.IsZero() {
+		t.Fatalf("%+v", told)
+	}
+
+	go h.push.Run(t.Context())
+	h.asking()
+	if to := <-h.messages; to != endpoint {
+		t.Errorf("sent to %s", to)
+	}
+	laptop.Get(laptop.here()).Want(t, 200, "as long as you are signed in here", `data-push-stop="/account/"`)
+	laptop.done(laptop.here()+"/quiet", nil).Want(t, 200, "shows no messages any more")
+	if len(h.told()) > 0 {
+		t.Error("it is told still")
+	}
+}
+
+// What a subscription hangs on takes it along.
+func TestSubscriptionsEnd(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(h *house, laptop, other *someone){
+		"sign-out":       func(_ *house, laptop, _ *someone) { laptop.Post("/logout", nil) },
+		"ended":          func(_ *house, _, other *someone) { other.done("/account/sessions", url.Values{"others": {"yes"}}) },
+		"approver taken": func(_ *house, laptop, other *someone) { other.Post(laptop.here()+"/remove", nil).Want(laptop.T, 303) },
+		"all taken": func(h *house, _, _ *someone) {
+			h.Update(func(tx *fsm.Tx) error { return approval.RemoveAll(tx, ten, h.Users["ada"], "test") })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t)
+			laptop := h.approver()
+			laptop.subscribe(t, endpoint)
+			other := h.enter()
+			if len(h.told()) != 1 {
+				t.Fatal("not subscribed")
+			}
+			end(h, laptop, other)
+			if told := h.told(); len(told) > 0 {
+				t.Errorf("left: %+v", told)
+			}
+		})
+	}
+}
+
+// A browser in which nobody has been active for too long is not told: whoever opens it would
+// have to sign in first.
+func TestIdleBrowsersAreNotTold(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	laptop := h.approver()
+	laptop.subscribe(t, endpoint)
+	h.Pass(3 * time.Hour)
+	second := h.approver() // a second one, who is there
+	second.subscribe(t, "https://push.example.com/second")
+	go h.push.Run(t.Context())
+	h.asking()
+	if to := <-h.messages; to != "https://push.example.com/second" {
+		t.Errorf("sent to %s", to)
+	}
+	if len(h.messages) > 0 {
+		t.Errorf("and to %s", <-h.messages)
+	}
+}
+
+func TestRefusesToNotify(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	laptop, elsewhere := h.approver(), h.enter()
+	good := subscription(t, endpoint)
+	for _, bad := range []string{"https://127.0.0.1/x", "https://10.0.0.1/x", "https://[::1]/x", "https://localhost/x", "http://push.example.com/x", "https://push.example.com:22/x", "https://user@push.example.com/", ""} {
+		form := url.Values{"endpoint": {bad}, "p256dh": good["p256dh"], "auth": good["auth"]}
+		if a := laptop.Post(laptop.here()+"/tell", form); a.StatusCode/100 != 4 {
+			t.Errorf("%s: %d", bad, a.StatusCode)
+		}
+	}
+	laptop.Post(laptop.here()+"/tell", url.Values{"endpoint": {endpoint}, "p256dh": {"x"}, "auth": good["auth"]}).Want(t, 400)
+	elsewhere.Post(laptop.here()+"/tell", good).Want(t, 404)
+	elsewhere.Post(laptop.here()+"/quiet", nil).Want(t, 404)
+	if a := elsewhere.Get(laptop.here()).Want(t, 200); strings.Contains(a.Page, "data-push") {
+		t.Error("another browser is offered to be notified")
+	}
+	grace := h.someone()
+	grace.SignIn(grace.Get("/account"), "", "grace", portaltest.Password)
+	grace.Post(laptop.here()+"/tell", good).Want(t, 404)
+	h.older = true
+	laptop.Post(laptop.here()+"/tell", good).Want(t, 503)
+	if a := laptop.Get(laptop.here()).Want(t, 200, "Save the name"); strings.Contains(a.Page, "data-push") {
+		t.Error("it is offered before all members know of it")
+	}
+	if told := h.told(); len(told) > 0 {
+		t.Errorf("%+v", told)
+	}
+}
+
+// The worker is the same for everybody, and may do nothing but show and open.
+func TestTheWorker(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	a := h.someone().Get("/account/worker.js").Want(t, 200, "notificationclick", "approvals/sign-in")
+	if !strings.HasPrefix(a.Header.Get("Content-Type"), "text/javascript") || a.Header.Get("Cache-Control") != "no-cache" ||
+		!slices.Equal(a.Header.Values("Content-Security-Policy"), []string{"default-src 'none'; require-trusted-types-for 'script'"}) {
+		t.Errorf("%v", a.Header)
+	}
+	for _, word := range []string{"fetch", "eval", "importScripts", "postMessage"} {
+		if strings.Contains(a.Page, word) {
+			t.Errorf("the worker can %s", word)
+		}
+	}
+}
