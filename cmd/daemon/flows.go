@@ -77,7 +77,7 @@ func (n *Node) sections() []portal.Section {
 		},
 		factor.Sections(factor.Config{DB: n.db, Ring: n.ring, Use: n.heedsFactors}),
 		[]portal.Section{approval.New(approval.Config{
-			DB: n.db, Ring: n.ring, Cookie: login.ApproverCookie, Use: n.heedsFactors, PushKey: n.push.Key, Check: n.outbound.Check,
+			DB: n.db, Ring: n.ring, Cookie: login.ApproverCookie, Use: n.heedsFactors, PushKey: n.push.Key, Check: n.browsers.Check,
 		})},
 	)
 }

@@ -61,7 +61,8 @@ type Node struct {
 	rootKeys       *rootkey.Keeper
 	desk           *desk.Desk // nil: people's certificates cannot arrive
 	flows          *authn.Flows
-	outbound       *fetch.Client
+	outbound       *fetch.Client // to applications
+	browsers       *fetch.Client // to the push services of people's browsers
 	logout         *logout.Room
 	mail           *notify.Room
 	push           *push.Room

@@ -73,11 +73,12 @@ func (n *Node) newMail() (*notify.Room, error) {
 	return notify.New(cfg), nil
 }
 
-// newPush returns what tells browsers. Their push services are what their scripts name, so
-// they have places of their own.
+// newPush returns what tells browsers. Their push services are what their scripts name, and so
+// public ones.
 func (n *Node) newPush() *push.Room {
+	n.browsers = n.outbound.Public()
 	return push.New(push.Config{
-		DB: n.db, Ring: n.ring, Contact: n.cfg.PublicURL, Post: n.outbound.Apart().Push, Lifetime: approval.Lifetime, Logger: n.log, Registerer: n.metrics.Registry,
+		DB: n.db, Ring: n.ring, Contact: n.cfg.PublicURL, Post: n.browsers.Push, Lifetime: approval.Lifetime, Logger: n.log, Registerer: n.metrics.Registry,
 	})
 }
 

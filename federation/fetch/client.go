@@ -51,6 +51,7 @@ type Client struct {
 	loopback bool
 	plain    bool // http is taken
 	resolver *net.Resolver
+	roots    *x509.CertPool
 	http     *http.Client
 	gets     *gate // who sends us requests causes these
 	posts    *gate // these are ours, and must not wait for those
@@ -60,7 +61,7 @@ type Client struct {
 // New returns a client.
 func New(cfg Config) *Client {
 	c := &Client{
-		allow: slices.Clone(cfg.Allow), ports: slices.Clone(cfg.Ports), loopback: cfg.Loopback, resolver: cfg.Resolver,
+		allow: slices.Clone(cfg.Allow), ports: slices.Clone(cfg.Ports), loopback: cfg.Loopback, resolver: cfg.Resolver, roots: cfg.RootCAs,
 		gets: newGate(pace{burst: 60, every: time.Second}), posts: newGate(pace{}),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "quis_outbound_requests_total", Help: "Requests sent to addresses that applications registered.",
@@ -72,11 +73,18 @@ func New(cfg Config) *Client {
 	if cfg.Registerer != nil {
 		cfg.Registerer.MustRegister(c.requests)
 	}
-	dialer := &net.Dialer{Timeout: connectTimeout, Resolver: cfg.Resolver, ControlContext: c.control}
-	c.http = &http.Client{
+	c.http = c.newHTTP()
+	return c
+}
+
+// newHTTP returns what sends the requests of c, with connections of its own: one that is open
+// is not checked again.
+func (c *Client) newHTTP() *http.Client {
+	dialer := &net.Dialer{Timeout: connectTimeout, Resolver: c.resolver, ControlContext: c.control}
+	return &http.Client{
 		Transport: &http.Transport{
 			DialContext:            dialer.DialContext,
-			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.RootCAs},
+			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: c.roots},
 			TLSHandshakeTimeout:    connectTimeout,
 			ResponseHeaderTimeout:  totalTimeout,
 			MaxResponseHeaderBytes: maxHeader,
@@ -88,7 +96,6 @@ func New(cfg Config) *Client {
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	return c
 }
 
 // Apart returns a client with the same rules and with places of its own. It is for what
@@ -98,6 +105,15 @@ func (c *Client) Apart() *Client {
 	a := *c
 	a.gets, a.posts = newGate(c.gets.pace), newGate(c.posts.pace)
 	return &a
+}
+
+// Public is Apart for what people name who are nobody's administrators: what operators opened
+// for applications is not open to them.
+func (c *Client) Public() *Client {
+	a := c.Apart()
+	a.allow = nil
+	a.http = a.newHTTP()
+	return a
 }
 
 // Plain is Apart for documents that are signed themselves, which are fetched with http, too, on

@@ -27,7 +27,7 @@ func (l log) Write(b []byte) (int, error) {
 }
 
 // A browser's script names its push service: by default nobody can so have us send to this
-// machine or its neighbours, and what operators opened is open to it.
+// machine or its neighbours, nor to what operators opened to applications.
 func TestPushGoesThroughTheGuard(t *testing.T) {
 	t.Parallel()
 	service := pushtest.NewService(t)
@@ -80,8 +80,14 @@ func TestPushGoesThroughTheGuard(t *testing.T) {
 	if len(service.Messages) > 0 {
 		t.Error("a message came to a loopback address")
 	}
-	tell(New(Config{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}, RootCAs: roots}), "ses_2", service.URL+"/open")
+	open := New(Config{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}, RootCAs: roots})
+	tell(open, "ses_2", service.URL+"/open")
 	if m := <-service.Messages; m.Err != nil || m.Path != "/open" {
 		t.Errorf("%s: %v", m.Path, m.Err)
+	}
+	// The connection that is open now is no way around.
+	tell(open.Public(), "ses_3", service.URL+"/open")
+	if line := <-said; !strings.Contains(line, "not a public one") || len(service.Messages) > 0 {
+		t.Errorf("what is open to applications is to everybody: %s", line)
 	}
 }
