@@ -190,14 +190,19 @@ func TestRecoveryLinkApprovedThroughAnotherNode(t *testing.T) {
 	h := newHouse(t, nil)
 	user := h.protect()
 	var r *regain.Recovery
+	var second *directory.User
 	var secret string
 	maker := identity.WithActor(t.Context(), identity.Actor{Kind: identity.ActorOperator})
 	err := h.db.Update(maker, func(tx *fsm.Tx) (err error) {
 		a := settings.Default(identity.DefaultTenant)
 		a.Recovery.TwoPerson = true
-		if err = settings.Put(tx, 0, a); err == nil {
-			r, secret, err = regain.NewLink(tx, identity.DefaultTenant, user, time.Hour)
+		if err = settings.Put(tx, 0, a); err != nil {
+			return err
 		}
+		if second, err = directory.CreateUser(tx, identity.DefaultTenant, directory.User{Username: "second", Admin: true}); err != nil {
+			return err
+		}
+		r, secret, err = regain.NewLink(tx, identity.DefaultTenant, user, time.Hour)
 		return err
 	})
 	if err != nil {
@@ -205,7 +210,7 @@ func TestRecoveryLinkApprovedThroughAnotherNode(t *testing.T) {
 	}
 	other := h.cluster.DB[h.cluster.Join(t)]
 	h.cluster.Pause(0)
-	err = other.Update(identity.WithActor(t.Context(), identity.Actor{Kind: identity.ActorUser, ID: "usr_second"}), func(tx *fsm.Tx) error {
+	err = other.Update(identity.WithActor(t.Context(), identity.Actor{Kind: identity.ActorUser, ID: second.ID}), func(tx *fsm.Tx) error {
 		_, err := regain.Approve(tx, identity.DefaultTenant, user, r.ID)
 		return err
 	})

@@ -99,7 +99,7 @@ func TestActivityHasWords(t *testing.T) {
 			kinds = append(kinds, "recovery_codes")
 		}
 		for _, kind := range kinds {
-			if got := sentence(r, &event.Event{Type: what, Target: event.Target{Kind: kind}}); got == catalogue || got == string(what) {
+			if got := portal.Sentence(r, &event.Event{Type: what, Target: event.Target{Kind: kind}}); got == catalogue || got == string(what) {
 				t.Errorf("%s of %s: %q", what, kind, got)
 			}
 		}

@@ -47,14 +47,14 @@ func TestStoppedThroughAnotherNode(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	s := h.enter("ada")
-	h.update(func(tx *fsm.Tx) error {
-		_, err := regain.Begin(tx, identity.DefaultTenant, h.users["ada"])
+	h.Update(func(tx *fsm.Tx) error {
+		_, err := regain.Begin(tx, identity.DefaultTenant, h.Users["ada"])
 		return err
 	})
-	other := h.cluster.DB[h.cluster.Join(t)]
-	h.cluster.Pause(0)
+	other := h.Cluster.DB[h.Cluster.Join(t)]
+	h.Cluster.Pause(0)
 	err := other.Update(t.Context(), func(tx *fsm.Tx) error {
-		_, err := regain.Stop(tx, identity.DefaultTenant, h.users["ada"], "stopped by the user")
+		_, err := regain.Stop(tx, identity.DefaultTenant, h.Users["ada"], "stopped by the user")
 		return err
 	})
 	if err != nil {

@@ -29,7 +29,7 @@ func (p *Pool) aside(alg string, next step, m *argon2.Memory) {
 	more := true
 	if alg == ours && time.Since(time.Unix(0, p.starved.Load())) > afterwards {
 		onThread(lowest, func() {
-			for began := time.Now(); more && waited(began) < unhurried; {
+			for waited := waiting(); more && waited() < unhurried; {
 				more = next(m)
 			}
 		})
@@ -45,13 +45,18 @@ func (p *Pool) aside(alg string, next step, m *argon2.Memory) {
 	}
 }
 
-// waited is how long this thread, which began then, has not had a core.
-func waited(began time.Time) time.Duration {
-	var used syscall.Rusage
-	if err := syscall.Getrusage(thread, &used); err != nil {
-		return 0
+// waiting tells how long this thread has not had a core since it was called. Threads are
+// used again, and have used one for others before.
+func waiting() (waited func() time.Duration) {
+	used := func() time.Duration {
+		var u syscall.Rusage
+		if err := syscall.Getrusage(thread, &u); err != nil {
+			return 0
+		}
+		return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 	}
-	return time.Since(began) - time.Duration(used.Utime.Nano()+used.Stime.Nano())
+	began, before := time.Now(), used()
+	return func() time.Duration { return time.Since(began) - (used() - before) }
 }
 
 const thread = 1 // RUSAGE_THREAD of getrusage(2), which package syscall lacks
