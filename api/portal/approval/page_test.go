@@ -29,6 +29,14 @@ func question(r *http.Request) answerView {
 	}
 }
 
+// one is the page of this browser.
+func one(r *http.Request, push pushView) oneView {
+	return oneView{
+		Account: ada.Account(r, "security"), Heading: laptop.Name, Action: "/account/security/approvers/apb_1", Push: push,
+		Name: page.Field{Name: "name", Label: site.Text(r, "name"), Value: laptop.Name},
+	}
+}
+
 // examples are all pages, as people see them.
 var examples = map[string]func(w http.ResponseWriter, r *http.Request) error{
 	"new": func(w http.ResponseWriter, r *http.Request) error { return New(Config{}).writeNew(w, r, ada, 200, "") },
@@ -40,6 +48,12 @@ var examples = map[string]func(w http.ResponseWriter, r *http.Request) error{
 	},
 	"one": func(w http.ResponseWriter, r *http.Request) error {
 		return New(Config{}).writeOne(w, r, ada, 200, laptop, nil)
+	},
+	"one_offer": func(w http.ResponseWriter, r *http.Request) error {
+		return onePage.Write(w, r, 200, one(r, pushView{Action: "/account/security/approvers/apb_1/tell", Key: "BAE", Worker: page.WorkerPath, Scope: "/account/"}))
+	},
+	"one_told": func(w http.ResponseWriter, r *http.Request) error {
+		return onePage.Write(w, r, 200, one(r, pushView{Action: "/account/security/approvers/apb_1/quiet", Scope: "/account/"}))
 	},
 	"answer": func(w http.ResponseWriter, r *http.Request) error { return answerPage.Write(w, r, 200, question(r)) },
 	"answer_wrong": func(w http.ResponseWriter, r *http.Request) error {
