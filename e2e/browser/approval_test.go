@@ -71,10 +71,10 @@ func TestApprovalInAnotherBrowser(t *testing.T) {
 	phone.do(chromedp.WaitVisible(chromedp.CSS(`input[name="given_name"]`)))
 
 	at(laptop, 1, "/account/security")
-	change := chromedp.CSS(`a[href*="/approvers/"]`)
-	laptop.do(chromedp.Click(change), chromedp.WaitVisible(chromedp.CSS(`.card [type="submit"]`)))
+	change, remove := chromedp.CSS(`a[href*="/approvers/"]`), chromedp.CSS(`form[action$="/remove"] [type="submit"]`)
+	laptop.do(chromedp.Click(change), chromedp.WaitVisible(remove))
 	laptop.pictures("approver")
-	laptop.do(chromedp.Click(chromedp.CSS(`.card [type="submit"]`)), chromedp.WaitVisible(chromedp.CSS(".card .notice")))
+	laptop.do(chromedp.Click(remove), chromedp.WaitVisible(chromedp.CSS(".card .notice")))
 	says(laptop, "Nothing can be approved in that browser any more")
 	laptop.expectNoProblems()
 	phone.expectNoProblems()
