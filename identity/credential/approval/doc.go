@@ -17,6 +17,6 @@
 //
 // Not here: whether this is offered, which is policy's; the pages; who is signed in; what
 // calls a browser that is closed (identity/notify/push). It is no resistance to phishing:
-// the person can be talked into typing a number. So it never
-// stands alone beside a password (package authn), and recovery does not take it.
+// the person can be talked into typing a number. So it never stands alone beside a password
+// (package authn), and recovery does not take it.
 package approval
