@@ -17,7 +17,7 @@ type failure struct {
 }
 
 var (
-	errorSite = &Site{kit, shared}
+	errorSite = &Site{files: kit, texts: shared}
 	errorPage = Page[failure](errorSite, "templates/error/error.html")
 )
 

@@ -14,7 +14,7 @@ import (
 
 func TestOwnTextsAreTranslated(t *testing.T) {
 	t.Parallel()
-	for _, fault := range shared.Faults() {
+	for _, fault := range errorSite.Faults() {
 		t.Error(fault)
 	}
 }

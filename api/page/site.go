@@ -31,11 +31,12 @@ var kit embed.FS
 type Site struct {
 	files fs.FS
 	texts *language.Catalogue
+	pages []func() error // what is wrong with each
 }
 
 // NewSite takes the templates of a room (files named by [Page]) with the translations of
 // its texts (texts/de.json and so on), and the texts in English.
-func NewSite(files fs.FS, english Texts) *Site { return &Site{files, language.New(english, files)} }
+func NewSite(files fs.FS, english Texts) *Site { return &Site{files: files, texts: language.New(english, files)} }
 
 // A Template is a page that shows a T.
 type Template[T any] struct {
@@ -47,23 +48,31 @@ type Template[T any] struct {
 	spoken map[language.Tag]*template.Template
 }
 
-// Page reads the template file name of s, which defines "title" and "main", and files of
-// parts that it uses. It panics if a file is wrong or uses a text that s does not have:
-// programming errors.
+// Page is the template file name of s, which defines "title" and "main", with files of parts
+// that it uses. It is read when it is first shown: [Site.Faults] says whether it can be.
 func Page[T any](s *Site, name string, parts ...string) *Template[T] {
 	t := &Template[T]{site: s, files: append(slices.Clip(parts), name), spoken: map[language.Tag]*template.Template{}}
-	if err := s.check(t.parse(nothing)); err != nil {
-		panic(fmt.Sprintf("page: %s: %v", name, err))
-	}
+	s.pages = append(s.pages, func() error {
+		parsed, err := t.parse(nothing)
+		if err == nil {
+			err = s.check(parsed)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		return nil
+	})
 	return t
 }
 
-// parse reads the page, whose texts say finds. Pages are not kept parsed: all of them took
-// 8 MiB, which is a third of what an idle node has in its heap, and most nodes show few.
-func (t *Template[T]) parse(say func(key string, args ...any) (string, error)) *template.Template {
-	parsed := template.New("layout.html").Option("missingkey=error").Funcs(template.FuncMap{"t": say, "asset": assetPath})
-	template.Must(parsed.ParseFS(kit, "templates/*.html"))
-	return template.Must(parsed.ParseFS(t.site.files, t.files...))
+// parse reads the page, whose texts say finds. To have all pages read and ready took 8 MiB,
+// a third of what an idle node has in its heap, and most nodes show few.
+func (t *Template[T]) parse(say func(key string, args ...any) (string, error)) (*template.Template, error) {
+	parsed, err := template.New("layout.html").Option("missingkey=error").Funcs(template.FuncMap{"t": say, "asset": assetPath}).ParseFS(kit, "templates/*.html")
+	if err != nil {
+		return nil, err
+	}
+	return parsed.ParseFS(t.site.files, t.files...)
 }
 
 // nothing is said by a page that is read for what it would say.
@@ -71,13 +80,17 @@ func nothing(string, ...any) (string, error) { return "", nil }
 
 // in is the template as it speaks the language tag. It is made when first asked for: a
 // cluster speaks few of the languages there are.
-func (t *Template[T]) in(tag language.Tag) *template.Template {
+func (t *Template[T]) in(tag language.Tag) (*template.Template, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.spoken[tag] == nil {
-		t.spoken[tag] = t.parse(func(key string, args ...any) (string, error) { return t.site.text(tag, key, args...) })
+		spoken, err := t.parse(func(key string, args ...any) (string, error) { return t.site.text(tag, key, args...) })
+		if err != nil {
+			return nil, err
+		}
+		t.spoken[tag] = spoken
 	}
-	return t.spoken[tag]
+	return t.spoken[tag], nil
 }
 
 // frame is what the layout shows around a page.
@@ -122,6 +135,10 @@ func (t *Template[T]) WriteFraming(w http.ResponseWriter, r *http.Request, statu
 
 func (t *Template[T]) write(w http.ResponseWriter, r *http.Request, status int, data T, policy string, posting bool) error {
 	tag, issuer := Language(r), place(r)
+	spoken, err := t.in(tag)
+	if err != nil {
+		return fmt.Errorf("read page: %w", err)
+	}
 	look := lookOf(r)
 	f := frame{Lang: tag, Brand: look.Name, Sheet: brandPath(look.Color), Home: Base(r) + "/", Host: issuer.Host, Safe: issuer.Scheme == "https", Data: data}
 	h := w.Header()
@@ -130,7 +147,7 @@ func (t *Template[T]) write(w http.ResponseWriter, r *http.Request, status int, 
 	}
 	var b bytes.Buffer
 	b.Grow(int(t.size.Load()) + 512)
-	if err := t.in(tag).Execute(&b, f); err != nil {
+	if err := spoken.Execute(&b, f); err != nil {
 		return fmt.Errorf("render page: %w", err)
 	}
 	t.size.Store(int64(b.Len()))

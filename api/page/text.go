@@ -31,8 +31,16 @@ func (s *Site) text(t language.Tag, key string, args ...any) (string, error) {
 	return shared.Text(t, key, args...)
 }
 
-// Faults says what is wrong with the translations of the site's texts.
-func (s *Site) Faults() []string { return s.texts.Faults() }
+// Faults says what is wrong with the translations of the site's texts, and with its pages.
+func (s *Site) Faults() []string {
+	faults := s.texts.Faults()
+	for _, check := range s.pages {
+		if err := check(); err != nil {
+			faults = append(faults, err.Error())
+		}
+	}
+	return faults
+}
 
 // check reports the first text that a template asks for and the site does not have.
 func (s *Site) check(t *template.Template) error {
@@ -56,7 +64,7 @@ func Keys(t *template.Template) []string {
 }
 
 // Keys returns the keys of the texts that the page names, with those of the layout.
-func (t *Template[T]) Keys() []string { return Keys(t.parse(nothing)) }
+func (t *Template[T]) Keys() []string { return Keys(template.Must(t.parse(nothing))) }
 
 func visit(n parse.Node, keys map[string]bool) {
 	switch n := n.(type) {

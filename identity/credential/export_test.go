@@ -4,11 +4,8 @@ import "github.com/quis-idp/quis/identity/credential/argon2"
 
 // OnCompute makes p call f instead of argon2id, which f gets to call.
 func (p *Pool) OnCompute(f func(real func() []byte, params Params) []byte) {
-	p.compute = func(key *[]byte, password, salt []byte, params Params, size int) step {
-		return func(m *argon2.Memory) bool {
-			*key = f(func() []byte { return m.Key(argon2.ID, password, salt, params, uint32(size)) }, params)
-			return false
-		}
+	p.compute = func(m *argon2.Memory, password, salt []byte, params Params, size int) []byte {
+		return f(func() []byte { return argon2id(m, password, salt, params, size) }, params)
 	}
 }
 

@@ -46,26 +46,25 @@ type Memory struct{ mapped []byte }
 // Key returns the hash of size bytes with the given costs. The lanes are computed one after
 // the other. It panics unless passes and lanes are at least 1, as x/crypto does.
 func (m *Memory) Key(mode Mode, password, salt []byte, p Params, size uint32) []byte {
-	h := m.Begin(mode, password, salt, p, size)
-	for h.Step() {
-	}
-	return h.Key()
-}
-
-// Begin begins what Key does at once: a hash of so many bytes, in steps.
-func (m *Memory) Begin(mode Mode, password, salt []byte, p Params, size uint32) *Hash {
 	passes, memory, lanes := p.Time, p.Memory, p.Threads
 	if passes < 1 || lanes < 1 {
 		panic("argon2: passes and lanes are at least 1")
 	}
 	h0 := initHash(password, salt, nil, nil, passes, memory, uint32(lanes), size, int(mode))
 	unit := slices * uint32(lanes)
-	h := &Hash{mode: mode, size: size, passes: passes, lanes: uint32(lanes), memory: max(memory/unit, 2) * unit}
-	h.lane = h.memory / h.lanes
-	h.segment = h.lane / slices
-	h.blocks = m.blocks(h.memory)
-	h.begin(&h0)
-	return h
+	f := filling{mode: mode, passes: passes, lanes: uint32(lanes), memory: max(memory/unit, 2) * unit}
+	f.lane = f.memory / f.lanes
+	f.segment = f.lane / slices
+	f.blocks = m.blocks(f.memory)
+	f.begin(&h0)
+	for pass := range passes {
+		for slice := range uint32(slices) {
+			for lane := range f.lanes {
+				f.fill(pass, slice, lane)
+			}
+		}
+	}
+	return f.key(size)
 }
 
 // blocks returns n blocks of zeroes: the compression function adds to what is there.
@@ -92,37 +91,23 @@ func (m *Memory) Release() {
 	}
 }
 
-// A Hash is one that is being computed. One goroutine after another may take its steps.
-type Hash struct {
+// A filling is one hash being computed.
+type filling struct {
 	mode                  Mode
-	size                  uint32
 	blocks                []block
 	passes, lanes, memory uint32 // memory in blocks
 	lane, segment         uint32 // blocks of a lane, of a lane's slice
-	steps                 uint32 // taken
-}
-
-// Step computes one slice of one lane, the 4 × passes × lanes-th part of the hash, and
-// reports whether there is more to do.
-func (h *Hash) Step() (more bool) {
-	all := h.passes * slices * h.lanes
-	if h.steps < all {
-		slice := h.steps / h.lanes
-		h.fill(slice/slices, slice%slices, h.steps%h.lanes)
-		h.steps++
-	}
-	return h.steps < all
 }
 
 // begin makes the first two blocks of each lane (RFC 9106 §3.2, steps 3 and 4).
-func (h *Hash) begin(h0 *[prehashed + 8]byte) {
+func (f *filling) begin(h0 *[prehashed + 8]byte) {
 	var raw [blockBytes]byte
-	for lane := range h.lanes {
+	for lane := range f.lanes {
 		binary.LittleEndian.PutUint32(h0[prehashed+4:], lane)
 		for i := range uint32(2) {
 			binary.LittleEndian.PutUint32(h0[prehashed:], i)
 			blake2bHash(raw[:], h0[:])
-			b := &h.blocks[lane*h.lane+i]
+			b := &f.blocks[lane*f.lane+i]
 			for w := range b {
 				b[w] = binary.LittleEndian.Uint64(raw[8*w:])
 			}
@@ -132,16 +117,16 @@ func (h *Hash) begin(h0 *[prehashed + 8]byte) {
 
 // fill computes one slice of one lane. Which blocks are referred to depends on what was
 // computed (argon2d) or on nothing secret (argon2i); argon2id begins with this and goes on with that.
-func (h *Hash) fill(pass, slice, lane uint32) {
+func (f *filling) fill(pass, slice, lane uint32) {
 	var addresses, in, zero block
-	independent := h.mode == I || h.mode == ID && pass == 0 && slice < slices/2
+	independent := f.mode == I || f.mode == ID && pass == 0 && slice < slices/2
 	next := func() {
 		in[6]++
 		processBlock(&addresses, &in, &zero)
 		processBlock(&addresses, &addresses, &zero)
 	}
 	if independent {
-		in = block{uint64(pass), uint64(lane), uint64(slice), uint64(h.memory), uint64(h.passes), uint64(h.mode)}
+		in = block{uint64(pass), uint64(lane), uint64(slice), uint64(f.memory), uint64(f.passes), uint64(f.mode)}
 	}
 	first := uint32(0)
 	if pass == 0 && slice == 0 {
@@ -150,32 +135,32 @@ func (h *Hash) fill(pass, slice, lane uint32) {
 			next()
 		}
 	}
-	at := lane*h.lane + slice*h.segment + first
-	for i := first; i < h.segment; i, at = i+1, at+1 {
+	at := lane*f.lane + slice*f.segment + first
+	for i := first; i < f.segment; i, at = i+1, at+1 {
 		previous := at - 1
 		if i == 0 && slice == 0 {
-			previous += h.lane // the last of the lane
+			previous += f.lane // the last of the lane
 		}
-		random := h.blocks[previous][0]
+		random := f.blocks[previous][0]
 		if independent {
 			if i%words == 0 {
 				next()
 			}
 			random = addresses[i%words]
 		}
-		processBlockXOR(&h.blocks[at], &h.blocks[previous], &h.blocks[h.reference(random, pass, slice, lane, i)])
+		processBlockXOR(&f.blocks[at], &f.blocks[previous], &f.blocks[f.reference(random, pass, slice, lane, i)])
 	}
 }
 
 // reference maps 64 pseudo-random bits to a block that is already there (RFC 9106 §3.4.2).
-func (h *Hash) reference(random uint64, pass, slice, lane, i uint32) uint32 {
-	from := uint32(random>>32) % h.lanes
+func (f *filling) reference(random uint64, pass, slice, lane, i uint32) uint32 {
+	from := uint32(random>>32) % f.lanes
 	if pass == 0 && slice == 0 {
 		from = lane
 	}
-	size, start := (slices-1)*h.segment, (slice+1)%slices*h.segment
+	size, start := (slices-1)*f.segment, (slice+1)%slices*f.segment
 	if pass == 0 {
-		size, start = slice*h.segment, 0
+		size, start = slice*f.segment, 0
 	}
 	if from == lane {
 		size += i
@@ -186,15 +171,14 @@ func (h *Hash) reference(random uint64, pass, slice, lane, i uint32) uint32 {
 	x := random & 0xffffffff
 	x = x * x >> 32
 	x = uint64(size) * x >> 32
-	return from*h.lane + uint32((uint64(start)+uint64(size)-(x+1))%uint64(h.lane))
+	return from*f.lane + uint32((uint64(start)+uint64(size)-(x+1))%uint64(f.lane))
 }
 
-// Key is the hash of the last blocks of all lanes (RFC 9106 §3.2, steps 7 and 8), once
-// there is nothing more to do.
-func (h *Hash) Key() []byte {
-	last := h.blocks[h.memory-1]
-	for lane := range h.lanes - 1 {
-		for w, v := range h.blocks[(lane+1)*h.lane-1] {
+// key is the hash of the last blocks of all lanes (RFC 9106 §3.2, steps 7 and 8).
+func (f *filling) key(size uint32) []byte {
+	last := f.blocks[f.memory-1]
+	for lane := range f.lanes - 1 {
+		for w, v := range f.blocks[(lane+1)*f.lane-1] {
 			last[w] ^= v
 		}
 	}
@@ -202,7 +186,7 @@ func (h *Hash) Key() []byte {
 	for w, v := range last {
 		binary.LittleEndian.PutUint64(raw[8*w:], v)
 	}
-	key := make([]byte, h.size)
+	key := make([]byte, size)
 	blake2bHash(key, raw[:])
 	return key
 }
