@@ -74,20 +74,17 @@ func TestWritePosting(t *testing.T) {
 	}
 }
 
-func TestMissingTextPanicsAtStart(t *testing.T) {
+func TestMissingTextIsAFault(t *testing.T) {
 	t.Parallel()
 	for _, main := range []string{
 		`{{t "gone"}}`, `{{if .Name}}{{else}}{{t "gone"}}{{end}}`, `{{with (t "gone")}}x{{end}}`, `{{range .Name}}{{t "gone" .}}{{end}}`,
-		`{{template "alert" (t "gone")}}`,
+		`{{template "alert" (t "gone")}}`, `{{if`,
 	} {
-		func() {
-			defer func() {
-				if v := recover(); v == nil || !strings.Contains(v.(string), `"gone"`) {
-					t.Errorf("%s: recovered %v", main, v)
-				}
-			}()
-			Page[view](NewSite(files(main), Texts{}), "p.html")
-		}()
+		site := NewSite(files(main), Texts{})
+		Page[view](site, "p.html")
+		if faults := site.Faults(); len(faults) != 1 || !strings.Contains(faults[0], "p.html") || strings.Contains(main, "gone") != strings.Contains(faults[0], `"gone"`) {
+			t.Errorf("%s: %q", main, faults)
+		}
 	}
 }
 

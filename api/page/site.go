@@ -36,7 +36,9 @@ type Site struct {
 
 // NewSite takes the templates of a room (files named by [Page]) with the translations of
 // its texts (texts/de.json and so on), and the texts in English.
-func NewSite(files fs.FS, english Texts) *Site { return &Site{files: files, texts: language.New(english, files)} }
+func NewSite(files fs.FS, english Texts) *Site {
+	return &Site{files: files, texts: language.New(english, files)}
+}
 
 // A Template is a page that shows a T.
 type Template[T any] struct {
