@@ -51,7 +51,7 @@ func TestRecoveryLinks(t *testing.T) {
 func TestTwoAdministratorsRecover(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	_, second := h.person(identity.DefaultTenant, "second", true)
+	other, second := h.person(identity.DefaultTenant, "second", true)
 	app, _ := h.equip(identity.DefaultTenant, h.plainUser, "telephone")
 	user := "/api/v1/users/" + h.plainUser
 	h.said("PUT", user+"/password", `{"password":"open sesame 7 mountains blue"}`)
@@ -88,6 +88,12 @@ func TestTwoAdministratorsRecover(t *testing.T) {
 	h.want(403, h.root, "PUT", "/api/v1/settings/mail", `{"host":"mail.evil.example","port":465,"from":"noreply@example.com"}`)
 	for _, body := range []string{`{"email":"root@example.com"}`, `{"email":"root@example.com","email_verified":true}`} { // a first one lets in, too
 		h.want(403, h.root, "PATCH", user, body)
+	}
+	h.want(403, h.root, "PATCH", user, `{"username":"root2"}`) // whom a certificate names gets in
+	h.said("PATCH", "/api/v1/users/"+h.rootUser, `{"username":"root2"}`)
+	h.want(403, h.root, "PUT", "/api/v1/users/"+other+"/password", `{"password":"another horse battery staple"}`) // a first one lets in, too
+	for _, body := range []string{`{"allow_impersonation":true}`, `{"quiet_impersonation":true}`, `{"passkey":{"related_origins":["https://root.example"]}}`} {
+		h.want(403, h.root, "PATCH", "/api/v1/settings/authentication", body)
 	}
 	h.said("DELETE", user, "")
 	h.update(func(tx *fsm.Tx) error {

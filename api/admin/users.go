@@ -2,7 +2,6 @@ package admin
 
 import (
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/quis-idp/quis/federation/oidc/family"
@@ -155,9 +154,9 @@ func (a *API) changeUser(c *call, in *changeUserIn) (*user, error) {
 		return nil, err
 	}
 	err = a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
-		wasDisabled, before := false, ""
+		var before directory.User
 		u, err := directory.UpdateUser(tx, c.Tenant.ID, in.ID, rev, func(u *directory.User) error {
-			wasDisabled, before = u.Disabled, u.Email
+			before = *u
 			f, err := in.Body.Onto(fieldsOfUser(u), userFields{})
 			f.onto(u)
 			return err
@@ -165,15 +164,16 @@ func (a *API) changeUser(c *call, in *changeUserIn) (*user, error) {
 		if err != nil {
 			return err
 		}
-		if !strings.EqualFold(before, u.Email) {
-			if err := regain.SingleFor(tx, c.Tenant.ID, u.ID); err != nil { // whoever reads the mail gets in
+		// Whoever reads the mail gets in, and so does a certificate that names the user.
+		if before.Email != u.Email || before.Username != u.Username {
+			if err := regain.SingleFor(tx, c.Tenant.ID, u.ID); err != nil {
 				return err
 			}
 		}
 		if isSelf(c, u.ID) && (u.Disabled || !u.Admin) {
 			return identity.Denied("You cannot take your own access away. Ask another admin.")
 		}
-		if !u.Disabled || wasDisabled {
+		if !u.Disabled || before.Disabled {
 			return nil
 		}
 		// For good: what was taken away must not come back when the user is enabled again.

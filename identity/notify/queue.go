@@ -24,6 +24,7 @@ const (
 	// Work on a letter begins so much later, and as much again at random, than it was asked
 	// for: the answer has left then, and is not slower for a person who gets one.
 	apart = 50 * time.Millisecond
+	grace = 3 * time.Second // for what waits when the node stops
 )
 
 // A Message is a letter that somebody asked for.
@@ -118,6 +119,8 @@ type queue struct {
 
 	mu      sync.Mutex
 	ctx     context.Context // of the workers; nil: Run does not run
+	cancel  context.CancelFunc
+	closing chan struct{} // closed when the node stops
 	lanes   map[string]*lane
 	waiting int
 	flying  int
@@ -126,14 +129,15 @@ type queue struct {
 
 // A lane is what waits for one tenant.
 type lane struct {
-	jobs   []*job
-	flying int
+	jobs    []*job
+	waiting int // jobs that are not done: these, those that fly, and those whose time has not come
+	flying  int
 }
 
 type worker func(context.Context, *job) (again time.Duration)
 
 func newQueue() *queue {
-	return &queue{rates: rates{full: map[string]time.Time{}}, lanes: map[string]*lane{}}
+	return &queue{rates: rates{full: map[string]time.Time{}}, lanes: map[string]*lane{}, closing: make(chan struct{})}
 }
 
 // add takes a job unless there is no room.
@@ -141,12 +145,43 @@ func (q *queue) add(j job, work worker) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	l := q.lanes[j.tenant]
-	if q.waiting >= maxWaiting || l != nil && len(l.jobs) >= laneWaiting {
+	if q.waiting >= maxWaiting || l != nil && l.waiting >= laneWaiting {
 		return false
 	}
+	if l == nil {
+		l = &lane{}
+		q.lanes[j.tenant] = l
+	}
+	l.waiting++
 	q.waiting++
-	time.AfterFunc(apart+rand.N(apart), func() { q.back(&j, work) })
+	q.all.Go(func() {
+		select {
+		case <-time.After(apart + rand.N(apart)):
+		case <-q.closing:
+		}
+		q.line(l, &j, work)
+	})
 	return true
+}
+
+// line puts a job in line for the first time.
+func (q *queue) line(l *lane, j *job, work worker) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	l.jobs = append(l.jobs, j)
+	q.start(l, work)
+}
+
+// again puts a job in line whose time has come once more, unless the node stops.
+func (q *queue) again(l *lane, j *job, work worker) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	select {
+	case <-q.closing:
+	default:
+		l.jobs = append(l.jobs, j)
+		q.start(l, work)
+	}
 }
 
 // start sends what l has room for. q.mu is held.
@@ -168,44 +203,46 @@ func (q *queue) fly(ctx context.Context, l *lane, j *job, work worker) {
 	l.flying--
 	q.flying--
 	if again > 0 { // it keeps its place among those that wait, but holds up no other
-		time.AfterFunc(again, func() { q.back(j, work) })
+		time.AfterFunc(again, func() { q.again(l, j, work) })
 	} else {
+		l.waiting--
 		q.waiting--
 	}
 	for tenant, l := range q.lanes { // in no order: nobody is always the last
 		q.start(l, work)
-		if len(l.jobs) == 0 && l.flying == 0 {
+		if l.waiting == 0 {
 			delete(q.lanes, tenant)
 		}
 	}
 }
 
-// back puts a job in line, for the first time or again.
-func (q *queue) back(j *job, work worker) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	l := q.lanes[j.tenant]
-	if l == nil {
-		l = &lane{}
-		q.lanes[j.tenant] = l
-	}
-	l.jobs = append(l.jobs, j)
-	q.start(l, work)
-}
-
+// open begins to send, until some time after ctx has ended: see close.
 func (q *queue) open(ctx context.Context, work worker) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.ctx = ctx
+	q.ctx, q.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	for _, l := range q.lanes {
 		q.start(l, work)
 	}
 }
 
-// close waits for what is under way.
+// close sends what it can within the grace: people have been told that it was sent.
 func (q *queue) close() {
+	q.mu.Lock()
+	close(q.closing)
+	q.mu.Unlock()
+	done := make(chan struct{})
+	go func() {
+		q.all.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(grace):
+	}
 	q.mu.Lock()
 	q.ctx = nil
 	q.mu.Unlock()
-	q.all.Wait()
+	q.cancel()
+	<-done
 }

@@ -2,6 +2,7 @@ package settings
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/quis-idp/quis/fsm"
@@ -29,13 +30,26 @@ var lowerings = fsm.NewTable(49, "lowerings", fsm.Spec[Lowering]{
 	Transient: true, // or a backup would bring one back that was taken back
 })
 
-// mayReplace reports identity.ErrDenied if a ends what two have to agree with, and one does it
-// alone. The operator may, who can do more than that with what is on the machine.
+// mayReplace reports identity.ErrDenied if a ends what two have to agree with, or opens a way
+// around it into other people's accounts, and one does it alone. The operator may, who can do
+// more than that with what is on the machine.
 func (a *Authentication) mayReplace(tx *fsm.Tx, old *Authentication) error {
-	if !old.Recovery.TwoPerson || a.Recovery.TwoPerson || identity.ActorFrom(tx.Context()).Kind == identity.ActorOperator {
+	if !old.Recovery.TwoPerson || identity.ActorFrom(tx.Context()).Kind == identity.ActorOperator {
 		return nil
 	}
-	return identity.Denied("Two administrators have to agree to switch recovery.two_person off. Ask for it under settings/authentication/lowering, and another one approves it.")
+	if !a.Recovery.TwoPerson {
+		return identity.Denied("Two administrators have to agree to switch recovery.two_person off. Ask for it under settings/authentication/lowering, and another one approves it.")
+	}
+	for field, opens := range map[string]bool{
+		"allow_impersonation":     a.AllowImpersonation && !old.AllowImpersonation,
+		"quiet_impersonation":     a.QuietImpersonation && !old.QuietImpersonation,
+		"passkey.related_origins": slices.ContainsFunc(a.Passkey.RelatedOrigins, func(o string) bool { return !slices.Contains(old.Passkey.RelatedOrigins, o) }),
+	} {
+		if opens {
+			return identity.Denied("Two administrators have to agree here before somebody is let into an account, and " + field + " would let one in alone. Ask the operator of the machine, or end recovery.two_person together.")
+		}
+	}
+	return nil
 }
 
 // GetLowering returns the lowering of a tenant that waits to be approved, or fsm.ErrNotFound.

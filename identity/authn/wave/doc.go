@@ -8,7 +8,7 @@
 // most, in the entry that its failed attempts cost anyway. Every node reads the rows of
 // all. The answer is a pace: from such a network, or with such a password, the next
 // attempt may come a while after the last; while a list is tried out, strangers share a pace
-// at each node, whatever they come from. Nobody is locked out, and whoever comes with a
+// at each node, one for networks that have failed and one for all others. Nobody is locked out, and whoever comes with a
 // browser in which they have signed in before is not asked at all; that is the caller's.
 //
 // Invariants: what is decided about a tenant follows from the rows alone, so that nodes

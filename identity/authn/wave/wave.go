@@ -108,7 +108,11 @@ func (w *Watch) Admit(g Guess) time.Duration {
 	apart := stuffing(all, networks)
 	ask(Stuffing, g.key(network), apart)
 	if ask(Stuffing, "flow "+g.flow, apart); apart > 0 && g.from[password] != "" { // whoever has a new page and network for each
-		ask(Stuffing, g.tenant+" strangers", strangersApart(w.passed(g.tenant, now)))
+		pool := " strangers"
+		if w.sum(g, network, now).Failed > 0 { // so that these take nobody's turn who comes for the first time
+			pool = " strangers who failed"
+		}
+		ask(Stuffing, g.tenant+pool, strangersApart(w.passed(g.tenant, now)))
 	}
 	if wait > 0 {
 		w.held.WithLabelValues(why).Inc()

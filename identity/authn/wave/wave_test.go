@@ -160,6 +160,31 @@ func TestStuffing(t *testing.T) {
 	}
 }
 
+// Networks that failed before have a pace of their own: however often they come again, whoever
+// comes for the first time finds a turn.
+func TestStuffingLeavesTurnsForTheFirstTime(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	for i := range 150 {
+		h.guess(t, 0, apart(i), fmt.Sprint("name", i), fmt.Sprint("password", i))
+	}
+	in, bots := 0, 0
+	for second := range 60 {
+		for i := range 60 {
+			if h.wait(t, 0, apart(i), fmt.Sprint("list", second, "-", i), fmt.Sprint("line", second, "-", i)) == 0 {
+				bots++
+			}
+		}
+		if h.wait(t, 0, apart(1000+second), fmt.Sprint("owner", second), fmt.Sprint("own", second)) == 0 {
+			in++
+		}
+		h.pass(t, time.Second)
+	}
+	if in != 60 || bots > 61 {
+		t.Errorf("%d of 60 people were let in, and %d guesses of networks that had failed", in, bots)
+	}
+}
+
 // A new network and a new page for each guess: a tenant has so many a minute at a node, more
 // where people sign in, and codes are not among them.
 func TestStuffingFromEverywhereIsBounded(t *testing.T) {
