@@ -15,6 +15,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -102,6 +103,7 @@ func main() {
 }
 
 func run(ctx context.Context, o options, only, file string) error {
+	var failed error // what was measured is shown all the same
 	r := report{Time: time.Now().UTC().Truncate(time.Second), CPU: cpuModel(), Cores: runtime.NumCPU(), Go: runtime.Version()}
 	for _, m := range measurements {
 		if only == "" && m.name == "scale" || only != "" && !slices.Contains(strings.Split(only, ","), m.name) {
@@ -110,13 +112,13 @@ func run(ctx context.Context, o options, only, file string) error {
 		fmt.Fprintf(os.Stderr, "measuring %s …\n", m.name)
 		figures, err := m.run(ctx, o)
 		if err != nil {
-			return fmt.Errorf("%s: %w", m.name, err)
+			failed = errors.Join(failed, fmt.Errorf("%s: %w", m.name, err))
 		}
 		r.Figures = append(r.Figures, figures...)
 	}
 	r.print()
-	if file == "" {
-		return nil
+	if failed != nil || file == "" {
+		return failed
 	}
 	b, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {

@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	timedNames = 100 // that somebody has, and as many that nobody has
-	timedTurns = 4   // how often each is asked about
+	timedNames = 40 // that somebody has, and as many that nobody has: below a hundred together, which would be a list
+	timedTurns = 10 // how often each is asked about
 
 	// What chance alone makes of so many samples three times in a thousand.
 	timedGoal = "≤ 0.12"
