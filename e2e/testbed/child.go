@@ -21,8 +21,8 @@ var starter = sync.OnceValue(func() chan<- func() {
 
 // StartChild starts a child that is killed when this process ends, however it ends. To the
 // kernel the parent is not the process but the thread that started the child, and threads
-// end: those of password hashes (identity/credential) do after each, and would take a
-// child with them if the same thread had started it.
+// end, with a goroutine that is locked to one, and would take a child with them that they
+// happened to start.
 func StartChild(cmd *exec.Cmd) error { return start(cmd, syscall.SIGKILL) }
 
 func start(cmd *exec.Cmd, atEnd syscall.Signal) error {

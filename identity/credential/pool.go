@@ -8,7 +8,6 @@ import (
 	"math"
 	"runtime"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -185,36 +184,11 @@ func (p *Pool) run(ctx context.Context, alg string, f func(*argon2.Memory)) erro
 		p.idle.Reset(keepMemory)
 	}()
 	begin := time.Now()
-	yielding(func() { f(memory) })
+	f(memory)
 	took := time.Since(begin)
 	p.durations.WithLabelValues(alg).Observe(took.Seconds())
 	p.took.Store((7*p.took.Load() + int64(took)) / 8) // an estimate: losing a race over it is nothing
 	return nil
-}
-
-// yielding calls f on a thread of its own, which has a tenth of the weight of others while
-// they want the same core. The thread ends with f: giving priority back needs a privilege.
-// A panic of f is the caller's.
-func yielding(f func()) {
-	fault := make(chan any)
-	go func() {
-		defer func() { fault <- recover() }()
-		runtime.LockOSThread() // never unlocked: so the thread ends
-		lower()
-		f()
-	}()
-	if p := <-fault; p != nil {
-		panic(p)
-	}
-}
-
-const lowered = 10 // added to nice(2)
-
-// lower gives this thread less priority than it has. Refused, a hash is only less polite.
-func lower() {
-	if p, err := syscall.Getpriority(syscall.PRIO_PROCESS, 0); err == nil { // the kernel says 20 - nice
-		_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, min(20-p+lowered, 19))
-	}
 }
 
 func (p *Pool) wait(ctx context.Context) (*argon2.Memory, error) {
