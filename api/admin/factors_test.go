@@ -2,7 +2,6 @@ package admin_test
 
 import (
 	"bytes"
-	"encoding/base32"
 	"strings"
 	"testing"
 	"time"
@@ -15,7 +14,7 @@ import (
 	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/credential/passkey/passkeytest"
 	"github.com/quis-idp/quis/identity/credential/recovery"
-	"github.com/quis-idp/quis/identity/credential/totp"
+	"github.com/quis-idp/quis/identity/credential/totp/totptest"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/settings"
 )
@@ -25,17 +24,7 @@ import (
 func (h *house) equip(tenant, user, name string) (factor, trusted string) {
 	h.t.Helper()
 	h.update(func(tx *fsm.Tx) error {
-		label := totp.Label{Issuer: "test", Account: "somebody"}
-		e, err := totp.Begin(tx, h.ring, tenant, user, label, totp.Parameters{})
-		if err != nil {
-			return err
-		}
-		secret, err := base32.StdEncoding.DecodeString(strings.ReplaceAll(e.Secret.Reveal(), " ", ""))
-		if err != nil {
-			return err
-		}
-		code := totp.Parameters{}.Code(secret, tx.Now())
-		app, err := totp.Confirm(tx, h.ring, tenant, user, e.Token, code, name)
+		app, _, err := totptest.Add(tx, h.ring, tenant, user, name)
 		if err != nil {
 			return err
 		}

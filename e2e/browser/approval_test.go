@@ -1,7 +1,6 @@
 package browser
 
 import (
-	"encoding/base32"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/quis-idp/quis/e2e/testbed"
 	"github.com/quis-idp/quis/identity/credential/totp"
+	"github.com/quis-idp/quis/identity/credential/totp/totptest"
 )
 
 // TestApprovalInAnotherBrowser: a person adds an app, lets one browser approve, and signs in in
@@ -84,7 +84,7 @@ func TestApprovalInAnotherBrowser(t *testing.T) {
 func (b *browser) addApp() {
 	b.t.Helper()
 	b.do(chromedp.WaitVisible(chromedp.CSS("details")), chromedp.Click(chromedp.CSS("details.more summary")), chromedp.WaitVisible(chromedp.CSS(".secret code")))
-	secret, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(strings.ReplaceAll(b.text(".secret code"), " ", ""))
+	secret, err := totptest.Secret(b.text(".secret code"))
 	if err != nil {
 		b.t.Fatal(err)
 	}

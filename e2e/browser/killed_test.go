@@ -1,9 +1,7 @@
 package browser
 
 import (
-	"encoding/base32"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -12,6 +10,7 @@ import (
 
 	"github.com/quis-idp/quis/e2e/testbed"
 	"github.com/quis-idp/quis/identity/credential/totp"
+	"github.com/quis-idp/quis/identity/credential/totp/totptest"
 )
 
 const killedBootstrap = `
@@ -273,10 +272,9 @@ func (v *visit) setUpApp(username string) []byte {
 	v.t.Helper()
 	v.signIn(username, "/account/security/apps/new")
 	v.b.do(chromedp.Click(chromedp.CSS("details.more summary")), chromedp.WaitVisible(chromedp.CSS(".secret code")))
-	text := strings.ReplaceAll(v.b.text(".secret code"), " ", "")
-	secret, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(text)
+	secret, err := totptest.Secret(v.b.text(".secret code"))
 	if err != nil {
-		v.t.Fatalf("secret %q: %v", text, err)
+		v.t.Fatal(err)
 	}
 	v.b.fill("code", totp.Parameters{}.Code(secret, time.Now()))
 	v.b.fill("name", "Telephone")

@@ -2,10 +2,8 @@ package authn_test
 
 import (
 	"context"
-	"encoding/base32"
 	"errors"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -17,6 +15,7 @@ import (
 	"github.com/quis-idp/quis/identity/credential/device"
 	"github.com/quis-idp/quis/identity/credential/recovery"
 	"github.com/quis-idp/quis/identity/credential/totp"
+	"github.com/quis-idp/quis/identity/credential/totp/totptest"
 	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/identity/settings"
 )
@@ -27,24 +26,13 @@ type app struct{ secret []byte }
 // app gives ann an authenticator app; the code of the step it was confirmed with is spent.
 func (h *house) app(t testing.TB) app {
 	t.Helper()
-	var e *totp.Enrolment
+	var a app
 	h.update(t, 0, func(tx *fsm.Tx) (err error) {
-		if e, err = totp.Begin(tx, h.ring, ten, h.ann.ID, totp.Label{Issuer: "quis", Account: "ann"}, totp.Parameters{}); err != nil {
-			return err
-		}
-		secret, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(strings.ReplaceAll(e.Secret.Reveal(), " ", ""))
-		if err != nil {
-			return err
-		}
-		_, err = totp.Confirm(tx, h.ring, ten, h.ann.ID, e.Token, app{secret}.code(tx.Now()), "telephone")
+		_, a.secret, err = totptest.Add(tx, h.ring, ten, h.ann.ID, "telephone")
 		return err
 	})
-	secret, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(strings.ReplaceAll(e.Secret.Reveal(), " ", ""))
-	if err != nil {
-		t.Fatal(err)
-	}
 	h.pass(t, 30*time.Second)
-	return app{secret}
+	return a
 }
 
 func (a app) code(at time.Time) string { return totp.Parameters{}.Code(a.secret, at) }

@@ -3,9 +3,7 @@ package regain_test
 import (
 	"cmp"
 	"context"
-	"encoding/base32"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -15,7 +13,7 @@ import (
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/credential/passkey"
-	"github.com/quis-idp/quis/identity/credential/totp"
+	"github.com/quis-idp/quis/identity/credential/totp/totptest"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/regain"
@@ -142,15 +140,7 @@ func (h *house) waiting() (r *regain.Recovery) {
 func (h *house) app() {
 	h.t.Helper()
 	h.do(func(tx *fsm.Tx) error {
-		e, err := totp.Begin(tx, h.ring, ten, h.ann, totp.Label{Issuer: "quis", Account: "ann"}, totp.Parameters{})
-		if err != nil {
-			return err
-		}
-		secret, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(strings.ReplaceAll(e.Secret.Reveal(), " ", ""))
-		if err != nil {
-			return err
-		}
-		_, err = totp.Confirm(tx, h.ring, ten, h.ann, e.Token, totp.Parameters{}.Code(secret, tx.Now()), "telephone")
+		_, _, err := totptest.Add(tx, h.ring, ten, h.ann, "telephone")
 		return err
 	})
 }

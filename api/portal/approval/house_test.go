@@ -2,7 +2,6 @@ package approval
 
 import (
 	"context"
-	"encoding/base32"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -19,6 +18,7 @@ import (
 	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/credential/approval"
 	"github.com/quis-idp/quis/identity/credential/totp"
+	"github.com/quis-idp/quis/identity/credential/totp/totptest"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/notify/push"
 	"github.com/quis-idp/quis/identity/pending"
@@ -67,15 +67,8 @@ func (h *house) pushed(_ context.Context, url string, _ http.Header, _ []byte) (
 // populate gives ada her app.
 func (h *house) populate() {
 	h.T.Helper()
-	h.Update(func(tx *fsm.Tx) error {
-		e, err := totp.Begin(tx, h.Ring, ten, h.Users["ada"], totp.Label{Issuer: "quis", Account: "ada"}, totp.Parameters{})
-		if err != nil {
-			return err
-		}
-		if h.secret, err = base32.StdEncoding.DecodeString(strings.ReplaceAll(e.Secret.Reveal(), " ", "")); err != nil {
-			return err
-		}
-		_, err = totp.Confirm(tx, h.Ring, ten, h.Users["ada"], e.Token, totp.Parameters{}.Code(h.secret, tx.Now()), "telephone")
+	h.Update(func(tx *fsm.Tx) (err error) {
+		_, h.secret, err = totptest.Add(tx, h.Ring, ten, h.Users["ada"], "telephone")
 		return err
 	})
 	h.Pass(30 * time.Second)

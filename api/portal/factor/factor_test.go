@@ -1,7 +1,6 @@
 package factor
 
 import (
-	"encoding/base32"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -14,13 +13,14 @@ import (
 	"github.com/quis-idp/quis/identity/credential/device"
 	"github.com/quis-idp/quis/identity/credential/recovery"
 	"github.com/quis-idp/quis/identity/credential/totp"
+	"github.com/quis-idp/quis/identity/credential/totp/totptest"
 	"github.com/quis-idp/quis/identity/settings"
 )
 
 // form is what the page for a new app would post, with a good code.
 func (s *someone) form(a pagetest.Answer, name string) url.Values {
 	s.T.Helper()
-	secret, err := base32.StdEncoding.DecodeString(strings.ReplaceAll(a.One(s.T, `<code>([A-Z2-7 ]+)</code>`), " ", ""))
+	secret, err := totptest.Secret(a.One(s.T, `<code>([A-Z2-7 ]+)</code>`))
 	if err != nil {
 		s.T.Fatal(err)
 	}
