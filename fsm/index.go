@@ -71,13 +71,7 @@ func (x *Index[T]) Get(tx *Tx, scope Scope, k Key) (*T, error) {
 // List yields the rows of scope in order of the index, narrowed by opts, whose
 // keys are the index's: Prefix(K(value)) lists one value's rows.
 func (x *Index[T]) List(tx *Tx, scope Scope, opts ...ListOption) iter.Seq2[*T, error] {
-	tx.db.mustKnow(x.table.def.num, x.table.def.name)
-	start, end, reverse := bounds(indexPrefix(x.shape.table, x.shape.num, scope), opts)
-	return list(tx, start, end, reverse, func(_, entry []byte) (*T, error) {
-		key, err := indexTarget(entry)
-		if err != nil {
-			return nil, err
-		}
+	return behind(x, tx, scope, opts, func(key []byte) (*T, error) {
 		v, _, err := x.table.at(tx, key)
 		return v, err // nil: the row has expired and awaits its purge
 	})
@@ -86,15 +80,22 @@ func (x *Index[T]) List(tx *Tx, scope Scope, opts ...ListOption) iter.Seq2[*T, e
 // Keys yields the keys of the rows that List would yield without reading the rows, and so
 // those of rows that have expired and await their purge as well.
 func (x *Index[T]) Keys(tx *Tx, scope Scope, opts ...ListOption) iter.Seq2[*Key, error] {
+	return behind(x, tx, scope, opts, func(target []byte) (*Key, error) {
+		_, _, key, err := splitDataKey(target)
+		return &key, err
+	})
+}
+
+// behind yields what of makes of the data keys that the entries of x point to.
+func behind[T, R any](x *Index[T], tx *Tx, scope Scope, opts []ListOption, of func(key []byte) (*R, error)) iter.Seq2[*R, error] {
 	tx.db.mustKnow(x.table.def.num, x.table.def.name)
 	start, end, reverse := bounds(indexPrefix(x.shape.table, x.shape.num, scope), opts)
-	return list(tx, start, end, reverse, func(_, entry []byte) (*Key, error) {
-		target, err := indexTarget(entry)
+	return list(tx, start, end, reverse, func(_, entry []byte) (*R, error) {
+		key, err := indexTarget(entry)
 		if err != nil {
 			return nil, err
 		}
-		_, _, key, err := splitDataKey(target)
-		return &key, err
+		return of(key)
 	})
 }
 

@@ -21,7 +21,9 @@ func (k *Keys) CountCatchUps(every time.Duration, f func()) {
 func Generate(a Alg) (crypto.Signer, error) { return a.generate(2048) }
 
 // SignInput signs raw bytes.
-func SignInput(a Alg, key crypto.Signer, input []byte) ([]byte, error) { return a.sign(key, input) }
+func SignInput(a Alg, key crypto.Signer, input []byte) ([]byte, error) {
+	return a.Signature(key, input)
+}
 
 // FixedSignature converts ASN.1.
 func FixedSignature(der []byte) ([]byte, error) { return fixedSignature(der) }

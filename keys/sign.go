@@ -42,7 +42,7 @@ func (k *Keys) Sign(ctx context.Context, tenant string, alg Alg, typ string, cla
 	b := make([]byte, 0, len(h)+2+enc.EncodedLen(len(payload))+enc.EncodedLen(maxSignature))
 	b = append(append(b, h...), '.')
 	b = enc.AppendEncode(b, payload)
-	sig, err := key.alg.sign(key.private, b)
+	sig, err := key.alg.Signature(key.private, b)
 	if err != nil {
 		return "", fmt.Errorf("sign with %s: %w", key.kid, err)
 	}
@@ -67,8 +67,8 @@ func (k *Keys) signer(ctx context.Context, tenant string, alg Alg) (*key, error)
 	return nil, fmt.Errorf("%s has no active %.20s key: %w", tenant, string(alg), fsm.ErrNotFound)
 }
 
-// sign returns the JWS signature over input (RFC 7518 §3, RFC 8037 §3.1).
-func (a Alg) sign(key crypto.Signer, input []byte) ([]byte, error) {
+// Signature returns the JWS signature by key, which fits a, over input (RFC 7518 §3, RFC 8037 §3.1).
+func (a Alg) Signature(key crypto.Signer, input []byte) ([]byte, error) {
 	if a == EdDSA {
 		return key.Sign(rand.Reader, input, crypto.Hash(0))
 	}

@@ -15,10 +15,8 @@ import (
 	"github.com/quis-idp/quis/e2e/testbed"
 )
 
-const bootstrap = `
-users:
-  - {username: tester, email: tester@example.com, name: Test User, password: "correct horse battery"}
-applications:
+// webApplication is the one that people come from.
+const webApplication = `applications:
   - name: Web
     type: oidc
     client_id: web
@@ -26,7 +24,12 @@ applications:
     redirect_uris: ["http://localhost:9999/cb"]
     grant_types: [authorization_code, refresh_token]
     allowed_scopes: [openid, profile, email]
-  - name: Wiki
+`
+
+const bootstrap = `
+users:
+  - {username: tester, email: tester@example.com, name: Test User, password: "correct horse battery"}
+` + webApplication + `  - name: Wiki
     type: oidc
     client_id: wiki
     client_secret: "0123456789abcdef0123456789abcdef-wiki"

@@ -20,15 +20,7 @@ users:
   - {username: eve, email: eve@example.com, email_verified: true, password: "correct horse battery"}
   - {username: ida, email: ida@example.com, email_verified: true, password: "correct horse battery"}
   - {username: mia, email: mia@example.com, email_verified: true, password: "correct horse battery"}
-applications:
-  - name: Web
-    type: oidc
-    client_id: web
-    client_secret: "0123456789abcdef0123456789abcdef-web"
-    redirect_uris: ["http://localhost:9999/cb"]
-    grant_types: [authorization_code, refresh_token]
-    allowed_scopes: [openid, profile, email]
-`
+` + webApplication
 
 // A visit is one person's, in a browser of their own, to three nodes behind a proxy. What they
 // type is in the form already when a node is killed, and they only have to send it.

@@ -213,7 +213,6 @@ func smallDisk(t *testing.T, size int) string {
 	}
 	holder := exec.Command("unshare", "--user", "--map-root-user", "--mount", "sh", "-c",
 		`mount -t tmpfs -o "$0" quis-test "$1" && echo mounted && exec cat`, options, dir)
-	holder.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	stdin, err := holder.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -222,7 +221,7 @@ func smallDisk(t *testing.T, size int) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := holder.Start(); err != nil {
+	if err := testbed.StartChild(holder); err != nil {
 		return noSmallDisk(t, err)
 	}
 	t.Cleanup(func() {

@@ -12,7 +12,7 @@
 // nodes, one does; with it go all second factors, trusted devices and sessions, so that
 // what was lost opens nothing afterwards; nobody agrees with themselves, nor for a day with
 // an administrator whom they appointed (settings.Second), and where two have to agree one does
-// not let in anybody by another way ([Single], [SingleWay]); every step is an event; what
+// not let in anybody by another way ([Single], settings.Alone); every step is an event; what
 // waits does not outlive a restored backup.
 //
 // Not here: how anything is proved, which is authn's; pages; the letters; and holding back

@@ -112,21 +112,10 @@ func Approve(tx *fsm.Tx, tenant, userID, id string) (*Recovery, error) {
 // Single returns nil unless the tenant wants two administrators to agree before somebody is
 // let back in, and only one asks, who would do by other means what a link does.
 func Single(tx *fsm.Tx, tenant string) error {
-	s, _, err := settings.Get(tx, tenant)
-	if err != nil || !s.Recovery.TwoPerson || identity.ActorFrom(tx.Context()).Kind == identity.ActorOperator {
+	if two, err := settings.WantsTwo(tx, tenant); err != nil || !two {
 		return err
 	}
 	return identity.Denied("Two administrators have to agree here. Make a recovery link, which another one approves.")
-}
-
-// SingleWay is [Single] for what lets whoever decides it into everybody's account: whose
-// certificates count, and who carries the mail.
-func SingleWay(tx *fsm.Tx, tenant string) error {
-	err := Single(tx, tenant)
-	if errors.Is(err, identity.ErrDenied) {
-		return identity.Denied("Two administrators have to agree here before somebody is let into an account, and who decides this alone lets in anybody. Ask the operator of the machine, or end recovery.two_person together.")
-	}
-	return err
 }
 
 // SingleFor is [Single] for what everybody may do to their own account.

@@ -31,23 +31,22 @@ var lowerings = fsm.NewTable(49, "lowerings", fsm.Spec[Lowering]{
 })
 
 // mayReplace reports identity.ErrDenied if a ends what two have to agree with, or opens a way
-// around it into other people's accounts, and one does it alone. The operator may, who can do
-// more than that with what is on the machine.
+// around it into other people's accounts, and one does it alone.
 func (a *Authentication) mayReplace(tx *fsm.Tx, old *Authentication) error {
-	if !old.Recovery.TwoPerson || identity.ActorFrom(tx.Context()).Kind == identity.ActorOperator {
+	if !old.wantsTwo(tx) {
 		return nil
 	}
 	if !a.Recovery.TwoPerson {
 		return identity.Denied("Two administrators have to agree to switch recovery.two_person off. Ask for it under settings/authentication/lowering, and another one approves it.")
 	}
-	for field, opens := range map[string]bool{
-		"allow_impersonation":     a.AllowImpersonation && !old.AllowImpersonation,
-		"quiet_impersonation":     a.QuietImpersonation && !old.QuietImpersonation,
-		"passkey.related_origins": slices.ContainsFunc(a.Passkey.RelatedOrigins, func(o string) bool { return !slices.Contains(old.Passkey.RelatedOrigins, o) }),
-	} {
-		if opens {
-			return identity.Denied("Two administrators have to agree here before somebody is let into an account, and " + field + " would let one in alone. Ask the operator of the machine, or end recovery.two_person together.")
-		}
+	foreign := slices.ContainsFunc(a.Passkey.RelatedOrigins, func(o string) bool { return !slices.Contains(old.Passkey.RelatedOrigins, o) })
+	switch {
+	case a.AllowImpersonation && !old.AllowImpersonation:
+		return alone("allow_impersonation would let one in alone")
+	case a.QuietImpersonation && !old.QuietImpersonation:
+		return alone("quiet_impersonation would let one in alone")
+	case foreign:
+		return alone("passkey.related_origins would let one in alone")
 	}
 	return nil
 }
@@ -55,7 +54,7 @@ func (a *Authentication) mayReplace(tx *fsm.Tx, old *Authentication) error {
 // GetLowering returns the lowering of a tenant that waits to be approved, or fsm.ErrNotFound.
 func GetLowering(tx *fsm.Tx, tenant string) (*Lowering, error) {
 	l, err := lowerings.Get(tx, fsm.Scope(tenant), fsm.K("two_person"))
-	if errors.Is(err, fsm.ErrNotFound) || err == nil && !tx.Now().Before(l.Expires) {
+	if errors.Is(err, fsm.ErrNotFound) {
 		return nil, identity.NotFound("Nobody has asked for this, or it is over.")
 	}
 	return l, err

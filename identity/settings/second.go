@@ -9,6 +9,31 @@ import (
 	"github.com/quis-idp/quis/identity/directory"
 )
 
+// WantsTwo reports whether a tenant wants two administrators to agree before somebody is let into
+// an account, and whoever acts is one. The operator may decide alone, who can do more than that
+// with what is on the machine.
+func WantsTwo(tx *fsm.Tx, tenant string) (bool, error) {
+	s, _, err := Get(tx, tenant)
+	return err == nil && s.wantsTwo(tx), err
+}
+
+func (a *Authentication) wantsTwo(tx *fsm.Tx) bool {
+	return a.Recovery.TwoPerson && identity.ActorFrom(tx.Context()).Kind != identity.ActorOperator
+}
+
+// Alone reports identity.ErrDenied where two are wanted and one decides what lets whoever decides
+// it into everybody's account: whose certificates count, and who carries the mail.
+func Alone(tx *fsm.Tx, tenant string) error {
+	if two, err := WantsTwo(tx, tenant); err != nil || !two {
+		return err
+	}
+	return alone("who decides this alone lets in anybody")
+}
+
+func alone(why string) error {
+	return identity.Denied("Two administrators have to agree here before somebody is let into an account, and " + why + ". Ask the operator of the machine, or end recovery.two_person together.")
+}
+
 // Probation is how long somebody has to be an administrator before they count as one of two:
 // else one person makes another account, and is both. It is nobody's to set.
 const Probation = 24 * time.Hour

@@ -11,7 +11,7 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential/certificate"
-	"github.com/quis-idp/quis/identity/regain"
+	"github.com/quis-idp/quis/identity/settings"
 )
 
 func (a *api) authorities() []route {
@@ -158,7 +158,7 @@ func (a *api) create(c *call, in *createIn) (*authority, error) {
 	}
 	var id string
 	err = a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
-		if err := regain.SingleWay(tx, c.Tenant.ID); err != nil {
+		if err := settings.Alone(tx, c.Tenant.ID); err != nil {
 			return err
 		}
 		made, err := certificate.Add(tx, fresh)
@@ -185,7 +185,7 @@ func (a *api) change(c *call, in *changeIn) (*authority, error) {
 		return nil, err
 	}
 	err = a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
-		if err := regain.SingleWay(tx, c.Tenant.ID); err != nil {
+		if err := settings.Alone(tx, c.Tenant.ID); err != nil {
 			return err
 		}
 		_, err := certificate.Update(tx, c.Tenant.ID, in.ID, rev, func(old *certificate.Authority) error {

@@ -8,7 +8,7 @@ import (
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/notify"
 	"github.com/quis-idp/quis/identity/notify/post"
-	"github.com/quis-idp/quis/identity/regain"
+	"github.com/quis-idp/quis/identity/settings"
 )
 
 func (a *api) settings() []route {
@@ -114,7 +114,7 @@ func (a *api) putSettings(c *call, in *putSettingsIn) (*shownSettings, error) {
 		if err := identity.Expect(tx, want, rev); err != nil {
 			return err
 		}
-		if err := regain.SingleWay(tx, c.Tenant.ID); err != nil { // whoever reads the mail gets in
+		if err := settings.Alone(tx, c.Tenant.ID); err != nil { // whoever reads the mail gets in
 			return err
 		}
 		_, err = notify.PutSettings(tx, a.cfg.Ring, notify.Settings{

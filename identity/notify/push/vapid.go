@@ -5,16 +5,15 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/big"
 	"net/url"
 	"time"
 
 	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/keys"
 	"github.com/quis-idp/quis/keys/seal"
 )
 
@@ -108,18 +107,9 @@ func authorization(private *ecdsa.PrivateKey, public []byte, endpoint, contact s
 	}
 	b64 := base64.RawURLEncoding
 	signed := b64.EncodeToString([]byte(`{"typ":"JWT","alg":"ES256"}`)) + "." + b64.EncodeToString(claims)
-	sum := sha256.Sum256([]byte(signed))
-	r, s, err := ecdsa.Sign(rand.Reader, private, sum[:])
+	signature, err := keys.ES256.Signature(private, []byte(signed))
 	if err != nil {
 		return "", fmt.Errorf("sign push token: %w", err)
 	}
-	return "vapid t=" + signed + "." + b64.EncodeToString(joined(r, s)) + ", k=" + b64.EncodeToString(public), nil
-}
-
-// joined is a signature as JWS wants it (RFC 7518, section 3.4).
-func joined(r, s *big.Int) []byte {
-	both := make([]byte, 64)
-	r.FillBytes(both[:32])
-	s.FillBytes(both[32:])
-	return both
+	return "vapid t=" + signed + "." + b64.EncodeToString(signature) + ", k=" + b64.EncodeToString(public), nil
 }

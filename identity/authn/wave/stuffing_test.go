@@ -1,0 +1,99 @@
+package wave_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/quis-idp/quis/identity/authn/wave"
+)
+
+// stuff has a list tried out, each line from a network of its own, at one node after the other.
+func (h *house) stuff(t *testing.T) {
+	t.Helper()
+	for i := range 150 {
+		h.guess(t, i%len(h.watch), apart(i), fmt.Sprint("name", i), fmt.Sprint("password", i))
+	}
+}
+
+func TestStuffing(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 3)
+	h.stuff(t)
+	h.settle(t)
+	for i := range h.watch {
+		if d := h.wait(t, i, apart(1000), "new", "x"); d != 0 {
+			t.Errorf("node %d: a network that has done nothing waits %v", i, d)
+		}
+		if d := h.wait(t, i, apart(1000), "next", "y"); d < 4*time.Second || d > 5*time.Second {
+			t.Errorf("node %d: its second attempt waits %v", i, d)
+		}
+		if d := h.wait(t, i, apart(1001), "new", "y"); d < 4*time.Second {
+			t.Errorf("node %d: the same flow from another network waits %v", i, d)
+		}
+		w := h.watch[i]
+		w.Passed(w.Guess(from(t, apart(1000)), ten, "new", "new", "x"))
+		h.pass(t, time.Second)
+		if d := h.wait(t, i, apart(1000), "next", "y"); d != 0 {
+			t.Errorf("node %d: after somebody signed in there, the next waits %v", i, d)
+		}
+	}
+}
+
+// Networks that failed before have a pace of their own: however often they come again, whoever
+// comes for the first time finds a turn.
+func TestStuffingLeavesTurnsForTheFirstTime(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	h.stuff(t)
+	in, bots := 0, 0
+	for second := range 60 {
+		for i := range 60 {
+			if h.wait(t, 0, apart(i), fmt.Sprint("list", second, "-", i), fmt.Sprint("line", second, "-", i)) == 0 {
+				bots++
+			}
+		}
+		if h.wait(t, 0, apart(1000+second), fmt.Sprint("owner", second), fmt.Sprint("own", second)) == 0 {
+			in++
+		}
+		h.pass(t, time.Second)
+	}
+	if in != 60 || bots > 61 {
+		t.Errorf("%d of 60 people were let in, and %d guesses of networks that had failed", in, bots)
+	}
+}
+
+// A new network and a new page for each guess: a tenant has so many a minute at a node, more
+// where people sign in, and codes are not among them.
+func TestStuffingFromEverywhereIsBounded(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	if d := wave.StrangersApart(0); d != time.Second {
+		t.Errorf("%v apart", d)
+	}
+	if d := wave.StrangersApart(900); d != time.Second/2 {
+		t.Errorf("%v apart where 900 have signed in", d)
+	}
+	for i := range 150 {
+		if d := h.wait(t, 0, apart(i), fmt.Sprint("name", i), "x"); d != 0 && i < 100 {
+			t.Errorf("before it is a wave, %d waits %v", i, d)
+		}
+		h.guess(t, 0, apart(i), fmt.Sprint("name", i), fmt.Sprint("password", i))
+	}
+	if !h.watch[0].Stuffed(ten) || h.watch[0].Stuffed("ten_other") {
+		t.Error("it is not known for what it is, or where it is not")
+	}
+	h.pass(t, time.Second)
+	through := 0
+	for i := range 100 {
+		if h.wait(t, 0, apart(1000+i), fmt.Sprint("more", i), fmt.Sprint("password", i)) == 0 {
+			through++
+		}
+	}
+	if through != 1 {
+		t.Errorf("%d of 100 at once are let through", through)
+	}
+	if d := h.wait(t, 0, apart(2000), "code", ""); d != 0 {
+		t.Errorf("a code waits %v", d)
+	}
+}
