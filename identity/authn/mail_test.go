@@ -1,0 +1,50 @@
+package authn_test
+
+import (
+	"errors"
+	"sync"
+	"testing"
+
+	"github.com/quis-idp/quis/identity/authn"
+	"github.com/quis-idp/quis/identity/settings"
+)
+
+// The code of a letter and its link are good once, together: whichever of them comes to whichever
+// of two nodes at the same time, one session is made.
+func TestLetterOnceOnTwoNodes(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 2)
+	h.verify(t)
+	h.decide(t, func(a *settings.Authentication) { a.EmailOTP = true })
+	ctx := from(t, "192.0.2.1")
+	for name, of := range map[string]func(*authn.Letter) [2]string{
+		"code":          func(l *authn.Letter) [2]string { return [2]string{l.Code, l.Code} },
+		"link":          func(l *authn.Letter) [2]string { return [2]string{l.Token, l.Token} },
+		"code and link": func(l *authn.Letter) [2]string { return [2]string{l.Code, l.Token} },
+	} {
+		for round := range races {
+			sealed, binding := h.nodes[0].begin(t, ctx)
+			r, err := h.nodes[0].Mail(ctx, h.nodes[0].load(t, ctx, sealed, binding), "ann")
+			if err != nil {
+				t.Fatal(err)
+			}
+			secrets := of(h.nodes[0].letter())
+			var flows [2]*authn.Flow
+			for i := range flows {
+				flows[i] = h.nodes[i].load(t, ctx, r.Flow, binding)
+			}
+			var errs [2]error
+			var all sync.WaitGroup
+			for i, f := range flows {
+				all.Go(func() { _, errs[i] = h.nodes[i].MailCode(ctx, f, secrets[i]) })
+			}
+			all.Wait()
+			if (errs[0] == nil) == (errs[1] == nil) {
+				t.Fatalf("round %d, %s: %v and %v", round, name, errs[0], errs[1])
+			}
+			if err := errors.Join(errs[:]...); !errors.Is(err, authn.ErrDeadFlow) {
+				t.Fatalf("round %d, %s: the loser is told %v", round, name, err)
+			}
+		}
+	}
+}
