@@ -2,7 +2,6 @@ package page
 
 import (
 	"context"
-	"fmt"
 	"html/template"
 	"net/http"
 	"net/url"
@@ -132,12 +131,13 @@ func choices(r *http.Request, current language.Tag) template.HTML {
 	}
 	b.Grow(len(all) * (len(path) + len(rest) + 80)) // as much as a link has beside them
 	for _, t := range all {
-		marked := ""
-		if t == current {
-			marked = ` aria-current="true"`
+		for _, part := range [...]string{"\n<li><a href=\"", path, "?", choiceParameter, "=", string(t), rest, "\" lang=\"", string(t), "\" hreflang=\"", string(t), "\""} {
+			b.WriteString(part)
 		}
-		fmt.Fprintf(&b, "\n<li><a href=\"%s?%s=%s%s\" lang=\"%[3]s\" hreflang=\"%[3]s\"%[5]s>%[6]s</a></li>",
-			path, choiceParameter, t, rest, marked, t.Name())
+		if t == current {
+			b.WriteString(` aria-current="true"`)
+		}
+		b.WriteString(">" + t.Name() + "</a></li>")
 	}
 	return template.HTML(b.String())
 }

@@ -2,6 +2,7 @@ package page
 
 import (
 	"bytes"
+	"cmp"
 	"embed"
 	"fmt"
 	"html/template"
@@ -70,7 +71,7 @@ func Page[T any](s *Site, name string, parts ...string) *Template[T] {
 // parse reads the page, whose texts say finds. To have all pages read and ready took 8 MiB,
 // a third of what an idle node has in its heap, and most nodes show few.
 func (t *Template[T]) parse(say func(key string, args ...any) (string, error)) (*template.Template, error) {
-	parsed, err := template.New("layout.html").Option("missingkey=error").Funcs(template.FuncMap{"t": say, "asset": assetPath}).ParseFS(kit, "templates/*.html")
+	parsed, err := template.New("layout.html").Option("missingkey=error").Funcs(template.FuncMap{"t": say, "asset": assetPath, "language": unfolded}).ParseFS(kit, "templates/*.html")
 	if err != nil {
 		return nil, err
 	}
@@ -80,13 +81,26 @@ func (t *Template[T]) parse(say func(key string, args ...any) (string, error)) (
 // nothing is said by a page that is read for what it would say.
 func nothing(string, ...any) (string, error) { return "", nil }
 
+// unfolded is in place of functions that are never called: fold does it.
+func unfolded(what string) (string, error) {
+	return "", fmt.Errorf("%s is asked for in other than so many words", what)
+}
+
 // in is the template as it speaks the language tag. It is made when first asked for: a
 // cluster speaks few of the languages there are.
 func (t *Template[T]) in(tag language.Tag) (*template.Template, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.spoken[tag] == nil {
-		spoken, err := t.parse(func(key string, args ...any) (string, error) { return t.site.text(tag, key, args...) })
+		say := func(key string, args ...any) (string, error) { return t.site.text(tag, key, args...) }
+		spoken, err := t.parse(say)
+		if err == nil {
+			err = fold(spoken, map[string]func(string) (string, error){
+				"asset":    assetPath,
+				"language": func(what string) (string, error) { return speech(tag, what) },
+				"t":        func(key string) (string, error) { return say(key) },
+			})
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -95,10 +109,23 @@ func (t *Template[T]) in(tag language.Tag) (*template.Template, error) {
 	return t.spoken[tag], nil
 }
 
+// speech is what the layout says of the language that the page is in.
+func speech(t language.Tag, what string) (string, error) {
+	switch what {
+	case "tag":
+		return string(t), nil
+	case "name":
+		return t.Name(), nil
+	case "direction":
+		return t.Direction(), nil
+	}
+	return "", fmt.Errorf("nothing is known of a language's %s", what)
+}
+
 // frame is what the layout shows around a page.
 type frame struct {
-	Lang      language.Tag
 	Languages template.HTML // to read the page in; empty: it leaves by itself
+	Title     string        // name, or ours
 	Brand     string        // name in place of the wordmark; "": ours
 	Sheet     string        // path of the style sheet of the tenant's colour; "": ours
 	Home      string        // where the wordmark leads
@@ -142,7 +169,7 @@ func (t *Template[T]) write(w http.ResponseWriter, r *http.Request, status int, 
 		return fmt.Errorf("read page: %w", err)
 	}
 	look := lookOf(r)
-	f := frame{Lang: tag, Brand: look.Name, Sheet: brandPath(look.Color), Home: Base(r) + "/", Host: issuer.Host, Safe: issuer.Scheme == "https", Data: data}
+	f := frame{Title: cmp.Or(look.Name, "quis"), Brand: look.Name, Sheet: brandPath(look.Color), Home: Base(r) + "/", Host: issuer.Host, Safe: issuer.Scheme == "https", Data: data}
 	h := w.Header()
 	if h.Get("Refresh") == "" && !posting {
 		f.Languages = choices(r, tag)
