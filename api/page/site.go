@@ -13,7 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/language"
@@ -44,8 +43,7 @@ func NewSite(files fs.FS, english Texts) *Site {
 // A Template is a page that shows a T.
 type Template[T any] struct {
 	site  *Site
-	files []string     // see parse
-	size  atomic.Int64 // of the last page in bytes: the next has about as many
+	files []string // see parse
 
 	mu     sync.Mutex
 	spoken map[language.Tag]*template.Template
@@ -134,6 +132,9 @@ type frame struct {
 	Data      any
 }
 
+// sheets are what pages were written on: in one piece, so that none is sent by half.
+var sheets = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
 // Write answers with the page, in one piece and never to be stored: it shows somebody's data.
 func (t *Template[T]) Write(w http.ResponseWriter, r *http.Request, status int, data T) error {
 	return t.write(w, r, status, data, ContentSecurityPolicy, false)
@@ -174,12 +175,12 @@ func (t *Template[T]) write(w http.ResponseWriter, r *http.Request, status int, 
 	if h.Get("Refresh") == "" && !posting {
 		f.Languages = choices(r, tag)
 	}
-	var b bytes.Buffer
-	b.Grow(int(t.size.Load()) + 512)
-	if err := spoken.Execute(&b, f); err != nil {
+	b := sheets.Get().(*bytes.Buffer)
+	defer sheets.Put(b)
+	b.Reset()
+	if err := spoken.Execute(b, f); err != nil {
 		return fmt.Errorf("render page: %w", err)
 	}
-	t.size.Store(int64(b.Len()))
 	remember(w, r)
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Language", string(tag))
