@@ -4,7 +4,8 @@
 // Strangers choose the keys, so memory is bounded, and a flood of new keys cannot free
 // one that is being held back. A limiter belongs to one node; behind a balancer a
 // cluster of three so allows up to three times the rate. What must hold across the
-// cluster (guesses of one person's password) is counted by identity/authn.
+// cluster (guesses of one person's password) is counted by identity/authn. A [Gate] bounds
+// how many strangers are at work at once.
 package limit
 
 import (

@@ -4,8 +4,7 @@
 // A protocol sends a person here with a sealed flow (/login?flow=…); without one, the
 // person begins a flow to the start page. The flow is bound to the browser by a cookie
 // when the form is shown, so a flow that somebody else began, or that was copied out of a
-// URL, signs nobody in. The password step itself is [authn.Flows]; here are the form, the
-// cookies and the words.
+// URL, signs nobody in. The steps themselves are [authn.Flows]; here are forms, cookies, words.
 //
 // Pages of other rooms that end a flow, such as those on which people join (api/login/join),
 // do so by [Login.Visit] and [Login.Enter].
@@ -27,5 +26,6 @@
 // after an error, a password never; nothing here works only with JavaScript.
 //
 // Guesses are slowed down in two places: authn delays each name, on all nodes; this
-// package limits each address, on this node, before any password is hashed.
+// package limits each address, on this node, before any password is hashed, and looks at few
+// passwords of strangers at a time.
 package login

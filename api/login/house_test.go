@@ -40,6 +40,7 @@ type house struct {
 	flows   *authn.Flows
 	ring    *seal.Ring
 	sent    atomic.Pointer[authn.Letter] // the latest letter
+	login   *Login
 	url     string
 	phc     string // of secret
 }
@@ -84,7 +85,8 @@ func newHouse(t *testing.T, change func(*Config)) *house {
 	if change != nil {
 		change(&cfg)
 	}
-	door, err := api.New(api.Config{PublicURL: publicURL, DB: h.db, Rooms: []api.Room{New(cfg)}, Metrics: metrics.New("test", "none")})
+	h.login = New(cfg)
+	door, err := api.New(api.Config{PublicURL: publicURL, DB: h.db, Rooms: []api.Room{h.login}, Metrics: metrics.New("test", "none")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,6 +46,7 @@ type Config struct {
 	Frames func(tx *fsm.Tx, t identity.Tenant, userID, sessionID string) ([]string, error)
 
 	PerAddress limit.Rate // zero: the default of that name
+	Strangers  int        // whose passwords are looked at at once; zero: one for two processors
 	Registerer prometheus.Registerer
 }
 
@@ -53,7 +54,7 @@ type Config struct {
 type Login struct {
 	cfg     Config
 	address *limit.Limiter
-	typing  *limit.Limiter // of checkPassword
+	gate    *limit.Gate // before passwords of browsers that are not known
 	limited *prometheus.CounterVec
 }
 
@@ -63,7 +64,7 @@ func New(cfg Config) *Login {
 		cfg.PerAddress = PerAddress
 	}
 	l := &Login{
-		cfg: cfg, address: limit.New(cfg.PerAddress), typing: limit.New(perTyping),
+		cfg: cfg, address: limit.New(cfg.PerAddress), gate: limit.NewGate(cfg.Strangers),
 		limited: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "quis_rate_limited_total", Help: "Requests refused because there were too many, by rule.",
 		}, []string{"rule"}),
@@ -74,13 +75,19 @@ func New(cfg Config) *Login {
 	return l
 }
 
+// Refused counts a request that another room refused by rule.
+func (l *Login) Refused(rule string) { l.limited.WithLabelValues(rule).Inc() }
+
+// RuleTyping is that of package feedback: what is typed as a new password, judged too often.
+const RuleTyping = "password_check"
+
 // Rules of quis_rate_limited_total.
 const (
 	ruleAddress = "signin_address" // too many failures from one address
 	ruleName    = "signin_name"    // too many failures for one name, or no room to hash passwords
 	ruleSetup   = "setup_address"
-	ruleLink    = "recovery_link"  // links that do not work, from one address
-	ruleTyping  = "password_check" // what is typed as a new password, judged too often
+	ruleLink    = "recovery_link" // links that do not work, from one address
+	ruleCrowd   = "signin_crowd"  // more strangers at once than can wait
 
 	ruleImpersonation = "impersonation_address"
 )
@@ -117,8 +124,6 @@ func (l *Login) Routes(mux *http.ServeMux) {
 	mux.Handle("POST /logout", page.Handle(l.signOut))
 	mux.Handle("GET /setup/{token}", page.Handle(l.askSetup))
 	mux.Handle("POST /setup/{token}", page.Handle(l.setup))
-	mux.Handle("GET /password/policy", page.Handle(l.passwordPolicy))
-	mux.Handle("POST /password/check", page.Handle(l.checkPassword))
 }
 
 // admit counts an attempt of r's address against rule. When it is refused, wait says for

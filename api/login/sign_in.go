@@ -146,7 +146,20 @@ func (l *Login) begin(w http.ResponseWriter, r *http.Request) (f *authn.Flow, gi
 
 // password takes the form.
 func (l *Login) password(w http.ResponseWriter, r *http.Request) error {
+	if _, err := page.Form(r); err != nil {
+		return err
+	}
+	leave := func() {}
+	if l.cfg.Flows.KnownIn(identity.TenantFrom(r.Context()).ID, read(r, deviceCookie)) == "" {
+		var err error
+		if leave, err = l.gate.Enter(r.Context()); err != nil {
+			l.limited.WithLabelValues(ruleCrowd).Inc()
+			return err
+		}
+	}
+	defer leave() // before that by whoever is let on
 	return l.step(w, r, func(f *authn.Flow) (authn.Result, error) {
+		f.Admitted = leave
 		return l.cfg.Flows.Password(r.Context(), f, r.PostForm.Get("username"), r.PostForm.Get("password"))
 	}, func(r *http.Request, f *authn.Flow, status int, faults []*identity.Error) error {
 		return l.showForm(w, r, f, status, r.PostForm.Get("username"), faults)

@@ -12,6 +12,7 @@ import (
 	"github.com/quis-idp/quis/api/consent"
 	"github.com/quis-idp/quis/api/limit"
 	"github.com/quis-idp/quis/api/login"
+	"github.com/quis-idp/quis/api/login/feedback"
 	"github.com/quis-idp/quis/api/login/join"
 	"github.com/quis-idp/quis/api/login/memory"
 	"github.com/quis-idp/quis/api/page"
@@ -105,6 +106,7 @@ func (n *Node) frontDoor() (*api.API, http.Handler, error) {
 			return logout.Frames(tx, t.ID, t.Issuer, userID, sessionID)
 		},
 	})
+	typing := feedback.New(n.db, n.passwordChecks, func() { signIn.Refused(login.RuleTyping) })
 	joining := join.New(join.Config{
 		DB: n.db, Ring: n.ring, SignIn: signIn, Flows: n.flows, Pool: n.passwords, Checks: n.passwordChecks, Mail: n.mail, Modern: n.heedsFactors,
 	})
@@ -128,7 +130,7 @@ func (n *Node) frontDoor() (*api.API, http.Handler, error) {
 	}
 	door, err := api.New(api.Config{
 		PublicURL: n.cfg.PublicURL, Look: api.TenantLook(n.db), DB: n.db,
-		Rooms:          []api.Room{provider, signIn, joining, decisions, account, registration, notMe},
+		Rooms:          []api.Room{provider, signIn, typing, joining, decisions, account, registration, notMe},
 		Global:         global,
 		TrustedProxies: proxies, CertificateHeader: n.cfg.TLS.ClientHeader,
 		Metrics: n.metrics,

@@ -12,6 +12,7 @@ import (
 	"net/http/cookiejar"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,9 +25,11 @@ import (
 const (
 	floodRate     = 10_000 // bad sign-ins a second, if node and load generator get that far
 	floodCallers  = 64
-	floodWarm     = 6 * time.Second // until the node has seen what it is, and told
-	floodPeople   = 10              // who sign in meanwhile, at once, in each kind of browser, and
+	floodNoticed  = time.Minute // until the node has seen what it is, at the latest
+	floodPeople   = 10          // who sign in meanwhile, at once, in each kind of browser, and
 	floodPatience = 10 * time.Second
+	floodNetworks = 10_000           // that some floods come from; the others: from as many as they like
+	floodKnocks   = 60 * time.Second // until those are known
 	batteryHorse  = "correct horse battery"
 	notThePerson  = "not the password %d"
 	neverTheOwner = "nobody%d"
@@ -44,10 +47,9 @@ func flood(ctx context.Context, o options) (figures []figure, err error) {
 		return nil, err
 	}
 	n, c := h.nodes[0], h.spread(o)
-	owners, newcomers := make([]*stranger, floodPeople), make([]*stranger, floodPeople)
-	for i := range owners {
-		owners[i], newcomers[i] = newStranger(n.public), newStranger(n.public)
-		if _, err := owners[i].signIn(ctx); err != nil { // from here on this browser is known
+	owners := newStrangers(n.public)
+	for _, o := range owners {
+		if _, err := o.signIn(ctx); err != nil { // from here on this browser is known
 			return nil, err
 		}
 	}
@@ -59,9 +61,9 @@ func flood(ctx context.Context, o options) (figures []figure, err error) {
 	f := &flooder{node: n.public}
 	ended := make(chan error, 1)
 	go func() { ended <- f.run(flooding) }()
-	select {
-	case <-time.After(floodWarm):
-	case <-ctx.Done():
+	noticed, err := n.noticed(ctx)
+	if err != nil {
+		return nil, errors.Join(err, end(stop, ended))
 	}
 	entries, err := n.entries(ctx)
 	refused, hashed, began := f.refused.Load(), f.hashed.Load(), time.Now()
@@ -75,20 +77,46 @@ func flood(ctx context.Context, o options) (figures []figure, err error) {
 	if err == nil {
 		after, err = n.entries(ctx)
 	}
-	known, fresh := people(ctx, owners), people(ctx, newcomers)
-	stop()
-	if err := errors.Join(err, <-ended); err != nil {
+	known, many := people(ctx, owners), people(ctx, newStrangers(n.public))
+	f.few.Store(true)
+	err = errors.Join(err, sleep(ctx, floodKnocks))
+	few := people(ctx, newStrangers(n.public))
+	if err := errors.Join(err, end(stop, ended)); err != nil {
 		return nil, err
 	}
 	return []figure{
 		{Name: "flood: bad sign-ins", Value: float64(refused+hashed) / took, Unit: "/s", Goal: fmt.Sprintf("%d offered", floodRate),
 			Note: fmt.Sprintf("%.0f/s told to wait, %.0f/s checked, %d connections cut; node and load generator share the processors", float64(refused)/took, float64(hashed)/took, f.cut.Load())},
+		{Name: "flood: noticed", Value: noticed.Seconds(), Unit: "s", Note: "until strangers share a pace, from a hundred names that failed; what follows is measured from then on"},
 		{Name: "flood: log entries", Value: (after - entries) / took, Unit: "/s", Goal: "≤ 50"},
 		{Name: "flood: p99 of tokens", Value: float64(busy.p99) / float64(idle.p99), Unit: "× idle", Goal: "≤ 2",
 			Note: fmt.Sprintf("%.1f ms instead of %.1f ms at %.0f/s; p50 %.1f instead of %.1f ms", ms(busy.p99), ms(idle.p99), busy.perSecond(), ms(busy.p50), ms(idle.p50))},
 		{Name: "flood: sign-ins in a known browser", Value: known.share, Unit: "% succeed", Goal: "100", Note: known.String()},
-		{Name: "flood: sign-ins in a new browser", Value: fresh.share, Unit: "% succeed", Note: "at the first attempt within 10 s; passkeys are not held up; " + fresh.String()},
+		{Name: "flood: sign-ins in a new browser", Value: many.share, Unit: "% succeed", Note: "within 10 s, waiting as told; passkeys are not held up; " + many.String()},
+		{Name: "flood from 10 000 addresses: in a new browser", Value: few.share, Unit: "% succeed", Note: "the same, after a minute; " + few.String()},
 	}, nil
+}
+
+// end stops what runs in the background.
+func end(stop func(), ended <-chan error) error {
+	stop()
+	return <-ended
+}
+
+// noticed waits until the node knows that a list is tried out, and returns how long that took.
+func (n *houseNode) noticed(ctx context.Context) (time.Duration, error) {
+	begun := time.Now()
+	for {
+		waves, err := testbed.Sample(ctx, n.operations, `quis_signin_waves{kind="stuffing"}`)
+		if took := time.Since(begun); err != nil || waves > 0 {
+			return took, err
+		} else if took > floodNoticed {
+			return took, fmt.Errorf("no flood noticed in %s", took)
+		}
+		if err := sleep(ctx, time.Second/10); err != nil {
+			return 0, err
+		}
+	}
 }
 
 // A luck is how people fared.
@@ -100,14 +128,15 @@ type luck struct {
 
 func (l luck) String() string { return fmt.Sprintf("slowest %.0f ms%s", ms(l.worst), l.fault) }
 
+// people have one browser after the other sign in, a second apart, however long it takes them.
 func people(ctx context.Context, browsers []*stranger) (l luck) {
-	ctx, cancel := context.WithTimeout(ctx, floodPatience)
-	defer cancel()
 	took, errs := make([]time.Duration, len(browsers)), make([]error, len(browsers))
 	var all sync.WaitGroup
 	for i, s := range browsers {
 		all.Go(func() {
-			took[i], errs[i] = s.signIn(ctx)
+			if errs[i] = sleep(ctx, time.Duration(i)*time.Second); errs[i] == nil {
+				took[i], errs[i] = s.persist(ctx)
+			}
 		})
 	}
 	all.Wait()
@@ -115,10 +144,47 @@ func people(ctx context.Context, browsers []*stranger) (l luck) {
 		if errs[i] == nil {
 			l.share, l.worst = l.share+100/float64(len(took)), max(l.worst, d)
 		} else {
-			l.fault = fmt.Sprintf("; another: %.100s", errs[i])
+			l.fault = fmt.Sprintf("; another: %.60s", errs[i])
 		}
 	}
 	return l
+}
+
+func newStrangers(node string) []*stranger {
+	all := make([]*stranger, floodPeople)
+	for i := range all {
+		all[i] = newStranger(node)
+	}
+	return all
+}
+
+// errHeld is that of a stranger who is told to wait.
+var errHeld = errors.New("told to wait")
+
+// persist is signIn of somebody who waits as long as they are told, and gives up in the end.
+func (s *stranger) persist(ctx context.Context) (time.Duration, error) {
+	begun := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, floodPatience)
+	defer cancel()
+	for {
+		_, err := s.signIn(ctx)
+		if !errors.Is(err, errHeld) {
+			return time.Since(begun), err
+		}
+		if errors.Is(sleep(ctx, s.held), context.DeadlineExceeded) {
+			return 0, err
+		}
+	}
+}
+
+// sleep waits, or returns the error of ctx.
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // entries is how many entries the log has.
@@ -132,6 +198,7 @@ type flooder struct {
 	sent            atomic.Int64
 	refused, hashed atomic.Int64
 	cut             atomic.Int64 // connections
+	few             atomic.Bool  // addresses
 }
 
 func (f *flooder) run(ctx context.Context) error {
@@ -181,14 +248,12 @@ func (f *flooder) caller(ctx context.Context, began time.Time) error {
 	r := bufio.NewReaderSize(conn, 32<<10)
 	for ctx.Err() == nil {
 		n := f.sent.Add(1)
-		select {
-		case <-time.After(time.Duration(n)*time.Second/floodRate - time.Since(began)): // not faster than wanted
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := sleep(ctx, time.Duration(n)*time.Second/floodRate-time.Since(began)); err != nil { // not faster than wanted
+			return err
 		}
 		body := url.Values{"flow": {flow}, "username": {fmt.Sprintf(neverTheOwner, n)}, "password": {fmt.Sprintf(notThePerson, n)}}.Encode()
 		_, err := fmt.Fprintf(conn, "POST /login HTTP/1.1\r\nHost: %s\r\nX-Forwarded-For: %s\r\nCookie: %s\r\nOrigin: %s\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s",
-			u.Host, anyAddress(), s.cookies(), f.node, len(body), body)
+			u.Host, f.address(), s.cookies(), f.node, len(body), body)
 		if err != nil {
 			return err
 		}
@@ -211,6 +276,14 @@ func (f *flooder) caller(ctx context.Context, began time.Time) error {
 	return nil
 }
 
+func (f *flooder) address() string {
+	if f.few.Load() {
+		n := rand.IntN(floodNetworks)
+		return fmt.Sprintf("100.%d.%d.7", n>>8, n&0xff)
+	}
+	return anyAddress()
+}
+
 // anyAddress is one of sixteen million.
 func anyAddress() string {
 	n := rand.Uint32()
@@ -221,6 +294,7 @@ func anyAddress() string {
 type stranger struct {
 	node    string
 	address string
+	held    time.Duration // as it was told at last
 	http    *http.Client
 }
 
@@ -301,7 +375,12 @@ func (s *stranger) signIn(ctx context.Context) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	status, _, body, took, err := s.send(ctx, "/login", url.Values{"flow": {flow}, "username": {"tester"}, "password": {"correct horse battery"}})
+	status, header, body, took, err := s.send(ctx, "/login", url.Values{"flow": {flow}, "username": {"tester"}, "password": {"correct horse battery"}})
+	if status == http.StatusTooManyRequests {
+		wait, err := strconv.Atoi(header.Get("Retry-After"))
+		s.held = time.Duration(wait) * time.Second
+		return 0, errors.Join(errHeld, err)
+	}
 	if err == nil && status != http.StatusOK {
 		err = fmt.Errorf("sign in: status %d: %.200s", status, body)
 	}

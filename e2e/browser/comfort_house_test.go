@@ -9,12 +9,14 @@ import (
 
 	"github.com/quis-idp/quis/api"
 	"github.com/quis-idp/quis/api/login"
+	"github.com/quis-idp/quis/api/login/feedback"
 	"github.com/quis-idp/quis/api/login/memory"
 	ownpasskeys "github.com/quis-idp/quis/api/portal/passkey"
 	"github.com/quis-idp/quis/api/portal/portaltest"
 	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/authn"
+	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/directory"
 )
 
@@ -45,7 +47,7 @@ func newComfortHouse(t *testing.T) comfortHouse {
 	s, public := httptest.NewUnstartedServer(nil), "http://localhost:"+port // passkeys want a name
 	s.Listener.Close()
 	s.Listener = l
-	h.OpenAs(s, api.Config{PublicURL: public, Rooms: []api.Room{h.Login(login.Config{Memory: remembers, Offer: own.Offer}), h.Portal(own)}})
+	h.OpenAs(s, api.Config{PublicURL: public, Rooms: []api.Room{h.Login(login.Config{Memory: remembers, Offer: own.Offer}), h.Portal(own), feedback.New(h.DB, credential.Checks{}, func() {})}})
 	h.URL = public
 	return h
 }

@@ -90,8 +90,12 @@ type Flow struct {
 
 	// Browser is what the browser brings besides the flow; set it before a step.
 	Browser Browser `cbor:"-"`
-	sealed  string
-	epoch   seal.Epoch // that it was opened in
+
+	// Admitted, if set, is called when a password is let on to be checked, which takes a while.
+	Admitted func() `cbor:"-"`
+
+	sealed string
+	epoch  seal.Epoch // that it was opened in
 }
 
 // A Browser is what is known of the browser that takes a step; all may be empty.

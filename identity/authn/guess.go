@@ -27,7 +27,13 @@ func (fs *Flows) guess(ctx context.Context, f *Flow, login, password string) (*g
 	if fs.attempts.full() {
 		return g, tooMany(time.Second)
 	}
-	return g, g.take()
+	if err := g.take(); err != nil {
+		return g, err
+	}
+	if f.Admitted != nil {
+		f.Admitted()
+	}
+	return g, nil
 }
 
 func (g *guess) take() error {
@@ -67,9 +73,12 @@ func tooMany(wait time.Duration) error {
 // Known returns who has signed in before in the browser of a flow; empty if nobody has. Limits
 // by address spare it, and count it by this name: all browsers of one person together, or who
 // has an account could get as many as they like.
-func (fs *Flows) Known(f *Flow) string {
+func (fs *Flows) Known(f *Flow) string { return fs.KnownIn(f.Need.Tenant, f.Browser.Device) }
+
+// KnownIn is Known by the browser's Result.Device, before there is a flow.
+func (fs *Flows) KnownIn(tenant, device string) string {
 	var d knownDevice
-	if f.Browser.Device == "" || fs.openValue(devicePurpose, f.Need.Tenant, f.Browser.Device, &d) != nil || !d.Until.After(fs.cfg.DB.Now()) {
+	if device == "" || fs.openValue(devicePurpose, tenant, device, &d) != nil || !d.Until.After(fs.cfg.DB.Now()) {
 		return ""
 	}
 	return d.UserID

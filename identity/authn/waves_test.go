@@ -285,3 +285,29 @@ func TestGuessedCodesAreAWave(t *testing.T) {
 		t.Errorf("one more: %v", err)
 	}
 }
+
+// Whoever asks is told that a password is let on before it is hashed, and of none that must wait.
+func TestAdmittedBeforeItIsHashed(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	n := h.nodes[0]
+	h.pass(t, 10*time.Minute) // the state's time stands still from here on
+	for i := 0; ; i++ {
+		f, admitted, before := n.fresh(t, from(t, "192.0.2.7")), false, n.checks.Load()
+		f.Admitted = func() {
+			admitted = true
+			if n.checks.Load() != before {
+				t.Error("it was hashed by then")
+			}
+		}
+		_, err := n.Password(from(t, "192.0.2.7"), f, fmt.Sprint("nobody", i), fmt.Sprint("wrong", i))
+		if limited := errors.Is(err, identity.ErrLimited); limited == admitted {
+			t.Fatalf("attempt %d: %v, admitted: %t", i, err, admitted)
+		} else if limited {
+			return
+		}
+		if i > 100 {
+			t.Fatal("a hundred names from one network, and none had to wait")
+		}
+	}
+}

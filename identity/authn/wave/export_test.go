@@ -65,3 +65,12 @@ const MaxPaced = 2 * maxPaced
 
 // Bucket is what is kept of a password.
 func (w *Watch) Bucket(tenant, secret string) string { return w.bucket(tenant, secret) }
+
+// Knocks are knocks.
+type Knocks struct{ k knocks }
+
+func (k *Knocks) Note(network string, t time.Time)      { k.k.note(network, t) }
+func (k *Knocks) Many(network string, t time.Time) bool { return k.k.many(network, t) }
+
+// Patience is how often somebody may come too early.
+const Patience = patience

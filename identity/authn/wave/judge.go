@@ -41,7 +41,7 @@ const (
 	stuffedNames    = 100
 	stuffedNetworks = 20
 	stuffedPace     = 5 * time.Second
-	strangers       = 60 // guesses a minute that are let through meanwhile, of a tenant, at one node: from networks that failed, and as many from others
+	strangers       = 60 // guesses a minute that are let through meanwhile, of a tenant, at one node: from networks that failed or do not wait, and as many from others
 
 	buckets = 1 << 12 // that passwords are told apart by
 )

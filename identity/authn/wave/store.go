@@ -99,6 +99,7 @@ func (w *Watch) Refresh(ctx context.Context) error {
 	}
 	w.mu.Lock()
 	w.others = others
+	w.knocks.turn(w.db.Now())
 	w.mu.Unlock()
 	for _, tenant := range news {
 		if err := w.db.Update(ctx, func(tx *fsm.Tx) error { return tell(tx, tenant) }); err != nil {

@@ -63,6 +63,47 @@ func TestStuffingLeavesTurnsForTheFirstTime(t *testing.T) {
 	}
 }
 
+// Networks that come again before they should are told from those that come for the first time
+// before any of them has failed: it would take an hour until ten thousand have.
+func TestStuffingLeavesTurnsForThoseWhoWait(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	h.stuff(t)
+	in, bots := 0, 0
+	for second := range 60 {
+		for i := range 300 {
+			if h.wait(t, 0, apart(2000+i), fmt.Sprint("list", second, "-", i), fmt.Sprint("line", second, "-", i)) == 0 {
+				bots++
+			}
+		}
+		if second >= 20 && h.wait(t, 0, apart(1000+second), fmt.Sprint("owner", second), fmt.Sprint("own", second)) == 0 {
+			in++
+		}
+		h.pass(t, time.Second)
+	}
+	if in != 40 || bots > 81 {
+		t.Errorf("%d of 40 people were let in, and %d guesses of networks that do not wait", in, bots)
+	}
+}
+
+func TestKnocksAreForgotten(t *testing.T) {
+	t.Parallel()
+	at := time.Now()
+	var k wave.Knocks
+	for i := range wave.Patience + 1 {
+		if k.Many("a", at) {
+			t.Errorf("%d times are many", i)
+		}
+		k.Note("a", at)
+	}
+	if !k.Many("a", at) || k.Many("b", at) {
+		t.Error("one who does not wait is not told from one who has not come")
+	}
+	if !k.Many("a", at.Add(time.Minute)) || k.Many("a", at.Add(3*time.Minute)) {
+		t.Error("it is forgotten too soon, or never")
+	}
+}
+
 // A new network and a new page for each guess: a tenant has so many a minute at a node, more
 // where people sign in, and codes are not among them.
 func TestStuffingFromEverywhereIsBounded(t *testing.T) {

@@ -32,6 +32,7 @@ type Watch struct {
 	own    map[string]map[int64]*sheet // by tenant and window
 	others map[string]*sums            // by tenant: what is stored, but what own has
 	paces  paces
+	knocks knocks
 
 	held  *prometheus.CounterVec
 	under *prometheus.GaugeVec
@@ -109,13 +110,16 @@ func (w *Watch) Admit(g Guess) time.Duration {
 	ask(Stuffing, g.key(network), apart)
 	if ask(Stuffing, "flow "+g.flow, apart); apart > 0 && g.from[password] != "" { // whoever has a new page and network for each
 		pool := " strangers"
-		if w.sum(g, network, now).Failed > 0 { // so that these take nobody's turn who comes for the first time
-			pool = " strangers who failed"
+		if w.sum(g, network, now).Failed > 0 || w.knocks.many(g.key(network), now) { // so that these take nobody's turn who comes for the first time
+			pool = " strangers who failed or do not wait"
 		}
 		ask(Stuffing, g.tenant+pool, strangersApart(w.passed(g.tenant, now)))
 	}
 	if wait > 0 {
 		w.held.WithLabelValues(why).Inc()
+		if apart > 0 {
+			w.knocks.note(g.key(network), now)
+		}
 		return wait
 	}
 	for _, key := range keep {

@@ -1,21 +1,44 @@
-package login
+package feedback
 
 import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+
+	"github.com/quis-idp/quis/api"
+	"github.com/quis-idp/quis/api/metrics"
+	"github.com/quis-idp/quis/fsm/fsmtest"
+	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/settings"
+	"github.com/quis-idp/quis/keys/seal"
 )
 
 func TestPasswordIsJudgedWhileItIsTyped(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, nil)
-	before := h.cluster.Entries()
+	c := fsmtest.NewCluster(t, 1, slices.Concat(seal.Tables, event.Tables, directory.Tables, credential.Tables, settings.Tables)...)
+	if err := c.DB[0].Update(t.Context(), directory.EnsureDefault); err != nil {
+		t.Fatal(err)
+	}
+	var refused atomic.Int64
+	door, err := api.New(api.Config{PublicURL: "http://localhost:8080", DB: c.DB[0], Metrics: metrics.New("test", "none"),
+		Rooms: []api.Room{New(c.DB[0], credential.Checks{}, func() { refused.Add(1) })}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(door.Public)
+	defer server.Close()
+	before := c.Entries()
 	ask := func(form url.Values) (int, map[string]any) {
 		t.Helper()
-		r, err := http.PostForm(h.url+"/password/check", form)
+		r, err := http.PostForm(server.URL+"/password/check", form)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -28,7 +51,7 @@ func TestPasswordIsJudgedWhileItIsTyped(t *testing.T) {
 		return r.StatusCode, v
 	}
 	for password, want := range map[string]string{
-		secret: "", "": "too_short", "short": "too_short", "ada lovelace of london": "personal", "passwordpassword": "common",
+		"a horse of course": "", "": "too_short", "short": "too_short", "ada lovelace of london": "personal", "passwordpassword": "common",
 	} {
 		status, v := ask(url.Values{"password": {password}, "username": {"ada"}, "name": {"Ada Lovelace of London"}})
 		faults, _ := v["faults"].([]any)
@@ -40,7 +63,7 @@ func TestPasswordIsJudgedWhileItIsTyped(t *testing.T) {
 			t.Errorf("%q: %d %v", password, status, v)
 		}
 	}
-	answer, err := http.PostForm(h.url+"/password/check?lang=de", url.Values{"password": {"short"}})
+	answer, err := http.PostForm(server.URL+"/password/check?lang=de", url.Values{"password": {"short"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +71,7 @@ func TestPasswordIsJudgedWhileItIsTyped(t *testing.T) {
 	if b, err := io.ReadAll(answer.Body); err != nil || !strings.Contains(string(b), "Verwenden Sie mindestens 15 Zeichen.") {
 		t.Errorf("in German: %s %v", b, err)
 	}
-	r, err := http.Get(h.url + "/password/policy")
+	r, err := http.Get(server.URL + "/password/policy")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +80,7 @@ func TestPasswordIsJudgedWhileItIsTyped(t *testing.T) {
 	if err := json.NewDecoder(r.Body).Decode(&policy); err != nil || policy["min_length"] != 15.0 || policy["check_breached"] != true {
 		t.Errorf("policy %v, %v", policy, err)
 	}
-	if h.cluster.Entries() != before {
+	if c.Entries() != before {
 		t.Error("asking wrote to the log")
 	}
 	limited := false
@@ -67,7 +90,7 @@ func TestPasswordIsJudgedWhileItIsTyped(t *testing.T) {
 			break
 		}
 	}
-	if !limited {
+	if !limited || refused.Load() != 1 {
 		t.Error("nobody is held back")
 	}
 }

@@ -1,0 +1,48 @@
+package limit
+
+import (
+	"context"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/quis-idp/quis/identity"
+)
+
+// A Gate is what strangers go through on their way to being told to wait, a few at a time:
+// when thousands arrive each second, whatever else the node does finds at most those few at
+// work before it, not as many as there are connections. Whoever is let on leaves the gate
+// before that costs anything.
+type Gate struct {
+	room    chan struct{}
+	waiting atomic.Int64
+}
+
+// maxWaiting bounds those before a gate: some seconds of its work. A stranger chooses how many come.
+const maxWaiting = 4096
+
+// NewGate returns a gate with so much room; 0: as much as half of the processors.
+func NewGate(room int) *Gate {
+	if room == 0 {
+		room = max(1, runtime.GOMAXPROCS(0)/2)
+	}
+	return &Gate{room: make(chan struct{}, room)}
+}
+
+// Waiting is how many wait for room.
+func (g *Gate) Waiting() int64 { return g.waiting.Load() }
+
+// Enter waits for room, which the caller has until it leaves; that may be said twice. It
+// returns identity.ErrLimited when too many wait already, or the error of ctx.
+func (g *Gate) Enter(ctx context.Context) (leave func(), err error) {
+	defer g.waiting.Add(-1)
+	if g.waiting.Add(1) > maxWaiting {
+		return nil, identity.Limited("Too many people are trying this at once. Wait a moment and try again.", 0)
+	}
+	select {
+	case g.room <- struct{}{}:
+		return sync.OnceFunc(func() { <-g.room }), nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
