@@ -5,11 +5,11 @@ import (
 	"errors"
 	"math/rand/v2"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/notify/lane"
 	"github.com/quis-idp/quis/identity/notify/letter"
 	"github.com/quis-idp/quis/identity/notify/post"
 )
@@ -42,7 +42,7 @@ type Message struct {
 // an empty To where there is nobody to write to, so that both take as long.
 func (r *Room) Send(ctx context.Context, tenant string, m Message) {
 	j := job{tenant: tenant, message: m, network: identity.RequestFrom(ctx).Network()}
-	if !r.out.add(j, r.work) {
+	if !r.out.Add(tenant, j) {
 		r.metrics.attempts.WithLabelValues("direct", "full").Inc()
 	}
 }
@@ -50,9 +50,7 @@ func (r *Room) Send(ctx context.Context, tenant string, m Message) {
 // Run sends what Send was given until ctx ends; what waits then is lost, as is what waits
 // on a node that dies: whoever asked asks again.
 func (r *Room) Run(ctx context.Context) error {
-	r.out.open(ctx, r.work)
-	<-ctx.Done()
-	r.out.close()
+	r.out.Run(ctx)
 	return nil
 }
 
@@ -103,7 +101,7 @@ func (r *Room) admit(j *job) bool {
 	if err != nil {
 		return false // nobody
 	}
-	if !r.out.rates.take(r.db.Now(), map[string]rate{
+	if !r.rates.take(r.db.Now(), map[string]rate{
 		"address " + j.tenant + " " + strings.ToLower(to): perAddress, "network " + j.network: perNetwork, "tenant " + j.tenant: perTenant,
 	}) {
 		r.metrics.attempts.WithLabelValues("direct", "limited").Inc()
@@ -113,136 +111,10 @@ func (r *Room) admit(j *job) bool {
 	return true
 }
 
-// A queue holds what waits to be sent by this node, in a lane for each tenant.
-type queue struct {
-	rates rates
-
-	mu      sync.Mutex
-	ctx     context.Context // of the workers; nil: Run does not run
-	cancel  context.CancelFunc
-	closing chan struct{} // closed when the node stops
-	lanes   map[string]*lane
-	waiting int
-	flying  int
-	all     sync.WaitGroup
-}
-
-// A lane is what waits for one tenant.
-type lane struct {
-	jobs    []*job
-	waiting int // jobs that are not done: these, those that fly, and those whose time has not come
-	flying  int
-}
-
-type worker func(context.Context, *job) (again time.Duration)
-
-func newQueue() *queue {
-	return &queue{rates: rates{full: map[string]time.Time{}}, lanes: map[string]*lane{}, closing: make(chan struct{})}
-}
-
-// add takes a job unless there is no room.
-func (q *queue) add(j job, work worker) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	l := q.lanes[j.tenant]
-	if q.waiting >= maxWaiting || l != nil && l.waiting >= laneWaiting {
-		return false
-	}
-	if l == nil {
-		l = &lane{}
-		q.lanes[j.tenant] = l
-	}
-	l.waiting++
-	q.waiting++
-	q.all.Go(func() {
-		select {
-		case <-time.After(apart + rand.N(apart)):
-		case <-q.closing:
-		}
-		q.line(l, &j, work)
+// newQueue returns the queue of what Send is given.
+func (r *Room) newQueue() *lane.Queue[job] {
+	return lane.New(lane.Config[job]{
+		Waiting: maxWaiting, WaitingEach: laneWaiting, Width: allWidth, WidthEach: laneWidth,
+		Delay: func() time.Duration { return apart + rand.N(apart) }, Grace: grace, Work: r.work,
 	})
-	return true
-}
-
-// line puts a job in line for the first time.
-func (q *queue) line(l *lane, j *job, work worker) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	l.jobs = append(l.jobs, j)
-	q.start(l, work)
-}
-
-// again puts a job in line whose time has come once more, unless the node stops.
-func (q *queue) again(l *lane, j *job, work worker) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	select {
-	case <-q.closing:
-	default:
-		l.jobs = append(l.jobs, j)
-		q.start(l, work)
-	}
-}
-
-// start sends what l has room for. q.mu is held.
-func (q *queue) start(l *lane, work worker) {
-	for q.ctx != nil && len(l.jobs) > 0 && l.flying < laneWidth && q.flying < allWidth {
-		j := l.jobs[0]
-		l.jobs = l.jobs[1:]
-		l.flying++
-		q.flying++
-		ctx := q.ctx
-		q.all.Go(func() { q.fly(ctx, l, j, work) })
-	}
-}
-
-func (q *queue) fly(ctx context.Context, l *lane, j *job, work worker) {
-	again := work(ctx, j)
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	l.flying--
-	q.flying--
-	if again > 0 { // it keeps its place among those that wait, but holds up no other
-		time.AfterFunc(again, func() { q.again(l, j, work) })
-	} else {
-		l.waiting--
-		q.waiting--
-	}
-	for tenant, l := range q.lanes { // in no order: nobody is always the last
-		q.start(l, work)
-		if l.waiting == 0 {
-			delete(q.lanes, tenant)
-		}
-	}
-}
-
-// open begins to send, until some time after ctx has ended: see close.
-func (q *queue) open(ctx context.Context, work worker) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.ctx, q.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	for _, l := range q.lanes {
-		q.start(l, work)
-	}
-}
-
-// close sends what it can within the grace: people have been told that it was sent.
-func (q *queue) close() {
-	q.mu.Lock()
-	close(q.closing)
-	q.mu.Unlock()
-	done := make(chan struct{})
-	go func() {
-		q.all.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-	case <-time.After(grace):
-	}
-	q.mu.Lock()
-	q.ctx = nil
-	q.mu.Unlock()
-	q.cancel()
-	<-done
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/event/courier"
+	"github.com/quis-idp/quis/identity/notify/lane"
 	"github.com/quis-idp/quis/identity/notify/letter"
 	"github.com/quis-idp/quis/identity/notify/post"
 	"github.com/quis-idp/quis/identity/settings"
@@ -50,7 +51,8 @@ type Invited struct{ Name, Locale, Link string }
 type Room struct {
 	cfg     Config
 	db      *fsm.DB
-	out     *queue
+	out     *lane.Queue[job]
+	rates   rates
 	metrics *metrics
 }
 
@@ -65,7 +67,9 @@ func New(c Config) *Room {
 	if c.Retry == nil {
 		c.Retry = retryPause
 	}
-	return &Room{cfg: c, db: c.DB, out: newQueue(), metrics: newMetrics(c.Registerer)}
+	r := &Room{cfg: c, db: c.DB, rates: rates{full: map[string]time.Time{}}, metrics: newMetrics(c.Registerer)}
+	r.out = r.newQueue()
+	return r
 }
 
 // Tables are the tables of this room.
