@@ -15,6 +15,8 @@ type Navigation struct {
 	Answer string // where that is answered; "" they are not told
 	Poll   string // tells when one waits, see wait.js; "": this browser may not answer
 
+	Told Told // whether this browser is told when one waits, without a page that is open
+
 	Warning Warning // what the person should decide at once, on whatever page; without Text: nothing
 }
 
@@ -22,4 +24,11 @@ type Navigation struct {
 type Warning struct {
 	Text, Label string
 	Action      string // path that the button posts to
+}
+
+// Told is how the page of a browser that is told by push sees whether it has a subscription
+// still, and the one that is known; see follow.js. Without a Scope the browser is told of nothing.
+type Told struct {
+	Scope string // of the worker that shows what comes, see [WorkerScope]
+	Mark  string // of the subscription, see push.Mark
 }

@@ -72,10 +72,14 @@ func (p *Portal) Routes(mux *http.ServeMux) {
 	handle("POST "+newToken, p.createToken)
 	handle("GET "+appsPath, p.listApps)
 	handle("POST "+recoveryPath, p.stopRecovery)
-	mux.Handle("GET "+askedPath, page.Handle(p.showAsked))
+	unattended := func(pattern string, h Handler) { mux.Handle(pattern, p.unattended(h)) }
+	unattended("GET "+askedPath, p.showAsked)
 	mux.HandleFunc("GET "+page.WorkerPath, page.Worker)
 	for _, s := range p.sections {
 		s.Routes(handle)
+		if u, ok := s.(Unattended); ok {
+			u.RoutesUnattended(unattended)
+		}
 	}
 }
 
@@ -89,6 +93,7 @@ type Visitor struct {
 
 	asked    bool             // a sign-in waits for their approval
 	approver bool             // this browser may give it
+	told     page.Told        // of such sign-ins, by push
 	revision uint64           // of User
 	recovery *regain.Recovery // that waits; nil: none
 	portal   *Portal
@@ -159,7 +164,9 @@ func (p *Portal) visitor(r *http.Request) (*Visitor, error) {
 		if v.recovery, err = regain.Waiting(tx, s.Tenant, s.UserID); err != nil {
 			return err
 		}
-		v.asked, v.approver, err = asked(tx, s)
+		if v.asked, v.approver, err = asked(tx, s); err == nil && v.approver {
+			v.told, err = told(tx, r, s)
+		}
 		return err
 	})
 	if errors.Is(err, fsm.ErrNotFound) { // deleted this very moment
@@ -219,7 +226,7 @@ func (v *Visitor) Update(ctx context.Context, change func(tx *fsm.Tx) error) err
 func (v *Visitor) Account(r *http.Request, at string) page.Navigation {
 	a := page.Navigation{Base: page.Base(r), At: at, Name: v.User.Name, Login: v.User.Username, Acting: v.Impersonation != nil, Warning: warning(r, v), Asked: v.asked, Answer: page.Base(r) + AnswerPath}
 	if v.approver {
-		a.Poll = page.Base(r) + askedPath
+		a.Poll, a.Told = page.Base(r)+askedPath, v.told
 	}
 	if v.User.Email != "" {
 		a.Login = v.User.Email

@@ -18,6 +18,12 @@ type Section interface {
 	Routes(handle func(pattern string, h Handler))
 }
 
+// An Unattended section has addresses that scripts ask by themselves. Asking does not keep a
+// session from being idle, and who is not signed in is told so and not led to sign in.
+type Unattended interface {
+	RoutesUnattended(handle func(pattern string, h Handler))
+}
+
 // A Card is what the page shows of a section. Paths in it are within the tenant.
 type Card struct {
 	Title   string

@@ -57,7 +57,7 @@ func TestPushGoesThroughTheGuard(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := push.Read(endpoint, b.P256DH(), b.Auth())
+		s, err := push.Read(endpoint, b.P256DH(), b.Auth(), "")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,7 +1,7 @@
 // Has this browser told of what waits (Web Push), by forms of the server:
 //
 //   <form hidden method="post" action="…" data-push="key" data-worker="path" data-denied="…" data-failed="…">
-//     <input type="hidden" name="endpoint"> … p256dh, auth … <button>…</button> <p role="alert" data-fault hidden></p>
+//     <input type="hidden" name="endpoint"> … p256dh, auth, key … <button>…</button> <p role="alert" data-fault hidden></p>
 //   </form>
 //   <form method="post" action="…" data-push-stop="path">…</form>
 //

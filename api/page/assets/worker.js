@@ -11,3 +11,31 @@ self.addEventListener('notificationclick', e => {
   e.notification.close();
   e.waitUntil(self.clients.openWindow(answer));
 });
+
+// When the browser has changed its subscription, or a page sees that it is another than the one that
+// is known (follow.js), what there is now is posted. The answer 200 is a key to subscribe anew
+// with, 204 that it is kept, and anything else that it is not wanted.
+const subscription = new URL('approvals/subscription', self.registration.scope).href;
+const encode = b => btoa(String.fromCharCode(...new Uint8Array(b))).replace(/\+/g, '-').replace(/\//g, '_').replace(/=/g, '');
+const decode = s => Uint8Array.from(atob(s.replace(/-/g, '+').replace(/_/g, '/')), c => c.charCodeAt(0));
+async function post(now) {
+  const body = new URLSearchParams();
+  if (now) {
+    const {endpoint, keys} = now.toJSON();
+    for (const [name, value] of Object.entries({endpoint, p256dh: keys.p256dh, auth: keys.auth, key: encode(now.options.applicationServerKey)})) body.set(name, value);
+  }
+  const r = await fetch(subscription, {method: 'POST', body, redirect: 'error'});
+  return r.status == 200 ? r.text() : '';
+}
+async function look() {
+  if (Notification.permission != 'granted') return;
+  const manager = self.registration.pushManager, now = await manager.getSubscription(), key = await post(now);
+  if (!key) return;
+  if (now) await now.unsubscribe(); // it is bound to another
+  await post(await manager.subscribe({userVisibleOnly: true, applicationServerKey: decode(key)}));
+}
+let looking;
+const once = e => e.waitUntil(looking ??= look().catch(() => {}).finally(() => looking = null));
+self.addEventListener('pushsubscriptionchange', once);
+self.addEventListener('message', once);
+self.addEventListener('install', () => self.skipWaiting());

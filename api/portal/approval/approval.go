@@ -25,6 +25,8 @@ const (
 	securityPath = "/account/security"
 	path         = securityPath + "/approvers"
 	newPath      = path + "/new"
+
+	followPath = "/account/approvals/subscription" // which the service worker knows as well
 )
 
 //go:embed templates texts
@@ -76,6 +78,13 @@ func (s *Section) Routes(handle func(pattern string, h portal.Handler)) {
 	}
 	handle("GET "+portal.AnswerPath, s.waiting)
 	handle("POST "+portal.AnswerPath, s.answer)
+}
+
+// RoutesUnattended mounts what browsers tell by themselves.
+func (s *Section) RoutesUnattended(handle func(pattern string, h portal.Handler)) {
+	if s.cfg.PushKey != nil {
+		handle("POST "+followPath, s.follow)
+	}
 }
 
 // Card lists the browsers.

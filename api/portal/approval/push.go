@@ -3,7 +3,9 @@ package approval
 import (
 	"encoding/base64"
 	"errors"
+	"io"
 	"net/http"
+	"net/url"
 
 	"github.com/quis-idp/quis/api/page"
 	"github.com/quis-idp/quis/api/portal"
@@ -35,7 +37,7 @@ func (s *Section) pushView(r *http.Request, v *portal.Visitor, a *approval.Appro
 		return view, err
 	}
 	at := page.Base(r) + path + "/" + a.ID
-	view = pushView{Action: at + "/quiet", Worker: page.Base(r) + page.WorkerPath, Scope: page.Base(r) + "/account/"}
+	view = pushView{Action: at + "/quiet", Worker: page.Base(r) + page.WorkerPath, Scope: page.Base(r) + page.WorkerScope}
 	if told {
 		return view, nil
 	}
@@ -71,12 +73,9 @@ func (s *Section) tell(w http.ResponseWriter, r *http.Request, v *portal.Visitor
 	if err != nil {
 		return err
 	}
-	sub, err := push.Read(f.Get("endpoint"), f.Get("p256dh"), f.Get("auth"))
+	sub, err := s.read(r, v, f)
 	if err != nil {
 		return err
-	}
-	if s.cfg.Check(sub.Endpoint) != nil {
-		return identity.Invalid("endpoint", site.Text(r, "push.failed"))
 	}
 	if err := s.cfg.Use(r.Context()); err != nil {
 		return err
@@ -89,14 +88,61 @@ func (s *Section) tell(w http.ResponseWriter, r *http.Request, v *portal.Visitor
 		if at == nil || at.ID != a.ID { // removed meanwhile
 			return fsm.ErrNotFound
 		}
-		sub := sub
-		sub.Tenant, sub.UserID, sub.Session, sub.Expires, sub.Language = v.Tenant, v.UserID, v.ID, v.Expires, page.Language(r)
 		return push.Subscribe(tx, sub)
 	})
 	if err != nil {
 		return err
 	}
 	return done(w, r, "approver-told")
+}
+
+// read returns the subscription of v's browser that a form has, if its address may be dialled.
+func (s *Section) read(r *http.Request, v *portal.Visitor, f url.Values) (push.Subscription, error) {
+	sub, err := push.Read(f.Get("endpoint"), f.Get("p256dh"), f.Get("auth"), f.Get("key"))
+	if err == nil && s.cfg.Check(sub.Endpoint) != nil {
+		err = identity.Invalid("endpoint", site.Text(r, "push.failed"))
+	}
+	sub.Tenant, sub.UserID, sub.Session, sub.Expires, sub.Language = v.Tenant, v.UserID, v.ID, v.Expires, page.Language(r)
+	return sub, err
+}
+
+// follow keeps the subscription that this browser has now, if its person wants it told. The
+// browser says so by itself, when it has changed it or a page of ours sees that it is another. What it
+// has to bind a new one to is the answer if it has none, or one that is bound to another key.
+func (s *Section) follow(w http.ResponseWriter, r *http.Request, v *portal.Visitor) error {
+	f, err := page.Form(r)
+	if err != nil {
+		return err
+	}
+	wanted := false
+	err = s.cfg.DB.View(r.Context(), func(tx *fsm.Tx) (err error) {
+		_, wanted, err = push.Mark(tx, v.Tenant, v.UserID, v.ID)
+		return err
+	})
+	if err == nil && !wanted {
+		err = fsm.ErrNotFound
+	}
+	if err != nil {
+		return err
+	}
+	key, err := s.cfg.PushKey(r.Context())
+	if err != nil {
+		return err
+	}
+	if text := base64.RawURLEncoding.EncodeToString(key); f.Get("endpoint") == "" || f.Get("key") != text {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = io.WriteString(w, text) // the browser has left: nobody to tell
+		return nil
+	}
+	sub, err := s.read(r, v, f)
+	if err != nil {
+		return err
+	}
+	err = v.Update(r.Context(), func(tx *fsm.Tx) error { return push.Follow(tx, sub) })
+	if err == nil {
+		w.WriteHeader(http.StatusNoContent)
+	}
+	return err
 }
 
 // quiet ends the messages to this browser.

@@ -1,6 +1,7 @@
 package approval
 
 import (
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -82,6 +83,91 @@ func TestABrowserIsNotified(t *testing.T) {
 	}
 }
 
+// mark is what pages of the browser compare its subscription with.
+func (s *someone) mark(t *testing.T) string {
+	t.Helper()
+	return s.Get("/account").Want(t, 200, `data-scope="/account/"`).One(t, `data-push-mark="([^"]*)"`)
+}
+
+// bound is a form with the key that the subscription of the browser was made with.
+func bound(form url.Values, key string) url.Values {
+	form.Set("key", key)
+	return form
+}
+
+// A browser that has another subscription than the one that is known says so by itself; the
+// new one stands in the place of the old one.
+func TestASubscriptionIsFollowed(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	laptop := h.approver()
+	next := subscription(t, "https://push.example.com/next")
+	if a := laptop.Get("/account").Want(t, 200); strings.Contains(a.Page, "data-push-mark") {
+		t.Error("the page looks for a subscription that nobody wants")
+	}
+	laptop.Post(followPath, next).Want(t, 404)
+	laptop.subscribe(t, endpoint)
+	before := laptop.mark(t)
+	key := laptop.Post(followPath, nil).Want(t, 200)
+	if !strings.HasPrefix(key.Header.Get("Content-Type"), "text/plain") || key.Header.Get("Cache-Control") != "no-store" || len(key.Page) != 87 {
+		t.Errorf("%v %q", key.Header, key.Page)
+	}
+	if a := laptop.Post(followPath, bound(next, strings.Repeat("A", 87))).Want(t, 200); a.Page != key.Page {
+		t.Errorf("bound to another key: %q", a.Page)
+	}
+	if told := h.told(); len(told) != 1 || told[0].Endpoint != endpoint {
+		t.Fatalf("%+v", told)
+	}
+	entries := h.Cluster.Entries()
+	for range 2 { // saying it again costs nothing
+		laptop.Post(followPath, bound(next, key.Page)).Want(t, 204)
+	}
+	if n := h.Cluster.Entries() - entries; n != 1 {
+		t.Errorf("it costs %d entries", n)
+	}
+	if told := h.told(); len(told) != 1 || told[0].Endpoint != next.Get("endpoint") || laptop.mark(t) == before || laptop.mark(t) == "" {
+		t.Errorf("%+v, mark %q", told, laptop.mark(t))
+	}
+	go h.push.Run(t.Context())
+	h.asking()
+	if to := <-h.messages; to != next.Get("endpoint") {
+		t.Errorf("sent to %s", to)
+	}
+	laptop.done(laptop.here()+"/quiet", nil)
+	laptop.Post(followPath, bound(next, key.Page)).Want(t, 404)
+	if told := h.told(); len(told) > 0 {
+		t.Errorf("switched off, and told again: %+v", told)
+	}
+}
+
+// What a browser says by itself is checked like what its person says, and does not count as
+// their doing.
+func TestFollowingIsRefused(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	laptop, elsewhere := h.approver(), h.enter()
+	laptop.subscribe(t, endpoint)
+	key := laptop.Post(followPath, nil).Want(t, 200).Page
+	for _, bad := range []string{"https://127.0.0.1/x", "https://10.0.0.1/x", "https://[::1]/x", "http://push.example.com/x", "https://push.example.com:22/x", "https://user@push.example.com/"} {
+		if a := laptop.Post(followPath, bound(subscription(t, bad), key)); a.StatusCode/100 != 4 {
+			t.Errorf("%s: %d", bad, a.StatusCode)
+		}
+	}
+	good := bound(subscription(t, "https://push.example.com/next"), key)
+	elsewhere.Post(followPath, good).Want(t, 404)
+	h.someone().Post(followPath, good).Want(t, 401)
+	for _, site := range []http.Header{{"Sec-Fetch-Site": {"cross-site"}}, {"Origin": {"https://evil.example"}}} {
+		laptop.Send(http.MethodPost, followPath, good, site).Want(t, 403)
+	}
+	if told := h.told(); len(told) != 1 || told[0].Endpoint != endpoint {
+		t.Errorf("%+v", told)
+	}
+	h.Pass(70 * time.Minute)
+	laptop.Post(followPath, nil).Want(t, 200)
+	h.Pass(70 * time.Minute)
+	laptop.Post(followPath, good).Want(t, 401)
+}
+
 // What a subscription hangs on takes it along.
 func TestSubscriptionsEnd(t *testing.T) {
 	t.Parallel()
@@ -160,18 +246,22 @@ func TestRefusesToNotify(t *testing.T) {
 	}
 }
 
-// The worker is the same for everybody, and may do nothing but show and open.
+// The worker is the same for everybody, and may do nothing but show, open, and say at one address
+// of ours what it is pushed to.
 func TestTheWorker(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	a := h.someone().Get("/account/worker.js").Want(t, 200, "notificationclick", "approvals/sign-in")
+	a := h.someone().Get("/account/worker.js").Want(t, 200, "notificationclick", "approvals/sign-in", "pushsubscriptionchange")
 	if !strings.HasPrefix(a.Header.Get("Content-Type"), "text/javascript") || a.Header.Get("Cache-Control") != "no-cache" ||
-		!slices.Equal(a.Header.Values("Content-Security-Policy"), []string{"default-src 'none'; require-trusted-types-for 'script'"}) {
+		!slices.Equal(a.Header.Values("Content-Security-Policy"), []string{"default-src 'none'; connect-src 'self'; require-trusted-types-for 'script'"}) {
 		t.Errorf("%v", a.Header)
 	}
-	for _, word := range []string{"fetch", "eval", "importScripts", "postMessage"} {
+	for _, word := range []string{"eval", "importScripts", "postMessage"} {
 		if strings.Contains(a.Page, word) {
 			t.Errorf("the worker can %s", word)
 		}
+	}
+	if strings.Count(a.Page, "fetch(") != 1 || !strings.Contains(a.Page, "fetch(subscription, {method: 'POST'") || !strings.Contains(a.Page, "'"+strings.TrimPrefix(followPath, "/account/")+"'") {
+		t.Error("the worker can ask more than one address")
 	}
 }

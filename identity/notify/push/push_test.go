@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,7 +16,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/fsm/fsmtest"
@@ -37,6 +35,7 @@ const (
 type house struct {
 	*fsmtest.Cluster
 	rooms    []*push.Room
+	ring     *seal.Ring // of the first
 	service  *pushtest.Service
 	registry *prometheus.Registry // of the first room
 	log      *lines
@@ -74,7 +73,7 @@ func newHouse(t *testing.T, n int) *house {
 			Post: h.service.Post,
 		}
 		if i == 0 {
-			c.Registerer = h.registry
+			c.Registerer, h.ring = h.registry, ring
 		}
 		r := push.New(c)
 		h.rooms = append(h.rooms, r)
@@ -110,11 +109,8 @@ func (h *house) subscribe(t *testing.T, session string, tag language.Tag) *pusht
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := push.Read(h.service.URL+"/"+session, b.P256DH(), b.Auth())
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Tenant, s.UserID, s.Session, s.Language = ten, alice, session, tag
+	s := h.made(t, b, session, session)
+	s.Language = tag
 	h.update(t, 0, func(tx *fsm.Tx) error {
 		s := s
 		s.Expires = tx.Now().Add(time.Hour)
@@ -123,13 +119,26 @@ func (h *house) subscribe(t *testing.T, session string, tag language.Tag) *pusht
 	return b
 }
 
+// made is what a browser has subscribed with, at a path of the service, with the key of now.
+func (h *house) made(t *testing.T, b *pushtest.Browser, session, path string) push.Subscription {
+	t.Helper()
+	s, err := push.Read(h.service.URL+"/"+path, b.P256DH(), b.Auth(), base64.RawURLEncoding.EncodeToString(h.key(t, 0)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Tenant, s.UserID, s.Session = ten, alice, session
+	return s
+}
+
 func (h *house) sessions(t *testing.T, node int) (all []string) {
 	t.Helper()
 	err := h.DB[node].Read(t.Context(), func(tx *fsm.Tx) error {
 		of, err := push.Of(tx, ten, alice)
 		all = nil
 		for _, s := range of {
-			all = append(all, s.Session)
+			if s.Endpoint != "" {
+				all = append(all, s.Session)
+			}
 		}
 		return err
 	})
@@ -219,9 +228,8 @@ func TestABrowserIsTold(t *testing.T) {
 	}
 }
 
-// What is gone at the push service is removed, unless the browser has subscribed anew
-// meanwhile; what has failed in another way stays.
-func TestGoneSubscriptionsAreRemoved(t *testing.T) {
+// What is gone at the push service is given up; what has failed in another way stays.
+func TestGoneSubscriptionsAreGivenUp(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 2)
 	for session, status := range map[string]int{"ses_1": 404, "ses_2": 410, "ses_3": 500, "ses_4": 429, "ses_5": 302} {
@@ -234,33 +242,18 @@ func TestGoneSubscriptionsAreRemoved(t *testing.T) {
 	if got := h.sessions(t, 1); !slices.Equal(got, []string{"ses_3", "ses_4", "ses_5"}) {
 		t.Errorf("left: %v", got)
 	}
+	h.rooms[0].Tell(ten, alice, []string{"ses_1", "ses_2"}) // to nobody
+	h.update(t, 0, func(tx *fsm.Tx) error { return push.Forget(tx, ten, alice, "ses_1") })
+	for session, want := range map[string]bool{"ses_1": false, "ses_2": true, "ses_3": true} {
+		if mark, told := h.mark(t, session); told != want || (mark != "") != (session == "ses_3") {
+			t.Errorf("%s: mark %q, to be told: %v", session, mark, told)
+		}
+	}
+	if h.results(t, "gone") != 2 {
+		t.Error("what is gone is sent to")
+	}
 	if said := h.log.said(); strings.Contains(said, "/ses_") || !strings.Contains(said, "status=500") {
 		t.Errorf("the log tells an address, or nothing: %s", said)
-	}
-}
-
-// A server that cannot keep up drops what waits, and nobody waits for it.
-func TestTellWaitsForNobody(t *testing.T) {
-	t.Parallel()
-	c := fsmtest.NewCluster(t, 1, slices.Concat(push.Tables, seal.Tables)...)
-	registry := prometheus.NewRegistry()
-	r := push.New(push.Config{DB: c.DB[0], Ring: new(seal.Ring), Lifetime: time.Minute, Logger: slog.New(slog.DiscardHandler), Registerer: registry,
-		Post: func(context.Context, string, http.Header, []byte) (int, error) { return 201, nil }})
-	for range 300 { // Run does not run
-		r.Tell(ten, alice, []string{"ses_1"})
-	}
-	r.Tell(ten, alice, nil)
-	err := testutil.GatherAndCompare(registry, strings.NewReader(`
-# HELP quis_push_messages_total Push messages to browsers, by result: done, gone (the subscription is removed), failed, late, full.
-# TYPE quis_push_messages_total counter
-quis_push_messages_total{result="done"} 0
-quis_push_messages_total{result="failed"} 0
-quis_push_messages_total{result="full"} 44
-quis_push_messages_total{result="gone"} 0
-quis_push_messages_total{result="late"} 0
-`))
-	if err != nil {
-		t.Error(err)
 	}
 }
 
@@ -269,23 +262,7 @@ func TestOneKeyForTheCluster(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 3)
 	before := h.Entries()
-	got := make([][]byte, 12)
-	var all sync.WaitGroup
-	for i := range got {
-		all.Go(func() {
-			key, err := h.rooms[i%3].Key(t.Context())
-			if err != nil {
-				t.Error(err)
-			}
-			got[i] = key
-		})
-	}
-	all.Wait()
-	for _, key := range got {
-		if len(key) != 65 || !bytes.Equal(key, got[0]) {
-			t.Errorf("%x and %x", key, got[0])
-		}
-	}
+	h.raced(t)
 	after := h.Entries()
 	h.key(t, 2)
 	if h.Entries() != after || after == before {
@@ -349,17 +326,20 @@ func TestReadRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	const good = "https://push.example.com/x"
-	if _, err := push.Read(good, b.P256DH()+"=", b.Auth()+"=="); err != nil {
+	if _, err := push.Read(good, b.P256DH()+"=", b.Auth()+"==", ""); err != nil {
 		t.Errorf("with padding: %v", err)
 	}
 	point := base64.RawURLEncoding.EncodeToString(append([]byte{4}, make([]byte, 64)...))
+	if _, err := push.Read(good, b.P256DH(), b.Auth(), b.Auth()); !errors.Is(err, identity.ErrInvalid) {
+		t.Errorf("a key that is none: %v", err)
+	}
 	for _, bad := range [][3]string{
 		{"", b.P256DH(), b.Auth()}, {"http://push.example.com/x", b.P256DH(), b.Auth()}, {"https:///x", b.P256DH(), b.Auth()},
 		{"javascript:alert(1)", b.P256DH(), b.Auth()}, {good + strings.Repeat("x", 1000), b.P256DH(), b.Auth()},
 		{good, "", b.Auth()}, {good, "!", b.Auth()}, {good, point, b.Auth()}, {good, b.P256DH()[:80], b.Auth()},
 		{good, b.P256DH(), ""}, {good, b.P256DH(), b.Auth()[:20]}, {good, b.P256DH(), b.P256DH()},
 	} {
-		if _, err := push.Read(bad[0], bad[1], bad[2]); !errors.Is(err, identity.ErrInvalid) || strings.Contains(err.Error(), b.Auth()) {
+		if _, err := push.Read(bad[0], bad[1], bad[2], b.P256DH()); !errors.Is(err, identity.ErrInvalid) || strings.Contains(err.Error(), b.Auth()) {
 			t.Errorf("%.80v: %v", bad, err)
 		}
 	}

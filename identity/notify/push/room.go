@@ -2,8 +2,6 @@ package push
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"errors"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -14,13 +12,16 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity/notify/lane"
 	"github.com/quis-idp/quis/keys/seal"
 )
 
 const (
-	maxWaiting = 256 // persons to be told by this node
-	width      = 8   // told at once
-	topic      = "approval"
+	maxWaiting  = 256 // persons to be told by this node
+	laneWaiting = 64  // of them of one tenant
+	allWidth    = 16  // told at once
+	laneWidth   = 4   // of one tenant: slow services hold up nobody else's
+	topic       = "approval"
 )
 
 // Config is what a Room works with; DB, Ring, Post, Lifetime and Logger must be set.
@@ -43,7 +44,7 @@ type Config struct {
 // A Room tells browsers. Run must run for it to do so.
 type Room struct {
 	cfg   Config
-	queue chan job
+	queue *lane.Queue[job]
 	sent  *prometheus.CounterVec
 }
 
@@ -59,10 +60,13 @@ func New(c Config) *Room {
 	if c.DB == nil || c.Ring == nil || c.Post == nil || c.Lifetime <= 0 || c.Logger == nil {
 		panic("push: incomplete configuration")
 	}
-	r := &Room{cfg: c, queue: make(chan job, maxWaiting), sent: prometheus.NewCounterVec(prometheus.CounterOpts{
+	r := &Room{cfg: c, sent: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "quis_push_messages_total",
-		Help: "Push messages to browsers, by result: done, gone (the subscription is removed), failed, late, full.",
+		Help: "Push messages to browsers, by result: done, gone (the subscription is given up), failed, late, full.",
 	}, []string{"result"})}
+	r.queue = lane.New(lane.Config[job]{
+		Waiting: maxWaiting, WaitingEach: laneWaiting, Width: allWidth, WidthEach: laneWidth, Work: r.work,
+	})
 	for _, result := range []string{"done", "gone", "failed", "late", "full"} {
 		r.sent.WithLabelValues(result)
 	}
@@ -78,9 +82,7 @@ func (r *Room) Tell(tenant, userID string, sessions []string) {
 	if len(sessions) == 0 {
 		return
 	}
-	select {
-	case r.queue <- job{tenant, userID, slices.Clone(sessions), r.cfg.DB.Now().Add(r.cfg.Lifetime)}:
-	default:
+	if !r.queue.Add(tenant, job{tenant, userID, slices.Clone(sessions), r.cfg.DB.Now().Add(r.cfg.Lifetime)}) {
 		r.sent.WithLabelValues("full").Inc()
 	}
 }
@@ -88,60 +90,57 @@ func (r *Room) Tell(tenant, userID string, sessions []string) {
 // Run sends what Tell was given until ctx ends; what waits then is lost. The page of the
 // browser that asks is no worse for it.
 func (r *Room) Run(ctx context.Context) error {
-	var all sync.WaitGroup
-	for range width {
-		all.Go(func() {
-			for {
-				select {
-				case <-ctx.Done():
-					return
-				case j := <-r.queue:
-					r.work(ctx, j)
-				}
-			}
-		})
-	}
-	all.Wait()
+	r.queue.Run(ctx)
 	return nil
 }
 
-// work tells one person: all their browsers at once, since one service may be slow.
-func (r *Room) work(ctx context.Context, j job) {
-	to, private, public, err := r.load(ctx, j)
+// work tells one person, once: all their browsers at the same time, since one service may be slow.
+func (r *Room) work(ctx context.Context, j *job) time.Duration {
+	to, err := r.load(ctx, j)
 	if err != nil {
 		r.sent.WithLabelValues("failed").Inc()
 		r.cfg.Logger.WarnContext(ctx, "push message not sent", "user", j.userID, "error", err)
-		return
+		return 0
 	}
 	var all sync.WaitGroup
 	for i := range to {
-		all.Go(func() { r.deliver(ctx, j, &to[i], private, public) })
+		all.Go(func() { r.deliver(ctx, j, &to[i]) })
 	}
 	all.Wait()
+	return 0
 }
 
-// load returns who is to be told, by a state of this node, and the key that it is signed with.
-func (r *Room) load(ctx context.Context, j job) (to []Subscription, private *ecdsa.PrivateKey, public []byte, err error) {
-	var p *keyPair
-	err = r.cfg.DB.View(ctx, func(tx *fsm.Tx) (err error) {
-		if to, err = Of(tx, j.tenant, j.userID); err != nil {
+// A recipient is a browser to be told, and the key that it knows us by; nil: that is forgotten.
+type recipient struct {
+	Subscription
+	pair *keyPair
+}
+
+// load returns who is to be told, by a state of this node.
+func (r *Room) load(ctx context.Context, j *job) (to []recipient, err error) {
+	err = r.cfg.DB.View(ctx, func(tx *fsm.Tx) error {
+		all, err := Of(tx, j.tenant, j.userID)
+		if err != nil {
 			return err
 		}
-		to = slices.DeleteFunc(to, func(s Subscription) bool { return !slices.Contains(j.sessions, s.Session) })
-		if len(to) > 0 {
-			p, err = keyPairs.Get(tx, fsm.Global, pairKey)
+		to = nil
+		for _, s := range all {
+			if s.Endpoint == "" || !slices.Contains(j.sessions, s.Session) {
+				continue
+			}
+			pair, err := pairOf(tx, &s)
+			if err != nil {
+				return err
+			}
+			to = append(to, recipient{s, pair})
 		}
-		return err
+		return nil
 	})
-	if err != nil || len(to) == 0 {
-		return nil, nil, nil, err
-	}
-	private, err = p.private(r.cfg.Ring)
-	return to, private, p.Public, err
+	return to, err
 }
 
 // deliver sends one message, once.
-func (r *Room) deliver(ctx context.Context, j job, s *Subscription, private *ecdsa.PrivateKey, public []byte) {
+func (r *Room) deliver(ctx context.Context, j *job, s *recipient) {
 	defer func() {
 		if p := recover(); p != nil {
 			r.sent.WithLabelValues("failed").Inc()
@@ -153,13 +152,15 @@ func (r *Room) deliver(ctx context.Context, j job, s *Subscription, private *ecd
 		r.sent.WithLabelValues("late").Inc()
 		return
 	}
-	status, err := r.send(ctx, s, private, public, left)
+	status, err := http.StatusGone, error(nil)
+	if s.pair != nil {
+		status, err = r.send(ctx, s, left)
+	}
 	switch {
 	case err == nil && (status == http.StatusNotFound || status == http.StatusGone):
 		r.sent.WithLabelValues("gone").Inc()
-		err = r.cfg.DB.Update(ctx, func(tx *fsm.Tx) error { return forgetThis(tx, s) })
-		if err != nil {
-			r.cfg.Logger.WarnContext(ctx, "push subscription not removed", "user", s.UserID, "session", s.Session, "error", err)
+		if err = r.cfg.DB.Update(ctx, func(tx *fsm.Tx) error { return lose(tx, &s.Subscription) }); err != nil {
+			r.cfg.Logger.WarnContext(ctx, "push subscription not given up", "user", s.UserID, "session", s.Session, "error", err)
 		}
 	case err == nil && status/100 == 2:
 		r.sent.WithLabelValues("done").Inc()
@@ -169,7 +170,11 @@ func (r *Room) deliver(ctx context.Context, j job, s *Subscription, private *ecd
 	}
 }
 
-func (r *Room) send(ctx context.Context, s *Subscription, private *ecdsa.PrivateKey, public []byte, left time.Duration) (int, error) {
+func (r *Room) send(ctx context.Context, s *recipient, left time.Duration) (int, error) {
+	private, err := s.pair.private(r.cfg.Ring)
+	if err != nil {
+		return 0, err
+	}
 	plain, err := message(s.Language)
 	if err != nil {
 		return 0, err
@@ -178,7 +183,7 @@ func (r *Room) send(ctx context.Context, s *Subscription, private *ecdsa.Private
 	if err != nil {
 		return 0, err
 	}
-	who, err := authorization(private, public, s.Endpoint, r.cfg.Contact, r.cfg.DB.Now())
+	who, err := authorization(private, s.pair.Public, s.Endpoint, r.cfg.Contact, r.cfg.DB.Now())
 	if err != nil {
 		return 0, err
 	}
@@ -190,16 +195,4 @@ func (r *Room) send(ctx context.Context, s *Subscription, private *ecdsa.Private
 	h.Set("Urgency", "high")
 	h.Set("Topic", topic) // one that waits is replaced by the next
 	return r.cfg.Post(ctx, s.Endpoint, h, body)
-}
-
-// forgetThis removes a subscription that is gone, unless its session has made another meanwhile.
-func forgetThis(tx *fsm.Tx, s *Subscription) error {
-	now, err := subscriptions.Get(tx, fsm.Scope(s.Tenant), s.key())
-	if errors.Is(err, fsm.ErrNotFound) {
-		return nil
-	}
-	if err != nil || now.Endpoint != s.Endpoint {
-		return err
-	}
-	return subscriptions.Delete(tx, fsm.Scope(s.Tenant), s.key())
 }

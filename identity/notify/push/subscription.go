@@ -22,7 +22,9 @@ const (
 	pointSize   = 65   // of P-256, uncompressed
 )
 
-// A Subscription is where the browser of a session is sent messages.
+// A Subscription is where the browser of a session is sent messages. One without an endpoint is
+// gone at its push service: its person still wants to be told, and the browser's next is kept
+// in its place ([Follow]).
 type Subscription struct {
 	Tenant   string       `cbor:"1,keyasint,omitempty"`
 	UserID   string       `cbor:"2,keyasint,omitempty"`
@@ -33,6 +35,8 @@ type Subscription struct {
 	Language language.Tag `cbor:"7,keyasint,omitempty"`          // of the page that it was made on
 	Created  time.Time    `cbor:"8,keyasint,omitempty"`
 	Expires  time.Time    `cbor:"9,keyasint,omitempty"` // with the session
+
+	Key []byte `cbor:"10,keyasint,omitempty" json:"-"` // of the cluster, that the browser has bound it to; nil: it has not said
 }
 
 // After the restore of a backup there are no sessions, so nobody may be told either.
@@ -47,8 +51,9 @@ var subscriptions = fsm.NewTable(93, "push_subscriptions", fsm.Spec[Subscription
 var Tables = []fsm.Definition{subscriptions, keyPairs}
 
 // Read makes a subscription of what a browser's script sends: the parts of a PushSubscription
-// in its JSON form. It reports identity.ErrInvalid for what is none.
-func Read(endpoint, p256dh, auth string) (Subscription, error) {
+// in its JSON form, and the key that it is bound to, which may be empty. It reports
+// identity.ErrInvalid for what is none.
+func Read(endpoint, p256dh, auth, key string) (Subscription, error) {
 	bad := func(field string) (Subscription, error) {
 		return Subscription{}, identity.Invalid(field, "This browser's push subscription cannot be read.")
 	}
@@ -65,6 +70,9 @@ func Read(endpoint, p256dh, auth string) (Subscription, error) {
 	}
 	if s.Auth, err = unpadded(auth); err != nil || len(s.Auth) != authSize {
 		return bad("auth")
+	}
+	if s.Key, err = unpadded(key); err != nil || key != "" && len(s.Key) != pointSize {
+		return bad("key")
 	}
 	return s, nil
 }
@@ -110,14 +118,24 @@ func Of(tx *fsm.Tx, tenant, userID string) (all []Subscription, err error) {
 	return all, nil
 }
 
-// Subscribed reports whether the browser of a session is sent messages.
-func Subscribed(tx *fsm.Tx, tenant, userID, session string) (bool, error) {
-	return subscriptions.Has(tx, fsm.Scope(tenant), fsm.K(userID, session))
+// get returns what a session has, nil if nothing.
+func get(tx *fsm.Tx, tenant, userID, session string) (*Subscription, error) {
+	s, err := subscriptions.Get(tx, fsm.Scope(tenant), fsm.K(userID, session))
+	if errors.Is(err, fsm.ErrNotFound) {
+		return nil, nil
+	}
+	return s, err
 }
 
-// Forget removes the subscription of a session, if it has one.
+// Subscribed reports whether the browser of a session is sent messages.
+func Subscribed(tx *fsm.Tx, tenant, userID, session string) (bool, error) {
+	s, err := get(tx, tenant, userID, session)
+	return s != nil && s.Endpoint != "", err
+}
+
+// Forget removes the subscription of a session, if it has one, and the wish for one.
 func Forget(tx *fsm.Tx, tenant, userID, session string) error {
-	has, err := Subscribed(tx, tenant, userID, session)
+	has, err := subscriptions.Has(tx, fsm.Scope(tenant), fsm.K(userID, session))
 	if err != nil || !has {
 		return err
 	}
@@ -126,11 +144,8 @@ func Forget(tx *fsm.Tx, tenant, userID, session string) error {
 
 // Prolong has the subscription of a session, if it has one, last until the session ends anew.
 func Prolong(tx *fsm.Tx, tenant, userID, session string, until time.Time) error {
-	s, err := subscriptions.Get(tx, fsm.Scope(tenant), fsm.K(userID, session))
-	if errors.Is(err, fsm.ErrNotFound) {
-		return nil
-	}
-	if err != nil {
+	s, err := get(tx, tenant, userID, session)
+	if err != nil || s == nil {
 		return err
 	}
 	s.Expires = until

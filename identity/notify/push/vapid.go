@@ -1,6 +1,7 @@
 package push
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -22,46 +23,90 @@ const (
 	tokenLifetime = time.Hour // RFC 8292, section 2: at most a day; clocks differ
 )
 
-// A keyPair is what push services know this cluster by. Subscriptions are bound to it, so
-// it is made once and stays.
+// A keyPair is what push services know this cluster by. Subscriptions are bound to it.
 type keyPair struct {
 	Public  []byte    `cbor:"1,keyasint,omitempty"` // uncompressed point of P-256
 	Sealed  []byte    `cbor:"2,keyasint,omitempty"` // the private key
 	Created time.Time `cbor:"3,keyasint,omitempty"`
+	Retired time.Time `cbor:"4,keyasint,omitempty"` // zero: browsers subscribe with it
 }
 
-var keyPairs = fsm.NewTable(95, "push_keys", fsm.Spec[keyPair]{Key: func(*keyPair) fsm.Key { return pairKey }})
+// There are two at most: the one that browsers subscribe with, and the one before.
+var (
+	keyPairs = fsm.NewTable(95, "push_keys", fsm.Spec[keyPair]{Key: func(p *keyPair) fsm.Key {
+		if p.Retired.IsZero() {
+			return pairKey
+		}
+		return formerKey
+	}})
+	pairKey, formerKey = fsm.K("vapid"), fsm.K("former vapid")
+)
 
-var pairKey = fsm.K("vapid")
+// keyLife is how long browsers subscribe with a key: as long as a session can last whose person does
+// not come back. So all who come back have a newer one before theirs is forgotten.
+const keyLife = 365 * 24 * time.Hour
+
+func (p *keyPair) due(now time.Time) bool { return now.Sub(p.Created) >= keyLife }
 
 // Key returns the cluster's public key, an uncompressed point of P-256, which browsers bind
-// their subscriptions to. The first that asks makes it: one entry in the life of a cluster.
-func (r *Room) Key(ctx context.Context) (public []byte, err error) {
-	look := func(tx *fsm.Tx) error {
-		p, err := keyPairs.Get(tx, fsm.Global, pairKey)
-		if err == nil {
-			public = p.Public
-		}
+// their subscriptions to. The first that asks makes it, and another after a year; without a leader it
+// stays the old one.
+func (r *Room) Key(ctx context.Context) ([]byte, error) {
+	var now *keyPair
+	look := func(tx *fsm.Tx) (err error) {
+		now, err = keyPairs.Get(tx, fsm.Global, pairKey)
 		return err
 	}
-	if err = r.cfg.DB.View(ctx, look); !errors.Is(err, fsm.ErrNotFound) {
-		return public, err
+	err := r.cfg.DB.View(ctx, look)
+	if err != nil && !errors.Is(err, fsm.ErrNotFound) {
+		return nil, err
 	}
+	if err == nil && !now.due(r.cfg.DB.Now()) {
+		return now.Public, nil
+	}
+	old := now
 	err = r.cfg.DB.Update(ctx, func(tx *fsm.Tx) error {
-		if err := look(tx); !errors.Is(err, fsm.ErrNotFound) { // another was first
+		err := look(tx)
+		if err == nil && !now.due(tx.Now()) { // another was first
+			return nil
+		}
+		if err != nil && !errors.Is(err, fsm.ErrNotFound) {
 			return err
 		}
-		p, err := newKeyPair(r.cfg.Ring, tx.Now())
-		if err != nil {
+		former := now
+		if now, err = newKeyPair(r.cfg.Ring, tx.Now()); err != nil {
 			return err
 		}
-		public = p.Public
-		return keyPairs.Insert(tx, p)
+		if former != nil {
+			former.Retired = tx.Now()
+			if err := keyPairs.Put(tx, former); err != nil {
+				return err
+			}
+		}
+		return keyPairs.Put(tx, now)
 	})
+	if old != nil && errors.Is(err, fsm.ErrUnavailable) {
+		return old.Public, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("push key: %w", err)
 	}
-	return public, nil
+	return now.Public, nil
+}
+
+// pairOf returns the key that s is bound to; nil: it is forgotten. A subscription that does not
+// say was made with the key of its time.
+func pairOf(tx *fsm.Tx, s *Subscription) (*keyPair, error) {
+	for _, key := range []fsm.Key{pairKey, formerKey} {
+		p, err := keyPairs.Get(tx, fsm.Global, key)
+		if errors.Is(err, fsm.ErrNotFound) {
+			continue
+		}
+		if err != nil || bytes.Equal(p.Public, s.Key) || s.Key == nil && !s.Created.Before(p.Created) {
+			return p, err
+		}
+	}
+	return nil, nil
 }
 
 func newKeyPair(ring *seal.Ring, now time.Time) (*keyPair, error) {

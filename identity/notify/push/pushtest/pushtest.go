@@ -113,6 +113,7 @@ type Service struct {
 
 	mu     sync.Mutex
 	status map[string]int // by path; else 201
+	skew   time.Duration  // of its clock
 }
 
 // NewService starts a service for the length of a test.
@@ -129,6 +130,13 @@ func (s *Service) Answer(path string, status int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.status[path] = status
+}
+
+// Advance moves the service's clock forward.
+func (s *Service) Advance(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.skew += d
 }
 
 // Post sends to the service without any guard, as push.Config.Post does.
@@ -151,12 +159,12 @@ func (s *Service) take(w http.ResponseWriter, r *http.Request) {
 	if m.Err == nil && (r.Method != http.MethodPost || r.Header.Get("Content-Encoding") != "aes128gcm") {
 		m.Err = fmt.Errorf("%s, encoded as %q", r.Method, r.Header.Get("Content-Encoding"))
 	}
-	if m.Err == nil {
-		m.Key, m.Err = signed(r.Header.Get("Authorization"), s.URL, time.Now())
-	}
 	s.mu.Lock()
-	status := s.status[r.URL.Path]
+	status, now := s.status[r.URL.Path], time.Now().Add(s.skew)
 	s.mu.Unlock()
+	if m.Err == nil {
+		m.Key, m.Err = signed(r.Header.Get("Authorization"), s.URL, now)
+	}
 	if status == 0 {
 		status = http.StatusCreated
 	}
