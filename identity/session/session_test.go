@@ -287,6 +287,34 @@ func TestExcess(t *testing.T) {
 	}
 }
 
+// Sessions that have expired and await their purge are none: they neither stand in for those that
+// must give way, nor have others give way that need not.
+func TestExcessCountsWhatStands(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1, session.Config{})
+	for range 12 {
+		h.start(t, 0, h.user.ID)
+	}
+	h.pass(t, 13*time.Hour) // nothing purges
+	var want []string
+	for range 4 {
+		s, _ := h.start(t, 0, h.user.ID)
+		want = append(want, s.ID)
+	}
+	for keep := range 17 {
+		err := h.DB[0].View(t.Context(), func(tx *fsm.Tx) error {
+			ids, err := session.Excess(tx, ten, h.user.ID, keep)
+			if !slices.Equal(ids, want[:max(4-keep, 0)]) {
+				t.Errorf("keeping %d: got %v of %v", keep, ids, want)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestEventsOfASession(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 1, session.Config{})
@@ -327,5 +355,26 @@ func BenchmarkFind(b *testing.B) {
 		if _, err := h.stores[0].Find(b.Context(), ten, cookie); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkExcess is what a sign-in costs in this respect, of somebody who has as many sessions as may be.
+func BenchmarkExcess(b *testing.B) {
+	for name, n := range map[string]int{"few": 3, "full": 100} {
+		b.Run(name, func(b *testing.B) {
+			h := newHouse(b, 1, session.Config{})
+			for range n {
+				h.start(b, 0, h.user.ID)
+			}
+			for b.Loop() {
+				err := h.DB[0].View(b.Context(), func(tx *fsm.Tx) error {
+					_, err := session.Excess(tx, ten, h.user.ID, session.MaxPerUser-1)
+					return err
+				})
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
