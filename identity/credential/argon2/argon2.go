@@ -154,9 +154,15 @@ func (f *filling) fill(pass, slice, lane uint32) {
 		}
 		processBlockXOR(&f.blocks[at], &f.blocks[previous], &f.blocks[f.reference(random, pass, slice, lane, i)])
 		if i%yielding == yielding-1 {
-			syscall.RawSyscall(syscall.SYS_SCHED_YIELD, 0, 0, 0) // never fails
+			Yield()
 		}
 	}
+}
+
+// Yield has whoever waits for this core get it now: what computes for long calls it each half
+// millisecond.
+func Yield() {
+	syscall.RawSyscall(syscall.SYS_SCHED_YIELD, 0, 0, 0) // never fails
 }
 
 // reference maps 64 pseudo-random bits to a block that is already there (RFC 9106 §3.4.2).

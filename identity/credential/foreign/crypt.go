@@ -115,6 +115,9 @@ func (c shaCrypt) digest(password, salt []byte, rounds int) []byte {
 		}
 		h.Write(last)
 		a = h.Sum(a[:0])
+		if i%yielding == yielding-1 {
+			argon2.Yield()
+		}
 	}
 	return a
 }

@@ -1,11 +1,12 @@
 package foreign
 
 import (
-	"crypto/pbkdf2"
+	"crypto/hmac"
 	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/sha512"
 	"crypto/subtle"
+	"encoding/binary"
 	"encoding/hex"
 	"hash"
 	"regexp"
@@ -23,6 +24,9 @@ const (
 	maxIterations = 2_500_000 // of PBKDF2, times blocks of the key
 	maxScrypt     = 1 << 20   // N·r, in 128 bytes: 128 MiB
 	maxScryptWork = 1 << 21   // N·r·p
+
+	// After so many rounds of sha-crypt or PBKDF2, about half a millisecond, who waits for the core gets it.
+	yielding = 512
 )
 
 // A digest is a hash function by the name it has in hashes.
@@ -107,12 +111,32 @@ func newPBKDF2(d digest, iterations int, salt, key []byte) (*Hash, error) {
 		return nil, ErrCost
 	}
 	return &Hash{Algorithm: "pbkdf2-" + d.name, check: equals(key, func(_ *argon2.Memory, password []byte) []byte {
-		got, err := pbkdf2.Key(d.make, string(password), salt, iterations, len(key))
-		if err != nil { // FIPS mode refuses short salts: the person cannot sign in with it
-			return nil
-		}
-		return got
+		return pbkdf2(d, password, salt, iterations, len(key))
 	})}, nil
+}
+
+// pbkdf2 is RFC 8018, section 5.2, with HMAC: crypto/pbkdf2, which does the same, keeps the core to the end.
+func pbkdf2(d digest, password, salt []byte, iterations, size int) []byte {
+	prf := hmac.New(d.make, password)
+	var key, u []byte
+	for block := uint32(1); len(key) < size; block++ {
+		prf.Reset()
+		prf.Write(salt)
+		prf.Write(binary.BigEndian.AppendUint32(nil, block))
+		u = prf.Sum(u[:0])
+		key = append(key, u...)
+		t := key[len(key)-len(u):]
+		for i := 1; i < iterations; i++ {
+			prf.Reset()
+			prf.Write(u)
+			u = prf.Sum(u[:0])
+			subtle.XORBytes(t, t, u)
+			if i%yielding == 0 {
+				argon2.Yield()
+			}
+		}
+	}
+	return key[:size]
 }
 
 // parseScrypt reads ln=…,r=…,p=…$salt$key.
