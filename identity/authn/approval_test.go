@@ -259,3 +259,53 @@ func TestApprovalOnceOnTwoNodes(t *testing.T) {
 		h.Age(t)
 	}
 }
+
+// A leader that dies while an approval waits takes nothing along: what was asked is answered under
+// the next one, once, although the first answer to it was lost, and signs in.
+func TestApprovalOutlivesTheLeader(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 3)
+	b := h.approver(t, h.app(t))
+	ctx := from(t, "198.51.100.7")
+	f := h.nodes[0].half(t, ctx, authn.Browser{})
+	elected := func() { h.NewTerm(); h.SetLeader(true) }
+
+	h.SetLeader(false)
+	if _, err := h.nodes[1].Ask(ctx, f); !errors.Is(err, fsm.ErrUnavailable) || f.Asked != nil {
+		t.Fatalf("asked without a leader: %v", err)
+	}
+	elected()
+	if _, err := h.nodes[1].Ask(ctx, f); err != nil {
+		t.Fatal(err)
+	}
+	h.SetLeader(false)
+	if state, err := h.nodes[2].Approval(ctx, f); err != nil || state != approval.Pending {
+		t.Errorf("what waits is %d without a leader, %v", state, err)
+	}
+	if _, err := h.approve(t, 2, b, f); !errors.Is(err, fsm.ErrUnavailable) {
+		t.Errorf("answered without a leader: %v", err)
+	}
+	elected()
+	if r, err := h.nodes[0].Approved(ctx, f); !errors.Is(err, identity.ErrInvalid) {
+		t.Errorf("an answer that was refused counts: %+v, %v", r, err)
+	}
+	h.LoseAnswers(1)
+	if _, err := h.approve(t, 2, b, f); !errors.Is(err, fsm.ErrUnknown) {
+		t.Errorf("the answer is lost: %v", err)
+	}
+	h.NewTerm()
+	if right, err := h.approve(t, 1, b, f); right || !errors.Is(err, fsm.ErrNotFound) {
+		t.Errorf("answered twice: %v, %v", right, err)
+	}
+	h.SetLeader(false)
+	if r, err := h.nodes[0].Approved(ctx, f); err == nil {
+		t.Errorf("signed in without a leader: %+v", r)
+	}
+	elected()
+	if r, err := h.nodes[0].Approved(ctx, f); err != nil || r.Step != authn.StepDone || r.Session.UserID != h.ann.ID {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if r, err := h.nodes[1].Approved(ctx, f); err == nil {
+		t.Errorf("spent twice: %+v", r)
+	}
+}
