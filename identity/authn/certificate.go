@@ -91,6 +91,9 @@ func (fs *Flows) certificate(ctx context.Context, f *Flow) (Result, string, erro
 		with, u, err = f.Certificate.Owner(tx, f.Need.Tenant)
 		return u, err
 	})
+	if err == nil {
+		err = fs.cfg.Certificates.Again(ctx, f.Need.Tenant, f.Certificate)
+	}
 	if why, ok := errors.AsType[*certificate.Refused](err); ok {
 		return Result{}, string(why.Reason), err
 	}
@@ -103,7 +106,9 @@ func (fs *Flows) certificate(ctx context.Context, f *Flow) (Result, string, erro
 	if f.UserID != "" && f.UserID != known.user.ID {
 		return Result{}, string(certificate.Other), &certificate.Refused{Reason: certificate.Other}
 	}
-	box, err := cbor.Marshal(f.Certificate)
+	proof := *f.Certificate
+	proof.OCSP, proof.CRL, proof.Again = nil, nil, false // nobody is asked any more
+	box, err := cbor.Marshal(proof)
 	if err != nil {
 		return Result{}, "internal", err
 	}

@@ -180,6 +180,51 @@ func TestCertificateIsJudgedAtTheEnd(t *testing.T) {
 	}
 }
 
+// What OCSP calls revoked between showing and finishing lets nobody in, at whatever node; who goes on
+// at once is not asked about twice, and what is too long to be carried is not asked about again.
+func TestCertificateIsAskedAboutAgain(t *testing.T) {
+	t.Parallel()
+	const isGood, isRevoked = 0, 1 // RFC 6960, section 4.2.1
+	long := "http://ocsp.example.com/" + strings.Repeat("x", 400)
+	for name, c := range map[string]struct {
+		at    string
+		later time.Duration
+		then  int
+		asked int
+		in    bool
+	}{
+		"good, later":    {"http://ocsp.example.com", time.Minute, isGood, 2, true},
+		"revoked, later": {"http://ocsp.example.com", time.Minute, isRevoked, 2, false},
+		"at once":        {"http://ocsp.example.com", 0, isRevoked, 1, true},
+		"too long":       {long, time.Minute, isRevoked, 1, true},
+	} {
+		h := newHouse(t, 2)
+		ca, _ := h.trust(t, func(a *certificate.Authority) { a.Revocation, a.Ask = certificate.RevocationRequired, true })
+		cert := ca.Person(t, "ann", func(cert *x509.Certificate) { cert.OCSPServer = []string{c.at} }).Leaf
+		status, asked := isGood, 0
+		for _, n := range h.nodes {
+			n.desk.Revocation.OCSP = func(_ context.Context, at string) ([]byte, error) {
+				if !strings.HasPrefix(at, c.at) {
+					t.Errorf("%s: asked at %s", name, at)
+				}
+				asked++
+				return ca.Answer(t, cert, status, nil), nil
+			}
+		}
+		ctx := from(t, "192.0.2.1")
+		f := h.nodes[0].show(t, ctx, h.nodes[0].fresh(t, ctx), cert)
+		if c.later > 0 {
+			h.pass(t, c.later)
+		}
+		status = c.then
+		_, err := h.nodes[1].Certificate(ctx, f)
+		why, refused := errors.AsType[*certificate.Refused](err)
+		if asked != c.asked || (err == nil) != c.in || !c.in && (!refused || why.Reason != certificate.Revoked) {
+			t.Errorf("%s: asked %d times, then %v", name, asked, err)
+		}
+	}
+}
+
 func TestCertificateBesidePassword(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 1)

@@ -41,6 +41,7 @@ type house struct {
 type node struct {
 	*authn.Flows
 	db       *fsm.DB
+	desk     *desk.Desk
 	sessions *session.Store
 	reg      *prometheus.Registry
 	checks   atomic.Int64
@@ -62,9 +63,9 @@ func newHouse(t testing.TB, n int) *house {
 	h.ann = h.user(t, directory.User{Username: "ann", Email: "ann@example.com"}, good)
 	for i, db := range h.DB {
 		ring := rings[i]
-		nd := &node{db: db, sessions: session.NewStore(session.Config{DB: db, Ring: ring}), reg: prometheus.NewRegistry()}
+		nd := &node{db: db, sessions: session.NewStore(session.Config{DB: db, Ring: ring}), reg: prometheus.NewRegistry(), desk: &desk.Desk{DB: db, Ring: ring}}
 		nd.Flows = authn.New(authn.Config{
-			DB: db, Ring: ring, Sessions: nd.sessions, Registerer: nd.reg, Strangers: 8, Certificates: &desk.Desk{DB: db, Ring: ring},
+			DB: db, Ring: ring, Sessions: nd.sessions, Registerer: nd.reg, Strangers: 8, Certificates: nd.desk,
 			SendMail: func(_ context.Context, l authn.Letter) { nd.sent.Store(&l) },
 			NewPassword: func(ctx context.Context, who credential.Person, password string) (string, error) {
 				return credential.Prepare(ctx, db, h.pool, credential.Checks{}, who, password)

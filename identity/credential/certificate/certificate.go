@@ -2,8 +2,10 @@ package certificate
 
 import (
 	"crypto/sha256"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"math/big"
 	"slices"
 	"strings"
 	"time"
@@ -198,6 +200,41 @@ type Shown struct {
 	Names     Names     `cbor:"2,keyasint,omitempty"`
 	At        time.Time `cbor:"3,keyasint,omitempty"`
 	Unchecked bool      `cbor:"4,keyasint,omitempty"` // it could not be learned whether it was revoked
+
+	// Where it says that can be asked about it; Again: its authority has issued it, and these are all.
+	OCSP  []string `cbor:"5,keyasint,omitempty"`
+	CRL   []string `cbor:"6,keyasint,omitempty"`
+	Again bool     `cbor:"7,keyasint,omitempty"`
+}
+
+// maxAddresses bounds what of a certificate's addresses is carried from where it was shown to where
+// it is used, in bytes.
+const maxAddresses = 400
+
+// Show is c's certificate as it is carried to the end of a sign-in.
+func (c *Chain) Show(names *Names, at time.Time, unchecked bool) *Shown {
+	s := &Shown{Authority: c.Authority.ID, Names: *names, At: at, Unchecked: unchecked}
+	s.Names.Issued = len(c.Certs) == 2
+	ocsp, crl := first(c.Certs[0].OCSPServer), first(c.Certs[0].CRLDistributionPoints)
+	if s.Names.Issued && len(strings.Join(slices.Concat(ocsp, crl), "")) <= maxAddresses {
+		s.OCSP, s.CRL, s.Again = ocsp, crl, true
+	}
+	return s
+}
+
+// Chain is as much of the chain of a shown certificate as is needed to ask anew whether it was
+// revoked: its number, and a, which has issued it. It is nil if another has, or if it names more
+// addresses than are carried.
+func (s *Shown) Chain(a *Authority) (*Chain, error) {
+	if !s.Again {
+		return nil, nil
+	}
+	issuer, err := a.Parsed()
+	if err != nil {
+		return nil, err
+	}
+	number := &x509.Certificate{SerialNumber: new(big.Int).SetBytes(s.Names.Number), OCSPServer: s.OCSP, CRLDistributionPoints: s.CRL}
+	return &Chain{Authority: a, Certs: []*x509.Certificate{number, issuer}}, nil
 }
 
 // Owner returns whose a shown certificate is, by what holds now: its authority must still be

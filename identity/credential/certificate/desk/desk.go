@@ -28,6 +28,7 @@ import (
 const (
 	lifetime     = 5 * time.Minute // of a ticket, and of what was found
 	maxText      = 6 << 10         // bytes of either
+	justNow      = 5 * time.Second // since a certificate was shown: it is not asked about again; pages go on by themselves
 	askPurpose   = "certificate wanted"
 	foundPurpose = "certificate found"
 )
@@ -71,22 +72,51 @@ func (d *Desk) Examine(ctx context.Context, tenant string, presented []*x509.Cer
 	if err != nil {
 		return nil, err
 	}
-	names.Issued = len(chain.Certs) == 2
-	unchecked, err := d.Revocation.Check(ctx, chain, now, func(number []byte) (list *certificate.Revocations, revoked bool, err error) {
+	unchecked, err := d.check(ctx, tenant, chain, now)
+	if err != nil {
+		return nil, err
+	}
+	return chain.Show(names, now, unchecked), nil
+}
+
+// Again asks once more whether a certificate has been revoked that was shown a while ago, if its
+// authority has issued it: of those between them the flow does not know enough. It reports *certificate.Refused.
+func (d *Desk) Again(ctx context.Context, tenant string, s *certificate.Shown) error {
+	if d.DB.Now().Sub(s.At) < justNow {
+		return nil
+	}
+	var a *certificate.Authority
+	var now time.Time
+	err := d.DB.View(ctx, func(tx *fsm.Tx) (err error) {
+		now = tx.Now()
+		a, _, err = certificate.Get(tx, tenant, s.Authority)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	chain, err := s.Chain(a)
+	if err != nil || chain == nil {
+		return err
+	}
+	_, err = d.check(ctx, tenant, chain, now)
+	return err
+}
+
+// check asks whether anything in a chain was revoked.
+func (d *Desk) check(ctx context.Context, tenant string, chain *certificate.Chain, now time.Time) (unchecked bool, err error) {
+	unchecked, err = d.Revocation.Check(ctx, chain, now, func(number []byte) (list *certificate.Revocations, revoked bool, err error) {
 		err = d.DB.View(ctx, func(tx *fsm.Tx) error {
 			list, revoked, err = certificate.Listed(tx, tenant, chain.Authority.ID, number)
 			return err
 		})
 		return list, revoked, err
 	})
-	if err != nil {
-		return nil, err
-	}
-	if unchecked && d.Logger != nil {
+	if err == nil && unchecked && d.Logger != nil {
 		d.Logger.WarnContext(ctx, "certificate taken although it is not known whether it was revoked",
 			"authority", chain.Authority.ID, "request_id", identity.RequestFrom(ctx).ID)
 	}
-	return &certificate.Shown{Authority: chain.Authority.ID, Names: *names, At: now, Unchecked: unchecked}, nil
+	return unchecked, err
 }
 
 // A wanted certificate is one that somebody who is signed in wants to add.
@@ -116,6 +146,7 @@ func (d *Desk) Take(ctx context.Context, tenant, ticket string, presented []*x50
 		}
 		return "", err
 	}
+	w.Found.OCSP, w.Found.CRL, w.Found.Again = nil, nil, false // adding it lets nobody in
 	w.Until = d.DB.Now().Add(lifetime)
 	return d.seal(foundPurpose, tenant, w)
 }
