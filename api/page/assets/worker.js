@@ -18,11 +18,11 @@ self.addEventListener('notificationclick', e => {
 const subscription = new URL('approvals/subscription', self.registration.scope).href;
 const encode = b => btoa(String.fromCharCode(...new Uint8Array(b))).replace(/\+/g, '-').replace(/\//g, '_').replace(/=/g, '');
 const decode = s => Uint8Array.from(atob(s.replace(/-/g, '+').replace(/_/g, '/')), c => c.charCodeAt(0));
-async function post(now) {
+async function post(now, key = now && encode(now.options.applicationServerKey)) {
   const body = new URLSearchParams();
   if (now) {
     const {endpoint, keys} = now.toJSON();
-    for (const [name, value] of Object.entries({endpoint, p256dh: keys.p256dh, auth: keys.auth, key: encode(now.options.applicationServerKey)})) body.set(name, value);
+    for (const [name, value] of Object.entries({endpoint, p256dh: keys.p256dh, auth: keys.auth, key})) body.set(name, value);
   }
   const r = await fetch(subscription, {method: 'POST', body, redirect: 'error'});
   return r.status == 200 ? r.text() : '';
@@ -32,7 +32,7 @@ async function look() {
   const manager = self.registration.pushManager, now = await manager.getSubscription(), key = await post(now);
   if (!key) return;
   if (now) await now.unsubscribe(); // it is bound to another
-  await post(await manager.subscribe({userVisibleOnly: true, applicationServerKey: decode(key)}));
+  await post(await manager.subscribe({userVisibleOnly: true, applicationServerKey: decode(key)}), key);
 }
 let looking;
 const once = e => e.waitUntil(looking ??= look().catch(() => {}).finally(() => looking = null));
