@@ -2,6 +2,7 @@ package limit
 
 import (
 	"context"
+	"net/http"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -28,6 +29,28 @@ func NewGate(room int) *Gate {
 	}
 	return &Gate{room: make(chan struct{}, room)}
 }
+
+// Leaving is w for an answer inside a gate, which is left before the first byte is sent: how
+// long an answer takes is up to who takes it.
+func Leaving(w http.ResponseWriter, leave func()) http.ResponseWriter { return leaving{w, leave} }
+
+type leaving struct {
+	http.ResponseWriter
+	leave func()
+}
+
+func (l leaving) WriteHeader(status int) {
+	l.leave()
+	l.ResponseWriter.WriteHeader(status)
+}
+
+func (l leaving) Write(b []byte) (int, error) {
+	l.leave()
+	return l.ResponseWriter.Write(b)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (l leaving) Unwrap() http.ResponseWriter { return l.ResponseWriter }
 
 // Waiting is how many wait for room.
 func (g *Gate) Waiting() int64 { return g.waiting.Load() }

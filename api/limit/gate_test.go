@@ -3,6 +3,9 @@ package limit
 import (
 	"context"
 	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 
 	"github.com/quis-idp/quis/identity"
@@ -32,5 +35,41 @@ func TestGateIsBounded(t *testing.T) {
 	}
 	if n := g.Waiting(); n != maxWaiting {
 		t.Errorf("%d wait", n)
+	}
+}
+
+// slow is somebody who does not take their answer: it fails if they are waited for in the gate.
+type slow struct {
+	http.ResponseWriter
+	g *Gate
+	t *testing.T
+}
+
+func (s slow) look() {
+	s.t.Helper()
+	if len(s.g.room) != 0 {
+		s.t.Error("others wait until the answer is taken")
+	}
+}
+
+func (s slow) WriteHeader(int)             { s.look() }
+func (s slow) Write(b []byte) (int, error) { s.look(); return len(b), nil }
+
+func TestAnswersAreSentOutsideTheGate(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]func(w http.ResponseWriter){
+		"a status": func(w http.ResponseWriter) { w.WriteHeader(http.StatusTooManyRequests) },
+		"a body":   func(w http.ResponseWriter) { _, _ = io.WriteString(w, "wait") },
+	} {
+		g := NewGate(1)
+		leave, err := g.Enter(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		rec := httptest.NewRecorder()
+		w := Leaving(slow{rec, g, t}, leave)
+		if answer(w); len(g.room) != 0 {
+			t.Errorf("%s: the gate was not left", name)
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/quis-idp/quis/api/limit"
 	"github.com/quis-idp/quis/api/page"
 	"github.com/quis-idp/quis/api/problem"
 	"github.com/quis-idp/quis/identity"
@@ -144,7 +145,8 @@ func (l *Login) begin(w http.ResponseWriter, r *http.Request) (f *authn.Flow, gi
 	return f, giveBack, nil
 }
 
-// password takes the form.
+// password takes the form. Strangers come through a gate, in which nothing is waited for: neither
+// a line, nor the leader, nor that an answer is taken.
 func (l *Login) password(w http.ResponseWriter, r *http.Request) error {
 	if _, err := page.Form(r); err != nil {
 		return err
@@ -152,12 +154,16 @@ func (l *Login) password(w http.ResponseWriter, r *http.Request) error {
 	leave := func() {}
 	if l.cfg.Flows.KnownIn(identity.TenantFrom(r.Context()).ID, read(r, deviceCookie)) == "" {
 		var err error
+		if r, err = l.recognized(r); err != nil {
+			return err
+		}
 		if leave, err = l.gate.Enter(r.Context()); err != nil {
 			l.limited.WithLabelValues(ruleCrowd).Inc()
 			return err
 		}
+		defer leave()
+		w = limit.Leaving(w, leave)
 	}
-	defer leave() // before that by whoever is let on
 	return l.step(w, r, func(f *authn.Flow) (authn.Result, error) {
 		f.Admitted = leave
 		return l.cfg.Flows.Password(r.Context(), f, r.PostForm.Get("username"), r.PostForm.Get("password"))
