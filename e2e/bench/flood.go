@@ -1,13 +1,11 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -15,24 +13,17 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/quis-idp/quis/e2e/testbed"
 )
 
 const (
-	floodRate     = 10_000 // bad sign-ins a second, if node and load generator get that far
-	floodCallers  = 64
 	floodNoticed  = time.Minute // until the node has seen what it is, at the latest
-	floodPeople   = 10          // who sign in meanwhile, at once, in each kind of browser, and
+	floodPeople   = 10          // who sign in meanwhile, one a second, in each kind of browser, and
 	floodPatience = 10 * time.Second
 	floodNetworks = 10_000           // that some floods come from; the others: from as many as they like
 	floodKnocks   = 60 * time.Second // until those are known
-	batteryHorse  = "correct horse battery"
-	notThePerson  = "not the password %d"
-	neverTheOwner = "nobody%d"
 )
 
 // flood sends a node bad sign-ins from addresses, at names and with passwords that are never the
@@ -57,50 +48,53 @@ func flood(ctx context.Context, o options) (figures []figure, err error) {
 	if err != nil {
 		return nil, err
 	}
-	flooding, stop := context.WithCancel(ctx)
-	f := &flooder{node: n.public}
-	ended := make(chan error, 1)
-	go func() { ended <- f.run(flooding) }()
-	noticed, err := n.noticed(ctx)
+	everywhere, err := startFlood(ctx, n.public, 0)
 	if err != nil {
-		return nil, errors.Join(err, end(stop, ended))
+		return nil, err
 	}
-	entries, err := n.entries(ctx)
-	refused, hashed, began := f.refused.Load(), f.hashed.Load(), time.Now()
+	noticed, err := n.noticed(ctx)
+	before, entries, began := *everywhere.last.Load(), 0.0, time.Now()
+	if err == nil {
+		entries, err = n.entries(ctx)
+	}
 	var busy load
 	if err == nil {
 		busy, err = c.paced(ctx)
 	}
-	took := time.Since(began).Seconds()
-	refused, hashed = f.refused.Load()-refused, f.hashed.Load()-hashed
-	after := entries
+	after, took := *everywhere.last.Load(), time.Since(began).Seconds()
 	if err == nil {
-		after, err = n.entries(ctx)
+		more, e := n.entries(ctx)
+		entries, err = more-entries, e
 	}
 	known, many := people(ctx, owners), people(ctx, newStrangers(n.public))
-	f.few.Store(true)
-	err = errors.Join(err, sleep(ctx, floodKnocks))
-	few := people(ctx, newStrangers(n.public))
-	if err := errors.Join(err, end(stop, ended)); err != nil {
+	if err := errors.Join(err, everywhere.stop()); err != nil {
 		return nil, err
 	}
+	few, err := n.fromFew(ctx)
+	refused, hashed := after.Refused-before.Refused, after.Hashed-before.Hashed
 	return []figure{
 		{Name: "flood: bad sign-ins", Value: float64(refused+hashed) / took, Unit: "/s", Goal: fmt.Sprintf("%d offered", floodRate),
-			Note: fmt.Sprintf("%.0f/s told to wait, %.0f/s checked, %d connections cut; node and load generator share the processors", float64(refused)/took, float64(hashed)/took, f.cut.Load())},
+			Note: fmt.Sprintf("%.0f/s told to wait, %.0f/s checked, %d connections cut; node and load generator share the processors", float64(refused)/took, float64(hashed)/took, after.Cut)},
 		{Name: "flood: noticed", Value: noticed.Seconds(), Unit: "s", Note: "until strangers share a pace, from a hundred names that failed; what follows is measured from then on"},
-		{Name: "flood: log entries", Value: (after - entries) / took, Unit: "/s", Goal: "≤ 50"},
+		{Name: "flood: log entries", Value: entries / took, Unit: "/s", Goal: "≤ 50"},
 		{Name: "flood: p99 of tokens", Value: float64(busy.p99) / float64(idle.p99), Unit: "× idle", Goal: "≤ 2",
 			Note: fmt.Sprintf("%.1f ms instead of %.1f ms at %.0f/s; p50 %.1f instead of %.1f ms", ms(busy.p99), ms(idle.p99), busy.perSecond(), ms(busy.p50), ms(idle.p50))},
 		{Name: "flood: sign-ins in a known browser", Value: known.share, Unit: "% succeed", Goal: "100", Note: known.String()},
 		{Name: "flood: sign-ins in a new browser", Value: many.share, Unit: "% succeed", Note: "within 10 s, waiting as told; passkeys are not held up; " + many.String()},
 		{Name: "flood from 10 000 addresses: in a new browser", Value: few.share, Unit: "% succeed", Note: "the same, after a minute; " + few.String()},
-	}, nil
+	}, err
 }
 
-// end stops what runs in the background.
-func end(stop func(), ended <-chan error) error {
-	stop()
-	return <-ended
+// fromFew is how people fare in new browsers in a flood from so many networks that a node can
+// know which do not wait.
+func (n *houseNode) fromFew(ctx context.Context) (luck, error) {
+	f, err := startFlood(ctx, n.public, floodNetworks)
+	if err != nil {
+		return luck{}, err
+	}
+	err = sleep(ctx, floodKnocks)
+	l := people(ctx, newStrangers(n.public))
+	return l, errors.Join(err, f.stop())
 }
 
 // noticed waits until the node knows that a list is tried out, and returns how long that took.
@@ -190,98 +184,6 @@ func sleep(ctx context.Context, d time.Duration) error {
 // entries is how many entries the log has.
 func (n *houseNode) entries(ctx context.Context) (float64, error) {
 	return testbed.Sample(ctx, n.operations, "quis_raft_commit_index")
-}
-
-// A flooder sends bad sign-ins over connections that it keeps.
-type flooder struct {
-	node            string
-	sent            atomic.Int64
-	refused, hashed atomic.Int64
-	cut             atomic.Int64 // connections
-	few             atomic.Bool  // addresses
-}
-
-func (f *flooder) run(ctx context.Context) error {
-	errs := make([]error, floodCallers)
-	began := time.Now()
-	var all sync.WaitGroup
-	for i := range errs {
-		all.Go(func() {
-			for ctx.Err() == nil && errs[i] == nil {
-				if err := f.caller(ctx, began); ctx.Err() == nil {
-					errs[i] = f.cutOff(err)
-				}
-			}
-		})
-	}
-	all.Wait()
-	return errors.Join(errs...)
-}
-
-// cutOff passes over a connection that the node has closed, as it may under such a load.
-func (f *flooder) cutOff(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
-		f.cut.Add(1)
-		return nil
-	}
-	return err
-}
-
-// caller is one connection. It writes requests by hand: the load generator must be cheaper
-// than what it measures.
-func (f *flooder) caller(ctx context.Context, began time.Time) error {
-	s := newStranger(f.node)
-	flow, err := s.form(ctx, "/login")
-	if err != nil {
-		return err
-	}
-	u, err := url.Parse(f.node)
-	if err != nil {
-		return err
-	}
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", u.Host)
-	if err != nil {
-		return err
-	}
-	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	defer conn.Close()
-	r := bufio.NewReaderSize(conn, 32<<10)
-	for ctx.Err() == nil {
-		n := f.sent.Add(1)
-		if err := sleep(ctx, time.Duration(n)*time.Second/floodRate-time.Since(began)); err != nil { // not faster than wanted
-			return err
-		}
-		body := url.Values{"flow": {flow}, "username": {fmt.Sprintf(neverTheOwner, n)}, "password": {fmt.Sprintf(notThePerson, n)}}.Encode()
-		_, err := fmt.Fprintf(conn, "POST /login HTTP/1.1\r\nHost: %s\r\nX-Forwarded-For: %s\r\nCookie: %s\r\nOrigin: %s\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s",
-			u.Host, f.address(), s.cookies(), f.node, len(body), body)
-		if err != nil {
-			return err
-		}
-		resp, err := http.ReadResponse(r, nil)
-		if err != nil {
-			return err
-		}
-		if _, err := io.Copy(io.Discard, resp.Body); err != nil {
-			return err
-		}
-		switch resp.StatusCode {
-		case http.StatusUnauthorized:
-			f.hashed.Add(1)
-		case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-			f.refused.Add(1)
-		default:
-			return fmt.Errorf("a bad sign-in was answered with %s", resp.Status)
-		}
-	}
-	return nil
-}
-
-func (f *flooder) address() string {
-	if f.few.Load() {
-		n := rand.IntN(floodNetworks)
-		return fmt.Sprintf("100.%d.%d.7", n>>8, n&0xff)
-	}
-	return anyAddress()
 }
 
 // anyAddress is one of sixteen million.

@@ -81,6 +81,10 @@ func main() {
 		fillNode()
 		return
 	}
+	if os.Getenv(floodEnv) != "" {
+		benchFlood()
+		return
+	}
 	debug.SetGCPercent(1000) // collections of the load generator are not what is measured
 	var o options
 	file := flag.String("json", "", "write the figures to this `file`")

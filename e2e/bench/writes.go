@@ -139,7 +139,18 @@ func (c *benchChild) end() {
 
 // startNode runs one node until it is ended.
 func startNode(ctx context.Context, c nodeConfig, results chan<- writeResult, errs chan<- error) (*benchChild, error) {
-	b, err := json.Marshal(c)
+	return startChild(ctx, nodeEnv, c, func(line []byte) {
+		var r writeResult
+		if json.Unmarshal(line, &r) == nil && r.Writes > 0 {
+			results <- r
+		}
+	}, errs)
+}
+
+// startChild runs this program again, as what the order in the environment variable env makes
+// it, until it is ended; line gets what it prints, errs how it failed.
+func startChild(ctx context.Context, env string, order any, line func([]byte), errs chan<- error) (*benchChild, error) {
+	b, err := json.Marshal(order)
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +159,7 @@ func startNode(ctx context.Context, c nodeConfig, results chan<- writeResult, er
 		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, self)
-	cmd.Env = append(os.Environ(), nodeEnv+"="+string(b))
+	cmd.Env = append(os.Environ(), env+"="+string(b))
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -166,13 +177,10 @@ func startNode(ctx context.Context, c nodeConfig, results chan<- writeResult, er
 		defer close(child.done)
 		s := bufio.NewScanner(out)
 		for s.Scan() {
-			var r writeResult
-			if json.Unmarshal(s.Bytes(), &r) == nil && r.Writes > 0 {
-				results <- r
-			}
+			line(s.Bytes())
 		}
 		if err := cmd.Wait(); err != nil {
-			errs <- fmt.Errorf("%s: %w", c.ID, err)
+			errs <- fmt.Errorf("child %s: %w", b, err)
 		}
 	}()
 	return child, nil
