@@ -40,26 +40,33 @@ func TestStuffing(t *testing.T) {
 	}
 }
 
+// among has so many networks come again and again for a minute, from the one numbered first on,
+// and with each second after the calm ones a person for the first time. It returns how many of
+// both were let through.
+func (h *house) among(t *testing.T, networks, first, calm int) (people, bots int) {
+	t.Helper()
+	for second := range 60 {
+		for i := range networks {
+			if h.wait(t, 0, apart(first+i), fmt.Sprint("list", second, "-", i), fmt.Sprint("line", second, "-", i)) == 0 {
+				bots++
+			}
+		}
+		if second >= calm && h.wait(t, 0, apart(1000+second), fmt.Sprint("owner", second), fmt.Sprint("own", second)) == 0 {
+			people++
+		}
+		h.pass(t, time.Second)
+	}
+	return people, bots
+}
+
 // Networks that failed before have a pace of their own: however often they come again, whoever
 // comes for the first time finds a turn.
 func TestStuffingLeavesTurnsForTheFirstTime(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 1)
 	h.stuff(t)
-	in, bots := 0, 0
-	for second := range 60 {
-		for i := range 60 {
-			if h.wait(t, 0, apart(i), fmt.Sprint("list", second, "-", i), fmt.Sprint("line", second, "-", i)) == 0 {
-				bots++
-			}
-		}
-		if h.wait(t, 0, apart(1000+second), fmt.Sprint("owner", second), fmt.Sprint("own", second)) == 0 {
-			in++
-		}
-		h.pass(t, time.Second)
-	}
-	if in != 60 || bots > 61 {
-		t.Errorf("%d of 60 people were let in, and %d guesses of networks that had failed", in, bots)
+	if people, bots := h.among(t, 60, 0, 0); people != 60 || bots > 61 {
+		t.Errorf("%d of 60 people were let in, and %d guesses of networks that had failed", people, bots)
 	}
 }
 
@@ -69,20 +76,8 @@ func TestStuffingLeavesTurnsForThoseWhoWait(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 1)
 	h.stuff(t)
-	in, bots := 0, 0
-	for second := range 60 {
-		for i := range 300 {
-			if h.wait(t, 0, apart(2000+i), fmt.Sprint("list", second, "-", i), fmt.Sprint("line", second, "-", i)) == 0 {
-				bots++
-			}
-		}
-		if second >= 20 && h.wait(t, 0, apart(1000+second), fmt.Sprint("owner", second), fmt.Sprint("own", second)) == 0 {
-			in++
-		}
-		h.pass(t, time.Second)
-	}
-	if in != 40 || bots > 81 {
-		t.Errorf("%d of 40 people were let in, and %d guesses of networks that do not wait", in, bots)
+	if people, bots := h.among(t, 300, 2000, 20); people != 40 || bots > 81 {
+		t.Errorf("%d of 40 people were let in, and %d guesses of networks that do not wait", people, bots)
 	}
 }
 
