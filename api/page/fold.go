@@ -117,7 +117,8 @@ func (f *folding) call(n *parse.TemplateNode) (parse.Node, error) {
 		return n, nil
 	}
 	if text, ok := sub.Tree.Root.Nodes[0].(*parse.TextNode); ok {
-		return text, nil
+		own := *text // html/template changes each node for what is around it, once
+		return &own, nil
 	}
 	return n, nil
 }

@@ -46,6 +46,7 @@ func TestFold(t *testing.T) {
 		"in a pipe":       {`<p>{{t "a" | printf "%.3s"}}</p>`, 3},
 		"in branches":     {`{{if .}}{{t "a"}}{{else}}{{t "b"}}{{end}}{{with .}}{{t "c"}}{{end}}{{range $}}{{t "d"}}{{end}}`, 3},
 		"of templates":    {`{{define "x"}}<b>{{t "a"}}</b>{{end}}{{define "y"}}{{template "x"}}!{{end}}<p>{{template "y"}}{{template "x"}}</p>`, 1},
+		"seen twice":      {`{{define "x"}}<b><!-- why -->{{t "a"}}</b>{{end}}{{template "x"}}{{.}}{{template "x"}}`, 3},
 		"but with values": {`{{define "x"}}<b>{{.}}</b>{{end}}<p>{{template "x" .}}</p>`, 3},
 		"a circle":        {`{{define "x"}}{{if not .}}{{template "x" "1"}}{{end}}{{t "a"}}{{end}}<p>{{template "x" .}}</p>`, 3},
 	} {

@@ -3,7 +3,6 @@ package page
 import (
 	"context"
 	"html/template"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -104,9 +103,8 @@ func chosen(r *http.Request) (language.Tag, bool) {
 	return language.Parse(r.URL.Query().Get(choiceParameter))
 }
 
-// choices is a form that leads to the page that answers r in every language: the address of a
-// page has a flow of a kilobyte, and links would say it once for each. It is not written by the
-// template: that took longer than the rest of a page.
+// choices are list items that lead to the page that answers r in every language. They are
+// not written by the template: that took longer than the rest of a page.
 func choices(r *http.Request, current language.Tag) template.HTML {
 	known, _ := r.Context().Value(wishKey{}).(wish)
 	path, query := "", r.URL.RawQuery // "": where the browser is
@@ -121,36 +119,26 @@ func choices(r *http.Request, current language.Tag) template.HTML {
 		values = url.Values{}
 	}
 	values.Del(choiceParameter)
+	rest := values.Encode()
+	if rest != "" {
+		rest = "&" + rest
+	}
+	path, rest = template.HTMLEscapeString(path), template.HTMLEscapeString(rest)
+	var b strings.Builder
 	all := language.All
 	if open := lookOf(r).Languages; len(open) > 0 {
 		all = open
 	}
-	var b strings.Builder
-	b.Grow(256 + len(path) + 2*len(query) + 100*len(all))
-	write := func(parts ...string) {
-		for _, p := range parts {
-			b.WriteString(p)
-		}
-	}
-	write(`<form method="get"`)
-	if path != "" {
-		write(` action="`, template.HTMLEscapeString(path), `"`)
-	}
-	write(">")
-	for _, name := range slices.Sorted(maps.Keys(values)) {
-		for _, v := range values[name] {
-			write("\n<input type=\"hidden\" name=\"", template.HTMLEscapeString(name), `" value="`, template.HTMLEscapeString(v), `">`)
-		}
-	}
-	write("\n<ul>")
+	b.Grow(len(all) * (len(path) + len(rest) + 80)) // as much as a link has beside them
 	for _, t := range all {
-		write("\n<li><button class=\"link\" name=\"", choiceParameter, `" value="`, string(t), `" lang="`, string(t), `"`)
-		if t == current {
-			write(` aria-current="true"`)
+		for _, part := range [...]string{"\n<li><a href=\"", path, "?", choiceParameter, "=", string(t), rest, "\" lang=\"", string(t), "\" hreflang=\"", string(t), "\""} {
+			b.WriteString(part)
 		}
-		write(">", t.Name(), "</button></li>")
+		if t == current {
+			b.WriteString(` aria-current="true"`)
+		}
+		b.WriteString(">" + t.Name() + "</a></li>")
 	}
-	write("\n</ul>\n</form>")
 	return template.HTML(b.String())
 }
 

@@ -79,7 +79,8 @@ func (t *Template[T]) parse(say func(key string, args ...any) (string, error)) (
 // nothing is said by a page that is read for what it would say.
 func nothing(string, ...any) (string, error) { return "", nil }
 
-// unfolded is in place of functions that are never called: fold does it.
+// unfolded stands for functions that fold calls, and fails where a page has them in a form
+// that it does not.
 func unfolded(what string) (string, error) {
 	return "", fmt.Errorf("%s is asked for in other than so many words", what)
 }
