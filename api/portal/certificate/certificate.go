@@ -11,12 +11,12 @@ import (
 
 	"github.com/quis-idp/quis/api/page"
 	"github.com/quis-idp/quis/api/portal"
+	"github.com/quis-idp/quis/api/portal/factor"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
-	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/credential/certificate"
 	"github.com/quis-idp/quis/identity/credential/certificate/desk"
-	"github.com/quis-idp/quis/identity/credential/passkey"
+	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/language"
 )
 
@@ -225,16 +225,17 @@ func (s *Section) remove(w http.ResponseWriter, r *http.Request, v *portal.Visit
 	return page.Onward(w, r, page.Base(r)+security+"?done="+done)
 }
 
-// last reports whether without this certificate nothing is left that v could sign in with.
+// last reports whether without this certificate nothing is left that v could sign in with. Of
+// others only those count that are good today: nobody gets in with one that has run out.
 func last(tx *fsm.Tx, v *portal.Visitor, id string) (bool, error) {
-	set, err := credential.PasswordSet(tx, v.Tenant, v.UserID)
-	if err != nil || !set.IsZero() {
+	u, _, err := directory.GetUser(tx, v.Tenant, v.UserID)
+	if err != nil {
 		return false, err
 	}
-	n, err := passkey.Usable(tx, v.Tenant, v.UserID)
-	if err != nil || n > 0 {
+	begins, err := factor.Begins(tx, u)
+	if err != nil || begins {
 		return false, err
 	}
 	all, err := certificate.Of(tx, v.Tenant, v.UserID)
-	return !slices.ContainsFunc(all, func(c certificate.Certificate) bool { return c.ID != id }), err
+	return !slices.ContainsFunc(all, func(c certificate.Certificate) bool { return c.ID != id && tx.Now().Before(c.NotAfter) }), err
 }

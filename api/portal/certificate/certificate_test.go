@@ -25,6 +25,7 @@ import (
 	"github.com/quis-idp/quis/identity/credential/certificate/desk"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/settings"
 )
 
 // A visit is somebody signed in, in front of a proxy that passes certificates on.
@@ -138,35 +139,56 @@ func TestAPersonsCertificates(t *testing.T) {
 	v.Post(path, url.Values{"certificate": {id}}).Leads(t, security+"?done=certificate-removed")
 }
 
-// The last way to sign in stays.
+// The last way to sign in stays, where the tenant lets nobody in with what else there is, too.
 func TestTheOnlyCertificateStays(t *testing.T) {
 	t.Parallel()
-	v := newVisit(t)
-	v.trust()
-	cert := v.ca.Person(t, "Ada")
-	var id string
+	for name, lose := range map[string]func(tx *fsm.Tx, user string) error{
+		"no password": func(tx *fsm.Tx, user string) error { return credential.DeleteAllOf(tx, identity.DefaultTenant, user) },
+		"a password that signs nobody in": func(tx *fsm.Tx, _ string) error {
+			a, rev, err := settings.Get(tx, identity.DefaultTenant)
+			if err != nil {
+				return err
+			}
+			a.PasswordLogin, a.ForgotPassword = false, false
+			return settings.Put(tx, rev, *a)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			v := newVisit(t)
+			v.trust()
+			v.Update(func(tx *fsm.Tx) error { return lose(tx, v.user) })
+			old, cert := v.ca.Person(t, "Old"), v.ca.Person(t, "Ada")
+			outlived := v.bind(old, time.Now().Add(-time.Hour))
+			remove := url.Values{"certificate": {v.bind(cert, cert.Leaf.NotAfter)}}
+			v.prove(path, remove, cert)
+			v.Post(path, remove).Leads(t, security+"?done=certificate-last")
+			v.Get(security+"?done=certificate-last").Want(t, http.StatusOK, "only way to sign in", "CN=Ada")
+			v.Post(path, url.Values{"certificate": {outlived}}).Leads(t, security+"?done=certificate-removed")
+		})
+	}
+}
+
+// bind gives ada a certificate that is good until then, and returns its ID.
+func (v *visit) bind(cert tls.Certificate, until time.Time) (id string) {
+	v.House.T.Helper()
 	v.Update(func(tx *fsm.Tx) error {
 		all, err := certificate.List(tx, identity.DefaultTenant)
 		if err != nil {
-			return err
-		}
-		if err := credential.DeleteAllOf(tx, identity.DefaultTenant, v.user); err != nil {
 			return err
 		}
 		names, err := certificate.NamesOf(cert.Leaf)
 		if err != nil {
 			return err
 		}
+		names.NotAfter = until
 		c, err := certificate.Bind(tx, &all[0], names, v.user, certificate.ByFingerprint, "")
 		if err == nil {
 			id = c.ID
 		}
 		return err
 	})
-	remove := url.Values{"certificate": {id}}
-	v.prove(path, remove, cert)
-	v.Post(path, remove).Leads(t, security+"?done=certificate-last")
-	v.Get(security+"?done=certificate-last").Want(t, http.StatusOK, "only way to sign in", "CN=Ada")
+	return id
 }
 
 func TestTextsAreTranslated(t *testing.T) {

@@ -74,6 +74,20 @@ func (l Left) Spare(then Left, a *settings.Authentication) (why string) {
 	return ""
 }
 
+// Begins reports whether u can begin a sign-in with something other than a certificate, or need
+// not, because nobody signs in here themselves.
+func Begins(tx *fsm.Tx, u *directory.User) (bool, error) {
+	has, err := LeftTo(tx, u)
+	if err != nil {
+		return false, err
+	}
+	a, _, err := settings.Get(tx, u.Tenant)
+	if err != nil {
+		return false, err
+	}
+	return !a.LocalLogin || has.first(a), nil
+}
+
 // Without says in a person's words why v cannot spare what take takes away, "" if they can.
 func Without(tx *fsm.Tx, r *http.Request, v *portal.Visitor, take func(*Left)) (string, error) {
 	u, _, err := directory.GetUser(tx, v.Tenant, v.UserID)
