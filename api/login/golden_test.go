@@ -52,7 +52,7 @@ var examples = map[string]func(w http.ResponseWriter) error{
 			Application: "Web", Action: "/login", Flow: "FLOW", Passkey: &passkeyView{"/login/passkey", "FLOW", `{"challenge":"AAAA"}`, true, false},
 			Username: page.Field{Name: "username", Label: "Username or email", Autocomplete: "username webauthn", Focus: true},
 			Password: page.Field{Name: "password", Label: "Password", Type: "password", Autocomplete: "current-password"},
-			Mail:     "/login/mail", Forgotten: "/recover?flow=FLOW", Register: "/register?flow=FLOW", Stay: 30, Staying: true, Certificate: "https://id.example.com:8443/login/certificate?flow=FLOW",
+			Mail:     "/login/mail", Forgotten: "/recover?flow=FLOW", Register: "/register?flow=FLOW", Stay: "30 days", Staying: true, Certificate: "https://id.example.com:8443/login/certificate?flow=FLOW",
 		})
 	},
 	"sign_in_again": func(w http.ResponseWriter) error {
@@ -65,7 +65,7 @@ var examples = map[string]func(w http.ResponseWriter) error{
 	},
 	"second": func(w http.ResponseWriter) error {
 		return secondPage.Write(w, get("/login"), 200, secondView{
-			Application: "Web", Action: "/login/second", Flow: "FLOW", Way: "totp", Login: "ada", Lead: "Enter the code.", Typed: true, Trust: 30,
+			Application: "Web", Action: "/login/second", Flow: "FLOW", Way: "totp", Login: "ada", Lead: "Enter the code.", Typed: true, Trust: "30 days",
 			Code:   page.Field{Name: "code", Label: "Code from the app", Autocomplete: "one-time-code", Numeric: true, Focus: true},
 			Others: []link{{"Use a recovery code", "/login?flow=FLOW&way=recovery"}}, Restart: "/login?flow=FLOW&again=yes", Lost: "/login/lost",
 		})

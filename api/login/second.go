@@ -41,7 +41,7 @@ func (l *Login) showSecond(w http.ResponseWriter, r *http.Request, f *authn.Flow
 	view := secondView{
 		Application: f.Need.Application, Action: page.Base(r) + "/login/second", Flow: f.Sealed(), Way: string(way),
 		Login: identity.Printable(f.Login, maxShown), Lead: site.Text(r, "second."+string(way)+".lead"),
-		Passkey: key, Typed: way != assurance.Passkey && way != assurance.Certificate, Trust: open.Trust,
+		Passkey: key, Typed: way != assurance.Passkey && way != assurance.Certificate, Trust: days(r, open.Trust),
 		Others: others(r, f, ways, way), Restart: again(r, f),
 	}
 	if way == assurance.Certificate {

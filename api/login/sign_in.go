@@ -287,7 +287,7 @@ func (l *Login) showForm(w http.ResponseWriter, r *http.Request, f *authn.Flow, 
 			Name: "password", Label: site.Text(r, "sign_in.password"), Type: "password",
 			Autocomplete: "current-password", Focus: username != "",
 		},
-		Passkey: key, Stay: open.Stay, Staying: f.Stay,
+		Passkey: key, Stay: days(r, open.Stay), Staying: f.Stay,
 	}
 	if !open.Password {
 		view.Password = page.Field{}
@@ -327,6 +327,14 @@ const maxDeviceName = 80
 
 // maxShown bounds what is given back of a name that was typed.
 const maxShown = 256
+
+// days writes a number of days for the person; nothing of none.
+func days(r *http.Request, n int) string {
+	if n <= 0 {
+		return ""
+	}
+	return language.Duration(page.Language(r), time.Duration(n)*24*time.Hour)
+}
 
 // holdBack says when the next attempt may come.
 func holdBack(w http.ResponseWriter, r *http.Request, f *authn.Flow, wait time.Duration) error {

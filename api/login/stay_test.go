@@ -57,7 +57,7 @@ func TestStaySignedIn(t *testing.T) {
 		t.Errorf("kept for %v although the tenant does not offer it", life)
 	}
 	h.decide(func(a *settings.Authentication) { a.Session.RememberMe = 14 })
-	h.someone().Get("/login").Want(t, 200, `<input type="checkbox" name="stay" value="yes" data-with-answer> Stay signed in on this browser. Days: 14`)
+	h.someone().Get("/login").Want(t, 200, `<input type="checkbox" name="stay" value="yes" data-with-answer> Stay signed in on this browser for 14 days`)
 	if life := kept(t, in(h.someone(), false)); life != 0 {
 		t.Errorf("kept for %v without being asked to", life)
 	}

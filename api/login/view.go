@@ -30,7 +30,7 @@ type (
 		Username    page.Field
 		Password    page.Field
 		Passkey     *passkeyView // nil: none can be used here
-		Stay        int          // for how many days the person may stay signed in; 0: it is not theirs to choose
+		Stay        string       // for how long the person may stay signed in; "": it is not theirs to choose
 		Staying     bool         // they have chosen that
 		Mail        string       // where to ask for a code by mail; "": not open
 		Certificate string       // where browsers are asked for certificates; "": not open
@@ -109,7 +109,7 @@ type (
 		Alert       page.Alert
 		Code        page.Field
 		Typed       bool         // there is a code to be typed
-		Trust       int          // for how many days this browser may be trusted; 0: it may not
+		Trust       string       // for how long this browser may be trusted; "": it may not
 		Passkey     *passkeyView // nil: none can be used here
 		Certificate string       // where the browser is asked for one; "": it is not
 		Others      []link       // other methods
