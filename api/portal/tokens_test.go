@@ -22,7 +22,7 @@ func TestTokens(t *testing.T) {
 	h := newHouse(t)
 	s, grace := h.enter("ada"), h.enter("grace")
 	s.Get("/account/tokens").Want(t, 200, "New token")
-	s.Get("/account/tokens/new").Want(t, 200, `value="me" checked`, `value="365"`)
+	s.Get("/account/tokens/new").Want(t, 200, `type="hidden" name="scope" value="me"`, `value="365"`)
 	if a := s.Get("/account/tokens/new"); strings.Contains(a.Page, `value="write"`) {
 		t.Error("scopes of administrators are offered to somebody who is none")
 	}
