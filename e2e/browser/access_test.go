@@ -107,6 +107,9 @@ func TestLoginPageInEveryLanguage(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.do(chromedp.Navigate(to), chromedp.WaitVisible(chromedp.CSS(`input[name="password"]`)))
+	if got := run(b, chromedp.Evaluate[string](`getComputedStyle(document.querySelector("form[data-passkey]")).display`)); got != "none" {
+		t.Errorf("without scripts the button for passkeys, which needs them, is there: %s", got)
+	}
 	if _, err := chromedp.Call(b.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{}); err != nil {
 		t.Fatal(err)
 	}
