@@ -135,7 +135,7 @@ var shared = language.New(Texts{
 	"account.acting.end":   "Stop acting as this person",
 
 	"error.reference":      "Reference",
-	"error.reference.hint": "Give this to your administrator: it finds what happened.",
+	"error.reference.hint": "Give this to your administrator, who can look up what happened.",
 	"error.home":           "Go to the start page",
 
 	"error.400.title":  "This does not look right",

@@ -8,6 +8,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/quis-idp/quis/identity/authn"
+	"github.com/quis-idp/quis/identity/directory"
 )
 
 // media has the page believe in other settings of the system.
@@ -60,5 +61,23 @@ func TestAccountsInABrowser(t *testing.T) {
 	} else {
 		t.Logf("a form that was filled in costs %v bytes", size)
 	}
+	b.expectNoProblems()
+}
+
+// TestLongNamesInABrowser: who has a long name, without a space, and a long address is not cut off.
+func TestLongNamesInABrowser(t *testing.T) {
+	h, b := newComfortHouse(t), newBrowser(t)
+	name := "Donaudampfschifffahrtsgesellschaftskapitaenswitwenrente"
+	h.Person(directory.User{Username: "long", Name: name + " von " + name, Email: "first.middle.last@" + strings.ToLower(name) + ".example.com"}, true)
+	b.open(h.begin(authn.Need{ReturnTo: "/account", Application: name}))
+	b.picture("long-sign-in", "light")
+	b.signIn("long", comfortSecret)
+	b.arrives(h.URL + "/account")
+	b.picture("long-profile", "dark")
+	b.open(h.URL + "/logout")
+	b.picture("long-sign-out", "light")
+	b.leave(h.URL)
+	b.open(h.begin(authn.Need{ReturnTo: "/account", Select: true}))
+	b.picture("long-accounts", "dark")
 	b.expectNoProblems()
 }
