@@ -36,6 +36,10 @@ type Config struct {
 	// browser that makes passkeys, before they go on to the path to; "": nowhere.
 	Offer func(r *http.Request, s *session.Session, to string) string
 
+	// Called, if set, says by what name a person knows the browser of r: "Firefox on Linux". Else it
+	// is what the browser says of itself.
+	Called func(r *http.Request) string
+
 	// Certificates is the origin at which browsers are asked for people's certificates, such as
 	// https://id.example.com:8443; empty: they are nowhere. Desk takes those that are to be added.
 	Certificates string

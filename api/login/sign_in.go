@@ -134,7 +134,11 @@ func (l *Login) begin(w http.ResponseWriter, r *http.Request) (f *authn.Flow, gi
 		return nil, nil, err
 	}
 	if r.PostForm.Has("trust") {
-		f.Browser.Remember = identity.Printable(r.UserAgent(), maxDeviceName)
+		called := r.UserAgent()
+		if l.cfg.Called != nil {
+			called = l.cfg.Called(r)
+		}
+		f.Browser.Remember = identity.Printable(called, maxDeviceName)
 	}
 	if f.Step() == authn.StepPassword {
 		f.Stay = r.PostForm.Has("stay")
@@ -322,7 +326,7 @@ func (l *Login) showForm(w http.ResponseWriter, r *http.Request, f *authn.Flow, 
 	return signInPage.Write(w, r, status, view)
 }
 
-// maxDeviceName bounds the name that a trusted device gets: what the browser says of itself.
+// maxDeviceName bounds the name that a trusted device gets.
 const maxDeviceName = 80
 
 // maxShown bounds what is given back of a name that was typed.

@@ -102,6 +102,7 @@ func (n *Node) frontDoor() (*api.API, http.Handler, error) {
 	signIn := login.New(login.Config{
 		DB: n.db, Sessions: n.sessions, Flows: n.flows, Offers: offers, Pool: n.passwords, Checks: n.passwordChecks, Registerer: n.metrics.Registry,
 		Memory: memory.Memory{Ring: n.ring}, Offer: n.ownPasskeys().Offer, Certificates: n.cfg.TLS.CertificateURL, Desk: n.desk,
+		Called: func(r *http.Request) string { return portal.Claimed(r, r.UserAgent()) },
 		Frames: func(tx *fsm.Tx, t identity.Tenant, userID, sessionID string) ([]string, error) {
 			return logout.Frames(tx, t.ID, t.Issuer, userID, sessionID)
 		},
