@@ -11,6 +11,7 @@ import (
 	"github.com/quis-idp/quis/api/portal"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/directory"
@@ -32,10 +33,12 @@ var (
 
 // Offer is where somebody is taken who has just signed in with a password, before they go on to
 // the path to: to the page that offers them a passkey, if they have none and did not say "not
-// now" lately; otherwise "". What cannot be found out now is no reason to keep them.
+// now" lately; otherwise "". What cannot be found out now is no reason to keep them. Who was let
+// in because the device is trusted is not asked either: to make a passkey they would have to prove
+// the second factor, which is what they are spared on this device.
 func (s *Section) Offer(r *http.Request, in *session.Session, to string) string {
 	t := identity.TenantFrom(r.Context())
-	if _, err := passkey.RPID(t.Issuer); err != nil || !authn.LocalPath(to) || s.cfg.Memory.Quiet(r, in.UserID, s.cfg.DB.Now()) {
+	if _, err := passkey.RPID(t.Issuer); err != nil || !authn.LocalPath(to) || assurance.Has(in.Factors, assurance.Device) || s.cfg.Memory.Quiet(r, in.UserID, s.cfg.DB.Now()) {
 		return ""
 	}
 	open := false

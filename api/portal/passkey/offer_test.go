@@ -2,15 +2,19 @@ package passkey
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/quis-idp/quis/api/login/memory"
 	"github.com/quis-idp/quis/api/portal/portaltest"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/credential/passkey/passkeytest"
+	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/identity/settings"
 )
 
@@ -135,5 +139,21 @@ func TestOfferFollowsTheTenant(t *testing.T) {
 	decide(func(a *settings.Authentication) { a.PasskeyLogin = false })
 	if to := v.leads("yes"); !strings.HasPrefix(to, newPath) {
 		t.Errorf("signing in leads to %s", to)
+	}
+}
+
+func TestNoPasskeyIsOfferedOnATrustedDevice(t *testing.T) {
+	t.Parallel()
+	v := newVisit(t, publicURL)
+	s := New(Config{DB: v.DB, Ring: v.Ring, Memory: memory.Memory{Ring: v.Ring}})
+	r := httptest.NewRequest(http.MethodPost, "/login", nil)
+	r = r.WithContext(identity.WithTenant(r.Context(), identity.Tenant{ID: identity.DefaultTenant, Issuer: publicURL}))
+	in := &session.Session{UserID: v.Users["ada"], Factors: []assurance.Factor{{Method: assurance.Password}}}
+	if to := s.Offer(r, in, "/account"); to == "" {
+		t.Fatal("none is offered after a password")
+	}
+	in.Factors = append(in.Factors, assurance.Factor{Method: assurance.Device})
+	if to := s.Offer(r, in, "/account"); to != "" {
+		t.Errorf("who trusts the device is led to %s, which asks for the second factor", to)
 	}
 }
