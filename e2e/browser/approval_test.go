@@ -80,8 +80,8 @@ func TestApprovalInAnotherBrowser(t *testing.T) {
 	phone.expectNoProblems()
 }
 
-// addApp adds an authenticator app on the page for that.
-func (b *browser) addApp() {
+// addApp adds an authenticator app on the page for that, and returns what is in it.
+func (b *browser) addApp() (secret []byte) {
 	b.t.Helper()
 	b.do(chromedp.WaitVisible(chromedp.CSS("details")), chromedp.Click(chromedp.CSS("details.more summary")), chromedp.WaitVisible(chromedp.CSS(".secret code")))
 	secret, err := totptest.Secret(b.text(".secret code"))
@@ -90,4 +90,5 @@ func (b *browser) addApp() {
 	}
 	b.submit("code", totp.Parameters{}.Code(secret, time.Now()), "name", "Telephone")
 	b.do(chromedp.WaitNotPresent(chromedp.CSS(`input[name="code"]`)))
+	return secret
 }

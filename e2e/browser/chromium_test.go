@@ -140,13 +140,17 @@ func (b *browser) waitLocation(prefix string) string {
 func (b *browser) arrives(page string) {
 	b.t.Helper()
 	const where = `document.readyState === "complete" ? location.origin + location.pathname : ""`
-	for {
-		if at, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](where)); err == nil && at == page {
+	for last := ""; ; b.wait() {
+		at, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](where))
+		if err == nil && at == page {
 			return
-		} else if b.ctx.Err() != nil {
-			b.t.Fatalf("at %s, never arrived at %s", at, page)
+		} else if err == nil && at != "" {
+			text, _ := b.content("main")
+			last = at + ": " + text
 		}
-		b.wait()
+		if b.ctx.Err() != nil {
+			b.t.Fatalf("at %s, never arrived at %s", last, page)
+		}
 	}
 }
 
@@ -213,6 +217,10 @@ func (b *browser) picture(name, scheme string) {
 		}
 		if int64(wide) > width {
 			b.t.Errorf("%s is %d px wide in a window of %d", name, wide, width)
+		}
+		if dir != "" { // all of it, also what has to be scrolled to
+			high := run(b, chromedp.Evaluate[int64](`document.documentElement.scrollHeight`))
+			b.do(chromedp.EmulateViewport(width, max(high, 800)))
 		}
 		png, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
 		if err != nil {

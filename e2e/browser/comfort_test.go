@@ -73,7 +73,10 @@ func TestPasskeyIsOfferedInABrowser(t *testing.T) {
 	b.waitLocation(h.URL + "/account/activity")
 	signIn("ada", "/account/activity") // not now
 	signIn("grace", offer)
-	b.do(chromedp.Click(chromedp.CSS(`form[data-then] button`)))
+	letGo := b.halts(h.URL+"/account/activity", func() { b.do(chromedp.Click(chromedp.CSS(`form[data-then] button`))) })
+	b.pictures("offer-taken")
+	letGo()
+	b.do(chromedp.Click(chromedp.CSS(`.actions a`)))
 	b.waitLocation(h.URL + "/account/activity")
 	if n := b.keys(id); n != 1 {
 		t.Fatalf("%d passkeys", n)

@@ -56,11 +56,19 @@ var linkForm = regexp.MustCompile(`(?m)^http://localhost:8080/\S+$`)
 // linkOf is the first link of a message.
 func linkOf(t *testing.T, m inbox.Mail) string {
 	t.Helper()
-	link := linkForm.FindString(m.Text)
-	if link == "" {
-		t.Fatalf("no link: %s", m.Text)
+	return linkWith(t, m, "")
+}
+
+// linkWith is the first link of a message that has that in it.
+func linkWith(t *testing.T, m inbox.Mail, part string) string {
+	t.Helper()
+	for _, link := range linkForm.FindAllString(m.Text, -1) {
+		if strings.Contains(link, part) {
+			return link
+		}
 	}
-	return link
+	t.Fatalf("no link with %q: %s", part, m.Text)
+	return ""
 }
 
 // submit types into the fields of the form that is on the screen, and sends it off.
