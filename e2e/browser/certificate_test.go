@@ -77,6 +77,25 @@ func (b *browser) scripts(on bool) {
 	}
 }
 
+// losesBadge takes away the certificate that the person on the screen has added: not while they
+// have nothing else, and then it signs nobody in any more.
+func (b *browser) losesBadge(d *testbed.Dev, at string) {
+	b.t.Helper()
+	remove := chromedp.CSS(`.rows form[action$="/certificates"] [type="submit"]`)
+	quis(b, d, "settings", "set", "allow_password_login=false", "allow_forgot_password=false")
+	b.do(chromedp.Click(remove))
+	b.says(".card .notice", "That certificate is your only way to sign in")
+	b.picture("certificate-only", "dark")
+	quis(b, d, "settings", "set", "allow_password_login=true")
+	b.do(chromedp.Click(remove))
+	b.says(".card .notice", "The certificate is removed")
+	b.open(at + "/logout")
+	b.signOutEverywhere()
+	b.open(at + "/account")
+	b.showCard()
+	b.says("main", "not one that signs anybody in here")
+}
+
 // TestCertificatesOverThreeNodes: a rule maps one person, another adds the certificate of their
 // browser; both sign in, until the authority revokes.
 func TestCertificatesOverThreeNodes(t *testing.T) {
@@ -130,6 +149,7 @@ func TestCertificatesOverThreeNodes(t *testing.T) {
 	other.submit()
 	other.says("main", "Badge", "Last used")
 	other.says("nav.account .login", "second")
+	other.losesBadge(d, at)
 
 	card.card.Store(mapped)
 	b.open(at + "/account/security")

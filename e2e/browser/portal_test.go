@@ -1,6 +1,7 @@
 package browser
 
 import (
+	"net/http"
 	"regexp"
 	"strings"
 	"testing"
@@ -17,6 +18,40 @@ applications:
   - {name: Wiki, type: spa, client_id: wiki, redirect_uris: ["http://localhost:9998/cb"], launch_url: "http://localhost:9998/", app_group: Knowledge, description: Where things are written down}
   - {name: Chat, type: spa, client_id: chat, redirect_uris: ["http://localhost:9998/cb"], launch_url: "http://localhost:9998/chat"}
 `
+
+// tokenIsUsedAndRevoked has a program use the only token of the person on the screen, and them take it back.
+func (b *browser) tokenIsUsedAndRevoked(d *testbed.Dev, token string) {
+	b.t.Helper()
+	use := func(node int) int {
+		b.t.Helper()
+		r, err := http.NewRequestWithContext(b.ctx, http.MethodGet, d.Public(node)+"/api/v1/me/sessions", nil)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+token)
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		resp.Body.Close()
+		return resp.StatusCode
+	}
+	if got := use(1); got != http.StatusOK {
+		b.t.Errorf("the token is answered %d", got)
+	}
+	b.finds(d.Public(2)+"/account/tokens", ".rows", "Last used")
+	b.do(chromedp.Click(chromedp.CSS(`.rows [type="submit"]`)))
+	b.says(`[role="status"]`, "revoked")
+	for node := 1; node <= 3; node++ {
+		for use(node) != http.StatusUnauthorized { // as soon as the node has heard of it
+			if b.ctx.Err() != nil {
+				b.t.Fatalf("node %d knows the token still", node)
+			}
+			b.wait()
+		}
+	}
+	b.picture("account-tokens-none", "dark")
+}
 
 // TestAccountOverThreeNodes walks through a person's own pages, each at another node: what
 // is changed at one is seen at the next, and a browser that is signed out at one is out at all.
@@ -70,13 +105,15 @@ func TestAccountOverThreeNodes(t *testing.T) {
 	at(b, 2, "/account/tokens/new")
 	b.pictures("account-token-new")
 	b.do(chromedp.SendKeys(chromedp.CSS(`input[name="name"]`), "backup"), chromedp.Click(submit), chromedp.WaitVisible(chromedp.CSS("code.secret")))
-	if token := b.text("code.secret"); !regexp.MustCompile(`^quis_pat_[\w-]{43}$`).MatchString(token) {
+	token := b.text("code.secret")
+	if !regexp.MustCompile(`^quis_pat_[\w-]{43}$`).MatchString(token) {
 		t.Errorf("token %q", token)
 	}
 	b.pictures("account-token-made")
 	at(b, 3, "/account/tokens")
 	says("backup", "Never used")
 	b.pictures("account-tokens")
+	b.tokenIsUsedAndRevoked(d, token)
 
 	at(b, 1, "/apps")
 	says("Knowledge", "Wiki", "Where things are written down", "Chat")
