@@ -13,7 +13,7 @@ var english = page.Texts{
 	"rule":         "Yours by a rule of your organisation",
 	"remove":       "Remove",
 	"remove.label": "Remove %s",
-	"last":         "That certificate is your only way to sign in. Set a password or add a passkey first.",
+	"last":         "That certificate is your only way to sign in. Add another one first.",
 	"refused":      "No certificate was added: your browser sent none that can be, or it took too long. Try again.",
 	"back":         "Back to security",
 
