@@ -106,7 +106,7 @@ func (v *visit) appAndWhatBelongsToIt() {
 	quis(v.b, v.d, "settings", "set", "trusted_device_duration_days=30")
 	secret := v.addsApp("grace")
 	v.b.says("main", "Your authenticator app is added", "you get in when your telephone is gone")
-	v.b.pictures("codes-offer")
+	v.b.picture("codes-offer", "dark")
 	codes := v.showsCodes()
 	v.b.pictures("codes")
 	v.b.leave(v.proxy)
@@ -186,7 +186,7 @@ func (v *visit) onlyFactor() {
 	quis(v.b, v.d, "settings", "set", "mfa_policy=any")
 	v.b.open(v.proxy + securityPath)
 	v.b.do(chromedp.Click(chromedp.CSS(`.rows a[href*="/apps/"]`)), chromedp.WaitVisible(removeForm))
-	v.b.pictures("app")
+	v.b.picture("app", "dark")
 	v.b.do(chromedp.Click(removeForm))
 	v.b.says(`[role="alert"]`, "asks for a second factor, and this is your only one")
 	v.b.picture("app-needed", "dark")
@@ -219,7 +219,7 @@ func (v *visit) onlyPasskey() {
 	v.b.submit("password", comfortSecret, "repeat", comfortSecret)
 	v.b.says("main", "Set on")
 	v.takeAway("passkeys", "The passkey is removed")
-	v.b.pictures("passkey-removed")
+	v.b.picture("passkey-removed", "dark")
 	for v.b.keys(v.key) != 0 { // the browser has been told
 		v.b.wait()
 	}
@@ -232,7 +232,7 @@ func (v *visit) onlyPasskey() {
 func (v *visit) addressThatChanges() {
 	quis(v.b, v.d, "settings", "set", "allow_magic_link=true", "allow_email_otp=true")
 	v.asksForMail("mia")
-	v.b.pictures("mail")
+	v.b.picture("mail", "dark")
 	v.b.open(linkOf(v.t, v.mail.wait("mia@example.com", "/login")))
 	v.b.says("main", "You followed the link in the email")
 	v.b.pictures("mail-link")
@@ -247,7 +247,7 @@ func (v *visit) addressThatChanges() {
 	}
 	v.b.says("main", "Your email address is changed")
 	v.b.open(v.proxy + "/account/email/confirm?token=outlived")
-	v.b.pictures("email-dead")
+	v.b.picture("email-dead", "dark")
 	v.b.leave(v.proxy)
 	v.asksForMail("mia@example.com") // which is nobody's now
 	v.b.says("main", "If mia@example.com has a confirmed email address here")
