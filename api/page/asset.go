@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -54,6 +55,11 @@ func lean(script []byte) []byte {
 	return out
 }
 
+var remark = regexp.MustCompile(`(?s)[ \t]*/\*.*?\*/|(?m:^[ \t]+)`)
+
+// leanStyle leaves out the comments and the indentation of a style sheet, whose texts hold neither.
+func leanStyle(sheet []byte) []byte { return remark.ReplaceAll(sheet, nil) }
+
 // kinds are the media types of the assets there are. Package mime would read what the
 // machine knows of thousands, keep 1 MiB of it, and might say something else on each.
 var kinds = map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
@@ -75,8 +81,11 @@ func loadAssets() (byName, byPath map[string]asset) {
 		if kinds[ext] == "" {
 			panic("page: what is " + e.Name() + "?")
 		}
-		if ext == ".js" {
+		switch ext {
+		case ".js":
 			content = lean(content)
+		case ".css":
+			content = leanStyle(content)
 		}
 		sum := sha256.Sum256(content)
 		a := asset{

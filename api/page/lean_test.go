@@ -13,3 +13,11 @@ func TestScriptsAreSentWithoutComments(t *testing.T) {
 		}
 	}
 }
+
+func TestLeanStyle(t *testing.T) {
+	t.Parallel()
+	got := string(leanStyle([]byte("/* why\n   so */\na {\n  color: red; /* not blue */\n\tmargin: 0 1px;\n}\n")))
+	if want := "\na {\ncolor: red;\nmargin: 0 1px;\n}\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
