@@ -73,9 +73,12 @@ func TestPasskeyIsOfferedInABrowser(t *testing.T) {
 	b.waitLocation(h.URL + "/account/activity")
 	signIn("ada", "/account/activity") // not now
 	signIn("grace", offer)
-	letGo := b.halts(h.URL+"/account/activity", func() { b.do(chromedp.Click(chromedp.CSS(`form[data-then] button`))) })
+	held := b.holds(h.URL + "/account/activity")
+	b.do(chromedp.Click(chromedp.CSS(`form[data-then] button`)))
+	held.wait()
+	held.stop()
 	b.pictures("offer-taken")
-	letGo()
+	held.end()
 	b.do(chromedp.Click(chromedp.CSS(`.actions a`)))
 	b.waitLocation(h.URL + "/account/activity")
 	if n := b.keys(id); n != 1 {

@@ -29,16 +29,20 @@ applications:
     allowed_scopes: [openid, profile, email]
 `
 
-// halts takes a step after which a page leads on by itself to an address that begins like this,
-// and has the browser stop there, as its button for that does. The function that is returned lets
-// it go on when it is told to.
-func (b *browser) halts(prefix string, step func()) (letGo func()) {
+// A hold keeps a browser from an address to which a page leads on by itself.
+type hold struct {
+	b     *browser
+	leads chan struct{} // gets something when the browser wanted to go there
+}
+
+// holds keeps the browser from addresses that begin like this.
+func (b *browser) holds(prefix string) hold {
 	b.t.Helper()
-	leads := make(chan struct{}, 1)
+	h := hold{b, make(chan struct{}, 1)}
 	if err := chromedp.Listen(b.ctx, func(ev any) {
 		if _, ok := ev.(*fetch.EventRequestPaused); ok {
 			select {
-			case leads <- struct{}{}:
+			case h.leads <- struct{}{}:
 			default:
 			}
 		}
@@ -49,20 +53,33 @@ func (b *browser) halts(prefix string, step func()) (letGo func()) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	step()
+	return h
+}
+
+// wait waits until the browser wants to go there.
+func (h hold) wait() {
+	h.b.t.Helper()
 	select {
-	case <-leads:
-	case <-b.ctx.Done():
-		b.t.Fatalf("the page never leads to %s", prefix)
+	case <-h.leads:
+	case <-h.b.ctx.Done():
+		at, _ := h.b.content("main")
+		h.b.t.Fatalf("the page leads nowhere: %s", at)
 	}
-	if _, err := chromedp.Call(b.ctx, page.StopLoading, cdp.Empty{}); err != nil {
-		b.t.Fatal(err)
+}
+
+// stop has the browser give it up, as its button for that does: the page stays.
+func (h hold) stop() {
+	h.b.t.Helper()
+	if _, err := chromedp.Call(h.b.ctx, page.StopLoading, cdp.Empty{}); err != nil {
+		h.b.t.Fatal(err)
 	}
-	return func() {
-		b.t.Helper()
-		if _, err := chromedp.Call(b.ctx, fetch.Disable, cdp.Empty{}); err != nil {
-			b.t.Fatal(err)
-		}
+}
+
+// end lets the browser go there from now on.
+func (h hold) end() {
+	h.b.t.Helper()
+	if _, err := chromedp.Call(h.b.ctx, fetch.Disable, cdp.Empty{}); err != nil {
+		h.b.t.Fatal(err)
 	}
 }
 
@@ -106,10 +123,12 @@ func TestPagesOnTheWay(t *testing.T) {
 	b.says("main h1", "Get back in")
 	b.pictures("recover")
 	b.open(to)
-	letGo := b.halts(web.RedirectURI, func() { b.signIn("ada", comfortSecret) })
+	h := b.holds("http://localhost:9999/")
+	b.signIn("ada", comfortSecret)
 	b.says("main h1", "Signing you in")
+	h.stop()
 	b.pictures("leaving")
-	letGo()
+	h.end()
 	b.do(chromedp.Click(chromedp.CSS(".actions a"))) // for whom it does not go on by itself
 	b.waitLocation(web.RedirectURI)
 	b.scripts(false)
