@@ -6,20 +6,20 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
-
-	"github.com/quis-idp/quis/identity"
 )
 
 // A Gate is what strangers go through on their way to being told to wait, a few at a time:
 // when thousands arrive each second, whatever else the node does finds at most those few at
-// work before it, not as many as there are connections. Whoever is let on leaves the gate
-// before that costs anything.
+// work before it, not as many as there are connections. Inside nothing may be waited for; the
+// caller leaves before that.
+//
+// It makes strangers slow and refuses nobody: whoever finds too many before them goes round it.
 type Gate struct {
 	room    chan struct{}
 	waiting atomic.Int64
 }
 
-// maxWaiting bounds those before a gate: some seconds of its work. A stranger chooses how many come.
+// maxWaiting bounds those before a gate: a second or so of its work.
 const maxWaiting = 4096
 
 // NewGate returns a gate with so much room; 0: as much as half of the processors.
@@ -28,6 +28,21 @@ func NewGate(room int) *Gate {
 		room = max(1, runtime.GOMAXPROCS(0)/2)
 	}
 	return &Gate{room: make(chan struct{}, room)}
+}
+
+// Enter waits for room, which the caller has until it leaves; that may be said twice. An error
+// is that of ctx.
+func (g *Gate) Enter(ctx context.Context) (leave func(), err error) {
+	defer g.waiting.Add(-1)
+	if g.waiting.Add(1) > maxWaiting {
+		return func() {}, nil
+	}
+	select {
+	case g.room <- struct{}{}:
+		return sync.OnceFunc(func() { <-g.room }), nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // Leaving is w for an answer inside a gate, which is left before the first byte is sent: how
@@ -52,20 +67,12 @@ func (l leaving) Write(b []byte) (int, error) {
 // Unwrap lets http.ResponseController reach the connection.
 func (l leaving) Unwrap() http.ResponseWriter { return l.ResponseWriter }
 
-// Waiting is how many wait for room.
-func (g *Gate) Waiting() int64 { return g.waiting.Load() }
-
-// Enter waits for room, which the caller has until it leaves; that may be said twice. It
-// returns identity.ErrLimited when too many wait already, or the error of ctx.
-func (g *Gate) Enter(ctx context.Context) (leave func(), err error) {
-	defer g.waiting.Add(-1)
-	if g.waiting.Add(1) > maxWaiting {
-		return nil, identity.Limited("Too many people are trying this at once. Wait a moment and try again.", 0)
-	}
-	select {
-	case g.room <- struct{}{}:
-		return sync.OnceFunc(func() { <-g.room }), nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
+// Leave leaves the gate in which w answers, if there is one, for what may take long.
+func Leave(w http.ResponseWriter) {
+	if l, ok := w.(leaving); ok {
+		l.leave()
 	}
 }
+
+// Waiting is how many wait for room, or go round it.
+func (g *Gate) Waiting() int64 { return g.waiting.Load() }

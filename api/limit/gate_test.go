@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
-
-	"github.com/quis-idp/quis/identity"
 )
 
 func TestGateIsBounded(t *testing.T) {
@@ -30,8 +28,13 @@ func TestGateIsBounded(t *testing.T) {
 	}
 	defer leave()
 	g.waiting.Store(maxWaiting)
-	if _, err := g.Enter(t.Context()); !errors.Is(err, identity.ErrLimited) {
+	round, err := g.Enter(t.Context())
+	if err != nil {
 		t.Errorf("one more than can wait: %v", err)
+	}
+	round() // and takes nobody's room with them
+	if len(g.room) != 1 {
+		t.Errorf("%d are inside", len(g.room))
 	}
 	if n := g.Waiting(); n != maxWaiting {
 		t.Errorf("%d wait", n)
@@ -59,6 +62,7 @@ func TestAnswersAreSentOutsideTheGate(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]func(w http.ResponseWriter){
 		"a status": func(w http.ResponseWriter) { w.WriteHeader(http.StatusTooManyRequests) },
+		"a wait":   func(w http.ResponseWriter) { Leave(w) },
 		"a body":   func(w http.ResponseWriter) { _, _ = io.WriteString(w, "wait") },
 	} {
 		g := NewGate(1)

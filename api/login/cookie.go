@@ -1,7 +1,6 @@
 package login
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"time"
@@ -34,25 +33,8 @@ func SessionCookie(t identity.Tenant) string { return page.CookieName(t, session
 // What a page reads and writes of them.
 var read, write = page.Cookie, page.SetCookie
 
-// standing is who is signed in, found before it was asked.
-type standing struct {
-	s *session.Session
-	u *directory.User
-}
-
-type standingKey struct{}
-
-// recognized is r for which signedIn has been asked: that may take until the leader has answered.
-func (l *Login) recognized(r *http.Request) (*http.Request, error) {
-	s, u, err := l.signedIn(r)
-	return r.WithContext(context.WithValue(r.Context(), standingKey{}, standing{s, u})), err
-}
-
 // signedIn returns the session of the browser and its user; nil if nobody is signed in.
 func (l *Login) signedIn(r *http.Request) (*session.Session, *directory.User, error) {
-	if known, ok := r.Context().Value(standingKey{}).(standing); ok {
-		return known.s, known.u, nil
-	}
 	value := read(r, sessionCookie)
 	if value == "" {
 		return nil, nil, nil

@@ -1,9 +1,15 @@
 package login
 
 import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"runtime"
+	"strings"
 	"testing"
 
+	"github.com/quis-idp/quis/api/page/pagetest"
 	"github.com/quis-idp/quis/identity/authn"
 )
 
@@ -39,4 +45,71 @@ func TestKnownBrowsersDoNotComeToTheGate(t *testing.T) {
 		t.Errorf("the stranger did not leave: %v", err)
 	}
 	leave()
+}
+
+// look fails if a stranger who comes now finds the gate full.
+func (h *house) look(what string) {
+	h.t.Helper()
+	gone, stop := context.WithCancel(h.t.Context())
+	stop()
+	for range 100 { // of two things that can happen, Go chooses either
+		if leave, err := h.login.gate.Enter(gone); err == nil {
+			leave()
+			return
+		}
+	}
+	h.t.Errorf("strangers wait for %s", what)
+}
+
+func TestNobodyIsHashedInsideTheGate(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, func(c *Config) { c.Strangers = 1 })
+	checks, look := 0, func() { h.look("a hash") }
+	before := func() { checks++; look() }
+	h.check.Store(&before)
+	known := h.someone()
+	known.signIn()
+	s := h.someone()
+	for _, password := range []string{"wrong", secret} {
+		s.try(s.form("/login"), "tester", password)
+	}
+	if checks != 3 {
+		t.Errorf("%d passwords were checked", checks)
+	}
+}
+
+// untaken is an answer that nobody takes.
+type untaken struct {
+	*httptest.ResponseRecorder
+	look func()
+}
+
+func (u untaken) WriteHeader(status int)      { u.look(); u.ResponseRecorder.WriteHeader(status) }
+func (u untaken) Write(b []byte) (int, error) { u.look(); return u.ResponseRecorder.Write(b) }
+
+func TestNoAnswerIsSentInsideTheGate(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, func(c *Config) { c.Strangers = 1 })
+	form := httptest.NewRecorder()
+	h.door.ServeHTTP(form, httptest.NewRequest(http.MethodGet, "/login", nil))
+	flow := pagetest.Answer{Page: form.Body.String()}.Hidden("flow")
+	if len(flow) == 0 {
+		t.Fatalf("no form: %d %s", form.Code, form.Body)
+	}
+	for what, fields := range map[string]url.Values{
+		"a dead flow":      {"flow": {"x"}, "username": {"tester"}, "password": {secret}},
+		"an empty form":    {"flow": flow},
+		"a wrong password": {"flow": flow, "username": {"tester"}, "password": {"wrong"}},
+	} {
+		r := httptest.NewRequest(http.MethodPost, "/login", strings.NewReader(fields.Encode()))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		for _, c := range form.Result().Cookies() {
+			r.AddCookie(c)
+		}
+		answers := 0
+		h.door.ServeHTTP(untaken{httptest.NewRecorder(), func() { answers++; h.look(what) }}, r)
+		if answers == 0 {
+			t.Errorf("%s: no answer", what)
+		}
+	}
 }

@@ -2,6 +2,7 @@ package login
 
 import (
 	"context"
+	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"slices"
@@ -41,6 +42,8 @@ type house struct {
 	ring    *seal.Ring
 	sent    atomic.Pointer[authn.Letter] // the latest letter
 	login   *Login
+	door    http.Handler
+	check   atomic.Pointer[func()] // called before a password is checked
 	url     string
 	phc     string // of secret
 }
@@ -55,6 +58,9 @@ func newHouse(t *testing.T, change func(*Config)) *house {
 	sessions := session.NewStore(session.Config{DB: h.db, Ring: ring})
 	h.flows = authn.New(authn.Config{DB: h.db, Ring: ring, Sessions: sessions, SendMail: h.keep, Certificates: &desk.Desk{DB: h.db, Ring: ring}, NewPassword: passwords(h, pool),
 		CheckPassword: func(ctx context.Context, tenant, user, password string) error {
+			if before := h.check.Load(); before != nil {
+				(*before)()
+			}
 			return credential.CheckPassword(ctx, h.db, pool, tenant, user, password)
 		}})
 	phc, err := pool.Hash(t.Context(), secret)
@@ -90,7 +96,8 @@ func newHouse(t *testing.T, change func(*Config)) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := httptest.NewServer(door.Public)
+	h.door = door.Public
+	s := httptest.NewServer(h.door)
 	t.Cleanup(s.Close)
 	h.url = s.URL
 	return h

@@ -74,7 +74,9 @@ func New(cfg Config) *Login {
 		}, []string{"rule"}),
 	}
 	if cfg.Registerer != nil {
-		cfg.Registerer.MustRegister(l.limited)
+		cfg.Registerer.MustRegister(l.limited, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "quis_signin_waiting", Help: "Passwords of browsers that are not known that wait for each other, as in a flood of guesses.",
+		}, func() float64 { return float64(l.gate.Waiting()) }))
 	}
 	return l
 }

@@ -128,6 +128,9 @@ func (l *Login) begin(w http.ResponseWriter, r *http.Request) (f *authn.Flow, gi
 	if wait > 0 {
 		return nil, nil, holdBack(w, r, f, wait)
 	}
+	if read(r, sessionCookie) != "" {
+		limit.Leave(w) // the leader may have to be asked
+	}
 	s, _, err := l.signedIn(r)
 	if err != nil {
 		giveBack()
@@ -158,12 +161,8 @@ func (l *Login) password(w http.ResponseWriter, r *http.Request) error {
 	leave := func() {}
 	if l.cfg.Flows.KnownIn(identity.TenantFrom(r.Context()).ID, read(r, deviceCookie)) == "" {
 		var err error
-		if r, err = l.recognized(r); err != nil {
-			return err
-		}
 		if leave, err = l.gate.Enter(r.Context()); err != nil {
-			l.limited.WithLabelValues(ruleCrowd).Inc()
-			return err
+			return nil // they have gone: there is nobody to answer
 		}
 		defer leave()
 		w = limit.Leaving(w, leave)

@@ -27,7 +27,7 @@ import (
 // newFlows is signing in, with what it needs of other rooms.
 func (n *Node) newFlows() *authn.Flows {
 	return authn.New(authn.Config{
-		DB: n.db, Ring: n.ring, Sessions: n.sessions,
+		DB: n.db, Ring: n.ring, Sessions: n.sessions, Strangers: 32 * hashers,
 		CheckPassword: func(ctx context.Context, tenant, userID, password string) error {
 			return credential.CheckPassword(ctx, n.db, n.passwords, tenant, userID, password)
 		},

@@ -100,7 +100,7 @@ func (n *Node) frontDoor() (*api.API, http.Handler, error) {
 		ErrorPage: page.Error, PostPage: login.Post, DeniedPage: login.Denied, SignedOutPage: login.SignedOut, ConsentPage: decisions.Ask, SessionCookie: login.SessionCookie, Logger: n.log, Registerer: n.metrics.Registry,
 	})
 	signIn := login.New(login.Config{
-		DB: n.db, Sessions: n.sessions, Flows: n.flows, Offers: offers, Pool: n.passwords, Checks: n.passwordChecks, Registerer: n.metrics.Registry,
+		DB: n.db, Sessions: n.sessions, Flows: n.flows, Offers: offers, Pool: n.passwords, Checks: n.passwordChecks, Strangers: hashers, Registerer: n.metrics.Registry,
 		Memory: memory.Memory{Ring: n.ring}, Offer: n.ownPasskeys().Offer, Certificates: n.cfg.TLS.CertificateURL, Desk: n.desk,
 		Called: func(r *http.Request) string { return portal.Claimed(r, r.UserAgent()) },
 		Frames: func(tx *fsm.Tx, t identity.Tenant, userID, sessionID string) ([]string, error) {

@@ -21,14 +21,13 @@ type guess struct {
 // read: what a flood of them costs is this.
 func (fs *Flows) guess(ctx context.Context, f *Flow, login, password string) (*guess, error) {
 	g := &guess{watch: fs.waves, of: fs.waves.Guess(ctx, f.Need.Tenant, f.ID, nameOf(login), password)}
-	if fs.Known(f) != "" {
-		return g, nil
-	}
-	if fs.attempts.full() {
-		return g, tooMany(time.Second)
-	}
-	if err := g.take(); err != nil {
-		return g, err
+	if fs.Known(f) == "" {
+		if fs.attempts.full() {
+			return g, tooMany(time.Second)
+		}
+		if err := g.take(); err != nil {
+			return g, err
+		}
 	}
 	if f.Admitted != nil {
 		f.Admitted()

@@ -6,13 +6,15 @@ import (
 )
 
 const (
-	patience   = 10      // how often somebody may come too early in a minute or two, who was told when to come again
+	patience   = 12      // refusals in a minute or two, for whoever comes when they are told to
 	knockFor   = 1 << 20 // networks told apart, by what they hash to under a seed of this process
 	knockTurns = time.Minute
+
+	comeAgain = 2 * knockTurns / patience // what strangers are told whose turn another took: if they do, they are not many
 )
 
-// knocks count how often networks came before their time, in the present minute and the one
-// before it. Strangers choose the networks, so there is a byte for each of a million kinds and
+// knocks count how often networks were refused while a list was tried out, in the present minute
+// and the one before it. Strangers choose the networks, so there is a byte for each of a million kinds and
 // no more: where a hundred thousand knock, one in ten others is taken for one of them.
 type knocks struct {
 	young, old []uint8 // nil: nobody has

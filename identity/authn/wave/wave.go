@@ -113,7 +113,10 @@ func (w *Watch) Admit(g Guess) time.Duration {
 		if w.sum(g, network, now).Failed > 0 || w.knocks.many(g.key(network), now) { // so that these take nobody's turn who comes for the first time
 			pool = " strangers who failed or do not wait"
 		}
-		ask(Stuffing, g.tenant+pool, strangersApart(w.passed(g.tenant, now)))
+		before := wait
+		if ask(Stuffing, g.tenant+pool, strangersApart(w.passed(g.tenant, now))); wait > before {
+			wait = comeAgain
+		}
 	}
 	if wait > 0 {
 		w.held.WithLabelValues(why).Inc()
