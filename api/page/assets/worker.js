@@ -31,7 +31,7 @@ async function look() {
   if (Notification.permission != 'granted') return;
   const manager = self.registration.pushManager, now = await manager.getSubscription(), key = await post(now);
   if (!key) return;
-  if (now) await now.unsubscribe(); // it is bound to another
+  if (now) await now.unsubscribe(); // it is bound to another, or gone
   await post(await manager.subscribe({userVisibleOnly: true, applicationServerKey: decode(key)}), key);
 }
 let looking;

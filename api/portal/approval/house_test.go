@@ -58,9 +58,12 @@ func newHouse(t *testing.T) *house {
 	return h
 }
 
-// pushed notes where a push message goes.
+// pushed notes where a push message goes. Its service knows no subscription that ends with "gone".
 func (h *house) pushed(_ context.Context, url string, _ http.Header, _ []byte) (int, error) {
 	h.messages <- url
+	if strings.HasSuffix(url, "gone") {
+		return http.StatusGone, nil
+	}
 	return http.StatusCreated, nil
 }
 

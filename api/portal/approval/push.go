@@ -47,7 +47,7 @@ func (s *Section) pushView(r *http.Request, v *portal.Visitor, a *approval.Appro
 	if err = s.cfg.Use(r.Context()); err == nil {
 		key, err = s.cfg.PushKey(r.Context())
 	}
-	if errors.Is(err, fsm.ErrUnavailable) {
+	if errors.Is(err, fsm.ErrUnavailable) || errors.Is(err, fsm.ErrUnknown) {
 		return pushView{}, nil
 	}
 	view.Action, view.Key = at+"/tell", base64.RawURLEncoding.EncodeToString(key)
@@ -108,7 +108,8 @@ func (s *Section) read(r *http.Request, v *portal.Visitor, f url.Values) (push.S
 
 // follow keeps the subscription that this browser has now, if its person wants it told. The
 // browser says so by itself, when it has changed it or a page of ours sees that it is another. What it
-// has to bind a new one to is the answer if it has none, or one that is bound to another key.
+// has to bind a new one to is the answer if it has none, one that is bound to another key, or one that
+// is gone at its push service.
 func (s *Section) follow(w http.ResponseWriter, r *http.Request, v *portal.Visitor) error {
 	f, err := page.Form(r)
 	if err != nil {
@@ -129,9 +130,9 @@ func (s *Section) follow(w http.ResponseWriter, r *http.Request, v *portal.Visit
 	if err != nil {
 		return err
 	}
-	if text := base64.RawURLEncoding.EncodeToString(key); f.Get("endpoint") == "" || f.Get("key") != text {
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		_, _ = io.WriteString(w, text) // the browser has left: nobody to tell
+	text := base64.RawURLEncoding.EncodeToString(key)
+	if f.Get("endpoint") == "" || f.Get("key") != text {
+		anew(w, text)
 		return nil
 	}
 	sub, err := s.read(r, v, f)
@@ -139,10 +140,20 @@ func (s *Section) follow(w http.ResponseWriter, r *http.Request, v *portal.Visit
 		return err
 	}
 	err = v.Update(r.Context(), func(tx *fsm.Tx) error { return push.Follow(tx, sub) })
+	if errors.Is(err, push.ErrGone) {
+		anew(w, text)
+		return nil
+	}
 	if err == nil {
 		w.WriteHeader(http.StatusNoContent)
 	}
 	return err
+}
+
+// anew tells a worker to subscribe anew, with a key.
+func anew(w http.ResponseWriter, key string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = io.WriteString(w, key) // the browser has left: nobody to tell
 }
 
 // quiet ends the messages to this browser.

@@ -140,6 +140,41 @@ func TestASubscriptionIsFollowed(t *testing.T) {
 	}
 }
 
+// A browser that has what its push service calls gone is told to subscribe anew, however often it says so,
+// and the dead address is not kept again.
+func TestWhatIsGoneIsNotFollowed(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	laptop := h.approver()
+	laptop.subscribe(t, endpoint)
+	key := laptop.Post(followPath, nil).Want(t, 200).Page
+	gone, next := bound(subscription(t, endpoint+"/gone"), key), bound(subscription(t, endpoint+"/next"), key)
+	laptop.Post(followPath, gone).Want(t, 204)
+	go h.push.Run(t.Context())
+	h.asking()
+	<-h.messages
+	for tick := time.Tick(5 * time.Millisecond); laptop.mark(t) != ""; {
+		select {
+		case <-tick:
+		case <-t.Context().Done():
+			t.Fatal("it is not given up")
+		}
+	}
+	entries := h.Cluster.Entries()
+	for range 2 {
+		if a := laptop.Post(followPath, gone).Want(t, 200); a.Page != key {
+			t.Errorf("the key is %q, want %q", a.Page, key)
+		}
+	}
+	if n := h.Cluster.Entries() - entries; n != 0 || laptop.mark(t) != "" {
+		t.Errorf("%d entries, mark %q", n, laptop.mark(t))
+	}
+	laptop.Post(followPath, next).Want(t, 204)
+	if told := h.told(); len(told) != 1 || told[0].Endpoint != next.Get("endpoint") || laptop.mark(t) == "" {
+		t.Errorf("%+v", told)
+	}
+}
+
 // What a browser says by itself is checked like what its person says, and does not count as
 // their doing.
 func TestFollowingIsRefused(t *testing.T) {
@@ -244,6 +279,12 @@ func TestRefusesToNotify(t *testing.T) {
 	if told := h.told(); len(told) > 0 {
 		t.Errorf("%+v", told)
 	}
+	h.older = false
+	h.Cluster.LoseAnswers(1) // the key's
+	if a := laptop.Get(laptop.here()).Want(t, 200, "Save the name"); strings.Contains(a.Page, "data-push") {
+		t.Error("it is offered although nobody knows the key")
+	}
+	laptop.Get(laptop.here()).Want(t, 200, "data-push=")
 }
 
 // The worker is the same for everybody, and may do nothing but show, open, and say at one address

@@ -57,6 +57,10 @@ func TestFollow(t *testing.T) {
 	h.rooms[0].Tell(ten, alice, []string{"ses_1"})
 	until(t, func() bool { return len(h.sessions(t, 1)) == 0 })
 	h.arrived(t)
+	before = h.Entries()
+	if err := h.follow(t, 1, old); !errors.Is(err, push.ErrGone) || h.Entries() != before || len(h.sessions(t, 0)) > 0 {
+		t.Errorf("what is gone is kept again: %v, %d entries", err, h.Entries()-before)
+	}
 	if err := h.follow(t, 1, next); err != nil {
 		t.Fatal(err)
 	}

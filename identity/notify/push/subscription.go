@@ -36,7 +36,8 @@ type Subscription struct {
 	Created  time.Time    `cbor:"8,keyasint,omitempty"`
 	Expires  time.Time    `cbor:"9,keyasint,omitempty"` // with the session
 
-	Key []byte `cbor:"10,keyasint,omitempty" json:"-"` // of the cluster, that the browser has bound it to; nil: it has not said
+	Key  []byte `cbor:"10,keyasint,omitempty" json:"-"` // of the cluster, that the browser has bound it to; nil: it has not said
+	Gone []byte `cbor:"11,keyasint,omitempty" json:"-"` // SHA-256 of the endpoint that its push service has called gone
 }
 
 // After the restore of a backup there are no sessions, so nobody may be told either.
