@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"crypto/x509"
 	"fmt"
 	"net/netip"
@@ -10,6 +11,7 @@ import (
 
 	alarmpage "github.com/quis-idp/quis/api/alarm"
 	"github.com/quis-idp/quis/api/inbox"
+	"github.com/quis-idp/quis/cluster/feature"
 	"github.com/quis-idp/quis/federation/fetch"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
@@ -79,6 +81,7 @@ func (n *Node) newPush() *push.Room {
 	n.browsers = n.outbound.Public()
 	return push.New(push.Config{
 		DB: n.db, Ring: n.ring, Contact: n.cfg.PublicURL, Post: n.browsers.Push, Lifetime: approval.Lifetime, Logger: n.log, Registerer: n.metrics.Registry,
+		Modern: func(ctx context.Context) error { return n.cluster.Use(ctx, feature.PushKeys) },
 	})
 }
 

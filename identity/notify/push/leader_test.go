@@ -1,6 +1,7 @@
 package push_test
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 	"strings"
@@ -91,4 +92,47 @@ func TestTheLeaderDiesWhileAnApprovalWaits(t *testing.T) {
 	if mark, told := h.mark(t, "ses_1"); mark != "" || !told {
 		t.Errorf("mark %q, to be told: %v", mark, told)
 	}
+}
+
+// A leader that dies while a key is made leaves browsers the old one, whether or not there is another
+// now; who subscribes with the old one meanwhile is told with it, and asked to subscribe anew.
+func TestTheLeaderDiesWhileAKeyIsMade(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 3)
+	first := h.key(t, 0)
+	h.Advance(year)
+	h.service.Advance(year)
+	h.update(t, 0, func(tx *fsm.Tx) error { return push.Subscribe(tx, anyone(tx)) }) // all nodes know how late it is
+	h.LoseAnswers(1)
+	if key := h.key(t, 1); !bytes.Equal(key, first) {
+		t.Errorf("the answer is lost: %x", key)
+	}
+	h.elected()
+	second := h.raced(t)
+	if bytes.Equal(second, first) {
+		t.Error("there is no other key")
+	}
+	b, err := pushtest.NewBrowser()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := h.made(t, b, "ses_1", "ses_1")
+	s.Key = first
+	h.update(t, 1, func(tx *fsm.Tx) error {
+		s := s
+		s.Expires = tx.Now().Add(time.Hour)
+		return push.Subscribe(tx, s)
+	})
+	h.rooms[2].Tell(ten, alice, []string{"ses_1"})
+	if m := h.arrived(t); !bytes.Equal(m.Key, first) {
+		t.Errorf("told with %x", m.Key)
+	}
+	if mark, told := h.mark(t, "ses_1"); mark != "" || !told {
+		t.Errorf("mark %q, to be told: %v", mark, told)
+	}
+}
+
+// anyone is a subscription that nobody is told with.
+func anyone(tx *fsm.Tx) push.Subscription {
+	return push.Subscription{Tenant: ten, UserID: "usr_bob", Session: "ses_bob", Endpoint: "https://push.example.com/x", Expires: tx.Now().Add(time.Hour)}
 }

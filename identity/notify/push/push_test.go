@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,6 +40,7 @@ type house struct {
 	service  *pushtest.Service
 	registry *prometheus.Registry // of the first room
 	log      *lines
+	older    atomic.Bool // a member knows one key only
 }
 
 // lines is a log.
@@ -71,6 +73,12 @@ func newHouse(t *testing.T, n int) *house {
 		}
 		c := push.Config{DB: db, Ring: ring, Contact: "https://id.example.com", Lifetime: 2 * time.Minute, Logger: slog.New(slog.NewTextHandler(h.log, nil)),
 			Post: h.service.Post,
+			Modern: func(context.Context) error {
+				if h.older.Load() {
+					return fsm.ErrUnavailable
+				}
+				return nil
+			},
 		}
 		if i == 0 {
 			c.Registerer, h.ring = h.registry, ring

@@ -24,7 +24,8 @@ const (
 	topic       = "approval"
 )
 
-// Config is what a Room works with; DB, Ring, Post, Lifetime and Logger must be set.
+// Config is what a Room works with; DB, Ring, Post, Lifetime and Logger must be set, and Modern where
+// members of older releases may be.
 type Config struct {
 	DB   *fsm.DB
 	Ring *seal.Ring
@@ -36,6 +37,8 @@ type Config struct {
 	// the URL but the host.
 	Post     func(ctx context.Context, url string, h http.Header, body []byte) (status int, err error)
 	Lifetime time.Duration // of what is told of: later, nobody needs to hear
+	// Modern makes sure that every member knows that browsers may be bound to a former key.
+	Modern func(ctx context.Context) error
 
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer

@@ -49,15 +49,14 @@ const keyLife = 365 * 24 * time.Hour
 func (p *keyPair) due(now time.Time) bool { return now.Sub(p.Created) >= keyLife }
 
 // Key returns the cluster's public key, an uncompressed point of P-256, which browsers bind
-// their subscriptions to. The first that asks makes it, and another after a year; without a leader it
-// stays the old one.
+// their subscriptions to. The first that asks makes it, and another after a year; without a leader, or
+// while a member would not understand that there are two, it stays the old one.
 func (r *Room) Key(ctx context.Context) ([]byte, error) {
 	var now *keyPair
-	look := func(tx *fsm.Tx) (err error) {
+	err := r.cfg.DB.View(ctx, func(tx *fsm.Tx) (err error) {
 		now, err = keyPairs.Get(tx, fsm.Global, pairKey)
 		return err
-	}
-	err := r.cfg.DB.View(ctx, look)
+	})
 	if err != nil && !errors.Is(err, fsm.ErrNotFound) {
 		return nil, err
 	}
@@ -65,33 +64,52 @@ func (r *Room) Key(ctx context.Context) ([]byte, error) {
 		return now.Public, nil
 	}
 	old := now
+	if old != nil && !r.modern(ctx) {
+		return old.Public, nil
+	}
+	fresh, err := newKeyPair(r.cfg.Ring)
+	if err != nil {
+		return nil, fmt.Errorf("push key: %w", err)
+	}
 	err = r.cfg.DB.Update(ctx, func(tx *fsm.Tx) error {
-		err := look(tx)
-		if err == nil && !now.due(tx.Now()) { // another was first
-			return nil
-		}
+		former, err := keyPairs.Get(tx, fsm.Global, pairKey)
 		if err != nil && !errors.Is(err, fsm.ErrNotFound) {
 			return err
 		}
-		former := now
-		if now, err = newKeyPair(r.cfg.Ring, tx.Now()); err != nil {
-			return err
+		if err == nil && !former.due(tx.Now()) { // another was first
+			now = former
+			return nil
 		}
-		if former != nil {
+		if err == nil {
 			former.Retired = tx.Now()
 			if err := keyPairs.Put(tx, former); err != nil {
 				return err
 			}
 		}
-		return keyPairs.Put(tx, now)
+		fresh.Created, now = tx.Now(), fresh
+		return keyPairs.Put(tx, fresh)
 	})
-	if old != nil && errors.Is(err, fsm.ErrUnavailable) {
+	// Perhaps the other is there: who subscribes with the old one meanwhile is asked once more.
+	if old != nil && (errors.Is(err, fsm.ErrUnavailable) || errors.Is(err, fsm.ErrUnknown)) {
 		return old.Public, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("push key: %w", err)
 	}
 	return now.Public, nil
+}
+
+// modernWithin is how long a page waits for the members to agree on a second key.
+const modernWithin = time.Second
+
+// modern reports whether every member knows that there are two keys. If not, nothing is lost but time.
+func (r *Room) modern(ctx context.Context) bool {
+	if r.cfg.Modern == nil {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, modernWithin)
+	defer cancel()
+	return r.cfg.Modern(ctx) == nil
 }
 
 // pairOf returns the key that s is bound to; nil: it is forgotten. A subscription that does not
@@ -109,12 +127,12 @@ func pairOf(tx *fsm.Tx, s *Subscription) (*keyPair, error) {
 	return nil, nil
 }
 
-func newKeyPair(ring *seal.Ring, now time.Time) (*keyPair, error) {
+func newKeyPair(ring *seal.Ring) (*keyPair, error) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
 	}
-	p := &keyPair{Created: now}
+	p := &keyPair{}
 	if p.Public, err = private.PublicKey.Bytes(); err != nil {
 		return nil, err
 	}
