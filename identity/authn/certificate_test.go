@@ -225,6 +225,45 @@ func TestCertificateIsAskedAboutAgain(t *testing.T) {
 	}
 }
 
+// The longest flow that has room for a certificate's names has it for as many addresses as are carried.
+func TestTheLongestFlowCarriesAddresses(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	ca, _ := h.trust(t, nil)
+	n, ctx, day := h.nodes[0], from(t, "192.0.2.1"), 24*time.Hour
+	longest := authn.Need{
+		ReturnTo: "/" + strings.Repeat("a", 4095), LoginHint: strings.Repeat("h", 9999), Login: true, MaxAge: &day,
+		Application: strings.Repeat("a", 9999), Locales: strings.Repeat("de ", 999),
+	}
+	at := func(kind string) string { return "http://" + kind + ".example.com/" + strings.Repeat("x", 76) } // 100 bytes
+	long := func(c *x509.Certificate) {
+		certificatetest.Names(t, []string{strings.Repeat("u", 250)}, []string{strings.Repeat("m", 242) + "@example.com"})(c)
+		c.Subject.SerialNumber = strings.Repeat("1", 74)
+	}
+	length := func(changes ...func(*x509.Certificate)) int {
+		t.Helper()
+		sealed, err := n.Begin(ctx, longest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := n.load(t, ctx, sealed, "")
+		if _, err := n.Bind(f, ""); err != nil {
+			t.Fatal(err)
+		}
+		f = n.show(t, ctx, f, ca.Person(t, "ann", append(changes, long)...).Leaf)
+		if c := f.Certificate; !c.Again || len(c.OCSP)+len(c.CRL) != 4*len(changes) {
+			t.Errorf("carries %q and %q", c.OCSP, c.CRL)
+		}
+		return len(f.Sealed())
+	}
+	if n := length(); n > 7<<10 || n < 7<<10-8 {
+		t.Errorf("a flow with a certificate without addresses has %d bytes", n)
+	}
+	length(func(c *x509.Certificate) {
+		c.OCSPServer, c.CRLDistributionPoints = []string{at("oc1"), at("oc2")}, []string{at("cr1"), at("cr2")}
+	})
+}
+
 func TestCertificateBesidePassword(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 1)

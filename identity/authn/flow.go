@@ -20,12 +20,14 @@ import (
 )
 
 // Bounds in bytes. A flow travels in URLs and forms: with a ReturnTo of the full
-// 4 KiB it stays under maxSealed.
+// 4 KiB it stays under maxSealed. That leaves 800 bytes for the names in a certificate, and room for the
+// addresses it is asked about at (400 bytes, see certificate.Shown); the line of a request that has it
+// stays under the 8 KiB that proxies take.
 const (
 	maxReturnTo    = 4 << 10
 	maxLoginHint   = 128
 	maxApplication = 64
-	maxSealed      = 7 << 10
+	maxSealed      = 7<<10 + 560
 	bindingSize    = 32
 
 	flowPurpose = "flow"
@@ -128,7 +130,7 @@ func (f *Flow) proved() []assurance.Factor { return assurance.Merge(f.Have, f.Fa
 // Bound reports whether the flow belongs to a browser already.
 func (f *Flow) Bound() bool { return len(f.Binding) > 0 }
 
-// Sealed returns the flow as the browser carries it: at most 7 KiB, safe in URLs and forms.
+// Sealed returns the flow as the browser carries it: at most 7.6 KiB, safe in URLs and forms.
 func (f *Flow) Sealed() string { return f.sealed }
 
 // Begin returns a new sealed flow. It writes nothing. It reports
