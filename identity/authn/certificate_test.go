@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -221,6 +222,45 @@ func TestCertificateIsAskedAboutAgain(t *testing.T) {
 		why, refused := errors.AsType[*certificate.Refused](err)
 		if asked != c.asked || (err == nil) != c.in || !c.in && (!refused || why.Reason != certificate.Revoked) {
 			t.Errorf("%s: asked %d times, then %v", name, asked, err)
+		}
+	}
+}
+
+// A step that leads to another spends nothing, so it can be posted again; its authority is asked once
+// in a while, whoever else is asked about.
+func TestOneStepPostedManyTimesAsksOnce(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	ca, _ := h.trust(t, func(a *certificate.Authority) {
+		a.Revocation, a.Ask, a.Pinless = certificate.RevocationRequired, true, true
+	})
+	h.decide(t, func(s *settings.Authentication) { s.MFAPolicy = settings.MFAAny })
+	h.app(t)
+	n, ctx, asked := h.nodes[0], from(t, "192.0.2.1"), 0
+	var certs [2]*x509.Certificate
+	for i := range certs {
+		certs[i] = ca.Person(t, "ann", func(c *x509.Certificate) { c.OCSPServer = []string{"http://ocsp.example.com/" + strconv.Itoa(i)} }).Leaf
+	}
+	n.desk.Revocation.OCSP = func(_ context.Context, at string) ([]byte, error) {
+		asked++
+		return ca.Answer(t, certs[at[len("http://ocsp.example.com/")]-'0'], 0, nil), nil
+	}
+	sealed, binding := n.begin(t, ctx)
+	var shown [2]string
+	for i, cert := range certs {
+		shown[i] = n.show(t, ctx, n.load(t, ctx, sealed, binding), cert).Sealed()
+	}
+	for _, want := range []int{2 + 2, 2 + 4} {
+		h.pass(t, 6*time.Second)
+		for range 3 {
+			for _, sealed := range shown {
+				if r, err := n.Certificate(ctx, n.load(t, ctx, sealed, binding)); err != nil || r.Step != authn.StepSecond {
+					t.Fatalf("%+v, %v", r, err)
+				}
+			}
+		}
+		if asked != want {
+			t.Errorf("asked %d times, want %d", asked, want)
 		}
 	}
 }

@@ -42,6 +42,8 @@ type Desk struct {
 	Ring       *seal.Ring
 	Revocation certificate.Sources
 	Logger     *slog.Logger // nil: nothing is logged
+
+	recent recent
 }
 
 // Examine says whether the certificate that a browser has proven to have, the first of those
@@ -80,7 +82,8 @@ func (d *Desk) Examine(ctx context.Context, tenant string, presented []*x509.Cer
 }
 
 // Again asks once more whether a certificate has been revoked that was shown a while ago, if its
-// authority has issued it: of those between them the flow does not know enough. It reports *certificate.Refused.
+// authority has issued it: of those between them the flow does not know enough. What this node has been
+// told less than five seconds ago is good still. It reports *certificate.Refused.
 func (d *Desk) Again(ctx context.Context, tenant string, s *certificate.Shown) error {
 	if d.DB.Now().Sub(s.At) < justNow {
 		return nil
@@ -99,8 +102,10 @@ func (d *Desk) Again(ctx context.Context, tenant string, s *certificate.Shown) e
 	if err != nil || chain == nil {
 		return err
 	}
-	_, err = d.check(ctx, tenant, chain, now)
-	return err
+	return d.recent.once(ctx, which{tenant, s.Authority, string(s.Names.Fingerprint)}, d.DB.Now, func() error {
+		_, err := d.check(context.WithoutCancel(ctx), tenant, chain, now) // whoever goes away leaves the answer to the next
+		return err
+	})
 }
 
 // check asks whether anything in a chain was revoked.
