@@ -351,3 +351,18 @@ func TestRelatedOrigins(t *testing.T) {
 	})
 	h.someone().Get("/.well-known/webauthn").Want(t, 200, `"https://login.example.org"`)
 }
+
+// A page that wants a proof as fresh as can be, a moment after somebody has signed in: the
+// flow was begun after that, though within the same second, and leads nowhere before it is given.
+func TestAFlowIsBegunWhenItIsBegun(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	s := h.someone()
+	s.signIn()
+	fresh := time.Duration(0)
+	for range 3 {
+		if a := s.Get("/login?flow=" + h.begin(authn.Need{ReturnTo: "/account", MaxAge: &fresh})); a.StatusCode != http.StatusOK {
+			t.Errorf("%d, to %s", a.StatusCode, a.Header.Get("Location"))
+		}
+	}
+}

@@ -93,7 +93,9 @@ func (n *houseNode) fromFew(ctx context.Context) (luck, error) {
 		return luck{}, err
 	}
 	err = sleep(ctx, floodKnocks)
+	rate := float64(f.last.Load().Refused) / floodKnocks.Seconds()
 	l := people(ctx, newStrangers(n.public))
+	l.fault += fmt.Sprintf("; %.0f bad sign-ins a second", rate)
 	return l, errors.Join(err, f.stop())
 }
 

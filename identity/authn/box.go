@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/fxamacker/cbor/v2"
 
@@ -26,9 +27,19 @@ var flowDecoder = func() cbor.DecMode {
 	return m
 }()
 
+// flowEncoder keeps times to the microsecond: by default they are whole seconds, and what was
+// begun after a sign-in of the same second would have been begun before it.
+var flowEncoder = func() cbor.EncMode {
+	m, err := cbor.EncOptions{Time: cbor.TimeUnixMicro}.EncMode()
+	if err != nil {
+		panic(err)
+	}
+	return m
+}()
+
 // sealValue seals v for a tenant and purpose as text.
 func (fs *Flows) sealValue(purpose, tenant string, v any) (string, error) {
-	plain, err := cbor.Marshal(v)
+	plain, err := flowEncoder.Marshal(v)
 	if err != nil {
 		return "", err
 	}
@@ -83,5 +94,6 @@ func (fs *Flows) open(tenant, sealed string) (*Flow, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open flow: %w", err)
 	}
+	f.Begun = f.Begun.Round(time.Millisecond).UTC() // as it was: a float has a quarter of a microsecond less, or more
 	return f, nil
 }

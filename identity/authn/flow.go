@@ -27,7 +27,7 @@ const (
 	maxReturnTo    = 4 << 10
 	maxLoginHint   = 128
 	maxApplication = 64
-	maxSealed      = 7<<10 + 560
+	maxSealed      = 7<<10 + 600
 	bindingSize    = 32
 
 	flowPurpose = "flow"
