@@ -2,7 +2,7 @@
 // server, and nobody's flood, holds up what is sent for others.
 //
 // A [Queue] holds so many jobs, and so many of one tenant, and works on so many at once, and so
-// many of one tenant; what is too much is not taken. It keeps nothing across a restart: what
+// many of one tenant, and on one of those that belong together; what is too much is not taken. It keeps nothing across a restart: what
 // matters beyond that is a row.
 //
 // Not here: what a job is, and what is worth another attempt, which its worker says.
@@ -10,17 +10,22 @@ package lane
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
 
-// Config says how much a Queue takes; all but Delay and Grace must be set.
+// Config says how much a Queue takes; all but Delay, Grace and Of must be set.
 type Config[J any] struct {
 	Waiting, WaitingEach int // jobs that are not done, in all and of one tenant
 	Width, WidthEach     int // worked on at once, in all and for one tenant
 
 	Delay func() time.Duration // before work on a job begins; nil: none
 	Grace time.Duration        // for what waits when Run ends
+
+	// Of says whose a job is, within its tenant: one of theirs is worked on at once, and the others
+	// wait without holding up those behind them. nil: nobody's.
+	Of func(j *J) string
 
 	// Work takes one job as far as it goes. again says after how long it is to be tried again;
 	// 0: it is done with.
@@ -46,6 +51,7 @@ type lane[J any] struct {
 	jobs    []*J
 	waiting int // jobs that are not done: these, those that fly, and those whose time has not come
 	flying  int
+	busy    map[string]bool // whose jobs fly; see Config.Of
 }
 
 // New returns a Queue. It panics if it could take nothing.
@@ -65,7 +71,7 @@ func (q *Queue[J]) Add(tenant string, j J) bool {
 		return false
 	}
 	if l == nil {
-		l = &lane[J]{}
+		l = &lane[J]{busy: map[string]bool{}}
 		q.lanes[tenant] = l
 	}
 	l.waiting++
@@ -102,14 +108,32 @@ func (q *Queue[J]) again(l *lane[J], j *J) {
 
 // start works on what l has room for. q.mu is held.
 func (q *Queue[J]) start(l *lane[J]) {
-	for q.ctx != nil && len(l.jobs) > 0 && l.flying < q.cfg.WidthEach && q.flying < q.cfg.Width {
-		j := l.jobs[0]
-		l.jobs = l.jobs[1:]
+	for q.ctx != nil && l.flying < q.cfg.WidthEach && q.flying < q.cfg.Width {
+		j := q.next(l)
+		if j == nil {
+			return
+		}
 		l.flying++
 		q.flying++
 		ctx := q.ctx
 		q.all.Go(func() { q.fly(ctx, l, j) })
 	}
+}
+
+// next takes the first job of l whose turn it is; nil: there is none. q.mu is held.
+func (q *Queue[J]) next(l *lane[J]) *J {
+	for i, j := range l.jobs {
+		if q.cfg.Of != nil {
+			of := q.cfg.Of(j)
+			if l.busy[of] {
+				continue
+			}
+			l.busy[of] = true
+		}
+		l.jobs = slices.Delete(l.jobs, i, i+1)
+		return j
+	}
+	return nil
 }
 
 func (q *Queue[J]) fly(ctx context.Context, l *lane[J], j *J) {
@@ -118,6 +142,9 @@ func (q *Queue[J]) fly(ctx context.Context, l *lane[J], j *J) {
 	defer q.mu.Unlock()
 	l.flying--
 	q.flying--
+	if q.cfg.Of != nil {
+		delete(l.busy, q.cfg.Of(j))
+	}
 	if again > 0 { // it keeps its place among those that wait, but holds up no other
 		time.AfterFunc(again, func() { q.again(l, j) })
 	} else {

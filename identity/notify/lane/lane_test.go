@@ -79,6 +79,46 @@ func TestSlowTenantsHoldUpNobody(t *testing.T) {
 	})
 }
 
+// Jobs of one person, slow as they are, wait for each other, and those of others in the same lane do not.
+func TestOneOfEach(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var flying, most, done, others atomic.Int64
+		c := config(func(_ context.Context, j *int) time.Duration {
+			if *j > 0 {
+				others.Add(1)
+				return 0
+			}
+			most.Store(max(most.Load(), flying.Add(1)))
+			time.Sleep(time.Minute) // synthetic
+			flying.Add(-1)
+			done.Add(1)
+			return 0
+		})
+		c.Delay, c.Of = nil, func(j *int) string { return []string{"slow", "quick"}[min(*j, 1)] }
+		q := New(c)
+		ctx, stop := context.WithCancel(t.Context())
+		go q.Run(ctx)
+		for range 4 {
+			q.Add("one", 0)
+		}
+		q.Add("another", 0) // whoever has that name there
+		for i := range 4 {
+			q.Add("one", 1+i)
+		}
+		synctest.Wait()
+		if others.Load() != 4 || flying.Load() != 2 {
+			t.Errorf("%d of 4 are done beside %d that are slow", others.Load(), flying.Load())
+		}
+		time.Sleep(4*time.Minute + time.Second)
+		synctest.Wait()
+		if done.Load() != 5 || most.Load() != 2 || q.waiting != 0 || len(q.lanes) != 0 {
+			t.Errorf("%d of 5 are done, %d at once; %d wait in %d lanes", done.Load(), most.Load(), q.waiting, len(q.lanes))
+		}
+		stop()
+	})
+}
+
 // A job that is to be tried again holds up no other, and is.
 func TestAgain(t *testing.T) {
 	t.Parallel()

@@ -20,7 +20,7 @@ const (
 	maxWaiting  = 256 // persons to be told by this node
 	laneWaiting = 64  // of them of one tenant
 	allWidth    = 16  // told at once
-	laneWidth   = 4   // of one tenant: slow services hold up nobody else's
+	laneWidth   = 4   // of one tenant, each of another person: slow services hold up nobody else's
 	topic       = "approval"
 )
 
@@ -68,7 +68,8 @@ func New(c Config) *Room {
 		Help: "Push messages to browsers, by result: done, gone (the subscription is given up), failed, late, full.",
 	}, []string{"result"})}
 	r.queue = lane.New(lane.Config[job]{
-		Waiting: maxWaiting, WaitingEach: laneWaiting, Width: allWidth, WidthEach: laneWidth, Work: r.work,
+		Waiting: maxWaiting, WaitingEach: laneWaiting, Width: allWidth, WidthEach: laneWidth,
+		Of: func(j *job) string { return j.userID }, Work: r.work,
 	})
 	for _, result := range []string{"done", "gone", "failed", "late", "full"} {
 		r.sent.WithLabelValues(result)
