@@ -218,19 +218,17 @@ func (b *browser) picture(name, scheme string) {
 		if int64(wide) > width {
 			b.t.Errorf("%s is %d px wide in a window of %d", name, wide, width)
 		}
-		if dir != "" { // all of it, also what has to be scrolled to
-			high := run(b, chromedp.Evaluate[int64](`document.documentElement.scrollHeight`))
-			b.do(chromedp.EmulateViewport(width, max(high, 800)))
+		if dir == "" {
+			continue
 		}
+		high := run(b, chromedp.Evaluate[int64](`document.documentElement.scrollHeight`))
+		b.do(chromedp.EmulateViewport(width, max(high, 800))) // all of it, also what has to be scrolled to
 		png, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
 		if err != nil {
 			b.t.Fatal(err)
 		}
 		if len(png) < 2000 {
 			b.t.Errorf("%s, %s, %d px: the page looks empty", name, scheme, width)
-		}
-		if dir == "" {
-			continue
 		}
 		size := map[int64]string{1280: "wide", 320: "narrow"}[width]
 		if err := os.WriteFile(filepath.Join(dir, name+"-"+scheme+"-"+size+".png"), png, 0o644); err != nil {

@@ -159,7 +159,7 @@ func (tr *trio) healthy(ctx context.Context) error {
 	for i := 1; i <= len(tr.servers); i++ {
 		for !tr.node(i).ready(ctx) {
 			switch {
-			case tr.ended(i) && tr.mortal:
+			case tr.ended(i) && (tr.mortal || strings.Contains(tr.node(i).stderr.String(), "must start again")): // a supervisor would
 				tr.launch(i)
 			case tr.ended(i):
 				return fmt.Errorf("node %d has ended:\n%s", i, tail(tr.node(i).stderr.String()))
