@@ -81,11 +81,8 @@ func New(cfg Config) *Login {
 	return l
 }
 
-// Refused counts a request that another room refused by rule.
+// Refused counts a request that another room refused by one of its rules.
 func (l *Login) Refused(rule string) { l.limited.WithLabelValues(rule).Inc() }
-
-// RuleTyping is that of package feedback: what is typed as a new password, judged too often.
-const RuleTyping = "password_check"
 
 // Rules of quis_rate_limited_total.
 const (
@@ -93,7 +90,6 @@ const (
 	ruleName    = "signin_name"    // too many failures for one name, or no room to hash passwords
 	ruleSetup   = "setup_address"
 	ruleLink    = "recovery_link" // links that do not work, from one address
-	ruleCrowd   = "signin_crowd"  // more strangers at once than can wait
 
 	ruleImpersonation = "impersonation_address"
 )

@@ -52,7 +52,7 @@ func (p *password) Card(tx *fsm.Tx, r *http.Request, v *Visitor) (Card, error) {
 	return c, nil
 }
 
-func (p *password) Routes(handle func(string, Handler)) {
+func (p *password) Routes(handle, _ Mount) {
 	handle("GET "+passwordPath, p.ask)
 	handle("POST "+passwordPath, p.change)
 }

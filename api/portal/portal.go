@@ -76,10 +76,7 @@ func (p *Portal) Routes(mux *http.ServeMux) {
 	unattended("GET "+askedPath, p.showAsked)
 	mux.HandleFunc("GET "+page.WorkerPath, page.Worker)
 	for _, s := range p.sections {
-		s.Routes(handle)
-		if u, ok := s.(Unattended); ok {
-			u.RoutesUnattended(unattended)
-		}
+		s.Routes(handle, unattended)
 	}
 }
 

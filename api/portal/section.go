@@ -15,14 +15,13 @@ type Section interface {
 	Card(tx *fsm.Tx, r *http.Request, v *Visitor) (Card, error)
 	// Routes mounts its own pages, which stand under /account/security/, or for a section
 	// without a card elsewhere under /account/.
-	Routes(handle func(pattern string, h Handler))
+	Routes(handle, unattended Mount)
 }
 
-// An Unattended section has addresses that scripts ask by themselves. Asking does not keep a
-// session from being idle, and who is not signed in is told so and not led to sign in.
-type Unattended interface {
-	RoutesUnattended(handle func(pattern string, h Handler))
-}
+// A Mount has a handler answer a pattern of http.ServeMux within the tenant. One that is
+// unattended is for what scripts ask by themselves: asking does not keep a session from being
+// idle, and who is not signed in is told so and not led to sign in.
+type Mount func(pattern string, h Handler)
 
 // A Card is what the page shows of a section. Paths in it are within the tenant.
 type Card struct {

@@ -107,7 +107,7 @@ func (n *Node) frontDoor() (*api.API, http.Handler, error) {
 			return logout.Frames(tx, t.ID, t.Issuer, userID, sessionID)
 		},
 	})
-	typing := feedback.New(n.db, n.passwordChecks, func() { signIn.Refused(login.RuleTyping) })
+	typing := feedback.New(n.db, n.passwordChecks, signIn.Refused)
 	joining := join.New(join.Config{
 		DB: n.db, Ring: n.ring, SignIn: signIn, Flows: n.flows, Pool: n.passwords, Checks: n.passwordChecks, Mail: n.mail, Modern: n.heedsFactors,
 	})

@@ -98,19 +98,7 @@ func (h *house) fill(ctx context.Context, o order, bar func(done, total int)) (f
 	}
 }
 
-// fillNode is the child.
-func fillNode() {
-	var o order
-	err := json.Unmarshal([]byte(os.Getenv(fillEnv)), &o)
-	if err == nil {
-		err = o.run()
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench fill:", err)
-		os.Exit(1)
-	}
-}
-
+// run is the child.
 func (o *order) run() error {
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer cancel()

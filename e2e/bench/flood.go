@@ -48,41 +48,61 @@ func flood(ctx context.Context, o options) (figures []figure, err error) {
 	if err != nil {
 		return nil, err
 	}
-	everywhere, err := startFlood(ctx, n.public, 0)
+	during, err := n.flooded(ctx, c, owners)
 	if err != nil {
 		return nil, err
 	}
-	noticed, err := n.noticed(ctx)
-	before, entries, began := *everywhere.last.Load(), 0.0, time.Now()
-	if err == nil {
-		entries, err = n.entries(ctx)
-	}
-	var busy load
-	if err == nil {
-		busy, err = c.paced(ctx)
-	}
-	after, took := *everywhere.last.Load(), time.Since(began).Seconds()
-	if err == nil {
-		more, e := n.entries(ctx)
-		entries, err = more-entries, e
-	}
-	known, many := people(ctx, owners), people(ctx, newStrangers(n.public))
-	if err := errors.Join(err, everywhere.stop()); err != nil {
-		return nil, err
-	}
 	few, err := n.fromFew(ctx)
-	refused, hashed := after.Refused-before.Refused, after.Hashed-before.Hashed
+	sent, busy := during.sent, during.busy
 	return []figure{
-		{Name: "flood: bad sign-ins", Value: float64(refused+hashed) / took, Unit: "/s", Goal: fmt.Sprintf("%d offered", floodRate),
-			Note: fmt.Sprintf("%.0f/s told to wait, %.0f/s checked, %d connections cut; node and load generator share the processors", float64(refused)/took, float64(hashed)/took, after.Cut)},
-		{Name: "flood: noticed", Value: noticed.Seconds(), Unit: "s", Note: "until strangers share a pace, from a hundred names that failed; what follows is measured from then on"},
-		{Name: "flood: log entries", Value: entries / took, Unit: "/s", Goal: "≤ 50"},
+		{Name: "flood: bad sign-ins", Value: during.perSecond(sent.Refused + sent.Hashed), Unit: "/s", Goal: fmt.Sprintf("%d offered", floodRate),
+			Note: fmt.Sprintf("%.0f/s told to wait, %.0f/s checked, %d connections cut; node and load generator share the processors", during.perSecond(sent.Refused), during.perSecond(sent.Hashed), sent.Cut)},
+		{Name: "flood: noticed", Value: during.noticed.Seconds(), Unit: "s", Note: "until strangers share a pace, from a hundred names that failed; what follows is measured from then on"},
+		{Name: "flood: log entries", Value: during.entries / during.took.Seconds(), Unit: "/s", Goal: "≤ 50"},
 		{Name: "flood: p99 of tokens", Value: float64(busy.p99) / float64(idle.p99), Unit: "× idle", Goal: "≤ 2",
 			Note: fmt.Sprintf("%.1f ms instead of %.1f ms at %.0f/s; p50 %.1f instead of %.1f ms", ms(busy.p99), ms(idle.p99), busy.perSecond(), ms(busy.p50), ms(idle.p50))},
-		{Name: "flood: sign-ins in a known browser", Value: known.share, Unit: "% succeed", Goal: "100", Note: known.String()},
-		{Name: "flood: sign-ins in a new browser", Value: many.share, Unit: "% succeed", Note: "within 30 s, waiting as told; passkeys are not held up; " + many.String()},
+		{Name: "flood: sign-ins in a known browser", Value: during.known.share, Unit: "% succeed", Goal: "100", Note: during.known.String()},
+		{Name: "flood: sign-ins in a new browser", Value: during.fresh.share, Unit: "% succeed", Note: "within 30 s, waiting as told; passkeys are not held up; " + during.fresh.String()},
 		{Name: "flood from 10 000 addresses: in a new browser", Value: few.share, Unit: "% succeed", Note: "the same, after a minute; " + few.String()},
 	}, err
+}
+
+// A siege is what a flood that comes from everywhere does to a node.
+type siege struct {
+	noticed      time.Duration // after which it was
+	took         time.Duration // of what is measured from then on:
+	sent         counted
+	entries      float64
+	busy         load // tokens
+	known, fresh luck // browsers, after that
+}
+
+func (s *siege) perSecond(n int64) float64 { return float64(n) / s.took.Seconds() }
+
+// flooded has n flooded, of which c measures the tokens, and people sign in who are known there and
+// who are not.
+func (n *houseNode) flooded(ctx context.Context, c *spread, owners []*stranger) (s siege, err error) {
+	f, err := startFlood(ctx, n.public, 0)
+	if err != nil {
+		return s, err
+	}
+	defer func() { err = errors.Join(err, f.stop()) }()
+	if s.noticed, err = n.noticed(ctx); err != nil {
+		return s, err
+	}
+	before, began := *f.last.Load(), time.Now()
+	entries, err := n.entries(ctx)
+	if err != nil {
+		return s, err
+	}
+	if s.busy, err = c.paced(ctx); err != nil {
+		return s, err
+	}
+	after, err := n.entries(ctx)
+	s.entries, s.took, s.sent = after-entries, time.Since(began), *f.last.Load()
+	s.sent.Refused, s.sent.Hashed = s.sent.Refused-before.Refused, s.sent.Hashed-before.Hashed
+	s.known, s.fresh = people(ctx, owners), people(ctx, newStrangers(n.public))
+	return s, err
 }
 
 // fromFew is how people fare in new browsers in a flood from so many networks that a node can

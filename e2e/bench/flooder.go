@@ -74,32 +74,10 @@ func (f *flooding) stop() error {
 	}
 }
 
-// benchFlood is the child process.
-func benchFlood() {
-	ctx, cancel := context.WithCancel(context.Background())
-	go func() { // the parent closes our standard input when it is done
-		io.Copy(io.Discard, os.Stdin)
-		cancel()
-	}()
-	var f flooder
-	err := json.Unmarshal([]byte(os.Getenv(floodEnv)), &f)
-	if err == nil {
-		go f.say(ctx)
-		err = f.run(ctx)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench flood:", err)
-		os.Exit(1)
-	}
-}
-
-func (f *flooder) say(ctx context.Context) {
-	for sleep(ctx, time.Second/10) == nil {
-		_ = json.NewEncoder(os.Stdout).Encode(counted{f.refused.Load(), f.hashed.Load(), f.cut.Load()})
-	}
-}
-
-func (f *flooder) run(ctx context.Context) error {
+// run is the child process.
+func (f *flooder) run() error {
+	ctx := untilClosed()
+	go f.say(ctx)
 	errs := make([]error, floodCallers)
 	began := time.Now()
 	var all sync.WaitGroup
@@ -114,6 +92,12 @@ func (f *flooder) run(ctx context.Context) error {
 	}
 	all.Wait()
 	return errors.Join(errs...)
+}
+
+func (f *flooder) say(ctx context.Context) {
+	for sleep(ctx, time.Second/10) == nil {
+		_ = json.NewEncoder(os.Stdout).Encode(counted{f.refused.Load(), f.hashed.Load(), f.cut.Load()})
+	}
 }
 
 // cutOff passes over a connection that the node has closed, as it may under such a load.

@@ -73,17 +73,11 @@ type options struct {
 }
 
 func main() {
-	if os.Getenv(nodeEnv) != "" {
-		benchNode()
-		return
-	}
-	if os.Getenv(fillEnv) != "" {
-		fillNode()
-		return
-	}
-	if os.Getenv(floodEnv) != "" {
-		benchFlood()
-		return
+	for env, child := range map[string]interface{ run() error }{nodeEnv: &nodeConfig{}, fillEnv: &order{}, floodEnv: &flooder{}} {
+		if text := os.Getenv(env); text != "" {
+			beChild(text, child)
+			return
+		}
 	}
 	debug.SetGCPercent(1000) // collections of the load generator are not what is measured
 	var o options
@@ -102,6 +96,18 @@ func main() {
 	testbed.RemoveBinary()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// beChild is what this process does in place of measuring, as its parent orders.
+func beChild(text string, child interface{ run() error }) {
+	err := json.Unmarshal([]byte(text), child)
+	if err == nil {
+		err = child.run()
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "bench %T: %s\n", child, err)
 		os.Exit(1)
 	}
 }

@@ -186,25 +186,20 @@ func startChild(ctx context.Context, env string, order any, line func([]byte), e
 	return child, nil
 }
 
-// benchNode is the child process: a node that writes as soon as it leads.
-func benchNode() {
-	var c nodeConfig
-	err := json.Unmarshal([]byte(os.Getenv(nodeEnv)), &c)
-	if err == nil {
-		err = c.run()
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench node:", err)
-		os.Exit(1)
-	}
-}
-
-func (c nodeConfig) run() error {
+// untilClosed is a context that ends when the parent closes our standard input, as it does when
+// it is done or has died.
+func untilClosed() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
-	go func() { // the parent closes our standard input when it is done
+	go func() {
 		io.Copy(io.Discard, os.Stdin)
 		cancel()
 	}()
+	return ctx
+}
+
+// run is the child process: a node that writes as soon as it leads.
+func (c nodeConfig) run() error {
+	ctx := untilClosed()
 	root, err := seal.ParseRootKey(c.Root)
 	if err != nil {
 		return err

@@ -47,7 +47,7 @@ func newComfortHouse(t *testing.T) comfortHouse {
 	s, public := httptest.NewUnstartedServer(nil), "http://localhost:"+port // passkeys want a name
 	s.Listener.Close()
 	s.Listener = l
-	h.OpenAs(s, api.Config{PublicURL: public, Rooms: []api.Room{h.Login(login.Config{Memory: remembers, Offer: own.Offer}), h.Portal(own), feedback.New(h.DB, credential.Checks{}, func() {})}})
+	h.OpenAs(s, api.Config{PublicURL: public, Rooms: []api.Room{h.Login(login.Config{Memory: remembers, Offer: own.Offer}), h.Portal(own), feedback.New(h.DB, credential.Checks{}, func(string) {})}})
 	h.URL = public
 	return h
 }

@@ -3,10 +3,7 @@ package browser
 import (
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/pem"
 	"fmt"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -43,12 +40,7 @@ func (b *browser) known(node, endpoint string) {
 // TestAChangedSubscriptionIsFollowed: a browser loses its push subscription. A page that is opened
 // sees it, and the worker subscribes anew; when the browser says so by itself, the worker does without a page.
 func TestAChangedSubscriptionIsFollowed(t *testing.T) {
-	service := pushtest.NewService(t)
-	roots := filepath.Join(t.TempDir(), "roots.pem")
-	if err := os.WriteFile(roots, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: service.Certificate().Raw}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("SSL_CERT_FILE", roots)
+	service := pushService(t)
 	d := testbed.Run(t, 1, portalBootstrap)
 	laptop := newBrowser(t)
 	keys, err := pushtest.NewBrowser()

@@ -125,15 +125,22 @@ func (b *browser) click() string {
 })()`, chromedp.EvalAwaitPromise))
 }
 
-// TestAPushMessageLeadsToTheApproval: a person has one browser notified, signs in in another,
-// and the message that comes to the push service shows there what waits and opens it.
-func TestAPushMessageLeadsToTheApproval(t *testing.T) {
+// pushService is one that nodes trust which are started after it.
+func pushService(t *testing.T) *pushtest.Service {
+	t.Helper()
 	service := pushtest.NewService(t)
 	roots := filepath.Join(t.TempDir(), "roots.pem")
 	if err := os.WriteFile(roots, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: service.Certificate().Raw}), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("SSL_CERT_FILE", roots) // the nodes' own
+	return service
+}
+
+// TestAPushMessageLeadsToTheApproval: a person has one browser notified, signs in in another,
+// and the message that comes to the push service shows there what waits and opens it.
+func TestAPushMessageLeadsToTheApproval(t *testing.T) {
+	service := pushService(t)
 	d := testbed.Run(t, 3, portalBootstrap)
 	laptop, phone := newBrowser(t), newBrowser(t)
 	keys, err := pushtest.NewBrowser()

@@ -20,17 +20,20 @@ import (
 // tenth of a second, and the answer helps nobody who guesses.
 var perTyping = limit.Rate{Burst: 40, Every: time.Second}
 
+// rule is that of quis_rate_limited_total: what is typed as a new password, judged too often.
+const rule = "password_check"
+
 // A Feedback serves both. It is made by New.
 type Feedback struct {
 	db      *fsm.DB
 	checks  credential.Checks
-	refused func()
+	refused func(rule string)
 	typing  *limit.Limiter
 }
 
-// New returns them; checks are those of new passwords, refused is called when somebody is
-// told that they ask too often.
-func New(db *fsm.DB, checks credential.Checks, refused func()) *Feedback {
+// New returns them; checks are those of new passwords, refused counts by rule who is told that
+// they ask too often.
+func New(db *fsm.DB, checks credential.Checks, refused func(rule string)) *Feedback {
 	return &Feedback{db: db, checks: checks, refused: refused, typing: limit.New(perTyping)}
 }
 
@@ -46,7 +49,7 @@ func (b *Feedback) check(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if wait := b.typing.Take(identity.RequestFrom(r.Context()).Network()); wait > 0 {
-		b.refused()
+		b.refused(rule)
 		return identity.Limited("", wait)
 	}
 	who := credential.Person{Tenant: identity.TenantFrom(r.Context()).ID, About: strength.About{

@@ -29,7 +29,7 @@ func TestPasswordIsJudgedWhileItIsTyped(t *testing.T) {
 	}
 	var refused atomic.Int64
 	door, err := api.New(api.Config{PublicURL: "http://localhost:8080", DB: c.DB[0], Metrics: metrics.New("test", "none"),
-		Rooms: []api.Room{New(c.DB[0], credential.Checks{}, func() { refused.Add(1) })}})
+		Rooms: []api.Room{New(c.DB[0], credential.Checks{}, func(rule string) { refused.Add(1) })}})
 	if err != nil {
 		t.Fatal(err)
 	}

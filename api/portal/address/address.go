@@ -51,7 +51,7 @@ func (s *Section) Card(*fsm.Tx, *http.Request, *portal.Visitor) (portal.Card, er
 }
 
 // Routes mounts the pages.
-func (s *Section) Routes(handle func(pattern string, h portal.Handler)) {
+func (s *Section) Routes(handle, _ portal.Mount) {
 	handle("GET "+path, s.ask)
 	handle("POST "+path, s.begin)
 	handle("POST "+cancelPath, s.cancel)

@@ -66,7 +66,7 @@ func New(cfg Config) *Section {
 }
 
 // Routes mounts the pages.
-func (s *Section) Routes(handle func(pattern string, h portal.Handler)) {
+func (s *Section) Routes(handle, unattended portal.Mount) {
 	handle("GET "+newPath, s.ask)
 	handle("POST "+newPath, s.allow)
 	handle("GET "+path+"/{id}", s.show)
@@ -78,12 +78,8 @@ func (s *Section) Routes(handle func(pattern string, h portal.Handler)) {
 	}
 	handle("GET "+portal.AnswerPath, s.waiting)
 	handle("POST "+portal.AnswerPath, s.answer)
-}
-
-// RoutesUnattended mounts what browsers tell by themselves.
-func (s *Section) RoutesUnattended(handle func(pattern string, h portal.Handler)) {
 	if s.cfg.PushKey != nil {
-		handle("POST "+followPath, s.follow)
+		unattended("POST "+followPath, s.follow) // what browsers tell by themselves
 	}
 }
 

@@ -51,7 +51,7 @@ type Section struct{ cfg Config }
 func New(cfg Config) *Section { return &Section{cfg} }
 
 // Routes mounts the pages.
-func (s *Section) Routes(handle func(pattern string, h portal.Handler)) {
+func (s *Section) Routes(handle, _ portal.Mount) {
 	handle("GET "+path, s.begin)
 	handle("GET "+newPath, s.ask)
 	handle("POST "+newPath, s.add)

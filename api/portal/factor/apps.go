@@ -85,7 +85,7 @@ func (s *apps) Card(tx *fsm.Tx, r *http.Request, v *portal.Visitor) (portal.Card
 }
 
 // Routes mounts the pages of apps.
-func (s *apps) Routes(handle func(string, portal.Handler)) {
+func (s *apps) Routes(handle, _ portal.Mount) {
 	handle("GET "+newApp, s.begin)
 	handle("POST "+newApp, s.confirm)
 	handle("GET "+appsPath+"/{id}", s.ask)

@@ -55,7 +55,7 @@ func (s *codes) Card(tx *fsm.Tx, r *http.Request, v *portal.Visitor) (portal.Car
 }
 
 // Routes mounts the page of codes.
-func (s *codes) Routes(handle func(string, portal.Handler)) {
+func (s *codes) Routes(handle, _ portal.Mount) {
 	handle("GET "+codesPath, s.ask)
 	handle("POST "+codesPath, s.generate)
 }

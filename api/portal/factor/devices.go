@@ -47,7 +47,7 @@ func (s *devices) Card(tx *fsm.Tx, r *http.Request, v *portal.Visitor) (portal.C
 }
 
 // Routes mounts what the buttons of the card lead to.
-func (s *devices) Routes(handle func(string, portal.Handler)) {
+func (s *devices) Routes(handle, _ portal.Mount) {
 	handle("POST "+devicesPath, s.revoke)
 }
 

@@ -59,25 +59,20 @@ func (h *house) among(t *testing.T, networks, first, calm int) (people, bots int
 	return people, bots
 }
 
-// Networks that failed before have a pace of their own: however often they come again, whoever
-// comes for the first time finds a turn.
+// Networks that failed before have a pace of their own, and so have those that come again before
+// they should: it would take an hour until ten thousand have failed. However often they come,
+// whoever comes for the first time finds a turn.
 func TestStuffingLeavesTurnsForTheFirstTime(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, 1)
-	h.stuff(t)
-	if people, bots := h.among(t, 60, 0, 0); people != 60 || bots > 61 {
-		t.Errorf("%d of 60 people were let in, and %d guesses of networks that had failed", people, bots)
-	}
-}
-
-// Networks that come again before they should are told from those that come for the first time
-// before any of them has failed: it would take an hour until ten thousand have.
-func TestStuffingLeavesTurnsForThoseWhoWait(t *testing.T) {
-	t.Parallel()
-	h := newHouse(t, 1)
-	h.stuff(t)
-	if people, bots := h.among(t, 300, 2000, 20); people != 40 || bots > 81 {
-		t.Errorf("%d of 40 people were let in, and %d guesses of networks that do not wait", people, bots)
+	for what, c := range map[string]struct{ networks, first, calm, people, bots int }{
+		"had failed":  {60, 0, 0, 60, 61},
+		"do not wait": {300, 2000, 20, 40, 81},
+	} {
+		h := newHouse(t, 1)
+		h.stuff(t)
+		if people, bots := h.among(t, c.networks, c.first, c.calm); people != c.people || bots > c.bots {
+			t.Errorf("%d of %d people were let in, and %d guesses of networks that %s", people, c.people, bots, what)
+		}
 	}
 }
 

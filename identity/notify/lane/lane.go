@@ -1,9 +1,9 @@
 // Package lane is what waits to be sent by this node, in a lane for each tenant: nobody's slow
 // server, and nobody's flood, holds up what is sent for others.
 //
-// A [Queue] holds so many jobs, and so many of one tenant, and works on so many at once, and so
-// many of one tenant, and on one of those that belong together; what is too much is not taken. It keeps nothing across a restart: what
-// matters beyond that is a row.
+// A [Queue] holds so many jobs in all and of one tenant, and works on so many at once, of
+// those that belong together on one; what is too much is not taken. It keeps nothing across a
+// restart: what matters beyond that is a row.
 //
 // Not here: what a job is, and what is worth another attempt, which its worker says.
 package lane

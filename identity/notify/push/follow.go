@@ -60,11 +60,8 @@ func (s *Subscription) hash() []byte {
 // another meanwhile. The row stays: browsers change a subscription and say nothing, and this one has
 // what is gone until a page of ours is opened.
 func lose(tx *fsm.Tx, s *Subscription) error {
-	now, err := subscriptions.Get(tx, fsm.Scope(s.Tenant), s.key())
-	if errors.Is(err, fsm.ErrNotFound) {
-		return nil
-	}
-	if err != nil || now.Endpoint != s.Endpoint {
+	now, err := get(tx, s.Tenant, s.UserID, s.Session)
+	if err != nil || now == nil || now.Endpoint != s.Endpoint {
 		return err
 	}
 	now.Gone = now.hash()
