@@ -12,6 +12,7 @@ import (
 
 	"github.com/quis-idp/quis/cluster/feature"
 	"github.com/quis-idp/quis/cmd/daemon/bootstrap"
+	"github.com/quis-idp/quis/cmd/demo"
 	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/federation/register"
 	"github.com/quis-idp/quis/fsm"
@@ -19,9 +20,6 @@ import (
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/keys/seal"
 )
-
-// demoURL is where `quis dev` serves the demo application.
-const demoURL = "http://localhost:8090"
 
 // setupLoop makes sure that this node's setup is done once whenever it comes to
 // lead, until that has succeeded: a later leader may have been given another
@@ -132,6 +130,7 @@ func hopeless(err error) bool {
 
 // registerDemo registers the demo application of development mode.
 func (n *Node) registerDemo(ctx context.Context) error {
+	at := demo.URL(n.cfg.PublicURL)
 	return n.db.Update(ctx, func(tx *fsm.Tx) error {
 		_, err := federation.ByClientID(tx, identity.DefaultTenant, "demo")
 		if !errors.Is(err, fsm.ErrNotFound) {
@@ -146,11 +145,11 @@ func (n *Node) registerDemo(ctx context.Context) error {
 			Type:           federation.TypeSPA,
 			IsPublic:       true,
 			RequirePKCE:    true,
-			RedirectURIs:   []string{demoURL + "/callback"},
-			PostLogoutURIs: []string{demoURL + "/"},
+			RedirectURIs:   []string{at + "/callback"},
+			PostLogoutURIs: []string{at + "/"},
 			AllowedScopes:  []string{federation.ScopeOpenID, "profile", "email", "groups", "offline_access"},
 			GrantTypes:     []string{federation.GrantCode, "refresh_token"},
-			LaunchURL:      demoURL,
+			LaunchURL:      at,
 		}, "")
 		if err != nil {
 			return err

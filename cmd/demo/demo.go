@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -19,6 +20,24 @@ const (
 	maxSessions = 10_000 // beyond that the oldest are forgotten
 	scopes      = "openid profile email groups offline_access"
 )
+
+// Above is how far the application's port is above that of its issuer.
+const Above = 10
+
+// URL is where `quis dev` with that issuer, http://localhost:PORT, serves the application; ""
+// if the issuer is none of a `quis dev`.
+func URL(issuer string) string {
+	u, err := url.Parse(issuer)
+	if err != nil {
+		return ""
+	}
+	port, err := strconv.Atoi(u.Port())
+	if err != nil {
+		return ""
+	}
+	u.Host = fmt.Sprintf("%s:%d", u.Hostname(), port+Above)
+	return u.String()
+}
 
 // Config says who the application is.
 type Config struct {

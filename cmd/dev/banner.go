@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/quis-idp/quis/cmd/demo"
 )
 
 // banner tells a newcomer what runs and what to do next.
@@ -34,10 +36,11 @@ func (h *house) banner(ctx context.Context, took time.Duration) {
 	} else {
 		line(who, link, "works once, within 60 minutes; `"+quis+" setup-link` makes a new one")
 	}
-	line("Demo app", DemoURL, "OIDC client \"demo\", already registered; shows its tokens")
-	line("Mail inbox", Issuer+"/dev/mail", "all mail of this machine; JSON for tests: /dev/mail.json")
-	line("Issuer", Issuer, "")
-	line("JWKS", Issuer+"/.well-known/jwks.json", "")
+	issuer := Issuer(h.Port)
+	line("Demo app", demo.URL(issuer), "OIDC client \"demo\", already registered; shows its tokens")
+	line("Mail inbox", issuer+"/dev/mail", "all mail of this machine; JSON for tests: /dev/mail.json")
+	line("Issuer", issuer, "")
+	line("JWKS", issuer+"/.well-known/jwks.json", "")
 	for _, n := range h.nodes {
 		label := ""
 		if n.Index == 1 {

@@ -27,6 +27,7 @@ const readyWithin = 60 * time.Second
 // Options are what a person may say to `quis dev`.
 type Options struct {
 	Nodes     int    // 1 to MaxNodes; 0: as many as Dir holds, or 1
+	Port      int    // of the issuer, MinPort to MaxPort; 0: that of the house in Dir, or DefaultPort
 	Dir       string // data directory; made if it is missing
 	Bootstrap string // bootstrap file, or ""
 	Reset     bool   // begin with nothing
@@ -57,6 +58,9 @@ func Run(ctx context.Context, o Options) error {
 	if o.Nodes < 0 || o.Nodes > MaxNodes {
 		return fmt.Errorf("--nodes %d is out of range: 1 to %d", o.Nodes, MaxNodes)
 	}
+	if o.Port != 0 && (o.Port < MinPort || o.Port > MaxPort) {
+		return fmt.Errorf("--port %d is out of range: %d to %d", o.Port, MinPort, MaxPort)
+	}
 	dir, err := filepath.Abs(o.Dir)
 	if err != nil {
 		return fmt.Errorf("--data-dir: %w", err)
@@ -73,7 +77,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	h := &house{Options: o}
 	for i := range o.Nodes {
-		h.nodes = append(h.nodes, &process{place: placeOf(dir, i+1, o.Nodes), binary: binary})
+		h.nodes = append(h.nodes, &process{place: o.placeOf(i + 1), binary: binary})
 	}
 	return h.run(ctx)
 }
@@ -120,9 +124,9 @@ func (h *house) run(parent context.Context) error {
 // nodes, so that a port in use is said at once and by name.
 func (h *house) listen(ctx context.Context) (map[string]net.Listener, error) {
 	out := map[string]net.Listener{}
-	open := map[string]string{"the demo application": demoAddress}
+	open := map[string]string{"the demo application": demoAddress(h.Port)}
 	if h.Nodes > 1 {
-		open["the proxy"] = proxyAddress
+		open["the proxy"] = proxyAddress(h.Port)
 	}
 	deadline := time.Now().Add(time.Second)
 	var taken []string
@@ -151,7 +155,7 @@ func (h *house) listen(ctx context.Context) (map[string]net.Listener, error) {
 	}
 	if len(taken) > 0 {
 		slices.Sort(taken)
-		errs = append(errs, fmt.Errorf("in use by another program, perhaps another `quis dev`: %s: stop that one (`ss -ltnp` shows it), then try again",
+		errs = append(errs, fmt.Errorf("in use by another program, perhaps another `quis dev`: %s: stop that one (`ss -ltnp` shows it), or take other ports with --port",
 			strings.Join(taken, ", ")))
 	}
 	if len(errs) > 0 {
@@ -186,8 +190,8 @@ func closeAll(listeners map[string]net.Listener) {
 func (h *house) serve(ctx context.Context, background *sync.WaitGroup, listeners map[string]net.Listener) {
 	logger := slog.New(slog.NewTextHandler(h.Out, nil))
 	for address, ln := range listeners {
-		handler := demo.New(demo.Config{Issuer: Issuer, ClientID: "demo", URL: DemoURL, Logger: logger})
-		if address == proxyAddress {
+		handler := demo.New(demo.Config{Issuer: Issuer(h.Port), ClientID: "demo", URL: demo.URL(Issuer(h.Port)), Logger: logger})
+		if address == proxyAddress(h.Port) {
 			var backends []*backend
 			for _, n := range h.nodes {
 				backends = append(backends, &backend{address: n.Public, ready: n.readyURL()})
@@ -299,7 +303,7 @@ func (h *house) reportMail(ctx context.Context) {
 			continue // a file that is half there; it is read the next time
 		}
 		for _, m := range slices.Backward(news) {
-			h.say("  Mail to %s: %s  %s/dev/mail/%s\n", m.To, m.Subject, Issuer, m.ID)
+			h.say("  Mail to %s: %s  %s/dev/mail/%s\n", m.To, m.Subject, Issuer(h.Port), m.ID)
 			last = m.ID
 		}
 	}

@@ -2,7 +2,8 @@
 // real child processes of this one, a round-robin proxy on the issuer's port, and
 // the demo application.
 //
-// Everything binds to loopback. The nodes are the same binary started with
+// Everything binds to loopback, at ports that stand at fixed distances from the issuer's (Options.Port),
+// so that several houses live on one machine. The nodes are the same binary started with
 // "server" and a configuration file of their own, so what works here works the
 // same in production. Each child holds the read end of a pipe as its standard
 // input and ends when it closes: however this process dies, no node lingers.

@@ -2,18 +2,55 @@ package dev
 
 import (
 	"fmt"
+	"net/url"
+	"os"
 	"path/filepath"
+	"strconv"
+
+	"github.com/quis-idp/quis/cmd/daemon"
+	"github.com/quis-idp/quis/cmd/demo"
 )
 
-// Fixed addresses of development mode; tests and the demo rely on them.
+// Limits and defaults of development mode.
 const (
-	Issuer   = "http://localhost:8080"
-	DemoURL  = "http://localhost:8090"
-	MaxNodes = 7
-
-	proxyAddress = "127.0.0.1:8080"
-	demoAddress  = "127.0.0.1:8090"
+	DefaultPort = 8080 // of the issuer; whatever else listens has its port by its distance from that one
+	MinPort     = 1024
+	MaxPort     = 64000
+	MaxNodes    = 7
 )
+
+// Issuer is the issuer of a house at that port: its proxy, or its only node.
+func Issuer(port int) string { return fmt.Sprintf("http://localhost:%d", port) }
+
+// IssuerIn returns the issuer of the house whose data is in dir, and whether there is one.
+func IssuerIn(dir string) (string, bool) {
+	port := portIn(dir)
+	return Issuer(port), port != 0
+}
+
+// portIn returns the port of the house whose data is in dir, 0 if none is there.
+func portIn(dir string) int {
+	first := place{Dir: filepath.Join(dir, "node-1")}
+	if _, err := os.Stat(first.Dir); err != nil {
+		return 0
+	}
+	c, err := daemon.Load(daemon.Source{File: first.configFile()})
+	if err != nil {
+		return DefaultPort // of a start that was killed before it had written the file
+	}
+	u, err := url.Parse(c.PublicURL)
+	if err != nil {
+		return DefaultPort
+	}
+	port, err := strconv.Atoi(u.Port())
+	if err != nil {
+		return DefaultPort
+	}
+	return port
+}
+
+func proxyAddress(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
+func demoAddress(port int) string  { return fmt.Sprintf("127.0.0.1:%d", port+demo.Above) }
 
 // A place is where one node lives: its files and its ports.
 type place struct {
@@ -27,23 +64,23 @@ type place struct {
 	Gossip     string // 127.0.0.1:8321
 }
 
-// placeOf returns where node i of n lives under dir. A single node takes the
+// placeOf returns where node i of the house lives. A single node takes the
 // issuer's port itself; several leave it to the proxy.
-func placeOf(dir string, i, n int) place {
+func (o Options) placeOf(i int) place {
 	offset := i
-	if n == 1 {
+	if o.Nodes == 1 {
 		offset = 0
 	}
 	name := fmt.Sprintf("node-%d", i)
 	return place{
 		Index:      i,
 		Name:       name,
-		Dir:        filepath.Join(dir, name),
-		URL:        fmt.Sprintf("http://localhost:%d", 8080+offset),
-		Public:     fmt.Sprintf("127.0.0.1:%d", 8080+offset),
-		Operations: fmt.Sprintf("127.0.0.1:%d", 9080+offset),
-		Cluster:    fmt.Sprintf("127.0.0.1:%d", 8310+i),
-		Gossip:     fmt.Sprintf("127.0.0.1:%d", 8320+i),
+		Dir:        filepath.Join(o.Dir, name),
+		URL:        Issuer(o.Port + offset),
+		Public:     fmt.Sprintf("127.0.0.1:%d", o.Port+offset),
+		Operations: fmt.Sprintf("127.0.0.1:%d", o.Port+1000+offset),
+		Cluster:    fmt.Sprintf("127.0.0.1:%d", o.Port+230+i),
+		Gossip:     fmt.Sprintf("127.0.0.1:%d", o.Port+240+i),
 	}
 }
 

@@ -1,6 +1,7 @@
 package dev
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -14,7 +15,7 @@ import (
 )
 
 // prepare makes the directory ready: locked, with a root key and a configuration
-// file for each node; it settles how many they are. The returned function lets go
+// file for each node; it settles how many they are and where. The returned function lets go
 // of the lock.
 func prepare(o *Options) (unlock func(), err error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
@@ -55,6 +56,17 @@ func prepareLocked(o *Options) error {
 	if len(old) > o.Nodes {
 		return fmt.Errorf("%s holds a cluster of %d: use --nodes %d to go on with it, or --reset to begin anew", o.Dir, len(old), len(old))
 	}
+	// Browsers, keys and applications know the issuer by its address, the nodes each other.
+	there := 0
+	if len(old) > 0 {
+		there = portIn(o.Dir)
+	}
+	switch {
+	case o.Port == 0:
+		o.Port = cmp.Or(there, DefaultPort)
+	case there != 0 && there != o.Port:
+		return fmt.Errorf("%s holds a cluster at port %d: use --port %d to go on with it, or --reset to begin anew", o.Dir, there, there)
+	}
 	keyFile := filepath.Join(o.Dir, "root.key")
 	if err := makeRootKey(keyFile, len(old) > 0); err != nil {
 		return err
@@ -71,7 +83,7 @@ func prepareLocked(o *Options) error {
 		f.Close()
 	}
 	for i := range o.Nodes {
-		if err := writeNode(*o, placeOf(o.Dir, i+1, o.Nodes), keyFile, bootstrap); err != nil {
+		if err := writeNode(*o, o.placeOf(i+1), keyFile, bootstrap); err != nil {
 			return err
 		}
 	}
@@ -101,14 +113,14 @@ func writeNode(o Options, p place, keyFile, bootstrap string) error {
 	c := daemon.Default()
 	c.NodeID = p.Name
 	c.DataDir = p.Dir
-	c.PublicURL = Issuer
+	c.PublicURL = Issuer(o.Port)
 	c.Listen = daemon.Listen{Public: p.Public, Operations: p.Operations}
 	c.RootKeyFile = keyFile
 	c.Cluster.Listen, c.Cluster.Advertise = p.Cluster, p.Cluster
 	c.Cluster.Gossip, c.Cluster.GossipAdvertise = p.Gossip, p.Gossip
 	c.Cluster.BootstrapExpect = o.Nodes
 	for i := range o.Nodes {
-		if other := placeOf(o.Dir, i+1, o.Nodes); other.Index != p.Index {
+		if other := o.placeOf(i + 1); other.Index != p.Index {
 			c.Cluster.Join = append(c.Cluster.Join, other.Cluster)
 		}
 	}

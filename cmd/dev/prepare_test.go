@@ -42,3 +42,34 @@ func TestPrepareCountsTheNodes(t *testing.T) {
 		}
 	}
 }
+
+// A house stays at its port: browsers, passkeys and applications know it by that.
+func TestPrepareKeepsThePort(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, step := range []struct {
+		port, want int // want 0: refused
+		reset      bool
+	}{
+		{port: 0, want: DefaultPort}, {port: 9000}, {port: 9000, reset: true, want: 9000}, {port: 0, want: 9000}, {port: DefaultPort},
+	} {
+		o := Options{Dir: dir, Port: step.port, Reset: step.reset}
+		unlock, err := prepare(&o)
+		if step.want == 0 {
+			if err == nil {
+				t.Fatalf("%+v was not refused", step)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatalf("%+v: %v", step, err)
+		}
+		unlock()
+		if at, ok := IssuerIn(dir); o.Port != step.want || !ok || at != Issuer(step.want) {
+			t.Errorf("%+v: port %d, %s, %v", step, o.Port, at, ok)
+		}
+	}
+	if at, ok := IssuerIn(t.TempDir()); ok {
+		t.Errorf("an issuer where nobody lives: %s", at)
+	}
+}

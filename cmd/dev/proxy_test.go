@@ -198,15 +198,15 @@ func TestProxyTriesAgainOnlyWhereItIsSafe(t *testing.T) {
 
 func TestPlaces(t *testing.T) {
 	t.Parallel()
-	if p := placeOf("d", 1, 1); p.Public != "127.0.0.1:8080" || p.Operations != "127.0.0.1:9080" {
+	if p := (Options{Dir: "d", Nodes: 1, Port: DefaultPort}).placeOf(1); p.Public != "127.0.0.1:8080" || p.Operations != "127.0.0.1:9080" {
 		t.Errorf("one node: %+v", p)
 	}
 	seen := map[string]string{}
-	for _, a := range []string{proxyAddress, demoAddress} {
+	for _, a := range []string{proxyAddress(DefaultPort), demoAddress(DefaultPort)} {
 		seen[a] = "house"
 	}
 	for i := 1; i <= MaxNodes; i++ {
-		p := placeOf("d", i, MaxNodes)
+		p := (Options{Dir: "d", Nodes: MaxNodes, Port: DefaultPort}).placeOf(i)
 		for _, a := range []string{p.Public, p.Operations, p.Cluster, p.Gossip} {
 			if other, taken := seen[a]; taken {
 				t.Errorf("%s and %s both want %s", p.Name, other, a)
@@ -217,7 +217,10 @@ func TestPlaces(t *testing.T) {
 			}
 		}
 	}
-	if p := placeOf("d", 2, 3); p.URL != "http://localhost:8082" || p.Operations != "127.0.0.1:9082" {
+	if p := (Options{Dir: "d", Nodes: 3, Port: 9000}).placeOf(2); p.URL != "http://localhost:9002" || p.Operations != "127.0.0.1:10002" || p.Cluster != "127.0.0.1:9232" {
+		t.Errorf("node 2 of 3 at another port: %+v", p)
+	}
+	if p := (Options{Dir: "d", Nodes: 3, Port: DefaultPort}).placeOf(2); p.URL != "http://localhost:8082" || p.Operations != "127.0.0.1:9082" {
 		t.Errorf("node 2 of 3: %+v", p)
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/quis-idp/quis/api/client"
 	"github.com/quis-idp/quis/cmd/daemon"
+	"github.com/quis-idp/quis/cmd/demo"
 	"github.com/quis-idp/quis/cmd/dev"
 )
 
@@ -18,12 +19,15 @@ func devCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "dev",
 		Short:   "Run a cluster on this machine, with a demo application",
-		Long:    "Runs one node, or several as processes of their own behind a small proxy, on loopback only.\nThe issuer is always " + dev.Issuer + ".",
+		Long:    "Runs one node, or several as processes of their own behind a small proxy, on loopback only.\nThe issuer is http://localhost:8080, unless --port says another port.",
 		Example: "  quis dev\n  quis dev --nodes 3 --bootstrap deploy/bootstrap.yaml",
 		Args:    groupArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if cmd.Flags().Changed("nodes") && (o.Nodes < 1 || o.Nodes > dev.MaxNodes) {
 				return usage(cmd, "--nodes %d is out of range: 1 to %d", o.Nodes, dev.MaxNodes)
+			}
+			if cmd.Flags().Changed("port") && (o.Port < dev.MinPort || o.Port > dev.MaxPort) {
+				return usage(cmd, "--port %d is out of range: %d to %d", o.Port, dev.MinPort, dev.MaxPort)
 			}
 			ctx, stop := dev.Signals(cmd.Context())
 			defer stop()
@@ -36,6 +40,7 @@ func devCommand() *cobra.Command {
 		},
 	}
 	c.Flags().IntVar(&o.Nodes, "nodes", 0, fmt.Sprintf("how many nodes, 1 to %d; a cluster that is there can grow\n(default: those of the data directory, or 1)", dev.MaxNodes))
+	c.Flags().IntVar(&o.Port, "port", 0, fmt.Sprintf("port of the issuer; the demo application is %d above it, metrics 1000\n(default: that of the data directory, or %d)", demo.Above, dev.DefaultPort))
 	c.Flags().StringVar(&o.Bootstrap, "bootstrap", "", "YAML file of users, groups, applications and tokens to create\n(default: $QUIS_BOOTSTRAP_FILE)")
 	c.Flags().BoolVar(&o.Reset, "reset", false, "delete the data first")
 	c.Flags().StringVar(&o.LogLevel, "log-level", "info", "what the nodes log: debug, info, warn or error")

@@ -56,7 +56,7 @@ func passkeyRate(ctx context.Context, o options) (figures []figure, err error) {
 		return nil, err
 	}
 	c := h.spread(o)
-	holders, err := enrolAll(ctx, c.nodes[0])
+	holders, err := enrolAll(ctx, c.issuer, c.nodes[0])
 	if err != nil {
 		return nil, fmt.Errorf("enrol passkeys: %w", err)
 	}
@@ -119,10 +119,10 @@ func (c *spread) passkeysAlone(ctx context.Context, holders []*keyHolder) (load,
 var creation = regexp.MustCompile(`data-passkey="create" data-options="([^"]*)"`)
 
 // enrolAll has every holder sign in with the password and add a passkey to their account.
-func enrolAll(ctx context.Context, node string) ([]*keyHolder, error) {
+func enrolAll(ctx context.Context, issuer, node string) ([]*keyHolder, error) {
 	holders := make([]*keyHolder, keyHolders)
 	for i := range holders {
-		k := &keyHolder{name: fmt.Sprint("holder", i), key: &passkeytest.Authenticator{Origin: testbed.Issuer, UV: true, Synced: true}}
+		k := &keyHolder{name: fmt.Sprint("holder", i), key: &passkeytest.Authenticator{Origin: issuer, UV: true, Synced: true}}
 		b := testbed.NewBrowser()
 		if p, err := b.Reach(ctx, node+"/login", k.name, "correct horse battery"); err != nil || p.Status != http.StatusOK {
 			return nil, errors.Join(err, fmt.Errorf("%s cannot sign in", k.name))

@@ -17,14 +17,15 @@ import (
 
 // A spread is the nodes that requests for tokens go to, one node after the other.
 type spread struct {
-	o     options
-	nodes []string // base URLs
-	pids  []int
-	next  atomic.Uint64
+	o      options
+	issuer string
+	nodes  []string // base URLs
+	pids   []int
+	next   atomic.Uint64
 }
 
 func spreadOf(d *testbed.Dev, o options) (*spread, error) {
-	c := &spread{o: o}
+	c := &spread{o: o, issuer: d.Issuer()}
 	for i := 1; i <= d.Nodes; i++ {
 		pid, err := d.PID(i)
 		if err != nil {
@@ -37,7 +38,7 @@ func spreadOf(d *testbed.Dev, o options) (*spread, error) {
 
 // spread is the nodes of a house that runs.
 func (h *house) spread(o options) *spread {
-	c := &spread{o: o}
+	c := &spread{o: o, issuer: testbed.Issuer}
 	for _, n := range h.nodes {
 		c.nodes, c.pids = append(c.nodes, n.public), append(c.pids, n.cmd.Process.Pid)
 	}
@@ -114,7 +115,7 @@ func (c *spread) bound(ctx context.Context, _ []*testbed.Tokens) (load, error) {
 	form := url.Values{"grant_type": {"client_credentials"}}
 	return c.drive(ctx, c.o.duration, func(ctx context.Context, w int) error {
 		for range 2 { // the first may be told the nonce
-			proof, err := keys[w].Proof(http.MethodPost, testbed.Issuer+"/oauth2/token", nonces[w], "", nil)
+			proof, err := keys[w].Proof(http.MethodPost, c.issuer+"/oauth2/token", nonces[w], "", nil)
 			if err != nil {
 				return err
 			}

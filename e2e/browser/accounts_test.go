@@ -22,6 +22,7 @@ func (b *browser) media(features ...*emulation.MediaFeature) {
 // TestAccountsInABrowser: the browser remembers who was here and how, lets them choose and
 // forget, in any mode.
 func TestAccountsInABrowser(t *testing.T) {
+	t.Parallel()
 	h, b := newComfortHouse(t), newBrowser(t)
 	for _, who := range []string{"ada", "grace"} {
 		b.open(h.begin(authn.Need{ReturnTo: "/account"}) + "&another=yes")
@@ -32,7 +33,7 @@ func TestAccountsInABrowser(t *testing.T) {
 	b.open(h.begin(authn.Need{ReturnTo: "/account", Application: "Web", Select: true}))
 	b.pictures("accounts")
 	b.media(&emulation.MediaFeature{Name: "forced-colors", Value: "active"})
-	b.accessible("accounts, forced colours")
+	b.accessible("accounts, forced colours", everyRule)
 	b.keep("accounts-forced")
 	b.do(chromedp.Click(chromedp.CSS(`.choices li:last-child a`)), chromedp.WaitVisible(passwordField))
 	if got := b.value(nameField); got != "ada" {
@@ -66,6 +67,7 @@ func TestAccountsInABrowser(t *testing.T) {
 
 // TestLongNamesInABrowser: who has a long name, without a space, and a long address is not cut off.
 func TestLongNamesInABrowser(t *testing.T) {
+	t.Parallel()
 	h, b := newComfortHouse(t), newBrowser(t)
 	name := "Donaudampfschifffahrtsgesellschaftskapitaenswitwenrente"
 	h.Person(directory.User{Username: "long", Name: name + " von " + name, Email: "first.middle.last@" + strings.ToLower(name) + ".example.com"}, true)

@@ -11,13 +11,13 @@ import (
 // this release waits until every member is known to read it.
 func quis(b *browser, d *testbed.Dev, args ...string) string {
 	b.t.Helper()
-	return command(b, d, append(args, "--data-dir", d.Dir)...)
+	return command(b, d, "", append(args, "--data-dir", d.Dir)...)
 }
 
-func command(b *browser, d *testbed.Dev, args ...string) string {
+func command(b *browser, d *testbed.Dev, token string, args ...string) string {
 	b.t.Helper()
 	for {
-		out, err := d.Quis(b.ctx, args...)
+		out, err := d.QuisAs(b.ctx, token, args...)
 		if err == nil {
 			return out
 		}
@@ -39,8 +39,7 @@ type administrator struct {
 // quis runs a command and returns what it answers.
 func (a administrator) quis(args ...string) map[string]any {
 	a.b.t.Helper()
-	a.b.t.Setenv("QUIS_TOKEN", a.token)
-	out, answer := command(a.b, a.d, append(args, "--addr", a.d.Public(0), "-o", "json")...), map[string]any{}
+	out, answer := command(a.b, a.d, a.token, append(args, "--addr", a.d.Public(0), "-o", "json")...), map[string]any{}
 	if err := json.Unmarshal([]byte(out), &answer); err != nil {
 		a.b.t.Fatalf("%v: %v: %s", args, err, out)
 	}
@@ -50,8 +49,7 @@ func (a administrator) quis(args ...string) map[string]any {
 // refused runs a command that must not be done, and returns what is said instead.
 func (a administrator) refused(args ...string) string {
 	a.b.t.Helper()
-	a.b.t.Setenv("QUIS_TOKEN", a.token)
-	out, err := a.d.Quis(a.b.ctx, append(args, "--addr", a.d.Public(0))...)
+	out, err := a.d.QuisAs(a.b.ctx, a.token, append(args, "--addr", a.d.Public(0))...)
 	if err == nil {
 		a.b.t.Errorf("%v is done: %s", args, out)
 	}

@@ -15,6 +15,7 @@ import (
 // TestApprovalInAnotherBrowser: a person adds an app, lets one browser approve, and signs in in
 // another by typing its number into the first, each step at another node.
 func TestApprovalInAnotherBrowser(t *testing.T) {
+	t.Parallel()
 	d := testbed.Run(t, 3, portalBootstrap)
 	laptop, phone := newBrowser(t), newBrowser(t)
 	at := func(b *browser, node int, path string) {

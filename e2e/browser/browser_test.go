@@ -72,6 +72,7 @@ func params(t *testing.T, at string) url.Values {
 }
 
 func TestSingleSignOnAndOutOverThreeNodes(t *testing.T) {
+	t.Parallel()
 	d := testbed.Run(t, 3, bootstrap)
 	application(t, "localhost:9999")
 	application(t, "localhost:9998")
@@ -90,7 +91,7 @@ func TestSingleSignOnAndOutOverThreeNodes(t *testing.T) {
 	b.signIn("tester", "correct horse battery")
 	a.Params = params(t, b.waitLocation(web.RedirectURI))
 	a.Code = a.Params.Get("code")
-	if a.Params.Get("state") != "state-of-web" || a.Params.Get("iss") != testbed.Issuer {
+	if a.Params.Get("state") != "state-of-web" || a.Params.Get("iss") != d.Issuer() {
 		t.Errorf("came back with %v", a.Params)
 	}
 

@@ -99,6 +99,7 @@ func (b *browser) losesBadge(d *testbed.Dev, at string) {
 // TestCertificatesOverThreeNodes: a rule maps one person, another adds the certificate of their
 // browser; both sign in, until the authority revokes.
 func TestCertificatesOverThreeNodes(t *testing.T) {
+	t.Parallel()
 	d := testbed.Run(t, 3, administeredBootstrap)
 	b, other := newBrowser(t), newBrowser(t)
 	card, at := newReader(t, d), d.Public(0)

@@ -29,13 +29,21 @@ type browser struct {
 	problems []string // content-security-policy violations and errors of the page
 }
 
+// newBrowser starts a Chromium without the parts of a window, which takes half of the processor
+// that a whole one takes.
 func newBrowser(t *testing.T) *browser {
+	t.Helper()
+	return browserOf(t, "/usr/bin/chromium-headless-shell")
+}
+
+// browserOf starts the first browser that is there: of those, or a whole Chromium.
+func browserOf(t *testing.T, before ...string) *browser {
 	t.Helper()
 	flags := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-sync", true), chromedp.Flag("disable-quic", true))
-	for _, path := range []string{"/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"} {
+	for _, path := range append(before, "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome") {
 		if _, err := os.Stat(path); err == nil {
 			flags = append(flags, chromedp.ExecPath(path))
 			break
@@ -192,11 +200,17 @@ func (b *browser) fill(name, text string) {
 func (b *browser) pictures(name string) {
 	b.t.Helper()
 	b.picture(name, "light")
-	b.picture(name, "dark")
+	b.pictureFor(name, "dark", `["cat.color"]`)
 }
 
 // picture is pictures in one scheme of colours, for paths of many pages.
 func (b *browser) picture(name, scheme string) {
+	b.t.Helper()
+	b.pictureFor(name, scheme, everyRule)
+}
+
+// pictureFor takes one whose page is held against these rules of axe-core.
+func (b *browser) pictureFor(name, scheme, rules string) {
 	b.t.Helper()
 	dir := os.Getenv("QUIS_SCREENSHOTS")
 	_, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
@@ -208,7 +222,7 @@ func (b *browser) picture(name, scheme string) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	b.accessible(name + ", " + scheme)
+	b.accessible(name+", "+scheme, rules)
 	for _, width := range []int64{1280, 320} {
 		b.do(chromedp.EmulateViewport(width, 800))
 		wide, err := chromedp.Run(b.ctx, chromedp.Evaluate[int](`document.documentElement.scrollWidth`))
@@ -238,19 +252,29 @@ func (b *browser) picture(name, scheme string) {
 	b.do(chromedp.EmulateViewport(1280, 800))
 }
 
-// application listens where an application expects people back, and shows them a page.
+var applications = struct {
+	sync.Mutex
+	at map[string]bool
+}{at: map[string]bool{}}
+
+// application serves something at the address that codes are sent to, for whatever tests send
+// people there.
 func application(t *testing.T, addr string) {
 	t.Helper()
+	applications.Lock()
+	defer applications.Unlock()
+	if applications.at[addr] {
+		return
+	}
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	applications.at[addr] = true
+	go http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
 		w.Write([]byte("<!doctype html><title>application</title><link rel=icon href='data:,'><h1>Welcome back</h1>"))
-	}), ReadHeaderTimeout: 5 * time.Second}
-	go s.Serve(l)
-	t.Cleanup(func() { s.Close() })
+	}))
 }
 
 // signOutEverywhere confirms on the logout page, choosing all sessions if there is a choice.

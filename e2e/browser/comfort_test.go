@@ -62,6 +62,7 @@ func (b *browser) leave(house string) {
 
 // TestPasskeyIsOfferedInABrowser: after a password, once; it is the way that is marked from then on.
 func TestPasskeyIsOfferedInABrowser(t *testing.T) {
+	t.Parallel()
 	h, b := newComfortHouse(t), passkeyBrowser(t)
 	id := newAuthenticator(b, phone)
 	signIn := func(who, leads string) {
@@ -125,6 +126,7 @@ navigator.credentials.create = options => {
 // TestPasskeyIsMadeUnasked: where the browser can, nobody has to press anything; where it
 // does not want to, nobody is kept.
 func TestPasskeyIsMadeUnasked(t *testing.T) {
+	t.Parallel()
 	h, b := newComfortHouse(t), passkeyBrowser(t)
 	id := newAuthenticator(b, phone)
 	if _, err := chromedp.Call(b.ctx, cdp.Command[map[string]string, cdp.Empty]{Method: "Page.addScriptToEvaluateOnNewDocument"}, map[string]string{"source": unasked}); err != nil {
@@ -156,6 +158,7 @@ func TestPasskeyIsMadeUnasked(t *testing.T) {
 
 // TestPasswordIsJudgedInABrowser while it is typed, in the person's language, and never sent anywhere else.
 func TestPasswordIsJudgedInABrowser(t *testing.T) {
+	t.Parallel()
 	h, b := newComfortHouse(t), newBrowser(t)
 	b.open(h.URL + "/account/security/password?lang=de")
 	b.signIn("ada", comfortSecret)
@@ -178,6 +181,7 @@ func TestPasswordIsJudgedInABrowser(t *testing.T) {
 // TestFlowsThatStoodOpen: ten minutes do no harm; after a quarter of an hour, and after the back
 // button, the page says kindly how to go on; two tabs do not disturb each other.
 func TestFlowsThatStoodOpen(t *testing.T) {
+	t.Parallel()
 	h, b := newComfortHouse(t), newBrowser(t)
 	b.open(h.begin(authn.Need{ReturnTo: "/account/activity", Application: "Web"}))
 	h.Pass(10 * time.Minute)

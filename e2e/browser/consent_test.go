@@ -13,6 +13,7 @@ import (
 // the second time, and takes everything back at another node. The way from a form of ours
 // to the application is one that browsers let pass.
 func TestConsentOverThreeNodes(t *testing.T) {
+	t.Parallel()
 	d := testbed.Run(t, 3, bootstrap)
 	application(t, "localhost:9999")
 	b := newBrowser(t)

@@ -42,7 +42,7 @@ func (b *browser) known(node, endpoint string) {
 func TestAChangedSubscriptionIsFollowed(t *testing.T) {
 	service := pushService(t)
 	d := testbed.Run(t, 1, portalBootstrap)
-	laptop := newBrowser(t)
+	laptop := browserOf(t) // a whole one: only that is told of messages
 	keys, err := pushtest.NewBrowser()
 	if err != nil {
 		t.Fatal(err)

@@ -27,9 +27,10 @@ tokens:
 // TestImpersonationOverThreeNodes: an administrator says why, acts as a person, is told so on
 // every page and can only look; the person sees it while it lasts and afterwards.
 func TestImpersonationOverThreeNodes(t *testing.T) {
+	t.Parallel()
 	d := testbed.Run(t, 3, administeredBootstrap)
 	ada, root := newBrowser(t), newBrowser(t)
-	admin, mail := administrator{root, d, rootToken}, &mailbox{b: ada}
+	admin, mail := administrator{root, d, rootToken}, &mailbox{b: ada, at: d.Issuer()}
 	at := d.Public(0)
 	for name, b := range map[string]*browser{"ada": ada, "root": root} {
 		b.open(at + "/account")

@@ -22,6 +22,7 @@ users:
 // A mailbox is the inbox of quis dev.
 type mailbox struct {
 	b    *browser
+	at   string // issuer
 	last string // ID of the latest message that was looked at
 }
 
@@ -29,7 +30,7 @@ type mailbox struct {
 func (m *mailbox) wait(to, with string) inbox.Mail {
 	m.b.t.Helper()
 	for {
-		resp, err := http.Get(testbed.Issuer + "/dev/mail.json?after=" + m.last)
+		resp, err := http.Get(m.at + "/dev/mail.json?after=" + m.last)
 		if err != nil {
 			m.b.t.Fatal(err)
 		}
@@ -51,7 +52,7 @@ func (m *mailbox) wait(to, with string) inbox.Mail {
 	}
 }
 
-var linkForm = regexp.MustCompile(`(?m)^http://localhost:8080/\S+$`)
+var linkForm = regexp.MustCompile(`(?m)^http://localhost:\d+/\S+$`)
 
 // linkOf is the first link of a message.
 func linkOf(t *testing.T, m inbox.Mail) string {
@@ -83,6 +84,7 @@ func (b *browser) submit(values ...string) {
 // TestJoinOverThreeNodes: people come in by invitation and by themselves, and change their
 // address, each step at another node, with what the mail says.
 func TestJoinOverThreeNodes(t *testing.T) {
+	t.Parallel()
 	d := testbed.Run(t, 3, joinBootstrap)
 	b := newBrowser(t)
 	quis := func(args ...string) {
@@ -91,10 +93,10 @@ func TestJoinOverThreeNodes(t *testing.T) {
 	}
 	at := func(b *browser, node int, link string) {
 		t.Helper()
-		b.do(chromedp.Navigate(d.Public(node)+strings.TrimPrefix(link, testbed.Issuer)), chromedp.WaitReady(chromedp.CSS("main")))
+		b.do(chromedp.Navigate(d.Public(node)+strings.TrimPrefix(link, d.Issuer())), chromedp.WaitReady(chromedp.CSS("main")))
 	}
 
-	mail := &mailbox{b: b}
+	mail := &mailbox{b: b, at: d.Issuer()}
 	quis("user", "invite", "grace@example.com", "--name", "Grace")
 	link := linkOf(t, mail.wait("grace@example.com", ""))
 	at(b, 2, link)

@@ -45,6 +45,7 @@ func (b *browser) press(selector, key string) {
 // TestKeyboardOnly signs in, fails at first, chooses another language, signs out, and chooses
 // among accounts, without a pointer.
 func TestKeyboardOnly(t *testing.T) {
+	t.Parallel()
 	h, b := newComfortHouse(t), newBrowser(t)
 	// A window without a screen never has the focus by itself, and then nothing in it has.
 	if _, err := chromedp.Call(b.ctx, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true}); err != nil {

@@ -37,6 +37,7 @@ type visit struct {
 // killed, or the one that leads. Whoever answers the page is served by those that are left, and
 // gets where they were going without an error on the way.
 func TestNodeIsKilledWhileSomebodySignsIn(t *testing.T) {
+	t.Parallel()
 	d := testbed.Run(t, 3, killedBootstrap)
 	application(t, "localhost:9999")
 	begun := time.Now()
@@ -49,7 +50,7 @@ func TestNodeIsKilledWhileSomebodySignsIn(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := passkeyBrowser(t)
-			v := &visit{t: t, d: d, b: b, key: newAuthenticator(b, phone), mail: &mailbox{b: b}, proxy: d.Public(0)}
+			v := &visit{t: t, d: d, b: b, key: newAuthenticator(b, phone), mail: &mailbox{b: b, at: d.Issuer()}, proxy: d.Public(0)}
 			quis(b, d, "settings", "set", "allow_email_otp=true")
 			flow(v)
 			b.expectNoProblems() // an answer of 500 or more would be one

@@ -23,6 +23,7 @@ var (
 // TestEveryMethodComesAndGoes: what the other tests only add is used here in the way that a
 // person uses it, and taken away again, over three nodes. METHODS.md says which test does what.
 func TestEveryMethodComesAndGoes(t *testing.T) {
+	t.Parallel()
 	d := testbed.Run(t, 3, killedBootstrap)
 	begun := time.Now()
 	for _, m := range []struct {
@@ -36,7 +37,7 @@ func TestEveryMethodComesAndGoes(t *testing.T) {
 	} {
 		t.Run(m.name, func(t *testing.T) {
 			b := passkeyBrowser(t)
-			m.all(&visit{t: t, d: d, b: b, mail: &mailbox{b: b}, proxy: d.Public(0)})
+			m.all(&visit{t: t, d: d, b: b, mail: &mailbox{b: b, at: d.Issuer()}, proxy: d.Public(0)})
 			b.expectNoProblems()
 		})
 	}

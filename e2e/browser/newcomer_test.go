@@ -8,14 +8,16 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"github.com/quis-idp/quis/cmd/demo"
 	"github.com/quis-idp/quis/e2e/testbed"
 )
 
-var setupLink = regexp.MustCompile(`http://localhost:8080/setup/\S+`)
+var setupLink = regexp.MustCompile(`http://localhost:\d+/setup/\S+`)
 
 // TestNewcomer does what the terminal says after `quis dev`: opens the setup link,
 // becomes the first administrator, and tries every button of the demo application.
 func TestNewcomer(t *testing.T) {
+	t.Parallel()
 	d := testbed.Run(t, 1, "")
 	t.Logf("ready %v after the start of the process", d.ReadyAfter.Round(time.Millisecond))
 	b := newBrowser(t)
@@ -34,7 +36,7 @@ func TestNewcomer(t *testing.T) {
 	}
 	b.do(chromedp.Click(chromedp.CSS(`form [type="submit"]`)), chromedp.WaitNotPresent(chromedp.CSS(`input[name="repeat"]`)))
 
-	b.do(chromedp.Navigate("http://localhost:8090/"), chromedp.WaitVisible(chromedp.CSS("#signin")))
+	b.do(chromedp.Navigate(demo.URL(d.Issuer())), chromedp.WaitVisible(chromedp.CSS("#signin")))
 	b.pictures("demo")
 	b.do(chromedp.Click(chromedp.CSS("#signin")), chromedp.WaitVisible(chromedp.CSS("#refresh")))
 	if page := b.text("main"); !strings.Contains(page, "Hello, Ada Lovelace") || !strings.Contains(page, `"preferred_username": "ada"`) {

@@ -105,6 +105,7 @@ func asks(b *browser, at string, form url.Values) (answer map[string]any) {
 
 // TestPagesOnTheWay shows what people see for a moment, or only when something is wrong.
 func TestPagesOnTheWay(t *testing.T) {
+	t.Parallel()
 	d := testbed.Run(t, 1, pagesBootstrap)
 	application(t, "localhost:9999")
 	b := newBrowser(t)
@@ -149,6 +150,7 @@ func TestPagesOnTheWay(t *testing.T) {
 // TestDevicesAndApprovalsInABrowser: a device without a browser and an application without a
 // page wait for a person to say yes.
 func TestDevicesAndApprovalsInABrowser(t *testing.T) {
+	t.Parallel()
 	d := testbed.Run(t, 1, pagesBootstrap)
 	b := newBrowser(t)
 	at := d.Public(1)
@@ -176,7 +178,7 @@ func TestDevicesAndApprovalsInABrowser(t *testing.T) {
 	b.finds(at+"/account/approvals", "main", "Pay 12.50, W4SCT")
 	b.pictures("approvals")
 	b.do(chromedp.Click(chromedp.CSS(`button[value="allow"]`)))
-	b.says(`[role="status"]`, "")
+	b.says(`[role="status"]`, "You have allowed it")
 	b.picture("approvals-done", "dark")
 	asks(b, at+"/oauth2/token", url.Values{"grant_type": {federation.GrantCIBA}, "auth_req_id": {asked["auth_req_id"].(string)}})
 	b.expectNoProblems()
@@ -185,6 +187,7 @@ func TestDevicesAndApprovalsInABrowser(t *testing.T) {
 // TestAlarmInABrowser: a person reads of a change in their mail, says that it was not them, and
 // everybody is out.
 func TestAlarmInABrowser(t *testing.T) {
+	t.Parallel()
 	d := testbed.Run(t, 1, pagesBootstrap)
 	b, thief := newBrowser(t), newBrowser(t)
 	at := d.Public(1)
@@ -193,7 +196,7 @@ func TestAlarmInABrowser(t *testing.T) {
 	thief.open(at + securityPath + "/apps/new")
 	thief.signIn("ada", comfortSecret)
 	thief.addApp()
-	m := (&mailbox{b: b}).wait("ada@example.com", "/account/not-me")
+	m := (&mailbox{b: b, at: d.Issuer()}).wait("ada@example.com", "/account/not-me")
 	b.open(at + "/dev/mail")
 	b.pictures("inbox")
 	b.do(chromedp.Click(chromedp.CSS(`main li a`)))

@@ -211,6 +211,7 @@ func (b *browser) keys(id webauthn.AuthenticatorID) int {
 }
 
 func TestPasskeysInABrowser(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		o webauthn.VirtualAuthenticatorOptions
 	}{
@@ -254,6 +255,7 @@ func (h *passkeyHouse) forget() {
 
 // Keys without storage, or that cannot verify their user, are second factors.
 func TestSecurityKeysInABrowser(t *testing.T) {
+	t.Parallel()
 	for format, o := range map[string]webauthn.VirtualAuthenticatorOptions{
 		"fido-u2f": {Protocol: "u2f", Transport: "usb"},
 		"packed":   {Protocol: "ctap2", Transport: "usb"},
@@ -272,6 +274,7 @@ func TestSecurityKeysInABrowser(t *testing.T) {
 }
 
 func TestPasskeyFaultsAreSaid(t *testing.T) {
+	t.Parallel()
 	h, b := newPasskeyHouse(t), passkeyBrowser(t)
 	id := newAuthenticator(b, webauthn.VirtualAuthenticatorOptions{Protocol: "ctap2", Transport: "internal", HasResidentKey: true, HasUserVerification: true, IsUserVerified: true})
 	b.visit(h.origin+"/get", true) // there is none

@@ -56,6 +56,7 @@ func (b *browser) tokenIsUsedAndRevoked(d *testbed.Dev, token string) {
 // TestAccountOverThreeNodes walks through a person's own pages, each at another node: what
 // is changed at one is seen at the next, and a browser that is signed out at one is out at all.
 func TestAccountOverThreeNodes(t *testing.T) {
+	t.Parallel()
 	d := testbed.Run(t, 3, portalBootstrap)
 	application(t, "localhost:9998")
 	b, other := newBrowser(t), newBrowser(t)

@@ -142,7 +142,7 @@ func pushService(t *testing.T) *pushtest.Service {
 func TestAPushMessageLeadsToTheApproval(t *testing.T) {
 	service := pushService(t)
 	d := testbed.Run(t, 3, portalBootstrap)
-	laptop, phone := newBrowser(t), newBrowser(t)
+	laptop, phone := browserOf(t), browserOf(t) // whole ones: only those are told of messages
 	keys, err := pushtest.NewBrowser()
 	if err != nil {
 		t.Fatal(err)

@@ -48,9 +48,10 @@ func (m *mailbox) code() string {
 // TestRecoveryOverThreeNodes: where a tenant has nobody wait, a person gets back in at once and
 // protects the account anew; where it does, everybody signed in is told, and can stop it.
 func TestRecoveryOverThreeNodes(t *testing.T) {
+	t.Parallel()
 	d := testbed.Run(t, 3, administeredBootstrap)
 	one, other := newBrowser(t), newBrowser(t)
-	mail, at := &mailbox{b: one}, d.Public(0)
+	mail, at := &mailbox{b: one, at: d.Issuer()}, d.Public(0)
 	quis(one, d, "settings", "set", "recovery.delay_hours=0", "recovery.cooling_off_hours=0")
 	one.open(at + "/account/security/apps/new")
 	one.signIn("ada", password)
@@ -110,6 +111,7 @@ func TestRecoveryOverThreeNodes(t *testing.T) {
 // TestRecoveryLinkOverThreeNodes: an administrator makes a link, which is good for nothing before
 // another one has agreed, and then once.
 func TestRecoveryLinkOverThreeNodes(t *testing.T) {
+	t.Parallel()
 	d := testbed.Run(t, 3, administeredBootstrap)
 	b, thief := newBrowser(t), newBrowser(t)
 	at := d.Public(0)
@@ -159,6 +161,7 @@ func TestRecoveryLinkOverThreeNodes(t *testing.T) {
 
 // TestRecoveryAfterItsDelay: who has waited comes back in the same way, and gets in.
 func TestRecoveryAfterItsDelay(t *testing.T) {
+	t.Parallel()
 	h, b := newComfortHouse(t), newBrowser(t)
 	h.protect("ada")
 	code := func() string { return h.sent.Load().Code }

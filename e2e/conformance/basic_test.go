@@ -29,12 +29,12 @@ var basicPlan = []module{
 	{name: "oidcc-userinfo-get", check: func(c *check) { c.userinfoBy(c.userinfo) }},
 	{name: "oidcc-userinfo-post-header", check: func(c *check) {
 		c.userinfoBy(func(token string) answer {
-			return c.post(testbed.Issuer+"/oauth2/userinfo", nil, nil, http.Header{"Authorization": {"Bearer " + token}})
+			return c.post(dev.Issuer()+"/oauth2/userinfo", nil, nil, http.Header{"Authorization": {"Bearer " + token}})
 		})
 	}},
 	{name: "oidcc-userinfo-post-body", check: func(c *check) {
 		c.userinfoBy(func(token string) answer {
-			return c.post(testbed.Issuer+"/oauth2/userinfo", url.Values{"access_token": {token}}, nil, nil)
+			return c.post(dev.Issuer()+"/oauth2/userinfo", url.Values{"access_token": {token}}, nil, nil)
 		})
 	}},
 	{name: "oidcc-ensure-request-without-nonce-succeeds-for-code-flow", check: func(c *check) {
@@ -55,7 +55,7 @@ var basicPlan = []module{
 		a := c.ask("scope", "email openid")
 		query := strings.Split(a.params.Encode(), "&")
 		slices.Reverse(query)
-		p, err := c.browser.Reach(c.ctx, authorizeURL+"?"+strings.Join(query, "&"), username, password)
+		p, err := c.browser.Reach(c.ctx, authorizeURL()+"?"+strings.Join(query, "&"), username, password)
 		c.no(err)
 		c.tokens(a, c.answer(a, p).Get("code"))
 	}},
@@ -80,7 +80,7 @@ var basicPlan = []module{
 		c.again(true, "prompt", "none", "id_token_hint", got.text("id_token"))
 	}},
 	{name: "oidcc-login-hint", check: func(c *check) {
-		p, err := c.browser.Open(c.ctx, authorizeURL+"?"+c.ask("login_hint", username).params.Encode())
+		p, err := c.browser.Open(c.ctx, authorizeURL()+"?"+c.ask("login_hint", username).params.Encode())
 		c.no(err)
 		f := p.FormWith("username")
 		c.must("the sign-in page asks for a user name", f != nil, p.URL)
@@ -95,7 +95,7 @@ var basicPlan = []module{
 	{name: "oidcc-ensure-registered-redirect-uri", check: func(c *check) { c.shown(c.ask("redirect_uri", callback+"/other")) }},
 	{name: "oidcc-ensure-post-request-succeeds", check: func(c *check) {
 		a := c.ask()
-		form := &testbed.Form{Method: http.MethodPost, Action: authorizeURL, Fields: a.params}
+		form := &testbed.Form{Method: http.MethodPost, Action: authorizeURL(), Fields: a.params}
 		start, _ := url.Parse("http://localhost:9999/start")
 		p, err := c.browser.Submit(c.ctx, &testbed.Page{URL: start}, form, nil)
 		c.no(err)
@@ -112,7 +112,7 @@ var basicPlan = []module{
 		a := c.ask()
 		form := url.Values{"grant_type": {"authorization_code"}, "code": {c.code(a)}, "redirect_uri": {callback}, "code_verifier": {a.verifier},
 			"client_id": {c.app.id}, "client_secret": {c.app.secret}}
-		c.read(a, c.post(tokenURL, form, nil, nil))
+		c.read(a, c.post(tokenURL(), form, nil, nil))
 	}},
 	{name: "oidcc-request-uri-unsigned-supported-correctly-or-rejected-as-unsupported", check: func(c *check) {
 		c.refused(c.ask("request_uri", "https://localhost:9998/request.jwt"), "request_uri_not_supported", "invalid_request_uri", "invalid_request")
@@ -214,10 +214,10 @@ func refresh(c *check) {
 	token := got.text("refresh_token")
 	c.must("there is a refresh token", token != "", got.body)
 	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token}}
-	stolen := c.post(tokenURL, form, &application{"second", secret}, nil)
+	stolen := c.post(tokenURL(), form, &application{"second", secret}, nil)
 	c.that("another application cannot use it", stolen.status == http.StatusBadRequest && stolen.text("error") == "invalid_grant", stolen)
 	for range 2 {
-		next := c.post(tokenURL, form, &c.app, nil)
+		next := c.post(tokenURL(), form, &c.app, nil)
 		c.must("it gives a new access token", next.status == http.StatusOK && next.text("access_token") != "" && next.text("access_token") != got.text("access_token"), next)
 		if next.text("id_token") != "" {
 			renewed := c.read(nil, next)

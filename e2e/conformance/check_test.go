@@ -139,12 +139,12 @@ func change(params url.Values, changes []string) {
 	}
 }
 
-const authorizeURL = testbed.Issuer + "/oauth2/authorize"
+func authorizeURL() string { return dev.Issuer() + "/oauth2/authorize" }
 
 // send brings the person to the authorization endpoint and through all pages.
 func (c *check) send(a *ask) *testbed.Page {
 	c.t.Helper()
-	p, err := c.browser.Reach(c.ctx, authorizeURL+"?"+a.params.Encode(), username, password)
+	p, err := c.browser.Reach(c.ctx, authorizeURL()+"?"+a.params.Encode(), username, password)
 	c.no(err)
 	return p
 }
@@ -160,7 +160,7 @@ func (c *check) answer(a *ask, p *testbed.Page) url.Values {
 		got = p.Sent
 	}
 	c.usual("state comes back", got.Get("state") == a.params.Get("state"), got)
-	c.usual("iss names the issuer", got.Get("iss") == testbed.Issuer, got)
+	c.usual("iss names the issuer", got.Get("iss") == dev.Issuer(), got)
 	return got
 }
 
@@ -224,14 +224,14 @@ func (c *check) do(method, to string, body io.Reader, app *application, header h
 	return got
 }
 
-const tokenURL = testbed.Issuer + "/oauth2/token"
+func tokenURL() string { return dev.Issuer() + "/oauth2/token" }
 
 // exchange redeems a code, with changes to the request.
 func (c *check) exchange(a *ask, code string, changes ...string) answer {
 	c.t.Helper()
 	form := url.Values{"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {a.params.Get("redirect_uri")}, "code_verifier": {a.verifier}}
 	change(form, changes)
-	return c.post(tokenURL, form, &c.app, nil)
+	return c.post(tokenURL(), form, &c.app, nil)
 }
 
 // tokens redeems a code and checks the answer and its ID token.
@@ -253,7 +253,7 @@ func (c *check) signIn(changes ...string) (*ask, answer, map[string]any) {
 // after being told to wait.
 func (c *check) passwords() (n int) {
 	for _, step := range slices.Compact(slices.Clone(c.browser.Trail)) {
-		if strings.HasPrefix(step, "POST "+testbed.Issuer+"/login") {
+		if strings.HasPrefix(step, "POST "+dev.Issuer()+"/login") {
 			n++
 		}
 	}
@@ -262,7 +262,7 @@ func (c *check) passwords() (n int) {
 
 func (c *check) userinfo(token string) answer {
 	c.t.Helper()
-	return c.do(http.MethodGet, testbed.Issuer+"/oauth2/userinfo", nil, nil, http.Header{"Authorization": {"Bearer " + token}})
+	return c.do(http.MethodGet, dev.Issuer()+"/oauth2/userinfo", nil, nil, http.Header{"Authorization": {"Bearer " + token}})
 }
 
 func excerpt(body string) string { return fmt.Sprintf("%.600s", body) }

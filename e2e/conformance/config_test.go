@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-
-	"github.com/quis-idp/quis/e2e/testbed"
 )
 
 var configPlan = []module{{name: "oidcc-discovery-endpoint-verification", check: discovery}}
@@ -16,7 +14,7 @@ var configPlan = []module{{name: "oidcc-discovery-endpoint-verification", check:
 // metadata fetches the discovery document.
 func (c *check) metadata() map[string]any {
 	c.t.Helper()
-	got := c.do(http.MethodGet, testbed.Issuer+"/.well-known/openid-configuration", nil, nil, nil)
+	got := c.do(http.MethodGet, dev.Issuer()+"/.well-known/openid-configuration", nil, nil, nil)
 	c.must("the document is there as JSON", got.status == http.StatusOK && strings.HasPrefix(got.header.Get("Content-Type"), "application/json"), got.status, got.header)
 	return got.body
 }
@@ -33,9 +31,9 @@ func list(meta map[string]any, name string) (out []string) {
 
 func discovery(c *check) {
 	meta := c.metadata()
-	c.that("issuer is the URL that it was found under", meta["issuer"] == testbed.Issuer, meta["issuer"])
+	c.that("issuer is the URL that it was found under", meta["issuer"] == dev.Issuer(), meta["issuer"])
 	for _, name := range []string{"authorization_endpoint", "token_endpoint", "userinfo_endpoint", "jwks_uri", "end_session_endpoint"} {
-		c.that(name+" is under the issuer", strings.HasPrefix(text(meta, name), testbed.Issuer+"/"), meta[name])
+		c.that(name+" is under the issuer", strings.HasPrefix(text(meta, name), dev.Issuer()+"/"), meta[name])
 	}
 	c.that("response_types_supported has code", slices.Contains(list(meta, "response_types_supported"), "code"), meta)
 	c.that("subject_types_supported has public", slices.Contains(list(meta, "subject_types_supported"), "public"), meta)

@@ -73,7 +73,7 @@ func withCluster(run func() int) (code int, err error) {
 	if err := os.WriteFile(file, []byte(bootstrap), 0o600); err != nil {
 		return 1, err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute) // mostly to get a turn
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	if dev, err = testbed.Start(ctx, 3, filepath.Join(dir, "quis"), file); err != nil {
 		return 1, err

@@ -34,7 +34,7 @@ var dynamicPlan = []module{
 		kind, token := c.jwtOf(got.text("access_token"))
 		c.must("userinfo is a JWT", strings.HasPrefix(kind, "application/jwt"), kind)
 		head, info := c.verify(token)
-		c.that("it is signed with RS256, with iss, aud and sub", head.Algorithm == "RS256" && info["iss"] == testbed.Issuer && info["aud"] == c.app.id && info["sub"] == claims["sub"], head, info)
+		c.that("it is signed with RS256, with iss, aud and sub", head.Algorithm == "RS256" && info["iss"] == dev.Issuer() && info["aud"] == c.app.id && info["sub"] == claims["sub"], head, info)
 	}},
 	{name: "oidcc-ensure-redirect-uri-in-authorization-request", check: func(c *check) {
 		c.join(nil)
@@ -61,7 +61,7 @@ var dynamicPlan = []module{
 	}},
 	{name: "oidcc-discovery-endpoint-verification", check: func(c *check) {
 		discovery(c)
-		c.that("registration_endpoint is under the issuer", strings.HasPrefix(text(c.metadata(), "registration_endpoint"), testbed.Issuer+"/"))
+		c.that("registration_endpoint is under the issuer", strings.HasPrefix(text(c.metadata(), "registration_endpoint"), dev.Issuer()+"/"))
 	}},
 	{name: "oidcc-server", check: func(c *check) {
 		c.join(nil)
@@ -100,13 +100,13 @@ var dynamicPlan = []module{
 	{name: "oidcc-ensure-request-object-with-redirect-uri", check: func(c *check) {
 		k := c.keyed()
 		a := c.ask()
-		claims := map[string]any{"iss": c.app.id, "aud": testbed.Issuer, "exp": time.Now().Add(time.Minute).Unix()}
+		claims := map[string]any{"iss": c.app.id, "aud": dev.Issuer(), "exp": time.Now().Add(time.Minute).Unix()}
 		for name := range a.params {
 			claims[name] = a.params.Get(name)
 		}
 		object, err := k.key().Sign("oauth-authz-req+jwt", false, claims)
 		c.no(err)
-		p, err := c.browser.Reach(c.ctx, authorizeURL+"?"+url.Values{"client_id": {c.app.id}, "request": {object}, "redirect_uri": {callback + "/other"}, "response_type": {"code"}, "scope": {"openid"}}.Encode(), username, password)
+		p, err := c.browser.Reach(c.ctx, authorizeURL()+"?"+url.Values{"client_id": {c.app.id}, "request": {object}, "redirect_uri": {callback + "/other"}, "response_type": {"code"}, "scope": {"openid"}}.Encode(), username, password)
 		c.no(err)
 		got := c.answer(a, p)
 		c.that("the redirect URI within the signed request counts, which must say when it expires", true)
@@ -128,7 +128,7 @@ func (c *check) enroll(changes map[string]any) answer {
 	maps.Copy(meta, changes)
 	b, err := json.Marshal(meta)
 	c.no(err)
-	return c.do(http.MethodPost, testbed.Issuer+"/oauth2/register", bytes.NewReader(b), nil, http.Header{"Content-Type": {"application/json"}})
+	return c.do(http.MethodPost, dev.Issuer()+"/oauth2/register", bytes.NewReader(b), nil, http.Header{"Content-Type": {"application/json"}})
 }
 
 // join registers a client and becomes it.
@@ -143,7 +143,7 @@ func (c *check) join(changes map[string]any) answer {
 // jwtOf fetches userinfo as it comes.
 func (c *check) jwtOf(token string) (kind, body string) {
 	c.t.Helper()
-	req, err := http.NewRequestWithContext(c.ctx, http.MethodGet, testbed.Issuer+"/oauth2/userinfo", nil)
+	req, err := http.NewRequestWithContext(c.ctx, http.MethodGet, dev.Issuer()+"/oauth2/userinfo", nil)
 	c.no(err)
 	req.Header.Set("Authorization", "Bearer "+token)
 	resp, err := http.DefaultClient.Do(req)
@@ -160,7 +160,7 @@ func (c *check) linked(name string) {
 	c.t.Helper()
 	const to = "https://client.example.com/text"
 	c.join(map[string]any{name: to})
-	p, err := c.browser.Open(c.ctx, authorizeURL+"?"+c.ask().params.Encode())
+	p, err := c.browser.Open(c.ctx, authorizeURL()+"?"+c.ask().params.Encode())
 	c.no(err)
 	for p.FormWith("password") != nil && !strings.Contains(p.Body, to) {
 		p, err = c.browser.Press(c.ctx, p, "password", map[string][]string{"username": {username}, "password": {password}})
@@ -224,11 +224,11 @@ func (c *check) keyed() *keys {
 
 func (c *check) byKey(k *keys, form url.Values) answer {
 	c.t.Helper()
-	assertion, err := k.key().Assertion(c.app.id, testbed.Issuer, nil)
+	assertion, err := k.key().Assertion(c.app.id, dev.Issuer(), nil)
 	c.no(err)
 	form.Set("client_assertion", assertion)
 	form.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
-	return c.post(tokenURL, form, nil, nil)
+	return c.post(tokenURL(), form, nil, nil)
 }
 
 func (c *check) redeem(k *keys, a *ask, code string) answer {

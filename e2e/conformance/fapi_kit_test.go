@@ -73,7 +73,7 @@ func administer(t *testing.T, method, path string, fields map[string]any) map[st
 		t.Fatal(err)
 	}
 	for start := time.Now(); ; {
-		req, err := http.NewRequestWithContext(t.Context(), method, testbed.Issuer+"/api/v1"+path, bytes.NewReader(b))
+		req, err := http.NewRequestWithContext(t.Context(), method, dev.Issuer()+"/api/v1"+path, bytes.NewReader(b))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -119,7 +119,7 @@ func (r *fapi) call(path string, form url.Values, header http.Header) answer {
 	r.t.Helper()
 	form = maps.Clone(form)
 	if !form.Has("client_assertion") {
-		assertion, err := r.app.key.Assertion(r.app.id, testbed.Issuer, nil)
+		assertion, err := r.app.key.Assertion(r.app.id, dev.Issuer(), nil)
 		r.no(err)
 		form.Set("client_assertion", assertion)
 	}
@@ -128,14 +128,14 @@ func (r *fapi) call(path string, form url.Values, header http.Header) answer {
 	} else {
 		form.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
 	}
-	return r.post(testbed.Issuer+path, form, nil, header)
+	return r.post(dev.Issuer()+path, form, nil, header)
 }
 
 // proven sends a form with a proof of possession, again with a nonce if one is asked for.
 func (r *fapi) proven(path string, form url.Values, key *testbed.Key, changes map[string]any) answer {
 	r.t.Helper()
 	for {
-		proof, err := key.Proof(http.MethodPost, testbed.Issuer+path, r.nonce[path], "", changes)
+		proof, err := key.Proof(http.MethodPost, dev.Issuer()+path, r.nonce[path], "", changes)
 		r.no(err)
 		got := r.call(path, form, http.Header{"Dpop": {proof}})
 		nonce := got.header.Get("DPoP-Nonce")
@@ -168,7 +168,7 @@ func (r *fapi) visit(uri string, more ...string) *testbed.Page {
 	r.t.Helper()
 	q := url.Values{"client_id": {r.app.id}, "request_uri": {uri}}
 	change(q, more)
-	p, err := r.browser.Reach(r.ctx, authorizeURL+"?"+q.Encode(), username, password)
+	p, err := r.browser.Reach(r.ctx, authorizeURL()+"?"+q.Encode(), username, password)
 	r.no(err)
 	return p
 }
@@ -176,7 +176,7 @@ func (r *fapi) visit(uri string, more ...string) *testbed.Page {
 // visitAfter is visit, but stands at the first page after signing in.
 func (r *fapi) visitAfter(uri string) *testbed.Page {
 	r.t.Helper()
-	p, err := r.browser.Open(r.ctx, authorizeURL+"?"+url.Values{"client_id": {r.app.id}, "request_uri": {uri}}.Encode())
+	p, err := r.browser.Open(r.ctx, authorizeURL()+"?"+url.Values{"client_id": {r.app.id}, "request_uri": {uri}}.Encode())
 	r.no(err)
 	if p.FormWith("password") != nil {
 		p, err = r.browser.Press(r.ctx, p, "password", map[string][]string{"username": {username}, "password": {password}})
@@ -222,9 +222,9 @@ func (r *fapi) resource(scheme, token string, key *testbed.Key, changes map[stri
 	r.t.Helper()
 	const path = "/oauth2/userinfo"
 	for {
-		proof, err := key.Proof(http.MethodGet, testbed.Issuer+path, r.nonce[path], token, changes)
+		proof, err := key.Proof(http.MethodGet, dev.Issuer()+path, r.nonce[path], token, changes)
 		r.no(err)
-		got := r.do(http.MethodGet, testbed.Issuer+path, nil, nil, http.Header{"Authorization": {scheme + " " + token}, "Dpop": {proof}})
+		got := r.do(http.MethodGet, dev.Issuer()+path, nil, nil, http.Header{"Authorization": {scheme + " " + token}, "Dpop": {proof}})
 		nonce := got.header.Get("DPoP-Nonce")
 		if got.text("error") != "use_dpop_nonce" || nonce == "" || nonce == r.nonce[path] {
 			return got

@@ -36,7 +36,7 @@ func (r *fapi) unpushable(changes ...string) {
 // assertion makes a client assertion with changes.
 func (r *fapi) assertion(changes map[string]any) string {
 	r.t.Helper()
-	s, err := r.app.key.Assertion(r.app.id, testbed.Issuer, changes)
+	s, err := r.app.key.Assertion(r.app.id, dev.Issuer(), changes)
 	r.no(err)
 	return s
 }

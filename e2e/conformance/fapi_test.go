@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/quis-idp/quis/e2e/testbed"
 )
 
 // fapiPlan is for plain_fapi with private_key_jwt and DPoP; modules of national profiles,
@@ -15,8 +13,8 @@ import (
 var fapiPlan = []module{
 	{name: "fapi2-security-profile-final-discovery-end-point-verification", check: func(c *check) {
 		meta := c.metadata()
-		c.that("issuer is the URL that it was found under", meta["issuer"] == testbed.Issuer)
-		c.that("there is a pushed authorization request endpoint", text(meta, "pushed_authorization_request_endpoint") == testbed.Issuer+parPath, meta)
+		c.that("issuer is the URL that it was found under", meta["issuer"] == dev.Issuer())
+		c.that("there is a pushed authorization request endpoint", text(meta, "pushed_authorization_request_endpoint") == dev.Issuer()+parPath, meta)
 		c.that("private_key_jwt is offered", slices.Contains(list(meta, "token_endpoint_auth_methods_supported"), "private_key_jwt"), meta)
 		c.that("iss comes with authorization responses", meta["authorization_response_iss_parameter_supported"] == true, meta)
 		c.that("S256 is the one challenge method", slices.Equal(list(meta, "code_challenge_methods_supported"), []string{"S256"}), meta)
@@ -147,7 +145,7 @@ var fapiPlan = []module{
 		r.that("after 61 seconds the code is invalid_grant", got.status == http.StatusBadRequest && got.text("error") == "invalid_grant", got)
 	})},
 	{name: "fapi2-security-profile-final-ensure-signed-client-assertion-with-RS256-fails", check: underFAPI(func(r *fapi) {
-		assertion, err := rs256.Assertion(r.app.id, testbed.Issuer, nil)
+		assertion, err := rs256.Assertion(r.app.id, dev.Issuer(), nil)
 		r.no(err)
 		r.unauthenticated(assertion)
 	})},
@@ -162,8 +160,8 @@ var fapiPlan = []module{
 		good := r.assertion(nil)
 		for _, bad := range []string{
 			r.assertion(map[string]any{"iss": "somebody"}), r.assertion(map[string]any{"exp": nil}), r.assertion(map[string]any{"jti": nil}),
-			r.assertion(map[string]any{"aud": testbed.Issuer + tokenPath}), good[:strings.LastIndexByte(good, '.')+1] + strings.Repeat("A", 86),
-			unsigned(url.Values{"client_id": {r.app.id}, "sub": {r.app.id}, "aud": {testbed.Issuer}}),
+			r.assertion(map[string]any{"aud": dev.Issuer() + tokenPath}), good[:strings.LastIndexByte(good, '.')+1] + strings.Repeat("A", 86),
+			unsigned(url.Values{"client_id": {r.app.id}, "sub": {r.app.id}, "aud": {dev.Issuer()}}),
 		} {
 			r.unauthenticated(bad)
 		}
@@ -188,7 +186,7 @@ var fapiPlan = []module{
 	{name: "fapi2-security-profile-final-par-ensure-reused-request-uri-prior-to-auth-completion-succeeds", check: underFAPI(func(r *fapi) {
 		a := r.ask()
 		uri := r.pushed(a)
-		p, err := r.browser.Open(r.ctx, authorizeURL+"?"+url.Values{"client_id": {r.app.id}, "request_uri": {uri}}.Encode())
+		p, err := r.browser.Open(r.ctx, authorizeURL()+"?"+url.Values{"client_id": {r.app.id}, "request_uri": {uri}}.Encode())
 		r.no(err)
 		r.must("the sign-in page is shown", p.FormWith("password") != nil, p.URL, p.Status)
 		code := r.answer(a, r.visit(uri)).Get("code")
@@ -218,7 +216,7 @@ var fapiPlan = []module{
 	{name: "fapi2-security-profile-final-par-authorization-request-containing-request_uri-form-param", check: underFAPI(func(r *fapi) { r.unpushable("request_uri", "urn:ietf:params:oauth:request_uri:abc") })},
 	{name: "fapi2-security-profile-final-par-attempt-invalid-http-method", check: underFAPI(func(r *fapi) {
 		for _, method := range []string{http.MethodGet, http.MethodPut} {
-			got := r.do(method, testbed.Issuer+parPath, nil, nil, nil)
+			got := r.do(method, dev.Issuer()+parPath, nil, nil, nil)
 			r.that("the endpoint takes POST only", got.status == http.StatusMethodNotAllowed || got.status == http.StatusNotFound, method, got.status)
 		}
 	})},

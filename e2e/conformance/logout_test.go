@@ -71,7 +71,7 @@ func (c *check) end(params []string) *testbed.Page {
 	c.t.Helper()
 	q := url.Values{}
 	change(q, params)
-	p, err := c.browser.Open(c.ctx, testbed.Issuer+"/oauth2/logout?"+q.Encode())
+	p, err := c.browser.Open(c.ctx, dev.Issuer()+"/oauth2/logout?"+q.Encode())
 	c.no(err)
 	return p
 }
@@ -98,7 +98,7 @@ func (c *check) out() {
 func (c *check) stays(params ...string) {
 	c.t.Helper()
 	p := c.end(params)
-	c.that("the browser stays: a page says what is wrong, asks, or says goodbye", p.Status >= 200 && p.Status < 500 && p.URL.Host == "localhost:8080", p.URL, p.Status)
+	c.that("the browser stays: a page says what is wrong, asks, or says goodbye", p.Status >= 200 && p.Status < 500 && p.URL.Host == strings.TrimPrefix(dev.Issuer(), "http://"), p.URL, p.Status)
 }
 
 var backchannelPlan = []module{
@@ -119,7 +119,7 @@ var backchannelPlan = []module{
 		_, logout := c.verify(form.Get("logout_token"))
 		events, _ := logout["events"].(map[string]any)
 		_, is := events["http://schemas.openid.net/event/backchannel-logout"].(map[string]any)
-		c.that("iss, aud, iat and jti of the logout token are right", logout["iss"] == testbed.Issuer && logout["aud"] == c.app.id && number(logout, "iat") > 0 && text(logout, "jti") != "", logout)
+		c.that("iss, aud, iat and jti of the logout token are right", logout["iss"] == dev.Issuer() && logout["aud"] == c.app.id && number(logout, "iat") > 0 && text(logout, "jti") != "", logout)
 		c.that("it has the event of a logout, and no nonce", is && logout["nonce"] == nil, logout)
 		c.that("sid is that of the ID token, and sub, if there", logout["sid"] == claims["sid"] && logout["sid"] != nil && (logout["sub"] == nil || logout["sub"] == claims["sub"]), logout)
 		c.out()
@@ -141,7 +141,7 @@ var frontchannelPlan = []module{
 		case <-time.After(time.Second):
 		}
 		c.that("the browser loads the frame of the application", query != nil)
-		c.that("iss and sid are in its address", query.Get("iss") == testbed.Issuer && query.Get("sid") == text(claims, "sid"), query)
+		c.that("iss and sid are in its address", query.Get("iss") == dev.Issuer() && query.Get("sid") == text(claims, "sid"), query)
 		c.out()
 	}},
 }

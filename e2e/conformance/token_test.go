@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
-
-	"github.com/quis-idp/quis/e2e/testbed"
 )
 
 // algorithms are those that an ID token may be signed with.
@@ -20,7 +18,7 @@ var algorithms = []jose.SignatureAlgorithm{jose.ES256, jose.RS256, jose.PS256, j
 // jwks fetches the public keys.
 func (c *check) jwks() jose.JSONWebKeySet {
 	c.t.Helper()
-	req, err := http.NewRequestWithContext(c.ctx, http.MethodGet, testbed.Issuer+"/.well-known/jwks.json", nil)
+	req, err := http.NewRequestWithContext(c.ctx, http.MethodGet, dev.Issuer()+"/.well-known/jwks.json", nil)
 	c.no(err)
 	resp, err := http.DefaultClient.Do(req)
 	c.no(err)
@@ -67,7 +65,7 @@ func (c *check) read(a *ask, got answer) map[string]any {
 	}
 	iat, _ := claims["iat"].(float64)
 	exp, _ := claims["exp"].(float64)
-	c.usual("iss, aud, iat and exp of the ID token are right", claims["iss"] == testbed.Issuer && aud == c.app.id && iat <= now+5 && iat > now-120 && exp > now, claims)
+	c.usual("iss, aud, iat and exp of the ID token are right", claims["iss"] == dev.Issuer() && aud == c.app.id && iat <= now+5 && iat > now-120 && exp > now, claims)
 	c.usual("sub has 1 to 255 characters", len(text(claims, "sub")) > 0 && len(text(claims, "sub")) <= 255, claims)
 	c.usual("azp, if there, is the application", claims["azp"] == nil || claims["azp"] == c.app.id, claims)
 	if a != nil {

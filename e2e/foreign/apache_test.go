@@ -98,7 +98,7 @@ func apache(t *testing.T) string {
 	for _, name := range []string{"index.html", "bye.html", "private/index.html", "eng/index.html", "sales/index.html"} {
 		write("www/"+name, "this is "+name)
 	}
-	write("apache.conf", fmt.Sprintf(apacheConfig, dir, ports[0], testbed.Issuer, app.ClientID, app.ClientSecret))
+	write("apache.conf", fmt.Sprintf(apacheConfig, dir, ports[0], dev.Issuer(), app.ClientID, app.ClientSecret))
 	var out bytes.Buffer
 	cmd := exec.Command("/usr/sbin/apache2", "-f", filepath.Join(dir, "apache.conf"), "-D", "FOREGROUND")
 	cmd.Stdout, cmd.Stderr = &out, &out
@@ -166,7 +166,7 @@ func TestApacheSignsInAndOut(t *testing.T) {
 	if err != nil || p.Status != http.StatusOK {
 		t.Fatalf("signed in again: %+v, %v", p, err)
 	}
-	p, err = b.Open(t.Context(), testbed.Issuer+"/logout")
+	p, err = b.Open(t.Context(), dev.Issuer()+"/logout")
 	if err != nil || len(p.Forms) != 1 {
 		t.Fatalf("the page that asks whether to sign out: %+v, %v", p, err)
 	}

@@ -16,7 +16,7 @@ import (
 func TestOAuth2SignsADeviceIn(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	provider, err := oidc.NewProvider(ctx, testbed.Issuer)
+	provider, err := oidc.NewProvider(ctx, dev.Issuer())
 	if err != nil {
 		t.Fatal(err)
 	}

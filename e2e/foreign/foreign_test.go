@@ -46,7 +46,7 @@ applications:
     allowed_scopes: [openid, profile, email, groups, offline_access]
 `
 
-// dev is the cluster that all tests share: three nodes, and the proxy at testbed.Issuer.
+// dev is the cluster that all tests share: three nodes, and the proxy at dev.Issuer().
 var dev *testbed.Dev
 
 func TestMain(m *testing.M) {
@@ -72,7 +72,7 @@ func withCluster(run func() int) (code int, err error) {
 	if err := trustLocalhost(dir); err != nil {
 		return 1, err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute) // mostly to get a turn
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	if dev, err = testbed.Start(ctx, 3, filepath.Join(dir, "quis"), file); err != nil {
 		return 1, err

@@ -18,7 +18,7 @@ import (
 // that was made for it (RFC 9728, RFC 9068).
 func mcpServer(t *testing.T) string {
 	t.Helper()
-	provider, err := oidc.NewProvider(t.Context(), testbed.Issuer)
+	provider, err := oidc.NewProvider(t.Context(), dev.Issuer())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +29,7 @@ func mcpServer(t *testing.T) string {
 	resource := base + "/mcp"
 	tokens := provider.Verifier(&oidc.Config{ClientID: resource})
 	mux.HandleFunc("GET /.well-known/oauth-protected-resource/mcp", func(w http.ResponseWriter, r *http.Request) {
-		write(t, w, map[string]any{"resource": resource, "authorization_servers": []string{testbed.Issuer}, "scopes_supported": []string{"openid"}})
+		write(t, w, map[string]any{"resource": resource, "authorization_servers": []string{dev.Issuer()}, "scopes_supported": []string{"openid"}})
 	})
 	mux.HandleFunc("GET /mcp", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusMethodNotAllowed) })
 	mux.HandleFunc("POST /mcp", func(w http.ResponseWriter, r *http.Request) {
@@ -123,7 +123,7 @@ func manage(t *testing.T, method, path string, body map[string]any) {
 	var status int
 	var answer []byte
 	eventually(t, method+" "+path, func() bool {
-		status, answer = administer(t, method, testbed.Issuer+"/api/v1"+path, body)
+		status, answer = administer(t, method, dev.Issuer()+"/api/v1"+path, body)
 		return status != http.StatusServiceUnavailable
 	})
 	if status >= 300 {

@@ -15,7 +15,7 @@ import (
 func TestGoOIDCSignsIn(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	provider, err := oidc.NewProvider(ctx, testbed.Issuer)
+	provider, err := oidc.NewProvider(ctx, dev.Issuer())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func TestGoOIDCSignsIn(t *testing.T) {
 func TestOAuth2ClientCredentials(t *testing.T) {
 	t.Parallel()
 	for _, style := range []oauth2.AuthStyle{oauth2.AuthStyleInHeader, oauth2.AuthStyleInParams} {
-		c := clientcredentials.Config{ClientID: "web", ClientSecret: secret, TokenURL: testbed.Issuer + "/oauth2/token", AuthStyle: style}
+		c := clientcredentials.Config{ClientID: "web", ClientSecret: secret, TokenURL: dev.Issuer() + "/oauth2/token", AuthStyle: style}
 		if token, err := c.Token(t.Context()); err != nil || token.Type() != "Bearer" {
 			t.Errorf("style %d: %+v, %v", style, token, err)
 		}

@@ -10,7 +10,7 @@ import (
 // relyingParty tells the script who it is and what to do.
 func relyingParty(flow, clientID, auth string) map[string]any {
 	return map[string]any{
-		"issuer": testbed.Issuer, "client_id": clientID, "secret": secret, "auth": auth, "flow": flow,
+		"issuer": dev.Issuer(), "client_id": clientID, "secret": secret, "auth": auth, "flow": flow,
 		"redirect_uri": callback, "goodbye": "http://localhost:9999/bye", "scope": "openid profile email groups offline_access",
 	}
 }
@@ -33,7 +33,7 @@ func TestOpenIDClientSignsIn(t *testing.T) {
 		s := start(t, "openid-client.mjs", relyingParty("code", "web", auth))
 		s.carry(b)
 		done := s.hear("done")
-		if at(done, "claims", "iss") != testbed.Issuer || at(done, "userinfo", "email") != "tester@example.com" || at(done, "claims", "sub") != at(done, "userinfo", "sub") {
+		if at(done, "claims", "iss") != dev.Issuer() || at(done, "userinfo", "email") != "tester@example.com" || at(done, "claims", "sub") != at(done, "userinfo", "sub") {
 			t.Errorf("%s: claims %v, userinfo %v", auth, done["claims"], done["userinfo"])
 		}
 		if done["rotated"] != true || done["active"] != true || done["after"] != false {
@@ -43,7 +43,7 @@ func TestOpenIDClientSignsIn(t *testing.T) {
 		if err != nil || p.Status != 0 || p.URL.String() != "http://localhost:9999/bye?state=bye" {
 			t.Errorf("%s: sign-out led to %+v, %v", auth, p, err)
 		}
-		if p, err := b.Open(t.Context(), testbed.Issuer+"/login"); err != nil || p.FormWith("password") == nil {
+		if p, err := b.Open(t.Context(), dev.Issuer()+"/login"); err != nil || p.FormWith("password") == nil {
 			t.Errorf("%s: still signed in after sign-out: %v", auth, err)
 		}
 	}
@@ -125,11 +125,11 @@ func TestOpenIDClientWithoutABrowser(t *testing.T) {
 	s = start(t, "openid-client.mjs", told("ciba"))
 	message := s.hear("asked")["message"].(string)
 	b := testbed.NewBrowser()
-	if _, err := b.Reach(t.Context(), testbed.Issuer+"/login", username, password); err != nil {
+	if _, err := b.Reach(t.Context(), dev.Issuer()+"/login", username, password); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the request is among those that wait", func() bool {
-		p, err = b.Open(t.Context(), testbed.Issuer+"/account/approvals")
+		p, err = b.Open(t.Context(), dev.Issuer()+"/account/approvals")
 		return err == nil && strings.Contains(p.Body, message)
 	})
 	if p, err = b.Press(t.Context(), p, "decision", map[string][]string{"decision": {"allow"}}); err != nil || p.Status != 200 {

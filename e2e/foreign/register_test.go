@@ -6,8 +6,6 @@ import (
 	"io"
 	"net/http"
 	"testing"
-
-	"github.com/quis-idp/quis/e2e/testbed"
 )
 
 // A registered is an application as the admin API shows it when it is made.
@@ -24,7 +22,7 @@ func register(t *testing.T, application map[string]any) (made registered) {
 	var status int
 	var body []byte
 	eventually(t, "applications can be registered", func() bool {
-		status, body = administer(t, http.MethodPost, testbed.Issuer+"/api/v1/applications", application)
+		status, body = administer(t, http.MethodPost, dev.Issuer()+"/api/v1/applications", application)
 		return status != http.StatusServiceUnavailable
 	})
 	if status != http.StatusCreated {

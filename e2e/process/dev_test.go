@@ -3,9 +3,11 @@ package process
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -33,6 +35,7 @@ func alive(pid int) bool { return !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH
 
 // TestDevFromAnotherTerminal walks through the commands that steer a running `quis dev`.
 func TestDevFromAnotherTerminal(t *testing.T) {
+	t.Parallel()
 	d := testbed.Run(t, 3, bootstrap)
 	ctx := t.Context()
 	status := func() string {
@@ -46,7 +49,7 @@ func TestDevFromAnotherTerminal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if out := status(); !strings.Contains(out, "node-2") || !strings.Contains(out, "8082") {
+	if out := status(); !strings.Contains(out, "node-2") || !strings.Contains(out, d.Public(2)) {
 		t.Errorf("status does not show node 2 and its port:\n%s", out)
 	}
 	if err := d.Kill(ctx, 2); err != nil {
@@ -79,6 +82,7 @@ func TestDevFromAnotherTerminal(t *testing.T) {
 // TestDevLeavesNothingBehind: nodes end with `quis dev` even if it is killed, and
 // a second one says which port is taken.
 func TestDevLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
 	d := testbed.Run(t, 3, "")
 	var pids []int
 	for i := 1; i <= 3; i++ {
@@ -88,8 +92,8 @@ func TestDevLeavesNothingBehind(t *testing.T) {
 		}
 		pids = append(pids, pid)
 	}
-	out, err := d.Quis(t.Context(), "dev", "--data-dir", t.TempDir())
-	if err == nil || !strings.Contains(out, "8080") || strings.Contains(out, "goroutine") {
+	out, err := d.Quis(t.Context(), "dev", "--port", strconv.Itoa(d.Port), "--data-dir", t.TempDir())
+	if err == nil || !strings.Contains(out, strconv.Itoa(d.Port)) || strings.Contains(out, "goroutine") {
 		t.Errorf("a second quis dev: %v, %s", err, out)
 	}
 	parent, err := os.FindProcess(d.Process())
@@ -102,9 +106,9 @@ func TestDevLeavesNothingBehind(t *testing.T) {
 	eventually(t, "nodes end with their parent", 15*time.Second, func() bool {
 		return !alive(pids[0]) && !alive(pids[1]) && !alive(pids[2])
 	})
-	l, err := net.Listen("tcp", "localhost:8080")
+	l, err := net.Listen("tcp", fmt.Sprint("localhost:", d.Port))
 	if err != nil {
-		t.Fatalf("port 8080 is not free: %v", err)
+		t.Fatalf("port %d is not free: %v", d.Port, err)
 	}
 	l.Close()
 }
@@ -112,7 +116,8 @@ func TestDevLeavesNothingBehind(t *testing.T) {
 // TestDevSurvivesAKillDuringItsStart: a node that somebody kills before everything is up is no
 // reason to give up the others.
 func TestDevSurvivesAKillDuringItsStart(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute) // mostly to get a turn
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	d, err := testbed.Start(ctx, 3, filepath.Join(t.TempDir(), "quis"), "")
 	if err != nil {

@@ -60,6 +60,7 @@ func (r *told) count() int {
 // administrator signs them out, the application is down, the leader is killed, and the
 // application gets the token all the same once it is up, under the same ID.
 func TestLogoutIsToldAlthoughTheLeaderDies(t *testing.T) {
+	t.Parallel()
 	d := testbed.Run(t, 3, bootstrap)
 	ctx := t.Context()
 	quis := func(args ...string) string {
@@ -122,7 +123,7 @@ func TestLogoutIsToldAlthoughTheLeaderDies(t *testing.T) {
 	app.mu.Lock()
 	defer app.mu.Unlock()
 	for _, claims := range app.got {
-		if claims["jti"] != app.got[0]["jti"] || claims["sid"] != sid[1] || claims["iss"] != testbed.Issuer || claims["nonce"] != nil {
+		if claims["jti"] != app.got[0]["jti"] || claims["sid"] != sid[1] || claims["iss"] != d.Issuer() || claims["nonce"] != nil {
 			t.Errorf("got %v", claims)
 		}
 	}
@@ -149,7 +150,7 @@ func signInByCommand(t *testing.T, d *testbed.Dev, app, secret string) string {
 	lines := bufio.NewScanner(said)
 	for lines.Scan() {
 		all.WriteString(lines.Text() + "\n")
-		if at := strings.TrimSpace(lines.Text()); strings.HasPrefix(at, testbed.Issuer) {
+		if at := strings.TrimSpace(lines.Text()); strings.HasPrefix(at, d.Issuer()) {
 			if _, err := testbed.NewBrowser().Reach(t.Context(), at, "tester", "correct horse battery"); err != nil {
 				t.Error(err)
 			}

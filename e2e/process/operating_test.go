@@ -15,6 +15,7 @@ import (
 // first installation to the loss of everything. After each section people must be
 // able to sign in on every node that runs.
 func TestOperatorsGuide(t *testing.T) {
+	t.Parallel()
 	document, err := os.ReadFile("../../deploy/OPERATING.md")
 	if err != nil {
 		t.Fatal(err)

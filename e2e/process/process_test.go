@@ -62,6 +62,7 @@ func status(err error) (int, string) {
 }
 
 func TestThreeNodesSignAPersonIn(t *testing.T) {
+	t.Parallel()
 	d := testbed.Run(t, 3, bootstrap)
 	ctx := t.Context()
 	p := tester()
@@ -69,8 +70,8 @@ func TestThreeNodesSignAPersonIn(t *testing.T) {
 	if err != nil {
 		t.Fatalf("sign in at node 1: %v", err)
 	}
-	if iss := a.Params.Get("iss"); iss != testbed.Issuer {
-		t.Errorf("iss = %q, want %q (RFC 9207)", iss, testbed.Issuer)
+	if iss := a.Params.Get("iss"); iss != d.Issuer() {
+		t.Errorf("iss = %q, want %q (RFC 9207)", iss, d.Issuer())
 	}
 	tokens, err := web.Exchange(ctx, d.Public(2), a)
 	if err != nil {
@@ -107,6 +108,7 @@ func TestThreeNodesSignAPersonIn(t *testing.T) {
 }
 
 func TestSixteenRefreshesHaveOneSuccessor(t *testing.T) {
+	t.Parallel()
 	d := testbed.Run(t, 3, bootstrap)
 	ctx := t.Context()
 	a, err := tester().Authorize(ctx, d.Public(1), web)

@@ -26,6 +26,7 @@ func until(ctx context.Context, done func() bool) time.Duration {
 // TestTakingAccessAway: what an administrator takes away is gone on every node within
 // the staleness bound, and only that: the person signs in anew, with new keys and a new password.
 func TestTakingAccessAway(t *testing.T) {
+	t.Parallel()
 	d := testbed.Run(t, 3, bootstrap)
 	ctx := t.Context()
 	admin, err := client.New(d.Public(2), "quis_pat_0123456789abcdef0123456789abcdef")
@@ -90,6 +91,7 @@ func TestTakingAccessAway(t *testing.T) {
 // revoked, each at one node, and from the answer on every node is asked until it
 // refuses the access token. None takes it for longer than the bound.
 func TestRevocationIsSeenEverywhere(t *testing.T) {
+	t.Parallel()
 	d := testbed.Run(t, 3, bootstrap)
 	ctx := t.Context()
 	p := tester()

@@ -61,6 +61,7 @@ func inFile(t *testing.T, s *server) *seal.RootKey {
 // The root key of three nodes is replaced while people sign in through a balancer. Not one
 // request fails; in the end the former key opens nothing.
 func TestReplaceRootKey(t *testing.T) {
+	t.Parallel()
 	b := newBalancer(t)
 	nodes := threeServers(t, b.front.URL)
 	for _, s := range nodes {

@@ -45,6 +45,7 @@ type server struct {
 
 	cmd    *exec.Cmd
 	stderr bytes.Buffer // whole after done
+	off    bool         // its disk was unplugged while it ran: a page of a mapped file is gone then, which ends it with SIGBUS
 	done   chan struct{}
 }
 
@@ -113,6 +114,7 @@ func (s *server) run() {
 		s.t.Fatal(err)
 	}
 	s.stderr.Reset()
+	s.off = false
 	s.done = make(chan struct{})
 	s.cmd = exec.Command(bin, "server", "--config", s.config())
 	var out io.Writer = &s.stderr
@@ -222,7 +224,7 @@ var trace = regexp.MustCompile(`(?m)panic|^goroutine \d+|SIG[A-Z]{3,}|runtime er
 func (s *server) clean() {
 	s.t.Helper()
 	out := s.stderr.String()
-	if m := trace.FindString(out); m != "" {
+	if m := trace.FindString(out); m != "" && !s.off {
 		s.t.Errorf("%q in what was printed:\n%.4000s", m, out)
 	}
 	for _, secret := range secrets {

@@ -17,15 +17,16 @@ import (
 	"time"
 )
 
-// Issuer is the issuer of every `quis dev`, whatever node answers.
+// Issuer is the issuer of clusters that are no `quis dev`, and are asked under addresses of
+// their own. A Dev has another.
 const Issuer = "http://localhost:8080"
 
 // A Dev is a running `quis dev`.
 type Dev struct {
 	Nodes int
+	Port  int    // of its issuer
 	Dir   string // its data directory
 
-	Waited     time.Duration // for a turn
 	ReadyAfter time.Duration // from the start of the process until every node was ready
 
 	cmd  *exec.Cmd
@@ -42,17 +43,15 @@ func Start(ctx context.Context, n int, dir, bootstrap string, args ...string) (*
 	if err != nil {
 		return nil, err
 	}
-	asked := time.Now()
-	lock, err := turn(ctx)
+	port, lock, err := berth(ctx)
 	if err != nil {
 		return nil, err
 	}
-	waited := time.Since(asked)
-	args = append([]string{"dev", "--nodes", strconv.Itoa(n), "--data-dir", dir}, args...)
+	args = append([]string{"dev", "--nodes", strconv.Itoa(n), "--port", strconv.Itoa(port), "--data-dir", dir}, args...)
 	if bootstrap != "" {
 		args = append(args, "--bootstrap", bootstrap)
 	}
-	d := &Dev{Nodes: n, Dir: dir, Waited: waited, out: &output{}, done: make(chan struct{}), lock: lock, bin: bin}
+	d := &Dev{Nodes: n, Port: port, Dir: dir, out: &output{}, done: make(chan struct{}), lock: lock, bin: bin}
 	d.cmd = exec.Command(bin, args...)
 	d.cmd.Stdout, d.cmd.Stderr = d.out, d.out
 	started := time.Now()
@@ -73,20 +72,27 @@ func Start(ctx context.Context, n int, dir, bootstrap string, args ...string) (*
 	return d, nil
 }
 
-// turn waits until no other testbed of this machine runs.
-func turn(ctx context.Context) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(os.TempDir(), "quis-testbed.lock"), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("testbed lock: %w", err)
-	}
+// berths is how many `quis dev` of testbeds fit on a machine: the ports of the ninth would be
+// those of the first one's cluster.
+const berths = 8
+
+// berth finds a port for a `quis dev` that neither another testbed has nor somebody's own
+// `quis dev`, and waits for one if there is none. The lock is held while it is used.
+func berth(ctx context.Context) (int, *os.File, error) {
 	for {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			return f, nil
+		for i := range berths {
+			port := 8080 + 20*i
+			lock, err := os.OpenFile(filepath.Join(os.TempDir(), fmt.Sprintf("quis-testbed-%d.lock", port)), os.O_CREATE|os.O_RDWR, 0o600)
+			if err != nil {
+				return 0, nil, fmt.Errorf("testbed lock: %w", err)
+			}
+			if syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil && free(port) {
+				return port, lock, nil
+			}
+			lock.Close()
 		}
 		if err := pause(ctx, 200*time.Millisecond); err != nil {
-			f.Close()
-			return nil, fmt.Errorf("another testbed keeps running: %w", err)
+			return 0, nil, fmt.Errorf("other testbeds keep running: %w", err)
 		}
 	}
 }
@@ -110,12 +116,15 @@ func (d *Dev) Process() int { return d.cmd.Process.Pid }
 // Output returns what it has printed so far.
 func (d *Dev) Output() string { return d.out.String() }
 
+// Issuer returns its issuer, which is the base URL of the proxy before all nodes, or of the only one.
+func (d *Dev) Issuer() string { return d.Public(0) }
+
 // Public returns the base URL of node i, counted from 1; 0 is the proxy before them all.
 func (d *Dev) Public(i int) string {
 	if d.Nodes == 1 {
 		i = 0
 	}
-	return fmt.Sprintf("http://localhost:%d", 8080+i)
+	return fmt.Sprintf("http://localhost:%d", d.Port+i)
 }
 
 // Operations returns the base URL of node i's operations listener.
@@ -123,7 +132,7 @@ func (d *Dev) Operations(i int) string {
 	if d.Nodes == 1 {
 		i = 0
 	}
-	return fmt.Sprintf("http://localhost:%d", 9080+i)
+	return fmt.Sprintf("http://localhost:%d", d.Port+1000+i)
 }
 
 // PID returns the process ID of node i.
@@ -137,7 +146,14 @@ func (d *Dev) PID(i int) (int, error) {
 
 // Quis runs another quis command against this data directory.
 func (d *Dev) Quis(ctx context.Context, args ...string) (string, error) {
-	out, err := exec.CommandContext(ctx, d.bin, args...).CombinedOutput()
+	return d.QuisAs(ctx, "", args...)
+}
+
+// QuisAs runs a quis command of somebody who has an access token; "": of nobody.
+func (d *Dev) QuisAs(ctx context.Context, token string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, d.bin, args...)
+	cmd.Env = append(os.Environ(), "QUIS_TOKEN="+token)
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return string(out), fmt.Errorf("quis %s: %w: %s", strings.Join(args, " "), err, out)
 	}

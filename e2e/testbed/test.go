@@ -19,14 +19,11 @@ func Run(t *testing.T, n int, bootstrap string) *Dev {
 			t.Fatal(err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute) // mostly to get a turn
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	d, err := Start(ctx, n, filepath.Join(t.TempDir(), "quis"), file)
 	if err != nil {
 		t.Fatal(err)
-	}
-	if d.Waited > time.Second {
-		t.Logf("%v of this went by before it was this test's turn", d.Waited.Round(time.Second))
 	}
 	if err := d.WaitBanner(ctx); err != nil {
 		t.Error(err)

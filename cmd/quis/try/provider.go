@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -43,7 +42,7 @@ type provider struct {
 }
 
 func issuerFlag(c *cobra.Command) *cobra.Command {
-	c.Flags().String("issuer", "", "issuer to use (default: $QUIS_ISSUER, the URL of --addr, or "+dev.Issuer+" beside a quis dev)")
+	c.Flags().String("issuer", "", "issuer to use (default: $QUIS_ISSUER, the URL of --addr, or that of a quis dev here)")
 	return c
 }
 
@@ -60,8 +59,8 @@ func issuerOf(cmd *cobra.Command) (string, error) {
 		if dir == "" {
 			dir = line.DevDir
 		}
-		if nodes, _ := filepath.Glob(filepath.Join(dir, "node-[1-9]")); len(nodes) > 0 { // the pattern is a constant
-			issuer = dev.Issuer
+		if here, ok := dev.IssuerIn(dir); ok {
+			issuer = here
 		}
 	}
 	if issuer == "" {
