@@ -6,7 +6,6 @@ FOREIGN = $(shell ls /usr/lib/apache2/modules/mod_auth_openidc.so 2>/dev/null &&
 STORIES = -p 2 ./e2e/process $(shell go list ./e2e/... | grep -vE '/process$$' | grep -vE '$(if $(CI)$(BROWSER),nothing,/browser$$)|$(if $(CI)$(FOREIGN),nothing,/foreign$$)')
 FUZZTIME ?= 20s
 FAULTS ?= 2m
-
 .PHONY: build run run3 test race lint verify e2e faults soak fuzz bench chromium clean help
 
 build: ## build bin/quis, one static binary
@@ -53,6 +52,7 @@ chromium: # what the stories need, from Debian's packages if we may install them
 	{ test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-liberation prometheus nftables iproute2 apache2 libapache2-mod-auth-openidc $(if $(shell command -v npm),,nodejs npm) >/dev/null; } || \
 	echo "NOTE: no $(if $(BROWSER),,Chromium )$(if $(FOREIGN),,mod_auth_openidc and npm), and none could be installed: stories that need it $(if $(CI),fail,are left out)." >&2
+	@test -e /usr/bin/chromium-headless-shell -o "$$(id -u)" != 0 || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium-headless-shell; } >/dev/null 2>&1 || : # a whole one does, at twice the work
 
 clean: ## remove what was built and measured; data of quis dev stays (quis dev --reset)
 	rm -rf bin bench.json

@@ -73,6 +73,7 @@ func powerLoss(n int) func(context.Context, *trio, *rand.Rand) (func(context.Con
 		for _, first := range []bool{true, false} {
 			for _, i := range hit {
 				if first == diskFirst {
+					tr.node(i).off = !tr.ended(i)
 					tr.disks[i-1].PowerCut(rng.Uint64())
 				} else {
 					tr.signal(i, syscall.SIGKILL)

@@ -78,6 +78,7 @@ func TestRollingUpgrade(t *testing.T) {
 // TestActivatedFeatureKeepsOlderReleasesOut: once a format that only the next release reads
 // is in use, this one neither starts on its data nor is let in, and says why.
 func TestActivatedFeatureKeepsOlderReleasesOut(t *testing.T) {
+	t.Parallel()
 	newer, err := next()
 	if err != nil {
 		t.Fatal(err)
@@ -88,9 +89,10 @@ func TestActivatedFeatureKeepsOlderReleasesOut(t *testing.T) {
 	s.start()
 	s.signIn()
 	activated.wait(t)
-	if f := s.features(); !strings.Contains(f, `"name":"trial/1"`) || !strings.Contains(f, `"waiting":[]`) {
-		t.Errorf("the status does not tell of the feature: %s", f)
-	}
+	eventually(t, "the status tells that all features are in use", patience, func() bool { // the sighting is of the first
+		f := s.features()
+		return strings.Contains(f, `"name":"trial/1"`) && strings.Contains(f, `"waiting":[]`)
+	})
 	s.stop()
 	s.bin, s.log = "", nil
 	s.refuses("trial/1", "run the newer release")
