@@ -73,19 +73,19 @@ func (v *visit) takeAway(which, done string) {
 	v.b.says(`main [role="status"]`, done)
 }
 
-// A key of U2F signs nobody in alone: it is asked for after the password until it is removed. It
-// can be added where a passkey need not be what begins a sign-in.
+// A key of U2F signs nobody in alone: it is asked for after the password until it is removed.
 func (v *visit) securityKey() {
-	quis(v.b, v.d, "settings", "set", "allow_passkey_login=false", "passkey.user_verification=discouraged")
-	defer quis(v.b, v.d, "settings", "set", "allow_passkey_login=true", "passkey.user_verification=required")
 	v.key = newAuthenticator(v.b, webauthn.VirtualAuthenticatorOptions{Protocol: "u2f", Transport: "usb"})
 	v.withPassword("eve")
 	v.isIn("eve")
 	v.b.open(v.proxy + securityPath + "/passkeys/new")
 	v.b.pictures("passkey-new")
+	v.b.do(chromedp.Click(chromedp.CSS(`main .links a[href$="kind=key"]`)))
+	v.b.says("h1", "Add a security key")
+	v.b.pictures("key-new")
 	v.b.fill("name", "Blue key")
 	v.press()
-	v.b.says("main", "Your passkey is added")
+	v.b.says("main", "Your security key is added", "after your password")
 	v.b.leave(v.proxy)
 
 	v.withPassword("eve")

@@ -94,6 +94,10 @@ func (fs *Flows) open(tenant, sealed string) (*Flow, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open flow: %w", err)
 	}
-	f.Begun = f.Begun.Round(time.Millisecond).UTC() // as it was: a float has a quarter of a microsecond less, or more
+	f.Begun = exact(f.Begun)
 	return f, nil
 }
+
+// exact is a time of the store as it was sealed: what is read has a tenth of a microsecond less,
+// or more, which would be before or after what was done at the same time.
+func exact(t time.Time) time.Time { return t.Round(time.Millisecond).UTC() }

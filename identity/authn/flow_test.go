@@ -124,6 +124,9 @@ func TestTicket(t *testing.T) {
 	if !ok || ticket.SessionID != r.Session.ID || ticket.Begun.After(r.Session.AuthTime) || ticket.FlowID == "" {
 		t.Errorf("got %+v, %v", ticket, ok)
 	}
+	if !ticket.Begun.Equal(ticket.Begun.Truncate(time.Millisecond)) {
+		t.Errorf("begun at %v, which is no time of the store", ticket.Begun)
+	}
 	alone, err := h.nodes[0].Begin(ctx, authn.Need{ReturnTo: "/start"})
 	if err != nil {
 		t.Fatal(err)

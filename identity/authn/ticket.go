@@ -74,5 +74,6 @@ func (fs *Flows) Finished(ctx context.Context, rawQuery string) (Ticket, bool) {
 	if subtle.ConstantTimeCompare(hash[:], t.Query) != 1 || !t.Until.After(fs.cfg.DB.Now()) {
 		return Ticket{}, false
 	}
+	t.Begun = exact(t.Begun)
 	return t, true
 }

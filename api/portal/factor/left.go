@@ -18,7 +18,8 @@ type Left struct {
 	Password bool
 	Mail     bool // codes or links sent to an address that is known to be theirs
 	Apps     int  // authenticator apps
-	Passkeys int  // that can sign in
+	Passkeys int  // passkeys and security keys
+	Alone    int  // of these, what signs in without anything before it
 }
 
 // LeftTo returns what a user has now.
@@ -33,13 +34,13 @@ func LeftTo(tx *fsm.Tx, u *directory.User) (l Left, err error) {
 	}
 	l.Password, l.Apps = !set.IsZero(), len(apps)
 	l.Mail = u.Email != "" && u.EmailVerified
-	l.Passkeys, err = passkey.Usable(tx, u.Tenant, u.ID)
+	l.Passkeys, l.Alone, err = passkey.Usable(tx, u.Tenant, u.ID)
 	return l, err
 }
 
 // first reports whether l begins a sign-in in a tenant that has decided a.
 func (l Left) first(a *settings.Authentication) bool {
-	return a.LocalLogin && (l.Password && a.PasswordLogin || l.Passkeys > 0 && a.PasskeyLogin || l.Mail && (a.EmailOTP || a.MagicLink))
+	return a.LocalLogin && (l.Password && a.PasswordLogin || l.Alone > 0 && a.PasskeyLogin || l.Mail && (a.EmailOTP || a.MagicLink))
 }
 
 // second reports whether l meets what a asks for beyond that.

@@ -27,6 +27,7 @@ const (
 	security = "/account/security"
 	path     = security + "/passkeys"
 	newPath  = path + "/new"
+	keyPath  = newPath + "?kind=key" // for a security key that is asked for after a password
 )
 
 //go:embed templates texts
@@ -89,7 +90,10 @@ func (s *Section) Card(tx *fsm.Tx, r *http.Request, v *portal.Visitor) (portal.C
 func row(tx *fsm.Tx, r *http.Request, k *passkey.Passkey) portal.Row {
 	tag := page.Language(r)
 	kind, used := "bound", site.Text(r, "never")
-	if k.Synced {
+	switch {
+	case k.Second():
+		kind = "second"
+	case k.Synced:
 		kind = "synced"
 	}
 	if !k.LastUsed.IsZero() {
@@ -116,11 +120,21 @@ type newView struct {
 	Alert                          page.Alert
 	Name                           page.Field
 	Options, Session, Action, Back string
+	Key                            bool   // a security key is made, not a passkey
+	Other                          string // where the other of the two is made; "": nowhere
 }
 
-// ask shows the form that makes a passkey.
+// madeAt is the page of what r makes.
+func madeAt(r *http.Request) string {
+	if r.URL.Query().Get("kind") == "key" {
+		return keyPath
+	}
+	return newPath
+}
+
+// ask shows the form that makes a passkey, or a security key.
 func (s *Section) ask(w http.ResponseWriter, r *http.Request, v *portal.Visitor) error {
-	if ok, err := v.Fresh(w, r, newPath); !ok {
+	if ok, err := v.Fresh(w, r, madeAt(r)); !ok {
 		return err
 	}
 	return s.writeNew(w, r, v, http.StatusOK, "", nil)
@@ -128,11 +142,17 @@ func (s *Section) ask(w http.ResponseWriter, r *http.Request, v *portal.Visitor)
 
 func (s *Section) writeNew(w http.ResponseWriter, r *http.Request, v *portal.Visitor, status int, name string, fault error) error {
 	view := newView{
-		Account: v.Account(r, "security"), Action: page.Base(r) + newPath, Back: page.Base(r) + security,
+		Account: v.Account(r, "security"), Action: page.Base(r) + madeAt(r), Key: madeAt(r) == keyPath, Back: page.Base(r) + security,
 		Name: page.Field{Name: "name", Label: site.Text(r, "new.name"), Hint: site.Text(r, "new.hint"), Value: identity.Printable(name, 80), Optional: true},
 	}
+	way := asked
+	if view.Key {
+		way, view.Other = askedKey, page.Base(r)+newPath
+	}
 	var err error
-	view.Options, view.Session, err = s.begin(r, v, asked)
+	if view.Options, view.Session, err = s.begin(r, v, way); err == nil && !view.Key {
+		view.Other, err = s.keysMade(r, v)
+	}
 	if errors.Is(err, identity.ErrInvalid) { // there are as many as are allowed, or none can be
 		status, fault, err = http.StatusUnprocessableEntity, err, nil
 	}
@@ -148,6 +168,28 @@ func (s *Section) writeNew(w http.ResponseWriter, r *http.Request, v *portal.Vis
 // asked begins the making of a passkey that the person has asked for.
 func asked(tx *fsm.Tx, t identity.Tenant, name string, a *settings.Authentication, u *directory.User) (options, session []byte, err error) {
 	return passkey.BeginRegistration(tx, t, name, a.Passkey, u, a.PasskeyLogin)
+}
+
+// askedKey begins the making of a security key.
+func askedKey(tx *fsm.Tx, t identity.Tenant, name string, a *settings.Authentication, u *directory.User) (options, session []byte, err error) {
+	return passkey.BeginKey(tx, t, name, a.Passkey, u)
+}
+
+// keysMade returns where v makes a security key, "" where it would be of no use: without
+// anything that comes before it, or where any passkey may be such a key.
+func (s *Section) keysMade(r *http.Request, v *portal.Visitor) (at string, err error) {
+	err = s.cfg.DB.View(r.Context(), func(tx *fsm.Tx) error {
+		a, _, err := settings.Get(tx, v.Tenant)
+		if err != nil {
+			return err
+		}
+		left, err := factor.LeftTo(tx, v.User)
+		if err == nil && left.Password && a.PasswordLogin && (a.PasskeyLogin || a.Passkey.UserVerification == "required") {
+			at = page.Base(r) + keyPath
+		}
+		return err
+	})
+	return at, err
 }
 
 // begin returns what the browser needs to make a passkey, and the session for register, sealed.
@@ -183,7 +225,7 @@ func (s *Section) add(w http.ResponseWriter, r *http.Request, v *portal.Visitor)
 	if err != nil {
 		return err
 	}
-	if ok, err := v.Fresh(w, r, newPath); !ok {
+	if ok, err := v.Fresh(w, r, madeAt(r)); !ok {
 		return err
 	}
 	err = s.register(r, v, f.Get("session"), f)
@@ -192,6 +234,9 @@ func (s *Section) add(w http.ResponseWriter, r *http.Request, v *portal.Visitor)
 	}
 	if err != nil {
 		return err
+	}
+	if madeAt(r) == keyPath {
+		return page.Onward(w, r, page.Base(r)+path+"?done=key")
 	}
 	return page.Onward(w, r, page.Base(r)+path+"?done=added")
 }
@@ -228,7 +273,7 @@ type doneView struct {
 func (s *Section) done(w http.ResponseWriter, r *http.Request, v *portal.Visitor) error {
 	view := doneView{Account: v.Account(r, "security"), Back: page.Base(r) + security}
 	switch v.Done { // a stranger can make a link with any value
-	case "added", "renamed", "removed":
+	case "added", "key", "renamed", "removed":
 		view.Said = site.Text(r, "done."+v.Done)
 	}
 	err := s.cfg.DB.View(r.Context(), func(tx *fsm.Tx) error {
@@ -282,6 +327,9 @@ func spared(tx *fsm.Tx, r *http.Request, v *portal.Visitor, k *passkey.Passkey) 
 	return factor.Without(tx, r, v, func(l *factor.Left) {
 		if k.Suspect.IsZero() {
 			l.Passkeys--
+			if !k.Second() {
+				l.Alone--
+			}
 		}
 	})
 }

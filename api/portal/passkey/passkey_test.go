@@ -92,7 +92,12 @@ func data(body, name string) string {
 // make is what the script does with the form.
 func (v *visit) make(a *passkeytest.Authenticator, name string) url.Values {
 	v.House.T.Helper()
-	body := v.see("new", newPath, "/assets/passkey-")
+	return v.makeAt(newPath, a, name)
+}
+
+func (v *visit) makeAt(page string, a *passkeytest.Authenticator, name string) url.Values {
+	v.House.T.Helper()
+	body := v.see("new", page, "/assets/passkey-")
 	response, err := a.Create([]byte(data(body, "options")))
 	if err != nil {
 		v.House.T.Fatal(err)
@@ -152,6 +157,26 @@ func TestAPersonsPasskeys(t *testing.T) {
 			t.Errorf("POST %s leads to %s", p, to)
 		}
 	}
+}
+
+// A security key is added as what comes after the password, and does not keep anybody in alone.
+func TestASecurityKeyOfAPerson(t *testing.T) {
+	t.Parallel()
+	v := newVisit(t, publicURL)
+	key := &passkeytest.Authenticator{Origin: publicURL, NoHandle: true}
+	v.see("passkey", newPath, "Add a passkey", keyPath)
+	v.see("key", keyPath, "Add a security key", "Add a passkey instead")
+	v.see("added", v.done(keyPath, v.makeAt(keyPath, key, "Blue key")), "asked for it after your password")
+	v.see("security", security, "Blue key", "Asked for after your password")
+	phone := &passkeytest.Authenticator{Origin: publicURL, UV: true}
+	v.see("added", v.done(newPath, v.make(phone, "My phone")), "Your passkey is added.")
+	v.Update(func(tx *fsm.Tx) error { return credential.DeleteAllOf(tx, identity.DefaultTenant, v.user) })
+	if body := v.see("no password", newPath, "Add a passkey"); strings.Contains(body, keyPath) {
+		t.Error("a security key is offered to who has nothing that comes before it")
+	}
+	ids := v.keys()
+	v.see("last", path+"/"+ids[1], "your only way to sign in")
+	v.see("removed", v.done(path+"/"+ids[0]+"/remove", url.Values{}), "is removed")
 }
 
 func (v *visit) accepted(a *passkeytest.Authenticator) string {

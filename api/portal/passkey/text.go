@@ -12,6 +12,7 @@ var english = page.Texts{
 	"never":   "Not used yet",
 	"synced":  "Kept for all your devices by the app that stores it",
 	"bound":   "Stays on one device",
+	"second":  "Asked for after your password",
 	"suspect": "Not accepted any more: there may be a copy of it. Remove it and add a new one.",
 	"refused": "not accepted",
 	"change":  "Change",
@@ -24,6 +25,12 @@ var english = page.Texts{
 	"new.submit": "Create passkey",
 	"new.unable": "This browser cannot make passkeys here. Use another browser or device.",
 
+	"key.link":    "A key without a PIN? Add it as your second step.",
+	"key.add":     "Add a security key",
+	"key.lead":    "You are asked for it after your password. It needs no PIN or fingerprint.",
+	"key.submit":  "Add security key",
+	"key.instead": "Add a passkey instead",
+
 	"fault.cancelled": "It was cancelled or took too long. Try again.",
 	"fault.exists":    "There is a passkey for this account on that device already.",
 	"fault.unfit":     "That device cannot make such a passkey. Use your phone or a security key.",
@@ -34,6 +41,7 @@ var english = page.Texts{
 	"one.removal": "It will not sign you in any more, and devices that you trust ask for the second step again.",
 
 	"done.added":   "Your passkey is added. From now on you can sign in with it.",
+	"done.key":     "Your security key is added. From now on you are asked for it after your password.",
 	"done.renamed": "Your passkey has its new name.",
 	"done.removed": "The passkey is removed.",
 	"offer.title":  "Next time without a password",

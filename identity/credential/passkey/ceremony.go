@@ -48,6 +48,7 @@ type ceremony struct {
 	Expires   int64    `cbor:"8,keyasint"` // Unix seconds
 	Verify    bool     `cbor:"9,keyasint,omitempty"`
 	Unasked   bool     `cbor:"10,keyasint,omitempty"` // see BeginUnasked
+	Keys      bool     `cbor:"11,keyasint,omitempty"` // a security key may answer without verifying its user, see Passkey.Second
 }
 
 var decoder = func() cbor.DecMode {
@@ -130,7 +131,7 @@ func (c *ceremony) data() webauthn.SessionData {
 }
 
 func (c *ceremony) verification() protocol.UserVerificationRequirement {
-	if c.Verify {
+	if c.Verify && !c.Keys {
 		return protocol.VerificationRequired
 	}
 	return protocol.VerificationPreferred

@@ -89,7 +89,7 @@ func TestRenameDeleteSignals(t *testing.T) {
 		if accepted, _, err := passkey.Signals(tx, home, alice); err != nil || accepted != nil {
 			t.Errorf("signals outlive the user: %s, %v", accepted, err)
 		}
-		if n, err := passkey.Usable(tx, home.ID, bob.ID); err != nil || n != 1 {
+		if n, _, err := passkey.Usable(tx, home.ID, bob.ID); err != nil || n != 1 {
 			t.Errorf("bob has %d, %v", n, err)
 		}
 		return nil

@@ -109,17 +109,31 @@ func Get(tx *fsm.Tx, tenant, userID, id string) (*Passkey, error) {
 	return passkeysByOwner.Get(tx, fsm.Global, fsm.K(tenant, userID, id))
 }
 
-// Usable returns how many of a user's passkeys can sign them in.
-func Usable(tx *fsm.Tx, tenant, userID string) (n int, err error) {
-	for p, err := range List(tx, tenant, userID) {
-		if err != nil {
-			return 0, err
-		}
-		if p.Suspect.IsZero() {
-			n++
-		}
+// Second reports whether p can be asked for at the second step alone: it is a security key that
+// nobody finds without its user's name. One whose browser did not tell is taken for one unless
+// it verifies its user.
+func (p *Passkey) Second() bool {
+	if p.Discoverable != nil {
+		return !*p.Discoverable
 	}
-	return n, nil
+	return !p.UVInitialized && !p.Unasked
+}
+
+// Usable returns how many of a user's passkeys can sign them in, and how many of these can do
+// so alone.
+func Usable(tx *fsm.Tx, tenant, userID string) (n, alone int, err error) {
+	for p, err := range List(tx, tenant, userID) {
+		switch {
+		case err != nil:
+			return 0, 0, err
+		case !p.Suspect.IsZero():
+			continue
+		case !p.Second():
+			alone++
+		}
+		n++
+	}
+	return n, alone, nil
 }
 
 // Rename gives a user's passkey another name. It reports identity.ErrInvalid and fsm.ErrNotFound.

@@ -234,3 +234,51 @@ func TestKnownUser(t *testing.T) {
 	_, err = passkey.Finish(t.Context(), h.DB[0], home.ID, session, response, alice.ID)
 	expect(t, "another user's key", err, identity.ErrUnauthenticated)
 }
+
+// A security key is taken where passkeys have to verify their user, and answers for a user who
+// has proven another factor, though it never does. A passkey beside it still has to.
+func TestASecurityKeyComesSecond(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	h.policy.UserVerification = "required"
+	key := &passkeytest.Authenticator{Origin: origin, NoHandle: true, Counts: true}
+	var options, session []byte
+	h.view(func(tx *fsm.Tx) (err error) {
+		options, session, err = passkey.BeginKey(tx, home, "A house", h.policy, alice)
+		return err
+	})
+	for _, want := range []string{`"residentKey":"discouraged"`, `"userVerification":"discouraged"`} {
+		if !strings.Contains(string(options), want) {
+			t.Errorf("no %s in %s", want, options)
+		}
+	}
+	response, err := key.Create(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := h.finishRegistration(home, alice.ID, session, response, "Blue key")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := phone()
+	h.register(home, alice, a)
+	h.view(func(tx *fsm.Tx) error {
+		if n, alone, err := passkey.Usable(tx, home.ID, alice.ID); err != nil || n != 2 || alone != 1 || !made.Second() {
+			t.Errorf("usable %d, alone %d, %v", n, alone, err)
+		}
+		return nil
+	})
+	got, err := h.signIn(home, alice.ID, key)
+	if err != nil || got.UV || got.VerifiedNow {
+		t.Errorf("the key, second: %+v, %v", got, err)
+	}
+	_, err = h.signIn(home, "", key)
+	expect(t, "the key, first", err, identity.ErrUnauthenticated)
+	a.UV = false
+	_, err = h.signIn(home, alice.ID, a)
+	expect(t, "a passkey beside it that does not verify", err, identity.ErrUnauthenticated)
+	a.UV = true
+	if got, err := h.signIn(home, alice.ID, a); err != nil || !got.UV {
+		t.Errorf("a passkey beside it: %+v, %v", got, err)
+	}
+}

@@ -24,14 +24,25 @@ import (
 // resident, may be a security key that cannot keep it. It only reads. It reports identity.ErrInvalid where passkeys cannot work (see
 // RPID), and when u has as many as are allowed.
 func BeginRegistration(tx *fsm.Tx, t identity.Tenant, name string, p settings.Passkey, u *directory.User, resident bool) (options, session []byte, err error) {
-	return begin(tx, t, name, p, u, resident, false)
+	residence := protocol.ResidentKeyRequirementRequired
+	if !resident {
+		residence = protocol.ResidentKeyRequirementPreferred
+	}
+	return begin(tx, t, name, p, u, residence, false)
+}
+
+// BeginKey is BeginRegistration for a security key that is asked for after another factor, and
+// so need not verify its user nor keep anything: one of U2F, or one of FIDO 2 without a PIN.
+func BeginKey(tx *fsm.Tx, t identity.Tenant, name string, p settings.Passkey, u *directory.User) (options, session []byte, err error) {
+	p.UserVerification = string(protocol.VerificationDiscouraged)
+	return begin(tx, t, name, p, u, protocol.ResidentKeyRequirementDiscouraged, false)
 }
 
 // BeginUnasked is BeginRegistration for a browser that may make the passkey without asking, right
 // after it has filled in a password (mediation conditional). Then nobody need have touched
 // anything (WebAuthn L3 §7.1 step 15), and so nothing is vouched for; see Unasked.
 func BeginUnasked(tx *fsm.Tx, t identity.Tenant, name string, p settings.Passkey, u *directory.User) (options, session []byte, err error) {
-	return begin(tx, t, name, p, u, true, true)
+	return begin(tx, t, name, p, u, protocol.ResidentKeyRequirementRequired, true)
 }
 
 // Unasked reports whether passkeys that were made without asking can be what p wants: nobody
@@ -40,7 +51,7 @@ func Unasked(p settings.Passkey) bool {
 	return (p.Attestation == "" || p.Attestation == "none") && len(p.Allow) == 0 && !p.RequireAttested && !p.ForbidSynced
 }
 
-func begin(tx *fsm.Tx, t identity.Tenant, name string, p settings.Passkey, u *directory.User, resident, unasked bool) (options, session []byte, err error) {
+func begin(tx *fsm.Tx, t identity.Tenant, name string, p settings.Passkey, u *directory.User, residence protocol.ResidentKeyRequirement, unasked bool) (options, session []byte, err error) {
 	c, err := newCeremony(registering, t, p, tx.Now())
 	if err != nil {
 		return nil, nil, err
@@ -66,7 +77,7 @@ func begin(tx *fsm.Tx, t identity.Tenant, name string, p settings.Passkey, u *di
 	if len(own) >= maxPasskeys {
 		return nil, nil, tooMany()
 	}
-	options, err = c.creation(name, p, u, resident, own)
+	options, err = c.creation(name, p, u, residence, own)
 	if err != nil {
 		return nil, nil, fmt.Errorf("passkey options: %w", err)
 	}
@@ -78,7 +89,7 @@ func tooMany() error {
 	return identity.Invalid("", "You have as many passkeys as are allowed. Remove one that you do not use any more.")
 }
 
-func (c *ceremony) creation(name string, p settings.Passkey, u *directory.User, resident bool, own webauthn.Credentials) ([]byte, error) {
+func (c *ceremony) creation(name string, p settings.Passkey, u *directory.User, residence protocol.ResidentKeyRequirement, own webauthn.Credentials) ([]byte, error) {
 	rp, err := c.relyingParty(name)
 	if err != nil {
 		return nil, err
@@ -86,10 +97,6 @@ func (c *ceremony) creation(name string, p settings.Passkey, u *directory.User, 
 	display := u.Name
 	if display == "" {
 		display = u.Username
-	}
-	residence := protocol.ResidentKeyRequirementRequired
-	if !resident {
-		residence = protocol.ResidentKeyRequirementPreferred
 	}
 	conveyance := protocol.PreferNoAttestation
 	if p.Attestation != "" {
@@ -104,7 +111,7 @@ func (c *ceremony) creation(name string, p settings.Passkey, u *directory.User, 
 			o.AuthenticatorSelection = protocol.AuthenticatorSelection{
 				ResidentKey: residence, UserVerification: wished(p),
 			}
-			if resident {
+			if residence == protocol.ResidentKeyRequirementRequired {
 				o.AuthenticatorSelection.RequireResidentKey = protocol.ResidentKeyRequired() // for browsers of Level 1
 			}
 			return nil

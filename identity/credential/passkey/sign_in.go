@@ -44,7 +44,8 @@ type Assertion struct {
 // Begin returns what a browser needs to use a passkey (the JSON of
 // PublicKeyCredential.parseRequestOptionsFromJSON), and the session for Finish. For the
 // empty user ID it reads nothing: any passkey of the tenant may answer, chosen by the
-// person. Otherwise it is one of that user's: fsm.ErrNotFound if there is none. Whoever
+// person. Otherwise it is one of that user's, beside another factor, so that a security key need
+// not verify its user whatever the tenant wants of passkeys: fsm.ErrNotFound if there is none. Whoever
 // has proven nothing yet should get the former, whoever they say they are: the list of
 // a user's passkeys tells that the user exists.
 func Begin(tx *fsm.Tx, t identity.Tenant, p settings.Passkey, userID string) (options, session []byte, err error) {
@@ -65,11 +66,15 @@ func Begin(tx *fsm.Tx, t identity.Tenant, p settings.Passkey, userID string) (op
 			if k.Suspect.IsZero() {
 				known := k.credential()
 				allowed = append(allowed, known.Descriptor())
+				c.Keys = c.Keys || k.Second() && !k.UVInitialized
 			}
 		}
 		if len(allowed) == 0 {
 			return nil, nil, identity.NotFound("You have no passkey that can be used here. Use another way.")
 		}
+	}
+	if c.Verify && c.Keys { // a passkey still has to; see Finish
+		p.UserVerification = string(protocol.VerificationPreferred)
 	}
 	options, err = json.Marshal(protocol.PublicKeyCredentialRequestOptions{
 		Challenge: c.Challenge, Timeout: int(browserTimeout.Milliseconds()), RelyingPartyID: c.RPID,
@@ -103,7 +108,7 @@ func Finish(ctx context.Context, db *fsm.DB, tenant string, session, response []
 	if err != nil {
 		return Assertion{}, err
 	}
-	if c.Verify && !parsed.Response.AuthenticatorData.Flags.HasUserVerified() {
+	if c.Verify && !(c.Keys && k.Second() && !k.UVInitialized) && !parsed.Response.AuthenticatorData.Flags.HasUserVerified() {
 		return Assertion{}, refuse(signingIn, sentenceVerify, errors.New("user not verified"))
 	}
 	used, err := c.asserted(k, userHandle, parsed)
