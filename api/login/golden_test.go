@@ -134,7 +134,7 @@ var examples = map[string]func(w http.ResponseWriter) error{
 	},
 	"link_gone": func(w http.ResponseWriter) error { return linkFault(w, get("/regain/SECRET"), fsm.ErrNotFound) },
 	"renew": func(w http.ResponseWriter) error {
-		return renewPage.Write(w, get("/login"), 200, renewView{"/login/renew", "FLOW", true, "ada", page.Field{Name: "password", Label: "New password", Type: "password"}})
+		return renewPage.Write(w, get("/login"), 200, renewView{"/login/renew", "FLOW", true, "ada", page.Field{Name: "password", Label: "New password", Type: "password", Hint: site.Text(get("/"), "password.hint", 15)}})
 	},
 	"enrol": func(w http.ResponseWriter) error {
 		return showEnrol(w, get("/login"), "/oauth2/authorize?a=b", &authn.Enrolment{Optional: true, Left: 2})
@@ -187,10 +187,10 @@ var examples = map[string]func(w http.ResponseWriter) error{
 	"refused": func(w http.ResponseWriter) error {
 		return refused(w, get("/login"), identity.Denied("This needs a way to sign in that cannot be set up here. An administrator can help."))
 	},
-	"setup": func(w http.ResponseWriter) error { return showSetup(w, get("/setup/TOKEN"), 200, newcomer{}, nil) },
+	"setup": func(w http.ResponseWriter) error { return writeSetup(w, get("/setup/TOKEN"), 200, 15, newcomer{}, nil) },
 	"setup_wrong": func(w http.ResponseWriter) error {
 		who := newcomer{username: "ada", email: "ada", name: "Ada", password: "a", repeat: "b"}
-		return showSetup(w, get("/setup/TOKEN"), 422, who, append(who.check(get("/")), identity.Invalid("email", "This is not an email address.")))
+		return writeSetup(w, get("/setup/TOKEN"), 422, 15, who, append(who.check(get("/")), identity.Invalid("email", "This is not an email address.")))
 	},
 	"setup_dead": func(w http.ResponseWriter) error { return setupFault(w, get("/setup/TOKEN"), errDeadLink) },
 	"error": func(w http.ResponseWriter) error {

@@ -8,6 +8,7 @@ import (
 	"github.com/quis-idp/quis/api/page"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/authn"
+	"github.com/quis-idp/quis/identity/credential"
 )
 
 // recover begins a flow for somebody who has forgotten their password; the flow that they come
@@ -56,12 +57,16 @@ func (l *Login) showRecover(w http.ResponseWriter, r *http.Request, f *authn.Flo
 
 // showRenew asks for another password.
 func (l *Login) showRenew(w http.ResponseWriter, r *http.Request, f *authn.Flow, status int, faults []*identity.Error) error {
+	policy, err := credential.PolicyNow(r.Context(), l.cfg.DB, f.Need.Tenant)
+	if err != nil {
+		return err
+	}
 	view := renewView{
 		Action: page.Base(r) + "/login/renew", Flow: f.Sealed(), Recover: f.Need.Recover || f.Recovery != "",
 		Login: identity.Printable(f.Login, maxShown),
 		Password: page.Field{
 			Name: "password", Label: site.Text(r, "renew.password"), Type: "password", Autocomplete: "new-password", Focus: true,
-			Check: page.CheckPath(r),
+			Hint: site.Text(r, "password.hint", policy.Least()), Check: page.CheckPath(r),
 		},
 	}
 	for _, fault := range faults {

@@ -26,7 +26,7 @@ func (l *Login) askSetup(w http.ResponseWriter, r *http.Request) error {
 		return setupFault(w, r, err)
 	}
 	giveBack()
-	return showSetup(w, r, http.StatusOK, newcomer{}, nil)
+	return l.showSetup(w, r, http.StatusOK, newcomer{}, nil)
 }
 
 // setup makes the first administrator and signs them in, in one transaction with the use
@@ -50,7 +50,7 @@ func (l *Login) setup(w http.ResponseWriter, r *http.Request) error {
 		password: identity.Secret(r.PostForm.Get("password")), repeat: identity.Secret(r.PostForm.Get("repeat")),
 	}
 	if faults := who.check(r); faults != nil {
-		return showSetup(w, r, http.StatusUnprocessableEntity, who, faults)
+		return l.showSetup(w, r, http.StatusUnprocessableEntity, who, faults)
 	}
 	phc, err := credential.Prepare(r.Context(), l.cfg.DB, l.cfg.Pool, l.cfg.Checks, who.person(), who.password.Reveal())
 	var started *session.Started
@@ -58,7 +58,7 @@ func (l *Login) setup(w http.ResponseWriter, r *http.Request) error {
 		started, err = l.admitFirst(identity.WithActor(r.Context(), by), r.PathValue("token"), who, phc)
 	}
 	if faults := identity.Errors(err); len(faults) > 0 && faults[0].Field != "" {
-		return showSetup(w, r, http.StatusUnprocessableEntity, who, faults)
+		return l.showSetup(w, r, http.StatusUnprocessableEntity, who, faults)
 	}
 	if err != nil {
 		return setupFault(w, r, err)
@@ -149,7 +149,16 @@ func (n newcomer) check(r *http.Request) []*identity.Error {
 	return nil
 }
 
-func showSetup(w http.ResponseWriter, r *http.Request, status int, who newcomer, faults []*identity.Error) error {
+func (l *Login) showSetup(w http.ResponseWriter, r *http.Request, status int, who newcomer, faults []*identity.Error) error {
+	policy, err := credential.PolicyNow(r.Context(), l.cfg.DB, identity.DefaultTenant)
+	if err != nil {
+		return err
+	}
+	return writeSetup(w, r, status, policy.Least(), who, faults)
+}
+
+// writeSetup is the form for passwords of at least so many characters.
+func writeSetup(w http.ResponseWriter, r *http.Request, status, least int, who newcomer, faults []*identity.Error) error {
 	field := func(name, kind, value, autocomplete string) page.Field {
 		return page.Field{
 			Name: name, Label: site.Text(r, "setup."+name), Type: kind,
@@ -164,7 +173,7 @@ func showSetup(w http.ResponseWriter, r *http.Request, status int, who newcomer,
 		Password: field("password", "password", "", "new-password"),
 		Repeat:   field("repeat", "password", "", "new-password"),
 	}
-	view.Password.Hint, view.Password.Check = site.Text(r, "setup.password.hint"), page.CheckPath(r)
+	view.Password.Hint, view.Password.Check = site.Text(r, "password.hint", least), page.CheckPath(r)
 	view.Username.Focus = true
 	page.Refuse(r, &view.Alert, faults, &view.Username, &view.Email, &view.Name, &view.Password, &view.Repeat)
 	return setupPage.Write(w, r, status, view)

@@ -114,6 +114,7 @@ func visitCommand(n *parse.CommandNode, keys map[string]bool) {
 
 // shared are the texts of the layout and of the error pages.
 var shared = language.New(Texts{
+	"password.hint":   "At least %d characters. Longer is better: a few words of your own are easy to keep and hard to guess.",
 	"form.unreadable": "Your browser sent something that could not be read. Go back and try again.",
 	"layout.home":     "quis, home",
 	"layout.language": "Language",

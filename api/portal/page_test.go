@@ -43,10 +43,10 @@ var examples = map[string]func(w http.ResponseWriter, r *http.Request) error{
 		return securityPage.Write(w, r, 200, securityView{Account: acting, Cards: []Card{{Title: "Password", Lead: site.Text(r, "password.lead")}}})
 	},
 	"password": func(w http.ResponseWriter, r *http.Request) error {
-		return (&password{}).write(w, r, ada, true, 422, []*identity.Error{{Field: "current", Detail: site.Text(r, "password.wrong")}})
+		return writePassword(w, r, ada, true, 422, 15, []*identity.Error{{Field: "current", Detail: site.Text(r, "password.wrong")}})
 	},
 	"password_first": func(w http.ResponseWriter, r *http.Request) error {
-		return (&password{}).write(w, r, ada, false, 200, nil)
+		return writePassword(w, r, ada, false, 200, 15, nil)
 	},
 	"activity": func(w http.ResponseWriter, r *http.Request) error {
 		return activityList.Write(w, r, 200, activityView{Account: nav, Older: "/x", Rows: []Row{

@@ -86,10 +86,19 @@ func (p *password) ask(w http.ResponseWriter, r *http.Request, v *Visitor) error
 }
 
 func (p *password) write(w http.ResponseWriter, r *http.Request, v *Visitor, has bool, status int, faults []*identity.Error) error {
+	policy, err := credential.PolicyNow(r.Context(), p.cfg.DB, v.Tenant)
+	if err != nil {
+		return err
+	}
+	return writePassword(w, r, v, has, status, policy.Least(), faults)
+}
+
+// writePassword is the form for passwords of at least so many characters.
+func writePassword(w http.ResponseWriter, r *http.Request, v *Visitor, has bool, status, least int, faults []*identity.Error) error {
 	view := passwordView{
 		Account: v.Account(r, "security"), Has: has, Action: page.Base(r) + passwordPath, Back: page.Base(r) + securityPath, Username: v.User.Username,
 		Current: page.Field{Name: "current", Label: site.Text(r, "password.current"), Type: "password", Autocomplete: "current-password", Focus: has},
-		Fresh:   page.Field{Name: "password", Label: site.Text(r, "password.fresh"), Type: "password", Autocomplete: "new-password", Hint: site.Text(r, "password.hint"), Focus: !has, Check: page.CheckPath(r)},
+		Fresh:   page.Field{Name: "password", Label: site.Text(r, "password.fresh"), Type: "password", Autocomplete: "new-password", Hint: site.Text(r, "password.hint", least), Focus: !has, Check: page.CheckPath(r)},
 		Repeat:  page.Field{Name: "repeat", Label: site.Text(r, "password.repeat"), Type: "password", Autocomplete: "new-password"},
 	}
 	if v.Done == "disowned" {

@@ -45,7 +45,6 @@ var english = page.Texts{
 	"password.ends":      "You stay signed in here. On all other devices you are signed out.",
 	"password.current":   "Present password",
 	"password.fresh":     "New password",
-	"password.hint":      "Longer is better: a few words of your own are easy to keep and hard to guess.",
 	"password.repeat":    "The new password again",
 	"password.differ":    "The two new passwords are not the same.",
 	"password.wrong":     "That is not your present password.",

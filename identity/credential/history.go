@@ -1,6 +1,7 @@
 package credential
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -35,6 +36,15 @@ func PolicyOf(tx *fsm.Tx, tenant string) (strength.Policy, error) {
 		MinLength: int(p.MinLength), MinScore: int(p.Strength), MaxAge: time.Duration(p.MaxAge) * 24 * time.Hour, History: int(p.History),
 		RequireUppercase: p.Uppercase, RequireNumber: p.Number, RequireSpecial: p.Special, AllowBreached: !p.Breached,
 	}, nil
+}
+
+// PolicyNow is PolicyOf as this node knows it.
+func PolicyNow(ctx context.Context, db *fsm.DB, tenant string) (p strength.Policy, err error) {
+	err = db.View(ctx, func(tx *fsm.Tx) (err error) {
+		p, err = PolicyOf(tx, tenant)
+		return err
+	})
+	return p, err
 }
 
 // remember keeps a user's password of now, which is about to be replaced, for as many

@@ -66,7 +66,7 @@ func Prepare(ctx context.Context, db *fsm.DB, pool *Pool, checks Checks, who Per
 // hashes nothing and asks nobody outside this node; Prepare has the last word.
 func Examine(ctx context.Context, db *fsm.DB, checks Checks, who Person, password string) (v strength.Verdict, err error) {
 	var policy strength.Policy
-	err = db.View(ctx, func(tx *fsm.Tx) (err error) { policy, err = PolicyOf(tx, who.Tenant); return err })
+	policy, err = PolicyNow(ctx, db, who.Tenant)
 	if err != nil {
 		return strength.Verdict{}, fmt.Errorf("examine password: %w", err)
 	}

@@ -2,7 +2,6 @@ package authentication
 
 import (
 	"github.com/quis-idp/quis/api/admin/dispatch"
-	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/credential/strength"
 )
@@ -17,11 +16,7 @@ func (a *api) passwords() []route {
 // passwordPolicy is for forms of other programs, which tell it while somebody types; whether
 // a password will do is decided where it is set.
 func (a *api) passwordPolicy(c *call, _ *none) (*strength.Told, error) {
-	var p strength.Policy
-	err := a.cfg.DB.View(c.Ctx, func(tx *fsm.Tx) (err error) {
-		p, err = credential.PolicyOf(tx, c.Tenant.ID)
-		return err
-	})
+	p, err := credential.PolicyNow(c.Ctx, a.cfg.DB, c.Tenant.ID)
 	if err != nil {
 		return nil, err
 	}

@@ -68,11 +68,7 @@ func (b *Feedback) check(w http.ResponseWriter, r *http.Request) error {
 // policy says what the tenant asks of new passwords. The form says it too, and so
 // it is no secret; the words that a tenant keeps out are not in it.
 func (b *Feedback) policy(w http.ResponseWriter, r *http.Request) error {
-	var p strength.Policy
-	err := b.db.View(r.Context(), func(tx *fsm.Tx) (err error) {
-		p, err = credential.PolicyOf(tx, identity.TenantFrom(r.Context()).ID)
-		return err
-	})
+	p, err := credential.PolicyNow(r.Context(), b.db, identity.TenantFrom(r.Context()).ID)
 	if err != nil {
 		return err
 	}

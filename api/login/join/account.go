@@ -181,7 +181,7 @@ func (p *Pages) askAccount(w http.ResponseWriter, r *http.Request, e *entry, sta
 			Hint: site.Text(r, "account.username.hint"), Optional: true,
 		},
 		Password: page.Field{
-			Name: "password", Label: site.Text(r, "account.password"), Type: "password", Autocomplete: "new-password", Hint: site.Text(r, "account.password.hint", ways.least),
+			Name: "password", Label: site.Text(r, "account.password"), Type: "password", Autocomplete: "new-password", Hint: site.Text(r, "password.hint", ways.least),
 		},
 	}
 	if ways.passkey {

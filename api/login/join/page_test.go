@@ -16,7 +16,7 @@ var examples = map[string]func(w http.ResponseWriter, r *http.Request) error{
 			Alert:    page.Alert{Text: "Something needs another look."},
 			Name:     page.Field{Name: "name", Label: "Name", Optional: true},
 			Username: page.Field{Name: "username", Label: "Username", Hint: site.Text(r, "account.username.hint"), Error: "Somebody else has this already.", Optional: true},
-			Password: page.Field{Name: "password", Label: "Password", Type: "password", Hint: site.Text(r, "account.password.hint", 15)},
+			Password: page.Field{Name: "password", Label: "Password", Type: "password", Hint: site.Text(r, "password.hint", 15)},
 		})
 	},
 	"account_passkey_only": func(w http.ResponseWriter, r *http.Request) error {

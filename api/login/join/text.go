@@ -10,7 +10,6 @@ var english = page.Texts{
 	"account.username":      "Username",
 	"account.username.hint": "Leave it empty to sign in with your email address.",
 	"account.password":      "Password",
-	"account.password.hint": "At least %d characters. Longer is better: a few words of your own are easy to keep and hard to guess.",
 	"account.submit":        "Make the account",
 	"account.passkey":       "Use a passkey instead of a password",
 	"account.taken":         "There is an account with this address already. Sign in with it.",
