@@ -26,12 +26,17 @@ var known = []Feature{
 	{Name: Revocation, Does: "certificates of removed nodes are refused, and those of nodes that come again are numbered", Base: true},
 	{Name: Applications, Does: "settings of applications beyond those of the first release, and what hangs on them", OnDemand: true},
 	{Name: PushKeys, Does: "a second key for push messages, beside the one that subscriptions were made with", OnDemand: true},
+	{Name: SecurityKeys, Does: "security keys that are asked for after a password and verify nobody", OnDemand: true},
 	{Name: Authentication, Does: "second factors, passkeys, and what a tenant decides about signing in", OnDemand: true},
 }
 
 // Authentication is needed of every member before anybody may have a second factor: an
 // older release would let them in without it.
 const Authentication = "authentication/2"
+
+// SecurityKeys is needed of every member before there is one: an older release would take it for a
+// passkey that begins a sign-in, and refuse it.
+const SecurityKeys = "passkeys/2"
 
 // PushKeys is needed of every member before another key for push messages is made: an older release
 // would sign with it for browsers that know the former one.

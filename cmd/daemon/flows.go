@@ -92,6 +92,6 @@ func (n *Node) heedsFactors(ctx context.Context) error {
 func (n *Node) ownPasskeys() *ownpasskeys.Section {
 	return ownpasskeys.New(ownpasskeys.Config{
 		DB: n.db, Ring: n.ring, Memory: memory.Memory{Ring: n.ring},
-		Modern: n.heedsFactors,
+		Modern: n.heedsFactors, Keys: func(ctx context.Context) error { return n.cluster.Use(ctx, feature.SecurityKeys) },
 	})
 }

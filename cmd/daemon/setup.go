@@ -131,6 +131,9 @@ func hopeless(err error) bool {
 // registerDemo registers the demo application of development mode.
 func (n *Node) registerDemo(ctx context.Context) error {
 	at := demo.URL(n.cfg.PublicURL)
+	if at == "" { // no `quis dev` gives such a URL
+		return nil
+	}
 	return n.db.Update(ctx, func(tx *fsm.Tx) error {
 		_, err := federation.ByClientID(tx, identity.DefaultTenant, "demo")
 		if !errors.Is(err, fsm.ErrNotFound) {

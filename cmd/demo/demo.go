@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -35,7 +36,7 @@ func URL(issuer string) string {
 	if err != nil {
 		return ""
 	}
-	u.Host = fmt.Sprintf("%s:%d", u.Hostname(), port+Above)
+	u.Host = net.JoinHostPort(u.Hostname(), strconv.Itoa(port+Above))
 	return u.String()
 }
 

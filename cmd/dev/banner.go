@@ -24,7 +24,7 @@ func (h *house) banner(ctx context.Context, took time.Duration) {
 	}
 	fmt.Fprintf(&b, "\n  quis %s, development mode: %s, ready in %s. NOT for production.\n", h.Version, nodes, took.Round(10*time.Millisecond))
 	quis := h.command()
-	fmt.Fprintf(&b, "  Data in %s (`%s dev --reset` begins anew).\n\n", h.Dir, quis)
+	fmt.Fprintf(&b, "  Data in %s (`%s dev --reset%s` begins anew).\n\n", h.Dir, quis, h.DirFlag)
 
 	next, who := "open the demo app and sign in", "New admin"
 	link, first, err := h.setupLink(ctx)
@@ -34,7 +34,7 @@ func (h *house) banner(ctx context.Context, took time.Duration) {
 	if err != nil {
 		line(who, "no setup link: "+err.Error(), "")
 	} else {
-		line(who, link, "works once, within 60 minutes; `"+quis+" setup-link` makes a new one")
+		line(who, link, "works once, within 60 minutes; `"+quis+" setup-link"+h.DirFlag+"` makes a new one")
 	}
 	issuer := Issuer(h.Port)
 	line("Demo app", demo.URL(issuer), "OIDC client \"demo\", already registered; shows its tokens")
@@ -59,9 +59,9 @@ func (h *house) banner(ctx context.Context, took time.Duration) {
 	} else {
 		line("Log", h.nodes[0].logFile(), "")
 	}
-	more := quis + " status"
+	more := quis + " status" + h.DirFlag
 	if h.Nodes > 1 {
-		more = fmt.Sprintf("%[1]s dev kill 2  ·  %[1]s dev start 2  ·  %[1]s dev status", quis)
+		more = fmt.Sprintf("%[1]s dev kill 2%[2]s  ·  %[1]s dev start 2%[2]s  ·  %[1]s dev status%[2]s", quis, h.DirFlag)
 	}
 	fmt.Fprintf(&b, "\n  Next:  %s  ·  %s\n  Ctrl-C stops everything.\n\n", next, more)
 	h.say("%s", b.String())

@@ -29,6 +29,7 @@ type Options struct {
 	Nodes     int    // 1 to MaxNodes; 0: as many as Dir holds, or 1
 	Port      int    // of the issuer, MinPort to MaxPort; 0: that of the house in Dir, or DefaultPort
 	Dir       string // data directory; made if it is missing
+	DirFlag   string // what commands need to find it, such as " --data-dir house"; "": nothing
 	Bootstrap string // bootstrap file, or ""
 	Reset     bool   // begin with nothing
 	LogLevel  string // of the nodes; "" is info
@@ -155,8 +156,12 @@ func (h *house) listen(ctx context.Context) (map[string]net.Listener, error) {
 	}
 	if len(taken) > 0 {
 		slices.Sort(taken)
-		errs = append(errs, fmt.Errorf("in use by another program, perhaps another `quis dev`: %s: stop that one (`ss -ltnp` shows it), or take other ports with --port",
-			strings.Join(taken, ", ")))
+		instead := "or take other ports with --port"
+		if portIn(h.Dir) != 0 {
+			instead = fmt.Sprintf("for what is in %s stays at port %d; --data-dir and --port begin another", h.Dir, h.Port)
+		}
+		errs = append(errs, fmt.Errorf("in use by another program, perhaps another `quis dev`: %s: stop that one (`ss -ltnp` shows it), %s",
+			strings.Join(taken, ", "), instead))
 	}
 	if len(errs) > 0 {
 		closeAll(out)

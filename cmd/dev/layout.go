@@ -28,10 +28,11 @@ func IssuerIn(dir string) (string, bool) {
 	return Issuer(port), port != 0
 }
 
-// portIn returns the port of the house whose data is in dir, 0 if none is there.
+// portIn returns the port of the house whose data is in dir, 0 if none is there. One whose first
+// node was never started, perhaps because a port was taken, is none yet.
 func portIn(dir string) int {
 	first := place{Dir: filepath.Join(dir, "node-1")}
-	if _, err := os.Stat(first.Dir); err != nil {
+	if _, err := os.Stat(first.logFile()); err != nil {
 		return 0
 	}
 	c, err := daemon.Load(daemon.Source{File: first.configFile()})

@@ -65,11 +65,23 @@ func TestPrepareKeepsThePort(t *testing.T) {
 			t.Fatalf("%+v: %v", step, err)
 		}
 		unlock()
+		if err := os.WriteFile(o.placeOf(1).logFile(), nil, 0o600); err != nil { // as a start does
+			t.Fatal(err)
+		}
 		if at, ok := IssuerIn(dir); o.Port != step.want || !ok || at != Issuer(step.want) {
 			t.Errorf("%+v: port %d, %s, %v", step, o.Port, at, ok)
 		}
 	}
-	if at, ok := IssuerIn(t.TempDir()); ok {
+	// A start that comes no further, because a port is taken, binds nobody.
+	taken := t.TempDir()
+	for _, port := range []int{9000, 9100} {
+		unlock, err := prepare(&Options{Dir: taken, Port: port})
+		if err != nil {
+			t.Fatal(err)
+		}
+		unlock()
+	}
+	if at, ok := IssuerIn(taken); ok {
 		t.Errorf("an issuer where nobody lives: %s", at)
 	}
 }

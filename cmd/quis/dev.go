@@ -19,7 +19,7 @@ func devCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "dev",
 		Short:   "Run a cluster on this machine, with a demo application",
-		Long:    "Runs one node, or several as processes of their own behind a small proxy, on loopback only.\nThe issuer is http://localhost:8080, unless --port says another port.",
+		Long:    "Runs one node, or several as processes of their own behind a small proxy, on loopback only.\nThe issuer is http://localhost:8080, unless --port says another port. Browsers keep\ncookies by host and not by port: people of two houses are best in two browsers.",
 		Example: "  quis dev\n  quis dev --nodes 3 --bootstrap deploy/bootstrap.yaml",
 		Args:    groupArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -33,6 +33,9 @@ func devCommand() *cobra.Command {
 			defer stop()
 			if o.Bootstrap == "" {
 				o.Bootstrap = os.Getenv("QUIS_BOOTSTRAP_FILE")
+			}
+			if cmd.Flags().Changed("data-dir") {
+				o.DirFlag = " --data-dir " + o.Dir
 			}
 			o.Version, o.Program, o.Out = daemon.Version, os.Args[0], cmd.OutOrStdout()
 			o.SetupLink, o.Leader = setupLinkOf, leaderOf

@@ -118,8 +118,8 @@ func hasPasskeys(tx *fsm.Tx, tenant, user string) (could []assurance.Factor, err
 	return could, nil
 }
 
-// provedBy is the factor that an assertion is; beside another factor its user verification
-// counts from now on (WebAuthn L3 §7.2 step 25).
+// provedBy is the factor that an assertion is; beside another factor that is worth as much, which
+// a mailbox is not, its user verification counts from now on (WebAuthn L3 §7.2 step 25).
 func provedBy(a passkey.Assertion, beside bool) (assurance.Factor, error) {
 	a.Initialize = beside
 	box, err := cbor.Marshal(a)

@@ -33,7 +33,7 @@ func (fs *Flows) Challenge(ctx context.Context, f *Flow) (options []byte, err er
 		if err != nil {
 			return err
 		}
-		options, f.Challenge, err = passkey.Begin(tx, identity.TenantFrom(ctx), s.Passkey, f.UserID)
+		options, f.Challenge, err = passkey.Begin(tx, identity.TenantFrom(ctx), s.Passkey, f.UserID, assurance.Has(f.proved(), assurance.Password))
 		return err
 	})
 	if errors.Is(err, identity.ErrInvalid) || errors.Is(err, fsm.ErrNotFound) {
@@ -112,7 +112,7 @@ func (fs *Flows) passkey(ctx context.Context, f *Flow, response []byte) (Result,
 	if known.user == nil || known.user.Disabled {
 		return Result{}, reasonDisabled, identity.Unauthenticated("This does not let you in.")
 	}
-	fresh, err := provedBy(a, f.UserID != "")
+	fresh, err := provedBy(a, assurance.Has(f.Factors, assurance.Password) || assurance.Has(f.Factors, assurance.TOTP))
 	if err != nil {
 		return Result{}, "internal", err
 	}

@@ -40,13 +40,17 @@ func LeftTo(tx *fsm.Tx, u *directory.User) (l Left, err error) {
 
 // first reports whether l begins a sign-in in a tenant that has decided a.
 func (l Left) first(a *settings.Authentication) bool {
-	return a.LocalLogin && (l.Password && a.PasswordLogin || l.Alone > 0 && a.PasskeyLogin || l.Mail && (a.EmailOTP || a.MagicLink))
+	return a.LocalLogin && (l.Known(a) || l.Alone > 0 && a.PasskeyLogin || l.Mail && (a.EmailOTP || a.MagicLink))
 }
+
+// Known reports whether l has a password that signs in where a tenant has decided a: what a
+// security key is asked for after.
+func (l Left) Known(a *settings.Authentication) bool { return l.Password && a.PasswordLogin }
 
 // second reports whether l meets what a asks for beyond that.
 func (l Left) second(a *settings.Authentication) bool {
 	app := l.Apps > 0 && slices.Contains(a.MFAMethods, settings.MethodTOTP)
-	key := l.Passkeys > 0 && slices.Contains(a.MFAMethods, settings.MethodPasskey)
+	key := (l.Alone > 0 || l.Passkeys > 0 && l.Known(a)) && slices.Contains(a.MFAMethods, settings.MethodPasskey)
 	switch {
 	case a.MFAPolicy == settings.MFADisabled || !a.MFAEnforce:
 		return true

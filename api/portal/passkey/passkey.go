@@ -48,6 +48,8 @@ type Config struct {
 	Memory memory.Memory
 	// Modern makes sure that every member of the cluster knows passkeys before there is one.
 	Modern func(context.Context) error
+	// Keys does so for security keys.
+	Keys func(context.Context) error
 }
 
 // Section is what /account/security shows of passkeys, and their pages.
@@ -91,7 +93,7 @@ func row(tx *fsm.Tx, r *http.Request, k *passkey.Passkey) portal.Row {
 	tag := page.Language(r)
 	kind, used := "bound", site.Text(r, "never")
 	switch {
-	case k.Second():
+	case k.Second:
 		kind = "second"
 	case k.Synced:
 		kind = "synced"
@@ -172,6 +174,9 @@ func asked(tx *fsm.Tx, t identity.Tenant, name string, a *settings.Authenticatio
 
 // askedKey begins the making of a security key.
 func askedKey(tx *fsm.Tx, t identity.Tenant, name string, a *settings.Authentication, u *directory.User) (options, session []byte, err error) {
+	if left, err := factor.LeftTo(tx, u); err != nil || !left.Known(a) {
+		return nil, nil, cmp.Or[error](err, identity.Invalid("", "A security key is asked for after a password, and you have none to sign in with. Add a passkey."))
+	}
 	return passkey.BeginKey(tx, t, name, a.Passkey, u)
 }
 
@@ -184,7 +189,7 @@ func (s *Section) keysMade(r *http.Request, v *portal.Visitor) (at string, err e
 			return err
 		}
 		left, err := factor.LeftTo(tx, v.User)
-		if err == nil && left.Password && a.PasswordLogin && (a.PasskeyLogin || a.Passkey.UserVerification == "required") {
+		if err == nil && left.Known(a) && (a.PasskeyLogin || a.Passkey.UserVerification == "required") {
 			at = page.Base(r) + keyPath
 		}
 		return err
@@ -247,7 +252,11 @@ func (s *Section) register(r *http.Request, v *portal.Visitor, sealed string, f 
 	if err != nil {
 		return err
 	}
-	if err := s.cfg.Modern(r.Context()); err != nil {
+	needed := s.cfg.Modern
+	if madeAt(r) == keyPath {
+		needed = s.cfg.Keys
+	}
+	if err := needed(r.Context()); err != nil {
 		return err
 	}
 	t := identity.TenantFrom(r.Context())
@@ -257,7 +266,7 @@ func (s *Section) register(r *http.Request, v *portal.Visitor, sealed string, f 
 			return err
 		}
 		k, err := passkey.Register(tx, t, decided.Passkey, v.UserID, ceremony, []byte(f.Get("response")), f.Get("name"))
-		if err != nil {
+		if err != nil || k.Second && assurance.Has(v.Factors, assurance.Passkey) { // it would stand in for one that has verified its user
 			return err
 		}
 		return session.Prove(tx, v.Tenant, v.ID, assurance.Factor{Method: assurance.Passkey, Verified: k.UVInitialized, Bound: !k.Synced, Attested: k.Attested})
@@ -327,7 +336,7 @@ func spared(tx *fsm.Tx, r *http.Request, v *portal.Visitor, k *passkey.Passkey) 
 	return factor.Without(tx, r, v, func(l *factor.Left) {
 		if k.Suspect.IsZero() {
 			l.Passkeys--
-			if !k.Second() {
+			if !k.Second {
 				l.Alone--
 			}
 		}

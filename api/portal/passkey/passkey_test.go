@@ -40,7 +40,8 @@ func newVisit(t *testing.T, public string) *visit {
 	v.Person(directory.User{Username: "ada", Name: "Ada Lovelace"}, true)
 	v.user = v.Users["ada"]
 	remembers := memory.Memory{Ring: v.Ring}
-	own := New(Config{DB: v.DB, Ring: v.Ring, Memory: remembers, Modern: func(context.Context) error { return nil }})
+	heeded := func(context.Context) error { return nil }
+	own := New(Config{DB: v.DB, Ring: v.Ring, Memory: remembers, Modern: heeded, Keys: heeded})
 	v.OpenAs(httptest.NewUnstartedServer(nil), api.Config{PublicURL: public, Rooms: []api.Room{
 		v.Login(login.Config{Memory: remembers, Offer: own.Offer}), v.Portal(own),
 	}})
@@ -173,6 +174,9 @@ func TestASecurityKeyOfAPerson(t *testing.T) {
 	v.Update(func(tx *fsm.Tx) error { return credential.DeleteAllOf(tx, identity.DefaultTenant, v.user) })
 	if body := v.see("no password", newPath, "Add a passkey"); strings.Contains(body, keyPath) {
 		t.Error("a security key is offered to who has nothing that comes before it")
+	}
+	if a := v.Get(keyPath).Want(t, http.StatusUnprocessableEntity); !strings.Contains(a.Page, "asked for after a password") {
+		t.Errorf("a key without a password: %s", a.Page)
 	}
 	ids := v.keys()
 	v.see("last", path+"/"+ids[1], "your only way to sign in")

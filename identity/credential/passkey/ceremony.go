@@ -48,7 +48,7 @@ type ceremony struct {
 	Expires   int64    `cbor:"8,keyasint"` // Unix seconds
 	Verify    bool     `cbor:"9,keyasint,omitempty"`
 	Unasked   bool     `cbor:"10,keyasint,omitempty"` // see BeginUnasked
-	Keys      bool     `cbor:"11,keyasint,omitempty"` // a security key may answer without verifying its user, see Passkey.Second
+	Keys      bool     `cbor:"11,keyasint,omitempty"` // registering: a security key is made (BeginKey); signing in: one may answer, see Begin
 }
 
 var decoder = func() cbor.DecMode {
@@ -131,7 +131,7 @@ func (c *ceremony) data() webauthn.SessionData {
 }
 
 func (c *ceremony) verification() protocol.UserVerificationRequirement {
-	if c.Verify && !c.Keys {
+	if c.Verify && !(c.Keys && c.Kind == signingIn) { // Finish asks each by what it is
 		return protocol.VerificationRequired
 	}
 	return protocol.VerificationPreferred
@@ -173,6 +173,7 @@ const (
 	sentenceFailed  = "The passkey could not be checked. Try again, or use another way."
 	sentenceUnknown = "This passkey is not known here. It may have been removed. Use another passkey or another way."
 	sentenceElse    = "This passkey belongs to another account. Use another one."
+	sentenceSecond  = "This security key is asked for after your password. Begin with that."
 	sentenceVerify  = "Here a passkey has to ask for your PIN, fingerprint or face, and this one did not. Set that up in the security key's settings, or use another passkey."
 	sentenceSuspect = "There may be a copy of this passkey, so it is not accepted any more. Sign in another way, remove it and add a new one, and tell your administrator."
 )

@@ -48,7 +48,7 @@ func TestACopyIsRefusedForGood(t *testing.T) {
 		if n, alone, err := passkey.Usable(tx, home.ID, alice.ID); err != nil || n != 0 || alone != 0 {
 			t.Errorf("usable %d, alone %d, %v", n, alone, err)
 		}
-		_, _, err := passkey.Begin(tx, home, h.policy, alice.ID)
+		_, _, err := passkey.Begin(tx, home, h.policy, alice.ID, false)
 		return err
 	})
 	expect(t, "offered", err, fsm.ErrNotFound)

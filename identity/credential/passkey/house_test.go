@@ -30,6 +30,7 @@ type house struct {
 	*fsmtest.Cluster
 	t      testing.TB
 	policy settings.Passkey
+	known  bool // who signs in has proven a password
 }
 
 func newHouse(t testing.TB, nodes int) *house {
@@ -91,7 +92,7 @@ func (h *house) register(t identity.Tenant, u *directory.User, a *passkeytest.Au
 func (h *house) options(t identity.Tenant, user string) (options, session []byte) {
 	h.t.Helper()
 	h.view(func(tx *fsm.Tx) (err error) {
-		options, session, err = passkey.Begin(tx, t, h.policy, user)
+		options, session, err = passkey.Begin(tx, t, h.policy, user, h.known)
 		return err
 	})
 	return options, session

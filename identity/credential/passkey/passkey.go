@@ -48,6 +48,7 @@ type Passkey struct {
 	LastChallenge   []byte    `cbor:"20,keyasint,omitempty"` // that it answered: the same answer does not count twice
 	CertificateID   string    `cbor:"22,keyasint,omitempty"` // in hex, of a U2F key's attestation: what its metadata are found by
 	Unasked         bool      `cbor:"23,keyasint,omitempty"` // the browser made it by itself; see BeginUnasked
+	Second          bool      `cbor:"24,keyasint,omitempty"` // a security key: asked for after a password, and one factor whatever it verifies; see BeginKey
 	Discoverable    *bool     `cbor:"21,keyasint,omitempty"` // nil: the browser did not tell (credProps)
 }
 
@@ -109,16 +110,6 @@ func Get(tx *fsm.Tx, tenant, userID, id string) (*Passkey, error) {
 	return passkeysByOwner.Get(tx, fsm.Global, fsm.K(tenant, userID, id))
 }
 
-// Second reports whether p can be asked for at the second step alone: it is a security key that
-// nobody finds without its user's name. One whose browser did not tell is taken for one unless
-// it verifies its user.
-func (p *Passkey) Second() bool {
-	if p.Discoverable != nil {
-		return !*p.Discoverable
-	}
-	return !p.UVInitialized && !p.Unasked
-}
-
 // Usable returns how many of a user's passkeys can sign them in, and how many of these can do
 // so alone.
 func Usable(tx *fsm.Tx, tenant, userID string) (n, alone int, err error) {
@@ -128,7 +119,7 @@ func Usable(tx *fsm.Tx, tenant, userID string) (n, alone int, err error) {
 			return 0, 0, err
 		case !p.Suspect.IsZero():
 			continue
-		case !p.Second():
+		case !p.Second:
 			alone++
 		}
 		n++

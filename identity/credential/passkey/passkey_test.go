@@ -215,7 +215,7 @@ func TestKnownUser(t *testing.T) {
 	h.register(home, alice, a)
 	h.register(home, bob, b)
 	err := h.DB[0].View(t.Context(), func(tx *fsm.Tx) error {
-		_, _, err := passkey.Begin(tx, home, h.policy, "usr_carol")
+		_, _, err := passkey.Begin(tx, home, h.policy, "usr_carol", false)
 		return err
 	})
 	expect(t, "somebody without passkeys", err, fsm.ErrNotFound)
@@ -263,15 +263,22 @@ func TestASecurityKeyComesSecond(t *testing.T) {
 	a := phone()
 	h.register(home, alice, a)
 	h.view(func(tx *fsm.Tx) error {
-		if n, alone, err := passkey.Usable(tx, home.ID, alice.ID); err != nil || n != 2 || alone != 1 || !made.Second() {
+		if n, alone, err := passkey.Usable(tx, home.ID, alice.ID); err != nil || n != 2 || alone != 1 || !made.Second {
 			t.Errorf("usable %d, alone %d, %v", n, alone, err)
 		}
 		return nil
 	})
-	got, err := h.signIn(home, alice.ID, key)
-	if err != nil || got.UV || got.VerifiedNow {
-		t.Errorf("the key, second: %+v, %v", got, err)
+	_, err = h.signIn(home, alice.ID, key)
+	expect(t, "the key beside something that is no password", err, identity.ErrUnauthenticated)
+	h.known = true
+	for _, key.UV = range []bool{false, true, false} { // with a PIN that somebody has given it since
+		got, err := h.assert(0, home, alice.ID, key)
+		got.Initialize = true
+		if err = errors.Join(err, h.accept(0, got)); err != nil || got.UV || got.VerifiedNow || h.stored(made).UVInitialized {
+			t.Errorf("the key, second: %+v, %v", got, err)
+		}
 	}
+	key.UV, key.NoHandle = true, false
 	_, err = h.signIn(home, "", key)
 	expect(t, "the key, first", err, identity.ErrUnauthenticated)
 	a.UV = false

@@ -28,21 +28,22 @@ func BeginRegistration(tx *fsm.Tx, t identity.Tenant, name string, p settings.Pa
 	if !resident {
 		residence = protocol.ResidentKeyRequirementPreferred
 	}
-	return begin(tx, t, name, p, u, residence, false)
+	return begin(tx, t, name, p, u, residence, registration{})
 }
 
 // BeginKey is BeginRegistration for a security key that is asked for after another factor, and
-// so need not verify its user nor keep anything: one of U2F, or one of FIDO 2 without a PIN.
+// so need not verify its user nor keep anything: one of U2F, or one of FIDO 2 without a PIN. What
+// is made so is one factor for ever: whoever finds the key could give it a PIN of their own.
 func BeginKey(tx *fsm.Tx, t identity.Tenant, name string, p settings.Passkey, u *directory.User) (options, session []byte, err error) {
 	p.UserVerification = string(protocol.VerificationDiscouraged)
-	return begin(tx, t, name, p, u, protocol.ResidentKeyRequirementDiscouraged, false)
+	return begin(tx, t, name, p, u, protocol.ResidentKeyRequirementDiscouraged, registration{key: true})
 }
 
 // BeginUnasked is BeginRegistration for a browser that may make the passkey without asking, right
 // after it has filled in a password (mediation conditional). Then nobody need have touched
 // anything (WebAuthn L3 §7.1 step 15), and so nothing is vouched for; see Unasked.
 func BeginUnasked(tx *fsm.Tx, t identity.Tenant, name string, p settings.Passkey, u *directory.User) (options, session []byte, err error) {
-	return begin(tx, t, name, p, u, protocol.ResidentKeyRequirementRequired, true)
+	return begin(tx, t, name, p, u, protocol.ResidentKeyRequirementRequired, registration{unasked: true})
 }
 
 // Unasked reports whether passkeys that were made without asking can be what p wants: nobody
@@ -51,13 +52,17 @@ func Unasked(p settings.Passkey) bool {
 	return (p.Attestation == "" || p.Attestation == "none") && len(p.Allow) == 0 && !p.RequireAttested && !p.ForbidSynced
 }
 
-func begin(tx *fsm.Tx, t identity.Tenant, name string, p settings.Passkey, u *directory.User, residence protocol.ResidentKeyRequirement, unasked bool) (options, session []byte, err error) {
+// A registration is of what kind one is: at most one of them.
+type registration struct{ unasked, key bool }
+
+func begin(tx *fsm.Tx, t identity.Tenant, name string, p settings.Passkey, u *directory.User, residence protocol.ResidentKeyRequirement, kind registration) (options, session []byte, err error) {
 	c, err := newCeremony(registering, t, p, tx.Now())
 	if err != nil {
 		return nil, nil, err
 	}
 	c.UserID = u.ID
-	if unasked { // it is verified when it is used first beside another factor
+	c.Keys = kind.key
+	if kind.unasked { // it is verified when it is used first beside another factor
 		c.Unasked, c.Verify, p.UserVerification = true, false, ""
 	}
 	if c.Handle, err = handleOf(tx, t.ID, u.ID); err != nil {
@@ -145,7 +150,7 @@ func RegisterNewcomer(tx *fsm.Tx, t identity.Tenant, p settings.Passkey, begunFo
 		ID: identity.NewID(identity.PrefixPasskey), Tenant: t.ID, UserID: userID,
 		CredentialID: made.ID, PublicKey: made.PublicKey, AAGUID: made.Authenticator.AAGUID,
 		Transports: knownTransports(made.Transport), Synced: made.Flags.BackupEligible, BackedUp: made.Flags.BackupState,
-		UVInitialized: made.Flags.UserVerified, SignCount: made.Authenticator.SignCount,
+		UVInitialized: made.Flags.UserVerified && !c.Keys, Second: c.Keys, SignCount: made.Authenticator.SignCount,
 		AttestationType: made.AttestationType, Format: made.AttestationFormat,
 		Created: tx.Now(), LastChallenge: c.Challenge, Unasked: c.Unasked, Discoverable: made.Extensions.RK,
 	}

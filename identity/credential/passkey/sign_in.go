@@ -44,11 +44,12 @@ type Assertion struct {
 // Begin returns what a browser needs to use a passkey (the JSON of
 // PublicKeyCredential.parseRequestOptionsFromJSON), and the session for Finish. For the
 // empty user ID it reads nothing: any passkey of the tenant may answer, chosen by the
-// person. Otherwise it is one of that user's, beside another factor, so that a security key need
-// not verify its user whatever the tenant wants of passkeys: fsm.ErrNotFound if there is none. Whoever
+// person. Otherwise it is one of that user's: fsm.ErrNotFound if there is none. known says that
+// the user has proven a password: then a security key (Second) need not verify them, whatever
+// the tenant wants of passkeys. Whoever
 // has proven nothing yet should get the former, whoever they say they are: the list of
 // a user's passkeys tells that the user exists.
-func Begin(tx *fsm.Tx, t identity.Tenant, p settings.Passkey, userID string) (options, session []byte, err error) {
+func Begin(tx *fsm.Tx, t identity.Tenant, p settings.Passkey, userID string, known bool) (options, session []byte, err error) {
 	c, err := newCeremony(signingIn, t, p, tx.Now())
 	if err != nil {
 		return nil, nil, err
@@ -64,9 +65,9 @@ func Begin(tx *fsm.Tx, t identity.Tenant, p settings.Passkey, userID string) (op
 				return nil, nil, err
 			}
 			if k.Suspect.IsZero() {
-				known := k.credential()
-				allowed = append(allowed, known.Descriptor())
-				c.Keys = c.Keys || k.Second() && !k.UVInitialized
+				stored := k.credential()
+				allowed = append(allowed, stored.Descriptor())
+				c.Keys = c.Keys || k.Second && known
 			}
 		}
 		if len(allowed) == 0 {
@@ -108,7 +109,10 @@ func Finish(ctx context.Context, db *fsm.DB, tenant string, session, response []
 	if err != nil {
 		return Assertion{}, err
 	}
-	if c.Verify && !(c.Keys && k.Second() && !k.UVInitialized) && !parsed.Response.AuthenticatorData.Flags.HasUserVerified() {
+	if k.Second && c.UserID == "" {
+		return Assertion{}, refuse(signingIn, sentenceSecond, errors.New("a security key, alone"))
+	}
+	if c.Verify && !(c.Keys && k.Second) && !parsed.Response.AuthenticatorData.Flags.HasUserVerified() {
 		return Assertion{}, refuse(signingIn, sentenceVerify, errors.New("user not verified"))
 	}
 	used, err := c.asserted(k, userHandle, parsed)
@@ -118,7 +122,7 @@ func Finish(ctx context.Context, db *fsm.DB, tenant string, session, response []
 	flags := parsed.Response.AuthenticatorData.Flags // of this ceremony: the library's are those of the passkey's past
 	a := Assertion{
 		Tenant: tenant, UserID: k.UserID, ID: k.ID, Name: k.Name, CredentialID: k.CredentialID,
-		UV: flags.HasUserVerified() && k.UVInitialized, VerifiedNow: flags.HasUserVerified(),
+		UV: flags.HasUserVerified() && k.UVInitialized, VerifiedNow: flags.HasUserVerified() && !k.Second,
 		Synced: k.Synced, BackedUp: flags.HasBackupState(), Attested: attested,
 		SignCount: parsed.Response.AuthenticatorData.Counter, Clone: used.Authenticator.CloneWarning, Challenge: c.Challenge,
 	}
