@@ -141,3 +141,38 @@ func TestPasskeyOnceOnTwoNodes(t *testing.T) {
 		}
 	}
 }
+
+// A mailbox is no factor beside which a passkey's verification of its user begins to count: whoever
+// finds a key can give it a PIN. A password is one.
+func TestVerificationIsNotVouchedForByAMailbox(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	h.verify(t)
+	h.decide(t, func(a *settings.Authentication) { a.EmailOTP, a.Passkey.UserVerification = true, "preferred" })
+	key := &passkeytest.Authenticator{Origin: origin, Counts: true}
+	h.passkey(t, key)
+	key.UV = true
+	n, ctx := h.nodes[0], at(t)
+	f := n.fresh(t, ctx)
+	if _, err := n.Mail(ctx, f, "ann"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.MailCode(ctx, f, n.letter().Code); err != nil {
+		t.Fatal(err)
+	}
+	r, err := n.Passkey(ctx, f, n.answer(t, ctx, f, key))
+	if err != nil || r.Step == authn.StepDone && r.Session.Level() >= 2 {
+		t.Errorf("a mail and the key: %+v, %v", r, err)
+	}
+	f = n.fresh(t, ctx)
+	if _, err := n.Password(ctx, f, "ann", good); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.Passkey(ctx, f, n.answer(t, ctx, f, key)); err != nil {
+		t.Fatal(err)
+	}
+	f = n.fresh(t, ctx)
+	if r, err := n.Passkey(ctx, f, n.answer(t, ctx, f, key)); err != nil || r.Session.Level() != 2 {
+		t.Errorf("the key alone, after it was used beside the password: %+v, %v", r, err)
+	}
+}
