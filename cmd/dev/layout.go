@@ -2,10 +2,8 @@ package dev
 
 import (
 	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
-	"strconv"
 
 	"github.com/quis-idp/quis/cmd/daemon"
 	"github.com/quis-idp/quis/cmd/demo"
@@ -36,16 +34,9 @@ func portIn(dir string) int {
 		return 0
 	}
 	c, err := daemon.Load(daemon.Source{File: first.configFile()})
-	if err != nil {
-		return DefaultPort // of a start that was killed before it had written the file
-	}
-	u, err := url.Parse(c.PublicURL)
-	if err != nil {
-		return DefaultPort
-	}
-	port, err := strconv.Atoi(u.Port())
-	if err != nil {
-		return DefaultPort
+	port := 0
+	if _, scanned := fmt.Sscanf(c.PublicURL, "http://localhost:%d", &port); err != nil || scanned != nil {
+		return DefaultPort // somebody has changed the file, which is written anew
 	}
 	return port
 }

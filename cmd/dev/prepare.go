@@ -57,10 +57,7 @@ func prepareLocked(o *Options) error {
 		return fmt.Errorf("%s holds a cluster of %d: use --nodes %d to go on with it, or --reset to begin anew", o.Dir, len(old), len(old))
 	}
 	// Browsers, keys and applications know the issuer by its address, the nodes each other.
-	there := 0
-	if len(old) > 0 {
-		there = portIn(o.Dir)
-	}
+	there := portIn(o.Dir)
 	switch {
 	case o.Port == 0:
 		o.Port = cmp.Or(there, DefaultPort)

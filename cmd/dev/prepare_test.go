@@ -7,6 +7,17 @@ import (
 	"testing"
 )
 
+// prepared is prepare, of which is known whether it refuses; then there is nothing to let go of.
+func prepared(t *testing.T, o *Options, refused bool) (unlock func()) {
+	t.Helper()
+	asked := *o
+	unlock, err := prepare(o)
+	if (err != nil) != refused {
+		t.Fatalf("%+v: %v", asked, err)
+	}
+	return unlock
+}
+
 // A cluster goes on with the nodes that it has, and can grow but not shrink.
 func TestPrepareCountsTheNodes(t *testing.T) {
 	t.Parallel()
@@ -19,15 +30,9 @@ func TestPrepareCountsTheNodes(t *testing.T) {
 		{nodes: 0, want: 1}, {nodes: 3, want: 3}, {nodes: 0, want: 3}, {nodes: 1}, {nodes: 2, reset: true, want: 2}, {nodes: 0, want: 2},
 	} {
 		o := Options{Dir: dir, Nodes: step.nodes, Reset: step.reset}
-		unlock, err := prepare(&o)
-		if step.want == 0 {
-			if err == nil {
-				t.Fatalf("%+v was not refused", step)
-			}
+		unlock := prepared(t, &o, step.want == 0)
+		if unlock == nil {
 			continue
-		}
-		if err != nil {
-			t.Fatalf("%+v: %v", step, err)
 		}
 		if _, err := prepare(&Options{Dir: dir}); !errors.Is(err, ErrState) {
 			t.Errorf("a second one in the directory: %v", err)
@@ -54,15 +59,9 @@ func TestPrepareKeepsThePort(t *testing.T) {
 		{port: 0, want: DefaultPort}, {port: 9000}, {port: 9000, reset: true, want: 9000}, {port: 0, want: 9000}, {port: DefaultPort},
 	} {
 		o := Options{Dir: dir, Port: step.port, Reset: step.reset}
-		unlock, err := prepare(&o)
-		if step.want == 0 {
-			if err == nil {
-				t.Fatalf("%+v was not refused", step)
-			}
+		unlock := prepared(t, &o, step.want == 0)
+		if unlock == nil {
 			continue
-		}
-		if err != nil {
-			t.Fatalf("%+v: %v", step, err)
 		}
 		unlock()
 		if err := os.WriteFile(o.placeOf(1).logFile(), nil, 0o600); err != nil { // as a start does
@@ -75,11 +74,7 @@ func TestPrepareKeepsThePort(t *testing.T) {
 	// A start that comes no further, because a port is taken, binds nobody.
 	taken := t.TempDir()
 	for _, port := range []int{9000, 9100} {
-		unlock, err := prepare(&Options{Dir: taken, Port: port})
-		if err != nil {
-			t.Fatal(err)
-		}
-		unlock()
+		prepared(t, &Options{Dir: taken, Port: port}, false)()
 	}
 	if at, ok := IssuerIn(taken); ok {
 		t.Errorf("an issuer where nobody lives: %s", at)

@@ -29,8 +29,8 @@ var axe = sync.OnceValues(func() (string, error) {
 // those of colour can be broken in one scheme of colours and kept in the other.
 const everyRule = `["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]`
 
-// accessible fails the test for what axe-core finds on the page by these rules, and for what is smaller than a finger: every target is at least 44 px high, but for
-// links within a sentence.
+// accessible fails the test for what axe-core finds on the page by these rules, and for what is
+// smaller than a finger: every target is at least 44 px high, but for links within a sentence.
 func (b *browser) accessible(name, rules string) {
 	b.t.Helper()
 	script, err := axe()

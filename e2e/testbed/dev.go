@@ -72,8 +72,8 @@ func Start(ctx context.Context, n int, dir, bootstrap string, args ...string) (*
 	return d, nil
 }
 
-// berths is how many `quis dev` of testbeds fit on a machine: the ports of the ninth would be
-// those of the first one's cluster.
+// berths is how many `quis dev` of testbeds may run on a machine at once. There is room for
+// twelve: the ports of the thirteenth would be those of the first one's cluster.
 const berths = 8
 
 // berth finds a port for a `quis dev` that neither another testbed has nor somebody's own

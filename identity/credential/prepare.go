@@ -65,8 +65,7 @@ func Prepare(ctx context.Context, db *fsm.DB, pool *Pool, checks Checks, who Per
 // Examine judges what somebody types as a new password, for a form that tells meanwhile. It
 // hashes nothing and asks nobody outside this node; Prepare has the last word.
 func Examine(ctx context.Context, db *fsm.DB, checks Checks, who Person, password string) (v strength.Verdict, err error) {
-	var policy strength.Policy
-	policy, err = PolicyNow(ctx, db, who.Tenant)
+	policy, err := PolicyNow(ctx, db, who.Tenant)
 	if err != nil {
 		return strength.Verdict{}, fmt.Errorf("examine password: %w", err)
 	}

@@ -75,7 +75,7 @@ type recoveryRules struct {
 }
 
 type passkeyRules struct {
-	UserVerification string   `json:"user_verification" enum:"required|preferred|discouraged" default:"required" doc:"Whether the device must check that it is its owner, by PIN, finger or face. A security key that is only asked for after another factor need not."`
+	UserVerification string   `json:"user_verification" enum:"required|preferred|discouraged" default:"required" doc:"Whether the device must check that it is its owner, by PIN, finger or face. A security key that is only asked for after a password need not."`
 	Attestation      string   `json:"attestation" enum:"none|indirect|direct|enterprise" default:"none" example:"direct" doc:"Whether it is asked what made the passkey."`
 	RequireAttested  bool     `json:"require_attested" doc:"Whether only those may be enrolled whose maker was verified."`
 	Allow            []string `json:"allow_aaguids" max:"100" item_max:"36" doc:"Models that may be enrolled, by AAGUID; none: all."`

@@ -127,7 +127,7 @@ func (s *Section) take(w http.ResponseWriter, r *http.Request, v *portal.Visitor
 	if f.Get("unasked") != "" {
 		sealed = f.Get("quietly")
 	}
-	err = s.register(r, v, sealed, f)
+	_, err = s.register(r, v, sealed, f)
 	if errors.Is(err, identity.ErrInvalid) || errors.Is(err, fsm.ErrExists) {
 		return s.writeOffer(w, r, v, http.StatusUnprocessableEntity, then, err)
 	}

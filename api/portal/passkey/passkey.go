@@ -233,44 +233,45 @@ func (s *Section) add(w http.ResponseWriter, r *http.Request, v *portal.Visitor)
 	if ok, err := v.Fresh(w, r, madeAt(r)); !ok {
 		return err
 	}
-	err = s.register(r, v, f.Get("session"), f)
+	k, err := s.register(r, v, f.Get("session"), f)
 	if errors.Is(err, identity.ErrInvalid) || errors.Is(err, fsm.ErrExists) {
 		return s.writeNew(w, r, v, http.StatusUnprocessableEntity, f.Get("name"), err)
 	}
 	if err != nil {
 		return err
 	}
-	if madeAt(r) == keyPath {
+	if k.Second {
 		return page.Onward(w, r, page.Base(r)+path+"?done=key")
 	}
 	return page.Onward(w, r, page.Base(r)+path+"?done=added")
 }
 
 // register gives v the passkey that the browser has made in a sealed session, as the form says.
-func (s *Section) register(r *http.Request, v *portal.Visitor, sealed string, f url.Values) error {
+func (s *Section) register(r *http.Request, v *portal.Visitor, sealed string, f url.Values) (k *passkey.Passkey, err error) {
 	ceremony, err := passkey.Carried(s.cfg.Ring, sealed, whose(v))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	needed := s.cfg.Modern
-	if madeAt(r) == keyPath {
+	if passkey.IsKey(ceremony) {
 		needed = s.cfg.Keys
 	}
 	if err := needed(r.Context()); err != nil {
-		return err
+		return nil, err
 	}
 	t := identity.TenantFrom(r.Context())
-	return v.Update(r.Context(), func(tx *fsm.Tx) error {
+	err = v.Update(r.Context(), func(tx *fsm.Tx) error {
 		decided, _, err := settings.Get(tx, t.ID)
 		if err != nil {
 			return err
 		}
-		k, err := passkey.Register(tx, t, decided.Passkey, v.UserID, ceremony, []byte(f.Get("response")), f.Get("name"))
+		k, err = passkey.Register(tx, t, decided.Passkey, v.UserID, ceremony, []byte(f.Get("response")), f.Get("name"))
 		if err != nil || k.Second && assurance.Has(v.Factors, assurance.Passkey) { // it would stand in for one that has verified its user
 			return err
 		}
 		return session.Prove(tx, v.Tenant, v.ID, assurance.Factor{Method: assurance.Passkey, Verified: k.UVInitialized, Bound: !k.Synced, Attested: k.Attested})
 	})
+	return k, err
 }
 
 type doneView struct {

@@ -28,7 +28,7 @@ func BeginRegistration(tx *fsm.Tx, t identity.Tenant, name string, p settings.Pa
 	if !resident {
 		residence = protocol.ResidentKeyRequirementPreferred
 	}
-	return begin(tx, t, name, p, u, residence, registration{})
+	return begin(tx, t, name, p, u, registration{residence: residence})
 }
 
 // BeginKey is BeginRegistration for a security key that is asked for after another factor, and
@@ -36,14 +36,14 @@ func BeginRegistration(tx *fsm.Tx, t identity.Tenant, name string, p settings.Pa
 // is made so is one factor for ever: whoever finds the key could give it a PIN of their own.
 func BeginKey(tx *fsm.Tx, t identity.Tenant, name string, p settings.Passkey, u *directory.User) (options, session []byte, err error) {
 	p.UserVerification = string(protocol.VerificationDiscouraged)
-	return begin(tx, t, name, p, u, protocol.ResidentKeyRequirementDiscouraged, registration{key: true})
+	return begin(tx, t, name, p, u, registration{residence: protocol.ResidentKeyRequirementDiscouraged, key: true})
 }
 
 // BeginUnasked is BeginRegistration for a browser that may make the passkey without asking, right
 // after it has filled in a password (mediation conditional). Then nobody need have touched
 // anything (WebAuthn L3 §7.1 step 15), and so nothing is vouched for; see Unasked.
 func BeginUnasked(tx *fsm.Tx, t identity.Tenant, name string, p settings.Passkey, u *directory.User) (options, session []byte, err error) {
-	return begin(tx, t, name, p, u, protocol.ResidentKeyRequirementRequired, registration{unasked: true})
+	return begin(tx, t, name, p, u, registration{residence: protocol.ResidentKeyRequirementRequired, unasked: true})
 }
 
 // Unasked reports whether passkeys that were made without asking can be what p wants: nobody
@@ -52,10 +52,13 @@ func Unasked(p settings.Passkey) bool {
 	return (p.Attestation == "" || p.Attestation == "none") && len(p.Allow) == 0 && !p.RequireAttested && !p.ForbidSynced
 }
 
-// A registration is of what kind one is: at most one of them.
-type registration struct{ unasked, key bool }
+// A registration is what kind of credential is asked for.
+type registration struct {
+	residence    protocol.ResidentKeyRequirement
+	unasked, key bool // at most one of them
+}
 
-func begin(tx *fsm.Tx, t identity.Tenant, name string, p settings.Passkey, u *directory.User, residence protocol.ResidentKeyRequirement, kind registration) (options, session []byte, err error) {
+func begin(tx *fsm.Tx, t identity.Tenant, name string, p settings.Passkey, u *directory.User, kind registration) (options, session []byte, err error) {
 	c, err := newCeremony(registering, t, p, tx.Now())
 	if err != nil {
 		return nil, nil, err
@@ -82,7 +85,7 @@ func begin(tx *fsm.Tx, t identity.Tenant, name string, p settings.Passkey, u *di
 	if len(own) >= maxPasskeys {
 		return nil, nil, tooMany()
 	}
-	options, err = c.creation(name, p, u, residence, own)
+	options, err = c.creation(name, p, u, kind.residence, own)
 	if err != nil {
 		return nil, nil, fmt.Errorf("passkey options: %w", err)
 	}
@@ -194,6 +197,12 @@ func (c *ceremony) created(response []byte) (*webauthn.Credential, error) {
 		return nil, refuse(registering, sentenceFailed, err)
 	}
 	return made, nil
+}
+
+// IsKey reports whether session is of a registration begun by BeginKey.
+func IsKey(session []byte) bool {
+	var c ceremony
+	return len(session) <= MaxSession && decoder.Unmarshal(session, &c) == nil && c.Kind == registering && c.Keys
 }
 
 // ParseCreation reads a registration's response, of at most MaxResponse bytes.
