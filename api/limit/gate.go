@@ -6,12 +6,17 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // A Gate is what strangers go through on their way to being told to wait, a few at a time:
 // when thousands arrive each second, whatever else the node does finds at most those few at
 // work before it, not as many as there are connections. Inside nothing may be waited for; the
 // caller leaves before that.
+//
+// After somebody behind whom others wait it stays shut for a while. Go's scheduler asks the
+// network who else has come when it has nothing left to run, or each ten milliseconds: while one
+// stranger hands over to the next, everybody else would wait for that.
 //
 // It makes strangers slow and refuses nobody: whoever finds too many before them goes round it.
 type Gate struct {
@@ -21,6 +26,12 @@ type Gate struct {
 
 // maxWaiting bounds those before a gate: a second or so of its work.
 const maxWaiting = 4096
+
+// A pause is as long as what it follows, so that strangers have half of their room's time, within these.
+const (
+	shortestPause = 100 * time.Microsecond
+	longestPause  = time.Millisecond // what was held longer waited for its processor itself
+)
 
 // NewGate returns a gate with so much room; 0: as much as half of the processors.
 func NewGate(room int) *Gate {
@@ -39,10 +50,20 @@ func (g *Gate) Enter(ctx context.Context) (leave func(), err error) {
 	}
 	select {
 	case g.room <- struct{}{}:
-		return sync.OnceFunc(func() { <-g.room }), nil
+		entered := time.Now()
+		return sync.OnceFunc(func() { g.free(time.Since(entered)) }), nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+// free makes room for the next, which was taken for held: now, or after a pause if somebody waits.
+func (g *Gate) free(held time.Duration) {
+	if g.waiting.Load() == 0 {
+		<-g.room
+		return
+	}
+	time.AfterFunc(min(max(held, shortestPause), longestPause), func() { <-g.room })
 }
 
 // Leaving is w for an answer inside a gate, which is left before the first byte is sent: how

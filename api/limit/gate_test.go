@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 func TestGateIsBounded(t *testing.T) {
@@ -39,6 +41,40 @@ func TestGateIsBounded(t *testing.T) {
 	if n := g.Waiting(); n != maxWaiting {
 		t.Errorf("%d wait", n)
 	}
+}
+
+// Others find the processors free between two strangers, and a stranger behind whom nobody waits holds nobody up.
+func TestGatePausesBetweenTwo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for held, pause := range map[time.Duration]time.Duration{
+			0: shortestPause, 300 * time.Microsecond: 300 * time.Microsecond, time.Minute: longestPause,
+		} {
+			g := NewGate(1)
+			leave, err := g.Enter(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			let := make(chan time.Time)
+			go func() {
+				leave, err := g.Enter(t.Context())
+				if err != nil {
+					t.Error(err)
+				}
+				let <- time.Now()
+				leave()
+			}()
+			synctest.Wait()
+			time.Sleep(held)
+			left := time.Now()
+			leave()
+			if d := (<-let).Sub(left); d != pause {
+				t.Errorf("after %v the next waited %v, not %v", held, d, pause)
+			}
+			if synctest.Wait(); len(g.room) != 0 {
+				t.Errorf("nobody waits, and the gate is shut")
+			}
+		}
+	})
 }
 
 // slow is somebody who does not take their answer: it fails if they are waited for in the gate.

@@ -109,7 +109,7 @@ func (l *Login) signIn(w http.ResponseWriter, r *http.Request) error {
 
 // inFlow is r with what f says of the language, which can be changed at the form.
 func inFlow(r *http.Request, f *authn.Flow) *http.Request {
-	return page.Here(page.Wish(r, f.Need.Locales), page.Base(r)+"/login?"+url.Values{"flow": {f.Sealed()}}.Encode())
+	return page.Within(r, f.Need.Locales, page.Base(r)+"/login?flow="+url.QueryEscape(f.Sealed()))
 }
 
 // begin loads the flow of a posted form for a step. Without a flow the answer is written, or
@@ -122,11 +122,10 @@ func (l *Login) begin(w http.ResponseWriter, r *http.Request) (f *authn.Flow, gi
 	if err != nil {
 		return nil, nil, l.ended(w, r, err)
 	}
-	r = inFlow(r, f)
 	f.Browser.Device, f.Browser.Trust, f.Browser.Approver = read(r, deviceCookie), read(r, trustCookie), read(r, ApproverCookie)
 	wait, giveBack := l.admitFlow(r, f)
 	if wait > 0 {
-		return nil, nil, holdBack(w, r, f, wait)
+		return nil, nil, holdBack(w, inFlow(r, f), f, wait)
 	}
 	if read(r, sessionCookie) != "" {
 		limit.Leave(w) // the leader may have to be asked

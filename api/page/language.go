@@ -54,6 +54,11 @@ func Here(r *http.Request, path string) *http.Request {
 	return with(r, func(w *wish) { w.here = path })
 }
 
+// Within is r that belongs to a sign-in of these ui_locales whose form is at path: [Wish] and [Here].
+func Within(r *http.Request, locales, path string) *http.Request {
+	return with(r, func(w *wish) { w.locales, w.here = locales, path })
+}
+
 // Language is the language that r is answered in, by the first that says one: the choice
 // on this page or a moment ago, the application, an earlier choice, the account, the browser.
 // Otherwise it is the tenant's, or English. A tenant may leave languages out.
@@ -114,12 +119,7 @@ func choices(r *http.Request, current language.Tag) template.HTML {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		path, query = Base(r)+"/", ""
 	}
-	values, err := url.ParseQuery(query)
-	if err != nil {
-		values = url.Values{}
-	}
-	values.Del(choiceParameter)
-	rest := values.Encode()
+	rest := without(query, choiceParameter)
 	if rest != "" {
 		rest = "&" + rest
 	}
@@ -140,6 +140,19 @@ func choices(r *http.Request, current language.Tag) template.HTML {
 		b.WriteString(">" + t.Name() + "</a></li>")
 	}
 	return template.HTML(b.String())
+}
+
+// without is a query less a parameter, in its own words if it has nothing of it; "" if it is none.
+func without(query, parameter string) string {
+	if !strings.Contains(query, parameter) && !strings.Contains(query, "%") {
+		return query
+	}
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return ""
+	}
+	values.Del(parameter)
+	return values.Encode()
 }
 
 // The cookie holds the language and when it was chosen, in Unix seconds: "de.1764366000".

@@ -108,6 +108,8 @@ func TestWhereTheChoiceLeads(t *testing.T) {
 	}{
 		"anywhere":            {post, `href="/t/acme/?lang=de"`},
 		"where it says":       {Here(post, "/t/acme/login?flow=F&lang=it"), `href="/t/acme/login?lang=de&amp;flow=F"`},
+		"in the same words":   {Here(post, "/t/acme/login?b=2&a=1"), `href="/t/acme/login?lang=de&amp;b=2&amp;a=1"`},
+		"however it is spelt": {asking("/?l%61ng=it&a=1", "", "", false), `href="?lang=de&amp;a=1"`},
 		"with a broken query": {asking("/?a=%zz;", "", "", false), `href="?lang=de"`},
 	} {
 		w := httptest.NewRecorder()

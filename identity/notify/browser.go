@@ -44,21 +44,17 @@ func lookAtSignIn(tx *fsm.Tx, e *event.Event) (*notice, *browser, error) {
 	b := &browser{Tenant: e.Tenant, UserID: user}
 	sum := sha256.Sum256([]byte(user + "\x00" + browserName(e.Request.UserAgent) + "\x00" + e.Request.Network()))
 	b.Hash = sum[:12]
-	known, any := false, false
-	for other, err := range browsers.List(tx, fsm.Scope(e.Tenant), fsm.Prefix(fsm.K(user))) {
+	scope := fsm.Scope(e.Tenant)
+	if known, err := browsers.Has(tx, scope, fsm.K(user, string(b.Hash))); err != nil || known {
+		return nil, nil, err
+	}
+	for _, err := range browsers.List(tx, scope, fsm.Prefix(fsm.K(user))) {
 		if err != nil {
 			return nil, nil, err
 		}
-		any = true
-		known = known || string(other.Hash) == string(b.Hash)
+		return &notice{letter: letter.NewSignIn, user: user}, b, nil // of another browser
 	}
-	if known {
-		return nil, nil, nil
-	}
-	if !any {
-		return nil, b, nil
-	}
-	return &notice{letter: letter.NewSignIn, user: user}, b, nil
+	return nil, b, nil
 }
 
 // browserName says in a few words what sends a User-Agent header: "Firefox on Linux". Its

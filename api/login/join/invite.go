@@ -37,7 +37,7 @@ func (p *Pages) invited(w http.ResponseWriter, r *http.Request) (*entry, *http.R
 	giveBack()
 	w.Header().Set("Referrer-Policy", "no-referrer") // the address holds the secret
 	action := page.Base(r) + pending.InvitationPath + secret
-	r = page.Here(page.Wish(r, i.Locale), action)
+	r = page.Within(r, i.Locale, action)
 	e := &entry{
 		id: i.ID, action: action, passkey: action + "/passkey", email: i.Email, username: i.Username, chooses: i.Username == "", name: i.Name,
 		makes: func(tx *fsm.Tx, e *entry) (*directory.User, error) {

@@ -30,7 +30,7 @@ func (p *Pages) begin(w http.ResponseWriter, r *http.Request) (*authn.Flow, *htt
 	if err != nil {
 		return nil, r, err
 	}
-	r = page.Here(page.Wish(r, f.Need.Locales), page.Base(r)+login.RegisterPath+"?"+url.Values{"flow": {f.Sealed()}}.Encode())
+	r = page.Within(r, f.Need.Locales, page.Base(r)+login.RegisterPath+"?flow="+url.QueryEscape(f.Sealed()))
 	open, err := p.cfg.Flows.Open(r.Context(), f)
 	if err != nil {
 		return nil, r, err
