@@ -2,9 +2,11 @@ package authn_test
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 
+	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/settings"
 )
@@ -46,5 +48,30 @@ func TestLetterOnceOnTwoNodes(t *testing.T) {
 				t.Fatalf("round %d, %s: the loser is told %v", round, name, err)
 			}
 		}
+	}
+}
+
+// Who has an app and no password comes no further than level 1 with it, and is asked for it all
+// the same, before anything can be added to the account.
+func TestAMailboxIsNotEnoughBesideAnApp(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	h.verify(t)
+	h.decide(t, func(a *settings.Authentication) {
+		a.EmailOTP, a.PasswordLogin, a.ForgotPassword, a.MFAPolicy = true, false, false, settings.MFAAny
+	})
+	a := h.app(t)
+	n, ctx := h.nodes[0], at(t)
+	f := n.fresh(t, ctx)
+	if _, err := n.Mail(ctx, f, "ann"); err != nil {
+		t.Fatal(err)
+	}
+	r, err := n.MailCode(ctx, f, n.letter().Code)
+	if err != nil || r.Step != authn.StepSecond || r.Cookie != "" {
+		t.Fatalf("a mailbox alone: %+v, %v", r, err)
+	}
+	r, err = n.Code(ctx, f, assurance.TOTP, a.code(h.DB[0].Now()))
+	if err != nil || r.Step != authn.StepDone || r.Enrol == nil || !slices.Equal(r.Enrol.Methods, []assurance.Method{assurance.Passkey}) {
+		t.Errorf("both: %+v, %v", r, err)
 	}
 }

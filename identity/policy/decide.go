@@ -49,6 +49,7 @@ type demand struct {
 	mfa    MFA
 	level  assurance.Level
 	bound  bool
+	chosen bool // one that the person has chosen, or what stands for it, even if it makes up no second level
 	lifted bool // second factors count although they are not allowed
 }
 
@@ -164,7 +165,7 @@ func (f *Facts) met(d demand, factors []assurance.Factor) bool {
 		return false
 	}
 	if f.MaxAge != nil && !slices.ContainsFunc(factors, func(p assurance.Factor) bool {
-		return p.Method != assurance.Device && f.Now.Sub(p.At) <= *f.MaxAge
+		return says(p) && f.Now.Sub(p.At) <= *f.MaxAge
 	}) {
 		return false
 	}
@@ -174,16 +175,25 @@ func (f *Facts) met(d demand, factors []assurance.Factor) bool {
 	return f.second(d, factors)
 }
 
+// says reports whether a proof says that the person is there: a trusted device is there without
+// them, and a key that asks for no PIN may be, in a computer that they left.
+func says(p assurance.Factor) bool {
+	return p.Method != assurance.Device && (p.Method != assurance.Passkey || p.Verified)
+}
+
 // second reports whether factors meet the demand for a second one.
 func (f *Facts) second(d demand, factors []assurance.Factor) bool {
-	if d.mfa.rank() == 0 {
+	if d.mfa.rank() == 0 && !d.chosen {
 		return true
 	}
 	factors = slices.DeleteFunc(slices.Clone(factors), func(p assurance.Factor) bool {
-		old := f.Reauth > 0 && p.Method != assurance.Password && f.Now.Sub(p.At) > f.Reauth
-		return old || !d.lifted && !counts(f.Allowed, p.Method)
+		return f.Reauth > 0 && p.Method != assurance.Password && f.Now.Sub(p.At) > f.Reauth
 	})
-	if assurance.Of(factors) < 2 {
+	if d.chosen && !slices.ContainsFunc(factors, stands) {
+		return false
+	}
+	factors = slices.DeleteFunc(factors, func(p assurance.Factor) bool { return !d.lifted && !counts(f.Allowed, p.Method) })
+	if d.mfa.rank() > 0 && assurance.Of(factors) < 2 {
 		return false
 	}
 	switch order[d.mfa.rank()] {
@@ -195,6 +205,16 @@ func (f *Facts) second(d demand, factors []assurance.Factor) bool {
 		return assurance.Resistant(factors)
 	}
 	return true
+}
+
+// stands reports whether a factor is one that people choose to be asked for, or what stands for
+// it where it is not at hand.
+func stands(p assurance.Factor) bool {
+	switch p.Method {
+	case assurance.TOTP, assurance.Passkey, assurance.Certificate, assurance.Approval, assurance.Recovery, assurance.Device:
+		return true
+	}
+	return false
 }
 
 // counts reports whether a method counts as a second factor: Allowed has a say on three of them.
@@ -228,6 +248,7 @@ func (f *Facts) attainable(all demand, lifted bool) demand {
 			d.mfa = p
 		}
 	}
+	d.chosen = all.mfa.rank() > 0 && slices.ContainsFunc(f.Enrolled, assurance.Factor.Asks)
 	return d
 }
 
