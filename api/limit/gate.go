@@ -2,6 +2,7 @@ package limit
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"runtime"
 	"sync"
@@ -18,14 +19,18 @@ import (
 // network who else has come when it has nothing left to run, or each ten milliseconds: while one
 // stranger hands over to the next, everybody else would wait for that.
 //
-// It makes strangers slow and refuses nobody: whoever finds too many before them goes round it.
+// It makes strangers slow, and refuses those who find very many before them.
 type Gate struct {
 	room    chan struct{}
 	waiting atomic.Int64
 }
 
-// maxWaiting bounds those before a gate: a second or so of its work.
+// maxWaiting bounds those before a gate: a second of its work. It is long, since whoever waits asks
+// for nothing else meanwhile: who was refused at once came again at once, and cost more.
 const maxWaiting = 4096
+
+// ErrFull is that of somebody who finds too many before them.
+var ErrFull = errors.New("too many wait")
 
 // A pause is as long as what it follows, so that strangers have half of their room's time, within these.
 const (
@@ -42,11 +47,11 @@ func NewGate(room int) *Gate {
 }
 
 // Enter waits for room, which the caller has until it leaves; that may be said twice. An error
-// is that of ctx.
+// is that of ctx, or ErrFull.
 func (g *Gate) Enter(ctx context.Context) (leave func(), err error) {
 	defer g.waiting.Add(-1)
 	if g.waiting.Add(1) > maxWaiting {
-		return func() {}, nil
+		return nil, ErrFull
 	}
 	select {
 	case g.room <- struct{}{}:
@@ -95,5 +100,5 @@ func Leave(w http.ResponseWriter) {
 	}
 }
 
-// Waiting is how many wait for room, or go round it.
+// Waiting is how many wait for room.
 func (g *Gate) Waiting() int64 { return g.waiting.Load() }

@@ -2,13 +2,16 @@ package login
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 
+	"github.com/quis-idp/quis/api/limit"
 	"github.com/quis-idp/quis/api/page/pagetest"
 	"github.com/quis-idp/quis/identity/authn"
 )
@@ -111,5 +114,37 @@ func TestNoAnswerIsSentInsideTheGate(t *testing.T) {
 		if answers == 0 {
 			t.Errorf("%s: no answer", what)
 		}
+	}
+}
+
+// Whoever finds a crowd at the gate is told so at once, and keeps their form.
+func TestCrowdIsRefused(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, func(c *Config) { c.Strangers = 1 })
+	leave, err := h.login.gate.Enter(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone, stop := context.WithCancel(t.Context())
+	defer stop()
+	var crowd sync.WaitGroup
+	for full := false; !full; {
+		crowd.Go(func() { _, _ = h.login.gate.Enter(gone) })
+		looked, look := context.WithCancel(t.Context())
+		look()
+		_, err := h.login.gate.Enter(looked)
+		full = errors.Is(err, limit.ErrFull)
+	}
+	s := h.someone()
+	form := s.form("/login")
+	a := s.try(form, "tester", secret)
+	if a.StatusCode != http.StatusServiceUnavailable || a.Header.Get("Retry-After") != "5" || !strings.Contains(a.Page, "Very many people are signing in") {
+		t.Errorf("in a crowd: %d %v %s", a.StatusCode, a.Header, a.Page)
+	}
+	stop()
+	crowd.Wait()
+	leave()
+	if a := s.try(form, "tester", secret); a.StatusCode != http.StatusOK {
+		t.Errorf("after it: %d %s", a.StatusCode, a.Page)
 	}
 }

@@ -163,6 +163,7 @@ var examples = map[string]func(w http.ResponseWriter) error{
 			Others: []accountLine{{ada, "ONE", "/login?as=ONE&flow=FLOW"}, {person{"grace", "grace"}, "TWO", "/login?as=TWO&flow=FLOW"}},
 		})
 	},
+	"crowd": func(w http.ResponseWriter) error { return crowdPage.Write(w, get("/login"), 503) },
 	"wait": func(w http.ResponseWriter) error {
 		return waitPage.Write(w, get("/login"), 429, waitView{"2 minutes", "/login?flow=FLOW"})
 	},
@@ -259,5 +260,5 @@ func TestEveryTextIsUsed(t *testing.T) {
 			return true // named by method
 		}
 		return prefix == "setup" && strings.Contains(code, `field("`+field+`"`)
-	}, homePage.Keys(), signInPage.Keys(), secondPage.Keys(), certificatePage.Keys(), approvalPage.Keys(), mailPage.Keys(), recoverPage.Keys(), renewPage.Keys(), enrolPage.Keys(), leavingPage.Keys(), messagePage.Keys(), waitPage.Keys(), postingPage.Keys(), accountPage.Keys(), signOutPage.Keys(), signedOutPage.Keys(), impersonatePage.Keys(), lostPage.Keys(), linkPage.Keys(), setupPage.Keys())
+	}, homePage.Keys(), signInPage.Keys(), secondPage.Keys(), certificatePage.Keys(), approvalPage.Keys(), mailPage.Keys(), recoverPage.Keys(), renewPage.Keys(), enrolPage.Keys(), leavingPage.Keys(), messagePage.Keys(), waitPage.Keys(), crowdPage.Keys(), postingPage.Keys(), accountPage.Keys(), signOutPage.Keys(), signedOutPage.Keys(), impersonatePage.Keys(), lostPage.Keys(), linkPage.Keys(), setupPage.Keys())
 }

@@ -88,6 +88,7 @@ func (l *Login) Refused(rule string) { l.limited.WithLabelValues(rule).Inc() }
 const (
 	ruleAddress = "signin_address" // too many failures from one address
 	ruleName    = "signin_name"    // too many failures for one name, or no room to hash passwords
+	ruleCrowd   = "signin_crowd"   // too many browsers at once that are not known
 	ruleSetup   = "setup_address"
 	ruleLink    = "recovery_link" // links that do not work, from one address
 

@@ -151,6 +151,9 @@ func (l *Login) begin(w http.ResponseWriter, r *http.Request) (f *authn.Flow, gi
 	return f, giveBack, nil
 }
 
+// crowdWait is when strangers who find a crowd at the gate may come again.
+const crowdWait = 5 * time.Second
+
 // password takes the form. Strangers come through a gate, in which nothing is waited for: neither
 // a line, nor the leader, nor that an answer is taken.
 func (l *Login) password(w http.ResponseWriter, r *http.Request) error {
@@ -160,7 +163,12 @@ func (l *Login) password(w http.ResponseWriter, r *http.Request) error {
 	leave := func() {}
 	if l.cfg.Flows.KnownIn(identity.TenantFrom(r.Context()).ID, read(r, deviceCookie)) == "" {
 		var err error
-		if leave, err = l.gate.Enter(r.Context()); err != nil {
+		switch leave, err = l.gate.Enter(r.Context()); {
+		case errors.Is(err, limit.ErrFull):
+			l.limited.WithLabelValues(ruleCrowd).Inc()
+			w.Header().Set("Retry-After", problem.RetryAfter(crowdWait))
+			return crowdPage.Write(w, r, http.StatusServiceUnavailable)
+		case err != nil:
 			return nil // they have gone: there is nobody to answer
 		}
 		defer leave()

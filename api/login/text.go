@@ -196,6 +196,8 @@ var english = page.Texts{
 	"wait.detail": "There were too many attempts to sign in. You can try again in %s.",
 	"wait.link":   "Back to the form",
 
+	"crowd.detail": "Very many people are signing in at this moment. Go back and try again in a few seconds.",
+
 	"sign_out.title":      "Sign out",
 	"sign_out.heading":    "Sign out?",
 	"sign_out.everywhere": "On all my devices, too",

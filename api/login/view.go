@@ -228,6 +228,7 @@ var (
 	accountPage     = page.Page[accountView](site, "templates/account.html", "templates/person.html")
 	messagePage     = page.Page[messageView](site, "templates/message.html")
 	waitPage        = page.Page[waitView](site, "templates/wait.html")
+	crowdPage       = page.StillOf(page.Page[struct{}](site, "templates/crowd.html"))
 	signOutPage     = page.Page[signOutView](site, "templates/sign_out.html", "templates/person.html")
 	signedOutPage   = page.Page[signedOutView](site, "templates/signed_out.html")
 	setupPage       = page.Page[setupView](site, "templates/setup.html")

@@ -165,35 +165,52 @@ func (t *Template[T]) WriteFraming(w http.ResponseWriter, r *http.Request, statu
 }
 
 func (t *Template[T]) write(w http.ResponseWriter, r *http.Request, status int, data T, policy string, posting bool) error {
-	tag, issuer := Language(r), place(r)
-	spoken, err := t.in(tag)
-	if err != nil {
-		return fmt.Errorf("read page: %w", err)
-	}
-	look := lookOf(r)
-	f := frame{Title: cmp.Or(look.Name, "quis"), Brand: look.Name, Sheet: brandPath(look.Color), Home: Base(r) + "/", Host: issuer.Host, Safe: issuer.Scheme == "https", Data: data}
-	h := w.Header()
-	if h.Get("Refresh") == "" && !posting {
+	tag, f := Language(r), frameOf(r)
+	f.Data = data
+	if w.Header().Get("Refresh") == "" && !posting {
 		f.Languages = choices(r, tag)
 	}
 	b := sheets.Get().(*bytes.Buffer)
 	defer sheets.Put(b)
 	b.Reset()
+	if err := t.render(b, tag, f); err != nil {
+		return err
+	}
+	send(w, r, status, tag, policy, b.Bytes())
+	return nil
+}
+
+// frameOf is the frame of pages that answer r.
+func frameOf(r *http.Request) frame {
+	look, issuer := lookOf(r), place(r)
+	return frame{Title: cmp.Or(look.Name, "quis"), Brand: look.Name, Sheet: brandPath(look.Color), Home: Base(r) + "/", Host: issuer.Host, Safe: issuer.Scheme == "https"}
+}
+
+func (t *Template[T]) render(b *bytes.Buffer, tag language.Tag, f frame) error {
+	spoken, err := t.in(tag)
+	if err != nil {
+		return fmt.Errorf("read page: %w", err)
+	}
 	if err := spoken.Execute(b, f); err != nil {
 		return fmt.Errorf("render page: %w", err)
 	}
+	return nil
+}
+
+// send answers with a page in one piece.
+func send(w http.ResponseWriter, r *http.Request, status int, tag language.Tag, policy string, body []byte) {
+	h := w.Header()
 	remember(w, r)
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Language", string(tag))
 	h.Add("Vary", "Accept-Language, Cookie")
 	h.Set("Content-Security-Policy", policy)
-	h.Set("Content-Length", strconv.Itoa(b.Len()))
+	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(b.Bytes()) // the person has left: nobody to tell
+		_, _ = w.Write(body) // the person has left: nobody to tell
 	}
-	return nil
 }
 
 // Base is the path that all of the tenant's URLs begin with: empty for the default tenant.

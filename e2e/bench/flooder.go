@@ -23,7 +23,7 @@ const floodEnv = "QUIS_BENCH_FLOOD"
 
 const (
 	floodRate     = 10_000 // bad sign-ins a second, if node and load generator get that far
-	floodCallers  = 64
+	floodCallers  = 1024
 	notThePerson  = "not the password %d"
 	neverTheOwner = "nobody%d"
 )
