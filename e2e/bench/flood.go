@@ -300,7 +300,7 @@ func (s *stranger) signIn(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	status, header, body, took, err := s.send(ctx, "/login", url.Values{"flow": {flow}, "username": {"tester"}, "password": {"correct horse battery"}})
-	if status == http.StatusTooManyRequests {
+	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
 		wait, err := strconv.Atoi(header.Get("Retry-After"))
 		s.held = time.Duration(wait) * time.Second
 		return 0, errors.Join(errHeld, err)
