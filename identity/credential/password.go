@@ -70,6 +70,12 @@ func ImportPassword(tx *fsm.Tx, tenant, userID, encoded string) error {
 
 // put replaces a user's password.
 func put(tx *fsm.Tx, what event.Type, p *password) error {
+	var data map[string]string
+	if had, err := passwords.Has(tx, fsm.Scope(p.Tenant), fsm.K(p.UserID)); err != nil {
+		return err
+	} else if !had {
+		data = map[string]string{event.FirstKey: "yes"}
+	}
 	if err := remember(tx, p.Tenant, p.UserID); err != nil {
 		return err
 	}
@@ -80,7 +86,7 @@ func put(tx *fsm.Tx, what event.Type, p *password) error {
 		return err
 	}
 	return event.Append(tx, event.Event{
-		Tenant: p.Tenant, Type: what, Target: event.Target{Kind: "user", ID: p.UserID},
+		Tenant: p.Tenant, Type: what, Target: event.Target{Kind: "user", ID: p.UserID}, Data: data,
 	})
 }
 

@@ -152,6 +152,10 @@ const (
 	ClusterRootKeyRotated    Type = "cluster.root_key_rotated"
 )
 
+// FirstKey is in the data of a [PasswordSet] of a user who had no password before: nothing was
+// changed then, and nobody should be told so.
+const FirstKey = "first"
+
 // Catalogue says in one sentence what each type means.
 var Catalogue = map[Type]string{
 	TenantCreated: "A tenant was created.",
@@ -182,7 +186,7 @@ var Catalogue = map[Type]string{
 	EmailChangeCancelled: "A change of an email address was given up.",
 	EmailChanged:         "A user proved a new email address, which took the place of the former one.",
 
-	PasswordSet:  "A user's password was set or changed.",
+	PasswordSet:  "A user's password was set or changed; of the first one, the data say that it is.",
 	TokenCreated: "An API token was created.",
 	TokenDeleted: "An API token was deleted.",
 

@@ -11,6 +11,7 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/fsm/fsmtest"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/notify"
@@ -36,7 +37,7 @@ type house struct {
 func newHouse(t *testing.T, nodes int, change ...func(*notify.Config)) *house {
 	t.Helper()
 	h := &house{t: t, smtp: posttest.New(t, posttest.Rules{})}
-	h.Cluster = fsmtest.NewCluster(t, nodes, slices.Concat(seal.Tables, event.Tables, directory.Tables, settings.Tables, notify.Tables)...)
+	h.Cluster = fsmtest.NewCluster(t, nodes, slices.Concat(seal.Tables, event.Tables, directory.Tables, settings.Tables, notify.Tables, credential.Tables)...)
 	rings := sealtest.Rings(t, h.DB...)
 	h.ring = rings[0]
 	h.update(func(tx *fsm.Tx) (err error) {

@@ -58,6 +58,9 @@ func noticeOf(e *event.Event) *notice {
 	}
 	if l, ok := letters[e.Type]; ok {
 		n.letter = l
+		if e.Type == event.PasswordSet && e.Data[event.FirstKey] != "" {
+			n.letter = letter.PasswordFirst
+		}
 	} else if e.Type == event.ImpersonationStarted {
 		n.letter, n.what, n.hidden = letter.Impersonated, e.Data["reason"], true
 	} else if e.Type == event.UserUpdated {

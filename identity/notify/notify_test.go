@@ -9,6 +9,7 @@ import (
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/notify"
@@ -48,6 +49,21 @@ func TestEventBecomesANotice(t *testing.T) {
 	}
 	if n := h.Entries() - before; n > 5 { // the event, the delivery, its outcome, and the cursor once or twice
 		t.Errorf("%d log entries for one notice", n)
+	}
+}
+
+// A first password is no change of one: whoever hears of a change looks for who did it.
+func TestFirstPasswordIsNoChange(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	h.connect()
+	h.lead(0)
+	const phc = "$argon2id$v=19$m=64,t=1,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+	for i, want := range []string{"Your account at id.example.com has a password now", "Your password for id.example.com was changed"} {
+		h.update(func(tx *fsm.Tx) error { return credential.SetPassword(tx, ten, h.user.ID, phc) })
+		if m := h.smtp.Wait(t, i+1)[i]; m.Subject() != want {
+			t.Errorf("of password %d: %q, want %q", i+1, m.Subject(), want)
+		}
 	}
 }
 

@@ -19,7 +19,8 @@ const (
 	Recovery          Name = "recovery"             // a code or link to get back in
 	Invitation        Name = "invitation"           // a link to join
 	NewSignIn         Name = "new_sign_in"          // from a browser not seen before
-	PasswordSet       Name = "password_set"         // set or changed
+	PasswordSet       Name = "password_set"         // changed, or of a release that did not say which
+	PasswordFirst     Name = "password_first"       // there was none before
 	FactorAdded       Name = "factor_added"         // What says which
 	FactorRemoved     Name = "factor_removed"       // What says which
 	EmailChanged      Name = "email_changed"        // goes to the former and the new address
@@ -54,6 +55,7 @@ var specs = map[Name]spec{
 	AddressTaken:      {button: true, more: true},
 	NewSignIn:         {facts: true, alarm: true, more: true},
 	PasswordSet:       {facts: true, alarm: true, more: true},
+	PasswordFirst:     {facts: true, alarm: true, more: true},
 	FactorAdded:       {facts: true, alarm: true, more: true},
 	FactorRemoved:     {facts: true, alarm: true, more: true},
 	EmailChanged:      {facts: true, alarm: true, more: true},
@@ -70,7 +72,7 @@ var specs = map[Name]spec{
 // Names lists every letter, in the order of the catalogue's file.
 func Names() []Name {
 	return []Name{
-		Test, SignInCode, VerifyEmail, Recovery, Invitation, NewSignIn, PasswordSet, FactorAdded, FactorRemoved,
+		Test, SignInCode, VerifyEmail, Recovery, Invitation, NewSignIn, PasswordSet, PasswordFirst, FactorAdded, FactorRemoved,
 		EmailChanged, RecoveryStarted, RecoveryFinished, RecoveryCancelled, PasskeySuspicious, CodesSpent, RecoveryCodesMade, AlarmRaised, Impersonated,
 		EmailOld, EmailNew, AddressTaken,
 	}

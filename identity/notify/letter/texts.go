@@ -125,6 +125,10 @@ var english = Texts{
 	"password_set.lead":    "The password of your account was set or changed.",
 	"password_set.more":    "If it was you, or you asked an administrator for it, there is nothing to do.",
 
+	"password_first.subject": "Your account at {place} has a password now",
+	"password_first.lead":    "A password was set for your account, which had none before.",
+	"password_first.more":    "If it was you, or you asked an administrator for it, there is nothing to do.",
+
 	"factor_added.subject": "A new way to sign in at {place}",
 	"factor_added.lead":    "A new way to sign in was added to your account.",
 	"factor_added.more":    "If it was you, there is nothing to do.",
