@@ -153,7 +153,7 @@ func Look(tx *fsm.Tx, members []string, features []Feature) (Report, error) {
 // release tells nodes apart by what they announce: versions are equal while a release is made.
 func (n *Node) release() string {
 	if len(n.Reads) == 0 {
-		return "a release that announces nothing"
+		return "no release announced yet" // it is joining, or older than announcements
 	}
 	return "release " + n.Version
 }

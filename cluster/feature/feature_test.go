@@ -226,7 +226,7 @@ func TestLook(t *testing.T) {
 	want := Report{
 		Nodes:   []Node{{"a", "1.1", Names(both)}, {"b", "1.0", []string{"row/1"}}, {ID: "c"}},
 		Waiting: map[string][]string{trial: {"b", "c"}},
-		Skew:    "a release that announces nothing on c; release 1.0 on b; release 1.1 on a",
+		Skew:    "no release announced yet on c; release 1.0 on b; release 1.1 on a",
 	}
 	if d := cmp.Diff(want, look("a", "b", "c")); d != "" {
 		t.Error(d)

@@ -236,7 +236,7 @@ func (r *Roster) ill(s *sight, now time.Time) string {
 	case s.at.IsZero():
 		return "has not answered since this node looks"
 	case s.err != nil || now.Sub(s.at) > recent:
-		return "has not answered for " + now.Sub(s.at).Round(time.Second).String()
+		return "has not answered for " + ago(now.Sub(s.at))
 	case s.Busy:
 		return "is being installed from a snapshot"
 	case s.Apart:
@@ -245,6 +245,14 @@ func (r *Roster) ill(s *sight, now time.Time) string {
 		return "is catching up"
 	}
 	return ""
+}
+
+// ago writes how long something is ago so that the first second is not none.
+func ago(d time.Duration) string {
+	if d < 2*time.Second {
+		return d.Round(100 * time.Millisecond).String()
+	}
+	return d.Round(time.Second).String()
 }
 
 // Survey asks every member anew, for at most as long as ctx lasts, and judges them.

@@ -25,7 +25,7 @@ type Member struct {
 	ID, Address  string
 	Voter        bool
 	Leader       bool
-	Alive        bool // it answers, or gossip has seen it within the last seconds
+	Alive        bool // it answers; where it could not be asked yet, gossip has seen it
 	Version      string
 	AppliedIndex uint64 // 0 if it has not answered
 
@@ -131,7 +131,8 @@ func (r *Roster) member(m raft.Server, leader string) Member {
 	}
 	out.Reason = r.ill(s, now)
 	out.Healthy = out.Reason == ""
-	out.Alive = !s.at.IsZero() && s.err == nil && now.Sub(s.at) <= recent || r.cfg.Alive(out.ID)
+	// Gossip calls the dead alive for some seconds more: it counts only until there is an answer, or none.
+	out.Alive = s.err == nil && (!s.at.IsZero() && now.Sub(s.at) <= recent || s.at.IsZero() && r.cfg.Alive(out.ID))
 	if s.Stand != nil {
 		out.CA = s.Stand.Issuer
 	}

@@ -109,7 +109,7 @@ func seen(m client.Member) string {
 	switch {
 	case m.LastSeen == nil:
 		return ""
-	case time.Since(*m.LastSeen) < 2*time.Second:
+	case m.Reason == "" && time.Since(*m.LastSeen) < 2*time.Second:
 		return "now"
 	}
 	return time.Since(*m.LastSeen).Round(time.Second).String() + " ago"

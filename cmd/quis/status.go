@@ -136,13 +136,17 @@ func sortMembers(members []client.Member) {
 	slices.SortFunc(members, func(a, b client.Member) int { return strings.Compare(a.ID, b.ID) })
 }
 
-// answers reports whether a node answered the one that was asked: gossip goes on
+// answers reports whether a node answered the one that was asked: an older server goes on
 // calling a node alive for some seconds after its end.
 func answers(m client.Member) bool { return m.Alive && m.AppliedIndex > 0 }
 
 func describe(m client.Member) string {
 	text := "alive"
 	switch {
+	case m.Reason != "" && !m.Alive: // "has not answered for 3s"
+		text = m.Reason
+	case m.Reason != "": // "is catching up"
+		text += ", but " + m.Reason
 	case !m.Alive:
 		text = "not seen"
 	case !answers(m):
@@ -151,6 +155,8 @@ func describe(m client.Member) string {
 	switch {
 	case m.Leader:
 		text += ", leader"
+	case m.Role == "non-voter":
+		text += ", no voter by an operator's wish"
 	case !m.Voter:
 		text += ", not yet a voter"
 	}

@@ -43,3 +43,22 @@ func TestJudge(t *testing.T) {
 		}
 	}
 }
+
+// What is said of a node must not call it alive because it was so a moment ago.
+func TestDescribe(t *testing.T) {
+	t.Parallel()
+	for want, m := range map[string]client.Member{
+		"alive, leader, applied 7, a:1":                         {Role: "voter", Voter: true, Leader: true, Alive: true, Healthy: true, AppliedIndex: 7},
+		"has not answered for 400ms, a:1":                       {Role: "voter", Voter: true, Reason: "has not answered for 400ms", AppliedIndex: 7},
+		"alive, but is catching up, applied 7, a:1":             {Role: "voter", Voter: true, Alive: true, Reason: "is catching up", AppliedIndex: 7},
+		"alive, not yet a voter, applied 7, a:1":                {Role: "joining", Alive: true, Healthy: true, AppliedIndex: 7},
+		"alive, no voter by an operator's wish, applied 7, a:1": {Role: "non-voter", Alive: true, Healthy: true, AppliedIndex: 7},
+		"does not answer, a:1":                                  {Voter: true, Alive: true}, // of an older server
+		"not seen, a:1":                                         {Voter: true},
+	} {
+		m.Address = "a:1"
+		if got := describe(m); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
