@@ -12,6 +12,7 @@ import (
 	"github.com/quis-idp/quis/cmd/daemon"
 	"github.com/quis-idp/quis/cmd/demo"
 	"github.com/quis-idp/quis/cmd/dev"
+	"github.com/quis-idp/quis/cmd/quis/line"
 )
 
 func devCommand() *cobra.Command {
@@ -23,12 +24,6 @@ func devCommand() *cobra.Command {
 		Example: "  quis dev\n  quis dev --nodes 3 --bootstrap deploy/bootstrap.yaml",
 		Args:    groupArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if cmd.Flags().Changed("nodes") && (o.Nodes < 1 || o.Nodes > dev.MaxNodes) {
-				return usage(cmd, "--nodes %d is out of range: 1 to %d", o.Nodes, dev.MaxNodes)
-			}
-			if cmd.Flags().Changed("port") && (o.Port < dev.MinPort || o.Port > dev.MaxPort) {
-				return usage(cmd, "--port %d is out of range: %d to %d", o.Port, dev.MinPort, dev.MaxPort)
-			}
 			ctx, stop := dev.Signals(cmd.Context())
 			defer stop()
 			if o.Bootstrap == "" {
@@ -42,8 +37,8 @@ func devCommand() *cobra.Command {
 			return dev.Run(ctx, o)
 		},
 	}
-	c.Flags().IntVar(&o.Nodes, "nodes", 0, fmt.Sprintf("how many nodes, 1 to %d; a cluster that is there can grow\n(default: those of the data directory, or 1)", dev.MaxNodes))
-	c.Flags().IntVar(&o.Port, "port", 0, fmt.Sprintf("port of the issuer; the demo application is %d above it, metrics 1000\n(default: that of the data directory, or %d)", demo.Above, dev.DefaultPort))
+	line.Between(c, &o.Nodes, "nodes", 1, dev.MaxNodes, fmt.Sprintf("how many nodes, 1 to %d; a cluster that is there can grow\n(default: those of the data directory, or 1)", dev.MaxNodes))
+	line.Between(c, &o.Port, "port", dev.MinPort, dev.MaxPort, fmt.Sprintf("port of the issuer, %d to %d; the demo application is %d above it, metrics 1000\n(default: that of the data directory, or %d)", dev.MinPort, dev.MaxPort, demo.Above, dev.DefaultPort))
 	c.Flags().StringVar(&o.Bootstrap, "bootstrap", "", "YAML file of users, groups, applications and tokens to create\n(default: $QUIS_BOOTSTRAP_FILE)")
 	c.Flags().BoolVar(&o.Reset, "reset", false, "delete the data first")
 	c.Flags().StringVar(&o.LogLevel, "log-level", "info", "what the nodes log: debug, info, warn or error")

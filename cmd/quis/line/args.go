@@ -1,9 +1,13 @@
 package line
 
 import (
+	"errors"
+	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // Complete names the values of a flag to the shells.
@@ -63,8 +67,12 @@ func AtMost(name string) cobra.PositionalArgs {
 	}
 }
 
-// FlagMistake adds to an unknown flag the one that was perhaps meant.
+// FlagMistake adds to an unknown flag the one that was perhaps meant, and says of a value that
+// does not fit what would.
 func FlagMistake(cmd *cobra.Command, err error) string {
+	if wrong, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		return valueMistake(wrong)
+	}
 	text := err.Error()
 	name, ok := strings.CutPrefix(text, "unknown flag: --")
 	if !ok {
@@ -79,3 +87,60 @@ func FlagMistake(cmd *cobra.Command, err error) string {
 	}
 	return text
 }
+
+// valueMistake says in words what the parsers of Go say in the language of those who wrote them.
+func valueMistake(err *pflag.InvalidValueError) string {
+	f := err.GetFlag()
+	if b, ok := f.Value.(*between); ok {
+		return fmt.Sprintf("--%s %v", f.Name, b.mistake(err.GetValue()))
+	}
+	wants := map[string]string{
+		"int": "a whole number", "int64": "a whole number", "uint32": "a whole number", "uint64": "a whole number",
+		"duration": "a length of time, such as 90s or 5m", "bool": "true or false",
+	}[f.Value.Type()]
+	if wants == "" {
+		return err.Error()
+	}
+	return fmt.Sprintf("--%s %q is not %s", f.Name, err.GetValue(), wants)
+}
+
+// Between adds a flag for a whole number from least to most; 0 stands for none that was given.
+func Between(c *cobra.Command, to *int, name string, least, most int, help string) {
+	c.Flags().Var(&between{to, least, most}, name, help)
+}
+
+type between struct {
+	to          *int
+	least, most int
+}
+
+func (b *between) mistake(s string) error {
+	n, err := strconv.Atoi(s)
+	switch {
+	case errors.Is(err, strconv.ErrSyntax):
+		return fmt.Errorf("%q is not a number: it takes one from %d to %d", s, b.least, b.most)
+	case err != nil, n < b.least, n > b.most:
+		return fmt.Errorf("%s is out of range: %d to %d", s, b.least, b.most)
+	}
+	return nil
+}
+
+// Set implements pflag.Value.
+func (b *between) Set(s string) error {
+	if err := b.mistake(s); err != nil {
+		return err
+	}
+	*b.to, _ = strconv.Atoi(s) // a mistake would have been found
+	return nil
+}
+
+// String implements pflag.Value.
+func (b *between) String() string {
+	if b.to == nil || *b.to == 0 {
+		return ""
+	}
+	return strconv.Itoa(*b.to)
+}
+
+// Type implements pflag.Value.
+func (b *between) Type() string { return "int" }
