@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -39,6 +40,7 @@ type NodeStatus struct {
 	State      string `json:"state"` // running, stopped, killed, ended
 	Ready      bool   `json:"ready"`
 	Leader     bool   `json:"leader"`
+	Joining    bool   `json:"joining,omitempty"` // it serves, and gets its vote when it has kept up for a while
 	URL        string `json:"url"`
 	Operations string `json:"operations"`
 	Reason     string `json:"reason,omitempty"` // why it is not ready
@@ -114,7 +116,7 @@ func (h *house) status(ctx context.Context) []NodeStatus {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	out := make([]NodeStatus, len(h.nodes))
-	leader := ""
+	leader, settled := "", []string(nil)
 	for i, n := range h.nodes {
 		state, pid, _ := n.look()
 		s := NodeStatus{Node: n.Index, Name: n.Name, PID: pid, State: state, URL: n.URL, Operations: "http://" + n.Operations}
@@ -123,14 +125,15 @@ func (h *house) status(ctx context.Context) []NodeStatus {
 			if s.Ready {
 				s.Reason = ""
 			}
-			if leader == "" && s.Ready && h.Leader != nil {
-				leader, _ = h.Leader(ctx, n.Dir) // without an answer nobody is shown as leader
+			if leader == "" && s.Ready && h.Cluster != nil {
+				leader, settled, _ = h.Cluster(ctx, n.Dir) // without an answer nobody is shown as leader
 			}
 		}
 		out[i] = s
 	}
 	for i := range out {
-		out[i].Leader = leader != "" && out[i].Name == leader
+		out[i].Leader = leader != "" && out[i].Name == leader && out[i].State == stateRunning // not one just killed
+		out[i].Joining = leader != "" && out[i].Ready && !slices.Contains(settled, out[i].Name)
 	}
 	return out
 }

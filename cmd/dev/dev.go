@@ -39,8 +39,9 @@ type Options struct {
 	// SetupLink asks a running node, by its data directory, for a fresh setup link,
 	// and whether it would make the first administrator.
 	SetupLink func(ctx context.Context, dataDir string) (url string, first bool, err error)
-	// Leader asks a running node which node leads.
-	Leader func(ctx context.Context, dataDir string) (string, error)
+	// Cluster asks a running node which node leads, and which have the place that they shall have:
+	// a vote, or none by somebody's wish.
+	Cluster func(ctx context.Context, dataDir string) (leader string, settled []string, err error)
 }
 
 // A house is everything that one `quis dev` runs.
@@ -109,6 +110,10 @@ func (h *house) run(parent context.Context) error {
 			return nil // Ctrl-C during the start
 		}
 		return err
+	}
+	h.waitVotes(ctx)
+	if parent.Err() != nil {
+		return nil
 	}
 	h.banner(ctx, time.Since(began))
 	for _, n := range h.nodes {

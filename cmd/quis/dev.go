@@ -33,7 +33,7 @@ func devCommand() *cobra.Command {
 				o.DirFlag = " --data-dir " + o.Dir
 			}
 			o.Version, o.Program, o.Out = daemon.Version, os.Args[0], cmd.OutOrStdout()
-			o.SetupLink, o.Leader = setupLinkOf, leaderOf
+			o.SetupLink, o.Cluster = setupLinkOf, clusterOf
 			return dev.Run(ctx, o)
 		},
 	}
@@ -92,6 +92,8 @@ func devStatusCommand(dir *string) *cobra.Command {
 					switch {
 					case n.Leader:
 						role = "leader"
+					case n.Joining:
+						role = "joining"
 					case n.Ready:
 						role = "follower"
 					}
@@ -134,14 +136,20 @@ func setupLinkOf(ctx context.Context, dir string) (url string, first bool, err e
 	return link.URL, first, nil
 }
 
-func leaderOf(ctx context.Context, dir string) (string, error) {
+// clusterOf returns which node leads, and which have the place that they shall have.
+func clusterOf(ctx context.Context, dir string) (leader string, settled []string, err error) {
 	c, err := connectDir(ctx, dir)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	s, err := c.Status(ctx)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
-	return s.LeaderID, nil
+	for _, m := range s.Members {
+		if m.Role != "joining" {
+			settled = append(settled, m.ID)
+		}
+	}
+	return s.LeaderID, settled, nil
 }

@@ -142,3 +142,28 @@ func TestDevSurvivesAKillDuringItsStart(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestDevGrows: more nodes join those that are there, and the house is called ready when they vote:
+// before that, it would end with the first node.
+func TestDevGrows(t *testing.T) {
+	t.Parallel()
+	d := testbed.Run(t, 1, "")
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	if _, err := d.Quis(ctx, "cluster", "autopilot", "set", "--stabilize-after", "3s", "--data-dir", d.Dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Grow(ctx, 3); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.WaitBanner(ctx); err != nil {
+		t.Fatal(err)
+	}
+	out, err := d.Quis(ctx, "status", "--data-dir", d.Dir)
+	if err != nil || !strings.Contains(out, "healthy; one failure is tolerated") {
+		t.Errorf("ready, it says, but: %v, %s", err, out)
+	}
+	if said := d.Output(); !strings.Contains(said, "Waiting for the vote of node-2, node-3") || !strings.Contains(said, "3 nodes, ready in") {
+		t.Errorf("it does not say what it waits for:\n%s", said)
+	}
+}

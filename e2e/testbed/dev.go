@@ -47,29 +47,48 @@ func Start(ctx context.Context, n int, dir, bootstrap string, args ...string) (*
 	if err != nil {
 		return nil, err
 	}
-	args = append([]string{"dev", "--nodes", strconv.Itoa(n), "--port", strconv.Itoa(port), "--data-dir", dir}, args...)
 	if bootstrap != "" {
 		args = append(args, "--bootstrap", bootstrap)
 	}
-	d := &Dev{Nodes: n, Port: port, Dir: dir, out: &output{}, done: make(chan struct{}), lock: lock, bin: bin}
-	d.cmd = exec.Command(bin, args...)
+	d := &Dev{Port: port, Dir: dir, lock: lock, bin: bin}
+	if err := d.run(ctx, n, args...); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// Grow ends it and starts it again with n nodes.
+func (d *Dev) Grow(ctx context.Context, n int) error {
+	d.cmd.Process.Signal(os.Interrupt)
+	select {
+	case <-d.done:
+	case <-ctx.Done():
+		return fmt.Errorf("quis dev goes on after an interrupt: %w", ctx.Err())
+	}
+	return d.run(ctx, n)
+}
+
+func (d *Dev) run(ctx context.Context, n int, args ...string) error {
+	args = append([]string{"dev", "--nodes", strconv.Itoa(n), "--port", strconv.Itoa(d.Port), "--data-dir", d.Dir}, args...)
+	d.Nodes, d.out, d.done = n, &output{}, make(chan struct{})
+	d.cmd = exec.Command(d.bin, args...)
 	d.cmd.Stdout, d.cmd.Stderr = d.out, d.out
 	started := time.Now()
 	if err := start(d.cmd, syscall.SIGTERM); err != nil {
-		lock.Close()
-		return nil, fmt.Errorf("start quis dev: %w", err)
+		d.lock.Close()
+		return fmt.Errorf("start quis dev: %w", err)
 	}
-	go func() {
-		d.cmd.Wait()
-		close(d.done)
-	}()
+	go func(cmd *exec.Cmd, done chan struct{}) {
+		cmd.Wait()
+		close(done)
+	}(d.cmd, d.done)
 	for i := 1; i <= n; i++ {
 		if err := d.WaitReady(ctx, i); err != nil {
-			return nil, errors.Join(fmt.Errorf("%w; quis dev said:\n%s", err, d.Output()), d.Stop())
+			return errors.Join(fmt.Errorf("%w; quis dev said:\n%s", err, d.Output()), d.Stop())
 		}
 	}
 	d.ReadyAfter = time.Since(started)
-	return d, nil
+	return nil
 }
 
 // berths is how many `quis dev` of testbeds may run on a machine at once. There is room for
