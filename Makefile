@@ -11,10 +11,10 @@ FAULTS ?= 2m
 build: ## build bin/quis, one static binary
 	go build -trimpath -ldflags "-s -w" -o bin/quis ./cmd/quis
 
-run: build ## one node with the demo application
-	bin/quis dev
-run3: build ## three nodes with the demo application
-	bin/quis dev --nodes 3
+run: build ## one node with the demo application; make run PORT=9000 takes another port than 8080
+	bin/quis dev $(if $(PORT),--port $(PORT))
+run3: build ## three nodes with the demo application; PORT as above
+	bin/quis dev --nodes 3 $(if $(PORT),--port $(PORT))
 
 test: chromium ## everything that must hold: rooms, then the stories, of which the one that mostly waits runs beside the others
 	go test -timeout 10m $(ROOMS)
