@@ -23,7 +23,7 @@ func (h *house) banner(ctx context.Context, took time.Duration) {
 		nodes = fmt.Sprintf("%d nodes", h.Nodes)
 	}
 	fmt.Fprintf(&b, "\n  quis %s, development mode: %s, ready in %s. NOT for production.\n", h.Version, nodes, took.Round(10*time.Millisecond))
-	quis := h.command()
+	quis := h.Program
 	fmt.Fprintf(&b, "  Data in %s (`%s dev --reset%s` begins anew).\n\n", h.Dir, quis, h.DirFlag)
 
 	next, who := "open the demo app and sign in", "New admin"
@@ -65,15 +65,6 @@ func (h *house) banner(ctx context.Context, took time.Duration) {
 	}
 	fmt.Fprintf(&b, "\n  Next:  %s  ·  %s\n  Ctrl-C stops everything.\n\n", next, more)
 	h.say("%s", b.String())
-}
-
-// command is what a person types for this program: as this terminal did if that was
-// a path (bin/quis), or its name.
-func (h *house) command() string {
-	if strings.ContainsAny(h.Program, " \t'\"") || !strings.Contains(h.Program, "/") {
-		return "quis"
-	}
-	return h.Program
 }
 
 func (h *house) setupLink(ctx context.Context) (link string, first bool, err error) {

@@ -33,7 +33,7 @@ type Options struct {
 	Reset     bool   // begin with nothing
 	LogLevel  string // of the nodes; "" is info
 	Version   string // for the banner
-	Program   string // this command as it was called, for the banner
+	Program   string // what a person types for this program
 
 	Out io.Writer // what a person reads
 	// SetupLink asks a running node, by its data directory, for a fresh setup link,
@@ -213,7 +213,7 @@ func (h *house) report(ctx context.Context, n *process) {
 			case <-done:
 			}
 			if state, _, _ = n.look(); state == stateEnded && ctx.Err() == nil {
-				h.say("  %s ended (%s). Bring it back: quis dev start %d\n", n.Name, n.how(), n.Index)
+				h.say("  %s ended (%s). Bring it back: %s dev start %d%s\n", n.Name, n.how(), h.Program, n.Index, h.DirFlag)
 			}
 		}
 		select {

@@ -19,7 +19,7 @@ func (h *house) waitVotes(ctx context.Context) {
 		case joining == "":
 			return
 		case late:
-			h.say("\n  No vote yet: %s. Until then the others are all that the cluster stands on; `%s status --wait%s` waits for it.\n", joining, h.command(), h.DirFlag)
+			h.say("\n  No vote yet: %s. Until then the others are all that the cluster stands on; `%s status --wait%s` waits for it.\n", joining, h.Program, h.DirFlag)
 			return
 		case !said:
 			h.say("\n  All nodes run. Waiting for the vote of %s: a node that joins gets it when it has kept up for some seconds …\n", joining)

@@ -29,10 +29,7 @@ func devCommand() *cobra.Command {
 			if o.Bootstrap == "" {
 				o.Bootstrap = os.Getenv("QUIS_BOOTSTRAP_FILE")
 			}
-			if cmd.Flags().Changed("data-dir") {
-				o.DirFlag = " --data-dir " + o.Dir
-			}
-			o.Version, o.Program, o.Out = daemon.Version, os.Args[0], cmd.OutOrStdout()
+			o.Version, o.Program, o.DirFlag, o.Out = daemon.Version, line.Program(), line.Where(cmd), cmd.OutOrStdout()
 			o.SetupLink, o.Cluster = setupLinkOf, clusterOf
 			return dev.Run(ctx, o)
 		},

@@ -71,24 +71,35 @@ func Find(ctx context.Context, c *client.Client, word string) (*client.Applicati
 	if err != nil {
 		return nil, err
 	}
-	var named []client.Application
 	var known []string
 	for _, a := range apps {
 		if a.ID == word || a.ClientID == word {
 			return c.Applications.Get(ctx, a.ID)
 		}
-		if strings.EqualFold(text(a.Name), word) || strings.EqualFold(text(a.FriendlyName), word) {
-			named = append(named, a)
-		}
 		known = append(known, text(a.Name), a.ClientID)
 	}
-	switch len(named) {
+	switch named := called(apps, word); len(named) {
 	case 1:
 		return c.Applications.Get(ctx, named[0].ID)
 	case 0:
 		return nil, line.Exit{Code: 3, Text: fmt.Sprintf("there is no application %q%s (`quis app list` shows them)", word, assign.Near(word, known))}
+	default:
+		var ids []string
+		for _, a := range named {
+			ids = append(ids, a.ClientID)
+		}
+		return nil, line.Exit{Code: line.Conflict, Text: fmt.Sprintf("%d applications are called %q; name one by its client_id, oldest first: %s (`quis app get CLIENT_ID` shows it)", len(ids), word, strings.Join(ids, ", "))}
 	}
-	return nil, line.Exit{Code: line.Conflict, Text: fmt.Sprintf("%d applications are called %q; name one by its client_id, %s for example", len(named), word, named[0].ClientID)}
+}
+
+// called are those that a person calls so.
+func called(apps []client.Application, word string) (named []client.Application) {
+	for _, a := range apps {
+		if strings.EqualFold(text(a.Name), word) || strings.EqualFold(text(a.FriendlyName), word) {
+			named = append(named, a)
+		}
+	}
+	return named
 }
 
 // show prints the fields of an application, the identifying ones first, and on standard

@@ -32,6 +32,7 @@ func form(fields map[string]client.Field) assign.Form {
 
 func createCommand() *cobra.Command {
 	var secretFile string
+	var another bool
 	c := line.Online(&cobra.Command{
 		Use:   "create NAME [FIELD=VALUE…]",
 		Short: "Make an application; its secret is shown once",
@@ -62,6 +63,11 @@ func createCommand() *cobra.Command {
 			if _, ok := set["name"]; !ok {
 				set["name"] = args[0]
 			}
+			if name, ok := set["name"].(string); ok && !another {
+				if err := unheard(ctx, c, name); err != nil {
+					return nil, err
+				}
+			}
 			return c.Applications.Create(ctx, client.ApplicationFields{More: set})
 		}, func(cmd *cobra.Command, a *client.Application) error {
 			if err := keep(cmd, a, secretFile); err != nil {
@@ -71,16 +77,31 @@ func createCommand() *cobra.Command {
 				return err
 			}
 			if next := nextStep(a, secretFile); next != "" {
-				fmt.Fprintln(cmd.ErrOrStderr(), "Next: "+next)
+				fmt.Fprintln(cmd.ErrOrStderr(), "Next: "+line.Next(cmd, next))
 			}
 			return nil
 		})(cmd, args)
 	}
 	c.Flags().StringVar(&secretFile, "secret-file", "", "write the secret to this new file instead of showing it")
+	c.Flags().BoolVar(&another, "another", false, "make it although an application has this name already")
 	return c
 }
 
-// nextStep is the command that tries a new application, as it can be tried.
+// unheard reports applications that have that name. They may share one, but the second is rather
+// made by a command that was typed twice, and then neither can be named by it.
+func unheard(ctx context.Context, c *client.Client, name string) error {
+	apps, err := all(c, ctx)
+	if err != nil {
+		return err
+	}
+	if same := called(apps, name); len(same) > 0 {
+		return line.Exit{Code: line.Conflict, Text: fmt.Sprintf("there is an application called %q already, with the client_id %s: nothing was made. `quis app set` changes it, "+
+			"`quis app secret rotate` gives it a new secret; --another makes one more of that name", name, same[0].ClientID)}
+	}
+	return nil
+}
+
+// nextStep is the words of the command that tries a new application, as it can be tried.
 func nextStep(a *client.Application, secretFile string) string {
 	secret := ""
 	if secretFile != "" && (a.IsPublic == nil || !*a.IsPublic) {
@@ -91,11 +112,11 @@ func nextStep(a *client.Application, secretFile string) string {
 		if !slices.ContainsFunc(a.RedirectURIs, loopback) {
 			secret += " --register"
 		}
-		return "quis app test " + a.ClientID + secret
+		return "app test " + a.ClientID + secret
 	case slices.Contains(a.GrantTypes, urns["device_code"]):
-		return "quis test device --app " + a.ClientID + secret
+		return "test device --app " + a.ClientID + secret
 	case slices.Contains(a.GrantTypes, "client_credentials"):
-		return "quis test client-credentials --app " + a.ClientID + secret
+		return "test client-credentials --app " + a.ClientID + secret
 	}
 	return ""
 }
@@ -259,7 +280,7 @@ func keep(cmd *cobra.Command, a *client.Application, file string) error {
 			err = errors.Join(err, f.Close())
 		}
 		if err != nil {
-			return fmt.Errorf("the secret was made and could not be written, `quis app secret rotate %s` makes another: %w", a.ClientID, err)
+			return fmt.Errorf("the secret was made and could not be written, `%s` makes another: %w", line.Next(cmd, "app secret rotate "+a.ClientID), err)
 		}
 		a.ClientSecret = ""
 		delete(a.More, "client_secret")

@@ -49,7 +49,7 @@ func actAs(ctx context.Context, cmd *cobra.Command, name string) (*client.Client
 		fmt.Fprintln(cmd.ErrOrStderr(), "The application is public: the secret is not used.")
 		secret = ""
 	case !public && secret == "":
-		return nil, nil, nil, line.Usage(cmd, "the application has a secret: give it by --secret-file or $QUIS_CLIENT_SECRET (`quis app secret rotate %s --keep-previous` makes another)", a.ClientID)
+		return nil, nil, nil, line.Usage(cmd, "the application has a secret: give it by --secret-file or $QUIS_CLIENT_SECRET (`%s` makes another)", line.Next(cmd, "app secret rotate "+a.ClientID+" --keep-previous"))
 	}
 	return n, a, &credentials{a.ClientID, secret}, nil
 }

@@ -268,7 +268,7 @@ func lend(ctx context.Context, cmd *cobra.Command, n *client.Client, app *client
 			_, err = n.Applications.Update(last, app.ID, client.ApplicationFields{More: map[string]any{"redirect_uris": append([]string{}, left...)}}, now.ETag)
 		}
 		if err != nil {
-			fmt.Fprintf(cmd.ErrOrStderr(), "The redirect URI of the test is still registered: %v\n  quis app set %s redirect_uris-=%s\n", err, app.ClientID, uri)
+			fmt.Fprintf(cmd.ErrOrStderr(), "The redirect URI of the test is still registered: %v\n  %s\n", err, line.Next(cmd, "app set "+app.ClientID+" redirect_uris-="+uri))
 		}
 	}, nil
 }
