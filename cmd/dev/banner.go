@@ -59,11 +59,14 @@ func (h *house) banner(ctx context.Context, took time.Duration) {
 	} else {
 		line("Log", h.nodes[0].logFile(), "")
 	}
-	more := quis + " status" + h.DirFlag
+	b.WriteByte('\n')
+	line("Next:", next, "")
 	if h.Nodes > 1 {
-		more = fmt.Sprintf("%[1]s dev kill 2%[2]s  ·  %[1]s dev start 2%[2]s  ·  %[1]s dev status%[2]s", quis, h.DirFlag)
+		line("", quis+" dev kill 2"+h.DirFlag, "in another terminal: the demo app goes on working")
+		line("", quis+" dev start 2"+h.DirFlag, "brings it back")
 	}
-	fmt.Fprintf(&b, "\n  Next:  %s  ·  %s\n  Ctrl-C stops everything.\n\n", next, more)
+	line("", quis+" status"+h.DirFlag, "how the cluster is")
+	b.WriteString("  Ctrl-C stops everything.\n\n")
 	h.say("%s", b.String())
 }
 

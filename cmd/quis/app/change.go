@@ -64,7 +64,7 @@ func createCommand() *cobra.Command {
 				set["name"] = args[0]
 			}
 			if name, ok := set["name"].(string); ok && !another {
-				if err := unheard(ctx, c, name); err != nil {
+				if err := unheard(ctx, cmd, c, name); err != nil {
 					return nil, err
 				}
 			}
@@ -89,14 +89,14 @@ func createCommand() *cobra.Command {
 
 // unheard reports applications that have that name. They may share one, but the second is rather
 // made by a command that was typed twice, and then neither can be named by it.
-func unheard(ctx context.Context, c *client.Client, name string) error {
+func unheard(ctx context.Context, cmd *cobra.Command, c *client.Client, name string) error {
 	apps, err := all(c, ctx)
 	if err != nil {
 		return err
 	}
 	if same := called(apps, name); len(same) > 0 {
 		return line.Exit{Code: line.Conflict, Text: fmt.Sprintf("there is an application called %q already, with the client_id %s: nothing was made. `quis app set` changes it, "+
-			"`quis app secret rotate` gives it a new secret; --another makes one more of that name", name, same[0].ClientID)}
+			"`%s` makes it another secret; --another makes one more application of that name", name, same[0].ClientID, line.Next(cmd, "app secret rotate "+same[0].ClientID))}
 	}
 	return nil
 }
