@@ -234,7 +234,7 @@ func (r *Roster) ill(s *sight, now time.Time) string {
 	case s.at.IsZero() && s.err == nil:
 		return "has not been asked yet"
 	case s.at.IsZero():
-		return "has not answered since this node looks"
+		return "has not answered yet"
 	case s.err != nil || now.Sub(s.at) > recent:
 		return "has not answered for " + ago(now.Sub(s.at))
 	case s.Busy:
