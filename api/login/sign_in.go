@@ -63,7 +63,7 @@ func (l *Login) signIn(w http.ResponseWriter, r *http.Request) error {
 	choosing := chooses(r, f, s, known)
 	// Signed in meanwhile, in another tab: what the flow was begun for is there. A session
 	// from before it was not good enough, or there would be no flow.
-	if s != nil && !f.Need.Select && !f.Need.Login && s.AuthTime.After(f.Begun) {
+	if !f.Need.Select && !f.Need.Login && since(s, f) {
 		return page.Onward(w, r, f.Need.ReturnTo)
 	}
 	if err := l.bind(w, r, f); err != nil {
