@@ -36,6 +36,10 @@ var english = page.Texts{
 	"security.title": "Security",
 	"security.lead":  "How you prove that it is you. Have more than one way: if you lose one, you can still get in.",
 
+	"left.only_way":    "This is your only way to sign in. Add another one first.",
+	"left.only_factor": "Your organisation asks for a second factor, and this is your only one. Add another one first.",
+	"left.idle":        "Without it, your other second factor would not be asked for any more. Remove that one first.",
+
 	"password.title":     "Password",
 	"password.lead":      "Something that only you know. Use it nowhere else.",
 	"password.none":      "You have no password; you sign in by other means.",

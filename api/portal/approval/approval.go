@@ -9,7 +9,6 @@ import (
 
 	"github.com/quis-idp/quis/api/page"
 	"github.com/quis-idp/quis/api/portal"
-	"github.com/quis-idp/quis/api/portal/factor"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential/approval"
@@ -18,6 +17,7 @@ import (
 	"github.com/quis-idp/quis/identity/notify/push"
 	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/identity/settings"
+	"github.com/quis-idp/quis/identity/spare"
 	"github.com/quis-idp/quis/keys/seal"
 )
 
@@ -160,7 +160,7 @@ func (s *Section) ready(w http.ResponseWriter, r *http.Request, v *portal.Visito
 	if ok, err := v.Fresh(w, r, newPath); !ok {
 		return false, err
 	}
-	var left factor.Left
+	var left spare.Left
 	err := s.cfg.DB.View(r.Context(), func(tx *fsm.Tx) error {
 		a, _, err := settings.Get(tx, v.Tenant)
 		if err != nil {
@@ -169,7 +169,7 @@ func (s *Section) ready(w http.ResponseWriter, r *http.Request, v *portal.Visito
 		if !slices.Contains(a.MFAMethods, settings.MethodApproval) {
 			return identity.Denied(site.Text(r, "new.closed"))
 		}
-		left, err = factor.LeftTo(tx, v.User)
+		left, err = spare.LeftTo(tx, v.User)
 		return err
 	})
 	switch {

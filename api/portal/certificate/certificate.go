@@ -11,13 +11,13 @@ import (
 
 	"github.com/quis-idp/quis/api/page"
 	"github.com/quis-idp/quis/api/portal"
-	"github.com/quis-idp/quis/api/portal/factor"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential/certificate"
 	"github.com/quis-idp/quis/identity/credential/certificate/desk"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/language"
+	"github.com/quis-idp/quis/identity/spare"
 )
 
 const (
@@ -232,7 +232,7 @@ func last(tx *fsm.Tx, v *portal.Visitor, id string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	begins, err := factor.Begins(tx, u)
+	begins, err := spare.Begins(tx, u)
 	if err != nil || begins {
 		return false, err
 	}

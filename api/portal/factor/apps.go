@@ -18,6 +18,7 @@ import (
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/identity/settings"
+	"github.com/quis-idp/quis/identity/spare"
 )
 
 const (
@@ -286,7 +287,7 @@ func (s *apps) remove(w http.ResponseWriter, r *http.Request, v *portal.Visitor)
 		return err
 	}
 	err := update(v, r, func(tx *fsm.Tx, u *directory.User) error {
-		if why, err := Without(tx, r, v, func(l *Left) { l.Apps-- }); err != nil || why != "" {
+		if why, err := v.Without(tx, r, func(l *spare.Left) { l.Apps-- }); err != nil || why != "" {
 			return cmp.Or[error](err, identity.Denied(why))
 		}
 		return totp.Remove(tx, v.Tenant, u.ID, r.PathValue("id"))

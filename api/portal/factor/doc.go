@@ -9,5 +9,5 @@
 // (a name, the end of trust in a device) does not.
 //
 // Invariants: nobody takes their own last way in, or the last factor that the tenant asks
-// for ([Left.Spare]); no secret is in an address; all of it works without JavaScript.
+// for (package spare); no secret is in an address; all of it works without JavaScript.
 package factor

@@ -11,13 +11,14 @@ import (
 	"github.com/quis-idp/quis/api/portal/portaltest"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/session"
 )
 
 const ten = identity.DefaultTenant
 
-// house is a house with these sections; nobody in it has a password.
+// house is a house with these sections; everybody in it has a password.
 type house struct {
 	*portaltest.House
 	older bool // a member is of an older release
@@ -27,7 +28,7 @@ func newHouse(t *testing.T) *house {
 	t.Helper()
 	h := &house{House: portaltest.New(t)}
 	for _, name := range []string{"ada", "grace"} {
-		h.Person(directory.User{Username: name, Email: name + "@example.com"}, false)
+		h.Person(directory.User{Username: name, Email: name + "@example.com"}, true)
 	}
 	h.Open(h.Portal(Sections(Config{
 		DB: h.DB, Ring: h.Ring, Use: func(context.Context) error {
@@ -40,7 +41,7 @@ func newHouse(t *testing.T) *house {
 	return h
 }
 
-// someone is signed in, in a browser without JavaScript.
+// someone is signed in with a password, in a browser without JavaScript.
 type someone struct {
 	*house
 	id string
@@ -51,7 +52,9 @@ func (h *house) enter(name string) *someone {
 	h.T.Helper()
 	var started *session.Started
 	h.Update(func(tx *fsm.Tx) (err error) {
-		started, err = h.Sessions.Start(tx, session.Session{Tenant: ten, UserID: h.Users[name]})
+		started, err = h.Sessions.Start(tx, session.Session{
+			Tenant: ten, UserID: h.Users[name], Factors: []assurance.Factor{{Method: assurance.Password, At: tx.Now()}},
+		})
 		return err
 	})
 	cookie, err := h.Sessions.Cookie(started)

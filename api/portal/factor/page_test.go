@@ -11,6 +11,7 @@ import (
 	"github.com/quis-idp/quis/identity/credential/totp"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/session"
+	"github.com/quis-idp/quis/identity/spare"
 )
 
 var (
@@ -37,7 +38,7 @@ var examples = map[string]func(w http.ResponseWriter, r *http.Request) error{
 		return (&apps{}).write(w, r, ada, 200, phone, nil)
 	},
 	"app_needed": func(w http.ResponseWriter, r *http.Request) error {
-		return (&apps{}).write(w, r, ada, 422, phone, []*identity.Error{{Detail: site.Text(r, onlyFactor)}})
+		return (&apps{}).write(w, r, ada, 422, phone, []*identity.Error{{Detail: portal.Needed(r, spare.OnlyFactor)}})
 	},
 	"codes_first": func(w http.ResponseWriter, r *http.Request) error {
 		view := (&codes{}).view(r, ada)

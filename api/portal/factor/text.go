@@ -21,9 +21,6 @@ var english = page.Texts{
 	"apps.change":       "Change",
 	"apps.change.label": "Change %s",
 
-	"left.only_way":    "This is your only way to sign in. Add another one first.",
-	"left.only_factor": "Your organisation asks for a second factor, and this is your only one. Add another one first.",
-
 	"apps.new.title":  "Add an authenticator app",
 	"apps.new.lead":   "You need an app for codes, such as Google Authenticator, Aegis, 2FAS, or your password manager.",
 	"apps.scan":       "Scan this with the app",

@@ -11,7 +11,6 @@ import (
 	"github.com/quis-idp/quis/api/login/memory"
 	"github.com/quis-idp/quis/api/page"
 	"github.com/quis-idp/quis/api/portal"
-	"github.com/quis-idp/quis/api/portal/factor"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/assurance"
@@ -20,6 +19,7 @@ import (
 	"github.com/quis-idp/quis/identity/language"
 	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/identity/settings"
+	"github.com/quis-idp/quis/identity/spare"
 	"github.com/quis-idp/quis/keys/seal"
 )
 
@@ -174,7 +174,7 @@ func asked(tx *fsm.Tx, t identity.Tenant, name string, a *settings.Authenticatio
 
 // askedKey begins the making of a security key.
 func askedKey(tx *fsm.Tx, t identity.Tenant, name string, a *settings.Authentication, u *directory.User) (options, session []byte, err error) {
-	if left, err := factor.LeftTo(tx, u); err != nil || !left.Known(a) {
+	if left, err := spare.LeftTo(tx, u); err != nil || !left.Known(a) {
 		return nil, nil, cmp.Or[error](err, identity.Invalid("", "A security key is asked for after a password, and you have none to sign in with. Add a passkey."))
 	}
 	return passkey.BeginKey(tx, t, name, a.Passkey, u)
@@ -188,7 +188,7 @@ func (s *Section) keysMade(r *http.Request, v *portal.Visitor) (at string, err e
 		if err != nil {
 			return err
 		}
-		left, err := factor.LeftTo(tx, v.User)
+		left, err := spare.LeftTo(tx, v.User)
 		if err == nil && left.Known(a) && (a.PasskeyLogin || a.Passkey.UserVerification == "required") {
 			at = page.Base(r) + keyPath
 		}
@@ -334,14 +334,7 @@ func (s *Section) writeOne(w http.ResponseWriter, r *http.Request, v *portal.Vis
 
 // spared says in a person's words why v cannot do without k, "" if they can.
 func spared(tx *fsm.Tx, r *http.Request, v *portal.Visitor, k *passkey.Passkey) (string, error) {
-	return factor.Without(tx, r, v, func(l *factor.Left) {
-		if k.Suspect.IsZero() {
-			l.Passkeys--
-			if !k.Second {
-				l.Alone--
-			}
-		}
-	})
+	return v.Without(tx, r, func(l *spare.Left) { l.Lose(k) })
 }
 
 func (s *Section) rename(w http.ResponseWriter, r *http.Request, v *portal.Visitor) error {

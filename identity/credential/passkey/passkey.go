@@ -110,23 +110,6 @@ func Get(tx *fsm.Tx, tenant, userID, id string) (*Passkey, error) {
 	return passkeysByOwner.Get(tx, fsm.Global, fsm.K(tenant, userID, id))
 }
 
-// Usable returns how many of a user's passkeys can sign them in, and how many of these can do
-// so alone.
-func Usable(tx *fsm.Tx, tenant, userID string) (n, alone int, err error) {
-	for p, err := range List(tx, tenant, userID) {
-		switch {
-		case err != nil:
-			return 0, 0, err
-		case !p.Suspect.IsZero():
-			continue
-		case !p.Second:
-			alone++
-		}
-		n++
-	}
-	return n, alone, nil
-}
-
 // Rename gives a user's passkey another name. It reports identity.ErrInvalid and fsm.ErrNotFound.
 func Rename(tx *fsm.Tx, tenant, userID, id, name string) error {
 	p, err := Get(tx, tenant, userID, id)

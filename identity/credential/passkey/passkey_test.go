@@ -262,12 +262,9 @@ func TestASecurityKeyComesSecond(t *testing.T) {
 	}
 	a := phone()
 	h.register(home, alice, a)
-	h.view(func(tx *fsm.Tx) error {
-		if n, alone, err := passkey.Usable(tx, home.ID, alice.ID); err != nil || n != 2 || alone != 1 || !made.Second {
-			t.Errorf("usable %d, alone %d, %v", n, alone, err)
-		}
-		return nil
-	})
+	if !made.Second {
+		t.Error("a security key is not marked")
+	}
 	_, err = h.signIn(home, alice.ID, key)
 	expect(t, "the key beside something that is no password", err, identity.ErrUnauthenticated)
 	h.known = true

@@ -1,0 +1,168 @@
+package spare
+
+import (
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity/assurance"
+	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/credential/passkey"
+	"github.com/quis-idp/quis/identity/credential/totp"
+	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/policy"
+	"github.com/quis-idp/quis/identity/settings"
+)
+
+// Left is what a person has to sign in with.
+type Left struct {
+	Password bool
+	Mail     bool // codes or links sent to an address that is known to be theirs
+	Apps     int  // authenticator apps
+	Passkeys int  // passkeys and security keys
+	Alone    int  // of these, what signs in without anything before it
+	Verified int  // of these again, what has verified its user, and so is two factors
+	Unasked  int  // of those that have not, what a browser made by itself
+}
+
+// LeftTo returns what a user has now.
+func LeftTo(tx *fsm.Tx, u *directory.User) (l Left, err error) {
+	set, err := credential.PasswordSet(tx, u.Tenant, u.ID)
+	if err != nil {
+		return l, err
+	}
+	apps, err := totp.List(tx, u.Tenant, u.ID)
+	if err != nil {
+		return l, err
+	}
+	l.Password, l.Apps = !set.IsZero(), len(apps)
+	l.Mail = u.Email != "" && u.EmailVerified
+	for k, err := range passkey.List(tx, u.Tenant, u.ID) {
+		if err != nil {
+			return l, err
+		}
+		l.count(k, 1)
+	}
+	return l, nil
+}
+
+// Lose takes a passkey away.
+func (l *Left) Lose(k *passkey.Passkey) { l.count(k, -1) }
+
+// count adds n passkeys like k. One that may have a copy signs nobody in.
+func (l *Left) count(k *passkey.Passkey, n int) {
+	if !k.Suspect.IsZero() {
+		return
+	}
+	l.Passkeys += n
+	if !k.Second {
+		l.Alone += n
+	}
+	switch {
+	case k.UVInitialized:
+		l.Verified += n
+	case k.Unasked:
+		l.Unasked += n
+	}
+}
+
+// Known reports whether l has a password that signs in where a tenant has decided a: what a
+// security key is asked for after.
+func (l Left) Known(a *settings.Authentication) bool { return l.Password && a.PasswordLogin }
+
+// mailed reports whether mail signs in.
+func (l Left) mailed(a *settings.Authentication) bool { return l.Mail && (a.EmailOTP || a.MagicLink) }
+
+// begins reports whether l begins a sign-in in a tenant that has decided a.
+func (l Left) begins(a *settings.Authentication) bool {
+	return a.LocalLogin && (l.Known(a) || l.Alone > 0 && a.PasskeyLogin || l.mailed(a))
+}
+
+// factors are what could be proved with l.
+func (l Left) factors(a *settings.Authentication) (all []assurance.Factor) {
+	for _, f := range []struct {
+		has bool
+		assurance.Factor
+	}{
+		{!a.LocalLogin, assurance.Factor{Method: assurance.Federated}},
+		{l.Known(a), assurance.Factor{Method: assurance.Password}},
+		{l.mailed(a), assurance.Factor{Method: assurance.Mail}},
+		{l.Apps > 0, assurance.Factor{Method: assurance.TOTP}},
+		{l.Verified > 0, assurance.Factor{Method: assurance.Passkey, Verified: true}},
+		{l.Unasked > 0, assurance.Factor{Method: assurance.Passkey, Unasked: true}},
+		{l.Passkeys > l.Verified+l.Unasked, assurance.Factor{Method: assurance.Passkey}},
+	} {
+		if f.has {
+			all = append(all, f.Factor)
+		}
+	}
+	return all
+}
+
+// meets reports whether whoever proves all of l is let in by what f asks.
+func (l Left) meets(f policy.Facts, a *settings.Authentication) bool {
+	f.Enrolled = l.factors(a)
+	f.Proved = f.Enrolled
+	return policy.Decide(f).Passes()
+}
+
+// Why something cannot be spared.
+type Why string
+
+// The reasons.
+const (
+	OnlyWay    Why = "only_way"    // nothing else begins a sign-in
+	OnlyFactor Why = "only_factor" // the tenant or a group asks for a factor, and there is no other
+	Idle       Why = "idle"        // a second factor of the person's own choice would not be asked for any more
+)
+
+// Spare says why going from l to then must not be, "" if it may, where the tenant has decided a
+// and these are the person's groups.
+func (l Left) Spare(then Left, a *settings.Authentication, groups []settings.GroupMFA) Why {
+	asked := policy.Of(a, groups)
+	asked.Grace = 0 // grace is for who has not had a factor yet
+	own := policy.Facts{Allowed: asked.Allowed, Enforce: true}
+	switch {
+	case l.begins(a) && !then.begins(a):
+		return OnlyWay
+	case l.meets(own, a) && !then.meets(own, a):
+		return Idle
+	case l.meets(asked, a) && !then.meets(asked, a):
+		return OnlyFactor
+	}
+	return ""
+}
+
+// Begins reports whether u can begin a sign-in with something other than a certificate, or need
+// not, because nobody signs in here themselves.
+func Begins(tx *fsm.Tx, u *directory.User) (bool, error) {
+	has, err := LeftTo(tx, u)
+	if err != nil {
+		return false, err
+	}
+	a, _, err := settings.Get(tx, u.Tenant)
+	if err != nil {
+		return false, err
+	}
+	return !a.LocalLogin || has.begins(a), nil
+}
+
+// Without says why a user cannot spare what take takes away, "" if they can.
+func Without(tx *fsm.Tx, tenant, userID string, take func(*Left)) (Why, error) {
+	u, _, err := directory.GetUser(tx, tenant, userID)
+	if err != nil {
+		return "", err
+	}
+	has, err := LeftTo(tx, u)
+	if err != nil {
+		return "", err
+	}
+	a, _, err := settings.Get(tx, tenant)
+	if err != nil {
+		return "", err
+	}
+	groups, err := settings.Groups(tx, tenant, userID)
+	if err != nil {
+		return "", err
+	}
+	then := has
+	take(&then)
+	return has.Spare(then, a, groups), nil
+}
