@@ -99,6 +99,7 @@ var english = page.Texts{
 	"event.signin.failed.several":  "Somebody tried to sign in as you %s times, and was refused",
 	"event.signin.disowned":        "You said that a sign-in was not yours",
 	"event.password.set":           "Your password was set",
+	"event.password.removed":       "Your password was removed",
 	"event.token.created":          "The access token “%s” was made",
 	"event.token.deleted":          "The access token “%s” was revoked",
 	"event.user.created":           "Your account was made",

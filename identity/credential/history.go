@@ -17,7 +17,7 @@ import (
 type history struct {
 	Tenant string   `cbor:"1,keyasint,omitempty"`
 	UserID string   `cbor:"2,keyasint,omitempty"`
-	Hashes []string `cbor:"3,keyasint,omitempty"` // the latest first; Policy.History less the one of now
+	Hashes []string `cbor:"3,keyasint,omitempty"` // the latest first; Policy.History less the one of now, if there is one
 }
 
 var histories = fsm.NewTable(67, "password_history", fsm.Spec[history]{
@@ -47,9 +47,10 @@ func PolicyNow(ctx context.Context, db *fsm.DB, tenant string) (p strength.Polic
 	return p, err
 }
 
-// remember keeps a user's password of now, which is about to be replaced, for as many
-// changes as the policy says. What the policy no longer asks for is forgotten.
-func remember(tx *fsm.Tx, tenant, userID string) error {
+// remember keeps a user's password of now, in the place of which fresh others are about to come
+// (one or none), for as many changes as the policy says. What the policy no longer asks for is
+// forgotten.
+func remember(tx *fsm.Tx, tenant, userID string, fresh int) error {
 	policy, err := PolicyOf(tx, tenant)
 	if err != nil {
 		return err
@@ -58,8 +59,8 @@ func remember(tx *fsm.Tx, tenant, userID string) error {
 	if err != nil {
 		return err
 	}
-	if policy.History > 1 && len(former) > 0 {
-		former = former[:min(len(former), policy.History-1)] // the new one is one of them
+	if keep := policy.History - fresh; keep > 0 && len(former) > 0 {
+		former = former[:min(len(former), keep)]
 		return histories.Put(tx, &history{Tenant: tenant, UserID: userID, Hashes: former})
 	}
 	if has, err := histories.Has(tx, fsm.Scope(tenant), fsm.K(userID)); err != nil || !has {

@@ -76,18 +76,40 @@ func put(tx *fsm.Tx, what event.Type, p *password) error {
 	} else if !had {
 		data = map[string]string{event.FirstKey: "yes"}
 	}
-	if err := remember(tx, p.Tenant, p.UserID); err != nil {
+	if err := remember(tx, p.Tenant, p.UserID, 1); err != nil {
 		return err
 	}
 	if err := passwords.Put(tx, p); err != nil {
 		return err
 	}
-	if _, err := device.RevokeAll(tx, p.Tenant, p.UserID, "password changed"); err != nil {
+	return gone(tx, what, p.Tenant, p.UserID, "password changed", data)
+}
+
+// RemovePassword takes a user's password away and ends the trust in all devices; a policy that
+// remembers passwords remembers this one. It reports fsm.ErrNotFound for a user without one.
+// What is left to sign in with is the caller's to look at, in the same transaction, as is
+// ending the user's sessions.
+func RemovePassword(tx *fsm.Tx, tenant, userID string) error {
+	if has, err := passwords.Has(tx, fsm.Scope(tenant), fsm.K(userID)); err != nil {
+		return err
+	} else if !has {
+		return fmt.Errorf("remove password: %w", identity.NotFound("This user has no password."))
+	}
+	if err := remember(tx, tenant, userID, 0); err != nil {
 		return err
 	}
-	return event.Append(tx, event.Event{
-		Tenant: p.Tenant, Type: what, Target: event.Target{Kind: "user", ID: p.UserID}, Data: data,
-	})
+	if err := passwords.Delete(tx, fsm.Scope(tenant), fsm.K(userID)); err != nil {
+		return err
+	}
+	return gone(tx, event.PasswordRemoved, tenant, userID, "password removed", nil)
+}
+
+// gone is what follows for everybody who knew the password that a user has no more.
+func gone(tx *fsm.Tx, what event.Type, tenant, userID, why string, data map[string]string) error {
+	if _, err := device.RevokeAll(tx, tenant, userID, why); err != nil {
+		return err
+	}
+	return event.Append(tx, event.Event{Tenant: tenant, Type: what, Target: event.Target{Kind: "user", ID: userID}, Data: data})
 }
 
 // PasswordSet returns when a user's password was set; a zero time if there is none.

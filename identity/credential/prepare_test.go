@@ -137,6 +137,48 @@ func TestHistory(t *testing.T) {
 	}
 }
 
+// Who removes a password cannot take it again at once, where the policy remembers even one.
+func TestRemovedPasswordIsRemembered(t *testing.T) {
+	t.Parallel()
+	c, p := newCluster(t, 1), newPool(t, credential.Config{})
+	db := c.DB[0]
+	decide(t, db, func(p *settings.Password) { p.History, p.MinLength, p.Strength = 1, 8, 0 })
+	remove := func() error {
+		return db.Update(t.Context(), func(tx *fsm.Tx) error { return credential.RemovePassword(tx, tenant, alice) })
+	}
+	if err := remove(); !errors.Is(err, fsm.ErrNotFound) {
+		t.Errorf("a password that there is not: %v", err)
+	}
+	who := credential.Person{Tenant: tenant, UserID: alice}
+	change := func(password string) error {
+		phc, err := credential.Prepare(t.Context(), db, p, credential.Checks{}, who, password)
+		if err == nil {
+			setPassword(t, db, alice, phc)
+		}
+		return err
+	}
+	for _, password := range []string{"first password!", "second password"} {
+		if err := change(password); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := remove(); err != nil {
+		t.Fatal(err)
+	}
+	if err := credential.CheckPassword(t.Context(), db, p, tenant, alice, "second password"); !errors.Is(err, identity.ErrUnauthenticated) {
+		t.Errorf("it still works: %v", err)
+	}
+	if err := change("second password"); err == nil {
+		t.Error("it was taken again")
+	}
+	if err := change("first password!"); err != nil {
+		t.Errorf("the one before: %v", err)
+	}
+	if diff := cmp.Diff([]string{"password.set", "password.set", "password.removed", "password.set"}, news(t, db)[1:]); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestExpired(t *testing.T) {
 	t.Parallel()
 	c, p := newCluster(t, 1), newPool(t, credential.Config{})

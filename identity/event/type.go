@@ -34,9 +34,10 @@ const (
 	EmailChangeCancelled Type = "email_change.cancelled"
 	EmailChanged         Type = "email_change.confirmed"
 
-	PasswordSet  Type = "password.set"
-	TokenCreated Type = "token.created"
-	TokenDeleted Type = "token.deleted"
+	PasswordSet     Type = "password.set"
+	PasswordRemoved Type = "password.removed"
+	TokenCreated    Type = "token.created"
+	TokenDeleted    Type = "token.deleted"
 
 	PasskeyCreated          Type = "passkey.created"
 	PasskeyRenamed          Type = "passkey.renamed"
@@ -186,9 +187,10 @@ var Catalogue = map[Type]string{
 	EmailChangeCancelled: "A change of an email address was given up.",
 	EmailChanged:         "A user proved a new email address, which took the place of the former one.",
 
-	PasswordSet:  "A user's password was set or changed; of the first one, the data say that it is.",
-	TokenCreated: "An API token was created.",
-	TokenDeleted: "An API token was deleted.",
+	PasswordSet:     "A user's password was set or changed; of the first one, the data say that it is.",
+	PasswordRemoved: "A user removed their password, and signs in by other means.",
+	TokenCreated:    "An API token was created.",
+	TokenDeleted:    "An API token was deleted.",
 
 	PasskeyCreated:          "A user was given a passkey or security key.",
 	PasskeyRenamed:          "A passkey was given another name.",

@@ -23,6 +23,7 @@ type notice struct {
 // letters says which events of a user call for which letter by themselves.
 var letters = map[event.Type]letter.Name{
 	event.PasswordSet:          letter.PasswordSet,
+	event.PasswordRemoved:      letter.PasswordRemoved,
 	event.FactorAdded:          letter.FactorAdded,
 	event.FactorRemoved:        letter.FactorRemoved,
 	event.RecoveryCodeUsed:     letter.CodesSpent,
@@ -57,9 +58,11 @@ func noticeOf(e *event.Event) *notice {
 		n.what = e.Target.Name
 	}
 	if l, ok := letters[e.Type]; ok {
-		n.letter = l
-		if e.Type == event.PasswordSet && e.Data[event.FirstKey] != "" {
+		switch n.letter = l; {
+		case e.Type == event.PasswordSet && e.Data[event.FirstKey] != "":
 			n.letter = letter.PasswordFirst
+		case e.Type == event.FactorRemoved && e.Target.Kind == "recovery_codes": // which have no name to tell them by
+			n.letter = letter.CodesRemoved
 		}
 	} else if e.Type == event.ImpersonationStarted {
 		n.letter, n.what, n.hidden = letter.Impersonated, e.Data["reason"], true

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential"
@@ -64,6 +66,28 @@ func TestFirstPasswordIsNoChange(t *testing.T) {
 		if m := h.smtp.Wait(t, i+1)[i]; m.Subject() != want {
 			t.Errorf("of password %d: %q, want %q", i+1, m.Subject(), want)
 		}
+	}
+}
+
+// What was taken away has a letter that says what it was, or the name that it had.
+func TestWhatWasRemovedIsTold(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	h.connect()
+	h.lead(0)
+	h.happen(event.Event{Type: event.PasswordRemoved})
+	h.happen(event.Event{Type: event.FactorRemoved, Target: event.Target{Kind: "recovery_codes", ID: "rec_1"}, Data: map[string]string{"user_id": h.user.ID}})
+	h.happen(event.Event{Type: event.FactorRemoved, Target: event.Target{Kind: "totp", ID: "otp_1", Name: "Phone"}, Data: map[string]string{"user_id": h.user.ID}})
+	got := map[string]bool{}
+	for _, m := range h.smtp.Wait(t, 3) {
+		got[m.Subject()] = strings.Contains(m.Text, "What: Phone")
+	}
+	want := map[string]bool{
+		"Your password for id.example.com was removed": false, "Your recovery codes for id.example.com were removed": false,
+		"A way to sign in at id.example.com was removed": true,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -13,28 +13,30 @@ type Name string
 
 // The letters.
 const (
-	Test              Name = "test"                 // an administrator tries the settings
-	SignInCode        Name = "sign_in_code"         // a code and perhaps a link to sign in with
-	VerifyEmail       Name = "verify_email"         // proves that an address is the person's
-	Recovery          Name = "recovery"             // a code or link to get back in
-	Invitation        Name = "invitation"           // a link to join
-	NewSignIn         Name = "new_sign_in"          // from a browser not seen before
-	PasswordSet       Name = "password_set"         // changed, or of a release that did not say which
-	PasswordFirst     Name = "password_first"       // there was none before
-	FactorAdded       Name = "factor_added"         // What says which
-	FactorRemoved     Name = "factor_removed"       // What says which
-	EmailChanged      Name = "email_changed"        // goes to the former and the new address
-	RecoveryStarted   Name = "recovery_started"     // somebody says they are the person and lost a factor
-	RecoveryFinished  Name = "recovery_finished"    // and got in
-	RecoveryCancelled Name = "recovery_cancelled"   // and was stopped
-	PasskeySuspicious Name = "passkey_suspicious"   // a copy of a passkey seems to be in use
-	CodesSpent        Name = "recovery_code_used"   // a recovery code was used
-	AlarmRaised       Name = "alarm_raised"         // "this wasn't me" was pressed
-	RecoveryCodesMade Name = "recovery_codes_added" // a new set
-	EmailOld          Name = "email_change_old"     // the address of now: shall What take its place?
-	EmailNew          Name = "email_change_new"     // the address that shall
-	AddressTaken      Name = "address_taken"        // somebody wanted to use an address that an account has already
-	Impersonated      Name = "impersonated"         // an administrator acts as the person; What says why
+	Test              Name = "test"                   // an administrator tries the settings
+	SignInCode        Name = "sign_in_code"           // a code and perhaps a link to sign in with
+	VerifyEmail       Name = "verify_email"           // proves that an address is the person's
+	Recovery          Name = "recovery"               // a code or link to get back in
+	Invitation        Name = "invitation"             // a link to join
+	NewSignIn         Name = "new_sign_in"            // from a browser not seen before
+	PasswordSet       Name = "password_set"           // changed, or of a release that did not say which
+	PasswordFirst     Name = "password_first"         // there was none before
+	PasswordRemoved   Name = "password_removed"       // by the person
+	FactorAdded       Name = "factor_added"           // What says which
+	FactorRemoved     Name = "factor_removed"         // What says which
+	EmailChanged      Name = "email_changed"          // goes to the former and the new address
+	RecoveryStarted   Name = "recovery_started"       // somebody says they are the person and lost a factor
+	RecoveryFinished  Name = "recovery_finished"      // and got in
+	RecoveryCancelled Name = "recovery_cancelled"     // and was stopped
+	PasskeySuspicious Name = "passkey_suspicious"     // a copy of a passkey seems to be in use
+	CodesSpent        Name = "recovery_code_used"     // a recovery code was used
+	AlarmRaised       Name = "alarm_raised"           // "this wasn't me" was pressed
+	RecoveryCodesMade Name = "recovery_codes_added"   // a new set
+	CodesRemoved      Name = "recovery_codes_removed" // all of them
+	EmailOld          Name = "email_change_old"       // the address of now: shall What take its place?
+	EmailNew          Name = "email_change_new"       // the address that shall
+	AddressTaken      Name = "address_taken"          // somebody wanted to use an address that an account has already
+	Impersonated      Name = "impersonated"           // an administrator acts as the person; What says why
 )
 
 // A spec says what a letter is made of besides subject, greeting, lead and foot.
@@ -56,6 +58,7 @@ var specs = map[Name]spec{
 	NewSignIn:         {facts: true, alarm: true, more: true},
 	PasswordSet:       {facts: true, alarm: true, more: true},
 	PasswordFirst:     {facts: true, alarm: true, more: true},
+	PasswordRemoved:   {facts: true, alarm: true, more: true},
 	FactorAdded:       {facts: true, alarm: true, more: true},
 	FactorRemoved:     {facts: true, alarm: true, more: true},
 	EmailChanged:      {facts: true, alarm: true, more: true},
@@ -65,6 +68,7 @@ var specs = map[Name]spec{
 	PasskeySuspicious: {facts: true, alarm: true, more: true},
 	CodesSpent:        {facts: true, alarm: true, more: true},
 	RecoveryCodesMade: {facts: true, alarm: true, more: true},
+	CodesRemoved:      {facts: true, alarm: true, more: true},
 	AlarmRaised:       {facts: true, more: true},
 	Impersonated:      {facts: true, more: true},
 }
@@ -72,8 +76,8 @@ var specs = map[Name]spec{
 // Names lists every letter, in the order of the catalogue's file.
 func Names() []Name {
 	return []Name{
-		Test, SignInCode, VerifyEmail, Recovery, Invitation, NewSignIn, PasswordSet, PasswordFirst, FactorAdded, FactorRemoved,
-		EmailChanged, RecoveryStarted, RecoveryFinished, RecoveryCancelled, PasskeySuspicious, CodesSpent, RecoveryCodesMade, AlarmRaised, Impersonated,
+		Test, SignInCode, VerifyEmail, Recovery, Invitation, NewSignIn, PasswordSet, PasswordFirst, PasswordRemoved, FactorAdded, FactorRemoved,
+		EmailChanged, RecoveryStarted, RecoveryFinished, RecoveryCancelled, PasskeySuspicious, CodesSpent, RecoveryCodesMade, CodesRemoved, AlarmRaised, Impersonated,
 		EmailOld, EmailNew, AddressTaken,
 	}
 }

@@ -129,6 +129,10 @@ var english = Texts{
 	"password_first.lead":    "A password was set for your account, which had none before.",
 	"password_first.more":    "If it was you, or you asked an administrator for it, there is nothing to do.",
 
+	"password_removed.subject": "Your password for {place} was removed",
+	"password_removed.lead":    "Your account has no password any more. The former one no longer works.",
+	"password_removed.more":    "If it was you, there is nothing to do: sign in with a passkey, or whatever else you have set up.",
+
 	"factor_added.subject": "A new way to sign in at {place}",
 	"factor_added.lead":    "A new way to sign in was added to your account.",
 	"factor_added.more":    "If it was you, there is nothing to do.",
@@ -164,6 +168,10 @@ var english = Texts{
 	"recovery_codes_added.subject": "New recovery codes for {place}",
 	"recovery_codes_added.lead":    "A new set of recovery codes was made for your account. The former ones no longer work.",
 	"recovery_codes_added.more":    "If it was you, keep them in a safe place.",
+
+	"recovery_codes_removed.subject": "Your recovery codes for {place} were removed",
+	"recovery_codes_removed.lead":    "The recovery codes of your account were removed. None of them works any more.",
+	"recovery_codes_removed.more":    "If it was you, or you asked an administrator for it, there is nothing to do. Destroy what you have printed or saved of them.",
 
 	"impersonated.subject": "An administrator of {place} acts as you",
 	"impersonated.lead":    "An administrator has begun to act as you, as if they were signed in as you, for an hour at most. They cannot change how you sign in.",
