@@ -10,6 +10,7 @@ import (
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/session"
+	"github.com/quis-idp/quis/identity/spare"
 )
 
 var (
@@ -47,6 +48,12 @@ var examples = map[string]func(w http.ResponseWriter, r *http.Request) error{
 	},
 	"password_first": func(w http.ResponseWriter, r *http.Request) error {
 		return writePassword(w, r, ada, false, 200, 15, nil)
+	},
+	"password_removal": func(w http.ResponseWriter, r *http.Request) error {
+		return writeRemoval(w, r, ada, 200, "")
+	},
+	"password_needed": func(w http.ResponseWriter, r *http.Request) error {
+		return writeRemoval(w, r, ada, 422, spare.OnlyWay)
 	},
 	"activity": func(w http.ResponseWriter, r *http.Request) error {
 		return activityList.Write(w, r, 200, activityView{Account: nav, Older: "/x", Rows: []Row{
@@ -106,5 +113,5 @@ func TestEveryTextIsUsed(t *testing.T) {
 	pagetest.EveryTextIsUsed(t, english, func(key, _ string) bool {
 		return strings.HasPrefix(key, "event.") || strings.HasPrefix(key, "field.") || strings.HasPrefix(key, "tokens.scope.")
 	},
-		profilePage.Keys(), securityPage.Keys(), passwordPage.Keys(), sessionsPage.Keys(), activityList.Keys(), tokensPage.Keys(), newTokenPage.Keys(), madeTokenPage.Keys(), appsPage.Keys())
+		profilePage.Keys(), securityPage.Keys(), passwordPage.Keys(), removalPage.Keys(), sessionsPage.Keys(), activityList.Keys(), tokensPage.Keys(), newTokenPage.Keys(), madeTokenPage.Keys(), appsPage.Keys())
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential"
-	"github.com/quis-idp/quis/identity/credential/device"
 	"github.com/quis-idp/quis/identity/credential/strength"
 	"github.com/quis-idp/quis/identity/language"
 	"github.com/quis-idp/quis/identity/session"
@@ -37,8 +36,11 @@ func (p *password) Card(tx *fsm.Tx, r *http.Request, v *Visitor) (Card, error) {
 		return Card{}, err
 	}
 	c := Card{Title: site.Text(r, "password.title"), Lead: site.Text(r, "password.lead")}
-	if v.Done == "password" {
+	switch v.Done {
+	case "password":
 		c.Notice = site.Text(r, "password.changed")
+	case "password-removed":
+		c.Notice = site.Text(r, "password.removed")
 	}
 	if set.IsZero() {
 		c.Lead = site.Text(r, "password.none")
@@ -47,7 +49,10 @@ func (p *password) Card(tx *fsm.Tx, r *http.Request, v *Visitor) (Card, error) {
 	}
 	c.Rows = []Row{{
 		Name: site.Text(r, "password.title"), Facts: []string{site.Text(r, "password.since", language.Date(page.Language(r), set))},
-		Actions: []Action{{Label: site.Text(r, "password.change"), Path: passwordPath}},
+		Actions: []Action{
+			{Label: site.Text(r, "password.change"), Path: passwordPath},
+			{Label: site.Text(r, "password.remove"), Names: site.Text(r, "password.remove.title"), Path: removePasswordPath},
+		},
 	}}
 	return c, nil
 }
@@ -55,6 +60,8 @@ func (p *password) Card(tx *fsm.Tx, r *http.Request, v *Visitor) (Card, error) {
 func (p *password) Routes(handle, _ Mount) {
 	handle("GET "+passwordPath, p.ask)
 	handle("POST "+passwordPath, p.change)
+	handle("GET "+removePasswordPath, p.confirm)
+	handle("POST "+removePasswordPath, p.remove)
 }
 
 // has reports whether v has a password.
@@ -202,13 +209,16 @@ func (p *password) set(r *http.Request, v *Visitor, known time.Time, phc string)
 		if err := credential.SetPassword(tx, v.Tenant, v.UserID, phc); err != nil {
 			return err
 		}
-		if err := family.RevokeAll(tx, v.Tenant, v.UserID, "password changed"); err != nil {
-			return err
-		}
-		if _, err := device.RevokeAll(tx, v.Tenant, v.UserID, "password changed"); err != nil {
-			return err
-		}
-		_, err = session.EndOthersOf(tx, v.Tenant, v.UserID, v.ID)
-		return err
+		return v.shutOut(tx, "password changed")
 	})
+}
+
+// shutOut ends whatever somebody else may have begun who knew the password that is no more:
+// every other session, and what applications hold.
+func (v *Visitor) shutOut(tx *fsm.Tx, why string) error {
+	if err := family.RevokeAll(tx, v.Tenant, v.UserID, why); err != nil {
+		return err
+	}
+	_, err := session.EndOthersOf(tx, v.Tenant, v.UserID, v.ID)
+	return err
 }

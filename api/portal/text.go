@@ -57,6 +57,15 @@ var english = page.Texts{
 	"password.submit":    "Set new password",
 	"password.changed":   "Your password is changed. You are signed out on all other devices.",
 
+	"password.remove":        "Remove",
+	"password.remove.title":  "Remove your password",
+	"password.remove.lead":   "Nobody gets in with a password any more, you included: you sign in with a passkey, or whatever else you have set up. You can set a new password at any time.",
+	"password.remove.submit": "Remove the password",
+	"password.removed":       "Your password is removed. You are signed out on all other devices.",
+	"password.only_way":      "You need your password: nothing else that you have is sure to begin a sign-in. Authenticator apps, security keys and recovery codes are asked for only after it. Add a passkey first.",
+	"password.only_factor":   "Your organisation asks for two factors, and your password is one of your two. Add a passkey first, which is two in one.",
+	"password.idle":          "You need your password: the second factor that you have set up is asked for only after it, and would not protect you any more. Add a passkey first, or remove that factor.",
+
 	"sessions.title":        "Devices and sessions",
 	"sessions.lead":         "Where you are signed in. End what you do not know, and change your password then.",
 	"sessions.this":         "this device",

@@ -36,18 +36,31 @@ type visit struct {
 
 func newVisit(t *testing.T, public string) *visit {
 	t.Helper()
-	v := &visit{House: portaltest.New(t)}
-	v.Person(directory.User{Username: "ada", Name: "Ada Lovelace"}, true)
-	v.user = v.Users["ada"]
+	v := newDoor(portaltest.New(t), public)
+	v.enter("ada")
+	return v
+}
+
+// newDoor is a browser before the front door of a house, with nobody in it.
+func newDoor(h *portaltest.House, public string) *visit {
+	h.T.Helper()
+	v := &visit{House: h}
 	remembers := memory.Memory{Ring: v.Ring}
 	heeded := func(context.Context) error { return nil }
 	own := New(Config{DB: v.DB, Ring: v.Ring, Memory: remembers, Modern: heeded, Keys: heeded})
 	v.OpenAs(httptest.NewUnstartedServer(nil), api.Config{PublicURL: public, Rooms: []api.Room{
 		v.Login(login.Config{Memory: remembers, Offer: own.Offer}), v.Portal(own),
 	}})
-	v.Browser = pagetest.NewBrowser(t, v.House.URL)
-	v.Browser.SignIn(v.Get(newPath), "", "ada", portaltest.Password)
+	v.Browser = pagetest.NewBrowser(h.T, h.URL)
 	return v
+}
+
+// enter signs somebody in who is new here.
+func (v *visit) enter(name string) {
+	v.House.T.Helper()
+	v.Person(directory.User{Username: name, Name: "Ada Lovelace"}, true)
+	v.user = v.Users[name]
+	v.Browser.SignIn(v.Get(newPath), "", name, portaltest.Password)
 }
 
 // see gets a page, checks it, and keeps it to be looked at.

@@ -55,19 +55,28 @@ type House struct {
 // New returns a house with the tables of the portal and more, nobody in it, and no door.
 func New(t *testing.T, more ...fsm.Definition) *House {
 	t.Helper()
-	c := fsmtest.NewCluster(t, 1, slices.Concat(seal.Tables, event.Tables, directory.Tables, credential.Tables, session.Tables, authn.Tables,
+	return NewOver(t, 1, more...)[0]
+}
+
+// NewOver is New for a cluster: the house as it stands at each of the nodes.
+func NewOver(t *testing.T, nodes int, more ...fsm.Definition) (all []*House) {
+	t.Helper()
+	c := fsmtest.NewCluster(t, nodes, slices.Concat(seal.Tables, event.Tables, directory.Tables, credential.Tables, session.Tables, authn.Tables,
 		family.Tables, settings.Tables, passkey.Tables, more)...)
-	h := &House{T: t, Cluster: c, DB: c.DB[0], Users: map[string]string{}}
-	h.Ring = sealtest.Ring(t, h.DB)
-	h.Update(directory.EnsureDefault)
-	h.Pool = credential.NewPool(credential.Config{Params: credential.Params{Memory: 64, Time: 1, Threads: 1}}, nil)
-	var err error
-	if h.hash, err = h.Pool.Hash(t.Context(), Password); err != nil {
+	users := map[string]string{}
+	pool := credential.NewPool(credential.Config{Params: credential.Params{Memory: 64, Time: 1, Threads: 1}}, nil)
+	hash, err := pool.Hash(t.Context(), Password)
+	if err != nil {
 		t.Fatal(err)
 	}
-	h.Sessions = session.NewStore(session.Config{DB: h.DB, Ring: h.Ring})
-	h.SignIn(authn.Config{})
-	return h
+	for i, ring := range sealtest.Rings(t, c.DB...) {
+		h := &House{T: t, Cluster: c, DB: c.DB[i], Ring: ring, Pool: pool, Users: users, hash: hash}
+		h.Sessions = session.NewStore(session.Config{DB: h.DB, Ring: h.Ring})
+		h.SignIn(authn.Config{})
+		all = append(all, h)
+	}
+	all[0].Update(directory.EnsureDefault)
+	return all
 }
 
 // SignIn makes Flows of cfg, in which the house fills in its own.

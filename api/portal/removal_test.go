@@ -1,0 +1,252 @@
+package portal_test
+
+import (
+	"cmp"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/quis-idp/quis/api/portal/portaltest"
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/assurance"
+	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/credential/device"
+	"github.com/quis-idp/quis/identity/credential/passkey"
+	"github.com/quis-idp/quis/identity/credential/passkey/passkeytest"
+	"github.com/quis-idp/quis/identity/credential/totp"
+	"github.com/quis-idp/quis/identity/credential/totp/totptest"
+	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/regain"
+	"github.com/quis-idp/quis/identity/session"
+	"github.com/quis-idp/quis/identity/settings"
+)
+
+const removal = "/account/security/password/remove"
+
+// mailed lets people sign in by mail, ada among them.
+func (h *house) mailed() {
+	h.T.Helper()
+	h.Update(func(tx *fsm.Tx) error {
+		a := settings.Default(identity.DefaultTenant)
+		a.MagicLink = true
+		if err := settings.Put(tx, 0, a); err != nil {
+			return err
+		}
+		_, err := directory.UpdateUser(tx, identity.DefaultTenant, h.Users["ada"], 0, func(u *directory.User) error { u.EmailVerified = true; return nil })
+		return err
+	})
+}
+
+// app gives ada an authenticator app, which she has used in the session of hers.
+func (h *house) app() {
+	h.T.Helper()
+	h.Update(func(tx *fsm.Tx) error {
+		e, err := totp.Begin(tx, h.Ring, identity.DefaultTenant, h.Users["ada"], totp.Label{Issuer: "Example", Account: "ada"}, totp.Parameters{})
+		if err != nil {
+			return err
+		}
+		secret, err := totptest.Secret(e.Secret.Reveal())
+		if err != nil {
+			return err
+		}
+		_, err = totp.Confirm(tx, h.Ring, identity.DefaultTenant, h.Users["ada"], e.Token, totp.Parameters{}.Code(secret, tx.Now()), "Phone")
+		return h.proves(tx, assurance.TOTP, err)
+	})
+}
+
+// passkey gives ada a passkey that her browser has made by itself, and she has used.
+func (h *house) passkey() {
+	h.T.Helper()
+	at := identity.Tenant{ID: identity.DefaultTenant, Issuer: portaltest.PublicURL}
+	a := &passkeytest.Authenticator{Origin: portaltest.PublicURL}
+	h.Update(func(tx *fsm.Tx) error {
+		u, _, err := directory.GetUser(tx, identity.DefaultTenant, h.Users["ada"])
+		if err != nil {
+			return err
+		}
+		policy := settings.Default(identity.DefaultTenant).Passkey
+		options, ceremony, err := passkey.BeginUnasked(tx, at, "Example", policy, u)
+		if err != nil {
+			return err
+		}
+		response, err := a.Create(options)
+		if err != nil {
+			return err
+		}
+		_, err = passkey.Register(tx, at, policy, u.ID, ceremony, response, "Phone")
+		return h.proves(tx, assurance.Passkey, err)
+	})
+}
+
+// proves has ada prove something in each session of hers.
+func (h *house) proves(tx *fsm.Tx, m assurance.Method, err error) error {
+	all, lerr := h.Sessions.ListOf(tx, identity.DefaultTenant, h.Users["ada"])
+	if err = cmp.Or(err, lerr); err != nil {
+		return err
+	}
+	for i := range all {
+		if err := session.Prove(tx, identity.DefaultTenant, all[i].ID, assurance.Factor{Method: m}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// has reports whether ada has a password.
+func (h *house) has() (has bool) {
+	h.T.Helper()
+	h.view(func(tx *fsm.Tx) error {
+		set, err := credential.PasswordSet(tx, identity.DefaultTenant, h.Users["ada"])
+		has = !set.IsZero()
+		return err
+	})
+	return has
+}
+
+// about are the types of what happened to ada, the latest first.
+func (h *house) about() (types []string) {
+	h.T.Helper()
+	h.view(func(tx *fsm.Tx) error {
+		events, _, err := event.About(tx, identity.DefaultTenant, h.Users["ada"], "", 100)
+		for _, e := range events {
+			types = append(types, string(e.Type))
+		}
+		return err
+	})
+	return types
+}
+
+// A password goes with all that whoever else knew it may have begun.
+func TestPasswordIsRemoved(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.mailed()
+	s, other, grace := h.enter("ada"), h.enter("ada"), h.enter("grace")
+	form := h.someone()
+	late := form.Get(form.Get("/account").Header.Get("Location")).Hidden("flow")
+	h.Update(func(tx *fsm.Tx) error {
+		if _, _, err := device.Trust(tx, h.Ring, identity.DefaultTenant, h.Users["ada"], "Firefox on Linux", time.Hour); err != nil {
+			return err
+		}
+		_, err := regain.Begin(tx, identity.DefaultTenant, h.Users["ada"])
+		return err
+	})
+	h.Pass(time.Second)
+	s.Get("/account/security").Want(t, 200, `href="`+removal+`" aria-label="Remove your password"`)
+	s.Get(removal).Want(t, 200, "You can set a new password at any time", "On all other devices you are signed out", `method="post" action="`+removal+`"`)
+	if !h.has() {
+		t.Fatal("looking removes it")
+	}
+	s.done(removal, nil).Want(t, 200, "Your password is removed", "You have no password", "Set a password")
+	if h.has() {
+		t.Error("it is there")
+	}
+	s.Get(removal).Leads(t, "/account/security")
+	s.Post(removal, nil).Leads(t, "/account/security?done=password-removed") // a double click
+	other.Get("/account").Want(t, 303)
+	grace.Get("/account").Want(t, 200)
+	if a := form.Post("/login", url.Values{"flow": late[:1], "username": {"ada"}, "password": {secret}}); a.StatusCode != 422 && a.StatusCode != 401 {
+		t.Errorf("it signs in: %d %s", a.StatusCode, a.Page)
+	}
+	h.view(func(tx *fsm.Tx) error {
+		if all, err := device.List(tx, identity.DefaultTenant, h.Users["ada"]); err != nil || len(all) != 0 {
+			t.Errorf("trusted devices: %v, %v", all, err)
+		}
+		if r, err := regain.Waiting(tx, identity.DefaultTenant, h.Users["ada"]); err != nil || r != nil {
+			t.Errorf("a recovery waits that had proved it: %v, %v", r, err)
+		}
+		all, _, err := event.List(tx, identity.DefaultTenant, event.Query{})
+		if !slices.ContainsFunc(all, func(e event.Event) bool {
+			return e.Type == event.FamilyRevoked && e.Target.ID == h.Users["ada"] && e.Data["reason"] == "password removed"
+		}) {
+			t.Errorf("what applications hold stays: %v", all)
+		}
+		return err
+	})
+	if got := strings.Join(h.about(), " "); strings.Count(got, "password.removed") != 1 || strings.Count(got, "recovery.cancelled") != 1 {
+		t.Errorf("told are %s", got)
+	}
+	s.Get("/account/activity").Want(t, 200, "Your password was removed")
+	s.done("/account/security/password", url.Values{"password": {another}, "repeat": {another}}).Want(t, 200, "Your password is changed")
+}
+
+// A password stays while it is what begins a sign-in, or one of the factors that are asked for,
+// and the page says why and has no button.
+func TestPasswordThatIsNeededStays(t *testing.T) {
+	t.Parallel()
+	two := func(a *settings.Authentication) { a.MFAPolicy, a.MFAEnforce = settings.MFAAny, true }
+	for name, c := range map[string]struct {
+		mail   bool
+		decide func(*settings.Authentication)
+		key    bool // a browser has made a passkey by itself, which is one factor
+		app    bool
+		why    string
+	}{
+		"nothing else":                         {why: "nothing else that you have is sure to begin a sign-in"},
+		"an app, which begins nothing":         {app: true, why: "nothing else that you have is sure to begin a sign-in"},
+		"an app that would be asked no more":   {mail: true, app: true, why: "asked for only after it, and would not protect you"},
+		"two factors, of which it is one":      {key: true, decide: two, why: "your password is one of your two"},
+		"a passkey with which nobody signs in": {key: true, decide: func(a *settings.Authentication) { a.PasskeyLogin = false }, why: "nothing else that you have is sure"},
+		"mail":                                 {mail: true},
+		"a passkey":                            {key: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t)
+			s := h.enter("ada")
+			if c.mail {
+				h.mailed()
+			}
+			if c.app {
+				h.app()
+			}
+			if c.key {
+				h.passkey()
+			}
+			if c.decide != nil {
+				h.Update(func(tx *fsm.Tx) error {
+					a := settings.Default(identity.DefaultTenant)
+					c.decide(&a)
+					return settings.Put(tx, 0, a)
+				})
+			}
+			page := s.Get(removal).Want(t, 200, c.why)
+			if strings.Contains(page.Page, `action="`+removal+`"`) != (c.why == "") {
+				t.Errorf("the button: %s", page.Page)
+			}
+			a := s.Post(removal, nil)
+			if c.why == "" {
+				a.Leads(t, "/account/security?done=password-removed")
+			} else {
+				a.Want(t, 422, `role="alert"`, c.why)
+			}
+			if h.has() != (c.why != "") {
+				t.Errorf("there is a password: %v", h.has())
+			}
+		})
+	}
+}
+
+// Whoever finds a browser open cannot remove it, nor can who acts as somebody else.
+func TestRemovingThePasswordWantsAFreshProof(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.mailed()
+	s := h.enter("ada")
+	h.Pass(settings.Default("").Session.SensitiveTime() + time.Second)
+	s.Get(removal).Leads(t, "/login?flow=")
+	s.Post(removal, nil).Leads(t, "/login?flow=")
+	if !h.has() {
+		t.Fatal("it is gone")
+	}
+	if back := s.stepUp(removal, secret); back != removal {
+		t.Errorf("leads back to %s", back)
+	}
+	s.Get(removal).Want(t, 200, "Remove the password")
+	s.Post(removal, nil).Leads(t, "/account/security?done=password-removed")
+	h.someone().Post(removal, nil).Leads(t, "/login?flow=")
+}
