@@ -60,7 +60,7 @@ func (p *password) Card(tx *fsm.Tx, r *http.Request, v *Visitor) (Card, error) {
 func (p *password) Routes(handle, _ Mount) {
 	handle("GET "+passwordPath, p.ask)
 	handle("POST "+passwordPath, p.change)
-	handle("GET "+removePasswordPath, p.confirm)
+	handle("GET "+removePasswordPath, p.askRemoval)
 	handle("POST "+removePasswordPath, p.remove)
 }
 

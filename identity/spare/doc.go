@@ -5,8 +5,8 @@
 // [Left.Spare] compares the two. What begins a sign-in is told here; what is asked for after
 // that is identity/policy's, which is asked as at a sign-in.
 //
-// Invariants: recovery codes do not count, because they end, nor do certificates, because an
-// operator decides whether browsers are asked for them; a person who cannot be helped any more
+// Invariants: recovery codes make nothing else dispensable, because they end, nor do certificates,
+// because an operator decides whether browsers are asked for them; a person who cannot be helped any more
 // is not kept from removing things. [Without] is asked inside the transaction that removes:
 // of two nodes that remove two things at once, one finds the other's gone.
 //

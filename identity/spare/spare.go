@@ -5,6 +5,7 @@ import (
 	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/credential/passkey"
+	"github.com/quis-idp/quis/identity/credential/recovery"
 	"github.com/quis-idp/quis/identity/credential/totp"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/policy"
@@ -20,6 +21,7 @@ type Left struct {
 	Alone    int  // of these, what signs in without anything before it
 	Verified int  // of these again, what has verified its user, and so is two factors
 	Unasked  int  // of those that have not, what a browser made by itself
+	Codes    bool // recovery codes; nobody has them but in WithoutCodes, because they end
 }
 
 // LeftTo returns what a user has now.
@@ -84,6 +86,7 @@ func (l Left) factors(a *settings.Authentication) (all []assurance.Factor) {
 		{!a.LocalLogin, assurance.Factor{Method: assurance.Federated}},
 		{l.Known(a), assurance.Factor{Method: assurance.Password}},
 		{l.mailed(a), assurance.Factor{Method: assurance.Mail}},
+		{l.Codes, assurance.Factor{Method: assurance.Recovery}},
 		{l.Apps > 0, assurance.Factor{Method: assurance.TOTP}},
 		{l.Verified > 0, assurance.Factor{Method: assurance.Passkey, Verified: true}},
 		{l.Unasked > 0, assurance.Factor{Method: assurance.Passkey, Unasked: true}},
@@ -146,6 +149,21 @@ func Begins(tx *fsm.Tx, u *directory.User) (bool, error) {
 
 // Without says why a user cannot spare what take takes away, "" if they can.
 func Without(tx *fsm.Tx, tenant, userID string, take func(*Left)) (Why, error) {
+	return compare(tx, tenant, userID, func(_, then *Left) { take(then) })
+}
+
+// WithoutCodes is Without for recovery codes. They keep nobody from removing anything else, but
+// where a second factor is asked for they may be the one there is.
+func WithoutCodes(tx *fsm.Tx, tenant, userID string) (Why, error) {
+	set, err := recovery.Get(tx, tenant, userID)
+	if err != nil {
+		return "", err
+	}
+	return compare(tx, tenant, userID, func(has, _ *Left) { has.Codes = set != nil && set.Left() > 0 })
+}
+
+// compare says why a user cannot go from what they have to what change makes of it.
+func compare(tx *fsm.Tx, tenant, userID string, change func(has, then *Left)) (Why, error) {
 	u, _, err := directory.GetUser(tx, tenant, userID)
 	if err != nil {
 		return "", err
@@ -163,6 +181,6 @@ func Without(tx *fsm.Tx, tenant, userID string, take func(*Left)) (Why, error) {
 		return "", err
 	}
 	then := has
-	take(&then)
+	change(&has, &then)
 	return has.Spare(then, a, groups), nil
 }

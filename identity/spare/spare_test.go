@@ -68,6 +68,12 @@ func TestWhatCanBeSpared(t *testing.T) {
 		"the same, where two factors are asked for":      {has: Left{Password: true, Passkeys: 1, Alone: 1, Unasked: 1}, then: Left{Passkeys: 1, Alone: 1, Unasked: 1}, decide: enforce(settings.MFAAny), why: OnlyFactor},
 		"the password, where it signs nobody in anyway":  {has: Left{Password: true, Apps: 1}, then: Left{Apps: 1}, decide: func(a *settings.Authentication) { a.PasswordLogin = false }},
 		"the password, where nobody signs in themselves": {has: Left{Password: true}, then: Left{}, decide: func(a *settings.Authentication) { a.LocalLogin = false }},
+
+		"recovery codes": {has: Left{Password: true, Codes: true}, then: Left{Password: true}},
+		"recovery codes, a second factor is asked for":   {has: Left{Password: true, Codes: true}, then: Left{Password: true}, decide: enforce(settings.MFAAny), why: OnlyFactor},
+		"recovery codes, there is one":                   {has: Left{Password: true, Apps: 1, Codes: true}, then: Left{Password: true, Apps: 1}, decide: enforce(settings.MFAOTP)},
+		"recovery codes, where only passkeys do":         {has: Left{Password: true, Codes: true}, then: Left{Password: true}, decide: enforce(settings.MFAPasskey)},
+		"recovery codes beside a passkey, two in itself": {has: with(phone, func(l *Left) { l.Codes = true }), then: phone, decide: enforce(settings.MFAAny)},
 	} {
 		a := settings.Default(identity.DefaultTenant)
 		if c.decide != nil {

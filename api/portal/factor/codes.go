@@ -11,9 +11,13 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity/credential/recovery"
 	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/spare"
 )
 
-const codesPath = securityPath + "/codes"
+const (
+	codesPath       = securityPath + "/codes"
+	removeCodesPath = codesPath + "/remove"
+)
 
 // codes is the section of recovery codes.
 type codes struct{ Config }
@@ -36,13 +40,19 @@ func (s *codes) Card(tx *fsm.Tx, r *http.Request, v *portal.Visitor) (portal.Car
 		return portal.Card{}, err
 	}
 	c := portal.Card{Title: site.Text(r, "codes.title"), Lead: site.Text(r, "codes.lead")}
+	if v.Done == "codes-removed" {
+		c.Notice = site.Text(r, "codes.removed")
+	}
 	if set == nil {
 		c.Actions = []portal.Action{{Label: site.Text(r, "codes.make"), Path: codesPath}}
 		return c, nil
 	}
 	row := portal.Row{
 		Name: site.Text(r, "codes.left", set.Left(), recovery.Count), Facts: []string{site.Text(r, "codes.made", date(r, set.Created))},
-		Actions: []portal.Action{{Label: site.Text(r, "codes.again"), Path: codesPath, Main: set.Left() <= recovery.Few}},
+		Actions: []portal.Action{
+			{Label: site.Text(r, "codes.again"), Path: codesPath, Main: set.Left() <= recovery.Few},
+			{Label: site.Text(r, "codes.remove"), Names: site.Text(r, "codes.remove.title"), Path: removeCodesPath},
+		},
 	}
 	if !set.LastUsed.IsZero() {
 		row.Facts = append(row.Facts, used(r, tx.Now(), set.LastUsed))
@@ -54,10 +64,12 @@ func (s *codes) Card(tx *fsm.Tx, r *http.Request, v *portal.Visitor) (portal.Car
 	return c, nil
 }
 
-// Routes mounts the page of codes.
+// Routes mounts the pages of codes.
 func (s *codes) Routes(handle, _ portal.Mount) {
 	handle("GET "+codesPath, s.ask)
 	handle("POST "+codesPath, s.generate)
+	handle("GET "+removeCodesPath, s.askRemoval)
+	handle("POST "+removeCodesPath, s.remove)
 }
 
 func (s *codes) view(r *http.Request, v *portal.Visitor) codesView {
@@ -102,6 +114,49 @@ func (s *codes) generate(w http.ResponseWriter, r *http.Request, v *portal.Visit
 	view.Host = host(r)
 	view.Download = file(site.Text(r, "codes.of", view.Login, view.Host), view.Codes)
 	return codesPage.Write(w, r, http.StatusOK, view)
+}
+
+func removal(r *http.Request) portal.Removal {
+	return portal.Removal{
+		Path: removeCodesPath, Title: site.Text(r, "codes.remove.title"), Lead: site.Text(r, "codes.remove.lead"), Label: site.Text(r, "codes.remove.submit"),
+	}
+}
+
+// kept says in a person's words why v needs the codes, "" if they do not.
+func kept(tx *fsm.Tx, r *http.Request, v *portal.Visitor) (string, error) {
+	why, err := spare.WithoutCodes(tx, v.Tenant, v.UserID)
+	if err != nil || why == "" {
+		return "", err
+	}
+	return portal.Needed(r, why), nil
+}
+
+func (s *codes) askRemoval(w http.ResponseWriter, r *http.Request, v *portal.Visitor) error {
+	var set *recovery.Set
+	var why string
+	err := s.DB.View(r.Context(), func(tx *fsm.Tx) (err error) {
+		if set, err = recovery.Get(tx, v.Tenant, v.UserID); err == nil {
+			why, err = kept(tx, r, v)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if set == nil {
+		return page.Onward(w, r, page.Base(r)+securityPath)
+	}
+	return removal(r).Ask(w, r, v, why)
+}
+
+// remove takes the codes away, unless they are needed.
+func (s *codes) remove(w http.ResponseWriter, r *http.Request, v *portal.Visitor) error {
+	return removal(r).Do(w, r, v, "codes-removed", func(tx *fsm.Tx) (string, error) {
+		if why, err := kept(tx, r, v); err != nil || why != "" {
+			return why, err
+		}
+		return "", recovery.Remove(tx, v.Tenant, v.UserID)
+	})
 }
 
 // file is the codes as the content of a text file, which the browser saves by itself.

@@ -10,10 +10,13 @@ import (
 
 	"github.com/quis-idp/quis/api/page/pagetest"
 	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/credential/device"
 	"github.com/quis-idp/quis/identity/credential/recovery"
 	"github.com/quis-idp/quis/identity/credential/totp"
 	"github.com/quis-idp/quis/identity/credential/totp/totptest"
+	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/identity/settings"
 )
 
@@ -188,6 +191,61 @@ func TestRecoveryCodes(t *testing.T) {
 	h.Pass(16 * time.Minute)
 	s.Get(codesPath).Want(t, 200)
 	s.Post(codesPath, nil).Leads(t, "/login?flow=")
+}
+
+func TestRemovingRecoveryCodes(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	s, other, grace := h.enter("ada"), h.enter("ada"), h.enter("grace")
+	s.Get(removeCodesPath).Leads(t, securityPath) // there are none
+	for _, b := range []*someone{s, grace} {
+		b.Post(codesPath, nil).Want(t, 200)
+	}
+	h.Update(func(tx *fsm.Tx) error {
+		_, _, err := device.Trust(tx, h.Ring, ten, s.id, "Firefox on Linux", time.Hour)
+		return err
+	})
+	s.Get(securityPath).Want(t, 200, `href="`+removeCodesPath+`" aria-label="Remove your recovery codes"`)
+
+	h.Update(func(tx *fsm.Tx) error {
+		a := settings.Default(ten)
+		a.MFAPolicy, a.MFAEnforce = settings.MFAAny, true
+		if err := session.Prove(tx, ten, s.session, assurance.Factor{Method: assurance.Recovery}); err != nil {
+			return err
+		}
+		return settings.Put(tx, 0, a)
+	})
+	if a := s.Get(removeCodesPath).Want(t, 200, "this is your only one"); strings.Contains(a.Page, "Remove the codes") {
+		t.Error("the last factor that is asked for can be removed")
+	}
+	s.Post(removeCodesPath, nil).Want(t, 422, `role="alert"`, "this is your only one")
+	s.add("Phone")
+	s.Get(removeCodesPath).Want(t, 200, "no code on paper", "Remove the codes")
+	s.Get(securityPath).Want(t, 200, "10 of 10 codes left", "Firefox on Linux")
+	s.Post(removeCodesPath, nil).Leads(t, securityPath+"?done=codes-removed")
+	if a := s.Get(securityPath+"?done=codes-removed").Want(t, 200, "Your recovery codes are removed", "Make recovery codes"); strings.Contains(a.Page, "Firefox on Linux") {
+		t.Error("a device is trusted as before")
+	}
+	s.Post(removeCodesPath, nil).Leads(t, securityPath+"?done=codes-removed") // a double click
+	other.Get(securityPath).Want(t, 200)                                      // nobody is signed out
+	grace.Get(securityPath).Want(t, 200, "10 of 10 codes left")
+	s.Post(codesPath, nil).Want(t, 200)
+	h.Pass(16 * time.Minute)
+	s.Get(removeCodesPath).Leads(t, "/login?flow=")
+	s.Post(removeCodesPath, nil).Leads(t, "/login?flow=")
+	var told []string
+	h.view(func(tx *fsm.Tx) error {
+		all, _, err := event.List(tx, ten, event.Query{})
+		for _, e := range all {
+			if e.Type == event.FactorRemoved {
+				told = append(told, e.Target.Kind+" "+e.Actor.ID)
+			}
+		}
+		return err
+	})
+	if len(told) != 1 || told[0] != "recovery_codes "+s.id {
+		t.Errorf("told is %q", told)
+	}
 }
 
 func TestTrustedDevices(t *testing.T) {

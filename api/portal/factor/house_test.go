@@ -44,7 +44,7 @@ func newHouse(t *testing.T) *house {
 // someone is signed in with a password, in a browser without JavaScript.
 type someone struct {
 	*house
-	id string
+	id, session string
 	*pagetest.Browser
 }
 
@@ -67,5 +67,5 @@ func (h *house) enter(name string) *someone {
 		h.T.Fatal(err)
 	}
 	b.Cookie.SetCookies(at, []*http.Cookie{{Name: login.SessionCookie(identity.Tenant{ID: ten, Issuer: portaltest.PublicURL}), Value: cookie}})
-	return &someone{h, h.Users[name], b}
+	return &someone{h, h.Users[name], started.Session.ID, b}
 }

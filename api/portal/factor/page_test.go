@@ -40,6 +40,12 @@ var examples = map[string]func(w http.ResponseWriter, r *http.Request) error{
 	"app_needed": func(w http.ResponseWriter, r *http.Request) error {
 		return (&apps{}).write(w, r, ada, 422, phone, []*identity.Error{{Detail: portal.Needed(r, spare.OnlyFactor)}})
 	},
+	"codes_removal": func(w http.ResponseWriter, r *http.Request) error {
+		return removal(r).Write(w, r, ada, 200, "")
+	},
+	"codes_needed": func(w http.ResponseWriter, r *http.Request) error {
+		return removal(r).Write(w, r, ada, 422, portal.Needed(r, spare.OnlyFactor))
+	},
 	"codes_first": func(w http.ResponseWriter, r *http.Request) error {
 		view := (&codes{}).view(r, ada)
 		view.Notice = site.Text(r, "apps.added")

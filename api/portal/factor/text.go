@@ -60,6 +60,12 @@ var english = page.Texts{
 	"codes.later":   "Not now",
 	"codes.of":      "Recovery codes for %s at %s",
 
+	"codes.remove":        "Remove",
+	"codes.remove.title":  "Remove your recovery codes",
+	"codes.remove.lead":   "None of them works any more, and on the day on which your telephone is gone there is no code on paper to get in with. On devices that you trusted, you are asked for a second factor again.",
+	"codes.remove.submit": "Remove the codes",
+	"codes.removed":       "Your recovery codes are removed. Destroy what you have printed or saved of them.",
+
 	"devices.title":        "Trusted devices",
 	"devices.lead":         "Browsers in which you are not asked for a second factor. End what you do not know.",
 	"devices.until":        "Trusted until %s",
