@@ -33,6 +33,7 @@ func TestEveryMethodComesAndGoes(t *testing.T) {
 		{"security key", (*visit).securityKey},
 		{"app, trusted device, recovery codes", (*visit).appAndWhatBelongsToIt},
 		{"passkey of who has nothing else", (*visit).onlyPasskey},
+		{"password of who has a passkey", (*visit).needlessPassword},
 		{"code and link by mail", (*visit).addressThatChanges},
 	} {
 		t.Run(m.name, func(t *testing.T) {
@@ -68,8 +69,9 @@ func (v *visit) isAskedFor(words string) {
 func (v *visit) takeAway(which, done string) {
 	v.t.Helper()
 	v.b.open(v.proxy + securityPath)
-	v.b.do(chromedp.Click(chromedp.CSS(`.rows a[href*="/` + which + `/"]`)))
-	v.b.do(chromedp.WaitVisible(removeForm), chromedp.Click(removeForm))
+	v.b.do(chromedp.Click(chromedp.CSS(`.rows a[href*="/`+which+`/"]`)), chromedp.WaitVisible(removeForm))
+	v.b.picture("remove-"+which, "dark")
+	v.b.do(chromedp.Click(removeForm))
 	v.b.says(`main [role="status"]`, done)
 }
 
@@ -142,6 +144,8 @@ func (v *visit) appAndWhatBelongsToIt() {
 	v.send("code")
 	v.isIn("grace")
 	v.onlyFactor()
+	v.takeAway("codes", "Your recovery codes are removed")
+	v.b.says("main", "Make recovery codes")
 	v.takeAway("apps", "The authenticator app is removed")
 	v.b.picture("account-security-app-removed", "dark")
 	v.b.leave(v.proxy)
@@ -227,6 +231,43 @@ func (v *visit) onlyPasskey() {
 	v.b.leave(v.proxy)
 	v.withPassword("lise@example.com")
 	v.b.arrives(v.proxy + securityPath + "/passkeys/offer") // which there was before
+}
+
+// A password stays until there is something else that begins a sign-in, and is not missed then.
+func (v *visit) needlessPassword() {
+	v.withPassword("ida")
+	v.isIn("ida")
+	v.b.open(v.proxy + securityPath + "/password/remove")
+	v.b.says(`[role="alert"]`, "You need your password")
+	if v.b.present(string(removeForm)) {
+		v.t.Error("the only way to sign in can be removed")
+	}
+	v.b.pictures("remove-needed")
+	v.key = newAuthenticator(v.b, phone)
+	v.b.open(v.proxy + securityPath + "/passkeys/new")
+	v.press()
+	v.b.says("main", "Your passkey is added")
+	v.b.open(v.proxy + securityPath + "/password/remove")
+	v.b.pictures("remove")
+	v.takeAway("password", "Your password is removed")
+	v.b.says("main", "You have no password")
+	v.b.picture("account-security-no-password", "dark")
+	v.b.leave(v.proxy)
+	v.b.open(v.proxy + securityPath)
+	v.isIn("ida") // with the passkey: the list picks the only one by itself under automation
+	v.b.leave(v.proxy)
+	v.loses(v.key)
+	v.withPassword("ida")
+	v.b.says(`[role="alert"]`, "That name and password do not match")
+}
+
+// loses takes an authenticator away from the browser.
+func (v *visit) loses(key webauthn.AuthenticatorID) {
+	v.t.Helper()
+	_, err := chromedp.Call(v.b.ctx, webauthn.RemoveVirtualAuthenticator, webauthn.RemoveVirtualAuthenticatorParams{AuthenticatorID: key})
+	if err != nil {
+		v.t.Fatal(err)
+	}
 }
 
 // An address signs in who reads its mail, until it is another one.
