@@ -8,6 +8,10 @@
 // imports this one and is handed to [New] by cmd/daemon. Pages of other rooms that belong to
 // the account (api/consent) show the same navigation by page.Navigation.
 //
+// What a person has only one of, the password or a set of codes, goes by a page that asks once
+// more ([Removal]). Whether it may go at all is identity/spare's to say, and is asked in the
+// transaction that takes it away ([Visitor.Without]).
+//
 // Whoever is signed in may look. What makes an account easier to enter or harder to keep
 // (another password, a new factor, a token) needs a proof that is younger than
 // the tenant's settings say: [Visitor.Fresh] sends the person through sign-in and back to the form;
