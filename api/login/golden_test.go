@@ -165,7 +165,7 @@ var examples = map[string]func(w http.ResponseWriter) error{
 	},
 	"crowd": func(w http.ResponseWriter) error { return crowdPage.Write(w, get("/login"), 503) },
 	"wait": func(w http.ResponseWriter) error {
-		return waitPage.Write(w, get("/login"), 429, waitView{"2 minutes", "/login?flow=FLOW"})
+		return waitPage.Write(w, get("/login"), 429, waitView{site.Text(get("/login"), "wait.detail", "2 minutes"), "/login?flow=FLOW"})
 	},
 	"sign_out": func(w http.ResponseWriter) error {
 		return signOutPage.Write(w, get("/logout"), 200, signOutView{ada, "/logout", "/", ""})
@@ -260,5 +260,5 @@ func TestEveryTextIsUsed(t *testing.T) {
 			return true // named by method
 		}
 		return prefix == "setup" && strings.Contains(code, `field("`+field+`"`)
-	}, homePage.Keys(), signInPage.Keys(), secondPage.Keys(), certificatePage.Keys(), approvalPage.Keys(), mailPage.Keys(), recoverPage.Keys(), renewPage.Keys(), enrolPage.Keys(), leavingPage.Keys(), messagePage.Keys(), waitPage.Keys(), crowdPage.Keys(), postingPage.Keys(), accountPage.Keys(), signOutPage.Keys(), signedOutPage.Keys(), impersonatePage.Keys(), lostPage.Keys(), linkPage.Keys(), setupPage.Keys())
+	}, homePage.Keys(), signInPage.Keys(), secondPage.Keys(), certificatePage.Keys(), approvalPage.Keys(), mailPage.Keys(), recoverPage.Keys(), renewPage.Keys(), enrolPage.Keys(), leavingPage.Keys(), messagePage.Keys(), waitPage.Keys(), postingPage.Keys(), accountPage.Keys(), signOutPage.Keys(), signedOutPage.Keys(), impersonatePage.Keys(), lostPage.Keys(), linkPage.Keys(), setupPage.Keys())
 }

@@ -350,7 +350,7 @@ func days(r *http.Request, n int) string {
 func holdBack(w http.ResponseWriter, r *http.Request, f *authn.Flow, wait time.Duration) error {
 	w.Header().Set("Retry-After", problem.RetryAfter(wait))
 	return waitPage.Write(w, r, http.StatusTooManyRequests, waitView{
-		Wait: language.Duration(page.Language(r), wait), Link: page.Base(r) + "/login?flow=" + url.QueryEscape(f.Sealed()),
+		Detail: site.Text(r, "wait.detail", language.Duration(page.Language(r), wait)), Link: page.Base(r) + "/login?flow=" + url.QueryEscape(f.Sealed()),
 	})
 }
 

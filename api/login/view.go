@@ -3,6 +3,7 @@ package login
 import (
 	"embed"
 	"html/template"
+	"net/http"
 
 	"github.com/quis-idp/quis/api/page"
 )
@@ -188,8 +189,8 @@ type (
 
 	// waitView says until when no further attempt is accepted.
 	waitView struct {
-		Wait string // such as "2 minutes"
-		Link string // back to the form
+		Detail string
+		Link   string // back to the form; may be empty
 	}
 
 	// signOutView asks whether to end the session.
@@ -228,7 +229,7 @@ var (
 	accountPage     = page.Page[accountView](site, "templates/account.html", "templates/person.html")
 	messagePage     = page.Page[messageView](site, "templates/message.html")
 	waitPage        = page.Page[waitView](site, "templates/wait.html")
-	crowdPage       = page.StillOf(page.Page[struct{}](site, "templates/crowd.html"))
+	crowdPage       = page.StillOf(waitPage, func(r *http.Request) waitView { return waitView{Detail: site.Text(r, "crowd.detail")} })
 	signOutPage     = page.Page[signOutView](site, "templates/sign_out.html", "templates/person.html")
 	signedOutPage   = page.Page[signedOutView](site, "templates/signed_out.html")
 	setupPage       = page.Page[setupView](site, "templates/setup.html")

@@ -10,8 +10,9 @@ import (
 
 // A Still is a page that shows nothing of whoever reads it, and keeps what was written: for those
 // on whom nothing may be spent. Its language cannot be changed on it.
-type Still struct {
-	page *Template[struct{}]
+type Still[T any] struct {
+	page *Template[T]
+	data func(r *http.Request) T
 
 	mu   sync.Mutex
 	kept map[stillKey][]byte
@@ -26,16 +27,15 @@ type stillKey struct {
 // maxStills bounds what one page keeps: so many tenants' looks in so many languages.
 const maxStills = 256
 
-// StillOf is a Still that is written as p.
-func StillOf(p *Template[struct{}]) *Still { return &Still{page: p, kept: map[stillKey][]byte{}} }
-
-// Keys are the texts of the page.
-func (s *Still) Keys() []string { return s.page.Keys() }
+// StillOf is a Still that is written as p. What it shows may depend on the language of r only.
+func StillOf[T any](p *Template[T], data func(r *http.Request) T) *Still[T] {
+	return &Still[T]{page: p, data: data, kept: map[stillKey][]byte{}}
+}
 
 // Write answers with the page.
-func (s *Still) Write(w http.ResponseWriter, r *http.Request, status int) error {
+func (s *Still[T]) Write(w http.ResponseWriter, r *http.Request, status int) error {
 	key := stillKey{Language(r), frameOf(r)}
-	body, err := s.body(key)
+	body, err := s.body(r, key)
 	if err != nil {
 		return err
 	}
@@ -43,14 +43,16 @@ func (s *Still) Write(w http.ResponseWriter, r *http.Request, status int) error 
 	return nil
 }
 
-func (s *Still) body(key stillKey) ([]byte, error) {
+func (s *Still[T]) body(r *http.Request, key stillKey) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if body := s.kept[key]; body != nil {
 		return body, nil
 	}
 	var b bytes.Buffer
-	if err := s.page.render(&b, key.tag, key.frame); err != nil {
+	f := key.frame
+	f.Data = s.data(r)
+	if err := s.page.render(&b, key.tag, f); err != nil {
 		return nil, err
 	}
 	if len(s.kept) == maxStills {

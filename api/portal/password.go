@@ -39,6 +39,8 @@ func (p *password) Card(tx *fsm.Tx, r *http.Request, v *Visitor) (Card, error) {
 	switch v.Done {
 	case "password":
 		c.Notice = site.Text(r, "password.changed")
+	case "password-made":
+		c.Notice = site.Text(r, "password.made")
 	case "password-removed":
 		c.Notice = site.Text(r, "password.removed")
 	}
@@ -165,7 +167,11 @@ func (p *password) change(w http.ResponseWriter, r *http.Request, v *Visitor) er
 	if err := p.set(r, v, known, phc); err != nil {
 		return err
 	}
-	return page.Onward(w, r, page.Base(r)+securityPath+"?done=password")
+	done := "password"
+	if !has {
+		done = "password-made"
+	}
+	return page.Onward(w, r, page.Base(r)+securityPath+"?done="+done)
 }
 
 // whose is what the password must not be made of.

@@ -78,7 +78,7 @@ func removal(r *http.Request) Removal {
 }
 
 // keeps are the keys of why a password has to stay: that, of all things, is what others come after.
-var keeps = map[spare.Why]string{spare.OnlyWay: "password.only_way", spare.OnlyFactor: "password.only_factor", spare.Idle: "password.idle"}
+var keeps = map[spare.Why]string{spare.OnlyWay: "password.only_way", spare.OnlyFactor: "password.only_factor", spare.Halved: "password.halved"}
 
 // kept says in a person's words why v needs the password, "" if they do not.
 func kept(tx *fsm.Tx, r *http.Request, v *Visitor) (string, error) {

@@ -171,7 +171,7 @@ func TestPasswordIsRemoved(t *testing.T) {
 		t.Errorf("told are %s", got)
 	}
 	s.Get("/account/activity").Want(t, 200, "Your password was removed")
-	s.done("/account/security/password", url.Values{"password": {another}, "repeat": {another}}).Want(t, 200, "Your password is changed")
+	s.done("/account/security/password", url.Values{"password": {another}, "repeat": {another}}).Want(t, 200, "Your password is set")
 }
 
 // A password stays while it is what begins a sign-in, or one of the factors that are asked for,
@@ -188,7 +188,7 @@ func TestPasswordThatIsNeededStays(t *testing.T) {
 	}{
 		"nothing else":                         {why: "nothing else that you have is sure to begin a sign-in"},
 		"an app, which begins nothing":         {app: true, why: "nothing else that you have is sure to begin a sign-in"},
-		"an app that would be asked no more":   {mail: true, app: true, why: "asked for only after it, and would not protect you"},
+		"an app that would be asked no more":   {mail: true, app: true, why: "would count as your only one"},
 		"two factors, of which it is one":      {key: true, decide: two, why: "your password is one of your two"},
 		"a passkey with which nobody signs in": {key: true, decide: func(a *settings.Authentication) { a.PasskeyLogin = false }, why: "nothing else that you have is sure"},
 		"mail":                                 {mail: true},

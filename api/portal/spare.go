@@ -8,7 +8,7 @@ import (
 )
 
 // needed are the keys of why something has to stay, as it is said of one thing among several.
-var needed = map[spare.Why]string{spare.OnlyWay: "left.only_way", spare.OnlyFactor: "left.only_factor", spare.Idle: "left.idle"}
+var needed = map[spare.Why]string{spare.OnlyWay: "left.only_way", spare.OnlyFactor: "left.only_factor", spare.Halved: "left.halved"}
 
 // Needed says in a person's words why something has to stay.
 func Needed(r *http.Request, why spare.Why) string { return site.Text(r, needed[why]) }

@@ -38,7 +38,7 @@ var english = page.Texts{
 
 	"left.only_way":    "This is your only way to sign in. Add another one first.",
 	"left.only_factor": "Your organisation asks for a second factor, and this is your only one. Add another one first.",
-	"left.idle":        "Without it, your other second factor would not be asked for any more. Remove that one first.",
+	"left.halved":      "Without it, what remains would count as one factor instead of two. Remove your other second factor first.",
 
 	"password.title":     "Password",
 	"password.lead":      "Something that only you know. Use it nowhere else.",
@@ -56,6 +56,7 @@ var english = page.Texts{
 	"password.meanwhile": "Your password was changed in the meantime. If that was not you, ask your administrator for help at once.",
 	"password.submit":    "Set new password",
 	"password.changed":   "Your password is changed. You are signed out on all other devices.",
+	"password.made":      "Your password is set. You are signed out on all other devices.",
 
 	"password.remove":        "Remove",
 	"password.remove.title":  "Remove your password",
@@ -64,7 +65,7 @@ var english = page.Texts{
 	"password.removed":       "Your password is removed. You are signed out on all other devices.",
 	"password.only_way":      "You need your password: nothing else that you have is sure to begin a sign-in. Authenticator apps, security keys and recovery codes are asked for only after it. Add a passkey first.",
 	"password.only_factor":   "Your organisation asks for two factors, and your password is one of your two. Add a passkey first, which is two in one.",
-	"password.idle":          "You need your password: the second factor that you have set up is asked for only after it, and would not protect you any more. Add a passkey first, or remove that factor.",
+	"password.halved":        "You need your password: without it, the second factor that you have set up would count as your only one. Add a passkey first, or remove that factor.",
 
 	"sessions.title":        "Devices and sessions",
 	"sessions.lead":         "Where you are signed in. End what you do not know, and change your password then.",

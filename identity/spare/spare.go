@@ -113,7 +113,7 @@ type Why string
 const (
 	OnlyWay    Why = "only_way"    // nothing else begins a sign-in
 	OnlyFactor Why = "only_factor" // the tenant or a group asks for a factor, and there is no other
-	Idle       Why = "idle"        // a second factor of the person's own choice would not be asked for any more
+	Halved     Why = "halved"      // what the person has set up makes two factors, and would make one
 )
 
 // Spare says why going from l to then must not be, "" if it may, where the tenant has decided a
@@ -126,7 +126,7 @@ func (l Left) Spare(then Left, a *settings.Authentication, groups []settings.Gro
 	case l.begins(a) && !then.begins(a):
 		return OnlyWay
 	case l.meets(own, a) && !then.meets(own, a):
-		return Idle
+		return Halved
 	case l.meets(asked, a) && !then.meets(asked, a):
 		return OnlyFactor
 	}
