@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -21,13 +20,19 @@ import (
 //
 // It makes strangers slow, and refuses those who find very many before them.
 type Gate struct {
-	room    chan struct{}
-	waiting atomic.Int64
+	room chan struct{}
+
+	mu      sync.Mutex
+	waiting int
+	from    map[string]int // of these, those of one network
 }
 
 // maxWaiting bounds those before a gate: a second of its work. It is long, since whoever waits asks
 // for nothing else meanwhile: who was refused at once came again at once, and cost more.
 const maxWaiting = 4096
+
+// maxFrom bounds those of one network, who would otherwise take everybody's place.
+const maxFrom = 256
 
 // ErrFull is that of somebody who finds too many before them.
 var ErrFull = errors.New("too many wait")
@@ -43,16 +48,16 @@ func NewGate(room int) *Gate {
 	if room == 0 {
 		room = max(1, runtime.GOMAXPROCS(0)/2)
 	}
-	return &Gate{room: make(chan struct{}, room)}
+	return &Gate{room: make(chan struct{}, room), from: map[string]int{}}
 }
 
-// Enter waits for room, which the caller has until it leaves; that may be said twice. An error
-// is that of ctx, or ErrFull.
-func (g *Gate) Enter(ctx context.Context) (leave func(), err error) {
-	defer g.waiting.Add(-1)
-	if g.waiting.Add(1) > maxWaiting {
+// Enter waits for room, which the caller, of some network, has until it leaves; that may be said
+// twice. An error is that of ctx, or ErrFull.
+func (g *Gate) Enter(ctx context.Context, network string) (leave func(), err error) {
+	if !g.line(network, 1) {
 		return nil, ErrFull
 	}
+	defer g.line(network, -1)
 	select {
 	case g.room <- struct{}{}:
 		entered := time.Now()
@@ -62,9 +67,23 @@ func (g *Gate) Enter(ctx context.Context) (leave func(), err error) {
 	}
 }
 
+// line adds n to those who wait, unless they would be too many.
+func (g *Gate) line(network string, n int) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if n > 0 && (g.waiting >= maxWaiting || g.from[network] >= maxFrom) {
+		return false
+	}
+	g.waiting += n
+	if g.from[network] += n; g.from[network] == 0 {
+		delete(g.from, network)
+	}
+	return true
+}
+
 // free makes room for the next, which was taken for held: now, or after a pause if somebody waits.
 func (g *Gate) free(held time.Duration) {
-	if g.waiting.Load() == 0 {
+	if g.Waiting() == 0 {
 		<-g.room
 		return
 	}
@@ -101,4 +120,8 @@ func Leave(w http.ResponseWriter) {
 }
 
 // Waiting is how many wait for room.
-func (g *Gate) Waiting() int64 { return g.waiting.Load() }
+func (g *Gate) Waiting() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.waiting
+}

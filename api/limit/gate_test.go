@@ -3,6 +3,7 @@ package limit
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -14,29 +15,47 @@ import (
 func TestGateIsBounded(t *testing.T) {
 	t.Parallel()
 	g := NewGate(1)
-	leave, err := g.Enter(t.Context())
+	leave, err := g.Enter(t.Context(), "a")
 	if err != nil {
 		t.Fatal(err)
 	}
 	gone, stop := context.WithCancel(t.Context())
 	stop()
-	if _, err := g.Enter(gone); !errors.Is(err, context.Canceled) {
+	if _, err := g.Enter(gone, "a"); !errors.Is(err, context.Canceled) {
 		t.Errorf("somebody who has left: %v", err)
 	}
 	leave()
 	leave()
-	if leave, err = g.Enter(t.Context()); err != nil {
+	if leave, err = g.Enter(t.Context(), "a"); err != nil {
 		t.Fatalf("the room that was left: %v", err)
 	}
 	defer leave()
-	g.waiting.Store(maxWaiting)
-	if _, err := g.Enter(t.Context()); !errors.Is(err, ErrFull) {
+	for i := range maxFrom {
+		g.line("a", 1)
+		g.line(fmt.Sprint("b", i), 1)
+	}
+	if _, err := g.Enter(t.Context(), "a"); !errors.Is(err, ErrFull) {
+		t.Errorf("one more than can wait of a network: %v", err)
+	}
+	if _, err := g.Enter(gone, "c"); !errors.Is(err, context.Canceled) {
+		t.Errorf("another network: %v", err)
+	}
+	for i := range maxWaiting - 2*maxFrom {
+		g.line(fmt.Sprint("d", i), 1)
+	}
+	if _, err := g.Enter(t.Context(), "c"); !errors.Is(err, ErrFull) {
 		t.Errorf("one more than can wait: %v", err)
+	}
+	for range maxFrom {
+		g.line("a", -1)
+	}
+	if _, there := g.from["a"]; there {
+		t.Error("a network of which nobody waits is remembered")
 	}
 	if len(g.room) != 1 {
 		t.Errorf("%d are inside", len(g.room))
 	}
-	if n := g.Waiting(); n != maxWaiting {
+	if n := g.Waiting(); n != maxWaiting-maxFrom {
 		t.Errorf("%d wait", n)
 	}
 }
@@ -48,13 +67,13 @@ func TestGatePausesBetweenTwo(t *testing.T) {
 			0: shortestPause, 300 * time.Microsecond: 300 * time.Microsecond, time.Minute: longestPause,
 		} {
 			g := NewGate(1)
-			leave, err := g.Enter(t.Context())
+			leave, err := g.Enter(t.Context(), "a")
 			if err != nil {
 				t.Fatal(err)
 			}
 			let := make(chan time.Time)
 			go func() {
-				leave, err := g.Enter(t.Context())
+				leave, err := g.Enter(t.Context(), "a")
 				if err != nil {
 					t.Error(err)
 				}
@@ -100,7 +119,7 @@ func TestAnswersAreSentOutsideTheGate(t *testing.T) {
 		"a body":   func(w http.ResponseWriter) { _, _ = io.WriteString(w, "wait") },
 	} {
 		g := NewGate(1)
-		leave, err := g.Enter(t.Context())
+		leave, err := g.Enter(t.Context(), "a")
 		if err != nil {
 			t.Fatal(err)
 		}

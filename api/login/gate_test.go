@@ -3,6 +3,7 @@ package login
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -23,7 +24,7 @@ func TestKnownBrowsersDoNotComeToTheGate(t *testing.T) {
 	known, stranger := h.someone(), h.someone()
 	known.signIn()
 	form, again := stranger.form("/login"), known.form("/login?flow="+h.begin(authn.Need{ReturnTo: "/", Login: true}))
-	leave, err := h.login.gate.Enter(t.Context())
+	leave, err := h.login.gate.Enter(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +45,7 @@ func TestKnownBrowsersDoNotComeToTheGate(t *testing.T) {
 	if status := <-done; status != 200 {
 		t.Errorf("the stranger after that: %d", status)
 	}
-	if leave, err = h.login.gate.Enter(t.Context()); err != nil {
+	if leave, err = h.login.gate.Enter(t.Context(), ""); err != nil {
 		t.Errorf("the stranger did not leave: %v", err)
 	}
 	leave()
@@ -56,7 +57,7 @@ func (h *house) look(what string) {
 	gone, stop := context.WithCancel(h.t.Context())
 	stop()
 	for range 100 { // of two things that can happen, Go chooses either
-		if leave, err := h.login.gate.Enter(gone); err == nil {
+		if leave, err := h.login.gate.Enter(gone, ""); err == nil {
 			leave()
 			return
 		}
@@ -121,18 +122,18 @@ func TestNoAnswerIsSentInsideTheGate(t *testing.T) {
 func TestCrowdIsRefused(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, func(c *Config) { c.Strangers = 1 })
-	leave, err := h.login.gate.Enter(t.Context())
+	leave, err := h.login.gate.Enter(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	gone, stop := context.WithCancel(t.Context())
 	defer stop()
 	var crowd sync.WaitGroup
-	for full := false; !full; {
-		crowd.Go(func() { _, _ = h.login.gate.Enter(gone) })
+	for i, full := 0, false; !full; i++ {
+		crowd.Go(func() { _, _ = h.login.gate.Enter(gone, fmt.Sprint(i)) })
 		looked, look := context.WithCancel(t.Context())
 		look()
-		_, err := h.login.gate.Enter(looked)
+		_, err := h.login.gate.Enter(looked, "")
 		full = errors.Is(err, limit.ErrFull)
 	}
 	s := h.someone()

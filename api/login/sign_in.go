@@ -163,7 +163,7 @@ func (l *Login) password(w http.ResponseWriter, r *http.Request) error {
 	leave := func() {}
 	if l.cfg.Flows.KnownIn(identity.TenantFrom(r.Context()).ID, read(r, deviceCookie)) == "" {
 		var err error
-		switch leave, err = l.gate.Enter(r.Context()); {
+		switch leave, err = l.gate.Enter(r.Context(), identity.RequestFrom(r.Context()).Network()); {
 		case errors.Is(err, limit.ErrFull):
 			l.limited.WithLabelValues(ruleCrowd).Inc()
 			w.Header().Set("Retry-After", problem.RetryAfter(crowdWait))

@@ -14,9 +14,8 @@ import (
 // of another room, which takes a flow in the query parameter of that name.
 const RegisterPath = "/register"
 
-// since says whether somebody has signed in since f was begun, in another tab; both times are in
-// milliseconds.
-func since(s *session.Session, f *authn.Flow) bool { return s != nil && !s.AuthTime.Before(f.Begun) }
+// since says whether somebody has signed in since f was begun, in another tab.
+func since(s *session.Session, f *authn.Flow) bool { return s != nil && s.AuthTime.After(f.Begun) }
 
 // joining reports whether the application of f wants the person to make themselves an account,
 // and they have not done anything yet.

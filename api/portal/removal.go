@@ -19,6 +19,9 @@ type Removal struct {
 	Lead  string // what it means
 	Ends  string // what else ends; may be empty
 	Label string // of the button
+
+	Proof    *page.Field // to be filled in; nil: nothing is
+	Username string      // with Proof: for password managers
 }
 
 type removalView struct {
@@ -70,10 +73,13 @@ func (m Removal) Do(w http.ResponseWriter, r *http.Request, v *Visitor, done str
 
 const removePasswordPath = passwordPath + "/remove"
 
-func removal(r *http.Request) Removal {
+// removal asks for the password that goes, as a change of it does: who finds a browser open could
+// otherwise set another one after that, without knowing this.
+func removal(r *http.Request, v *Visitor) Removal {
 	return Removal{
 		Path: removePasswordPath, Title: site.Text(r, "password.remove.title"), Lead: site.Text(r, "password.remove.lead"), Ends: site.Text(r, "password.ends"),
-		Label: site.Text(r, "password.remove.submit"),
+		Label: site.Text(r, "password.remove.submit"), Username: v.User.Username,
+		Proof: &page.Field{Name: "current", Label: site.Text(r, "password.current"), Type: "password", Autocomplete: "current-password", Focus: true},
 	}
 }
 
@@ -105,15 +111,40 @@ func (p *password) askRemoval(w http.ResponseWriter, r *http.Request, v *Visitor
 	if err != nil {
 		return err
 	}
-	return removal(r).Ask(w, r, v, why)
+	return removal(r, v).Ask(w, r, v, why)
 }
 
 // remove takes the password away, and what it was proved for: a recovery that waits would go on
 // with less.
 func (p *password) remove(w http.ResponseWriter, r *http.Request, v *Visitor) error {
-	return removal(r).Do(w, r, v, "password-removed", func(tx *fsm.Tx) (string, error) {
+	f, err := page.Form(r)
+	if err != nil {
+		return err
+	}
+	m := removal(r, v)
+	if ok, err := v.Fresh(w, r, m.Path); !ok {
+		return err
+	}
+	if has, err := p.has(r, v); err != nil {
+		return err
+	} else if !has { // pressed twice
+		return page.Onward(w, r, page.Base(r)+securityPath+"?done=password-removed")
+	}
+	known, err := p.prove(r, v, f.Get("current"))
+	if errors.Is(err, identity.ErrUnauthenticated) {
+		m.Proof.Error = site.Text(r, "password.wrong")
+		return m.Write(w, r, v, http.StatusUnprocessableEntity, "")
+	} else if err != nil {
+		return err
+	}
+	return m.Do(w, r, v, "password-removed", func(tx *fsm.Tx) (string, error) {
 		if why, err := kept(tx, r, v); err != nil || why != "" {
 			return why, err
+		}
+		if set, err := credential.PasswordSet(tx, v.Tenant, v.UserID); err != nil {
+			return "", err
+		} else if !set.Equal(known) {
+			return site.Text(r, "password.meanwhile"), nil
 		}
 		if err := credential.RemovePassword(tx, v.Tenant, v.UserID); err != nil {
 			return "", err

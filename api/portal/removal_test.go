@@ -27,6 +27,9 @@ import (
 
 const removal = "/account/security/password/remove"
 
+// proof is what the form of removal wants.
+var proof = url.Values{"current": {secret}}
+
 // mailed lets people sign in by mail, ada among them.
 func (h *house) mailed() {
 	h.T.Helper()
@@ -141,12 +144,16 @@ func TestPasswordIsRemoved(t *testing.T) {
 	if !h.has() {
 		t.Fatal("looking removes it")
 	}
-	s.done(removal, nil).Want(t, 200, "Your password is removed", "You have no password", "Set a password")
+	s.Post(removal, url.Values{"current": {another}}).Want(t, 422, "That is not your present password")
+	if !h.has() {
+		t.Fatal("another password removes it")
+	}
+	s.done(removal, proof).Want(t, 200, "Your password is removed", "You have no password", "Set a password")
 	if h.has() {
 		t.Error("it is there")
 	}
 	s.Get(removal).Leads(t, "/account/security")
-	s.Post(removal, nil).Leads(t, "/account/security?done=password-removed") // a double click
+	s.Post(removal, proof).Leads(t, "/account/security?done=password-removed") // a double click
 	other.Get("/account").Want(t, 303)
 	grace.Get("/account").Want(t, 200)
 	if a := form.Post("/login", url.Values{"flow": late[:1], "username": {"ada"}, "password": {secret}}); a.StatusCode != 422 && a.StatusCode != 401 {
@@ -218,7 +225,7 @@ func TestPasswordThatIsNeededStays(t *testing.T) {
 			if strings.Contains(page.Page, `action="`+removal+`"`) != (c.why == "") {
 				t.Errorf("the button: %s", page.Page)
 			}
-			a := s.Post(removal, nil)
+			a := s.Post(removal, proof)
 			if c.why == "" {
 				a.Leads(t, "/account/security?done=password-removed")
 			} else {
@@ -239,7 +246,7 @@ func TestRemovingThePasswordWantsAFreshProof(t *testing.T) {
 	s := h.enter("ada")
 	h.Pass(settings.Default("").Session.SensitiveTime() + time.Second)
 	s.Get(removal).Leads(t, "/login?flow=")
-	s.Post(removal, nil).Leads(t, "/login?flow=")
+	s.Post(removal, proof).Leads(t, "/login?flow=")
 	if !h.has() {
 		t.Fatal("it is gone")
 	}
@@ -247,6 +254,6 @@ func TestRemovingThePasswordWantsAFreshProof(t *testing.T) {
 		t.Errorf("leads back to %s", back)
 	}
 	s.Get(removal).Want(t, 200, "Remove the password")
-	s.Post(removal, nil).Leads(t, "/account/security?done=password-removed")
-	h.someone().Post(removal, nil).Leads(t, "/login?flow=")
+	s.Post(removal, proof).Leads(t, "/account/security?done=password-removed")
+	h.someone().Post(removal, proof).Leads(t, "/login?flow=")
 }

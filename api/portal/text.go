@@ -60,7 +60,7 @@ var english = page.Texts{
 
 	"password.remove":        "Remove",
 	"password.remove.title":  "Remove your password",
-	"password.remove.lead":   "Nobody gets in with a password any more, you included: you sign in with a passkey, or whatever else you have set up. You can set a new password at any time.",
+	"password.remove.lead":   "Nobody will get in with a password then, you included: you will sign in with a passkey, or whatever else you have set up. You can set a new password at any time.",
 	"password.remove.submit": "Remove the password",
 	"password.removed":       "Your password is removed. You are signed out on all other devices.",
 	"password.only_way":      "You need your password: nothing else that you have is sure to begin a sign-in. Authenticator apps, security keys and recovery codes are asked for only after it. Add a passkey first.",

@@ -33,7 +33,7 @@ func (fs *Flows) Challenge(ctx context.Context, f *Flow) (options []byte, err er
 		if err != nil {
 			return err
 		}
-		options, f.Challenge, err = passkey.Begin(tx, identity.TenantFrom(ctx), s.Passkey, f.UserID, assurance.Has(f.proved(), assurance.Password))
+		options, f.Challenge, err = passkey.Begin(tx, identity.TenantFrom(ctx), s.Passkey, f.UserID, f.begun())
 		return err
 	})
 	if errors.Is(err, identity.ErrInvalid) || errors.Is(err, fsm.ErrNotFound) {
@@ -43,6 +43,12 @@ func (fs *Flows) Challenge(ctx context.Context, f *Flow) (options []byte, err er
 		return nil, err
 	}
 	return options, fs.seal(f)
+}
+
+// begun reports whether the person has proved something that a security key may come after, which
+// asks for no PIN: a password, or where nobody gets back into an account whatever began the sign-in.
+func (f *Flow) begun() bool {
+	return assurance.Has(f.proved(), assurance.Password) || len(f.proved()) > 0 && !f.Need.Recover && !f.Need.Lost
 }
 
 // An Opening is with what a flow can be begun.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -46,6 +47,28 @@ func (h *house) passkey(t testing.TB, a *passkeytest.Authenticator) {
 		if err == nil {
 			_, err = passkey.Register(tx, tenant, s.Passkey, h.ann.ID, session, response, "key")
 		}
+		return err
+	})
+}
+
+// key gives ann a security key that asks for no PIN.
+func (h *house) key(t testing.TB, a *passkeytest.Authenticator) {
+	t.Helper()
+	tenant := identity.TenantFrom(at(t))
+	h.update(t, 0, func(tx *fsm.Tx) error {
+		s, _, err := settings.Get(tx, ten)
+		if err != nil {
+			return err
+		}
+		options, session, err := passkey.BeginKey(tx, tenant, "house", s.Passkey, h.ann)
+		if err != nil {
+			return err
+		}
+		response, err := a.Create(options)
+		if err != nil {
+			return err
+		}
+		_, err = passkey.Register(tx, tenant, s.Passkey, h.ann.ID, session, response, "key")
 		return err
 	})
 }
@@ -174,5 +197,32 @@ func TestVerificationIsNotVouchedForByAMailbox(t *testing.T) {
 	f = n.fresh(t, ctx)
 	if r, err := n.Passkey(ctx, f, n.answer(t, ctx, f, key)); err != nil || r.Session.Level() != 2 {
 		t.Errorf("the key alone, after it was used beside the password: %+v, %v", r, err)
+	}
+}
+
+// Where nobody signs in by password, a key without a PIN comes after the mailbox, which it is asked
+// for beside, and gets nobody back in with it.
+func TestAKeyComesAfterAMailbox(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	h.verify(t)
+	key := &passkeytest.Authenticator{Origin: origin, NoHandle: true, Counts: true}
+	h.key(t, key)
+	h.decide(t, func(a *settings.Authentication) { a.EmailOTP, a.PasswordLogin, a.ForgotPassword = true, false, false })
+	n, ctx := h.nodes[0], at(t)
+	f := n.fresh(t, ctx)
+	if _, err := n.Mail(ctx, f, "ann"); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := n.MailCode(ctx, f, n.letter().Code); err != nil || r.Step != authn.StepSecond {
+		t.Fatalf("the mailbox: %+v, %v", r, err)
+	}
+	back := *f
+	back.Need.Recover = true
+	if options, err := n.Challenge(ctx, &back); err != nil || strings.Contains(string(options), `"userVerification":"preferred"`) {
+		t.Errorf("to get back in: %s, %v", options, err)
+	}
+	if r, err := n.Passkey(ctx, f, n.answer(t, ctx, f, key)); err != nil || r.Step != authn.StepDone || r.Session.Level() != 1 {
+		t.Errorf("the key: %+v, %v", r, err)
 	}
 }

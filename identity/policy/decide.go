@@ -165,7 +165,7 @@ func (f *Facts) met(d demand, factors []assurance.Factor) bool {
 		return false
 	}
 	if f.MaxAge != nil && !slices.ContainsFunc(factors, func(p assurance.Factor) bool {
-		return says(p) && f.Now.Sub(p.At) <= *f.MaxAge
+		return f.says(p) && f.Now.Sub(p.At) <= *f.MaxAge
 	}) {
 		return false
 	}
@@ -176,9 +176,25 @@ func (f *Facts) met(d demand, factors []assurance.Factor) bool {
 }
 
 // says reports whether a proof says that the person is there: a trusted device is there without
-// them, and a key that asks for no PIN may be, in a computer that they left.
-func says(p assurance.Factor) bool {
-	return p.Method != assurance.Device && (p.Method != assurance.Passkey || p.Verified)
+// them, and so may a key or a card be that asks for no PIN, in a computer that they left. Who has
+// nothing better proves it by that.
+func (f *Facts) says(p assurance.Factor) bool {
+	switch p.Method {
+	case assurance.Device:
+		return false
+	case assurance.Passkey, assurance.Certificate:
+		return p.Verified || !slices.ContainsFunc(f.Enrolled, better)
+	}
+	return true
+}
+
+// better reports whether a factor is theirs whom it is asked of, and does not end as codes do.
+func better(p assurance.Factor) bool {
+	switch p.Method {
+	case assurance.Passkey, assurance.Certificate:
+		return p.Verified
+	}
+	return p.Method == assurance.Password || p.Method == assurance.TOTP
 }
 
 // second reports whether factors meet the demand for a second one.

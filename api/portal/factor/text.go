@@ -62,7 +62,7 @@ var english = page.Texts{
 
 	"codes.remove":        "Remove",
 	"codes.remove.title":  "Remove your recovery codes",
-	"codes.remove.lead":   "None of them works any more, and on the day on which your telephone is gone there is no code on paper to get in with. On devices that you trusted, you are asked for a second factor again.",
+	"codes.remove.lead":   "None of them will work then, and on the day on which your telephone is gone there will be no code on paper to get in with. On devices that you trusted, you will be asked for a second factor again.",
 	"codes.remove.submit": "Remove the codes",
 	"codes.removed":       "Your recovery codes are removed. Destroy what you have printed or saved of them.",
 

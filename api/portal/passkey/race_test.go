@@ -31,7 +31,9 @@ func TestTheLastTwoWaysOnTwoNodes(t *testing.T) {
 		var answers [2]pagetest.Answer
 		var both sync.WaitGroup
 		both.Go(func() { answers[0] = here.Post(key, url.Values{}) })
-		both.Go(func() { answers[1] = other.Post(security+"/password/remove", url.Values{}) })
+		both.Go(func() {
+			answers[1] = other.Post(security+"/password/remove", url.Values{"current": {portaltest.Password}})
+		})
 		both.Wait()
 		kept := map[int]int{}
 		for _, a := range answers {

@@ -46,8 +46,9 @@ type Assertion struct {
 // empty user ID it reads nothing: any passkey of the tenant may answer, chosen by the
 // person. Otherwise it is one of that user's: fsm.ErrNotFound if there is none. Whoever has
 // proven nothing yet should get the former, whoever they say they are: the list of a user's
-// passkeys tells that the user exists. known says that the user has proven a password: then a
-// security key (Second) need not verify them, whatever the tenant wants of passkeys.
+// passkeys tells that the user exists. known says that the user has proven
+// something that a security key (Second) may come after: then it need not verify them, whatever the
+// tenant wants of passkeys.
 func Begin(tx *fsm.Tx, t identity.Tenant, p settings.Passkey, userID string, known bool) (options, session []byte, err error) {
 	c, err := newCeremony(signingIn, t, p, tx.Now())
 	if err != nil {
