@@ -20,7 +20,7 @@ var english = page.Texts{
 	"alarm.title":   "This wasn't me",
 	"alarm.heading": "Was it not you?",
 	"alarm.lead":    "If somebody else may have been in your account, lock it down now.",
-	"alarm.what":    "Then everybody is signed out of your account, on every device and in every application. No device is trusted any more. You must choose a new password. A recovery of the account that is under way is stopped.",
+	"alarm.what":    "Then everybody is signed out of your account, on every device and in every application. No device is trusted any more. You must choose a new password. A recovery of the account that is under way is stopped. If the message was about a new way to sign in, that is removed.",
 	"alarm.button":  "Lock my account down",
 	"alarm.back":    "It was me: change nothing",
 

@@ -12,7 +12,10 @@ import (
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/credential/approval"
+	"github.com/quis-idp/quis/identity/credential/certificate"
 	"github.com/quis-idp/quis/identity/credential/device"
+	"github.com/quis-idp/quis/identity/credential/passkey"
+	"github.com/quis-idp/quis/identity/credential/totp"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/pending"
@@ -124,7 +127,7 @@ func stands(tx *fsm.Tx, tenant, userID string) error {
 }
 
 // Raise spends a token: everybody is signed out of the user's account, and it is secured (see
-// [Secure]). It returns the user's ID. It reports
+// [Secure]); a way to sign in that the event added is removed. It returns the user's ID. It reports
 // fsm.ErrNotFound for a token that is not good. The caller revokes in the same transaction
 // what applications hold, and has made sure that every member heeds it all.
 func Raise(tx *fsm.Tx, ring *seal.Ring, tenant, sealed string) (userID string, err error) {
@@ -141,9 +144,32 @@ func Raise(tx *fsm.Tx, ring *seal.Ring, tenant, sealed string) (userID string, e
 	if err := Secure(tx, tenant, t.UserID, "", "this wasn't me"); err != nil {
 		return "", err
 	}
+	if err := disown(tx, tenant, t.UserID, t.Event); err != nil {
+		return "", err
+	}
 	return t.UserID, event.Append(tx, event.Event{
 		Tenant: tenant, Type: event.AlarmRaised, Target: event.Target{Kind: "user", ID: t.UserID}, Data: map[string]string{"event": t.Event},
 	})
+}
+
+// disown takes away the way to sign in of which an event says that it was added: whoever added it
+// would come back with it. It does so even if it is the only one, which the person had not.
+func disown(tx *fsm.Tx, tenant, userID, eventID string) error {
+	e, err := event.Mention(tx, tenant, userID, eventID)
+	if err == nil && e.Type == event.FactorAdded {
+		switch e.Target.Kind {
+		case "passkey":
+			err = passkey.Delete(tx, tenant, userID, e.Target.ID)
+		case "totp":
+			err = totp.Remove(tx, tenant, userID, e.Target.ID)
+		case "certificate":
+			err = certificate.Delete(tx, tenant, userID, e.Target.ID)
+		}
+	}
+	if errors.Is(err, fsm.ErrNotFound) { // long ago, or gone
+		return nil
+	}
+	return err
 }
 
 // Secure shuts out of a user's account whoever else may be in it: every session but keep ends,

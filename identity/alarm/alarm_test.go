@@ -15,6 +15,8 @@ import (
 	"github.com/quis-idp/quis/identity/credential/approval"
 	"github.com/quis-idp/quis/identity/credential/device"
 	"github.com/quis-idp/quis/identity/credential/passkey"
+	"github.com/quis-idp/quis/identity/credential/totp"
+	"github.com/quis-idp/quis/identity/credential/totp/totptest"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/pending"
@@ -133,6 +135,40 @@ func TestAlarmLocksTheAccountDownOnce(t *testing.T) {
 	if err := h.DB[0].View(t.Context(), func(tx *fsm.Tx) error { return alarm.Look(tx, h.ring, ten, late) }); !errors.Is(err, fsm.ErrNotFound) {
 		t.Errorf("after its time: %v", err)
 	}
+}
+
+// What somebody else has added to an account is gone with the alarm about it, and nothing else is.
+func TestAlarmRemovesWhatWasAdded(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	add := func(name string) {
+		h.update(func(tx *fsm.Tx) error {
+			_, _, err := totptest.Add(tx, h.ring, ten, h.user.ID, name)
+			return err
+		})
+	}
+	add("mine")
+	add("theirs")
+	var about string
+	h.update(func(tx *fsm.Tx) error {
+		page, _, err := event.About(tx, ten, h.user.ID, "", 10)
+		for _, e := range page {
+			if e.Type == event.FactorAdded && e.Target.Name == "theirs" {
+				about = e.ID
+			}
+		}
+		return err
+	})
+	for _, token := range []string{h.token("evt_long_ago"), h.token(about)} {
+		h.update(func(tx *fsm.Tx) error { _, err := alarm.Raise(tx, h.ring, ten, token); return err })
+	}
+	h.update(func(tx *fsm.Tx) error {
+		left, err := totp.List(tx, ten, h.user.ID)
+		if len(left) != 1 || left[0].Name != "mine" {
+			t.Errorf("left is %+v", left)
+		}
+		return err
+	})
 }
 
 // TestAlarmIsRacedOnTwoNodes: of many at once, one is accepted.
