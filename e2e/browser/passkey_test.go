@@ -1,6 +1,7 @@
 package browser
 
 import (
+	"context"
 	"fmt"
 	"html/template"
 	"net"
@@ -180,9 +181,12 @@ func (b *browser) says(selector string, words ...string) {
 	}
 }
 
-// content is the text of an element, whether or not it can be seen.
+// content is the text of an element, whether or not it can be seen. A page that is being replaced
+// may never answer; the next one does.
 func (b *browser) content(selector string) (string, error) {
-	return chromedp.Run(b.ctx, chromedp.Evaluate[string](fmt.Sprintf("(document.querySelector(%q) || {}).textContent || ''", selector)))
+	ctx, cancel := context.WithTimeout(b.ctx, 3*time.Second)
+	defer cancel()
+	return chromedp.Run(ctx, chromedp.Evaluate[string](fmt.Sprintf("(document.querySelector(%q) || {}).textContent || ''", selector)))
 }
 
 // finds opens a page again and again until it says these words: the node that answers may hear

@@ -263,7 +263,7 @@ func (f *fleet) tellsOfSkew() {
 	i := slices.IndexFunc(f.nodes, func(s *server) bool { return s.bin == f.ours })
 	last := ""
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-time.After(50 * time.Millisecond) {
-		if last = f.nodes[i].features(); strings.Contains(last, "announcesnothing") {
+		if last = f.nodes[i].features(); strings.Contains(last, "noreleaseannouncedyet") {
 			return
 		}
 	}
