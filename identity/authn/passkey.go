@@ -33,7 +33,7 @@ func (fs *Flows) Challenge(ctx context.Context, f *Flow) (options []byte, err er
 		if err != nil {
 			return err
 		}
-		options, f.Challenge, err = passkey.Begin(tx, identity.TenantFrom(ctx), s.Passkey, f.UserID, f.begun())
+		options, f.Challenge, err = passkey.Begin(tx, identity.TenantFrom(ctx), s.Passkey, f.UserID, f.keyMayFollow())
 		return err
 	})
 	if errors.Is(err, identity.ErrInvalid) || errors.Is(err, fsm.ErrNotFound) {
@@ -45,9 +45,9 @@ func (fs *Flows) Challenge(ctx context.Context, f *Flow) (options []byte, err er
 	return options, fs.seal(f)
 }
 
-// begun reports whether the person has proved something that a security key may come after, which
-// asks for no PIN: a password, or where nobody gets back into an account whatever began the sign-in.
-func (f *Flow) begun() bool {
+// keyMayFollow reports whether the person has proved something that a security key may come after,
+// which asks for no PIN: a password, or where nobody gets back into an account whatever began the sign-in.
+func (f *Flow) keyMayFollow() bool {
 	return assurance.Has(f.proved(), assurance.Password) || len(f.proved()) > 0 && !f.Need.Recover && !f.Need.Lost
 }
 

@@ -28,6 +28,22 @@ func at(t testing.TB) context.Context {
 // passkey gives ann one on an authenticator.
 func (h *house) passkey(t testing.TB, a *passkeytest.Authenticator) {
 	t.Helper()
+	h.enrol(t, a, func(tx *fsm.Tx, tenant identity.Tenant, p settings.Passkey) (options, session []byte, err error) {
+		return passkey.BeginRegistration(tx, tenant, "house", p, h.ann, true)
+	})
+}
+
+// key gives ann a security key that asks for no PIN.
+func (h *house) key(t testing.TB, a *passkeytest.Authenticator) {
+	t.Helper()
+	h.enrol(t, a, func(tx *fsm.Tx, tenant identity.Tenant, p settings.Passkey) (options, session []byte, err error) {
+		return passkey.BeginKey(tx, tenant, "house", p, h.ann)
+	})
+}
+
+// enrol gives ann what an authenticator makes when it is begun so.
+func (h *house) enrol(t testing.TB, a *passkeytest.Authenticator, begin func(*fsm.Tx, identity.Tenant, settings.Passkey) (options, session []byte, err error)) {
+	t.Helper()
 	tenant := identity.TenantFrom(at(t))
 	var session, response []byte
 	h.update(t, 0, func(tx *fsm.Tx) error {
@@ -36,7 +52,7 @@ func (h *house) passkey(t testing.TB, a *passkeytest.Authenticator) {
 			return err
 		}
 		var options []byte
-		if options, session, err = passkey.BeginRegistration(tx, tenant, "house", s.Passkey, h.ann, true); err != nil {
+		if options, session, err = begin(tx, tenant, s.Passkey); err != nil {
 			return err
 		}
 		response, err = a.Create(options)
@@ -47,28 +63,6 @@ func (h *house) passkey(t testing.TB, a *passkeytest.Authenticator) {
 		if err == nil {
 			_, err = passkey.Register(tx, tenant, s.Passkey, h.ann.ID, session, response, "key")
 		}
-		return err
-	})
-}
-
-// key gives ann a security key that asks for no PIN.
-func (h *house) key(t testing.TB, a *passkeytest.Authenticator) {
-	t.Helper()
-	tenant := identity.TenantFrom(at(t))
-	h.update(t, 0, func(tx *fsm.Tx) error {
-		s, _, err := settings.Get(tx, ten)
-		if err != nil {
-			return err
-		}
-		options, session, err := passkey.BeginKey(tx, tenant, "house", s.Passkey, h.ann)
-		if err != nil {
-			return err
-		}
-		response, err := a.Create(options)
-		if err != nil {
-			return err
-		}
-		_, err = passkey.Register(tx, tenant, s.Passkey, h.ann.ID, session, response, "key")
 		return err
 	})
 }

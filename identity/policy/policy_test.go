@@ -25,7 +25,7 @@ var (
 	card     = assurance.Factor{Method: assurance.Certificate, Verified: true, Bound: true, Attested: true, Card: true, Unasked: true} // theirs by a rule
 	made     = assurance.Factor{Method: assurance.Passkey, Verified: true, Unasked: true}                                              // by the browser, unasked
 	soft     = assurance.Factor{Method: assurance.Certificate, Unasked: true}
-	made0    = assurance.Factor{Method: assurance.Passkey, Unasked: true}      // that has verified nobody yet
+	unsure   = assurance.Factor{Method: assurance.Passkey, Unasked: true}      // that has verified nobody yet
 	badge    = assurance.Factor{Method: assurance.Certificate, Verified: true} // added to them
 	both     = []assurance.Method{assurance.TOTP, assurance.Passkey}
 )
@@ -83,7 +83,7 @@ func TestRules(t *testing.T) {
 		{"max_age, met by any proof", Facts{MaxAge: &minute, Enrolled: have(pwd, totp), Proved: append(at(time.Hour, pwd), fresh(totp)...)}, Decision{Outcome: Allow, Level: 2}},
 		{"max_age is not met by a touch", Facts{MaxAge: &minute, Enrolled: have(pwd, touch), Proved: append(at(time.Hour, pwd), fresh(touch)...)}, Decision{Outcome: StepUp, Level: 2, MaxAge: minute, Methods: methods(assurance.Password)}},
 		{"max_age is not met by a card without PIN", Facts{MaxAge: &minute, Enrolled: have(pwd, soft), Proved: append(at(time.Hour, pwd), fresh(soft)...)}, Decision{Outcome: StepUp, Level: 1, MaxAge: minute, Methods: methods(assurance.Password)}},
-		{"max_age is met by a touch of who has nothing better", Facts{MaxAge: &minute, Enrolled: have(made0, code, approval), Proved: fresh(made0)}, Decision{Outcome: Allow, Level: 1}},
+		{"max_age is met by a touch of who has nothing better", Facts{MaxAge: &minute, Enrolled: have(unsure, code, approval), Proved: fresh(unsure)}, Decision{Outcome: Allow, Level: 1}},
 		{"max_age is met by a finger", Facts{MaxAge: &minute, Enrolled: have(pwd, synced), Proved: append(at(time.Hour, pwd), fresh(synced)...)}, Decision{Outcome: Allow, Level: 2}},
 		{"max_age is not met by a trusted device", Facts{MaxAge: &minute, Trusted: true, Enrolled: have(pwd), Proved: at(time.Hour, pwd)}, Decision{Outcome: StepUp, Level: 1, MaxAge: minute, Methods: methods(assurance.Password)}},
 		{"reauth", Facts{Global: Any, Reauth: minute, Enrolled: have(pwd, totp), Proved: at(time.Hour, pwd, totp)}, Decision{Outcome: StepUp, Level: 2, MaxAge: minute, Methods: methods(assurance.TOTP)}},

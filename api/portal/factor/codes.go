@@ -125,10 +125,7 @@ func removal(r *http.Request) portal.Removal {
 // kept says in a person's words why v needs the codes, "" if they do not.
 func kept(tx *fsm.Tx, r *http.Request, v *portal.Visitor) (string, error) {
 	why, err := spare.WithoutCodes(tx, v.Tenant, v.UserID)
-	if err != nil || why == "" {
-		return "", err
-	}
-	return portal.Needed(r, why), nil
+	return portal.Needed(r, why), err
 }
 
 func (s *codes) askRemoval(w http.ResponseWriter, r *http.Request, v *portal.Visitor) error {
