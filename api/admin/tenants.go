@@ -12,6 +12,7 @@ import (
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/notify"
 	"github.com/quis-idp/quis/identity/pending"
+	"github.com/quis-idp/quis/identity/regain"
 	"github.com/quis-idp/quis/identity/settings"
 	"github.com/quis-idp/quis/keys"
 )
@@ -138,7 +139,7 @@ func (a *API) deleteTenant(c *call, in *byID) (*none, error) {
 			return identity.Denied("The tenant still has applications. Delete them first.")
 		}
 		for _, room := range []func(tx *fsm.Tx, tenant string) error{
-			passkey.DeleteTenant, credential.DeleteTenant, settings.DeleteTenant, pending.DeleteTenant, notify.DeleteTenant, keys.DeleteTenant,
+			passkey.DeleteTenant, credential.DeleteTenant, settings.DeleteTenant, pending.DeleteTenant, notify.DeleteTenant, regain.DeleteTenant, keys.DeleteTenant,
 		} {
 			if err := room(tx, in.ID); err != nil {
 				return err

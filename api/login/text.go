@@ -145,6 +145,7 @@ var english = page.Texts{
 	"mail.title":   "Check your email",
 	"mail.heading": "Check your email",
 	"mail.lead":    "If %s has a confirmed email address here, a code is on its way to it. It works for ten minutes.",
+	"mail.locked":  "Your account was locked down. So that nobody but you gets back in, a code is on its way to your email address. It works for ten minutes. If you cannot read it, ask your administrator.",
 	"mail.code":    "Code from the email",
 	"mail.wrong":   "That code is not right, or it is too old. Check it, or have another sent.",
 	"mail.submit":  "Continue",

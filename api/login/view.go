@@ -93,6 +93,7 @@ type (
 		Flow        string
 		Token       string // of the link that was followed; "": none
 		Login       string // as it was typed
+		Locked      bool   // it is not the first proof, but the one that a locked account needs
 		Alert       page.Alert
 		Code        page.Field
 		Again       string // sends another

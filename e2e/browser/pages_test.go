@@ -215,7 +215,8 @@ func TestAlarmInABrowser(t *testing.T) {
 	thief.open(at + securityPath + "/apps/new")
 	thief.signIn("ada", comfortSecret)
 	thief.addApp()
-	m := (&mailbox{b: b, at: d.Issuer()}).wait("ada@example.com", "/account/not-me")
+	mail := &mailbox{b: b, at: d.Issuer()}
+	m := mail.wait("ada@example.com", "/account/not-me")
 	b.open(at + "/dev/mail")
 	b.pictures("inbox")
 	b.do(chromedp.Click(chromedp.CSS(`main li a`)))
@@ -229,7 +230,17 @@ func TestAlarmInABrowser(t *testing.T) {
 	b.pictures("alarm-done")
 	thief.finds(at+securityPath, "main", "Sign in")
 	thief.signIn("ada", comfortSecret)
-	thief.says("main", "One more step")
+	thief.says("main", "Your account was locked down", "a code is on its way")
+	thief.pictures("mail-locked")
+	mail.last = mail.wait("ada@example.com", "wants to sign in").ID // theirs, which the thief cannot read
+	b.open(at + "/account")
+	b.signIn("ada", comfortSecret)
+	b.says("main", "Your account was locked down")
+	mine := mail.wait("ada@example.com", "wants to sign in")
+	b.submit("code", sixDigits.FindString(mine.Text))
+	b.says("main h1", "A new password")
+	b.submit("password", "quite another one than before")
+	b.says("main", "Ada")
 	b.expectNoProblems()
 	thief.expectNoProblems()
 }

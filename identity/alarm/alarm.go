@@ -12,10 +12,7 @@ import (
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/credential/approval"
-	"github.com/quis-idp/quis/identity/credential/certificate"
 	"github.com/quis-idp/quis/identity/credential/device"
-	"github.com/quis-idp/quis/identity/credential/passkey"
-	"github.com/quis-idp/quis/identity/credential/totp"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/pending"
@@ -127,7 +124,7 @@ func stands(tx *fsm.Tx, tenant, userID string) error {
 }
 
 // Raise spends a token: everybody is signed out of the user's account, and it is secured (see
-// [Secure]); a way to sign in that the event added is removed. It returns the user's ID. It reports
+// [Secure]); the ways to sign in that were added since the event are removed. It returns the user's ID. It reports
 // fsm.ErrNotFound for a token that is not good. The caller revokes in the same transaction
 // what applications hold, and has made sure that every member heeds it all.
 func Raise(tx *fsm.Tx, ring *seal.Ring, tenant, sealed string) (userID string, err error) {
@@ -152,29 +149,25 @@ func Raise(tx *fsm.Tx, ring *seal.Ring, tenant, sealed string) (userID string, e
 	})
 }
 
-// disown takes away the way to sign in of which an event says that it was added: whoever added it
-// would come back with it. It does so even if it is the only one, which the person had not.
+// disown takes away what was added to sign in with since an event: whoever did what the event is about
+// would come back with it. It does so even if there is nothing else, which the person had not.
 func disown(tx *fsm.Tx, tenant, userID, eventID string) error {
 	e, err := event.Mention(tx, tenant, userID, eventID)
-	if err == nil && e.Type == event.FactorAdded {
-		switch e.Target.Kind {
-		case "passkey":
-			err = passkey.Delete(tx, tenant, userID, e.Target.ID)
-		case "totp":
-			err = totp.Remove(tx, tenant, userID, e.Target.ID)
-		case "certificate":
-			err = certificate.Delete(tx, tenant, userID, e.Target.ID)
-		}
-	}
-	if errors.Is(err, fsm.ErrNotFound) { // long ago, or gone
+	if errors.Is(err, fsm.ErrNotFound) { // long ago
 		return nil
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return regain.Strip(tx, tenant, userID, e.Time)
 }
 
 // Secure shuts out of a user's account whoever else may be in it: every session but keep ends,
-// no device is trusted and no browser approves sign-ins any more, a change of the address is
-// given up, a recovery that waits is stopped, and the password must be changed. why is a few words for the record. What applications hold is the caller's.
+// no device is trusted and no browser approves sign-ins any more, access tokens are gone, a change
+// of the address is given up, a recovery that waits is stopped, and the password must be changed.
+// Until then nobody comes in without the mailbox, if there is one (see [regain.Locked]): whoever was
+// in may know the password as well, or have added a passkey, and must not be the first to choose
+// another. why is a few words for the record. What applications hold is the caller's.
 func Secure(tx *fsm.Tx, tenant, userID, keep, why string) error {
 	if _, err := session.EndOthersOf(tx, tenant, userID, keep); err != nil {
 		return err
@@ -189,6 +182,12 @@ func Secure(tx *fsm.Tx, tenant, userID, keep, why string) error {
 		return err
 	}
 	if err := pending.CancelEmailChange(tx, tenant, userID); err != nil {
+		return err
+	}
+	if err := credential.RevokeTokens(tx, tenant, userID); err != nil {
+		return err
+	}
+	if err := regain.Lock(tx, tenant, userID); err != nil {
 		return err
 	}
 	set, err := credential.PasswordSet(tx, tenant, userID)

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/fsm/fsmtest"
@@ -86,6 +87,9 @@ func TestAlarmLocksTheAccountDownOnce(t *testing.T) {
 		if _, _, err := approval.Allow(tx, h.ring, ten, h.user.ID, "ses_1", "Laptop"); err != nil {
 			return err
 		}
+		if _, _, err := credential.CreateToken(tx, ten, h.user.ID, "script", "", time.Time{}); err != nil {
+			return err
+		}
 		_, _, err := device.Trust(tx, h.ring, ten, h.user.ID, "Laptop", alarm.Lifetime)
 		return err
 	})
@@ -107,6 +111,12 @@ func TestAlarmLocksTheAccountDownOnce(t *testing.T) {
 		approvers, err5 := approval.List(tx, ten, h.user.ID)
 		if left != 0 || len(devices) != 0 || len(approvers) != 0 || why == "" {
 			t.Errorf("%d sessions, %d devices, %d approvers, change of the password: %q", left, len(devices), len(approvers), why)
+		}
+		for left := range credential.ListTokens(tx, ten, h.user.ID) {
+			t.Errorf("access token %s is left", left.Name)
+		}
+		if locked, err := regain.Locked(tx, ten, h.user.ID); err != nil || !locked {
+			t.Errorf("locked: %v, %v", locked, err)
 		}
 		if waits, err := regain.Waiting(tx, ten, h.user.ID); err != nil || waits != nil {
 			t.Errorf("a recovery goes on: %+v, %v", waits, err)
@@ -137,7 +147,7 @@ func TestAlarmLocksTheAccountDownOnce(t *testing.T) {
 	}
 }
 
-// What somebody else has added to an account is gone with the alarm about it, and nothing else is.
+// What was added to an account since what the alarm is about is gone, and nothing else is.
 func TestAlarmRemovesWhatWasAdded(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 1)
@@ -148,6 +158,7 @@ func TestAlarmRemovesWhatWasAdded(t *testing.T) {
 		})
 	}
 	add("mine")
+	h.Advance(time.Minute)
 	add("theirs")
 	var about string
 	h.update(func(tx *fsm.Tx) error {
@@ -159,6 +170,8 @@ func TestAlarmRemovesWhatWasAdded(t *testing.T) {
 		}
 		return err
 	})
+	h.Advance(time.Minute)
+	add("theirs, too")
 	for _, token := range []string{h.token("evt_long_ago"), h.token(about)} {
 		h.update(func(tx *fsm.Tx) error { _, err := alarm.Raise(tx, h.ring, ten, token); return err })
 	}

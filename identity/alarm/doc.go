@@ -3,7 +3,9 @@
 // say so while they are signed in.
 //
 // The token is sealed and names user and event; it is good for two weeks and once. Whoever
-// holds it can lock an account down and can do nothing else with it: it gives no access.
+// holds it can lock an account down, and take from it the ways to sign in that were added since
+// that event; it gives no access. So for these two weeks a new second factor does not hold up
+// whoever reads the person's mail: the price of getting rid of one that was not theirs.
 //
 // Not here: the letter that carries the link (package notify), the page that asks before it
 // acts, and how people get back in (package regain), which is stopped.

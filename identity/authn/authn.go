@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"runtime"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -13,6 +14,7 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/assurance"
+	"github.com/quis-idp/quis/identity/authn/throttle"
 	"github.com/quis-idp/quis/identity/authn/wave"
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/credential/certificate/desk"
@@ -23,7 +25,7 @@ import (
 )
 
 // Tables are the definitions that a store needs for sign-in, and for getting back in.
-var Tables = slices.Concat([]fsm.Definition{spent, lastSignin, failures, failedAt, putOff}, regain.Tables, wave.Tables)
+var Tables = slices.Concat([]fsm.Definition{spent, lastSignin, putOff}, regain.Tables, wave.Tables, throttle.Tables)
 
 // ACRs are the authentication contexts that signing in can reach, surest first.
 var ACRs = assurance.ACRs
@@ -81,7 +83,8 @@ type Config struct {
 // Flows begins, advances and finishes sign-ins. It is safe for concurrent use.
 type Flows struct {
 	cfg      Config
-	attempts *attempts
+	attempts *throttle.Attempts
+	flushing sync.Mutex // one at a time
 	waves    *wave.Watch
 	codes    *mailcode.Codes
 	metrics  metrics
@@ -101,7 +104,7 @@ func New(cfg Config) *Flows {
 	if cfg.Strangers <= 0 {
 		cfg.Strangers = 32 * max(1, runtime.GOMAXPROCS(0)/2)
 	}
-	return &Flows{cfg: cfg, attempts: newAttempts(cfg.Strangers), waves: wave.New(cfg.DB, cfg.Ring, cfg.Registerer), codes: mailcode.New(cfg.Ring, cfg.DB.Now), metrics: newMetrics(cfg.Registerer)}
+	return &Flows{cfg: cfg, attempts: throttle.New(cfg.Strangers), waves: wave.New(cfg.DB, cfg.Ring, cfg.Registerer), codes: mailcode.New(cfg.Ring, cfg.DB.Now), metrics: newMetrics(cfg.Registerer)}
 }
 
 type metrics struct {

@@ -14,6 +14,7 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/assurance"
+	"github.com/quis-idp/quis/identity/authn/throttle"
 	"github.com/quis-idp/quis/identity/credential/certificate"
 	"github.com/quis-idp/quis/identity/directory"
 )
@@ -136,7 +137,7 @@ func (fs *Flows) turnedAway(ctx context.Context, f *Flow, err error) {
 	fs.cfg.Logger.InfoContext(ctx, "certificate refused", "reason", string(why.Reason), "cause", why.Cause,
 		"request_id", identity.RequestFrom(ctx).ID, "tenant", f.Need.Tenant)
 	k, one := (&subject{}).failed(ctx, f, certificateReason+string(why.Reason))
-	if fs.attempts.fail(attempt{}, k, one) {
+	if fs.attempts.Fail(throttle.Attempt{}, k, one) {
 		fs.metrics.lost.Inc()
 	}
 }

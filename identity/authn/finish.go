@@ -10,6 +10,7 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/assurance"
+	"github.com/quis-idp/quis/identity/authn/throttle"
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/credential/approval"
 	"github.com/quis-idp/quis/identity/directory"
@@ -43,8 +44,8 @@ var (
 // An ending is what was read before the one transaction of a sign-in, so that a person's
 // parallel sign-ins do not conflict over it.
 type ending struct {
-	excess  []string // sessions that must give way to a new one
-	sources []source // from which failures are forgiven
+	excess  []string          // sessions that must give way to a new one
+	sources []throttle.Source // from which failures are forgiven
 }
 
 // finish makes the session of a flow in which everything has been proved; also, if there is
@@ -108,7 +109,7 @@ func (fs *Flows) ending(ctx context.Context, tx *fsm.Tx, f *Flow) (end ending, e
 		at.At = step
 		end.sources = append(end.sources, fs.sources(ctx, &at, u)...)
 	}
-	if err := loadAll(tx, end.sources); err != nil {
+	if err := throttle.LoadAll(tx, end.sources); err != nil {
 		return end, err
 	}
 	end.excess, err = session.Excess(tx, f.Need.Tenant, u.ID, session.MaxPerUser-1)
@@ -124,6 +125,9 @@ func (fs *Flows) complete(tx *fsm.Tx, f *Flow, end ending, also func(tx *fsm.Tx)
 		return nil, err
 	}
 	if err := stillSo(tx, f); err != nil {
+		return nil, err
+	}
+	if err := fs.unlock(tx, f); err != nil {
 		return nil, err
 	}
 	for _, factor := range f.Factors {
@@ -154,7 +158,7 @@ func (fs *Flows) complete(tx *fsm.Tx, f *Flow, end ending, also func(tx *fsm.Tx)
 		return nil, err
 	}
 	for _, src := range end.sources {
-		if err := src.reset(tx); err != nil {
+		if err := src.Reset(tx); err != nil {
 			return nil, err
 		}
 	}

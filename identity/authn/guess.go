@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/authn/throttle"
 	"github.com/quis-idp/quis/identity/authn/wave"
 )
 
@@ -22,7 +23,7 @@ type guess struct {
 func (fs *Flows) guess(ctx context.Context, f *Flow, login, password string) (*guess, error) {
 	g := &guess{watch: fs.waves, of: fs.waves.Guess(ctx, f.Need.Tenant, f.ID, nameOf(login), password)}
 	if fs.Known(f) == "" {
-		if fs.attempts.full() {
+		if fs.attempts.Full() {
 			return g, tooMany(time.Second)
 		}
 		if err := g.take(); err != nil {
@@ -46,7 +47,7 @@ func (g *guess) take() error {
 // admit asks strangers for the pace that guessing at many names has brought about. Whoever comes
 // with a browser in which the user has signed in before is not asked.
 func (g *guess) admit(who *subject) error {
-	if g == nil || g.admitted || known(who.sources) {
+	if g == nil || g.admitted || throttle.Known(who.sources) {
 		return nil
 	}
 	return g.take()

@@ -43,7 +43,7 @@ func (fs *Flows) Mail(ctx context.Context, f *Flow, username string) (Result, er
 	if !f.Bound() || f.Step() != StepPassword && f.Step() != StepMail || fs.cfg.SendMail == nil {
 		return Result{}, dead("it is not at this step")
 	}
-	if f.Need.Lost {
+	if f.UserID != "" { // who it is has been proved, and a mail is asked for besides
 		username = f.Login
 	} else if username == "" || len(username) > maxLogin {
 		return Result{}, identity.Invalid("username", "Enter your username or email address.")
@@ -108,9 +108,10 @@ func (fs *Flows) mailCode(ctx context.Context, f *Flow, code string) (Result, st
 	return fs.passed(ctx, f, assurance.Factor{Method: assurance.Mail, Ref: known.user.Email})
 }
 
-// mailed finds to whom a code goes: who lost a second factor has proved who they are.
+// mailed finds to whom a code goes: who lost a second factor, or whose account is locked, has proved
+// who they are.
 func (fs *Flows) mailed(f *Flow) func(tx *fsm.Tx) (*directory.User, error) {
-	if f.Need.Lost {
+	if f.UserID != "" {
 		return fs.claimant(f)
 	}
 	return fs.byLogin(f)

@@ -75,6 +75,10 @@ func (fs *Flows) Open(ctx context.Context, f *Flow) (o Opening, err error) {
 				o = Opening{Mail: mail && regain.Alone(s)}
 				return nil
 			}
+			if f.Locked() {
+				o = Opening{Mail: mail}
+				return nil
+			}
 			all, err := certificate.List(tx, f.Need.Tenant)
 			if err != nil {
 				return err

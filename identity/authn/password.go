@@ -10,6 +10,7 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/assurance"
+	"github.com/quis-idp/quis/identity/authn/throttle"
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/directory"
 )
@@ -72,9 +73,9 @@ func wrong() error {
 
 // A subject is whom an attempt is about, as the store knew them when it began.
 type subject struct {
-	user        *directory.User // nil: nobody of that name
-	passwordSet time.Time       // when the password that is being checked was set
-	sources     []source        // where failures count
+	user        *directory.User   // nil: nobody of that name
+	passwordSet time.Time         // when the password that is being checked was set
+	sources     []throttle.Source // where failures count
 }
 
 func (s *subject) userID() string {
@@ -106,7 +107,7 @@ func (fs *Flows) lookUp(ctx context.Context, f *Flow, find func(tx *fsm.Tx) (*di
 			return err
 		}
 		known.sources = fs.sources(ctx, f, known.user)
-		return loadAll(tx, known.sources)
+		return throttle.LoadAll(tx, known.sources)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("sign in: %w", err)

@@ -65,23 +65,23 @@ func (fs *Flows) attempt(ctx context.Context, f *Flow, known *subject, reason st
 	if err := g.admit(known); err != nil {
 		return reasonLimited, err
 	}
-	attempt, wait := fs.attempts.admit(known.sources, time.Now())
+	attempt, wait := fs.attempts.Admit(known.sources, time.Now())
 	if wait > 0 {
 		return reasonLimited, tooMany(wait)
 	}
 	err := check()
 	failure := known.failure(err, reason)
 	if failure == "" {
-		fs.attempts.release(attempt)
+		fs.attempts.Release(attempt)
 		if err != nil { // busy, no leader, gone: nothing was learned
 			return reasonOf(err), err
 		}
 		g.passed()
 		return "", nil
 	}
-	g.failed(attempt.stranger)
+	g.failed(attempt.Stranger)
 	kind, one := known.failed(ctx, f, failure)
-	if fs.attempts.fail(attempt, kind, one) {
+	if fs.attempts.Fail(attempt, kind, one) {
 		fs.metrics.lost.Inc()
 	}
 	if err == nil {
@@ -124,9 +124,13 @@ func (fs *Flows) passed(ctx context.Context, f *Flow, fresh assurance.Factor) (R
 		return Result{}, reasonOf(err), fmt.Errorf("next step: %w", err)
 	}
 	r := Result{Step: g.At}
-	if g.At == StepDone {
+	switch g.At {
+	case StepDone:
 		r, err = fs.finish(ctx, &g, nil)
-	} else if err = fs.seal(&g); err == nil {
+	case StepMail:
+		r, err = fs.Mail(ctx, &g, g.Login)
+	default:
+		err = fs.seal(&g)
 		r.Flow = g.sealed
 	}
 	if err == nil {
@@ -168,6 +172,11 @@ func (fs *Flows) advance(tx *fsm.Tx, f *Flow) error {
 	if f.Need.Lost {
 		f.At = StepLost
 		return nil
+	}
+	locked, err := fs.locked(tx, f)
+	if err != nil || locked {
+		f.At = StepMail
+		return err
 	}
 	renew, err := renews(tx, f)
 	if renew {

@@ -150,6 +150,23 @@ func DeleteToken(tx *fsm.Tx, tenant, userID, id string) error {
 	return appendToken(tx, event.TokenDeleted, t)
 }
 
+// RevokeTokens ends all tokens of a user.
+func RevokeTokens(tx *fsm.Tx, tenant, userID string) error {
+	var all []string
+	for t, err := range ListTokens(tx, tenant, userID) {
+		if err != nil {
+			return err
+		}
+		all = append(all, t.ID)
+	}
+	for _, id := range all {
+		if err := DeleteToken(tx, tenant, userID, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // TokenUsed writes down that a token was used now. It costs a log entry: once in a while is enough.
 func TokenUsed(tx *fsm.Tx, t *Token) error {
 	return tokenUse.Max(tx, fsm.Global, fsm.K(t.ID), tx.Now().UnixMilli(), t.Expires)

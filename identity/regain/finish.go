@@ -1,7 +1,6 @@
 package regain
 
 import (
-	"errors"
 	"time"
 
 	"github.com/quis-idp/quis/fsm"
@@ -48,50 +47,8 @@ func Finish(tx *fsm.Tx, tenant, userID, id string) error {
 
 // strip takes everything from a user that stood for a second factor, or was signed in.
 func strip(tx *fsm.Tx, tenant, userID string) error {
-	apps, err := totp.List(tx, tenant, userID)
-	if err != nil {
+	if err := Strip(tx, tenant, userID, time.Time{}); err != nil {
 		return err
-	}
-	for _, app := range apps {
-		if err := totp.Remove(tx, tenant, userID, app.ID); err != nil {
-			return err
-		}
-	}
-	var keys []string
-	for k, err := range passkey.List(tx, tenant, userID) {
-		if err != nil {
-			return err
-		}
-		keys = append(keys, k.ID)
-	}
-	for _, id := range keys {
-		if err := passkey.Delete(tx, tenant, userID, id); err != nil {
-			return err
-		}
-	}
-	if err := recovery.Remove(tx, tenant, userID); err != nil && !errors.Is(err, fsm.ErrNotFound) {
-		return err
-	}
-	if err := forget(tx, tenant, userID); err != nil {
-		return err
-	}
-	_, err = session.EndAllOf(tx, tenant, userID)
-	return err
-}
-
-const recovered = "account recovered"
-
-// forget takes from a user what is neither typed nor shown, and whoever was in the account may
-// have added: certificates, browsers that approve or are trusted, access tokens.
-func forget(tx *fsm.Tx, tenant, userID string) error {
-	certificates, err := certificate.Of(tx, tenant, userID)
-	if err != nil {
-		return err
-	}
-	for _, c := range certificates {
-		if err := certificate.Delete(tx, tenant, userID, c.ID); err != nil {
-			return err
-		}
 	}
 	if err := approval.RemoveAll(tx, tenant, userID, recovered); err != nil {
 		return err
@@ -99,15 +56,53 @@ func forget(tx *fsm.Tx, tenant, userID string) error {
 	if _, err := device.RevokeAll(tx, tenant, userID, recovered); err != nil {
 		return err
 	}
-	var tokens []string
-	for t, err := range credential.ListTokens(tx, tenant, userID) {
+	if err := credential.RevokeTokens(tx, tenant, userID); err != nil {
+		return err
+	}
+	_, err := session.EndAllOf(tx, tenant, userID)
+	return err
+}
+
+const recovered = "account recovered"
+
+// Strip takes the authenticator apps, passkeys, recovery codes and certificates from a user that they
+// were given at or after a time.
+func Strip(tx *fsm.Tx, tenant, userID string, since time.Time) error {
+	apps, err := totp.List(tx, tenant, userID)
+	if err != nil {
+		return err
+	}
+	certificates, err := certificate.Of(tx, tenant, userID)
+	if err != nil {
+		return err
+	}
+	codes, err := recovery.Get(tx, tenant, userID)
+	if err != nil {
+		return err
+	}
+	var remove []func() error
+	take := func(made time.Time, remover func() error) {
+		if !made.Before(since) {
+			remove = append(remove, remover)
+		}
+	}
+	for _, app := range apps {
+		take(app.Created, func() error { return totp.Remove(tx, tenant, userID, app.ID) })
+	}
+	for k, err := range passkey.List(tx, tenant, userID) {
 		if err != nil {
 			return err
 		}
-		tokens = append(tokens, t.ID)
+		take(k.Created, func() error { return passkey.Delete(tx, tenant, userID, k.ID) })
 	}
-	for _, id := range tokens {
-		if err := credential.DeleteToken(tx, tenant, userID, id); err != nil {
+	for _, c := range certificates {
+		take(c.Created, func() error { return certificate.Delete(tx, tenant, userID, c.ID) })
+	}
+	if codes != nil {
+		take(codes.Created, func() error { return recovery.Remove(tx, tenant, userID) })
+	}
+	for _, remover := range remove {
+		if err := remover(); err != nil {
 			return err
 		}
 	}

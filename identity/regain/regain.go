@@ -65,7 +65,7 @@ var (
 )
 
 // Tables are the tables of this room.
-var Tables = []fsm.Definition{recoveries}
+var Tables = []fsm.Definition{recoveries, locks}
 
 // gone is when a row is of no use any more.
 func (r *Recovery) gone() time.Time {
@@ -210,8 +210,11 @@ func (r *Recovery) leave(tx *fsm.Tx, rests, shut time.Time) error {
 	return recoveries.Delete(tx, fsm.Scope(r.Tenant), fsm.K(r.UserID))
 }
 
-// DeleteAllOf removes the row of a user who is being deleted, without an event.
+// DeleteAllOf removes the rows of a user who is being deleted, without an event.
 func DeleteAllOf(tx *fsm.Tx, tenant, userID string) error {
+	if err := Unlock(tx, tenant, userID); err != nil {
+		return err
+	}
 	return recoveries.Delete(tx, fsm.Scope(tenant), fsm.K(userID))
 }
 

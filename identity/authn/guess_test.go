@@ -15,23 +15,6 @@ import (
 	"github.com/quis-idp/quis/identity/event"
 )
 
-func TestDelaysGrowAndAreCapped(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		n        int64
-		anywhere bool
-		want     time.Duration
-	}{
-		{0, false, 0}, {4, false, 0}, {5, false, time.Second}, {6, false, 2 * time.Second}, {10, false, 32 * time.Second},
-		{14, false, 5 * time.Minute}, {1 << 40, false, 5 * time.Minute},
-		{49, true, 0}, {50, true, time.Second}, {54, true, 16 * time.Second}, {55, true, 30 * time.Second}, {1 << 40, true, 30 * time.Second},
-	} {
-		if got := authn.DelayAfter(c.n, c.anywhere); got != c.want {
-			t.Errorf("after %d (everywhere %v): %v, want %v", c.n, c.anywhere, got, c.want)
-		}
-	}
-}
-
 // guess fails n times, patiently: it lets each delay pass but the last one. Ten
 // failures make a delay that no slow machine outlasts by accident.
 func guess(t testing.TB, n *node, ip, name string, times int) {
