@@ -30,8 +30,11 @@ func (fs *Flows) Offer(ctx context.Context, f *Flow) (ways []assurance.Method, e
 		}
 		return err
 	})
-	if fs.cfg.Certificates == nil {
+	if fs.cfg.Certificates == nil && slices.Contains(ways, assurance.Certificate) {
 		ways = slices.DeleteFunc(ways, func(m assurance.Method) bool { return m == assurance.Certificate })
+		if err == nil && len(ways) == 0 {
+			return nil, identity.Denied("This needs your certificate, and none can be shown here. Ask your administrator.")
+		}
 	}
 	if err == nil && len(ways) == 0 {
 		err = dead("what it asked for was taken away")

@@ -205,7 +205,7 @@ func (f *Facts) second(d demand, factors []assurance.Factor) bool {
 	factors = slices.DeleteFunc(slices.Clone(factors), func(p assurance.Factor) bool {
 		return f.Reauth > 0 && p.Method != assurance.Password && f.Now.Sub(p.At) > f.Reauth
 	})
-	if d.chosen && !slices.ContainsFunc(factors, stands) {
+	if d.chosen && (!slices.ContainsFunc(factors, stands) || f.halfway(factors)) {
 		return false
 	}
 	factors = slices.DeleteFunc(factors, func(p assurance.Factor) bool { return !d.lifted && !counts(f.Allowed, p.Method) })
@@ -231,6 +231,18 @@ func stands(p assurance.Factor) bool {
 		return true
 	}
 	return false
+}
+
+// halfway reports whether factors are but the lesser half of what the person has chosen: a key or a
+// card that asked for no PIN, while they have something else to be asked for.
+func (f *Facts) halfway(factors []assurance.Factor) bool {
+	only := factors[0].Method
+	if only != assurance.Passkey && only != assurance.Certificate {
+		return false
+	}
+	another := func(p assurance.Factor) bool { return p.Method != only }
+	return !slices.ContainsFunc(factors, func(p assurance.Factor) bool { return p.Verified || another(p) }) &&
+		slices.ContainsFunc(f.Enrolled, func(e assurance.Factor) bool { return e.Asks() && another(e) })
 }
 
 // counts reports whether a method counts as a second factor: Allowed has a say on three of them.
