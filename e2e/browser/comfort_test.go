@@ -164,8 +164,18 @@ func TestPasswordIsJudgedInABrowser(t *testing.T) {
 	b.signIn("ada", comfortSecret)
 	b.waitLocation(h.URL + "/account/security/password")
 	b.do(chromedp.WaitVisible(passwordField))
+	height := func() float64 {
+		return run(b, chromedp.Evaluate[float64](`document.querySelector(".column").getBoundingClientRect().height`))
+	}
+	was := height()
+	if gap := run(b, chromedp.Evaluate[float64](`document.querySelector(".judged").getBoundingClientRect().bottom - document.getElementById("password-hint").getBoundingClientRect().bottom`)); gap > 1 {
+		t.Errorf("%v px are kept empty for what is said later", gap)
+	}
 	b.do(chromedp.SendKeys(passwordField, "kurz"))
 	b.says("#password-verdict", "mindestens 15 Zeichen")
+	if got := height(); got != was {
+		t.Errorf("what is said moves the form by %v px", got-was)
+	}
 	b.pictures("password-short")
 	b.do(chromedp.SendKeys(passwordField, " und dann doch noch länger"))
 	b.says("#password-verdict", "Das kann Ihr Passwort sein.")

@@ -85,6 +85,9 @@ func TestAccountOverThreeNodes(t *testing.T) {
 	says("Your profile is saved")
 
 	at(b, 2, "/account/security")
+	if rule := run(b, chromedp.Evaluate[string](`getComputedStyle(document.querySelector(".card .rows > li:last-child")).borderBlockEndWidth`)); rule != "0px" {
+		t.Errorf("a rule of %s ends the list, above that of the next card", rule)
+	}
 	b.pictures("account-security")
 	at(b, 2, "/account/security/password")
 	b.pictures("account-password")
