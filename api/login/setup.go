@@ -87,7 +87,7 @@ func (l *Login) admitFirst(ctx context.Context, token string, who newcomer, phc 
 		if err != nil {
 			return err
 		}
-		if err := credential.SetPassword(tx, tenant, u.ID, phc); err != nil {
+		if err := credential.ChoosePassword(tx, tenant, u.ID, phc); err != nil {
 			return err
 		}
 		started, err = l.cfg.Sessions.Start(tx, session.Session{

@@ -10,6 +10,7 @@ import (
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/event"
 )
 
 func TestSignOut(t *testing.T) {
@@ -139,6 +140,15 @@ func TestASetupLinkOfOnesOwnMakesNoSecondAdministrator(t *testing.T) {
 			u, err := directory.UserByUsername(tx, identity.DefaultTenant, name)
 			if err == nil && (!u.Admin || u.Appointed.IsZero() != (by.Kind == identity.ActorOperator)) {
 				t.Errorf("%s: appointed at %s", name, u.Appointed)
+			}
+			if err != nil {
+				return err
+			}
+			events, _, err := event.About(tx, identity.DefaultTenant, u.ID, "", 10)
+			for _, e := range events {
+				if e.Type == event.PasswordSet && (e.Actor.Kind != identity.ActorUser || e.Actor.ID != u.ID) {
+					t.Errorf("%s: the password that they have typed themselves is told as set by %+v", name, e.Actor)
+				}
 			}
 			return err
 		})

@@ -39,13 +39,23 @@ var Tables = slices.Concat([]fsm.Definition{passwords, tokens, tokenUse, setups,
 // all devices. It reports identity.ErrInvalid for any other text. Ending the user's
 // sessions is the caller's.
 func SetPassword(tx *fsm.Tx, tenant, userID, phc string) error {
+	return setPassword(tx, identity.Actor{}, tenant, userID, phc)
+}
+
+// ChoosePassword is [SetPassword] for a user who is made in the same transaction and has typed it
+// themselves: it is told as their doing, whoever let them make the account.
+func ChoosePassword(tx *fsm.Tx, tenant, userID, phc string) error {
+	return setPassword(tx, identity.Actor{Kind: identity.ActorUser, ID: userID}, tenant, userID, phc)
+}
+
+func setPassword(tx *fsm.Tx, by identity.Actor, tenant, userID, phc string) error {
 	if _, err := parsePHC(phc); err != nil {
 		return fmt.Errorf("set password: %w: %w", identity.ErrInvalid, err)
 	}
 	if userID == "" {
 		return fmt.Errorf("set password of nobody: %w", identity.ErrInvalid)
 	}
-	return put(tx, event.PasswordSet, &password{Tenant: tenant, UserID: userID, PHC: phc, Set: tx.Now()})
+	return put(tx, event.PasswordSet, by, &password{Tenant: tenant, UserID: userID, PHC: phc, Set: tx.Now()})
 }
 
 // ImportPassword sets a user's password to a hash that another system made, in a form that
@@ -65,11 +75,11 @@ func ImportPassword(tx *fsm.Tx, tenant, userID, encoded string) error {
 	if userID == "" {
 		return fmt.Errorf("import password of nobody: %w", identity.ErrInvalid)
 	}
-	return put(tx, event.PasswordImported, &password{Tenant: tenant, UserID: userID, PHC: encoded, Set: tx.Now()})
+	return put(tx, event.PasswordImported, identity.Actor{}, &password{Tenant: tenant, UserID: userID, PHC: encoded, Set: tx.Now()})
 }
 
-// put replaces a user's password.
-func put(tx *fsm.Tx, what event.Type, p *password) error {
+// put replaces a user's password; by a zero actor: by the one of the context.
+func put(tx *fsm.Tx, what event.Type, by identity.Actor, p *password) error {
 	var data map[string]string
 	if had, err := passwords.Has(tx, fsm.Scope(p.Tenant), fsm.K(p.UserID)); err != nil {
 		return err
@@ -82,7 +92,7 @@ func put(tx *fsm.Tx, what event.Type, p *password) error {
 	if err := passwords.Put(tx, p); err != nil {
 		return err
 	}
-	return gone(tx, what, p.Tenant, p.UserID, "password changed", data)
+	return gone(tx, what, by, p.Tenant, p.UserID, "password changed", data)
 }
 
 // RemovePassword takes a user's password away and ends the trust in all devices; a policy that
@@ -101,15 +111,15 @@ func RemovePassword(tx *fsm.Tx, tenant, userID string) error {
 	if err := passwords.Delete(tx, fsm.Scope(tenant), fsm.K(userID)); err != nil {
 		return err
 	}
-	return gone(tx, event.PasswordRemoved, tenant, userID, "password removed", nil)
+	return gone(tx, event.PasswordRemoved, identity.Actor{}, tenant, userID, "password removed", nil)
 }
 
 // gone is what follows for everybody who knew the password that a user has no more.
-func gone(tx *fsm.Tx, what event.Type, tenant, userID, why string, data map[string]string) error {
+func gone(tx *fsm.Tx, what event.Type, by identity.Actor, tenant, userID, why string, data map[string]string) error {
 	if _, err := device.RevokeAll(tx, tenant, userID, why); err != nil {
 		return err
 	}
-	return event.Append(tx, event.Event{Tenant: tenant, Type: what, Target: event.Target{Kind: "user", ID: userID}, Data: data})
+	return event.Append(tx, event.Event{Tenant: tenant, Type: what, Actor: by, Target: event.Target{Kind: "user", ID: userID}, Data: data})
 }
 
 // PasswordSet returns when a user's password was set; a zero time if there is none.

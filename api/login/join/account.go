@@ -119,7 +119,7 @@ func (p *Pages) withPassword(r *http.Request, e *entry) (first, error) {
 		return nil, err
 	}
 	return func(tx *fsm.Tx, u *directory.User) (assurance.Factor, error) {
-		return assurance.Factor{Method: assurance.Password}, credential.SetPassword(tx, tenant, u.ID, phc)
+		return assurance.Factor{Method: assurance.Password}, credential.ChoosePassword(tx, tenant, u.ID, phc)
 	}, nil
 }
 
