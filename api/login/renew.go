@@ -7,6 +7,7 @@ import (
 
 	"github.com/quis-idp/quis/api/page"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/credential"
 )
@@ -75,9 +76,16 @@ func (l *Login) showRenew(w http.ResponseWriter, r *http.Request, f *authn.Flow,
 	return renewPage.Write(w, r, status, view)
 }
 
-// renew takes another password.
+// renew takes another password. Whoever has proved theirs is told if it is the same; nobody else is, or it
+// could be guessed here.
 func (l *Login) renew(w http.ResponseWriter, r *http.Request) error {
 	return l.step(w, r, func(f *authn.Flow) (authn.Result, error) {
+		if f.Step() == authn.StepRenew && f.Bound() && assurance.Has(f.Factors, assurance.Password) {
+			err := credential.AnotherThan(r.Context(), l.cfg.DB, l.cfg.Pool, f.Need.Tenant, f.UserID, r.PostForm.Get("password"))
+			if err != nil {
+				return authn.Result{}, err
+			}
+		}
 		return l.cfg.Flows.Renew(r.Context(), f, r.PostForm.Get("password"))
 	}, func(r *http.Request, f *authn.Flow, status int, faults []*identity.Error) error {
 		return l.showRenew(w, r, f, status, faults)

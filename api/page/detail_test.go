@@ -91,7 +91,7 @@ func TestFaultsOfPasswordsAreKnown(t *testing.T) {
 	t.Parallel()
 	for _, code := range []string{
 		strength.TooShort, strength.TooLong, strength.Unreadable, strength.Repeated, strength.Common, strength.Blocked, strength.Personal,
-		strength.Guessable, strength.Uppercase, strength.Number, strength.Special, strength.Breached, strength.Reused,
+		strength.Guessable, strength.Uppercase, strength.Number, strength.Special, strength.Breached, strength.Reused, strength.Present,
 	} {
 		text := strength.NewFault(code, 12).Text
 		if said := detail(asking("/", "de", "", false), text); said == text {

@@ -156,6 +156,9 @@ func (p *password) change(w http.ResponseWriter, r *http.Request, v *Visitor) er
 		} else if err != nil {
 			return err
 		}
+		if err := credential.Another(f.Get("current"), f.Get("password")); err != nil {
+			return again(http.StatusUnprocessableEntity, err)
+		}
 	}
 	phc, err := credential.Prepare(r.Context(), p.cfg.DB, p.cfg.Pool, p.cfg.Checks, whose(r, v), f.Get("password"))
 	if errors.Is(err, identity.ErrInvalid) {

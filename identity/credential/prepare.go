@@ -2,9 +2,12 @@ package credential
 
 import (
 	"context"
+	"crypto/subtle"
+	"errors"
 	"fmt"
 
 	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential/strength"
 )
 
@@ -56,10 +59,36 @@ func Prepare(ctx context.Context, db *fsm.DB, pool *Pool, checks Checks, who Per
 			return "", fmt.Errorf("prepare password: former ones: %w", err)
 		}
 		if same {
-			return "", strength.Verdict{Faults: []strength.Fault{strength.NewFault(strength.Reused, 0)}}.Err()
+			return "", refused(strength.Reused)
 		}
 	}
 	return pool.Hash(ctx, password)
+}
+
+func refused(code string) error {
+	return strength.Verdict{Faults: []strength.Fault{strength.NewFault(code, 0)}}.Err()
+}
+
+// Another returns nil if a new password is another than the present one, which whoever types it has
+// just proved, whatever the policy remembers; else identity.ErrInvalid, field password.
+func Another(present, password string) error {
+	if subtle.ConstantTimeCompare([]byte(present), []byte(password)) == 1 {
+		return refused(strength.Present)
+	}
+	return nil
+}
+
+// AnotherThan is [Another] where the present password was proved at an earlier step, and is not at
+// hand any more: it costs one hash. Its other errors are those of [CheckPassword].
+func AnotherThan(ctx context.Context, db *fsm.DB, pool *Pool, tenant, userID, password string) error {
+	err := CheckPassword(ctx, db, pool, tenant, userID, password)
+	switch {
+	case err == nil:
+		return refused(strength.Present)
+	case errors.Is(err, identity.ErrUnauthenticated):
+		return nil
+	}
+	return err
 }
 
 // Examine judges what somebody types as a new password, for a form that tells meanwhile. It
