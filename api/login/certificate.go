@@ -97,16 +97,13 @@ func whyNot(why *certificate.Refused) string {
 // noCertificate says that no certificate let the person in, and leads back. Its links are whole
 // addresses: the page may be at another one than those.
 func (l *Login) noCertificate(w http.ResponseWriter, r *http.Request, status int, detail, back string) error {
-	title, label := "certificate.title", "certificate.back"
+	title := "certificate.title"
 	if detail == "certificate.none" {
 		title = "certificate.none.title"
 	}
-	if r.URL.Query().Has("for") { // who is signed in, and wants to add it
-		label = "certificate.back.security"
-	}
 	return messagePage.Write(w, r, status, messageView{
 		Title: site.Text(r, title), Detail: site.Text(r, detail), Reference: identity.RequestFrom(r.Context()).ID,
-		Link: template.URL(back), Label: site.Text(r, label),
+		Link: template.URL(back), Label: site.Text(r, "form.back"),
 	})
 }
 

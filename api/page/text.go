@@ -119,6 +119,7 @@ var shared = language.New(Texts{
 	"layout.home":     "quis, home",
 	"layout.language": "Language",
 	"form.check":      "Something needs another look.",
+	"form.back":       "Back",
 	"password.good":   "This can be your password.",
 
 	"account.nav":          "Your account",

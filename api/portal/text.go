@@ -5,7 +5,6 @@ import "github.com/quis-idp/quis/api/page"
 // english holds every sentence of these pages.
 var english = page.Texts{
 	"form.check": "Something needs another look.",
-	"form.back":  "Back",
 
 	"agent.on":      "%s on %s",
 	"agent.system":  "A browser on %s",
@@ -54,7 +53,6 @@ var english = page.Texts{
 	"password.wrong":     "That is not your present password.",
 	"password.wait":      "There were too many attempts with a wrong password. Wait a little.",
 	"password.meanwhile": "Your password was changed in the meantime. If that was not you, ask your administrator for help at once.",
-	"password.submit":    "Set new password",
 	"password.changed":   "Your password is changed. You are signed out on all other devices.",
 	"password.made":      "Your password is set. You are signed out on all other devices.",
 

@@ -4,7 +4,6 @@ import "github.com/quis-idp/quis/api/page"
 
 // english holds every sentence of these pages.
 var english = page.Texts{
-	"back":           "Back",
 	"title":          "Change your email address",
 	"lead":           "A link is sent to your present address, and one to the new one. Your address changes when both were followed.",
 	"lead.unproved":  "A link is sent to the new address. It becomes yours when you have followed it.",

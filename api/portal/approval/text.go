@@ -15,7 +15,6 @@ var english = page.Texts{
 	"told":      "Shows a message when a sign-in waits",
 	"change":    "Change",
 	"about":     "Change %s",
-	"back":      "Back",
 	"check":     "Something needs another look.",
 	"name":      "Name",
 	"name.hint": "For you to know it by, such as the device that it is on.",

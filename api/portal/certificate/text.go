@@ -15,7 +15,6 @@ var english = page.Texts{
 	"remove.label": "Remove %s",
 	"last":         "That certificate is your only way to sign in. Add another one first.",
 	"refused":      "No certificate was added: your browser sent none that can be, or it took too long. Try again.",
-	"back":         "Back to security",
 
 	"new.title":  "Add a certificate",
 	"new.lead":   "Your browser has shown this certificate. Whoever has its key and PIN will be able to sign in as you.",

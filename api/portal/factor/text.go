@@ -5,7 +5,6 @@ import "github.com/quis-idp/quis/api/page"
 // english holds every sentence of these pages.
 var english = page.Texts{
 	"form.check": "Something needs another look.",
-	"form.back":  "Back",
 
 	"fact.added":  "Added on %s",
 	"fact.used":   "Last used %s",

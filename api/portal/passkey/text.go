@@ -17,7 +17,6 @@ var english = page.Texts{
 	"refused": "not accepted",
 	"change":  "Change",
 	"about":   "Change %s",
-	"back":    "Back to security",
 
 	"new.lead":   "Your browser asks where to keep it: on this device, on your phone or on a security key.",
 	"new.name":   "Name",
