@@ -50,10 +50,10 @@ var examples = map[string]func(w http.ResponseWriter, r *http.Request) error{
 		return writePassword(w, r, ada, false, 200, 15, nil)
 	},
 	"password_removal": func(w http.ResponseWriter, r *http.Request) error {
-		return removal(r, ada).Write(w, r, ada, 200, "")
+		return removal(r, ada).Write(w, r, ada, 200, Stay{})
 	},
 	"password_needed": func(w http.ResponseWriter, r *http.Request) error {
-		return removal(r, ada).Write(w, r, ada, 422, site.Text(r, keeps[spare.OnlyWay]))
+		return removal(r, ada).Write(w, r, ada, 422, stays(r, spare.Verdict{Why: spare.OnlyWay, First: spare.Passkey}, keeps))
 	},
 	"activity": func(w http.ResponseWriter, r *http.Request) error {
 		return activityList.Write(w, r, 200, activityView{Account: nav, Older: "/x", Rows: []Row{

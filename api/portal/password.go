@@ -45,9 +45,12 @@ func (p *password) Card(tx *fsm.Tx, r *http.Request, v *Visitor) (Card, error) {
 		c.Notice = site.Text(r, "password.removed")
 	}
 	if set.IsZero() {
-		c.Lead = site.Text(r, "password.none")
-		c.Actions = []Action{{Label: site.Text(r, "password.add"), Path: passwordPath}}
-		return c, nil
+		enters, err := v.enters(tx)
+		if c.Lead = site.Text(r, "password.none"); !enters {
+			c.Lead = site.Text(r, "password.alone")
+		}
+		c.Actions = []Action{{Label: site.Text(r, "password.add"), Path: passwordPath, Main: !enters}}
+		return c, err
 	}
 	c.Rows = []Row{{
 		Name: site.Text(r, "password.title"), Facts: []string{site.Text(r, "password.since", language.Date(page.Language(r), set))},

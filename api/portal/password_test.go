@@ -64,7 +64,7 @@ func TestFirstPasswordWantsAFreshProof(t *testing.T) {
 	h := newHouse(t)
 	s := h.enter("ada")
 	h.Update(func(tx *fsm.Tx) error { return credential.DeleteAllOf(tx, identity.DefaultTenant, h.Users["ada"]) })
-	s.Get("/account/security").Want(t, 200, "You have no password", "Set a password")
+	s.Get("/account/security").Want(t, 200, "You have no password, and nothing else", `class="button small" href="/account/security/password">Set a password`)
 	s.Get("/account/security/password").Want(t, 200)
 	h.Pass(settings.Default("").Session.SensitiveTime() + time.Second)
 	for _, a := range []pagetest.Answer{

@@ -9,7 +9,6 @@ import (
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/regain"
-	"github.com/quis-idp/quis/identity/spare"
 )
 
 // A Removal is how something goes of which a person has only one: they are asked once more.
@@ -28,42 +27,42 @@ type removalView struct {
 	Removal
 	Account      page.Navigation
 	Alert        page.Alert // why it has to stay: then there is no button
+	First        *Action    // what to add then
 	Action, Back string
 }
 
-// Ask asks v once more, after a recent proof. why says in a person's words why it has to stay, ""
-// if it need not: that is told without a proof.
-func (m Removal) Ask(w http.ResponseWriter, r *http.Request, v *Visitor, why string) error {
-	if why == "" {
+// Ask asks v once more, after a recent proof, unless it has to stay: that is told without one.
+func (m Removal) Ask(w http.ResponseWriter, r *http.Request, v *Visitor, stay Stay) error {
+	if stay.Why == "" {
 		if ok, err := v.Fresh(w, r, m.Path); !ok {
 			return err
 		}
 	}
-	return m.Write(w, r, v, http.StatusOK, why)
+	return m.Write(w, r, v, http.StatusOK, stay)
 }
 
 // Write shows the page.
-func (m Removal) Write(w http.ResponseWriter, r *http.Request, v *Visitor, status int, why string) error {
+func (m Removal) Write(w http.ResponseWriter, r *http.Request, v *Visitor, status int, stay Stay) error {
 	return removalPage.Write(w, r, status, removalView{
-		Removal: m, Account: v.Account(r, "security"), Alert: page.Alert{Text: why}, Action: page.Base(r) + m.Path, Back: page.Base(r) + securityPath,
+		Removal: m, Account: v.Account(r, "security"), Alert: page.Alert{Text: stay.Why}, First: stay.First, Action: page.Base(r) + m.Path, Back: page.Base(r) + securityPath,
 	})
 }
 
 // Do takes it away by take, in one transaction, or shows why it has to stay, which take says. What
 // is gone already is as wanted. done is what the page of security then confirms; see Visitor.Done.
-func (m Removal) Do(w http.ResponseWriter, r *http.Request, v *Visitor, done string, take func(tx *fsm.Tx) (why string, err error)) error {
+func (m Removal) Do(w http.ResponseWriter, r *http.Request, v *Visitor, done string, take func(tx *fsm.Tx) (Stay, error)) error {
 	if ok, err := v.Fresh(w, r, m.Path); !ok {
 		return err
 	}
-	var why string
+	var stay Stay
 	err := v.Update(r.Context(), func(tx *fsm.Tx) (err error) {
-		if why, err = take(tx); err == nil && why != "" {
-			err = identity.Denied(why)
+		if stay, err = take(tx); err == nil && stay.Why != "" {
+			err = identity.Denied(stay.Why)
 		}
 		return err
 	})
-	if errors.Is(err, identity.ErrDenied) && why != "" {
-		return m.Write(w, r, v, http.StatusUnprocessableEntity, why)
+	if errors.Is(err, identity.ErrDenied) && stay.Why != "" {
+		return m.Write(w, r, v, http.StatusUnprocessableEntity, stay)
 	}
 	if err != nil && !errors.Is(err, fsm.ErrNotFound) {
 		return err
@@ -83,18 +82,6 @@ func removal(r *http.Request, v *Visitor) Removal {
 	}
 }
 
-// keeps are the keys of why a password has to stay: that, of all things, is what others come after.
-var keeps = map[spare.Why]string{spare.OnlyWay: "password.only_way", spare.OnlyFactor: "password.only_factor", spare.Halved: "password.halved"}
-
-// kept says in a person's words why v needs the password, "" if they do not.
-func kept(tx *fsm.Tx, r *http.Request, v *Visitor) (string, error) {
-	why, err := spare.Without(tx, v.Tenant, v.UserID, func(l *spare.Left) { l.Password = false })
-	if err != nil || why == "" {
-		return "", err
-	}
-	return site.Text(r, keeps[why]), nil
-}
-
 func (p *password) askRemoval(w http.ResponseWriter, r *http.Request, v *Visitor) error {
 	has, err := p.has(r, v)
 	if err != nil {
@@ -103,15 +90,15 @@ func (p *password) askRemoval(w http.ResponseWriter, r *http.Request, v *Visitor
 	if !has {
 		return page.Onward(w, r, page.Base(r)+securityPath)
 	}
-	var why string
+	var stay Stay
 	err = p.cfg.DB.View(r.Context(), func(tx *fsm.Tx) error {
-		why, err = kept(tx, r, v)
+		stay, err = kept(tx, r, v)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return removal(r, v).Ask(w, r, v, why)
+	return removal(r, v).Ask(w, r, v, stay)
 }
 
 // remove takes the password away, and what it was proved for: a recovery that waits would go on
@@ -133,25 +120,25 @@ func (p *password) remove(w http.ResponseWriter, r *http.Request, v *Visitor) er
 	known, err := p.prove(r, v, f.Get("current"))
 	if errors.Is(err, identity.ErrUnauthenticated) {
 		m.Proof.Error = site.Text(r, "password.wrong")
-		return m.Write(w, r, v, http.StatusUnprocessableEntity, "")
+		return m.Write(w, r, v, http.StatusUnprocessableEntity, Stay{})
 	} else if err != nil {
 		return err
 	}
-	return m.Do(w, r, v, "password-removed", func(tx *fsm.Tx) (string, error) {
-		if why, err := kept(tx, r, v); err != nil || why != "" {
-			return why, err
+	return m.Do(w, r, v, "password-removed", func(tx *fsm.Tx) (Stay, error) {
+		if stay, err := kept(tx, r, v); err != nil || stay.Why != "" {
+			return stay, err
 		}
 		if set, err := credential.PasswordSet(tx, v.Tenant, v.UserID); err != nil {
-			return "", err
+			return Stay{}, err
 		} else if !set.Equal(known) {
-			return site.Text(r, "password.meanwhile"), nil
+			return Stay{Why: site.Text(r, "password.meanwhile")}, nil
 		}
 		if err := credential.RemovePassword(tx, v.Tenant, v.UserID); err != nil {
-			return "", err
+			return Stay{}, err
 		}
 		if _, err := regain.Cancel(tx, v.Tenant, v.UserID, "password removed"); err != nil {
-			return "", err
+			return Stay{}, err
 		}
-		return "", v.shutOut(tx, "password removed")
+		return Stay{}, v.shutOut(tx, "password removed")
 	})
 }

@@ -148,7 +148,7 @@ func TestPasswordIsRemoved(t *testing.T) {
 	if !h.has() {
 		t.Fatal("another password removes it")
 	}
-	s.done(removal, proof).Want(t, 200, "Your password is removed", "You have no password", "Set a password")
+	s.done(removal, proof).Want(t, 200, "Your password is removed", "you sign in by other means", "Set a password")
 	if h.has() {
 		t.Error("it is there")
 	}
@@ -185,6 +185,8 @@ func TestPasswordIsRemoved(t *testing.T) {
 // and the page says why and has no button.
 func TestPasswordThatIsNeededStays(t *testing.T) {
 	t.Parallel()
+	const newPasskey = "/account/security/passkeys/new"
+	later := func(a *settings.Authentication) { a.PasskeyLogin, a.Passkey.UserVerification = false, "preferred" }
 	two := func(a *settings.Authentication) { a.MFAPolicy, a.MFAEnforce = settings.MFAAny, true }
 	for name, c := range map[string]struct {
 		mail   bool
@@ -192,12 +194,16 @@ func TestPasswordThatIsNeededStays(t *testing.T) {
 		key    bool // a browser has made a passkey by itself, which is one factor
 		app    bool
 		why    string
+		first  string // what helps: a sentence, and
+		to     string // where its button leads; "": there is none
 	}{
-		"nothing else":                         {why: "nothing else that you have is sure to begin a sign-in"},
-		"an app, which begins nothing":         {app: true, why: "nothing else that you have is sure to begin a sign-in"},
-		"an app that would be asked no more":   {mail: true, app: true, why: "would count as your only one"},
-		"two factors, of which it is one":      {key: true, decide: two, why: "your password is one of your two"},
-		"a passkey with which nobody signs in": {key: true, decide: func(a *settings.Authentication) { a.PasskeyLogin = false }, why: "nothing else that you have is sure"},
+		"nothing else":                         {why: "nothing else that you have is sure to begin a sign-in", first: "Add a passkey first.", to: newPasskey},
+		"an app, which begins nothing":         {app: true, why: "nothing else that you have is sure to begin a sign-in", first: "Add a passkey first.", to: newPasskey},
+		"an app that would be asked no more":   {mail: true, app: true, why: "would count as your only one", first: "or remove the other factor", to: newPasskey},
+		"the same, and no passkey verifies":    {mail: true, app: true, decide: func(a *settings.Authentication) { a.MagicLink = true; later(a) }, why: "would count as your only one", first: "Remove the other factor first."},
+		"two factors, of which it is one":      {key: true, decide: two, why: "your password is one of your two", first: "Add a passkey first.", to: newPasskey},
+		"a passkey with which nobody signs in": {key: true, decide: later, why: "nothing else that you have is sure", first: "Nothing that you can add here would take its place"},
+		"the same, but codes are mailed":       {key: true, decide: func(a *settings.Authentication) { later(a); a.EmailOTP = true }, why: "nothing else that you have is sure", first: "Confirm an email address first", to: "/account/email"},
 		"mail":                                 {mail: true},
 		"a passkey":                            {key: true},
 	} {
@@ -221,7 +227,10 @@ func TestPasswordThatIsNeededStays(t *testing.T) {
 					return settings.Put(tx, 0, a)
 				})
 			}
-			page := s.Get(removal).Want(t, 200, c.why)
+			page := s.Get(removal).Want(t, 200, c.why, c.first)
+			if _, main, _ := strings.Cut(page.Page, `class="alert"`); c.why != "" && strings.Contains(main, `class="button" href="`+c.to) != (c.to != "") {
+				t.Errorf("the button that leads on: %s", main)
+			}
 			if strings.Contains(page.Page, `action="`+removal+`"`) != (c.why == "") {
 				t.Errorf("the button: %s", page.Page)
 			}
@@ -229,7 +238,7 @@ func TestPasswordThatIsNeededStays(t *testing.T) {
 			if c.why == "" {
 				a.Leads(t, "/account/security?done=password-removed")
 			} else {
-				a.Want(t, 422, `role="alert"`, c.why)
+				a.Want(t, 422, `role="alert"`, c.why, c.first)
 			}
 			if h.has() != (c.why != "") {
 				t.Errorf("there is a password: %v", h.has())

@@ -2,7 +2,7 @@
 // takes away the last one themselves, from whichever page.
 //
 // What they have is a [Left]; what they would have without something is another one, and
-// [Left.Spare] compares the two. What begins a sign-in is told here; what is asked for after
+// [Left.Spare] compares the two; [Left.First] says what to add so that it may be. What begins a sign-in is told here; what is asked for after
 // that is identity/policy's, which is asked as at a sign-in.
 //
 // Invariants: recovery codes make nothing else dispensable, because they end, nor do certificates,

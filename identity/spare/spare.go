@@ -133,6 +133,54 @@ func (l Left) Spare(then Left, a *settings.Authentication, groups []settings.Gro
 	return ""
 }
 
+// A Way is something that a person can add.
+type Way string
+
+// The ways, the best first.
+const (
+	Passkey  Way = "passkey"
+	Password Way = "password"
+	App      Way = "app"  // an authenticator app
+	Mail     Way = "mail" // an address that is proved to be theirs
+)
+
+// with is l with a way more, where the tenant has decided a. A passkey that is to be asked for after
+// something else need not verify its user.
+func (l Left) with(w Way, a *settings.Authentication) Left {
+	switch w {
+	case Passkey:
+		l.Passkeys++
+		l.Alone++
+		if a.PasskeyLogin || a.Passkey.UserVerification == "required" {
+			l.Verified++
+		}
+	case Password:
+		l.Password = true
+	case App:
+		l.Apps++
+	case Mail:
+		l.Mail = true
+	}
+	return l
+}
+
+// First returns the best of ways that, added before, lets somebody go from l to then; "" if none does.
+// What they give up is no way for it.
+func (l Left) First(then Left, a *settings.Authentication, groups []settings.GroupMFA, ways ...Way) Way {
+	for _, w := range ways {
+		if gives := w == Password && l.Password; !gives && l.Spare(then.with(w, a), a, groups) == "" {
+			return w
+		}
+	}
+	return ""
+}
+
+// A Verdict says why something cannot be spared, and what would change that.
+type Verdict struct {
+	Why   Why // "": it can be spared
+	First Way // what to add before; "": nothing that can be added
+}
+
 // Begins reports whether u can begin a sign-in with something other than a certificate, or need
 // not, because nobody signs in here themselves.
 func Begins(tx *fsm.Tx, u *directory.User) (bool, error) {
@@ -147,40 +195,44 @@ func Begins(tx *fsm.Tx, u *directory.User) (bool, error) {
 	return !a.LocalLogin || has.begins(a), nil
 }
 
-// Without says why a user cannot spare what take takes away, "" if they can.
-func Without(tx *fsm.Tx, tenant, userID string, take func(*Left)) (Why, error) {
-	return compare(tx, tenant, userID, func(_, then *Left) { take(then) })
+// Without says why a user cannot spare what take takes away, and which of the ways, of which the best
+// comes first, they should add before.
+func Without(tx *fsm.Tx, tenant, userID string, take func(*Left), ways ...Way) (Verdict, error) {
+	return compare(tx, tenant, userID, func(_, then *Left) { take(then) }, ways)
 }
 
 // WithoutCodes is Without for recovery codes. They keep nobody from removing anything else, but
 // where a second factor is asked for they may be the one there is.
-func WithoutCodes(tx *fsm.Tx, tenant, userID string) (Why, error) {
+func WithoutCodes(tx *fsm.Tx, tenant, userID string, ways ...Way) (Verdict, error) {
 	set, err := recovery.Get(tx, tenant, userID)
 	if err != nil {
-		return "", err
+		return Verdict{}, err
 	}
-	return compare(tx, tenant, userID, func(has, _ *Left) { has.Codes = set != nil && set.Left() > 0 })
+	return compare(tx, tenant, userID, func(has, _ *Left) { has.Codes = set != nil && set.Left() > 0 }, ways)
 }
 
 // compare says why a user cannot go from what they have to what change makes of it.
-func compare(tx *fsm.Tx, tenant, userID string, change func(has, then *Left)) (Why, error) {
+func compare(tx *fsm.Tx, tenant, userID string, change func(has, then *Left), ways []Way) (v Verdict, err error) {
 	u, _, err := directory.GetUser(tx, tenant, userID)
 	if err != nil {
-		return "", err
+		return v, err
 	}
 	has, err := LeftTo(tx, u)
 	if err != nil {
-		return "", err
+		return v, err
 	}
 	a, _, err := settings.Get(tx, tenant)
 	if err != nil {
-		return "", err
+		return v, err
 	}
 	groups, err := settings.Groups(tx, tenant, userID)
 	if err != nil {
-		return "", err
+		return v, err
 	}
 	then := has
 	change(&has, &then)
-	return has.Spare(then, a, groups), nil
+	if v.Why = has.Spare(then, a, groups); v.Why != "" {
+		v.First = has.First(then, a, groups, ways...)
+	}
+	return v, nil
 }

@@ -116,3 +116,49 @@ func TestRecoveryCodesCanBeSpared(t *testing.T) {
 		"recovery codes beside a passkey, two in itself": {has: with(phone, codes), then: phone, decide: enforce(settings.MFAAny)},
 	})
 }
+
+func TestWhatToAddFirst(t *testing.T) {
+	t.Parallel()
+	keysLater := func(a *settings.Authentication) { a.PasskeyLogin = false }
+	weak := func(a *settings.Authentication) { a.Passkey.UserVerification = "preferred" }
+	both := func(all ...func(*settings.Authentication)) func(*settings.Authentication) {
+		return func(a *settings.Authentication) {
+			for _, decide := range all {
+				decide(a)
+			}
+		}
+	}
+	for name, c := range map[string]struct {
+		has, then Left
+		decide    func(*settings.Authentication)
+		first     Way
+	}{
+		"the only password":                                {has: Left{Password: true}, first: Passkey},
+		"the same, and a passkey begins nothing":           {has: Left{Password: true}, decide: keysLater},
+		"the same, and codes are sent by mail":             {has: Left{Password: true}, decide: both(keysLater, mail), first: Mail},
+		"the only passkey, which another would replace":    {has: phone, first: Passkey},
+		"a passkey that begins nothing any more, and mail": {has: Left{Password: true, Apps: 1, Mail: true}, then: Left{Apps: 1, Mail: true}, decide: both(keysLater, mail, weak)},
+		"the same, and all passkeys verify their user":     {has: Left{Password: true, Apps: 1, Mail: true}, then: Left{Apps: 1, Mail: true}, decide: both(keysLater, mail), first: Passkey},
+		"an app, where a second factor is asked for":       {has: Left{Password: true, Apps: 1}, then: Left{Password: true}, decide: enforce(settings.MFAAny), first: Passkey},
+		"the same, where passkeys are no second factor": {has: Left{Password: true, Apps: 1}, then: Left{Password: true}, decide: func(a *settings.Authentication) {
+			enforce(settings.MFAAny)(a)
+			a.MFAMethods = []string{settings.MethodTOTP}
+		}, first: App},
+		"the password, where two factors are asked for": {has: Left{Password: true, Passkeys: 1, Alone: 1, Unasked: 1}, then: Left{Passkeys: 1, Alone: 1, Unasked: 1}, decide: enforce(settings.MFAAny), first: Passkey},
+	} {
+		a := settings.Default(identity.DefaultTenant)
+		if c.decide != nil {
+			c.decide(&a)
+		}
+		if why := c.has.Spare(c.then, &a, nil); why == "" {
+			t.Errorf("%s: it can be spared", name)
+		}
+		if first := c.has.First(c.then, &a, nil, Passkey, Password, App, Mail); first != c.first {
+			t.Errorf("%s: %q, not %q", name, first, c.first)
+		}
+	}
+	a := settings.Default(identity.DefaultTenant)
+	if first := phone.First(Left{}, &a, nil, Password); first != Password {
+		t.Errorf("where no passkey can be made: %q", first)
+	}
+}

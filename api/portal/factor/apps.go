@@ -47,6 +47,7 @@ type appView struct {
 	Alert                page.Alert
 	Heading              string
 	Name                 page.Field
+	Needed               portal.Stay // why it cannot be removed
 	Action, Remove, Back string
 }
 
@@ -230,8 +231,8 @@ func (s *apps) again(w http.ResponseWriter, r *http.Request, v *portal.Visitor, 
 	return s.show(w, r, v, http.StatusUnprocessableEntity, e, identity.Printable(name, 100), identity.Errors(fault))
 }
 
-// find returns the app of the path, or fsm.ErrNotFound.
-func (s *apps) find(r *http.Request, v *portal.Visitor) (app totp.App, err error) {
+// find returns the app of the path and why it has to stay, or fsm.ErrNotFound.
+func (s *apps) find(r *http.Request, v *portal.Visitor) (app totp.App, needed portal.Stay, err error) {
 	err = s.DB.Read(r.Context(), func(tx *fsm.Tx) error {
 		all, err := totp.List(tx, v.Tenant, v.UserID)
 		if err != nil {
@@ -242,24 +243,27 @@ func (s *apps) find(r *http.Request, v *portal.Visitor) (app totp.App, err error
 			return fsm.ErrNotFound
 		}
 		app = all[i]
-		return nil
+		needed, err = v.Without(tx, r, lose)
+		return err
 	})
-	return app, err
+	return app, needed, err
 }
+
+func lose(l *spare.Left) { l.Apps-- }
 
 // ask shows what can be done with an app.
 func (s *apps) ask(w http.ResponseWriter, r *http.Request, v *portal.Visitor) error {
-	app, err := s.find(r, v)
+	app, needed, err := s.find(r, v)
 	if err != nil {
 		return err
 	}
-	return s.write(w, r, v, http.StatusOK, &app, nil)
+	return s.write(w, r, v, http.StatusOK, &app, needed, nil)
 }
 
-func (s *apps) write(w http.ResponseWriter, r *http.Request, v *portal.Visitor, status int, app *totp.App, faults []*identity.Error) error {
+func (s *apps) write(w http.ResponseWriter, r *http.Request, v *portal.Visitor, status int, app *totp.App, needed portal.Stay, faults []*identity.Error) error {
 	at := page.Base(r) + appsPath + "/" + app.ID
 	view := appView{
-		Account: v.Account(r, "security"), Heading: app.Name, Action: at, Remove: at + "/remove", Back: page.Base(r) + securityPath,
+		Account: v.Account(r, "security"), Heading: app.Name, Needed: needed, Action: at, Remove: at + "/remove", Back: page.Base(r) + securityPath,
 		Name: page.Field{Name: "name", Label: site.Text(r, "apps.name"), Value: app.Name, Autocomplete: "off", Hint: site.Text(r, "apps.name.hint")},
 	}
 	for _, fault := range faults {
@@ -287,8 +291,8 @@ func (s *apps) remove(w http.ResponseWriter, r *http.Request, v *portal.Visitor)
 		return err
 	}
 	err := update(v, r, func(tx *fsm.Tx, u *directory.User) error {
-		if why, err := v.Without(tx, r, func(l *spare.Left) { l.Apps-- }); err != nil || why != "" {
-			return cmp.Or[error](err, identity.Denied(why))
+		if needed, err := v.Without(tx, r, lose); err != nil || needed.Why != "" {
+			return cmp.Or[error](err, identity.Denied(needed.Why))
 		}
 		return totp.Remove(tx, v.Tenant, u.ID, r.PathValue("id"))
 	})
@@ -298,11 +302,11 @@ func (s *apps) remove(w http.ResponseWriter, r *http.Request, v *portal.Visitor)
 // changed goes back to the list, or shows the app again with what is in the way.
 func (s *apps) changed(w http.ResponseWriter, r *http.Request, v *portal.Visitor, done string, err error) error {
 	if errors.Is(err, identity.ErrInvalid) || errors.Is(err, identity.ErrDenied) {
-		app, ferr := s.find(r, v)
+		app, needed, ferr := s.find(r, v)
 		if ferr != nil {
 			return ferr
 		}
-		return s.write(w, r, v, http.StatusUnprocessableEntity, &app, identity.Errors(err))
+		return s.write(w, r, v, http.StatusUnprocessableEntity, &app, needed, identity.Errors(err))
 	}
 	if err != nil {
 		return err

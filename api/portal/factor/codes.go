@@ -11,7 +11,6 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity/credential/recovery"
 	"github.com/quis-idp/quis/identity/directory"
-	"github.com/quis-idp/quis/identity/spare"
 )
 
 const (
@@ -122,18 +121,12 @@ func removal(r *http.Request) portal.Removal {
 	}
 }
 
-// kept says in a person's words why v needs the codes, "" if they do not.
-func kept(tx *fsm.Tx, r *http.Request, v *portal.Visitor) (string, error) {
-	why, err := spare.WithoutCodes(tx, v.Tenant, v.UserID)
-	return portal.Needed(r, why), err
-}
-
 func (s *codes) askRemoval(w http.ResponseWriter, r *http.Request, v *portal.Visitor) error {
 	var set *recovery.Set
-	var why string
+	var stay portal.Stay
 	err := s.DB.View(r.Context(), func(tx *fsm.Tx) (err error) {
 		if set, err = recovery.Get(tx, v.Tenant, v.UserID); err == nil {
-			why, err = kept(tx, r, v)
+			stay, err = v.WithoutCodes(tx, r)
 		}
 		return err
 	})
@@ -143,16 +136,16 @@ func (s *codes) askRemoval(w http.ResponseWriter, r *http.Request, v *portal.Vis
 	if set == nil {
 		return page.Onward(w, r, page.Base(r)+securityPath)
 	}
-	return removal(r).Ask(w, r, v, why)
+	return removal(r).Ask(w, r, v, stay)
 }
 
 // remove takes the codes away, unless they are needed.
 func (s *codes) remove(w http.ResponseWriter, r *http.Request, v *portal.Visitor) error {
-	return removal(r).Do(w, r, v, "codes-removed", func(tx *fsm.Tx) (string, error) {
-		if why, err := kept(tx, r, v); err != nil || why != "" {
-			return why, err
+	return removal(r).Do(w, r, v, "codes-removed", func(tx *fsm.Tx) (portal.Stay, error) {
+		if stay, err := v.WithoutCodes(tx, r); err != nil || stay.Why != "" {
+			return stay, err
 		}
-		return "", recovery.Remove(tx, v.Tenant, v.UserID)
+		return portal.Stay{}, recovery.Remove(tx, v.Tenant, v.UserID)
 	})
 }
 

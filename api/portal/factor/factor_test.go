@@ -120,6 +120,7 @@ func TestRenamingAndRemovingAnApp(t *testing.T) {
 		a.MFAPolicy, a.MFAEnforce = settings.MFAAny, true
 		return settings.Put(tx, 0, a)
 	})
+	s.Get(at).Want(t, 200, "this is your only one. Add a passkey first.", `href="/account/security/passkeys/new">Add a passkey`)
 	s.Post(at+"/remove", nil).Want(t, 422, "this is your only one")
 	s.add("Second")
 	s.Post(at+"/remove", nil).Leads(t, securityPath+"?done=app-removed")

@@ -26,6 +26,10 @@ var (
 	phone = &totp.App{ID: "otp_1", Name: "Pixel with a name that somebody has made rather long, for whatever reason"}
 )
 
+func needed(r *http.Request) portal.Stay {
+	return portal.Stays(r, spare.Verdict{Why: spare.OnlyFactor, First: spare.Passkey})
+}
+
 // examples are all pages, as people see them.
 var examples = map[string]func(w http.ResponseWriter, r *http.Request) error{
 	"new_app": func(w http.ResponseWriter, r *http.Request) error {
@@ -35,16 +39,16 @@ var examples = map[string]func(w http.ResponseWriter, r *http.Request) error{
 		return (&apps{}).show(w, r, ada, 422, enrolment, "Phone", []*identity.Error{{Field: "code"}})
 	},
 	"app": func(w http.ResponseWriter, r *http.Request) error {
-		return (&apps{}).write(w, r, ada, 200, phone, nil)
+		return (&apps{}).write(w, r, ada, 200, phone, portal.Stay{}, nil)
 	},
 	"app_needed": func(w http.ResponseWriter, r *http.Request) error {
-		return (&apps{}).write(w, r, ada, 422, phone, []*identity.Error{{Detail: portal.Needed(r, spare.OnlyFactor)}})
+		return (&apps{}).write(w, r, ada, 422, phone, needed(r), []*identity.Error{{Detail: needed(r).Why}})
 	},
 	"codes_removal": func(w http.ResponseWriter, r *http.Request) error {
-		return removal(r).Write(w, r, ada, 200, "")
+		return removal(r).Write(w, r, ada, 200, portal.Stay{})
 	},
 	"codes_needed": func(w http.ResponseWriter, r *http.Request) error {
-		return removal(r).Write(w, r, ada, 422, portal.Needed(r, spare.OnlyFactor))
+		return removal(r).Write(w, r, ada, 422, needed(r))
 	},
 	"codes_first": func(w http.ResponseWriter, r *http.Request) error {
 		view := (&codes{}).view(r, ada)

@@ -302,7 +302,7 @@ type oneView struct {
 	Alert                         page.Alert
 	Name                          page.Field
 	Called, Action, Removal, Back string
-	Needed                        string // why it cannot be removed; "": it can
+	Needed                        portal.Stay // why it cannot be removed
 }
 
 // show is the page of one passkey.
@@ -332,8 +332,8 @@ func (s *Section) writeOne(w http.ResponseWriter, r *http.Request, v *portal.Vis
 	return onePage.Write(w, r, status, view)
 }
 
-// spared says in a person's words why v cannot do without k, "" if they can.
-func spared(tx *fsm.Tx, r *http.Request, v *portal.Visitor, k *passkey.Passkey) (string, error) {
+// spared says why v cannot do without k.
+func spared(tx *fsm.Tx, r *http.Request, v *portal.Visitor, k *passkey.Passkey) (portal.Stay, error) {
 	return v.Without(tx, r, func(l *spare.Left) { l.Lose(k) })
 }
 
@@ -363,8 +363,8 @@ func (s *Section) remove(w http.ResponseWriter, r *http.Request, v *portal.Visit
 		if err != nil {
 			return err
 		}
-		if why, err := spared(tx, r, v, k); err != nil || why != "" {
-			return cmp.Or[error](err, identity.Invalid("", why))
+		if stay, err := spared(tx, r, v, k); err != nil || stay.Why != "" {
+			return cmp.Or[error](err, identity.Invalid("", stay.Why))
 		}
 		return passkey.Delete(tx, v.Tenant, v.UserID, k.ID)
 	})

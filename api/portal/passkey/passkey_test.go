@@ -162,7 +162,7 @@ func TestAPersonsPasskeys(t *testing.T) {
 	v.Get(one).Want(t, http.StatusNotFound)
 	// The last way to sign in stays.
 	v.Update(func(tx *fsm.Tx) error { return credential.DeleteAllOf(tx, identity.DefaultTenant, v.user) })
-	v.see("last", path+"/"+ids[1], "your only way to sign in")
+	v.see("last", path+"/"+ids[1], "your only way to sign in. Add a passkey first.", `href="`+newPath+`">Add a passkey`)
 	v.refused(path+"/"+ids[1]+"/remove", url.Values{}, "your only way to sign in")
 	// A proof that is old has to be given again.
 	v.Pass(time.Hour)
