@@ -14,13 +14,13 @@ import (
 const faultLimited = "limited" // the field of a fault: it cannot be asked now
 
 // showApproval offers to ask for an approval, or shows the number and waits.
-func (l *Login) showApproval(w http.ResponseWriter, r *http.Request, f *authn.Flow, status int, others []link, faults []*identity.Error) error {
+func (l *Login) showApproval(w http.ResponseWriter, r *http.Request, f *authn.Flow, status int, who string, others []link, faults []*identity.Error) error {
 	state, err := l.cfg.Flows.Approval(r.Context(), f)
 	if err != nil {
 		return err
 	}
 	view := approvalView{
-		Application: f.Need.Application, Login: identity.Printable(f.Login, maxShown), Ready: state == approval.Approved,
+		Purpose: purpose(r, f), Who: who, Ready: state == approval.Approved,
 		Ask: page.Base(r) + "/login/ask", Action: page.Base(r) + "/login/second", Poll: page.Base(r) + "/login/asked",
 		Flow: f.Sealed(), Others: others, Restart: again(r, f),
 	}

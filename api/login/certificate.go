@@ -111,7 +111,7 @@ func (l *Login) noCertificate(w http.ResponseWriter, r *http.Request, status int
 // by itself; without JavaScript a button does.
 func (l *Login) showCertificate(w http.ResponseWriter, r *http.Request, f *authn.Flow) error {
 	return certificatePage.Write(w, r, http.StatusOK, certificateView{
-		Application: f.Need.Application, Action: page.Base(r) + certificatePath, Flow: f.Sealed(), Title: f.Certificate.Names.Title,
+		Purpose: purpose(r, f), Action: page.Base(r) + certificatePath, Flow: f.Sealed(), Title: f.Certificate.Names.Title,
 	})
 }
 

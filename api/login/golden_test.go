@@ -35,7 +35,7 @@ var examples = map[string]func(w http.ResponseWriter) error{
 	"home_signed_in": func(w http.ResponseWriter) error { return homePage.Write(w, get("/"), 200, homeView{Person: &ada}) },
 	"sign_in": func(w http.ResponseWriter) error {
 		return signInPage.Write(w, get("/login"), 200, signInView{
-			Application: "Web", Action: "/login", Flow: "FLOW",
+			Purpose: "to continue to Web", Action: "/login", Flow: "FLOW",
 			Username: page.Field{Name: "username", Label: "Username or email", Autocomplete: "username", Focus: true},
 			Password: page.Field{Name: "password", Label: "Password", Type: "password", Autocomplete: "current-password"},
 		})
@@ -49,7 +49,7 @@ var examples = map[string]func(w http.ResponseWriter) error{
 	},
 	"sign_in_ways": func(w http.ResponseWriter) error {
 		return signInPage.Write(w, get("/login"), 200, signInView{
-			Application: "Web", Action: "/login", Flow: "FLOW", Passkey: &passkeyView{"/login/passkey", "FLOW", `{"challenge":"AAAA"}`, true, false},
+			Purpose: "to continue to Web", Action: "/login", Flow: "FLOW", Passkey: &passkeyView{"/login/passkey", "FLOW", `{"challenge":"AAAA"}`, true, false},
 			Username: page.Field{Name: "username", Label: "Username or email", Autocomplete: "username webauthn", Focus: true},
 			Password: page.Field{Name: "password", Label: "Password", Type: "password", Autocomplete: "current-password"},
 			Mail:     "/login/mail", Forgotten: "/recover?flow=FLOW", Register: "/register?flow=FLOW", Stay: "30 days", Staying: true, Certificate: "https://id.example.com:8443/login/certificate?flow=FLOW",
@@ -65,20 +65,20 @@ var examples = map[string]func(w http.ResponseWriter) error{
 	},
 	"second": func(w http.ResponseWriter) error {
 		return secondPage.Write(w, get("/login"), 200, secondView{
-			Application: "Web", Action: "/login/second", Flow: "FLOW", Way: "totp", Login: "ada", Lead: "Enter the code.", Typed: true, Trust: "30 days",
+			Purpose: "to continue to Web", Action: "/login/second", Flow: "FLOW", Way: "totp", Who: "You are signing in as ada.", Lead: "Enter the code.", Typed: true, Trust: "30 days",
 			Code:   page.Field{Name: "code", Label: "Code from the app", Autocomplete: "one-time-code", Numeric: true, Focus: true},
 			Others: []link{{"Use a recovery code", "/login?flow=FLOW&way=recovery"}}, Restart: "/login?flow=FLOW&again=yes", Lost: "/login/lost",
 		})
 	},
 	"second_passkey": func(w http.ResponseWriter) error {
 		return secondPage.Write(w, get("/login"), 200, secondView{
-			Action: "/login/second", Flow: "FLOW", Way: "passkey", Login: "ada", Lead: "Use your passkey or security key.",
+			Action: "/login/second", Flow: "FLOW", Way: "passkey", Who: "You are signing in as ada.", Lead: "Use your passkey or security key.",
 			Passkey: &passkeyView{"/login/passkey", "FLOW", `{"challenge":"AAAA"}`, false, false}, Restart: "/login?flow=FLOW&again=yes", Ask: true,
 		})
 	},
 	"approval_ask": func(w http.ResponseWriter) error {
 		return approvalPage.Write(w, get("/login"), 200, approvalView{
-			Application: "Web", Login: "ada", Ask: "/login/ask", Action: "/login/second", Poll: "/login/asked", Flow: "FLOW",
+			Purpose: "to continue to Web", Who: "You are signing in as ada.", Ask: "/login/ask", Action: "/login/second", Poll: "/login/asked", Flow: "FLOW",
 			Others: []link{{"Use your authenticator app", "/login?flow=FLOW&way=totp"}}, Restart: "/login?flow=FLOW&again=yes",
 		})
 	},
@@ -97,12 +97,12 @@ var examples = map[string]func(w http.ResponseWriter) error{
 	},
 	"second_certificate": func(w http.ResponseWriter) error {
 		return secondPage.Write(w, get("/login"), 200, secondView{
-			Action: "/login/second", Flow: "FLOW", Way: "certificate", Login: "ada", Lead: "Use your certificate.",
+			Action: "/login/second", Flow: "FLOW", Way: "certificate", Who: "You are signing in as ada.", Lead: "Use your certificate.",
 			Certificate: "https://id.example.com:8443/login/certificate?flow=FLOW", Restart: "/login?flow=FLOW&again=yes",
 		})
 	},
 	"certificate": func(w http.ResponseWriter) error {
-		return certificatePage.Write(w, get("/login"), 200, certificateView{"Web", "/login/certificate", "FLOW", "CN=Ada Lovelace,O=Example"})
+		return certificatePage.Write(w, get("/login"), 200, certificateView{"to continue to Web", "/login/certificate", "FLOW", "CN=Ada Lovelace,O=Example"})
 	},
 	"certificate_refused": func(w http.ResponseWriter) error {
 		return (&Login{}).noCertificate(w, get("/login/certificate"), 403, "certificate.refused", "https://id.example.com/login?flow=FLOW")

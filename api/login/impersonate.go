@@ -45,8 +45,8 @@ func (l *Login) offer(w http.ResponseWriter, r *http.Request) (*impersonation.Of
 
 func deadOffer(w http.ResponseWriter, r *http.Request) error {
 	return messagePage.Write(w, r, http.StatusGone, messageView{
-		Title: site.Text(r, "impersonate.dead.title"), Detail: site.Text(r, "impersonate.dead.detail"),
-		Link: template.URL(page.Base(r) + "/"), Label: site.Text(r, "dead.link"),
+		Title: site.Text(r, "link_dead.title"), Detail: site.Text(r, "impersonate.dead.detail"),
+		Link: template.URL(page.Base(r) + "/"), Label: site.Text(r, "error.home"),
 	})
 }
 

@@ -133,7 +133,7 @@ func (l *Login) followLink(w http.ResponseWriter, r *http.Request) error {
 
 // linkFault says that a link does not work, or not yet; other errors stay errors.
 func linkFault(w http.ResponseWriter, r *http.Request, err error) error {
-	status, title, detail := http.StatusGone, "regain.gone.title", "regain.gone.detail"
+	status, title, detail := http.StatusGone, "link_dead.title", "regain.gone.detail"
 	switch {
 	case errors.Is(err, authn.ErrDeadFlow):
 		return flowFault(w, r, err)
@@ -144,6 +144,6 @@ func linkFault(w http.ResponseWriter, r *http.Request, err error) error {
 	}
 	return messagePage.Write(w, r, status, messageView{
 		Title: site.Text(r, title), Detail: site.Text(r, detail),
-		Link: template.URL(page.Base(r) + "/"), Label: site.Text(r, "dead.link"),
+		Link: template.URL(page.Base(r) + "/"), Label: site.Text(r, "error.home"),
 	})
 }

@@ -22,7 +22,7 @@ func (l *Login) mail(w http.ResponseWriter, r *http.Request) error {
 // scanners of mail follow links, but press no buttons.
 func (l *Login) showMail(w http.ResponseWriter, r *http.Request, f *authn.Flow, status int, faults []*identity.Error) error {
 	view := mailView{
-		Application: f.Need.Application, Action: page.Base(r) + "/login/code", Flow: f.Sealed(),
+		Purpose: purpose(r, f), Action: page.Base(r) + "/login/code", Flow: f.Sealed(),
 		Token: r.URL.Query().Get("token"), Login: identity.Printable(f.Login, maxShown), Locked: f.Locked(),
 		Again: page.Base(r) + "/login/mail",
 		Code: page.Field{

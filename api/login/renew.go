@@ -40,7 +40,7 @@ func (l *Login) showRecover(w http.ResponseWriter, r *http.Request, f *authn.Flo
 	if !open.Mail {
 		return messagePage.Write(w, r, http.StatusForbidden, messageView{
 			Title: site.Text(r, "recover.closed.title"), Detail: site.Text(r, "recover.closed.detail"),
-			Link: template.URL(page.Base(r) + "/"), Label: site.Text(r, "dead.link"),
+			Link: template.URL(page.Base(r) + "/"), Label: site.Text(r, "error.home"),
 		})
 	}
 	view := recoverView{
@@ -81,8 +81,7 @@ func (l *Login) showRenew(w http.ResponseWriter, r *http.Request, f *authn.Flow,
 func (l *Login) renew(w http.ResponseWriter, r *http.Request) error {
 	return l.step(w, r, func(f *authn.Flow) (authn.Result, error) {
 		if f.Step() == authn.StepRenew && f.Bound() && assurance.Has(f.Factors, assurance.Password) {
-			err := credential.AnotherThan(r.Context(), l.cfg.DB, l.cfg.Pool, f.Need.Tenant, f.UserID, r.PostForm.Get("password"))
-			if err != nil {
+			if err := credential.AnotherThan(r.Context(), l.cfg.DB, l.cfg.Pool, f.Need.Tenant, f.UserID, r.PostForm.Get("password")); err != nil {
 				return authn.Result{}, err
 			}
 		}

@@ -27,8 +27,12 @@ func (l *Login) showSecond(w http.ResponseWriter, r *http.Request, f *authn.Flow
 	if !slices.Contains(ways, way) {
 		way = ways[0]
 	}
+	who, err := l.who(r, f)
+	if err != nil {
+		return err
+	}
 	if way == assurance.Approval {
-		return l.showApproval(w, r, f, status, others(r, f, ways, way), faults)
+		return l.showApproval(w, r, f, status, who, others(r, f, ways, way), faults)
 	}
 	key, err := l.passkey(r, f)
 	if err != nil {
@@ -39,8 +43,8 @@ func (l *Login) showSecond(w http.ResponseWriter, r *http.Request, f *authn.Flow
 		return err
 	}
 	view := secondView{
-		Application: f.Need.Application, Action: page.Base(r) + "/login/second", Flow: f.Sealed(), Way: string(way),
-		Login: identity.Printable(f.Login, maxShown), Lead: site.Text(r, "second."+string(way)+".lead"),
+		Purpose: purpose(r, f), Who: who, Action: page.Base(r) + "/login/second", Flow: f.Sealed(), Way: string(way),
+		Lead:    site.Text(r, "second."+string(way)+".lead"),
 		Passkey: key, Typed: way != assurance.Passkey && way != assurance.Certificate, Trust: days(r, open.Trust),
 		Others: others(r, f, ways, way), Restart: again(r, f),
 	}

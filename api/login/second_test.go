@@ -2,11 +2,13 @@ package login
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/quis-idp/quis/api/page/pagetest"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/credential/passkey/passkeytest"
 	"github.com/quis-idp/quis/identity/directory"
@@ -38,4 +40,26 @@ func TestPasskeyIsAskedForAsSecondFactor(t *testing.T) {
 	s := h.someone()
 	second := s.try(s.form("/login"), "tester", secret).Want(t, http.StatusOK, "Use your passkey", `data-passkey="get"`)
 	pagetest.Check(t, "second", second.Page)
+}
+
+// Who is signed in and proves something again is told as whom, and what for.
+func TestAStepUpSaysWhatForAndAsWhom(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	s := h.someone()
+	const what, who = "to change how you sign in", "You are signed in as tester@example.com."
+	silent := func(a pagetest.Answer) {
+		t.Helper()
+		if strings.Contains(a.Page, what) || strings.Contains(a.Page, who) {
+			t.Errorf("a sign-in is called a step-up: %s", a.Page)
+		}
+	}
+	silent(s.Get("/login?flow="+h.begin(authn.Need{ReturnTo: "/account/security"})).Want(t, http.StatusOK, "Sign in"))
+	s.signIn()
+	h.protect()
+	a := s.Get("/login?flow="+h.begin(authn.Need{ReturnTo: "/oauth2/authorize?client_id=wiki", Application: "Wiki", MFA: settings.MFAAny})).Want(t, http.StatusOK, "One more step", "to continue to Wiki", who)
+	silent(s.Get("/login?again=yes&flow="+a.Hidden("flow")[0]).Want(t, http.StatusOK, "to continue to Wiki"))
+	s.Get("/login?flow="+h.begin(authn.Need{ReturnTo: "/account/security/passkeys/new", Login: true, LoginHint: "tester"})).Want(t, http.StatusOK, "Sign in", what, `value="tester"`)
+	s.Get("/login?flow="+h.begin(authn.Need{ReturnTo: "/account/email", Login: true})).Want(t, http.StatusOK, "to change your account")
+	silent(s.Get("/login?flow="+h.begin(authn.Need{ReturnTo: "/", Login: true})).Want(t, http.StatusOK, "Sign in"))
 }

@@ -125,8 +125,8 @@ func setupFault(w http.ResponseWriter, r *http.Request, err error) error {
 		return err
 	}
 	return messagePage.Write(w, r, http.StatusGone, messageView{
-		Title: site.Text(r, "setup_dead.title"), Detail: site.Text(r, "setup_dead.detail"),
-		Link: "/", Label: site.Text(r, "dead.link"),
+		Title: site.Text(r, "link_dead.title"), Detail: site.Text(r, "setup_dead.detail"),
+		Link: "/", Label: site.Text(r, "error.home"),
 	})
 }
 

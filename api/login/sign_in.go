@@ -256,7 +256,7 @@ func (l *Login) goOn(w http.ResponseWriter, r *http.Request, f *authn.Flow, done
 func refused(w http.ResponseWriter, r *http.Request, err error) error {
 	view := messageView{
 		Title: site.Text(r, "refused.title"), Detail: site.Text(r, "refused.detail"),
-		Link: template.URL(page.Base(r) + "/"), Label: site.Text(r, "dead.link"), Reference: identity.RequestFrom(r.Context()).ID,
+		Link: template.URL(page.Base(r) + "/"), Label: site.Text(r, "error.home"), Reference: identity.RequestFrom(r.Context()).ID,
 	}
 	for _, e := range identity.Errors(err) {
 		view.Detail += " " + page.Detail(r, e)
@@ -288,7 +288,7 @@ func (l *Login) showForm(w http.ResponseWriter, r *http.Request, f *authn.Flow, 
 		return err
 	}
 	view := signInView{
-		Application: f.Need.Application, Action: page.Base(r) + "/login", Flow: f.Sealed(),
+		Purpose: purpose(r, f), Action: page.Base(r) + "/login", Flow: f.Sealed(),
 		Username: page.Field{
 			Name: "username", Label: site.Text(r, "sign_in.username"), Value: identity.Printable(username, maxShown),
 			Autocomplete: "username webauthn", Focus: username == "",
@@ -361,6 +361,6 @@ func flowFault(w http.ResponseWriter, r *http.Request, err error) error {
 	}
 	return messagePage.Write(w, r, http.StatusGone, messageView{
 		Title: site.Text(r, "dead.title"), Detail: site.Text(r, "dead.detail"),
-		Link: template.URL(page.Base(r) + "/"), Label: site.Text(r, "dead.link"),
+		Link: template.URL(page.Base(r) + "/"), Label: site.Text(r, "error.home"),
 	})
 }

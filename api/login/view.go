@@ -24,7 +24,7 @@ type (
 
 	// signInView is the form that asks for name and password.
 	signInView struct {
-		Application string // the one that sent the person here; "" if none did
+		Purpose     string // what for: "to continue to Web"; "": it is not known
 		Action      string // where the form goes
 		Flow        string // the sealed flow
 		Alert       page.Alert
@@ -88,25 +88,25 @@ type (
 
 	// mailView is the form that asks for the code of a mail.
 	mailView struct {
-		Application string
-		Action      string
-		Flow        string
-		Token       string // of the link that was followed; "": none
-		Login       string // as it was typed
-		Locked      bool   // it is not the first proof, but the one that a locked account needs
-		Alert       page.Alert
-		Code        page.Field
-		Again       string // sends another
-		Restart     string // begins again as somebody else
+		Purpose string // what for: "to continue to Web"; "": it is not known
+		Action  string
+		Flow    string
+		Token   string // of the link that was followed; "": none
+		Login   string // as it was typed
+		Locked  bool   // it is not the first proof, but the one that a locked account needs
+		Alert   page.Alert
+		Code    page.Field
+		Again   string // sends another
+		Restart string // begins again as somebody else
 	}
 
 	// secondView is the form that asks for a second factor.
 	secondView struct {
-		Application string
+		Purpose     string // what for: "to continue to Web"; "": it is not known
 		Action      string
 		Flow        string
 		Way         string // the method
-		Login       string // who is signing in, as they typed it; "" if they did not have to
+		Who         string // a sentence that says as whom; "": whoever it is says so at this step
 		Lead        string // what to do
 		Alert       page.Alert
 		Code        page.Field
@@ -123,25 +123,25 @@ type (
 
 	// approvalView asks for an approval in another browser, or waits for it.
 	approvalView struct {
-		Application string
-		Login       string
-		Alert       page.Alert
-		Number      string // to be typed there; "": nothing is being asked
-		Ready       bool   // it is approved
-		Ask         string // asks, or asks again
-		Action      string // goes on
-		Poll        string // answers 204 as long as there is nothing new
-		Flow        string
-		Others      []link
-		Restart     string
+		Purpose string // what for: "to continue to Web"; "": it is not known
+		Who     string // a sentence that says as whom; "": whoever it is says so at this step
+		Alert   page.Alert
+		Number  string // to be typed there; "": nothing is being asked
+		Ready   bool   // it is approved
+		Ask     string // asks, or asks again
+		Action  string // goes on
+		Poll    string // answers 204 as long as there is nothing new
+		Flow    string
+		Others  []link
+		Restart string
 	}
 
 	// certificateView asks to go on with a certificate that the browser has shown.
 	certificateView struct {
-		Application string
-		Action      string
-		Flow        string
-		Title       string // whose it says it is
+		Purpose string // what for: "to continue to Web"; "": it is not known
+		Action  string
+		Flow    string
+		Title   string // whose it says it is
 	}
 
 	// leavingView is shown for the moment in which the browser goes on.

@@ -3,9 +3,11 @@ package login
 import (
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/quis-idp/quis/api/page"
+	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/session"
 )
@@ -21,6 +23,35 @@ func since(s *session.Session, f *authn.Flow) bool { return s != nil && s.AuthTi
 // and they have not done anything yet.
 func joining(f *authn.Flow, s *session.Session) bool {
 	return f.Need.Create && f.Step() == authn.StepPassword && !since(s, f)
+}
+
+// purpose says what the person of f proves who they are for, as the application is called or, of who
+// is signed in already, as their own pages stand; "" if it is not known.
+func purpose(r *http.Request, f *authn.Flow) string {
+	own, ok := strings.CutPrefix(f.Need.ReturnTo, page.Base(r)+"/account/")
+	switch {
+	case f.Need.Application != "":
+		return site.Text(r, "sign_in.continue", f.Need.Application)
+	case !ok || f.Need.Recover || !f.Need.Login && f.Session == "":
+		return ""
+	case strings.HasPrefix(own, "security"):
+		return site.Text(r, "purpose.ways")
+	}
+	return site.Text(r, "purpose.account")
+}
+
+// who says as whom the person of f goes on: who is signed in already, or was named; "" if neither is.
+func (l *Login) who(r *http.Request, f *authn.Flow) (string, error) {
+	_, u, err := l.signedIn(r)
+	switch {
+	case err != nil:
+		return "", err
+	case f.Session != "" && u != nil && u.ID == f.UserID:
+		return site.Text(r, "second.signed_in", shown(u).Login), nil
+	case f.Login != "":
+		return site.Text(r, "second.as", identity.Printable(f.Login, maxShown)), nil
+	}
+	return "", nil
 }
 
 // bind ties a flow that is not bound yet to this browser.

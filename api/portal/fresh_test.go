@@ -17,7 +17,11 @@ func (s *someone) stepUp(path, password string) string {
 	s.Browser.T.Helper()
 	a := s.Get(path)
 	to := a.Want(s.Browser.T, 303).Header.Get("Location")
-	form := s.Get(to).Want(s.Browser.T, 200, "One more step", "Enter your password")
+	what := "to change how you sign in"
+	if !strings.HasPrefix(path, "/account/security") {
+		what = "to change your account"
+	}
+	form := s.Get(to).Want(s.Browser.T, 200, "One more step", what, "You are signed in as ada@example.com.", "Enter your password")
 	done := s.Post("/login/second", url.Values{"flow": form.Hidden("flow")[:1], "way": {"password"}, "code": {password}})
 	back, ok := strings.CutPrefix(done.Want(s.Browser.T, 200).Header.Get("Refresh"), "0; url=")
 	if !ok {
