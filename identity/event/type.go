@@ -157,6 +157,10 @@ const (
 // changed then, and nobody should be told so.
 const FirstKey = "first"
 
+// SecondKey is in the data of the events of a passkey that is a security key, asked for only after
+// something else.
+const SecondKey = "second"
+
 // Catalogue says in one sentence what each type means.
 var Catalogue = map[Type]string{
 	TenantCreated: "A tenant was created.",

@@ -47,6 +47,8 @@ type Delivery struct {
 	Expires   int64       `cbor:"18,keyasint,omitempty"`
 
 	Invitation string `cbor:"19,keyasint,omitempty"` // ID of what is mailed, instead of UserID
+
+	Kind letter.Kind `cbor:"20,keyasint,omitempty"` // of What, if it is a name of that
 }
 
 // deliveries lie in order of time: the ID begins with it. After a restore they would tell

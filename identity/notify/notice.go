@@ -11,7 +11,8 @@ import (
 // A notice is a letter that an event calls for.
 type notice struct {
 	letter letter.Name
-	user   string // ID
+	user   string      // ID
+	kind   letter.Kind // of what has the name what
 	what   string
 	former string // another address that it goes to as well
 	hidden bool   // where from is not the person's to know
@@ -57,6 +58,7 @@ func noticeOf(e *event.Event) *notice {
 	if n.what == "" && e.Target.Kind != "user" {
 		n.what = e.Target.Name
 	}
+	n.kind = kindOf(e)
 	if l, ok := letters[e.Type]; ok {
 		switch n.letter = l; {
 		case e.Type == event.PasswordSet && e.Data[event.FirstKey] != "":
@@ -77,6 +79,17 @@ func noticeOf(e *event.Event) *notice {
 		return nil
 	}
 	return n
+}
+
+// kindOf is what a person calls the target of an event; "" if it has no name to them.
+func kindOf(e *event.Event) letter.Kind {
+	switch k := letter.Kind(e.Target.Kind); {
+	case k == letter.Passkey && e.Data[event.SecondKey] != "":
+		return letter.Key
+	case k.Known():
+		return k
+	}
+	return ""
 }
 
 // userOf is whom an event concerns.

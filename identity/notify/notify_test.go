@@ -38,10 +38,10 @@ func TestEventBecomesANotice(t *testing.T) {
 	h.connect()
 	h.lead(0)
 	before := h.Entries()
-	h.happen(event.Event{Type: event.FactorAdded, Data: map[string]string{"name": "Phone"}, Request: identity.Request{IP: "192.0.2.1", UserAgent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}})
+	h.happen(event.Event{Type: event.FactorAdded, Target: event.Target{Kind: "totp", ID: "otp_1", Name: "Phone"}, Data: map[string]string{"user_id": h.user.ID}, Request: identity.Request{IP: "192.0.2.1", UserAgent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}})
 	m := h.smtp.Wait(t, 1)[0]
 	d := h.settled(notify.Done)[0]
-	for _, want := range []string{"Hello Ada Lovelace,", "What: Phone", "Browser: Firefox on Linux", "Network address: 192.0.2.1"} {
+	for _, want := range []string{"Hello Ada Lovelace,", "What: Authenticator app “Phone”", "Browser: Firefox on Linux", "Network address: 192.0.2.1"} {
 		if !strings.Contains(m.Text, want) {
 			t.Errorf("the text lacks %q:\n%s", want, m.Text)
 		}
@@ -80,7 +80,7 @@ func TestWhatWasRemovedIsTold(t *testing.T) {
 	h.happen(event.Event{Type: event.FactorRemoved, Target: event.Target{Kind: "totp", ID: "otp_1", Name: "Phone"}, Data: map[string]string{"user_id": h.user.ID}})
 	got := map[string]bool{}
 	for _, m := range h.smtp.Wait(t, 3) {
-		got[m.Subject()] = strings.Contains(m.Text, "What: Phone")
+		got[m.Subject()] = strings.Contains(m.Text, "What: Authenticator app “Phone”")
 	}
 	want := map[string]bool{
 		"Your password for id.example.com was removed": false, "Your recovery codes for id.example.com were removed": false,
@@ -88,6 +88,31 @@ func TestWhatWasRemovedIsTold(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// What has a name is told by its kind, too: a telephone can be any of these.
+func TestALetterSaysWhatKindOfFactor(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	h.connect()
+	h.lead(0)
+	for i, c := range []struct {
+		what         event.Type
+		kind, second string
+		want         string
+	}{
+		{event.PasskeyCreated, "passkey", "", "What: Passkey “Phone”"},
+		{event.PasskeyCreated, "passkey", "yes", "What: Security key “Phone”"},
+		{event.PasskeyDeleted, "passkey", "yes", "What: Security key “Phone”"},
+		{event.CertificateAdded, "certificate", "", "What: Certificate “Phone”"},
+		{event.FactorAdded, "approver", "", "What: Browser that may approve sign-ins: “Phone”"},
+		{event.FactorAdded, "later", "", "What: Phone"}, // of a release to come
+	} {
+		h.happen(event.Event{Type: c.what, Target: event.Target{Kind: c.kind, ID: "x", Name: "Phone"}, Data: map[string]string{"user_id": h.user.ID, event.SecondKey: c.second}})
+		if m := h.smtp.Wait(t, i+1)[i]; !strings.Contains(m.Text, c.want) {
+			t.Errorf("%s of %s: the letter lacks %q:\n%s", c.what, c.kind, c.want, m.Text)
+		}
 	}
 }
 

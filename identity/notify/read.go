@@ -91,7 +91,7 @@ func (r *Room) calledFor(tx *fsm.Tx, e *event.Event) (due []Delivery, seen *brow
 			continue // none, or one that mail cannot go to
 		}
 		d := Delivery{
-			Tenant: e.Tenant, UserID: n.user, Invitation: n.invitation, To: address, Letter: n.letter, Event: e.ID, What: identity.Printable(n.what, maxFact),
+			Tenant: e.Tenant, UserID: n.user, Invitation: n.invitation, To: address, Letter: n.letter, Event: e.ID, Kind: n.kind, What: identity.Printable(n.what, maxFact),
 			Browser: browserName(e.Request.UserAgent), IP: e.Request.IP, When: e.Time.UnixMilli(),
 		}
 		if n.hidden {
@@ -153,7 +153,7 @@ func (r *Room) dispatchOf(tx *fsm.Tx, d *Delivery) (dispatch, error) {
 	}
 	out := dispatch{
 		tenant: t, id: d.ID, letter: d.Letter, to: post.Address{Name: u.Name, Mailbox: d.To}, locale: u.Locale,
-		data: letter.Data{What: d.What, Browser: d.Browser, IP: d.IP, When: time.UnixMilli(d.When)},
+		data: letter.Data{Kind: d.Kind, What: d.What, Browser: d.Browser, IP: d.IP, When: time.UnixMilli(d.When)},
 	}
 	if r.cfg.Alarm != nil {
 		if out.data.Alarm, err = r.cfg.Alarm(t, d.UserID, d.Event); err != nil {

@@ -228,6 +228,9 @@ func transports(names []string) []protocol.AuthenticatorTransport {
 
 func appendEvent(tx *fsm.Tx, what event.Type, p *Passkey, data map[string]string) error {
 	all := map[string]string{"user_id": p.UserID, "aaguid": p.Model()}
+	if p.Second {
+		all[event.SecondKey] = "yes"
+	}
 	for k, v := range data {
 		all[k] = v
 	}

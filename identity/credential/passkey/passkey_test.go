@@ -13,6 +13,7 @@ import (
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/credential/passkey/passkeytest"
+	"github.com/quis-idp/quis/identity/event"
 )
 
 func TestRegisterAndSignIn(t *testing.T) {
@@ -265,6 +266,15 @@ func TestASecurityKeyComesSecond(t *testing.T) {
 	if !made.Second {
 		t.Error("a security key is not marked")
 	}
+	h.view(func(tx *fsm.Tx) error {
+		all, _, err := event.List(tx, home.ID, event.Query{Oldest: true})
+		for _, e := range all {
+			if got := e.Data[event.SecondKey] != ""; got != (e.Target.ID == made.ID) {
+				t.Errorf("%s of %s is told as of a security key: %v", e.Type, e.Target.Name, got)
+			}
+		}
+		return err
+	})
 	_, err = h.signIn(home, alice.ID, key)
 	expect(t, "the key beside something that is no password", err, identity.ErrUnauthenticated)
 	h.known = true

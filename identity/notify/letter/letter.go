@@ -39,6 +39,21 @@ const (
 	Impersonated      Name = "impersonated"           // an administrator acts as the person; What says why
 )
 
+// A Kind is of what a person has that they call by a name. It is part of stored rows: never change one.
+type Kind string
+
+// The kinds, as targets of events are called; a Key is a passkey that is asked for only after something else.
+const (
+	App         Kind = "totp"
+	Passkey     Kind = "passkey"
+	Key         Kind = "key"
+	Certificate Kind = "certificate"
+	Approver    Kind = "approver" // a browser in which sign-ins are approved
+)
+
+// Known reports whether a letter has a word for k.
+func (k Kind) Known() bool { _, ok := english["kind."+string(k)]; return ok }
+
 // A spec says what a letter is made of besides subject, greeting, lead and foot.
 type spec struct {
 	code, button, facts, alarm, more bool
@@ -89,6 +104,7 @@ func (n Name) Known() bool { _, ok := specs[n]; return ok }
 type Data struct {
 	Place       string // host of the issuer: what the person knows this place by
 	Person      string // name to greet with
+	Kind        Kind   // of What, if it is a name of that
 	What        string // name of a factor, the new address, a reason, or the Moment at which a recovery can be finished
 	Application string // that the person was on the way to
 	Code        string
@@ -182,9 +198,12 @@ func (v *view) facts(n Name, w words, d Data) {
 	if !d.When.IsZero() {
 		add("when", Moment(d.When))
 	}
-	if n == RecoveryStarted {
+	switch {
+	case n == RecoveryStarted:
 		add("ready", d.What)
-	} else {
+	case d.What != "" && d.Kind.Known():
+		add("what", w.text("kind."+string(d.Kind)))
+	default:
 		add("what", d.What)
 	}
 	add("browser", d.Browser)
@@ -217,7 +236,7 @@ func Sample(n Name) Data {
 	}
 	switch n {
 	case FactorAdded, FactorRemoved, PasskeySuspicious:
-		d.What = "Passkey “Laptop”"
+		d.Kind, d.What = Passkey, "Laptop"
 	case Impersonated:
 		d.What = "Ticket 4711"
 	case EmailChanged, EmailOld:

@@ -91,6 +91,12 @@ var english = Texts{
 	"fact.browser": "Browser",
 	"fact.ip":      "Network address",
 
+	"kind.totp":        "Authenticator app “{what}”",
+	"kind.passkey":     "Passkey “{what}”",
+	"kind.key":         "Security key “{what}”",
+	"kind.certificate": "Certificate “{what}”",
+	"kind.approver":    "Browser that may approve sign-ins: “{what}”",
+
 	"alarm.lead":   "Was it not you? Then use this link. You are asked once more; after that everybody is signed out of your account, and you choose a new password.",
 	"alarm.button": "This wasn't me",
 
