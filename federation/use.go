@@ -41,32 +41,47 @@ type Uses struct {
 
 	mu sync.Mutex
 	at map[useKey]int64 // guarded by mu
+
+	noted chan struct{} // holds one while there is something to write
 }
 
 // NewUses returns Uses. Run must run for anything to be written.
 func NewUses(db *fsm.DB, log *slog.Logger) *Uses {
-	return &Uses{db: db, log: log, at: map[useKey]int64{}}
+	return &Uses{db: db, log: log, at: map[useKey]int64{}, noted: make(chan struct{}, 1)}
 }
 
 // Touch notes that an application, which there is, was given tokens now.
 func (u *Uses) Touch(tenant, id string) {
 	now := u.db.Now().UnixMilli()
 	u.mu.Lock()
-	defer u.mu.Unlock()
 	k := useKey{tenant, id}
 	u.at[k] = max(u.at[k], now)
+	u.mu.Unlock()
+	u.wake()
 }
 
-// Run writes what was noted once a minute, and once more when ctx ends, which it does not
-// report as an error.
+func (u *Uses) wake() {
+	select {
+	case u.noted <- struct{}{}:
+	default:
+	}
+}
+
+// Run writes what was noted: the first use soon, so that whoever tries an application sees it,
+// and what follows once a minute. It writes once more when ctx ends, which it does not report
+// as an error.
 func (u *Uses) Run(ctx context.Context) error {
-	tick := time.NewTicker(useEvery)
-	defer tick.Stop()
 	for {
-		var err error
 		select {
-		case <-tick.C:
-			err = u.Flush(ctx)
+		case <-u.noted:
+			if err := u.Flush(ctx); err != nil && ctx.Err() == nil {
+				u.log.WarnContext(ctx, "last use of applications not written yet", "error", err)
+				u.wake()
+			}
+		case <-ctx.Done():
+		}
+		select {
+		case <-time.After(useEvery):
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), useLastFlush)
 			defer cancel()
@@ -74,9 +89,6 @@ func (u *Uses) Run(ctx context.Context) error {
 				u.log.WarnContext(ctx, "last use of applications not written", "error", err)
 			}
 			return nil
-		}
-		if err != nil {
-			u.log.WarnContext(ctx, "last use of applications not written yet", "error", err)
 		}
 	}
 }

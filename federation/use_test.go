@@ -1,6 +1,7 @@
 package federation_test
 
 import (
+	"context"
 	"log/slog"
 	"testing"
 	"time"
@@ -54,5 +55,50 @@ func TestLastUseIsWrittenOnceForAll(t *testing.T) {
 	h.update(func(tx *fsm.Tx) error { return federation.Delete(tx, tenant, gone.ID, 0) })
 	if err := u.Flush(t.Context()); err != nil || !last(gone.ID).IsZero() {
 		t.Errorf("%v; one that is gone was last used %v", err, last(gone.ID))
+	}
+}
+
+// Whoever tries an application sees soon that it was used, and the minute after it costs nothing more.
+func TestFirstUseIsWrittenSoon(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	a, _, err := h.create(federation.Application{RedirectURIs: []string{"https://a.example.com/cb"}}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := federation.NewUses(h.db, slog.New(slog.DiscardHandler))
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- u.Run(ctx) }()
+	last := func() (at time.Time) {
+		if err := h.db.View(t.Context(), func(tx *fsm.Tx) (err error) {
+			at, err = federation.LastUsed(tx, tenant, a.ID)
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return at
+	}
+	before := h.db.Position().Index
+	u.Touch(tenant, a.ID)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for late := time.After(30 * time.Second); last().IsZero(); {
+		select {
+		case <-tick.C:
+		case <-late:
+			t.Fatal("the first use is not written")
+		}
+	}
+	first := last()
+	for range 100 {
+		u.Touch(tenant, a.ID)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if n := h.db.Position().Index - before; n != 2 || last().Before(first) {
+		t.Errorf("%d log entries, want the first use and what was left at the end; last used %v", n, last())
 	}
 }

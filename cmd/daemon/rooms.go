@@ -94,7 +94,7 @@ func (n *Node) frontDoor() (*api.API, http.Handler, error) {
 	}
 	n.refusals, n.uses = refusal.New(n.db, n.log), federation.NewUses(n.db, n.log)
 	provider := oidc.New(oidc.Config{
-		Refused:      n.refusals.Note,
+		Refused: n.refusals.Note, Used: n.uses.Touch,
 		Certificates: n.cfg.TLS.ClientCertificates || n.cfg.TLS.ClientHeader != "", ClientRoots: roots,
 		DB: n.db, Keys: n.keys, Ring: n.ring, Sessions: n.sessions, Flows: n.flows, Fresh: n.fresh, Fetch: n.outbound, Documents: register.NewDocuments(n.db, n.outbound),
 		ErrorPage: page.Error, PostPage: login.Post, DeniedPage: login.Denied, SignedOutPage: login.SignedOut, ConsentPage: decisions.Ask, SessionCookie: login.SessionCookie, Logger: n.log, Registerer: n.metrics.Registry,
