@@ -30,13 +30,16 @@ var (
 	tenantsBySlug = tenants.Unique(1, "slug", func(t *Tenant) []fsm.Key { return []fsm.Key{fsm.K(t.Slug)} })
 )
 
+// DefaultName is what the default tenant is called until somebody names it.
+const DefaultName = "Default"
+
 // EnsureDefault creates the default tenant if it is not there: the first act in a new store.
 func EnsureDefault(tx *fsm.Tx) error {
 	has, err := tenants.Has(tx, fsm.Global, fsm.K(identity.DefaultTenant))
 	if err != nil || has {
 		return err
 	}
-	t := &Tenant{ID: identity.DefaultTenant, Name: "Default", Created: tx.Now(), Updated: tx.Now()}
+	t := &Tenant{ID: identity.DefaultTenant, Name: DefaultName, Created: tx.Now(), Updated: tx.Now()}
 	return insertTenant(tx, t)
 }
 

@@ -2,12 +2,15 @@ package settings
 
 import (
 	"cmp"
+	"net/url"
 
 	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/directory"
 )
 
-// NameOf is what people know a tenant by: its brand, or else its name.
+// NameOf is what people know a tenant by: its brand, or else its name; of one that nobody has
+// named, the host that the request of tx came to.
 func NameOf(tx *fsm.Tx, tenant string) (string, error) {
 	a, _, err := Get(tx, tenant)
 	if err != nil {
@@ -17,5 +20,17 @@ func NameOf(tx *fsm.Tx, tenant string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return cmp.Or(a.BrandName, t.Name), nil
+	name := t.Name
+	if tenant == identity.DefaultTenant && name == directory.DefaultName {
+		name = cmp.Or(host(identity.TenantFrom(tx.Context())), "quis")
+	}
+	return cmp.Or(a.BrandName, name), nil
+}
+
+func host(t identity.Tenant) string {
+	u, err := url.Parse(t.Issuer)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
 }
