@@ -2,6 +2,9 @@ package kind
 
 import (
 	"context"
+	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -35,7 +38,7 @@ func (s Single) set() *cobra.Command {
 	c := line.Online(&cobra.Command{
 		Use: "set FIELD=VALUE…", Short: s.Set, Example: s.Examples["set"],
 		Long: "field=value replaces. Lists are written with commas, and field+=value and field-=value add to them and take\n" +
-			"from them." + s.Long + " --fields shows every field and what it means.",
+			"from them." + s.Long + " --fields shows every field and what it means.\nWhat has changed is printed; as JSON, everything.",
 	})
 	c.Args = func(cmd *cobra.Command, args []string) error {
 		if !fields && len(args) == 0 {
@@ -47,6 +50,7 @@ func (s Single) set() *cobra.Command {
 		return assign.Form{Fields: known, Help: "quis " + s.Word + " set --fields"}
 	}
 	c.RunE = func(cmd *cobra.Command, args []string) error {
+		var before *client.Row
 		if fields {
 			return line.Answer(s.Fields, func(cmd *cobra.Command, known map[string]client.Field) error { return form(known).Print(cmd) })(cmd, args)
 		}
@@ -55,17 +59,51 @@ func (s Single) set() *cobra.Command {
 			if err != nil {
 				return nil, err
 			}
-			now, err := s.Row(c, ctx)
+			if before, err = s.Row(c, ctx); err != nil {
+				return nil, err
+			}
+			set, err := form(known).Read(cmd, args, before.Fields)
 			if err != nil {
 				return nil, err
 			}
-			set, err := form(known).Read(cmd, args, now.Fields)
-			if err != nil {
-				return nil, err
-			}
-			return s.Put(c, ctx, now, set)
-		}, s.Show)(cmd, args)
+			return s.Put(c, ctx, before, set)
+		}, func(cmd *cobra.Command, after *client.Row) error { return showChange(cmd, before, after) })(cmd, args)
 	}
 	c.Flags().BoolVar(&fields, "fields", false, "show the fields and what they mean; change nothing")
 	return c
+}
+
+// showChange prints what has changed; as JSON, how everything is now.
+func showChange(cmd *cobra.Command, before, after *client.Row) error {
+	json, err := line.AsJSON(cmd)
+	if err != nil {
+		return err
+	}
+	was, is := Flat(before.Fields), Flat(after.Fields)
+	if !json && maps.Equal(was, is) {
+		_, err := fmt.Fprintln(cmd.ErrOrStderr(), "Nothing was changed: it is so already.")
+		return err
+	}
+	return line.Emit(cmd, after, []string{"FIELD", "WAS", "IS"}, func(row func(...any)) {
+		for _, n := range slices.Sorted(maps.Keys(is)) {
+			if was[n] != is[n] {
+				row(n, was[n], is[n])
+			}
+		}
+	})
+}
+
+// Flat is fields as a person reads them, those within others as field.part.
+func Flat(fields map[string]any) map[string]string {
+	out := map[string]string{}
+	for n, v := range fields {
+		if inner, ok := v.(map[string]any); ok {
+			for part, text := range Flat(inner) {
+				out[n+"."+part] = text
+			}
+			continue
+		}
+		out[n] = assign.Plain(v)
+	}
+	return out
 }

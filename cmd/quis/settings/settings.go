@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/quis-idp/quis/api/client"
-	"github.com/quis-idp/quis/cmd/quis/assign"
 	"github.com/quis-idp/quis/cmd/quis/kind"
 	"github.com/quis-idp/quis/cmd/quis/line"
 )
@@ -42,15 +41,10 @@ func Command() *cobra.Command {
 
 // show prints every field, those within others as field.part.
 func show(cmd *cobra.Command, s *client.Row) error {
-	return line.Emit(cmd, s, nil, func(row func(...any)) { rows(row, "", s.Fields) })
-}
-
-func rows(row func(...any), prefix string, fields map[string]any) {
-	for _, n := range slices.Sorted(maps.Keys(fields)) {
-		if inner, ok := fields[n].(map[string]any); ok {
-			rows(row, prefix+n+".", inner)
-			continue
+	return line.Emit(cmd, s, nil, func(row func(...any)) {
+		all := kind.Flat(s.Fields)
+		for _, n := range slices.Sorted(maps.Keys(all)) {
+			row(n, all[n])
 		}
-		row(prefix+n, assign.Plain(fields[n]))
-	}
+	})
 }
