@@ -101,7 +101,7 @@ func TestCertificatesOfUsers(t *testing.T) {
 	if _, err := c.Users.AddCertificate(t.Context(), h.plainUser, client.NewUserCertificate{Certificate: cert, By: "subject"}); err != nil {
 		t.Error(err)
 	}
-	h.must(c.Users.ResetFactors(t.Context(), h.plainUser))
+	h.must(c.Users.ResetFactors(t.Context(), h.plainUser, false))
 	if p, err := c.Users.Certificates(t.Context(), h.plainUser, client.List{}); err != nil || len(p.Data) != 0 {
 		t.Errorf("%+v, %v", p, err)
 	}

@@ -2,34 +2,35 @@ package admin
 
 import (
 	"cmp"
-	"slices"
-	"strings"
 	"time"
 
+	"github.com/quis-idp/quis/api/problem"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential/approval"
 	"github.com/quis-idp/quis/identity/credential/certificate"
 	"github.com/quis-idp/quis/identity/credential/device"
+	"github.com/quis-idp/quis/identity/credential/factor"
 	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/credential/recovery"
 	"github.com/quis-idp/quis/identity/credential/totp"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/regain"
+	"github.com/quis-idp/quis/identity/spare"
 )
 
 func (a *API) factors() []route {
 	return []route{
 		{Method: "GET", Path: "/users/{id}/factors", Op: "listUserFactors", Summary: "List how a user proves who they are, besides the password.", Do: handle(a.listFactors)},
-		{Method: "DELETE", Path: "/users/{id}/factors", Op: "resetUserFactors", Summary: "Remove all of a user's factors, for one who has lost them; the password stays.", Do: handle(a.resetFactors)},
-		{Method: "DELETE", Path: "/users/{id}/factors/{factor}", Op: "resetUserFactor", Summary: "Remove one factor of a user; the trust in all devices ends with it.", Do: handle(a.resetFactor)},
+		{Method: "DELETE", Path: "/users/{id}/factors", Op: "resetUserFactors", Summary: "Remove all of a user's factors, for one who has lost them; the password stays. Refused if nothing would be left to sign in with, unless forced.", Do: handle(a.resetFactors)},
+		{Method: "DELETE", Path: "/users/{id}/factors/{factor}", Op: "resetUserFactor", Summary: "Remove one factor of a user; the trust in all devices ends with it. Refused if nothing would be left to sign in with, unless forced.", Do: handle(a.resetFactor)},
 		{Method: "GET", Path: "/users/{id}/devices", Op: "listUserDevices", Summary: "List the devices that a user is trusted in without a second factor, oldest first.", Do: handle(a.listDevices)},
 		{Method: "DELETE", Path: "/users/{id}/devices", Op: "revokeUserDevices", Summary: "End the trust in all devices of a user.", Do: handle(a.revokeDevices)},
 		{Method: "DELETE", Path: "/users/{id}/devices/{device}", Op: "revokeUserDevice", Summary: "End the trust in one device of a user.", Do: handle(a.revokeDevice)},
 	}
 }
 
-type factor struct {
+type aFactor struct {
 	ID         string     `json:"id" doc:"otp_…, rec_…, pky_…, apb_… or crt_…" example:"otp_01jc8q2v7m3k5t9w0x4y6z8a1b"`
 	Type       string     `json:"type" enum:"totp|recovery_codes|passkey|approver|certificate" doc:"What it is: an authenticator app, a set of recovery codes, a passkey or security key, a browser in which the user may approve sign-ins, or a certificate that was added."`
 	Name       string     `json:"name" example:"Phone" doc:"What the user calls it; empty for recovery codes."`
@@ -47,29 +48,17 @@ type aPasskey struct {
 	Suspect  *time.Time `json:"suspect_since,omitempty" doc:"Since when it is refused because there may be a copy of it."`
 }
 
-func (factor) SchemaName() string { return "Factor" }
+func (aFactor) SchemaName() string { return "Factor" }
 
-// A factorKind is one sort of factor, known by the prefix of its IDs.
-type factorKind struct {
-	prefix string
-	list   func(tx *fsm.Tx, tenant, user string) ([]factor, error)
-	remove func(tx *fsm.Tx, tenant, user, id string) error
-}
+// listings are how the factors of each kind are listed.
+var listings = []func(tx *fsm.Tx, tenant, user string) ([]aFactor, error){listApps, listRecovery, listPasskeys, listApprovers, listCertificates}
 
-var factorKinds = []factorKind{
-	{identity.PrefixTOTP, listApps, totp.Remove},
-	{identity.PrefixRecovery, listRecovery, removeRecovery},
-	{identity.PrefixPasskey, listPasskeys, passkey.Delete},
-	{identity.PrefixApprover, listApprovers, approval.Remove},
-	{identity.PrefixCertificate, listCertificates, certificate.Delete},
-}
-
-func listPasskeys(tx *fsm.Tx, tenant, user string) (out []factor, err error) {
+func listPasskeys(tx *fsm.Tx, tenant, user string) (out []aFactor, err error) {
 	for k, err := range passkey.List(tx, tenant, user) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, factor{
+		out = append(out, aFactor{
 			ID: k.ID, Type: "passkey", Name: k.Name, CreatedAt: k.Created, LastUsedAt: ever(k.LastUsed),
 			Passkey: &aPasskey{k.Model(), k.Make, k.Synced, k.Attested, ever(k.Suspect)},
 		})
@@ -78,55 +67,42 @@ func listPasskeys(tx *fsm.Tx, tenant, user string) (out []factor, err error) {
 }
 
 // listCertificates leaves out those that only rules make the user's: nobody could take them away here.
-func listCertificates(tx *fsm.Tx, tenant, user string) (out []factor, err error) {
+func listCertificates(tx *fsm.Tx, tenant, user string) (out []aFactor, err error) {
 	all, err := certificate.Of(tx, tenant, user)
 	for _, c := range all {
 		if c.By != "" {
-			out = append(out, factor{ID: c.ID, Type: "certificate", Name: cmp.Or(c.Name, c.Title), CreatedAt: c.Created, LastUsedAt: ever(c.LastUsed)})
+			out = append(out, aFactor{ID: c.ID, Type: "certificate", Name: cmp.Or(c.Name, c.Title), CreatedAt: c.Created, LastUsedAt: ever(c.LastUsed)})
 		}
 	}
 	return out, err
 }
 
-func listApps(tx *fsm.Tx, tenant, user string) ([]factor, error) {
+func listApps(tx *fsm.Tx, tenant, user string) ([]aFactor, error) {
 	all, err := totp.List(tx, tenant, user)
-	var out []factor
+	var out []aFactor
 	for _, app := range all {
-		out = append(out, factor{ID: app.ID, Type: "totp", Name: app.Name, CreatedAt: app.Created, LastUsedAt: ever(app.LastUsed)})
+		out = append(out, aFactor{ID: app.ID, Type: "totp", Name: app.Name, CreatedAt: app.Created, LastUsedAt: ever(app.LastUsed)})
 	}
 	return out, err
 }
 
-func listApprovers(tx *fsm.Tx, tenant, user string) ([]factor, error) {
+func listApprovers(tx *fsm.Tx, tenant, user string) ([]aFactor, error) {
 	all, err := approval.List(tx, tenant, user)
-	var out []factor
+	var out []aFactor
 	for _, b := range all {
-		out = append(out, factor{ID: b.ID, Type: "approver", Name: b.Name, CreatedAt: b.Created, LastUsedAt: ever(b.LastUsed)})
+		out = append(out, aFactor{ID: b.ID, Type: "approver", Name: b.Name, CreatedAt: b.Created, LastUsedAt: ever(b.LastUsed)})
 	}
 	return out, err
 }
 
-func listRecovery(tx *fsm.Tx, tenant, user string) ([]factor, error) {
+func listRecovery(tx *fsm.Tx, tenant, user string) ([]aFactor, error) {
 	s, err := recovery.Get(tx, tenant, user)
 	if err != nil || s == nil {
 		return nil, err
 	}
 	left := s.Left()
-	return []factor{{ID: s.ID, Type: "recovery_codes", CreatedAt: s.Created, LastUsedAt: ever(s.LastUsed), Left: &left}}, nil
+	return []aFactor{{ID: s.ID, Type: "recovery_codes", CreatedAt: s.Created, LastUsedAt: ever(s.LastUsed), Left: &left}}, nil
 }
-
-func removeRecovery(tx *fsm.Tx, tenant, user, id string) error {
-	s, err := recovery.Get(tx, tenant, user)
-	if err != nil {
-		return err
-	}
-	if s == nil || s.ID != id {
-		return noFactor()
-	}
-	return recovery.Remove(tx, tenant, user)
-}
-
-func noFactor() error { return identity.NotFound("This user has no such factor.") }
 
 // ever is a time that may not have come.
 func ever(t time.Time) *time.Time {
@@ -137,13 +113,13 @@ func ever(t time.Time) *time.Time {
 }
 
 // factorsOf lists what a user has, of whom it makes sure that there is one.
-func factorsOf(tx *fsm.Tx, tenant, user string) ([]factor, error) {
+func factorsOf(tx *fsm.Tx, tenant, user string) ([]aFactor, error) {
 	if _, _, err := directory.GetUser(tx, tenant, user); err != nil {
 		return nil, err
 	}
-	var all []factor
-	for _, k := range factorKinds {
-		some, err := k.list(tx, tenant, user)
+	var all []aFactor
+	for _, list := range listings {
+		some, err := list(tx, tenant, user)
 		if err != nil {
 			return nil, err
 		}
@@ -152,50 +128,59 @@ func factorsOf(tx *fsm.Tx, tenant, user string) ([]factor, error) {
 	return all, nil
 }
 
-func removeFactor(tx *fsm.Tx, tenant, user, id string) error {
-	prefix, _, _ := strings.Cut(id, "_")
-	i := slices.IndexFunc(factorKinds, func(k factorKind) bool { return k.prefix == prefix })
-	if i < 0 {
-		return noFactor()
-	}
-	return factorKinds[i].remove(tx, tenant, user, id)
-}
-
-func (a *API) listFactors(c *call, in *byID) (*page[factor], error) {
-	var rows []factor
+func (a *API) listFactors(c *call, in *byID) (*page[aFactor], error) {
+	var rows []aFactor
 	err := a.cfg.DB.Read(c.Ctx, func(tx *fsm.Tx) (err error) {
 		rows, err = factorsOf(tx, c.Tenant.ID, in.ID)
 		return err
 	})
-	return show(rows, "", func(f *factor) factor { return *f }), err
+	return show(rows, "", func(f *aFactor) aFactor { return *f }), err
+}
+
+type resetFactorsIn struct {
+	byID
+	Force bool `query:"force" doc:"Also if the user then has nothing left to begin a sign-in with."`
 }
 
 type resetFactorIn struct {
-	byID
+	resetFactorsIn
 	Factor string `path:"factor" max:"128" doc:"ID of the factor." example:"otp_01jc8q2v7m3k5t9w0x4y6z8a1b"`
 }
 
 func (a *API) resetFactor(c *call, in *resetFactorIn) (*none, error) {
-	return nil, a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
-		if err := regain.Single(tx, c.Tenant.ID); err != nil {
-			return err
-		}
-		return removeFactor(tx, c.Tenant.ID, in.ID, in.Factor)
+	return nil, a.takeFactors(c, &in.resetFactorsIn, func(tx *fsm.Tx) error {
+		return factor.Remove(tx, c.Tenant.ID, in.ID, in.Factor)
 	})
 }
 
-func (a *API) resetFactors(c *call, in *byID) (*none, error) {
-	return nil, a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
+func (a *API) resetFactors(c *call, in *resetFactorsIn) (*none, error) {
+	return nil, a.takeFactors(c, in, func(tx *fsm.Tx) error {
+		return factor.RemoveAll(tx, c.Tenant.ID, in.ID, "reset by an administrator")
+	})
+}
+
+// takeFactors takes factors away from a user, but not the last way in without force: whoever
+// asks means to help somebody who has lost a phone, and would shut them out.
+func (a *API) takeFactors(c *call, in *resetFactorsIn, take func(*fsm.Tx) error) error {
+	return a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
 		if err := regain.Single(tx, c.Tenant.ID); err != nil {
 			return err
 		}
-		all, err := factorsOf(tx, c.Tenant.ID, in.ID)
-		for _, f := range all {
-			if err := removeFactor(tx, c.Tenant.ID, in.ID, f.ID); err != nil {
-				return err
-			}
+		u, _, err := directory.GetUser(tx, c.Tenant.ID, in.ID)
+		if err != nil {
+			return err
 		}
-		return err
+		before, err := spare.Begins(tx, u)
+		if err != nil {
+			return err
+		}
+		if err := take(tx); err != nil || !before || in.Force {
+			return err
+		}
+		if after, err := spare.Begins(tx, u); err != nil || after {
+			return err
+		}
+		return &identity.Error{Kind: problem.ErrState, Detail: "Nothing would be left for " + u.Username + " to sign in with, so nothing was removed. A recovery link lets them back in and has them choose anew; force removes it all the same."}
 	})
 }
 

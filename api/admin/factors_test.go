@@ -87,7 +87,7 @@ func TestFactors(t *testing.T) {
 	h.want(404, h.root, "GET", "/api/v1/users/usr_x/factors", "")
 	h.want(404, h.root, "DELETE", "/api/v1/users/usr_x/devices", "")
 
-	h.must(c.Users.ResetFactor(t.Context(), h.plainUser, both[0].ID))
+	h.must(c.Users.ResetFactor(t.Context(), h.plainUser, both[0].ID, false))
 	factors(1)
 	devices(0) // trust goes with a factor
 	h.equip(identity.DefaultTenant, h.plainUser, "tablet")
@@ -103,9 +103,9 @@ func TestFactors(t *testing.T) {
 	if b := factors(5)[4]; b.Type != "approver" || b.Name != "browser" || b.LastUsedAt != nil {
 		t.Errorf("%+v", b)
 	}
-	h.must(c.Users.ResetFactor(t.Context(), h.plainUser, factors(5)[4].ID))
+	h.must(c.Users.ResetFactor(t.Context(), h.plainUser, factors(5)[4].ID, false))
 	factors(4)
-	h.must(c.Users.ResetFactors(t.Context(), h.plainUser))
+	h.must(c.Users.ResetFactors(t.Context(), h.plainUser, false))
 	factors(0)
 	devices(0)
 }
@@ -135,7 +135,16 @@ func TestPasskeysAreFactors(t *testing.T) {
 	if len(p.Data) != 1 || p.Data[0].Type != "passkey" || p.Data[0].Name != "My phone" || p.Data[0].Passkey == nil || !p.Data[0].Passkey.Synced {
 		t.Fatalf("%+v", p.Data)
 	}
-	h.must(c.Users.ResetFactor(t.Context(), h.plainUser, p.Data[0].ID))
+	// It is all there is to sign in with, which is not taken away by mistake.
+	for what, remove := range map[string]func() error{
+		"one": func() error { return c.Users.ResetFactor(t.Context(), h.plainUser, p.Data[0].ID, false) },
+		"all": func() error { return c.Users.ResetFactors(t.Context(), h.plainUser, false) },
+	} {
+		if err := remove(); client.Status(err) != 409 || !strings.Contains(err.Error(), "Nothing would be left for plain to sign in with") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	h.must(c.Users.ResetFactor(t.Context(), h.plainUser, p.Data[0].ID, true))
 	if p, err = c.Users.Factors(t.Context(), h.plainUser, client.List{}); err != nil || len(p.Data) != 0 {
 		t.Errorf("%+v, %v", p, err)
 	}

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"net/url"
 	"time"
 )
 
@@ -39,14 +40,22 @@ func (u Users) Factors(ctx context.Context, id string, l List) (*Page[Factor], e
 	return list[Factor](ctx, u.c, join("users", id, "factors"), l.query())
 }
 
-// ResetFactor removes one factor of a user.
-func (u Users) ResetFactor(ctx context.Context, id, factor string) error {
-	return u.c.remove(ctx, join("users", id, "factors", factor))
+// ResetFactor removes one factor of a user. It is refused, with 409, if the user would have nothing
+// left to begin a sign-in with, unless it is forced.
+func (u Users) ResetFactor(ctx context.Context, id, factor string, force bool) error {
+	return u.c.removeWith(ctx, join("users", id, "factors", factor), forced(force))
 }
 
-// ResetFactors removes all factors of a user; the password stays.
-func (u Users) ResetFactors(ctx context.Context, id string) error {
-	return u.c.remove(ctx, join("users", id, "factors"))
+// ResetFactors removes all factors of a user; the password stays. It is refused as ResetFactor is.
+func (u Users) ResetFactors(ctx context.Context, id string, force bool) error {
+	return u.c.removeWith(ctx, join("users", id, "factors"), forced(force))
+}
+
+func forced(force bool) request {
+	if force {
+		return request{query: url.Values{"force": {"true"}}}
+	}
+	return request{}
 }
 
 // Devices returns one page of the devices that a user is trusted in.

@@ -10,5 +10,5 @@
 // is not kept from removing things. [Without] is asked inside the transaction that removes:
 // of two nodes that remove two things at once, one finds the other's gone.
 //
-// Not here: sentences, which api/portal has; administrators, who may remove anything.
+// Not here: sentences, which api/portal has; administrators, who may remove anything if they say so.
 package spare

@@ -3,6 +3,7 @@ package user
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -38,9 +39,12 @@ func factorsCommand() *cobra.Command {
 func resetFactorCommand() *cobra.Command {
 	return removal(removing{
 		use: "reset-factor USER", what: "factor", short: "Remove a factor of a user who has lost it, or all",
-		long:    "The password stays, and what the user is signed in to. The trust in all devices of the user ends.",
+		long: "The password stays, and what the user is signed in to. The trust in all devices of the user ends.\n" +
+			"What is all that a user can sign in with is kept: a recovery link (`quis user recover link`) lets the user back in\n" +
+			"and removes it, too. --force removes it at once.",
 		example: "  quis user reset-factor alice otp_01jc8q2v7m3k5t9w0x4y6z8a1b\n  quis user reset-factor alice --all",
 		warning: "%s will have to set up a second factor anew.",
+		last:    true,
 		one:     client.Users.ResetFactor, all: client.Users.ResetFactors,
 	})
 }
@@ -74,7 +78,10 @@ func revokeDeviceCommand() *cobra.Command {
 		use: "revoke-device USER", what: "device", short: "End the trust in a device of a user, or in all",
 		long:    "The user is asked for a second factor there at the next sign-in.",
 		example: "  quis user revoke-device alice dev_01jc8q2v7m3k5t9w0x4y6z8a1b\n  quis user revoke-device alice --all",
-		one:     client.Users.RevokeDevice, all: client.Users.RevokeDevices,
+		one: func(u client.Users, ctx context.Context, id, device string, _ bool) error {
+			return u.RevokeDevice(ctx, id, device)
+		},
+		all: func(u client.Users, ctx context.Context, id string, _ bool) error { return u.RevokeDevices(ctx, id) },
 	})
 }
 
@@ -82,12 +89,13 @@ func revokeDeviceCommand() *cobra.Command {
 type removing struct {
 	use, what, short, long, example string
 	warning                         string // with the user's name; "": nothing is lost, so nobody is asked
-	one                             func(client.Users, context.Context, string, string) error
-	all                             func(client.Users, context.Context, string) error
+	last                            bool   // it may be the last way to sign in, which the server keeps unless forced
+	one                             func(client.Users, context.Context, string, string, bool) error
+	all                             func(client.Users, context.Context, string, bool) error
 }
 
 func removal(r removing) *cobra.Command {
-	var all, sure bool
+	var all, sure, force bool
 	c := line.Online(&cobra.Command{Use: r.use + " [ID]", Short: r.short, Long: r.short + ".\n\n" + r.long, Example: r.example})
 	c.Args = func(cmd *cobra.Command, args []string) error {
 		switch {
@@ -112,16 +120,28 @@ func removal(r removing) *cobra.Command {
 			case err != nil:
 				return nil, err
 			case all:
-				return u, r.all(c.Users, ctx, u.ID)
+				return u, lastWay(cmd, u, r.all(c.Users, ctx, u.ID, force))
 			}
-			return u, r.one(c.Users, ctx, u.ID, args[1])
+			return u, lastWay(cmd, u, r.one(c.Users, ctx, u.ID, args[1], force))
 		}, func(*cobra.Command, *client.User) error { return nil })(cmd, args)
 	}
 	c.Flags().BoolVar(&all, "all", false, "all of them")
+	if r.last {
+		c.Flags().BoolVar(&force, "force", false, "also what the user signs in with, if that is all there is")
+	}
 	if r.warning != "" {
 		line.SureFlag(c, &sure)
 	}
 	return c
+}
+
+// lastWay says what to do where the server has kept what a user signs in with.
+func lastWay(cmd *cobra.Command, u *client.User, err error) error {
+	if client.Status(err) != http.StatusConflict {
+		return err
+	}
+	return line.Exit{Code: line.Conflict, Text: fmt.Sprintf("nothing was removed: %s would have nothing left to sign in with. `%s` lets them back in and removes it; --force removes it now",
+		line.Plain(u.Username), line.Next(cmd, "user recover link "+u.Username))}
 }
 
 // rows gathers what a user has; none is an empty list. It asks for no number of rows: what one
