@@ -293,6 +293,32 @@ func TestGossipAndStatus(t *testing.T) {
 	}
 }
 
+// A node that has just started knows nothing of the others yet, and does not say that they are gone.
+func TestStartingUntilConfirmed(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 3, nil)
+	h.start()
+	h.settled()
+	for i := range h.rooms {
+		h.stop(i)
+	}
+	if err := h.tryStart(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	n := h.rooms[0].node
+	if s := n.Status(t.Context()); s.State != "starting" {
+		t.Errorf("alone of three it is %s", s.State)
+	}
+	eventually(t, "it to say for how long the others have not answered", func() bool {
+		return strings.HasPrefix(memberOf(t, n.Status(t.Context()), "n2").Reason, "has not answered yet, for ")
+	})
+	h.start(1, 2)
+	eventually(t, "it to follow or lead", func() bool {
+		s := n.Status(t.Context())
+		return s.State == "follower" || s.State == "leader"
+	})
+}
+
 func TestDepositionFencesLateWrites(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 3, nil)

@@ -109,11 +109,11 @@ func (n *Node) Promote(ctx context.Context, id string) error {
 // members that do not answer for less than half a second.
 func (n *Node) Status(ctx context.Context) Status {
 	s := n.roster.Status(ctx)
-	s.State = "starting"
+	s.State = "starting" // until a majority has confirmed it once: it knows nothing of the others before
 	if id := n.self.Identity(); id != nil {
 		s.ClusterID = id.ClusterID
 	}
-	if n.started.Load() {
+	if n.started.Load() && n.fresh.Known() {
 		s.State = stateName(n.raft.State())
 	}
 	return s

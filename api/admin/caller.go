@@ -161,6 +161,8 @@ func (a *API) chooseTenant(c *call, who caller) error {
 	switch {
 	case errors.Is(err, fsm.ErrNotFound) && !who.everywhere():
 		return denied // whether it exists is not the caller's to know
+	case errors.Is(err, fsm.ErrNotFound) && (slug == "" || slug == "default"): // nobody can delete it
+		return &identity.Error{Kind: fsm.ErrUnavailable, Detail: "The node has just started and is not set up yet: try again in a moment."}
 	case errors.Is(err, fsm.ErrNotFound):
 		return identity.NotFound("There is no such tenant.")
 	case err != nil:

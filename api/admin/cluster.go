@@ -54,7 +54,7 @@ type member struct {
 type clusterStatus struct {
 	NodeID       string           `json:"node_id" doc:"The answering node."`
 	ClusterID    string           `json:"cluster_id" doc:"ID of the cluster."`
-	State        string           `json:"state" doc:"Leader, Follower, Candidate …"`
+	State        string           `json:"state" doc:"leader, follower, candidate; starting: no majority has confirmed it yet, and it knows nothing of the others."`
 	Term         uint64           `json:"term" doc:"Leadership term."`
 	LeaderID     string           `json:"leader_id" doc:"Node that leads; empty: none."`
 	AppliedIndex uint64           `json:"applied_index" doc:"Last log entry applied here."`
@@ -95,7 +95,7 @@ func (a *API) clusterStatus(c *call, _ *none) (*clusterStatus, error) {
 		Members: show(s.Members, "", showMember).Data, Features: a.features(c, s.Members),
 	}
 	if err := a.cfg.Cluster.Ready(); err != nil {
-		out.Ready, out.NotReady = false, err.Error()
+		out.Ready, out.NotReady = false, strings.ReplaceAll(strings.ReplaceAll(err.Error(), ": "+fsm.ErrUnavailable.Error(), ""), "\n", "; ")
 	}
 	return out, nil
 }

@@ -233,8 +233,10 @@ func (r *Roster) ill(s *sight, now time.Time) string {
 	switch {
 	case s.at.IsZero() && s.err == nil:
 		return "has not been asked yet"
-	case s.at.IsZero():
+	case s.at.IsZero() && now.Sub(s.since) < recent:
 		return "has not answered yet"
+	case s.at.IsZero():
+		return "has not answered yet, for " + ago(now.Sub(s.since))
 	case s.err != nil || now.Sub(s.at) > recent:
 		return "has not answered for " + ago(now.Sub(s.at))
 	case s.Busy:

@@ -42,7 +42,7 @@ type Member struct {
 // A Status says how the cluster is.
 type Status struct {
 	NodeID, ClusterID string
-	State             string // leader, follower, candidate, shutdown or starting
+	State             string // leader, follower, candidate, shutdown, or starting: nobody has confirmed it yet
 	Term              uint64
 	LeaderID          string
 	AppliedIndex      uint64

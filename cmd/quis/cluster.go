@@ -25,7 +25,7 @@ func clusterCommand() *cobra.Command {
 func clusterStatusCommand() *cobra.Command {
 	return waitFlag(online(&cobra.Command{
 		Use:     "status",
-		Short:   "Say what the cluster tolerates, and how each node is (exit code 0 healthy, 1 error, 2 degraded)",
+		Short:   "Say what the cluster tolerates, and how each node is (exit code 0 healthy, 1 error, 2 anything else)",
 		Example: "  quis cluster status\n  quis cluster status -o json | jq .tolerates",
 		Args:    none,
 		RunE:    health(printClusterStatus),
@@ -53,7 +53,7 @@ func printClusterStatus(cmd *cobra.Command, s *client.ClusterStatus) error {
 
 // tolerance says what the cluster survives: in the server's words, or for an older server in ours.
 func tolerance(s *client.ClusterStatus) string {
-	if s.Summary != "" {
+	if s.Summary != "" && s.State != "starting" { // then it knows nothing of the others
 		return s.Summary
 	}
 	text, _ := judge(s)

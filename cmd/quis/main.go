@@ -4,7 +4,7 @@
 // Data goes to standard output, everything else to standard error. Exit codes
 // are stable: 0 done, 1 error, 2 usage, 3 not found, 4 denied, 5 conflict,
 // 6 unavailable. Health has its own: `quis status`, `quis cluster status` (0 healthy, 1 error,
-// 2 degraded) and `quis doctor` (0 well, 1 something failed, 2 something wants attention).
+// 2 anything else: starting, degraded, no quorum) and `quis doctor` (0 well, 1 something failed, 2 something wants attention).
 // Commands that ask a node use api/client alone, over the node's local socket or
 // with QUIS_ADDR and QUIS_TOKEN.
 package main

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -16,7 +17,7 @@ func statusCommand() *cobra.Command {
 	var ready bool
 	c := waitFlag(online(&cobra.Command{
 		Use:     "status",
-		Short:   "Show whether the cluster is healthy (exit code 0 healthy, 1 error, 2 degraded)",
+		Short:   "Show whether the cluster is healthy (exit code 0 healthy, 1 error, 2 anything else: degraded, starting, no quorum)",
 		Example: "  quis status -o json --data-dir /var/lib/quis\n  quis status --wait   # until the node just restarted is back",
 		Args:    none,
 		RunE: health(func(cmd *cobra.Command, s *client.ClusterStatus) error {
@@ -42,9 +43,11 @@ func health(print func(*cobra.Command, *client.ClusterStatus) error) func(*cobra
 	}
 }
 
-// releases says what the members read in common, if there is something to say.
-func releases(f *client.ClusterFeatures, row func(...any)) {
-	if f.Skew != "" {
+// releases says what the members read in common, if there is something to say: who has just
+// started announces its release a moment later, which is no other release.
+func releases(s *client.ClusterStatus, row func(...any)) {
+	f := s.Features
+	if f.Skew != "" && slices.ContainsFunc(s.Members, func(m client.Member) bool { return m.Version == "" || m.Version != s.Members[0].Version }) {
 		row("Releases", f.Skew)
 	}
 	for _, a := range f.Active {
@@ -69,7 +72,7 @@ func printStatus(cmd *cobra.Command, s *client.ClusterStatus, ready bool) error 
 			row("Node "+m.ID, describe(m))
 		}
 		if s.Features != nil {
-			releases(s.Features, row)
+			releases(s, row)
 		}
 	})
 	switch {
@@ -97,23 +100,34 @@ func judge(s *client.ClusterStatus) (string, int) {
 			}
 		}
 	}
-	if s.Summary != "" { // the server watches its members more closely than it asks them here
-		alive = min(alive, s.Healthy)
-	}
 	quorum := voters/2 + 1
-	switch spare := alive - quorum; {
-	case voters > 0 && spare < 0:
-		return fmt.Sprintf("degraded: %s; %d are needed: nothing can be written", aliveOf(alive, voters), quorum), exitDegraded
+	switch {
+	case s.State == "starting" && alive >= quorum:
+		return "starting: " + cmp.Or(s.NotReady, "no majority has confirmed this node yet"), exitDegraded
+	case s.State == "starting" && voters > 0:
+		return fmt.Sprintf("starting: %s; %d are needed", portion(alive, voters, "answering"), quorum), exitDegraded
+	case voters > 0 && alive < quorum:
+		return fmt.Sprintf("no quorum: %s and %d are needed; nothing can be written, nobody can sign in", portion(alive, voters, "alive"), quorum), exitDegraded
 	case s.LeaderID == "":
-		return "degraded: there is no leader; nothing can be written", exitDegraded
+		return "no leader: nothing can be written until one is elected", exitDegraded
 	case silent != "":
-		return "degraded: the leader " + silent + " does not answer; nothing can be written until another is elected", exitDegraded
+		return "no leader: " + silent + " does not answer; nothing can be written until another is elected", exitDegraded
 	case !s.Ready:
 		return "degraded: this node is not ready: " + s.NotReady, exitDegraded
-	case alive < voters && spare == 0:
-		return "degraded: " + aliveOf(alive, voters) + "; one more failure stops all writes", exitDegraded
-	case alive < voters:
-		return "degraded: " + aliveOf(alive, voters), exitDegraded
+	}
+	healthy := alive
+	if s.Summary != "" { // the server watches its members more closely than it asks them here
+		healthy = min(alive, s.Healthy)
+	}
+	how := "alive"
+	if healthy < alive {
+		how = "healthy"
+	}
+	switch spare := healthy - quorum; {
+	case healthy < voters && spare <= 0:
+		return "degraded: " + portion(healthy, voters, how) + "; one more failure stops all writes", exitDegraded
+	case healthy < voters:
+		return "degraded: " + portion(healthy, voters, how), exitDegraded
 	case spare == 0:
 		return "healthy; no failure is tolerated", exitOK
 	case spare == 1:
@@ -123,12 +137,12 @@ func judge(s *client.ClusterStatus) (string, int) {
 	}
 }
 
-func aliveOf(alive, voters int) string {
+func portion(n, voters int, how string) string {
 	verb := "are"
-	if alive == 1 {
+	if n == 1 {
 		verb = "is"
 	}
-	return fmt.Sprintf("%d of %d voters %s alive", alive, voters, verb)
+	return fmt.Sprintf("%d of %d voters %s %s", n, voters, verb, how)
 }
 
 // sortMembers puts nodes in the order of their names; they come in that of joining.

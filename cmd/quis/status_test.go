@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -19,8 +20,10 @@ func TestJudge(t *testing.T) {
 	}
 	silent := voter("c", true, false)
 	silent.AppliedIndex = 0 // gossip has not noticed yet
+	behind := voter("c", true, false)
+	behind.Reason = "is catching up"
 	for name, c := range map[string]struct {
-		leader  string
+		leader  string // "starting": no majority has confirmed the node that is asked
 		ready   bool
 		members []client.Member
 		text    string
@@ -30,14 +33,26 @@ func TestJudge(t *testing.T) {
 		"all of three":   {"a", true, []client.Member{voter("a", true, true), voter("b", true, false), voter("c", true, false)}, "healthy; one failure is tolerated", exitOK},
 		"two of three":   {"a", true, []client.Member{voter("a", true, true), voter("b", true, false), voter("c", false, false)}, "2 of 3 voters are alive; one more failure stops all writes", exitDegraded},
 		"not noticed":    {"a", true, []client.Member{voter("a", true, true), voter("b", true, false), silent}, "2 of 3 voters are alive; one more", exitDegraded},
-		"a silent head":  {"a", true, []client.Member{voter("a", false, true), voter("b", true, false), voter("c", true, false)}, "the leader a does not answer; nothing can be written", exitDegraded},
-		"no head":        {"", true, []client.Member{voter("a", true, false), voter("b", true, false), voter("c", true, false)}, "there is no leader", exitDegraded},
-		"one of three":   {"a", true, []client.Member{voter("a", false, true), voter("b", true, false), voter("c", false, false)}, "1 of 3 voters is alive; 2 are needed: nothing can be written", exitDegraded},
+		"a silent head":  {"a", true, []client.Member{voter("a", false, true), voter("b", true, false), voter("c", true, false)}, "no leader: a does not answer; nothing can be written", exitDegraded},
+		"no head":        {"", true, []client.Member{voter("a", true, false), voter("b", true, false), voter("c", true, false)}, "no leader: nothing can be written", exitDegraded},
+		"one of three":   {"a", true, []client.Member{voter("a", false, true), voter("b", true, false), voter("c", false, false)}, "no quorum: 1 of 3 voters is alive and 2 are needed; nothing can be written", exitDegraded},
 		"not ready":      {"a", false, []client.Member{voter("a", true, true)}, "this node is not ready: fresh", exitDegraded},
-		"nobody is told": {"", false, nil, "there is no leader", exitDegraded},
+		"nobody is told": {"", false, nil, "no leader", exitDegraded},
+		"just begun":     {"starting", false, []client.Member{voter("a", true, false), voter("b", true, false), silent}, "starting: fresh", exitDegraded},
+		"begun alone":    {"starting", false, []client.Member{voter("a", true, false), voter("b", false, false), silent}, "starting: 1 of 3 voters is answering; 2 are needed", exitDegraded},
+		"one is behind":  {"a", true, []client.Member{voter("a", true, true), voter("b", true, false), behind}, "degraded: 2 of 3 voters are healthy; one more failure stops all writes", exitDegraded},
 		"with a learner": {"a", true, []client.Member{voter("a", true, true), {ID: "b"}}, "healthy; no failure", exitOK},
 	} {
-		text, code := judge(&client.ClusterStatus{LeaderID: c.leader, Ready: c.ready, NotReady: "fresh", Members: c.members})
+		s := &client.ClusterStatus{LeaderID: c.leader, Ready: c.ready, NotReady: "fresh", Members: c.members, Summary: "in words"}
+		if c.leader == "starting" {
+			s.State, s.LeaderID = c.leader, ""
+		}
+		for _, m := range c.members {
+			if m.Voter && answers(m) && m.Reason == "" {
+				s.Healthy++
+			}
+		}
+		text, code := judge(s)
 		if !strings.Contains(text, c.text) || code != c.code {
 			t.Errorf("%s: %q and %d, want %q and %d", name, text, code, c.text, c.code)
 		}
@@ -59,6 +74,21 @@ func TestDescribe(t *testing.T) {
 		m.Address = "a:1"
 		if got := describe(m); got != want {
 			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+// Who has just started announces its release a moment later: that is no other release.
+func TestReleases(t *testing.T) {
+	t.Parallel()
+	for version, want := range map[string]string{"1.0": "", "1.1": "Releases no release announced yet on b", "": "Releases no release announced yet on b"} {
+		said := ""
+		releases(&client.ClusterStatus{
+			Members:  []client.Member{{ID: "a", Version: "1.0"}, {ID: "b", Version: version}},
+			Features: &client.ClusterFeatures{Skew: "no release announced yet on b"},
+		}, func(cells ...any) { said += fmt.Sprint(cells[0], " ", cells[1]) })
+		if said != want {
+			t.Errorf("beside 1.0, of %q: %q", version, said)
 		}
 	}
 }
