@@ -58,7 +58,7 @@ func lookAtBackups(tx *fsm.Tx) (checkup.Finding, error) {
 	s, err := backup.LoadSchedule(tx)
 	if errors.Is(err, fsm.ErrNotFound) {
 		f.Level, f.Found = checkup.Warn, "none are scheduled"
-		f.Advice = "Schedule backups. If a job of your own runs `quis backup`, all is well; see that it does."
+		f.Advice = "Schedule backups: `quis backup schedule set --every 24h --target file:///DIRECTORY`. If a job of your own runs `quis backup`, all is well; see that it does."
 		return f, nil
 	}
 	if err != nil {

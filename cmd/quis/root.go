@@ -30,7 +30,7 @@ const helpTemplate = `{{if .Example}}Examples:
   {{.UseLine}}
 {{if .HasAvailableSubCommands}}
 Commands:{{range .Commands}}{{if .IsAvailableCommand}}
-  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}
+  {{rpad .Name 12}} {{.Short}}{{end}}{{end}}
 {{end}}{{if .HasAvailableLocalFlags}}
 Flags:
 {{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}
@@ -46,7 +46,7 @@ func newRoot() *cobra.Command {
 		Long: "quis is an identity provider: one binary, three nodes, no database\n\n" +
 			"Exit codes: 0 done, 1 error, 2 usage, 3 not found, 4 denied, 5 conflict, 6 unavailable.\n" +
 			"quis status and quis doctor have codes of their own.",
-		Example: "  quis dev --nodes 3                      # a cluster on this machine, with a demo application\n" +
+		Example: "  quis dev --nodes 3                        # a cluster on this machine, with a demo application\n" +
 			"  quis server --config /etc/quis/quis.yaml  # one node",
 		Version:       daemon.Version,
 		SilenceErrors: true,

@@ -17,7 +17,7 @@ func statusCommand() *cobra.Command {
 	var ready bool
 	c := waitFlag(online(&cobra.Command{
 		Use:     "status",
-		Short:   "Show whether the cluster is healthy (exit code 0 healthy, 1 error, 2 anything else: degraded, starting, no quorum)",
+		Short:   "Show whether the cluster is healthy (exit code 0 healthy, 1 error, 2 anything else)",
 		Example: "  quis status -o json --data-dir /var/lib/quis\n  quis status --wait   # until the node just restarted is back",
 		Args:    none,
 		RunE: health(func(cmd *cobra.Command, s *client.ClusterStatus) error {

@@ -143,7 +143,7 @@ func printSchedule(cmd *cobra.Command, s *client.BackupSchedule) error {
 
 func backupRunsCommand() *cobra.Command {
 	return line.Online(&cobra.Command{
-		Use:     "runs",
+		Use: "runs", SuggestFor: []string{"list", "ls", "show", "get"},
 		Short:   "List the backups that the schedule made, newest first",
 		Example: "  quis backup runs\n  quis backup runs -o json | jq '.[0].verified'",
 		Args:    line.None,
@@ -169,7 +169,7 @@ func outcome(r *client.BackupRun) string {
 
 func backupNowCommand() *cobra.Command {
 	return line.Online(&cobra.Command{
-		Use:     "now",
+		Use: "now", SuggestFor: []string{"create", "make", "run"},
 		Short:   "Have the cluster make the backup of its schedule now, and wait for it",
 		Example: "  quis backup now\n  quis backup now -o json | jq -r .name",
 		Args:    line.None,

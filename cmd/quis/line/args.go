@@ -31,12 +31,17 @@ func GroupArgs(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	text := "unknown command \"" + args[0] + "\""
+	return Usage(cmd, "%s", noCommand(cmd, args[0]))
+}
+
+// noCommand says that cmd holds no such command, and which one was perhaps meant.
+func noCommand(cmd *cobra.Command, word string) string {
+	text := "unknown command \"" + word + "\""
 	cmd.SuggestionsMinimumDistance = 2
-	if s := cmd.SuggestionsFor(args[0]); len(s) > 0 {
+	if s := cmd.SuggestionsFor(word); len(s) > 0 {
 		text += "; did you mean \"" + strings.Join(s, "\" or \"") + "\"?"
 	}
-	return Usage(cmd, "%s", text)
+	return text
 }
 
 // None refuses arguments, as a usage error.
@@ -77,6 +82,9 @@ func FlagMistake(cmd *cobra.Command, err error) string {
 	name, ok := strings.CutPrefix(text, "unknown flag: --")
 	if !ok {
 		return text
+	}
+	if words := cmd.Flags().Args(); cmd.DisableFlagsInUseLine && len(words) > 0 { // of a command that cmd only holds, or does not
+		return noCommand(cmd, words[0])
 	}
 	probe := &cobra.Command{Use: "probe", SuggestionsMinimumDistance: 2}
 	for _, f := range FlagNames(cmd) {

@@ -44,8 +44,9 @@ func resetFactorCommand() *cobra.Command {
 			"and removes it, too. --force removes it at once.",
 		example: "  quis user reset-factor alice otp_01jc8q2v7m3k5t9w0x4y6z8a1b\n  quis user reset-factor alice --all",
 		warning: "%s will have to set up a second factor anew.",
-		last:    true,
-		one:     client.Users.ResetFactor, all: client.Users.ResetFactors,
+		done:    "%s of %s is removed.", doneAll: "%s has no factors besides the password any more.",
+		last: true,
+		one:  client.Users.ResetFactor, all: client.Users.ResetFactors,
 	})
 }
 
@@ -78,6 +79,7 @@ func revokeDeviceCommand() *cobra.Command {
 		use: "revoke-device USER", what: "device", short: "End the trust in a device of a user, or in all",
 		long:    "The user is asked for a second factor there at the next sign-in.",
 		example: "  quis user revoke-device alice dev_01jc8q2v7m3k5t9w0x4y6z8a1b\n  quis user revoke-device alice --all",
+		done:    "%s of %s is trusted no more.", doneAll: "No device of %s is trusted any more.",
 		one: func(u client.Users, ctx context.Context, id, device string, _ bool) error {
 			return u.RevokeDevice(ctx, id, device)
 		},
@@ -89,6 +91,7 @@ func revokeDeviceCommand() *cobra.Command {
 type removing struct {
 	use, what, short, long, example string
 	warning                         string // with the user's name; "": nothing is lost, so nobody is asked
+	done, doneAll                   string // with the ID and the user's name, and with the name
 	last                            bool   // it may be the last way to sign in, which the server keeps unless forced
 	one                             func(client.Users, context.Context, string, string, bool) error
 	all                             func(client.Users, context.Context, string, bool) error
@@ -123,7 +126,14 @@ func removal(r removing) *cobra.Command {
 				return u, lastWay(cmd, u, r.all(c.Users, ctx, u.ID, force))
 			}
 			return u, lastWay(cmd, u, r.one(c.Users, ctx, u.ID, args[1], force))
-		}, func(*cobra.Command, *client.User) error { return nil })(cmd, args)
+		}, func(cmd *cobra.Command, u *client.User) (err error) {
+			if all {
+				_, err = fmt.Fprintf(cmd.ErrOrStderr(), r.doneAll+"\n", line.Plain(u.Username))
+			} else {
+				_, err = fmt.Fprintf(cmd.ErrOrStderr(), r.done+"\n", line.Plain(args[1]), line.Plain(u.Username))
+			}
+			return err
+		})(cmd, args)
 	}
 	c.Flags().BoolVar(&all, "all", false, "all of them")
 	if r.last {

@@ -2,6 +2,7 @@ package user
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/csv"
 	"encoding/json"
@@ -235,7 +236,7 @@ func value(cell string, f client.Field) (any, error) {
 		case "false", "no", "0":
 			return false, nil
 		}
-		return nil, errors.New("is neither true nor false")
+		return nil, fmt.Errorf("%q is neither true nor false; nothing was imported", line.Plain(cell))
 	case "array":
 		list := []string{}
 		for e := range strings.SplitSeq(cell, "|") {
@@ -285,7 +286,7 @@ func writeCSV(out io.Writer, rows []map[string]any) error {
 			}
 		}
 	}
-	slices.Sort(head)
+	slices.SortFunc(head, func(a, b string) int { return cmp.Or(place(a)-place(b), strings.Compare(a, b)) })
 	w := csv.NewWriter(out)
 	if err := w.Write(head); err != nil {
 		return err
@@ -301,6 +302,17 @@ func writeCSV(out io.Writer, rows []map[string]any) error {
 	}
 	w.Flush()
 	return w.Error()
+}
+
+// place orders the columns as a person reads them: who it is first, what is wrong last.
+func place(field string) int {
+	switch i := slices.Index([]string{"username", "email", "name"}, field); {
+	case i >= 0:
+		return i
+	case field == "errors":
+		return 9
+	}
+	return 5
 }
 
 func cell(v any) string {

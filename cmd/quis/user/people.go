@@ -100,7 +100,12 @@ func createCommand() *cobra.Command {
 			}
 			set["username"] = args[0]
 			return c.Users.Make(ctx, set)
-		}, show)(cmd, args)
+		}, func(cmd *cobra.Command, u *client.User) error {
+			err := show(cmd, u)
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s cannot sign in yet.\nNext: %s   (a link, to choose a password with)\n   or %s   (reads one that you choose)\n",
+				line.Plain(u.Username), line.Next(cmd, "user recover link "+u.Username), line.Next(cmd, "user password "+u.Username))
+			return err
+		})(cmd, args)
 	}
 	return c
 }
