@@ -40,11 +40,13 @@ type UserFields struct {
 
 // A Token is an access token as it is listed: without its value.
 type Token struct {
-	ID        string     `json:"id"`
-	Name      string     `json:"name"`
-	CreatedAt time.Time  `json:"created_at"`
-	ExpiresAt *time.Time `json:"expires_at"`
-	Token     string     `json:"token"` // only in the answer that created it
+	ID         string     `json:"id"`
+	Name       string     `json:"name"`
+	Scopes     []string   `json:"scopes,omitempty"` // none: everything that its owner may do
+	CreatedAt  time.Time  `json:"created_at"`
+	ExpiresAt  *time.Time `json:"expires_at"`      // nil: never
+	LastUsedAt *time.Time `json:"last_used_at"`    // nil: not yet
+	Token      string     `json:"token,omitempty"` // only in the answer that created it
 }
 
 // A Session is one signed-in browser.
@@ -147,9 +149,12 @@ func (u Users) Tokens(ctx context.Context, id string, l List) (*Page[Token], err
 }
 
 // CreateToken makes an access token for a user; its value is in this answer only.
-// A zero expires means never.
-func (u Users) CreateToken(ctx context.Context, id, name string, expires time.Time) (*Token, error) {
+// A zero expires means never; without scopes it may do everything that the user may.
+func (u Users) CreateToken(ctx context.Context, id, name string, expires time.Time, scopes ...string) (*Token, error) {
 	body := map[string]any{"name": name}
+	if len(scopes) > 0 {
+		body["scopes"] = scopes
+	}
 	if !expires.IsZero() {
 		body["expires_at"] = expires.UTC().Format(time.RFC3339)
 	}
