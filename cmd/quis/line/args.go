@@ -83,8 +83,13 @@ func FlagMistake(cmd *cobra.Command, err error) string {
 	if !ok {
 		return text
 	}
-	if words := cmd.Flags().Args(); cmd.DisableFlagsInUseLine && len(words) > 0 { // of a command that cmd only holds, or does not
-		return noCommand(cmd, words[0])
+	if cmd.DisableFlagsInUseLine { // cmd only holds others, whose flags it does not know
+		if words := cmd.Flags().Args(); len(words) > 0 {
+			return noCommand(cmd, words[0])
+		}
+		if cmd.HasParent() {
+			return "say which command of " + cmd.CommandPath() + " before --" + name
+		}
 	}
 	probe := &cobra.Command{Use: "probe", SuggestionsMinimumDistance: 2}
 	for _, f := range FlagNames(cmd) {
