@@ -82,6 +82,7 @@ var detailTexts = Texts{
 	"This sign-in is not approved, or no longer.":                                                                                                                            "This sign-in is not approved, or no longer.",
 	"This sign-in is not approved.":                                                                                                                                          "This sign-in is not approved.",
 	"You cannot do this by yourself here. Ask your administrator.":                                                                                                           "You cannot do this by yourself here. Ask your administrator.",
+	"This needs your certificate, and none can be shown here. Ask your administrator.":                                                                                       "This needs your certificate, and none can be shown here. Ask your administrator.",
 	"Your account was recovered not long ago, or somebody stopped that. Ask your administrator to let you back in.":                                                          "Your account was recovered not long ago, or somebody stopped that. Ask your administrator to let you back in.",
 	"Your account was recovered not long ago. For your safety this has to wait a while.":                                                                                     "Your account was recovered not long ago. For your safety this has to wait a while.",
 	"It is too early for this.": "It is too early for this.",
