@@ -13,6 +13,7 @@ import (
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/credential/approval"
 	"github.com/quis-idp/quis/identity/credential/device"
+	"github.com/quis-idp/quis/identity/credential/factor"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/pending"
@@ -159,7 +160,7 @@ func disown(tx *fsm.Tx, tenant, userID, eventID string) error {
 	if err != nil {
 		return err
 	}
-	return regain.Strip(tx, tenant, userID, e.Time)
+	return factor.RemoveSince(tx, tenant, userID, e.Time)
 }
 
 // Secure shuts out of a user's account whoever else may be in it: every session but keep ends,

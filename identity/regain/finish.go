@@ -6,12 +6,8 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential"
-	"github.com/quis-idp/quis/identity/credential/approval"
-	"github.com/quis-idp/quis/identity/credential/certificate"
 	"github.com/quis-idp/quis/identity/credential/device"
-	"github.com/quis-idp/quis/identity/credential/passkey"
-	"github.com/quis-idp/quis/identity/credential/recovery"
-	"github.com/quis-idp/quis/identity/credential/totp"
+	"github.com/quis-idp/quis/identity/credential/factor"
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/identity/settings"
@@ -45,12 +41,11 @@ func Finish(tx *fsm.Tx, tenant, userID, id string) error {
 	return r.tell(tx, event.RecoveryFinished, s, nil)
 }
 
+const recovered = "account recovered"
+
 // strip takes everything from a user that stood for a second factor, or was signed in.
 func strip(tx *fsm.Tx, tenant, userID string) error {
-	if err := Strip(tx, tenant, userID, time.Time{}); err != nil {
-		return err
-	}
-	if err := approval.RemoveAll(tx, tenant, userID, recovered); err != nil {
+	if err := factor.RemoveAll(tx, tenant, userID, recovered); err != nil {
 		return err
 	}
 	if _, err := device.RevokeAll(tx, tenant, userID, recovered); err != nil {
@@ -61,52 +56,6 @@ func strip(tx *fsm.Tx, tenant, userID string) error {
 	}
 	_, err := session.EndAllOf(tx, tenant, userID)
 	return err
-}
-
-const recovered = "account recovered"
-
-// Strip takes the authenticator apps, passkeys, recovery codes and certificates from a user that they
-// were given at or after a time.
-func Strip(tx *fsm.Tx, tenant, userID string, since time.Time) error {
-	apps, err := totp.List(tx, tenant, userID)
-	if err != nil {
-		return err
-	}
-	certificates, err := certificate.Of(tx, tenant, userID)
-	if err != nil {
-		return err
-	}
-	codes, err := recovery.Get(tx, tenant, userID)
-	if err != nil {
-		return err
-	}
-	var remove []func() error
-	take := func(made time.Time, remover func() error) {
-		if !made.Before(since) {
-			remove = append(remove, remover)
-		}
-	}
-	for _, app := range apps {
-		take(app.Created, func() error { return totp.Remove(tx, tenant, userID, app.ID) })
-	}
-	for k, err := range passkey.List(tx, tenant, userID) {
-		if err != nil {
-			return err
-		}
-		take(k.Created, func() error { return passkey.Delete(tx, tenant, userID, k.ID) })
-	}
-	for _, c := range certificates {
-		take(c.Created, func() error { return certificate.Delete(tx, tenant, userID, c.ID) })
-	}
-	if codes != nil {
-		take(codes.Created, func() error { return recovery.Remove(tx, tenant, userID) })
-	}
-	for _, remover := range remove {
-		if err := remover(); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Held returns nil unless the account rests after a recovery, in which time it does not

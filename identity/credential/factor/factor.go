@@ -3,6 +3,7 @@ package factor
 import (
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
@@ -48,39 +49,46 @@ func Remove(tx *fsm.Tx, tenant, userID, id string) error {
 // RemoveAll takes all factors away from a user, who need not have any. why is a few words for the
 // record.
 func RemoveAll(tx *fsm.Tx, tenant, userID, why string) error {
-	ids, err := of(tx, tenant, userID)
-	if err != nil {
+	if err := RemoveSince(tx, tenant, userID, time.Time{}); err != nil {
 		return err
+	}
+	return approval.RemoveAll(tx, tenant, userID, why)
+}
+
+// RemoveSince takes the factors away from a user that they were given at or after a time, browsers
+// that approve left out.
+func RemoveSince(tx *fsm.Tx, tenant, userID string, since time.Time) error {
+	apps, err1 := totp.List(tx, tenant, userID)
+	certificates, err2 := certificate.Of(tx, tenant, userID)
+	codes, err3 := recovery.Get(tx, tenant, userID)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return err
+	}
+	var ids []string
+	take := func(id string, made time.Time) {
+		if !made.Before(since) {
+			ids = append(ids, id)
+		}
+	}
+	for _, a := range apps {
+		take(a.ID, a.Created)
+	}
+	for _, c := range certificates {
+		take(c.ID, c.Created)
+	}
+	if codes != nil {
+		take(codes.ID, codes.Created)
+	}
+	for k, err := range passkey.List(tx, tenant, userID) {
+		if err != nil {
+			return err
+		}
+		take(k.ID, k.Created)
 	}
 	for _, id := range ids {
 		if err := Remove(tx, tenant, userID, id); err != nil {
 			return err
 		}
 	}
-	if err := recovery.Remove(tx, tenant, userID); err != nil && !errors.Is(err, fsm.ErrNotFound) {
-		return err
-	}
-	return approval.RemoveAll(tx, tenant, userID, why)
-}
-
-// of are the IDs of a user's apps, passkeys and certificates.
-func of(tx *fsm.Tx, tenant, userID string) (ids []string, err error) {
-	apps, err := totp.List(tx, tenant, userID)
-	if err != nil {
-		return nil, err
-	}
-	for _, a := range apps {
-		ids = append(ids, a.ID)
-	}
-	for k, err := range passkey.List(tx, tenant, userID) {
-		if err != nil {
-			return nil, err
-		}
-		ids = append(ids, k.ID)
-	}
-	certificates, err := certificate.Of(tx, tenant, userID)
-	for _, c := range certificates {
-		ids = append(ids, c.ID)
-	}
-	return ids, err
+	return nil
 }
