@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 const (
@@ -124,6 +126,9 @@ func (e *Error) Error() string {
 			sep = ": "
 		}
 		b.WriteString(sep + strings.TrimPrefix(strings.TrimPrefix(f.Pointer, "#"), "/"))
+		if first, _ := utf8.DecodeRuneInString(f.Detail); unicode.IsUpper(first) { // a sentence, and not the rest of one
+			b.WriteByte(':')
+		}
 		b.WriteString(" " + f.Detail)
 	}
 	if e.Problem.Instance != "" {

@@ -74,6 +74,7 @@ func TestErrors(t *testing.T) {
 		want       string
 	}{
 		{"problem", `{"title":"Not found","status":404,"detail":"There is no such user.","instance":"req_1"}`, 404, "Not found: There is no such user. (request req_1)"},
+		{"a sentence", `{"title":"The request is not valid","errors":[{"pointer":"#/password","detail":"Use at least 15 characters."}]}`, 400, "The request is not valid: password: Use at least 15 characters."},
 		{"fields", `{"title":"The request is not valid","errors":[{"pointer":"#/name","detail":"is required"},{"pointer":"#/a","detail":"is odd"}]}`, 400, "The request is not valid: name is required; a is odd"},
 		{"proxy", `<html>bad gateway</html>`, 502, "HTTP 502 Bad Gateway"},
 		{"nothing", ``, 503, "HTTP 503 Service Unavailable"},

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/quis-idp/quis/cmd/daemon"
+	"github.com/quis-idp/quis/cmd/quis/line"
 	"github.com/quis-idp/quis/keys/seal"
 )
 
@@ -124,9 +125,9 @@ func initCommand() *cobra.Command {
 			default:
 				return errors.Join(fmt.Errorf("root key: %w", err), os.Remove(p.file))
 			}
-			fmt.Fprintf(out, "\nNext:  quis server --config %s\n       quis setup-link --data-dir %s      (creates the first administrator)\n", p.file, config.DataDir)
+			fmt.Fprintf(out, "\nNext:  %s server --config %s\n       %s setup-link --data-dir %s      (creates the first administrator)\n", line.Program(), p.file, line.Program(), config.DataDir)
 			if p.host != "" {
-				fmt.Fprintf(out, "On another host, with the token that `quis cluster token` makes here:\n       quis join %s --token TOKEN --public-url %s --advertise HOST\n",
+				fmt.Fprintf(out, "On another host, with the token that `quis cluster token create` makes here:\n       quis join %s --token TOKEN --public-url %s --advertise HOST\n",
 					config.Cluster.Advertise, config.PublicURL)
 			}
 			return nil
@@ -222,7 +223,7 @@ func joinCommand() *cobra.Command {
 			}
 			fmt.Fprintf(cmd.ErrOrStderr(), "Wrote %s.\n", p.file)
 			if !start {
-				fmt.Fprintf(cmd.ErrOrStderr(), "\nNext:  quis server --config %s\n       quis status --data-dir %s\n", p.file, config.DataDir)
+				fmt.Fprintf(cmd.ErrOrStderr(), "\nNext:  %s server --config %s\n       %s status --data-dir %s\n", line.Program(), p.file, line.Program(), config.DataDir)
 				return nil
 			}
 			return daemon.Run(cmd.Context(), config)

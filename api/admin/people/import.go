@@ -3,7 +3,6 @@ package people
 import (
 	"errors"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/quis-idp/quis/fsm"
@@ -163,10 +162,10 @@ func judge(err error) (importedRow, error) {
 
 // groupsNamed returns the IDs of groups, and a fault for each that is not there.
 func groupsNamed(tx *fsm.Tx, tenant string, names []string) (ids []string, faults []error, err error) {
-	for i, name := range names {
+	for _, name := range names {
 		g, err := directory.GroupByName(tx, tenant, name)
 		if errors.Is(err, fsm.ErrNotFound) {
-			faults = append(faults, identity.Invalid("groups/"+strconv.Itoa(i), "there is no group "+identity.Printable(name, 64)))
+			faults = append(faults, identity.Invalid("groups", "there is no group "+identity.Printable(name, 64)))
 			continue
 		}
 		if err != nil {

@@ -188,7 +188,10 @@ func deleteCommand() *cobra.Command {
 				return nil, err
 			}
 			return g, c.Groups.Delete(ctx, g.ID)
-		}, func(*cobra.Command, *client.Group) error { return nil })(cmd, args)
+		}, func(cmd *cobra.Command, g *client.Group) error {
+			_, err := fmt.Fprintf(cmd.ErrOrStderr(), "%s is deleted.\n", line.Plain(g.Name))
+			return err
+		})(cmd, args)
 	}
 	line.SureFlag(c, &sure)
 	return c
@@ -222,31 +225,35 @@ func membersCommand() *cobra.Command {
 }
 
 func addCommand() *cobra.Command {
-	return membership("add", "Put a user in a group", client.Groups.AddMember)
+	return membership("add", "Put a user in a group", "%s is in %s.", client.Groups.AddMember)
 }
 
 func removeCommand() *cobra.Command {
-	return membership("remove", "Take a user out of a group", client.Groups.RemoveMember)
+	return membership("remove", "Take a user out of a group", "%s is not in %s any more.", client.Groups.RemoveMember)
 }
 
-func membership(verb, short string, do func(client.Groups, context.Context, string, string) error) *cobra.Command {
+// membership is a command that does one thing to a user and a group, and says it of both.
+func membership(verb, short, said string, do func(client.Groups, context.Context, string, string) error) *cobra.Command {
 	return line.Online(&cobra.Command{
 		Use:     verb + " GROUP USER",
 		Short:   short,
 		Example: "  quis group " + verb + " staff alice\n  quis group " + verb + " staff alice@example.com",
 		Args:    line.Exactly(which, "the username, address or ID of a user"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return line.Answer(func(c *client.Client, ctx context.Context) (*client.Group, error) {
+			return line.Answer(func(c *client.Client, ctx context.Context) (string, error) {
 				g, err := find(ctx, c, args[0])
 				if err != nil {
-					return nil, err
+					return "", err
 				}
 				u, err := user.Find(ctx, c, args[1])
 				if err != nil {
-					return nil, err
+					return "", err
 				}
-				return g, do(c.Groups, ctx, g.ID, u.ID)
-			}, func(*cobra.Command, *client.Group) error { return nil })(cmd, args)
+				return fmt.Sprintf(said, line.Plain(u.Username), line.Plain(g.Name)), do(c.Groups, ctx, g.ID, u.ID)
+			}, func(cmd *cobra.Command, done string) error {
+				_, err := fmt.Fprintln(cmd.ErrOrStderr(), done)
+				return err
+			})(cmd, args)
 		},
 	})
 }

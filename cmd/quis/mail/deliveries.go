@@ -35,7 +35,7 @@ func printDeliveries(cmd *cobra.Command, all []client.MailDelivery) error {
 			if d.AttemptedAt != nil {
 				at = *d.AttemptedAt
 			}
-			row(d.ID, d.Letter, d.To, d.State, d.Attempts, at.UTC().Format(time.RFC3339), d.Status)
+			row(d.ID, d.Letter, d.To, d.State, d.Attempts, at.Local().Format(time.DateTime), d.Status)
 		}
 	})
 }

@@ -103,12 +103,20 @@ func show(cmd *cobra.Command, d *client.PolicyDecision) error {
 	})
 }
 
+// either is one method, or those of which one will do.
+func either(methods []string) string {
+	if len(methods) == 1 {
+		return methods[0]
+	}
+	return "one of " + strings.Join(methods, ", ")
+}
+
 func outcome(d *client.PolicyDecision) string {
 	switch d.Outcome {
 	case "step_up":
-		return "step_up: one of " + strings.Join(d.Methods, ", ") + " is asked for"
+		return "step_up: " + either(d.Methods) + " is asked for"
 	case "enrol":
-		text := "enrol: one of " + strings.Join(d.Methods, ", ") + " is to be set up"
+		text := "enrol: " + either(d.Methods) + " is to be set up"
 		switch {
 		case d.Optional && d.Left < 0:
 			text += ", or put off"

@@ -90,7 +90,7 @@ func (i *importing) run(cmd *cobra.Command, file string) error {
 		fmt.Fprintln(cmd.ErrOrStderr(), "Nothing was made: this was a dry run. Two rows of the file that are the same user are found only when it is imported.")
 	}
 	if total.Refused > 0 {
-		return line.Exit{Code: line.Failed, Text: fmt.Sprintf("%d of %d users were refused", total.Refused, len(users))}
+		return line.Exit{Code: line.Failed, Text: fmt.Sprintf("%d of %d users refused", total.Refused, len(users))}
 	}
 	return nil
 }

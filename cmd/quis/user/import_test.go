@@ -31,7 +31,7 @@ func TestParse(t *testing.T) {
 		"":                            "first line",
 		"username,emial\nx,y\n":       `there is no field "emial"; did you mean "email"?`,
 		"username,username\nx,y\n":    "appears twice",
-		"username,admin\nx,perhaps\n": "line 2: admin: is neither true nor false",
+		"username,admin\nx,perhaps\n": `line 2: admin: "perhaps" is neither true nor false; nothing was imported`,
 		"username,email\nx\n":         "line 2",
 		"username\n\"x\n":             "line 2",
 	} {

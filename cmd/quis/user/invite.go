@@ -2,6 +2,7 @@ package user
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -88,7 +89,10 @@ func uninviteCommand() *cobra.Command {
 		Args:    line.Exactly("the ID of an invitation"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return line.Answer(func(c *client.Client, ctx context.Context) (string, error) { return args[0], c.Uninvite(ctx, args[0]) },
-				func(*cobra.Command, string) error { return nil })(cmd, args)
+				func(cmd *cobra.Command, id string) error {
+					_, err := fmt.Fprintf(cmd.ErrOrStderr(), "The link of %s works no more.\n", line.Plain(id))
+					return err
+				})(cmd, args)
 		},
 	})
 }
