@@ -25,13 +25,8 @@ var unheard = []string{
 	"is reserved", "is not a cursor", "is too long", "a user can be in", "needs an email address", "is not a path on this server", "The user has too many undecided",
 	"The least", "Passwords can be used", "At most 24", "The list can have", "Each word of the list", "A token is ", "This sign-in page is no longer",
 	"Browsers accept origins", "Browsers offer passkeys", "No other origin", "Other metadata", "Passkeys need a public address", "There is no such tenant", "This setup link",
-<<<<<<< ours
 	"There is no such recovery", "This user has no such factor", "This link has been used", "This recovery is over", "This user is disabled", "Two administrators have to agree",
 	"You cannot approve", "You cannot recover", "A second administrator", "This user has no password", "is taken by another group", "is taken by another tenant",
-=======
-	"There is no such recovery", "This link has been used", "This recovery is over", "This user is disabled", "Two administrators have to agree",
-	"You cannot approve", "You cannot recover", "A second administrator", "This user has no password", "This user has no such factor", "is taken by another group", "is taken by another tenant",
->>>>>>> theirs
 	"This authority is", "must be one of", "Certificates of this authority", "This certificate was", "This is not a list of revoked", "The list is older", "No list was uploaded",
 }
 
