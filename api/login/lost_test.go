@@ -11,6 +11,7 @@ import (
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/credential/recovery"
 	"github.com/quis-idp/quis/identity/credential/totp/totptest"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/regain"
@@ -50,6 +51,44 @@ func (s *someone) reach() (page string, flow string) {
 		return a.Page, ""
 	}
 	return a.Page, flows[0]
+}
+
+// Somebody who had only passkeys and has lost them gets back in by a code and a wait, or at once with a
+// recovery code: api/portal says so to who removes the password.
+func TestLostPasskeysOfWhoHasNoPassword(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	h.passkey()
+	var codes []string
+	keep := func(codesToo bool) {
+		h.update(func(tx *fsm.Tx) error {
+			u, err := directory.UserByUsername(tx, identity.DefaultTenant, "tester")
+			if err != nil {
+				return err
+			}
+			if codesToo {
+				codes, err = recovery.Generate(tx, h.ring, u.Tenant, u.ID)
+				return err
+			}
+			if _, err := directory.UpdateUser(tx, u.Tenant, u.ID, 0, func(u *directory.User) error { u.EmailVerified = true; return nil }); err != nil {
+				return err
+			}
+			return credential.RemovePassword(tx, u.Tenant, u.ID)
+		})
+	}
+	keep(false)
+	forgotten := func() (*someone, string) {
+		s := h.someone()
+		a := s.Get(s.Get("/recover").Want(t, 303).Header.Get("Location"))
+		a = s.Post("/login/mail", url.Values{"flow": a.Hidden("flow")[:1], "username": {"tester"}}).Want(t, 200, "Check your email")
+		a = s.Post("/login/code", url.Values{"flow": a.Hidden("flow")[:1], "code": {s.sent.Load().Code}}).Want(t, 200, "One more step", "I have lost all of these")
+		return s, a.Hidden("flow")[0]
+	}
+	s, flow := forgotten()
+	s.Post("/login/lost", url.Values{"flow": {flow}}).Want(t, 200, "Then you wait: 24 hours.")
+	keep(true)
+	s, flow = forgotten()
+	s.Post("/login/second", url.Values{"flow": {flow}, "way": {"recovery"}, "code": codes[:1]}).Want(t, 200, "Choose a new password")
 }
 
 // Somebody who has lost the second factor gets back in, in two visits.

@@ -15,10 +15,9 @@ import (
 	"github.com/quis-idp/quis/identity/settings"
 )
 
-// Whoever has a passkey is asked for it after the password.
-func TestPasskeyIsAskedForAsSecondFactor(t *testing.T) {
-	t.Parallel()
-	h := newHouse(t, nil)
+// passkey gives the tester one that verifies its user.
+func (h *house) passkey() {
+	h.t.Helper()
 	site := identity.Tenant{ID: identity.DefaultTenant, Issuer: publicURL}
 	a := &passkeytest.Authenticator{Origin: publicURL, UV: true}
 	rules := settings.Default(site.ID).Passkey
@@ -37,6 +36,13 @@ func TestPasskeyIsAskedForAsSecondFactor(t *testing.T) {
 		}
 		return err
 	})
+}
+
+// Whoever has a passkey is asked for it after the password.
+func TestPasskeyIsAskedForAsSecondFactor(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	h.passkey()
 	s := h.someone()
 	second := s.try(s.form("/login"), "tester", secret).Want(t, http.StatusOK, "Use your passkey", `data-passkey="get"`)
 	pagetest.Check(t, "second", second.Page)

@@ -42,8 +42,13 @@ func newHouse(t *testing.T) *house {
 	for _, name := range []string{"ada", "grace"} {
 		h.Person(directory.User{Username: name, Name: name, Email: name + "@example.com"}, true)
 	}
-	h.Open(h.Login(login.Config{Offers: h.offers}), h.Portal())
+	h.open()
 	return h
+}
+
+func (h *house) open() {
+	h.T.Helper()
+	h.Open(h.Login(login.Config{Offers: h.offers}), h.Portal())
 }
 
 func (h *house) view(fn func(tx *fsm.Tx) error) {

@@ -10,6 +10,7 @@ import (
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/session"
+	"github.com/quis-idp/quis/identity/settings"
 	"github.com/quis-idp/quis/identity/spare"
 )
 
@@ -50,7 +51,10 @@ var examples = map[string]func(w http.ResponseWriter, r *http.Request) error{
 		return writePassword(w, r, ada, false, 200, 15, nil)
 	},
 	"password_removal": func(w http.ResponseWriter, r *http.Request) error {
-		return removal(r, ada).Write(w, r, ada, 200, Stay{})
+		m := removal(r, ada)
+		a := settings.Default(identity.DefaultTenant)
+		m.Loss = lossOf(r, spare.Left{Passkeys: 1, Alone: 1, Verified: 1}, &a, true)
+		return m.Write(w, r, ada, 200, Stay{})
 	},
 	"password_needed": func(w http.ResponseWriter, r *http.Request) error {
 		return removal(r, ada).Write(w, r, ada, 422, stays(r, spare.Verdict{Why: spare.OnlyWay, First: spare.Passkey}, keeps))

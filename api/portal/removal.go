@@ -17,6 +17,7 @@ type Removal struct {
 	Title string
 	Lead  string // what it means
 	Ends  string // what else ends; may be empty
+	Loss  Loss   // what the loss of what is left would mean
 	Label string // of the button
 
 	Proof    *page.Field // to be filled in; nil: nothing is
@@ -98,7 +99,11 @@ func (p *password) askRemoval(w http.ResponseWriter, r *http.Request, v *Visitor
 	if err != nil {
 		return err
 	}
-	return removal(r, v).Ask(w, r, v, stay)
+	m := removal(r, v)
+	if m.Loss, err = p.loss(r, v); err != nil {
+		return err
+	}
+	return m.Ask(w, r, v, stay)
 }
 
 // remove takes the password away, and what it was proved for: a recovery that waits would go on
@@ -109,6 +114,9 @@ func (p *password) remove(w http.ResponseWriter, r *http.Request, v *Visitor) er
 		return err
 	}
 	m := removal(r, v)
+	if m.Loss, err = p.loss(r, v); err != nil {
+		return err
+	}
 	if ok, err := v.Fresh(w, r, m.Path); !ok {
 		return err
 	}

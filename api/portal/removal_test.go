@@ -2,20 +2,24 @@ package portal_test
 
 import (
 	"cmp"
+	"context"
 	"net/url"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/quis-idp/quis/api/page/pagetest"
 	"github.com/quis-idp/quis/api/portal/portaltest"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/assurance"
+	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/credential/device"
 	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/credential/passkey/passkeytest"
+	"github.com/quis-idp/quis/identity/credential/recovery"
 	"github.com/quis-idp/quis/identity/credential/totp"
 	"github.com/quis-idp/quis/identity/credential/totp/totptest"
 	"github.com/quis-idp/quis/identity/directory"
@@ -81,6 +85,29 @@ func (h *house) passkey() {
 			return err
 		}
 		_, err = passkey.Register(tx, at, policy, u.ID, ceremony, response, "Phone")
+		return h.proves(tx, assurance.Passkey, err)
+	})
+}
+
+// key gives ada a passkey that has verified her.
+func (h *house) key() {
+	h.T.Helper()
+	at := identity.Tenant{ID: identity.DefaultTenant, Issuer: portaltest.PublicURL}
+	a := &passkeytest.Authenticator{Origin: portaltest.PublicURL, UV: true}
+	h.Update(func(tx *fsm.Tx) error {
+		u, _, err := directory.GetUser(tx, identity.DefaultTenant, h.Users["ada"])
+		if err != nil {
+			return err
+		}
+		policy := settings.Default(identity.DefaultTenant).Passkey
+		options, ceremony, err := passkey.BeginRegistration(tx, at, "Example", policy, u, true)
+		if err != nil {
+			return err
+		}
+		response, err := a.Create(options)
+		if err == nil {
+			_, err = passkey.Register(tx, at, policy, u.ID, ceremony, response, "Phone")
+		}
 		return h.proves(tx, assurance.Passkey, err)
 	})
 }
@@ -265,4 +292,68 @@ func TestRemovingThePasswordWantsAFreshProof(t *testing.T) {
 	s.Get(removal).Want(t, 200, "Remove the password")
 	s.Post(removal, proof).Leads(t, "/account/security?done=password-removed")
 	h.someone().Post(removal, proof).Leads(t, "/login?flow=")
+}
+
+// Who would have only passkeys then is told how they would get back in without them, as
+// TestLostPasskeysOfWhoHasNoPassword in api/login does.
+func TestRemovingThePasswordSaysWhatLosingPasskeysMeans(t *testing.T) {
+	t.Parallel()
+	const make = `href="/account/security/codes">Make recovery codes`
+	decide := func(change func(a *settings.Authentication)) func(h *house) {
+		return func(h *house) {
+			h.Update(func(tx *fsm.Tx) error {
+				a := settings.Default(identity.DefaultTenant)
+				change(&a)
+				return settings.Put(tx, 0, a)
+			})
+		}
+	}
+	for name, c := range map[string]struct {
+		unproved, silent bool // the address; no mail is sent
+		unasked, codes   bool
+		also             func(h *house)
+		want             string
+		advice           bool
+	}{
+		"an address":                   {want: "after a wait of 24 hours. With recovery codes", advice: true},
+		"an address that is no proof":  {unproved: true, want: "only an administrator can let you back in."},
+		"no mail is sent":              {silent: true, want: "only an administrator can let you back in."},
+		"codes":                        {codes: true, want: "and one of your recovery codes."},
+		"nobody is asked for it":       {unasked: true, want: "with a code sent to your email address."},
+		"another delay":                {also: decide(func(a *settings.Authentication) { a.Recovery.Delay = 72 }), want: "after a wait of 3 days", advice: true},
+		"no delay":                     {also: decide(func(a *settings.Authentication) { a.Recovery.Delay = 0 }), want: "with a code sent to your email address."},
+		"codes are the only way":       {also: decide(func(a *settings.Authentication) { a.Recovery.Methods = []string{"email+recovery_code"} }), want: "only an administrator can let you back in. With recovery codes", advice: true},
+		"an app would be the only way": {also: decide(func(a *settings.Authentication) { a.Recovery.Methods = []string{"email+totp"} }), want: "only an administrator can let you back in."},
+		"nobody forgets passwords":     {also: decide(func(a *settings.Authentication) { a.ForgotPassword = false }), want: "only an administrator can let you back in."},
+		"an app besides":               {also: (*house).app},
+		"codes begin a sign-in":        {also: decide(func(a *settings.Authentication) { a.EmailOTP = true })},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t)
+			if !c.silent {
+				h.SignIn(authn.Config{SendMail: func(context.Context, authn.Letter) {}})
+				h.open()
+			}
+			s := h.enter("ada")
+			h.Update(func(tx *fsm.Tx) error {
+				_, err := directory.UpdateUser(tx, identity.DefaultTenant, h.Users["ada"], 0, func(u *directory.User) error { u.EmailVerified = !c.unproved; return nil })
+				if err == nil && c.codes {
+					_, err = recovery.Generate(tx, h.Ring, identity.DefaultTenant, h.Users["ada"])
+				}
+				return err
+			})
+			if h.passkey(); !c.unasked {
+				h.key()
+			}
+			if c.also != nil {
+				c.also(h)
+			}
+			for _, a := range []pagetest.Answer{s.Get(removal).Want(t, 200, c.want), s.Post(removal, url.Values{"current": {another}}).Want(t, 422, c.want)} {
+				if strings.Contains(a.Page, "lose all your passkeys") != (c.want != "") || strings.Contains(a.Page, make) != c.advice {
+					t.Errorf("the page says %s", a.Page)
+				}
+			}
+		})
+	}
 }

@@ -92,6 +92,11 @@ func (v *Visitor) enters(tx *fsm.Tx) (bool, error) {
 	if err != nil || begins {
 		return begins, err
 	}
+	return v.certified(tx)
+}
+
+// certified reports whether v has a certificate that is good today.
+func (v *Visitor) certified(tx *fsm.Tx) (bool, error) {
 	all, err := certificate.Of(tx, v.Tenant, v.UserID)
 	return slices.ContainsFunc(all, func(c certificate.Certificate) bool { return tx.Now().Before(c.NotAfter) }), err
 }

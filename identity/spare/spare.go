@@ -77,6 +77,12 @@ func (l Left) begins(a *settings.Authentication) bool {
 	return a.LocalLogin && (l.Known(a) || l.Alone > 0 && a.PasskeyLogin || l.mailed(a))
 }
 
+// OnlyPasskeys reports whether passkeys are all that l has to prove where a tenant has decided a; what
+// ends, or may not be asked for, does not count.
+func (l Left) OnlyPasskeys(a *settings.Authentication) bool {
+	return a.LocalLogin && a.PasskeyLogin && l.Alone > 0 && !l.Known(a) && !l.mailed(a) && l.Apps == 0
+}
+
 // factors are what could be proved with l.
 func (l Left) factors(a *settings.Authentication) (all []assurance.Factor) {
 	for _, f := range []struct {
