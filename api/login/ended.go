@@ -29,7 +29,7 @@ func (l *Login) ended(w http.ResponseWriter, r *http.Request, err error) error {
 	}
 	title, detail, label := "late.title", "late.detail", "late.link"
 	if e.Used {
-		title, detail, label = "used.title", "used.detail", "second.submit"
+		title, detail, label = "used.title", "used.detail", "continue"
 	}
 	return messagePage.Write(w, page.Here(r, page.Base(r)+"/login?flow="+sealed), http.StatusGone, messageView{
 		Title: site.Text(r, title), Detail: site.Text(r, detail),

@@ -110,7 +110,7 @@ func signedOut(w http.ResponseWriter, r *http.Request, text, to string, frames [
 			wait = framesTime
 		}
 		page.LeaveAfter(w, wait, to)
-		view.Link, view.Label = ownScheme(to), site.Text(r, "second.submit")
+		view.Link, view.Label = ownScheme(to), site.Text(r, "continue")
 	}
 	return signedOutPage.WriteFraming(w, r, http.StatusOK, view, view.Frames)
 }

@@ -42,16 +42,17 @@ func purpose(r *http.Request, f *authn.Flow) string {
 
 // who says as whom the person of f goes on: who is signed in already, or was named; "" if neither is.
 func (l *Login) who(r *http.Request, f *authn.Flow) (string, error) {
-	_, u, err := l.signedIn(r)
-	switch {
-	case err != nil:
-		return "", err
-	case f.Session != "" && u != nil && u.ID == f.UserID:
+	if f.Session != "" {
+		_, u, err := l.signedIn(r)
+		if err != nil || u == nil || u.ID != f.UserID {
+			return "", err
+		}
 		return site.Text(r, "second.signed_in", shown(u).Login), nil
-	case f.Login != "":
-		return site.Text(r, "second.as", identity.Printable(f.Login, maxShown)), nil
 	}
-	return "", nil
+	if f.Login == "" {
+		return "", nil
+	}
+	return site.Text(r, "second.as", identity.Printable(f.Login, maxShown)), nil
 }
 
 // bind ties a flow that is not bound yet to this browser.

@@ -68,7 +68,7 @@ func lossOf(r *http.Request, left spare.Left, a *settings.Authentication, mailed
 		l.Says = site.Text(r, "loss.wait", language.Duration(page.Language(r), time.Duration(a.Recovery.Delay)*time.Hour))
 	}
 	if counts {
-		l.Says = site.Text(r, "left.first", l.Says, site.Text(r, "loss.advice"))
+		l.Says = site.Text(r, "sentences", l.Says, site.Text(r, "loss.advice"))
 		l.Codes = &Action{Label: site.Text(r, "loss.make"), Path: page.Base(r) + securityPath + "/codes"}
 	}
 	return l

@@ -51,7 +51,7 @@ func stays(r *http.Request, verdict spare.Verdict, whys map[spare.Why]string) St
 	case !some:
 		first.advice = "first.none"
 	}
-	s := Stay{Why: site.Text(r, "left.first", site.Text(r, whys[verdict.Why]), site.Text(r, first.advice))}
+	s := Stay{Why: site.Text(r, "sentences", site.Text(r, whys[verdict.Why]), site.Text(r, first.advice))}
 	if some {
 		s.First = &Action{Label: site.Text(r, first.label), Path: page.Base(r) + first.path}
 	}

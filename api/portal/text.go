@@ -38,7 +38,7 @@ var english = page.Texts{
 	"left.only_way":    "This is your only way to sign in.",
 	"left.only_factor": "Your organisation asks for a second factor, and this is your only one.",
 	"left.halved":      "Without it, what remains would count as one factor instead of two.",
-	"left.first":       "%s %s",
+	"sentences":        "%s %s",
 	"first.passkey":    "Add a passkey first.",
 	"first.passkey.or": "Add a passkey first, or remove the other factor.",
 	"first.fewer":      "Remove the other factor first.",
