@@ -188,12 +188,15 @@ func (v *visit) withCode(username, code string) {
 // onlyFactor tries to remove the only app, where the tenant asks for a second factor.
 func (v *visit) onlyFactor() {
 	v.t.Helper()
-	quis(v.b, v.d, "settings", "set", "mfa_policy=any")
 	v.b.open(v.proxy + securityPath)
 	v.b.do(chromedp.Click(chromedp.CSS(`.rows a[href*="/apps/"]`)), chromedp.WaitVisible(removeForm))
 	v.b.picture("app", "dark")
+	quis(v.b, v.d, "settings", "set", "mfa_policy=any")
 	v.b.do(chromedp.Click(removeForm))
-	v.b.says(`[role="alert"]`, "asks for a second factor, and this is your only one")
+	v.b.says(`[role="alert"]`, "asks for a second factor, and this is your only one. Add a passkey first.")
+	if v.b.present(string(removeForm)) || !v.b.present(`.card a[href$="/passkeys/new"]`) {
+		v.t.Error("the page does not lead on to what would help")
+	}
 	v.b.picture("app-needed", "dark")
 	quis(v.b, v.d, "settings", "set", "mfa_policy=disabled")
 }
@@ -214,7 +217,7 @@ func (v *visit) onlyPasskey() {
 	v.b.says("main", "You have no password")
 	v.b.picture("account-security-passkey", "dark")
 	v.b.do(chromedp.Click(chromedp.CSS(`.rows a[href*="/passkeys/"]`)))
-	v.b.says("main", "This is your only way to sign in. Add another one first.")
+	v.b.says("main", "This is your only way to sign in. Add a passkey first.")
 	if v.b.present(string(removeForm)) {
 		v.t.Error("the only way to sign in can be removed")
 	}
@@ -242,12 +245,16 @@ func (v *visit) needlessPassword() {
 	if v.b.present(string(removeForm)) {
 		v.t.Error("the only way to sign in can be removed")
 	}
+	if !v.b.present(`main .actions a[href$="/passkeys/new"]`) {
+		v.t.Error("the refusal does not lead on")
+	}
 	v.b.pictures("remove-needed")
 	v.key = newAuthenticator(v.b, phone)
 	v.b.open(v.proxy + securityPath + "/passkeys/new")
 	v.press()
 	v.b.says("main", "Your passkey is added")
 	v.b.open(v.proxy + securityPath + "/password/remove")
+	v.b.says("main", "If you then lose all your passkeys")
 	v.b.pictures("remove")
 	v.b.submit("current", "something else")
 	v.b.says("main", "That is not your present password")
