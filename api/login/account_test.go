@@ -14,7 +14,6 @@ import (
 	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/directory"
-	"github.com/quis-idp/quis/identity/event"
 )
 
 // second adds another user, with the same password.
@@ -164,17 +163,13 @@ func TestFlowsThatStoodOpen(t *testing.T) {
 	h := newHouse(t, nil)
 	s, other := h.someone(), h.someone()
 	const to = "/oauth2/authorize?client_id=web&state=a"
-	pass := func(d time.Duration) {
-		h.cluster.Advance(d)
-		h.update(func(tx *fsm.Tx) error { return event.Append(tx, event.Event{Type: event.KeyRetired}) })
-	}
 	sealed := h.begin(authn.Need{ReturnTo: to, Application: "Web"})
 	flow := s.form("/login?flow=" + sealed)
-	pass(10 * time.Minute)
+	h.pass(10 * time.Minute)
 	s.form("/login?flow=" + sealed) // a tab that is loaded again
 	s.try(flow, "tester", "wrong").Want(t, 401)
 	const link = `href="/oauth2/authorize?client_id=web&amp;state=a"`
-	pass(6 * time.Minute)
+	h.pass(6 * time.Minute)
 	s.try(flow, "tester", secret).Want(t, 410, "That took a little long", link, "Start again")
 	s.Get("/login?flow="+sealed).Want(t, 410, "That took a little long", link)
 	other.try(flow, "tester", secret).Want(t, 410, "This page no longer works") // not theirs
