@@ -62,7 +62,10 @@ func (fs *Flows) finish(ctx context.Context, f *Flow, also func(tx *fsm.Tx) erro
 	var life time.Duration
 	if err == nil {
 		err = fs.cfg.DB.Update(ctx, func(tx *fsm.Tx) (err error) {
-			if started, err = fs.complete(tx, f, end, also); err == nil {
+			started, err = fs.complete(tx, f, end, also)
+			// What settled it is asked again only where something has been taken away since: to verify all of
+			// it would double every entry.
+			if err == nil && (also != nil || !f.settled || assurance.Has(f.Factors, assurance.Recovery)) {
 				enrol, err = enrolment(tx, f)
 			}
 			if err == nil {
@@ -107,7 +110,11 @@ func (fs *Flows) ending(ctx context.Context, tx *fsm.Tx, f *Flow) (end ending, e
 	for _, step := range []Step{StepPassword, StepMail, StepSecond} {
 		at := *f
 		at.At = step
-		end.sources = append(end.sources, fs.sources(ctx, &at, u)...)
+		own := fs.sources(ctx, &at, u)[:1] // what was tried from everywhere stays
+		end.sources = append(end.sources, own...)
+		if throttle.Known(own) { // counts alike at every step
+			break
+		}
 	}
 	if err := throttle.LoadAll(tx, end.sources); err != nil {
 		return end, err

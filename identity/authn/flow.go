@@ -96,8 +96,9 @@ type Flow struct {
 	// Admitted, if set, is called when a password is let on to be checked, which takes a while.
 	Admitted func() `cbor:"-"`
 
-	sealed string
-	epoch  seal.Epoch // that it was opened in
+	sealed  string
+	epoch   seal.Epoch // that it was opened in
+	settled bool       // policy has found nothing missing: neither a proof nor a factor to be set up
 }
 
 // A Browser is what is known of the browser that takes a step; all may be empty.

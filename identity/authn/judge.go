@@ -109,6 +109,7 @@ func missing(tx *fsm.Tx, f *Flow) ([]assurance.Method, error) {
 	if err != nil {
 		return nil, err
 	}
+	f.settled = d.Outcome == policy.Allow
 	if d.Outcome == policy.Deny { // before a session is made; who has one is told by Stands
 		return nil, &identity.Error{Kind: identity.ErrDenied, Detail: d.Why}
 	}

@@ -111,16 +111,19 @@ func (fs *Flows) passkey(ctx context.Context, f *Flow, response []byte) (Result,
 	if err != nil {
 		return Result{}, reasonPasskey, fmt.Errorf("passkey: %w", err)
 	}
-	// Nobody guesses passkeys: what fails is not counted, and its owner is never kept waiting.
-	known, err := fs.lookUp(ctx, f, func(tx *fsm.Tx) (*directory.User, error) {
-		u, _, err := directory.GetUser(tx, f.Need.Tenant, a.UserID)
-		return u, err
+	// Nobody guesses passkeys: what fails is not counted, its owner is never kept waiting, and neither is read.
+	var u *directory.User
+	err = Settled(ctx, fs.cfg.DB, func(tx *fsm.Tx) (err error) {
+		if err = alive(tx, f); err == nil {
+			u, _, err = directory.GetUser(tx, f.Need.Tenant, a.UserID)
+		}
+		return err
 	})
-	if err != nil {
-		return Result{}, reasonOf(err), err
-	}
-	if known.user == nil || known.user.Disabled {
+	if errors.Is(err, fsm.ErrNotFound) || err == nil && u.Disabled {
 		return Result{}, reasonDisabled, identity.Unauthenticated("This does not let you in.")
+	}
+	if err != nil {
+		return Result{}, reasonOf(err), fmt.Errorf("sign in: %w", err)
 	}
 	fresh, err := provedBy(a, assurance.Has(f.Factors, assurance.Password) || assurance.Has(f.Factors, assurance.TOTP))
 	if err != nil {
@@ -129,7 +132,7 @@ func (fs *Flows) passkey(ctx context.Context, f *Flow, response []byte) (Result,
 	proved := *f
 	proved.UserID = a.UserID
 	if proved.Login == "" {
-		proved.Login = known.user.Username
+		proved.Login = u.Username
 	}
 	r, reason, err := fs.passed(ctx, &proved, fresh)
 	if err == nil {
