@@ -64,7 +64,7 @@ var english = page.Texts{
 	"question.deny":         "Refuse",
 	"question.policy":       "Its privacy policy",
 	"question.terms":        "Its terms",
-	"question.hint":         "You can take this back at any time, under “Connected applications” on the start page.",
+	"question.hint":         "You can take this back at any time, in your account under “Connected applications”.",
 	"question.gone.title":   "This page no longer works",
 	"question.gone.detail":  "It was answered already, it is too old, or what it was about is no more. Go back to the application and start again.",
 	"question.other.title":  "This question was not put to you",
