@@ -24,10 +24,13 @@ var english = page.Texts{
 	"alarm.button":  "Lock my account down",
 	"alarm.back":    "It was me: change nothing",
 
-	"raised.title":   "Your account is locked down",
-	"raised.heading": "It is done",
-	"raised.lead":    "Everybody is signed out of your account. Sign in and choose a new password now. If you cannot sign in any more, ask your administrator.",
-	"raised.link":    "Sign in",
+	"raised.title": "Your account is locked down",
+	"raised.lead":  "Everybody is signed out of your account. Sign in and choose a new password now. If you cannot sign in any more, ask your administrator.",
+	"raised.link":  "Sign in",
+
+	"dead.title":   "This link no longer works",
+	"dead.detail":  "It has been used, or is too old. If somebody else may be in your account, sign in and change your password. If you cannot sign in any more, get back in, or ask your administrator.",
+	"dead.recover": "Get back in",
 }
 
 var site = page.NewSite(files, english)
@@ -35,11 +38,13 @@ var site = page.NewSite(files, english)
 type (
 	askView  struct{ Action, Token, Home string }
 	doneView struct{ SignIn string }
+	deadView struct{ SignIn, Recover string }
 )
 
 var (
 	askPage  = page.Page[askView](site, "templates/ask.html")
 	donePage = page.Page[doneView](site, "templates/done.html")
+	deadPage = page.Page[deadView](site, "templates/dead.html")
 )
 
 // Path is where the page is, within a tenant; the token is its query parameter "token".
@@ -78,7 +83,7 @@ func (p *Pages) ask(w http.ResponseWriter, r *http.Request) error {
 	tenant := identity.TenantFrom(r.Context()).ID
 	err := p.cfg.DB.Read(r.Context(), func(tx *fsm.Tx) error { return alarm.Look(tx, p.cfg.Ring, tenant, token) })
 	if err != nil {
-		return err
+		return dead(w, r, err)
 	}
 	w.Header().Set("Referrer-Policy", "no-referrer") // the address holds the token
 	base := page.Base(r)
@@ -98,10 +103,10 @@ func (p *Pages) raise(w http.ResponseWriter, r *http.Request) error {
 	token := r.PostForm.Get("token")
 	// First without a proposal: a stranger's guess costs no entry.
 	err := p.cfg.DB.Read(ctx, func(tx *fsm.Tx) error { return alarm.Look(tx, p.cfg.Ring, tenant, token) })
-	if err == nil {
-		err = p.cfg.Modern(ctx)
-	}
 	if err != nil {
+		return dead(w, r, err)
+	}
+	if err := p.cfg.Modern(ctx); err != nil {
 		return err
 	}
 	err = p.cfg.DB.Update(ctx, func(tx *fsm.Tx) error {
@@ -112,7 +117,16 @@ func (p *Pages) raise(w http.ResponseWriter, r *http.Request) error {
 		return p.cfg.Also(tx, tenant, user)
 	})
 	if err != nil {
-		return err
+		return dead(w, r, err)
 	}
 	return donePage.Write(w, r, http.StatusOK, doneView{SignIn: page.Base(r) + "/login"})
+}
+
+// dead says that a link is not good, and where to go instead; other errors stay errors.
+func dead(w http.ResponseWriter, r *http.Request, err error) error {
+	if !errors.Is(err, fsm.ErrNotFound) {
+		return err
+	}
+	base := page.Base(r)
+	return deadPage.Write(w, r, http.StatusGone, deadView{SignIn: base + "/login", Recover: base + "/recover"})
 }

@@ -71,7 +71,7 @@ func Token(ring *seal.Ring, now time.Time, tenant, userID, eventID string) (stri
 }
 
 func dead() error {
-	return identity.NotFound("This link has been used, or is too old. If something is wrong with your account, ask your administrator.")
+	return identity.NotFound("The link has been used, or is too old.")
 }
 
 func open(tx *fsm.Tx, ring *seal.Ring, tenant, sealed string) (*token, error) {
