@@ -191,7 +191,10 @@ func TestADevicesDetailsAreShown(t *testing.T) {
 	h.update(func(tx *fsm.Tx) error { return device.Start(tx, a) })
 	s := h.someone()
 	s.SignIn(s.Get("/device"), "", "ada", "right")
-	s.Post("/device", url.Values{"user_code": {a.UserCode}}).Want(t, 200, "Switch a lamp · Room: &lt;hall&gt;", "Lights &amp; Co")
+	s.Post("/device", url.Values{"user_code": {a.UserCode}}).Want(t, 200, "<li>Switch a lamp · Room: &lt;hall&gt;</li>", "Lights &amp; Co")
+	// In another language, what has no words in it says so.
+	s.Send("POST", "/device", url.Values{"user_code": {a.UserCode}}, http.Header{"Accept-Language": {"de"}}).
+		Want(t, 200, "<li>Erkennen, dass Sie", `<li lang="en">Switch a lamp`, "<li>„Lights &amp; Co“")
 }
 
 func TestRefusesUserCodeOfAnotherTenant(t *testing.T) {

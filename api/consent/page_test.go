@@ -29,15 +29,15 @@ var examples = map[string]func(w http.ResponseWriter, r *http.Request) error{
 		return devicePage.Write(w, r, 200, deviceView{
 			Person: ada, Application: "Living Room Television", Code: "WDJB-MJHT", Begun: "2 minutes ago", Elsewhere: true,
 			From:   "2001:db8:4f2e:99a1:1c2d:3e4f:5a6b:7c8d, which calls itself “Mozilla/5.0 (SMART-TV; Linux; Tizen 5.0)”",
-			Asks:   []string{"know who you are", "see your name and language", "do all this while you are away, until you take it back"},
+			Asks:   []ask{{"know who you are", ""}, {"see your name and language", ""}, {"do all this while you are away, until you take it back", ""}},
 			Action: "/device/decision", Ticket: "T",
 		})
 	},
 	"approvals": func(w http.ResponseWriter, r *http.Request) error {
 		return approvalsPage.Write(w, r, 200, approvalsView{
 			Account: nav, Notice: site.Text(r, "approvals.allowed"), Action: "/account/approvals", Waiting: []approval{
-				{"Bank", "Pay 12.50 to Shop, code W4SCT", []string{"know who you are"}, "less than a minute ago", "T"},
-				{"Call centre", "", []string{"know who you are", "see your email address"}, "3 minutes ago", "T"},
+				{"Bank", "Pay 12.50 to Shop, code W4SCT", []ask{{"know who you are", ""}}, "less than a minute ago", "T"},
+				{"Call centre", "", []ask{{"know who you are", ""}, {"see your email address", ""}}, "3 minutes ago", "T"},
 			},
 		})
 	},
@@ -72,8 +72,8 @@ var examples = map[string]func(w http.ResponseWriter, r *http.Request) error{
 	"connected": func(w http.ResponseWriter, r *http.Request) error {
 		return connectedPage.Write(w, r, 200, connectedView{
 			Account: nav, Notice: site.Text(r, "connected.revoked"), Action: "/account/applications", Connections: []connection{
-				{"app_1", "Invoice Robot", "IR", []string{"Know that it is you who signs in", "Write and send invoices in your name"}, "3 March 2026", "3 March 2027"},
-				{"app_2", "Wiki", "W", []string{"Know that it is you who signs in"}, "28 November 2026", ""},
+				{"app_1", "Invoice Robot", "IR", []ask{{"Know that it is you who signs in", ""}, {"Write and send invoices in your name", ""}}, "3 March 2026", "3 March 2027"},
+				{"app_2", "Wiki", "W", []ask{{"Know that it is you who signs in", ""}}, "28 November 2026", ""},
 			},
 		})
 	},

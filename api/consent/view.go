@@ -34,10 +34,10 @@ type (
 		Person      person
 		Application string
 		Code        string
-		Asks        []string // what it wants, in plain words
-		From        string   // where the device asked from
-		Begun       string   // when it did
-		Elsewhere   bool     // from another network than this browser
+		Asks        []ask  // what it wants
+		From        string // where the device asked from
+		Begun       string // when it did
+		Elsewhere   bool   // from another network than this browser
 		Action      string
 		Ticket      string
 	}
@@ -54,7 +54,7 @@ type (
 
 	approval struct {
 		Application, Message string
-		Asks                 []string
+		Asks                 []ask
 		Begun, Ticket        string
 	}
 
@@ -82,12 +82,18 @@ type (
 
 	connection struct {
 		ID, Application, Initials string
-		Asks                      []string
+		Asks                      []ask
 		Since, Until              string
 	}
 
 	// messageView is a page that only tells something and leads on.
 	messageView struct{ Title, Detail, Link, Label string }
+
+	// ask is something that an application may do, in plain words.
+	ask struct {
+		Text     string
+		Language string // that Text is in, if it is not the page's; else ""
+	}
 
 	// person is who is signed in.
 	person struct{ Name, Login string }
@@ -122,7 +128,7 @@ func account(r *http.Request, u *directory.User, at string, acting bool) page.Na
 
 // asks says in plain words what scopes are for. One that only its name is known of is shown
 // by that: to hide it would be worse.
-func (p *Pages) asks(r *http.Request, scopes []string) (words []string, err error) {
+func (p *Pages) asks(r *http.Request, scopes []string) (words []ask, err error) {
 	err = p.cfg.DB.View(r.Context(), func(tx *fsm.Tx) error {
 		words = nil
 		for _, name := range scopes {
@@ -130,11 +136,12 @@ func (p *Pages) asks(r *http.Request, scopes []string) (words []string, err erro
 			if err != nil {
 				return err
 			}
-			text, _ := s.Texts.In(string(page.Language(r)))
+			text, lang := s.Texts.In(string(page.Language(r)))
 			if text == "" {
-				text = site.Text(r, "scope.other", name)
+				words = append(words, ask{Text: site.Text(r, "scope.other", name)})
+				continue
 			}
-			words = append(words, text)
+			words = append(words, ask{text, foreign(r, lang)})
 		}
 		return nil
 	})
@@ -143,14 +150,14 @@ func (p *Pages) asks(r *http.Request, scopes []string) (words []string, err erro
 
 // asksOf is asks for all that a grant would give: the authorization details too, each in its
 // own words with what is particular about it, and the APIs that it is good at.
-func (p *Pages) asksOf(r *http.Request, app *federation.Application, g *family.Grant) ([]string, error) {
+func (p *Pages) asksOf(r *http.Request, app *federation.Application, g *family.Grant) ([]ask, error) {
 	words, err := p.asks(r, g.Scope)
 	if err != nil || len(g.Details)+len(g.Resources) == 0 {
 		return words, err
 	}
-	var more []string
+	var more []ask
 	err = p.cfg.DB.View(r.Context(), func(tx *fsm.Tx) error {
-		in, err := consent.Describe(tx, app, &consent.Question{Tenant: app.Tenant, Resources: g.Resources, Details: g.Details})
+		in, err := consent.Describe(tx, app, &consent.Question{Tenant: app.Tenant, Resources: g.Resources, Details: g.Details}, string(page.Language(r)))
 		if err != nil {
 			return err
 		}
@@ -160,14 +167,22 @@ func (p *Pages) asksOf(r *http.Request, app *federation.Application, g *family.G
 			for _, l := range item.Lines {
 				parts = append(parts, l.Label+": "+l.Value)
 			}
-			more = append(more, strings.Join(parts, " · "))
+			more = append(more, ask{strings.Join(parts, " · "), foreign(r, item.Language)})
 		}
 		for _, api := range in.APIs {
-			more = append(more, site.Text(r, "asks.api", api))
+			more = append(more, ask{Text: site.Text(r, "asks.api", api)})
 		}
 		return nil
 	})
 	return append(words, more...), err
+}
+
+// foreign is the language of a text, if it is not the one of the page: what reads a page aloud is told then.
+func foreign(r *http.Request, lang string) string {
+	if lang == string(page.Language(r)) {
+		return ""
+	}
+	return lang
 }
 
 // origin is where a request came from, as far as its sender let it be known.

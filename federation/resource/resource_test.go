@@ -15,6 +15,7 @@ import (
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/language"
 	"github.com/quis-idp/quis/keys/seal"
 	"github.com/quis-idp/quis/keys/seal/sealtest"
 )
@@ -96,6 +97,25 @@ func fieldOf(err error) string {
 }
 
 var english = resource.Texts{"en": "Read your orders"}
+
+func TestBuiltInScopesAreInEveryLanguage(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.update(func(tx *fsm.Tx) error {
+		for _, name := range []string{federation.ScopeOpenID, federation.ScopeProfile, federation.ScopeEmail, federation.ScopeGroups, federation.ScopeRoles, federation.ScopeOffline} {
+			s, err := resource.Describe(tx, tenant, name)
+			if err != nil {
+				return err
+			}
+			for _, l := range language.All {
+				if _, in := s.Texts.In(string(l)); in != string(l) {
+					t.Errorf("%s has no words in %s", name, l)
+				}
+			}
+		}
+		return nil
+	})
+}
 
 func TestScopeIsKept(t *testing.T) {
 	t.Parallel()
