@@ -107,8 +107,8 @@ func sentence(r *http.Request, e *event.Event) string {
 		var fields []string
 		for _, c := range e.Changes {
 			name := c.Field
-			if text, ok := english["field."+name]; ok {
-				name = text
+			if key := "field." + name; english[key] != "" {
+				name = site.Text(r, key)
 			}
 			fields = append(fields, name)
 		}
