@@ -9,7 +9,7 @@ type Navigation struct {
 	Name  string // who is signed in
 	Login string
 
-	Acting bool // an administrator acts as them; the page says so, and offers to end it
+	Acting bool // an administrator acts as them; the page says so, offers to end it, and nothing that it would refuse
 
 	Asked  bool   // a sign-in waits for the person's approval
 	Answer string // where that is answered; "" they are not told

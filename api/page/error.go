@@ -1,6 +1,8 @@
 package page
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"mime"
 	"net/http"
@@ -9,11 +11,13 @@ import (
 
 	"github.com/quis-idp/quis/api/problem"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/session"
 )
 
 // failure is what an error page shows.
 type failure struct {
 	Title, Detail, Reference, Home string
+	End                            string // where to stop acting as somebody else; "" that is not what is wrong
 }
 
 var (
@@ -25,25 +29,30 @@ var (
 // ones are replaced by what there is to say about status. The page shows the ID of the
 // request, by which the log has it.
 func Error(w http.ResponseWriter, r *http.Request, status int, title, detail string) {
-	if title == "" {
-		title = about(r, status, "title")
-	}
-	if detail == "" {
-		detail = about(r, status, "detail")
-	}
-	err := errorPage.Write(w, r, status, failure{title, detail, identity.RequestFrom(r.Context()).ID, Base(r) + "/"})
-	if err != nil {
+	fail(w, r, status, failure{Title: title, Detail: detail, Reference: identity.RequestFrom(r.Context()).ID})
+}
+
+func fail(w http.ResponseWriter, r *http.Request, status int, f failure) {
+	f.Home = Base(r) + "/"
+	f.Title = cmp.Or(f.Title, about(r, status, "title"))
+	f.Detail = cmp.Or(f.Detail, about(r, status, "detail"))
+	if err := errorPage.Write(w, r, status, f); err != nil {
 		problem.Write(w, r, err) // our own template is broken: say at least something
 	}
 }
 
 // Fail answers with err as an error page: the status from the table of api/problem, the
-// detail from an identity.Error if there is one. An unexpected error is logged.
+// detail from an identity.Error if there is one. An unexpected error is logged. Who acts as
+// somebody else is offered to stop, and not sent to an administrator: that is who they are.
 func Fail(w http.ResponseWriter, r *http.Request, err error) {
 	problem.Report(r, err)
 	p := problem.Of(r.Context(), err)
 	if p.RetryAfter > 0 {
 		w.Header().Set("Retry-After", problem.RetryAfter(p.RetryAfter))
+	}
+	if errors.Is(err, session.ErrImpersonated) {
+		fail(w, r, p.Status, failure{Detail: detail(r, p.Detail), End: Base(r) + "/impersonate/end"})
+		return
 	}
 	Error(w, r, p.Status, "", detail(r, p.Detail))
 }

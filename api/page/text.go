@@ -133,7 +133,7 @@ var shared = language.New(Texts{
 	"account.apps":         "My apps",
 	"account.sign_out":     "Sign out",
 	"account.asked":        "Somebody wants to sign in as you. Is it you?",
-	"account.acting":       "You are acting as this person. What you do is recorded with your name, and you cannot change how they sign in.",
+	"account.acting":       "You are acting as this person. What you do is recorded with your name. In their account you can only look.",
 	"account.acting.end":   "Stop acting as this person",
 
 	"error.reference":      "Reference",

@@ -44,10 +44,10 @@ func (p *Portal) listActivity(w http.ResponseWriter, r *http.Request, v *Visitor
 	for i := range events {
 		row := happened(r, v, &events[i])
 		if signedIn(&events[i]) {
-			row.Actions = []Action{{
+			row.Actions = v.may(Action{
 				Label: site.Text(r, "activity.not_me"), Names: site.Text(r, "activity.not_me.label", row.Name, language.Moment(page.Language(r), events[i].Time)),
 				Path: own, Post: true, Form: map[string]string{"event": events[i].ID},
-			}}
+			})
 		}
 		view.Rows = append(view.Rows, row)
 	}

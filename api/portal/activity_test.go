@@ -2,8 +2,8 @@ package portal_test
 
 import (
 	"errors"
-	"net/http/httptest"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"

@@ -63,6 +63,11 @@ func TestActingAsSomebodyElse(t *testing.T) {
 	for _, path := range []string{"/account", "/account/security", "/account/sessions", "/account/activity", "/account/tokens", "/apps", "/"} {
 		a := s.Get(path).Want(t, 200, "You are acting as this person", `action="/impersonate/end"`, "Stop acting as this person")
 		pagetest.Check(t, path, a.Page)
+		for _, refused := range []string{`<button`, `href="/account/email"`, `href="/account/tokens/new"`, `href="/account/security/`} {
+			if n := strings.Count(a.Page, refused); n > 1 || n == 1 && refused != `<button` { // the one that ends it
+				t.Errorf("%s: %q is offered %d times", path, refused, n)
+			}
+		}
 		if a := ada.Get(path); strings.Contains(a.Page, "You are acting") {
 			t.Errorf("%s: the person themselves is told that they act as somebody", path)
 		}
@@ -101,7 +106,10 @@ func TestActingChangesNothing(t *testing.T) {
 		"/account/sessions":          {"others": {"yes"}},
 		"/account/activity":          {"event": {"evt_x"}},
 	} {
-		s.Post(path, form).Want(t, 403, "you can only look")
+		a := s.Post(path, form).Want(t, 403, "you can only look", `action="/impersonate/end"`, "Stop acting as this person")
+		if strings.Contains(a.Page, "administrator") {
+			t.Errorf("%s: the administrator is sent to one", path)
+		}
 	}
 	for _, path := range []string{"/account/security/password", "/account/tokens/new"} {
 		s.Get(path).Want(t, 403, "you can only look")

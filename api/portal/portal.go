@@ -221,7 +221,7 @@ func (v *Visitor) Update(ctx context.Context, change func(tx *fsm.Tx) error) err
 
 // Account is the navigation, on the page at.
 func (v *Visitor) Account(r *http.Request, at string) page.Navigation {
-	a := page.Navigation{Base: page.Base(r), At: at, Name: v.User.Name, Login: v.User.Username, Acting: v.Impersonation != nil, Warning: warning(r, v), Asked: v.asked, Answer: page.Base(r) + AnswerPath}
+	a := page.Navigation{Base: page.Base(r), At: at, Name: v.User.Name, Login: v.User.Username, Acting: v.Impersonation != nil, Warning: warning(r, v), Asked: v.asked && v.Impersonation == nil, Answer: page.Base(r) + AnswerPath}
 	if v.approver {
 		a.Poll, a.Told = page.Base(r)+askedPath, v.told
 	}

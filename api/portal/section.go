@@ -73,7 +73,12 @@ func (p *Portal) showSecurity(w http.ResponseWriter, r *http.Request, v *Visitor
 				return err
 			}
 			if c.Title != "" {
-				view.Cards = append(view.Cards, c.under(page.Base(r)))
+				c = c.under(page.Base(r))
+				c.Actions = v.may(c.Actions...)
+				for i := range c.Rows {
+					c.Rows[i].Actions = v.may(c.Rows[i].Actions...)
+				}
+				view.Cards = append(view.Cards, c)
 			}
 		}
 		return nil
@@ -82,6 +87,14 @@ func (p *Portal) showSecurity(w http.ResponseWriter, r *http.Request, v *Visitor
 		return err
 	}
 	return securityPage.Write(w, r, http.StatusOK, view)
+}
+
+// may are those of actions that v can do: who acts as somebody else, none.
+func (v *Visitor) may(actions ...Action) []Action {
+	if v.Impersonation != nil {
+		return nil
+	}
+	return actions
 }
 
 // under makes the paths in c those of a tenant.

@@ -46,14 +46,14 @@ func (p *Portal) listSessions(w http.ResponseWriter, r *http.Request, v *Visitor
 			here = append(here, row)
 			continue
 		}
-		row.Actions = []Action{{
+		row.Actions = v.may(Action{
 			Label: site.Text(r, "sessions.end"), Names: site.Text(r, "sessions.end.label", row.Name),
 			Path: own, Post: true, Form: map[string]string{"session": all[i].ID},
-		}}
+		})
 		others = append(others, row)
 	}
 	if len(others) > 0 {
-		view.Actions = []Action{{Label: site.Text(r, "sessions.end_others"), Path: own, Post: true, Form: map[string]string{"others": "yes"}}}
+		view.Actions = v.may(Action{Label: site.Text(r, "sessions.end_others"), Path: own, Post: true, Form: map[string]string{"others": "yes"}})
 	}
 	view.Rows = append(here, others...)
 	return sessionsPage.Write(w, r, http.StatusOK, view)

@@ -84,10 +84,10 @@ func (p *Portal) listTokens(w http.ResponseWriter, r *http.Request, v *Visitor) 
 			} else {
 				row.Facts = append(row.Facts, site.Text(r, "tokens.used", language.Ago(tag, used, p.cfg.DB.Now())))
 			}
-			row.Actions = []Action{{
+			row.Actions = v.may(Action{
 				Label: site.Text(r, "tokens.revoke"), Names: site.Text(r, "tokens.revoke.label", t.Name),
 				Path: page.Base(r) + tokensPath, Post: true, Form: map[string]string{"token": t.ID},
-			}}
+			})
 			view.Rows = append(view.Rows, row)
 		}
 		slices.Reverse(view.Rows)
