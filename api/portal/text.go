@@ -30,6 +30,7 @@ var english = page.Texts{
 	"profile.no_email":       "none",
 	"profile.verified":       "confirmed",
 	"profile.change_email":   "Change email address",
+	"profile.confirm_email":  "Confirm this address",
 	"profile.unverified":     "not confirmed",
 
 	"security.title": "Security",

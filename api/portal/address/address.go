@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/quis-idp/quis/api/limit"
@@ -78,7 +79,7 @@ func (s *Section) write(w http.ResponseWriter, r *http.Request, v *portal.Visito
 		},
 	}
 	switch v.Done { // a stranger can make a link with any value
-	case "sent", "half", "changed", "cancelled":
+	case "sent", "half", "changed", "confirmed", "cancelled":
 		view.Notice = site.Text(r, "done."+v.Done)
 	}
 	err := s.cfg.DB.Read(r.Context(), func(tx *fsm.Tx) error {
@@ -89,7 +90,7 @@ func (s *Section) write(w http.ResponseWriter, r *http.Request, v *portal.Visito
 		view.Closed = state == notify.StateNone
 		c, err := pending.EmailChangeOf(tx, v.Tenant, v.UserID)
 		if err == nil && c != nil {
-			view.Waiting = &waiting{To: c.To, OldWaits: len(c.OldHash) > 0, NewWaits: len(c.NewHash) > 0}
+			view.Waiting = &waiting{To: c.To, OldWaits: len(c.OldHash) > 0, NewWaits: len(c.NewHash) > 0, Own: own(v, c)}
 			if c.Asked {
 				view.Waiting.From = c.From
 			}
@@ -216,6 +217,11 @@ func (s *Section) dead(w http.ResponseWriter, r *http.Request, v *portal.Visitor
 	return deadPage.Write(w, r, http.StatusGone, deadView{Account: v.Account(r, "profile"), Begin: page.Base(r) + path})
 }
 
+// own reports whether a change only confirms the address that v has already.
+func own(v *portal.Visitor, c *pending.EmailChange) bool {
+	return strings.EqualFold(c.To, v.User.Email)
+}
+
 // confirm spends a link. With the second the address changes.
 func (s *Section) confirm(w http.ResponseWriter, r *http.Request, v *portal.Visitor) error {
 	f, err := page.Form(r)
@@ -224,11 +230,15 @@ func (s *Section) confirm(w http.ResponseWriter, r *http.Request, v *portal.Visi
 	}
 	done := "half"
 	err = v.Update(r.Context(), func(tx *fsm.Tx) error {
-		if _, _, err := find(tx, v, f.Get("token")); err != nil {
+		c, _, err := find(tx, v, f.Get("token"))
+		if err != nil {
 			return err
 		}
 		_, all, err := pending.ConfirmEmailChange(tx, v.Tenant, f.Get("token"))
-		if done = "half"; all {
+		switch done = "half"; {
+		case all && own(v, c):
+			done = "confirmed"
+		case all:
 			done = "changed"
 		}
 		return err

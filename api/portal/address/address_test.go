@@ -95,6 +95,29 @@ func TestAddressThatWasNeverProved(t *testing.T) {
 	follow(t, b, linkOf(t, h.letters(1)["ada@example.org"])).Leads(t, path+"?done=changed")
 }
 
+// The address of now is confirmed with one press, and nothing is said to change.
+func TestAddressOfNowIsConfirmed(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, false)
+	h.Update(func(tx *fsm.Tx) error {
+		_, err := directory.UpdateUser(tx, ten, h.Users["ada"], 0, func(u *directory.User) error { u.EmailVerified = false; return nil })
+		return err
+	})
+	b := h.enter("ada")
+	b.Get("/account").Want(t, 200, "not confirmed", `href="/account/email">Confirm this address`)
+	a := b.Get(path).Want(t, 200, "ada@example.com is not confirmed yet", "Confirm this address", "Or another address")
+	b.Post(path, url.Values{"email": a.Hidden("email")[:1]}).Leads(t, path+"?done=sent")
+	b.Get(path).Want(t, 200, "ada@example.com is confirmed when you have followed the link")
+	follow(t, b, linkOf(t, h.letters(1)["ada@example.com"])).Leads(t, path+"?done=confirmed")
+	b.Get(path+"?done=confirmed").Want(t, 200, "Your email address is confirmed")
+	if u := h.user("ada"); u.Email != "ada@example.com" || !u.EmailVerified {
+		t.Errorf("%+v", u)
+	}
+	if a := b.Get("/account"); strings.Contains(a.Page, "Confirm this address") {
+		t.Error("what is confirmed is still to be confirmed")
+	}
+}
+
 func TestAddressChangeEnds(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, false)

@@ -29,6 +29,7 @@ type (
 	waiting struct {
 		From, To           string // From: "" if it has no say
 		OldWaits, NewWaits bool
+		Own                bool // it is the address of now that waits to be confirmed
 	}
 
 	// confirmView asks whoever followed a link.
