@@ -51,7 +51,7 @@ var english = page.Texts{
 	"done.ended":            "That was a wrong number once too often. The sign-in is refused; begin again in the other browser, if it is yours.",
 	"done.over":             "This sign-in waits no longer: it was answered already, or it took too long.",
 
-	"answer.title":       "Is it you who signs in?",
+	"answer.title":       "Are you signing in?",
 	"answer.lead":        "Somebody who knows your password, or has another factor of yours, is signing in as you. Approve it only if you began it yourself, just now.",
 	"answer.application": "Signs in to",
 	"answer.browser":     "Browser",
@@ -63,10 +63,11 @@ var english = page.Texts{
 	"answer.wrong":       "That is not the number that the other browser shows. Attempts left: %d.",
 	"answer.elsewhere":   "This browser may not approve sign-ins. Go to one that you have allowed to, or let this one approve under “Security” and begin again.",
 	"answer.weak":        "You signed in here with one factor only, or by an approval. Sign in again with your passkey or your authenticator app, and begin again.",
-	"answer.no":          "It is not you?",
-	"answer.no.lead":     "Refuse it. If you think that somebody has got hold of your password, say so: you are signed out everywhere but here and choose another password.",
+	"answer.no":          "Not you?",
+	"answer.no.lead":     "Refuse it. Nobody comes in then.",
+	"answer.disown.lead": "If you think that somebody has got hold of your password, say so: you are signed out everywhere but here and choose another password.",
 	"answer.refuse":      "Refuse",
-	"answer.disown":      "This was not me",
+	"answer.disown":      "This was not me: sign out everywhere else",
 	"answer.none":        "No sign-in waits for your approval.",
 	"answer.look":        "Look again",
 }
