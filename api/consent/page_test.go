@@ -2,6 +2,7 @@ package consent
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"github.com/quis-idp/quis/api/page/pagetest"
 	"github.com/quis-idp/quis/federation/consent"
 	"github.com/quis-idp/quis/federation/resource"
+	"github.com/quis-idp/quis/identity/language"
 )
 
 var (
@@ -107,4 +109,17 @@ func TestEveryTextIsUsed(t *testing.T) {
 	pagetest.EveryTextIsUsed(t, english, func(key, _ string) bool {
 		return slices.ContainsFunc(composed, func(prefix string) bool { return strings.HasPrefix(key, prefix) })
 	}, userCodePage.Keys(), devicePage.Keys(), approvalsPage.Keys(), questionPage.Keys(), connectedPage.Keys(), messagePage.Keys())
+}
+
+func TestNavigationAndHeadingsUseTheSameWords(t *testing.T) {
+	t.Parallel()
+	for _, tag := range language.All {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Header.Set("Accept-Language", string(tag))
+		for link, heading := range map[string]string{"account.applications": "connected.title", "account.approvals": "approvals.title"} {
+			if a, b := site.Text(r, link), site.Text(r, heading); a != b {
+				t.Errorf("%s: %q leads to %q", tag, a, b)
+			}
+		}
+	}
 }

@@ -2,6 +2,7 @@ package portal
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/quis-idp/quis/api/page/pagetest"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/language"
 	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/identity/settings"
 	"github.com/quis-idp/quis/identity/spare"
@@ -118,4 +120,17 @@ func TestEveryTextIsUsed(t *testing.T) {
 		return strings.HasPrefix(key, "event.") || strings.HasPrefix(key, "field.") || strings.HasPrefix(key, "tokens.scope.")
 	},
 		profilePage.Keys(), securityPage.Keys(), passwordPage.Keys(), removalPage.Keys(), sessionsPage.Keys(), activityList.Keys(), tokensPage.Keys(), newTokenPage.Keys(), madeTokenPage.Keys(), appsPage.Keys())
+}
+
+func TestNavigationAndHeadingsUseTheSameWords(t *testing.T) {
+	t.Parallel()
+	for _, tag := range language.All {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Header.Set("Accept-Language", string(tag))
+		for link, heading := range map[string]string{"account.profile": "profile.title", "account.security": "security.title", "account.sessions": "sessions.title", "account.activity": "activity.title", "account.tokens": "tokens.title", "account.apps": "apps.title"} {
+			if a, b := site.Text(r, link), site.Text(r, heading); a != b {
+				t.Errorf("%s: %q leads to %q", tag, a, b)
+			}
+		}
+	}
 }
