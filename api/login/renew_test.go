@@ -28,7 +28,7 @@ func TestANewPasswordIsAnother(t *testing.T) {
 		a = s.Post("/login/renew", url.Values{"flow": a.Hidden("flow")[:1], "password": {password}})
 	}
 	renew(secret)
-	a.Want(t, 400, `id="password-error"`, "This is your present password")
+	a.Want(t, 400, `id="password-error"`, "This is your current password")
 	renew("")
 	a.Want(t, 400, `id="password-error"`, "Enter your password")
 	renew("another horse battery staple")

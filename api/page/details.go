@@ -37,7 +37,7 @@ var detailTexts = Texts{
 	"Use at least one character that is neither letter nor digit.":                               "Use at least one character that is neither letter nor digit.",
 	"This password is known from a leak of another site. Choose one that you use nowhere else.":  "This password is known from a leak of another site. Choose one that you use nowhere else.",
 	"You have had this password before. Choose a new one.":                                       "You have had this password before. Choose a new one.",
-	"This is your present password. Choose a new one.":                                           "This is your present password. Choose a new one.",
+	"This is your current password. Choose a new one.":                                           "This is your current password. Choose a new one.",
 	"You may not use this application.":                                                          "You may not use this application.",
 	"This was sent from another site. Go back and try again from here.":                          "This was sent from another site. Go back and try again from here.",
 	"is taken by another user":                                                                   "Somebody else has this already. Choose another.",

@@ -29,7 +29,7 @@ func TestActivity(t *testing.T) {
 		e.Request.IP = "198.51.100.99"
 		return event.Append(tx, e)
 	})
-	a := s.Get("/account/activity").Want(t, 200, "You signed in", "Your profile was changed: name", "Your account was made", "Firefox on Linux", "your present network", "wall.painted", "by an administrator")
+	a := s.Get("/account/activity").Want(t, 200, "You signed in", "Your profile was changed: name", "Your account was made", "Firefox on Linux", "your current network", "wall.painted", "by an administrator")
 	s.Send("GET", "/account/activity", nil, http.Header{"Accept-Language": {"de"}}).Want(t, 200, "Ihr Profil wurde geändert: Name")
 	if strings.Contains(a.Page, "Countess</strong>") || strings.Contains(a.Page, "198.51.100.99") || strings.Contains(a.Page, "Older") {
 		t.Errorf("the page shows %s", a.Page)

@@ -63,7 +63,7 @@ var examples = map[string]func(w http.ResponseWriter, r *http.Request) error{
 	},
 	"activity": func(w http.ResponseWriter, r *http.Request) error {
 		return activityList.Write(w, r, 200, activityView{Account: nav, Older: "/x", Rows: []Row{
-			{Name: "You signed in", Mark: site.Text(r, "sessions.this"), Facts: []string{"28 November 2026, 21:34 UTC from 203.0.113.7, your present network", "Firefox on Linux"}, Actions: []Action{{Label: "This was not me", Path: "/x", Post: true}}},
+			{Name: "You signed in", Mark: site.Text(r, "sessions.this"), Facts: []string{"28 November 2026, 21:34 UTC from 203.0.113.7, your current network", "Firefox on Linux"}, Actions: []Action{{Label: "This was not me", Path: "/x", Post: true}}},
 			{Name: "Your password was set", Mark: site.Text(r, "activity.administrator"), Facts: []string{"27 November 2026, 09:12 UTC"}},
 		}})
 	},
@@ -95,7 +95,7 @@ var examples = map[string]func(w http.ResponseWriter, r *http.Request) error{
 	"sessions": func(w http.ResponseWriter, r *http.Request) error {
 		return sessionsPage.Write(w, r, 200, sessionsView{
 			Account: nav, Notice: site.Text(r, "sessions.ended"), Actions: []Action{{Label: site.Text(r, "sessions.end_others"), Path: "/x", Post: true}}, Rows: []Row{
-				{Name: "Firefox on Linux", Mark: site.Text(r, "sessions.this"), Facts: []string{"Last used just now", "Signed in 28 November 2026, 21:34 UTC from 203.0.113.7, your present network"}, Actions: []Action{{Label: "Sign out", Path: "/logout"}}},
+				{Name: "Firefox on Linux", Mark: site.Text(r, "sessions.this"), Facts: []string{"Last used just now", "Signed in 28 November 2026, 21:34 UTC from 203.0.113.7, your current network"}, Actions: []Action{{Label: "Sign out", Path: "/logout"}}},
 				{Name: "Safari on iPhone", Facts: []string{"Last used yesterday", "Signed in 27 November 2026, 09:12 UTC from 2001:db8:4f2e:99a1:1c2d:3e4f:5a6b:7c8d"}, Actions: []Action{{Label: "Sign out there", Names: "Sign out on Safari on iPhone", Path: "/x", Post: true}}},
 			},
 		})

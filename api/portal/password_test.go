@@ -30,8 +30,8 @@ func TestPassword(t *testing.T) {
 		return a
 	}
 	change(secret, another, another+"!").Want(t, 422, `id="repeat-error"`)
-	change("not this one", another, another).Want(t, 422, `id="current-error"`, "not your present password")
-	change(secret, secret, secret).Want(t, 422, `id="password-error"`, "This is your present password")
+	change("not this one", another, another).Want(t, 422, `id="current-error"`, "not your current password")
+	change(secret, secret, secret).Want(t, 422, `id="password-error"`, "This is your current password")
 	change("not this one", "not this one", "not this one").Want(t, 422, `id="current-error"`)
 	change(secret, "short", "short").Want(t, 422, `id="password-error"`)
 	change(secret, "ada@example.com", "ada@example.com").Want(t, 422, `id="password-error"`)

@@ -171,7 +171,7 @@ func TestPasswordIsRemoved(t *testing.T) {
 	if !h.has() {
 		t.Fatal("looking removes it")
 	}
-	s.Post(removal, url.Values{"current": {another}}).Want(t, 422, "That is not your present password")
+	s.Post(removal, url.Values{"current": {another}}).Want(t, 422, "That is not your current password")
 	if !h.has() {
 		t.Fatal("another password removes it")
 	}

@@ -10,7 +10,7 @@ var english = page.Texts{
 	"agent.system":  "A browser on %s",
 	"agent.unknown": "An unknown browser",
 
-	"place.here":    "%s, your present network",
+	"place.here":    "%s, your current network",
 	"place.unknown": "an unknown address",
 
 	"profile.title":          "Profile",
@@ -59,11 +59,11 @@ var english = page.Texts{
 	"password.change":    "Change password",
 	"password.add":       "Set a password",
 	"password.ends":      "You stay signed in here. On all other devices you are signed out.",
-	"password.current":   "Present password",
+	"password.current":   "Current password",
 	"password.fresh":     "New password",
 	"password.repeat":    "The new password again",
 	"password.differ":    "The two new passwords are not the same.",
-	"password.wrong":     "That is not your present password.",
+	"password.wrong":     "That is not your current password.",
 	"password.wait":      "There were too many attempts with a wrong password. Wait a little.",
 	"password.meanwhile": "Your password was changed in the meantime. If that was not you, ask your administrator for help at once.",
 	"password.changed":   "Your password is changed. You are signed out on all other devices.",

@@ -257,7 +257,7 @@ func (v *visit) needlessPassword() {
 	v.b.says("main", "If you then lose all your passkeys")
 	v.b.pictures("remove")
 	v.b.submit("current", "something else")
-	v.b.says("main", "That is not your present password")
+	v.b.says("main", "That is not your current password")
 	v.b.submit("current", comfortSecret)
 	v.b.says(`main [role="status"]`, "Your password is removed")
 	v.b.says("main", "You have no password")

@@ -5,7 +5,7 @@ import "github.com/quis-idp/quis/api/page"
 // english holds every sentence of these pages.
 var english = page.Texts{
 	"title":          "Change your email address",
-	"lead":           "A link is sent to your present address, and one to the new one. Your address changes when both were followed.",
+	"lead":           "A link is sent to your current address, and one to the new one. Your address changes when both were followed.",
 	"lead.unproved":  "A link is sent to the new address. It becomes yours when you have followed it.",
 	"now":            "Your address is %s.",
 	"own.lead":       "%s is not confirmed yet. A link is sent there; the address is confirmed when you have followed it.",
@@ -21,8 +21,8 @@ var english = page.Texts{
 	"waiting.open":   "not confirmed yet",
 	"waiting.done":   "confirmed",
 	"again":          "Send new links",
-	"cancel":         "Keep the present address",
-	"lost":           "You cannot read mail at your present address any more? Ask your administrator to change it.",
+	"cancel":         "Keep the current address",
+	"lost":           "You cannot read mail at your current address any more? Ask your administrator to change it.",
 	"done.sent":      "Messages are on their way. Follow the links in them, in this browser or where you can sign in.",
 	"done.half":      "Thank you. Now follow the link in the other message.",
 	"done.changed":   "Your email address is changed.",

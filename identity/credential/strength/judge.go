@@ -52,7 +52,7 @@ var texts = map[string]string{
 	Special:    "Use at least one character that is neither letter nor digit.",
 	Breached:   "This password is known from a leak of another site. Choose one that you use nowhere else.",
 	Reused:     "You have had this password before. Choose a new one.",
-	Present:    "This is your present password. Choose a new one.",
+	Present:    "This is your current password. Choose a new one.",
 }
 
 // A Fault is one thing that is wrong with a password.
