@@ -241,7 +241,7 @@ func TestWhatIsHeldIsListedAndTakenBack(t *testing.T) {
 	if n := h.cluster.Entries() - before; n != 1 {
 		t.Errorf("taking back cost %d log entries", n)
 	}
-	s.Get(connectedPath+"?done=revoked").Want(t, 200, "It is taken back", "No application uses your account")
+	s.Get(connectedPath+"?done=revoked").Want(t, 200, "The access is removed", "No application uses your account")
 	s.Post(questionPath, url.Values{"question": {question}, "decision": {"allow"}}).Want(t, 410)
 	s.Get("/").Want(t, 200, `href="/account"`)
 }

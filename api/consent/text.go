@@ -75,14 +75,14 @@ var english = page.Texts{
 	"leaving.link":   "Continue",
 
 	"connected.title":        "Connected applications",
-	"connected.lead":         "These applications can use your account. What you take back ends at once, wherever they are running.",
+	"connected.lead":         "These applications can use your account. Access that you remove ends at once, wherever they are running.",
 	"connected.none":         "No application uses your account at present.",
 	"connected.may":          "It can:",
 	"connected.since":        "Since",
 	"connected.until":        "Asks again after",
-	"connected.revoke":       "Take back",
-	"connected.revoke.label": "Take back what %s can do",
-	"connected.revoked":      "It is taken back. The application has to ask you anew.",
+	"connected.revoke":       "Remove access",
+	"connected.revoke.label": "Remove the access of %s",
+	"connected.revoked":      "The access is removed. The application has to ask you anew.",
 
 	"from.unknown": "an unknown address",
 	"from.agent":   "%s, which calls itself “%s”",

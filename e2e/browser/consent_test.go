@@ -47,7 +47,7 @@ func TestConsentOverThreeNodes(t *testing.T) {
 	b.do(chromedp.Navigate(d.Public(3)+"/account/applications"), chromedp.WaitVisible(chromedp.CSS(`.question button`)))
 	b.pictures("connected")
 	b.do(chromedp.Click(chromedp.CSS(`form [type="submit"]`)), chromedp.WaitNotPresent(chromedp.CSS(`input[name="application"]`)), chromedp.WaitReady(chromedp.CSS("main")))
-	if page := b.text("main"); !strings.Contains(page, "It is taken back") {
+	if page := b.text("main"); !strings.Contains(page, "The access is removed") {
 		t.Errorf("after taking back: %q", page)
 	}
 	for i := 1; i <= 3; i++ {

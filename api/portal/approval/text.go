@@ -27,7 +27,7 @@ var english = page.Texts{
 	"new.many":     "As many browsers may approve as are allowed. Remove one first.",
 
 	"one.save":         "Save the name",
-	"one.remove.title": "Take it back",
+	"one.remove.title": "Remove this browser",
 	"one.remove.lead":  "Sign-ins can no longer be approved there. On devices that you trusted, you are asked for a second factor again.",
 	"one.remove":       "Remove",
 
@@ -35,7 +35,7 @@ var english = page.Texts{
 	"push.lead":   "When a sign-in waits for your approval, this browser can show you a message, even if no page is open. It leads to the page where you type the number.",
 	"push.start":  "Notify this browser",
 	"push.on":     "When a sign-in waits for your approval, this browser shows you a message, as long as you are signed in here.",
-	"push.stop":   "Stop",
+	"push.stop":   "Stop notifying this browser",
 	"push.cannot": "This browser cannot show messages from this page, or JavaScript is switched off. You see what waits when you look at your account.",
 	"push.denied": "The browser may not show messages from this page. Allow notifications in its settings for this site, and try again.",
 	"push.failed": "That did not work. Try again in a moment.",
