@@ -81,7 +81,7 @@ var english = page.Texts{
 	"connected.since":        "Since",
 	"connected.until":        "Asks again after",
 	"connected.revoke":       "Remove access",
-	"connected.revoke.label": "Remove the access of %s",
+	"connected.revoke.label": "Remove access: %s",
 	"connected.revoked":      "The access is removed. The application has to ask you anew.",
 
 	"from.unknown": "an unknown address",
