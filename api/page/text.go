@@ -118,6 +118,7 @@ var shared = language.New(Texts{
 	"form.unreadable": "Your browser sent something that could not be read. Go back and try again.",
 	"layout.home":     "quis, home",
 	"layout.language": "Language",
+	"layout.skip":     "Skip to the content",
 	"form.check":      "Something needs another look.",
 	"form.back":       "Back",
 	"password.good":   "This can be your password.",

@@ -27,7 +27,8 @@ var (
 )
 
 // Check reports what is wrong with a page whoever it is for: anything inline, no or many
-// h1, inputs without a label, descriptions that are not there.
+// h1, inputs without a label, descriptions that are not there, navigation within the content or
+// without a way past it.
 func Check(t *testing.T, name, body string) {
 	t.Helper()
 	if m := inline.FindString(body); m != "" {
@@ -35,6 +36,13 @@ func Check(t *testing.T, name, body string) {
 	}
 	if n := strings.Count(body, "<h1"); n != 1 {
 		t.Errorf("%s: %d headings", name, n)
+	}
+	if before, _, ok := strings.Cut(body, "<main"); !ok || strings.Count(body, "<main") != 1 {
+		t.Errorf("%s: %d main parts", name, strings.Count(body, "<main"))
+	} else if at := strings.Index(body, "<nav"); at >= 0 && !strings.Contains(before[:min(at, len(before))], `href="#content"`) {
+		t.Errorf("%s: nothing leads past the navigation", name)
+	} else if at > len(before) {
+		t.Errorf("%s: the navigation is part of the content", name)
 	}
 	for _, m := range input.FindAllStringSubmatch(body, -1) {
 		if !strings.Contains(body, `<label for="`+m[1]+`">`) {
