@@ -205,16 +205,32 @@ func (p *Pages) refuse(r *http.Request, alert *page.Alert, faults []*identity.Er
 	page.Refuse(r, alert, faults, fields...)
 }
 
+// byPasskey goes on with a passkey instead of a password, or the other way round.
+func (p *Pages) byPasskey(w http.ResponseWriter, r *http.Request, e *entry) error {
+	if r.PostForm.Get("instead") == "password" {
+		e.read(r)
+		return p.askAccount(w, r, e, http.StatusOK, nil)
+	}
+	return p.askPasskey(w, r, e, http.StatusOK, nil)
+}
+
 // askPasskey shows the form that makes the account with a passkey.
 func (p *Pages) askPasskey(w http.ResponseWriter, r *http.Request, e *entry, status int, faults []*identity.Error) error {
 	e.read(r)
 	t := identity.TenantFrom(r.Context())
 	view := passkeyView{Action: e.action, Hidden: append(e.hidden[:len(e.hidden):len(e.hidden)], hidden{"name", e.name})}
+	ways, err := p.ways(r)
+	if err != nil {
+		return err
+	}
+	if ways.password {
+		view.Password = e.passkey
+	}
 	if e.chooses {
 		view.Hidden = append(view.Hidden, hidden{"username", e.username})
 	}
 	var session []byte
-	err := p.cfg.DB.View(r.Context(), func(tx *fsm.Tx) error {
+	err = p.cfg.DB.View(r.Context(), func(tx *fsm.Tx) error {
 		s, _, err := settings.Get(tx, t.ID)
 		if err != nil {
 			return err

@@ -91,5 +91,5 @@ func (p *Pages) invitedByPasskey(w http.ResponseWriter, r *http.Request) error {
 	if e == nil {
 		return err
 	}
-	return p.askPasskey(w, r, e, http.StatusOK, nil)
+	return p.byPasskey(w, r, e)
 }

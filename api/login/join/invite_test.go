@@ -69,6 +69,9 @@ func TestInvitationByPasskey(t *testing.T) {
 	}
 	b.Post(path, url.Values{"password": {"a compiler of many words"}}).Want(t, 422, "not open here")
 	a := b.Post(path+"/passkey", url.Values{"name": {"Grace"}, "username": {"grace"}}).Want(t, 200, `data-passkey="create"`)
+	if len(a.Hidden("instead")) > 0 {
+		t.Error("it leads back to a password, which nobody can have")
+	}
 	response, err := key.Create([]byte(unescape(a.One(t, `data-options="([^"]+)"`))))
 	if err != nil {
 		t.Fatal(err)

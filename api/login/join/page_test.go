@@ -26,7 +26,7 @@ var examples = map[string]func(w http.ResponseWriter, r *http.Request) error{
 		})
 	},
 	"passkey": func(w http.ResponseWriter, r *http.Request) error {
-		return passkeyPage.Write(w, r, 200, passkeyView{Action: "/register/account", Options: "{}", Session: "S", Hidden: []hidden{{"name", "Ada"}}})
+		return passkeyPage.Write(w, r, 200, passkeyView{Action: "/register/account", Password: "/register/passkey", Options: "{}", Session: "S", Hidden: []hidden{{"name", "Ada"}}})
 	},
 	"address": func(w http.ResponseWriter, r *http.Request) error {
 		return addressPage.Write(w, r, 422, addressView{

@@ -201,9 +201,7 @@ func (p *Pages) register(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (p *Pages) registerByPasskey(w http.ResponseWriter, r *http.Request) error {
-	return p.withProved(w, r, func(w http.ResponseWriter, r *http.Request, e *entry) error {
-		return p.askPasskey(w, r, e, http.StatusOK, nil)
-	})
+	return p.withProved(w, r, p.byPasskey)
 }
 
 func (p *Pages) withProved(w http.ResponseWriter, r *http.Request, then func(http.ResponseWriter, *http.Request, *entry) error) error {

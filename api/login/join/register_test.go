@@ -81,6 +81,8 @@ func TestLinkWorksInAnotherBrowser(t *testing.T) {
 	form := url.Values{"flow": a.Hidden("flow"), "proved": a.Hidden("proved"), "name": {"Grace"}}
 	key := &passkeytest.Authenticator{Origin: publicURL, UV: true}
 	p := b.Post("/register/passkey", form).Want(t, 200, `data-passkey="create"`)
+	instead := url.Values{"flow": p.Hidden("flow")[:1], "proved": p.Hidden("proved")[:1], "name": p.Hidden("name")[:1], "instead": p.Hidden("instead")}
+	b.Post("/register/passkey", instead).Want(t, 200, `name="password"`, `value="Grace"`)
 	response, err := key.Create([]byte(unescape(p.One(t, `data-options="([^"]+)"`))))
 	if err != nil {
 		t.Fatal(err)

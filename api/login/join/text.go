@@ -22,6 +22,7 @@ var english = page.Texts{
 	"passkey.unfit":     "That device cannot make such a passkey. Use your phone or a security key.",
 	"passkey.failed":    "The passkey could not be made. Load this page again and try once more.",
 	"passkey.unable":    "This browser cannot make passkeys here. Use another browser or device.",
+	"passkey.password":  "Use a password instead",
 
 	"address.title":    "Make an account",
 	"address.continue": "to continue to %s",

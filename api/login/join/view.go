@@ -32,6 +32,7 @@ type (
 	// passkeyView is the form that makes one with a passkey.
 	passkeyView struct {
 		Action, Options, Session string
+		Password                 string // where the form with a password is shown again; "": none can be had
 		Hidden                   []hidden
 		Alert                    page.Alert
 	}
