@@ -195,7 +195,7 @@ func find(tx *fsm.Tx, v *portal.Visitor, secret string) (c *pending.EmailChange,
 // look asks for a press of the button: scanners of mail follow links, but press none.
 func (s *Section) look(w http.ResponseWriter, r *http.Request, v *portal.Visitor) error {
 	token := r.URL.Query().Get("token")
-	view := confirmView{Account: v.Account(r, "profile"), Action: page.Base(r) + confirmPath, Token: token}
+	view := confirmView{Account: v.Account(r, "profile"), Action: page.Base(r) + confirmPath, Cancel: page.Base(r) + cancelPath, Token: token}
 	err := s.cfg.DB.Read(r.Context(), func(tx *fsm.Tx) error {
 		c, isNew, err := find(tx, v, token)
 		if err == nil {

@@ -127,7 +127,9 @@ func TestAddressChangeEnds(t *testing.T) {
 	}
 	b.Post(path, url.Values{"email": {"ada@example.org"}}).Leads(t, path)
 	link := linkOf(t, h.letters(2)["ada@example.org"])
-	b.Post(cancelPath, url.Values{}).Leads(t, path+"?done=cancelled")
+	a := b.Get(link).Want(t, 200, "No, keep my address", `formaction="`+cancelPath+`"`)
+	b.Get(path).Want(t, 200, "not confirmed yet") // looking changes nothing
+	b.Post(cancelPath, url.Values{"token": a.Hidden("token")}).Leads(t, path+"?done=cancelled")
 	b.Get(path+"?done=cancelled").Want(t, 200, "stays as it is", `name="email"`)
 	b.Get(link).Want(t, http.StatusGone)
 	// Somebody else gets the address between the two proofs.
@@ -215,7 +217,7 @@ var examples = map[string]func(w http.ResponseWriter, r *http.Request) error{
 		return changePage.Write(w, r, 200, changeView{Account: nav, Closed: true})
 	},
 	"confirm": func(w http.ResponseWriter, r *http.Request) error {
-		return confirmPage.Write(w, r, 200, confirmView{Account: nav, Action: confirmPath, Token: "T", From: "ada@example.com", To: "ada@example.org"})
+		return confirmPage.Write(w, r, 200, confirmView{Account: nav, Action: confirmPath, Cancel: cancelPath, Token: "T", From: "ada@example.com", To: "ada@example.org"})
 	},
 	"dead": func(w http.ResponseWriter, r *http.Request) error {
 		return deadPage.Write(w, r, 410, deadView{nav, path})

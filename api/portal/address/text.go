@@ -32,6 +32,7 @@ var english = page.Texts{
 	"confirm.old":    "Shall the address of your account change from %s to %s?",
 	"confirm.new":    "Is %s your address, and shall your account have it?",
 	"confirm.submit": "Yes, confirm",
+	"confirm.no":     "No, keep my address",
 	"dead.title":     "This link no longer works",
 	"dead.detail":    "It was used, is older than a day, or belongs to another account than the one that you are signed in to.",
 }

@@ -36,6 +36,7 @@ type (
 	confirmView struct {
 		Account       page.Navigation
 		Action, Token string
+		Cancel        string // where the change is given up instead
 		From, To      string
 		New           bool // the link went to the new address
 	}
