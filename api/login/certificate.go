@@ -111,7 +111,7 @@ func (l *Login) noCertificate(w http.ResponseWriter, r *http.Request, status int
 // by itself; without JavaScript a button does.
 func (l *Login) showCertificate(w http.ResponseWriter, r *http.Request, f *authn.Flow) error {
 	return certificatePage.Write(w, r, http.StatusOK, certificateView{
-		Purpose: purpose(r, f), Action: page.Base(r) + certificatePath, Flow: f.Sealed(), Title: f.Certificate.Names.Title,
+		Purpose: purpose(r, f), Action: page.Base(r) + certificatePath, Flow: f.Sealed(), Title: f.Certificate.Names.Title, Restart: again(r, f),
 	})
 }
 
@@ -127,6 +127,6 @@ func (l *Login) certificate(w http.ResponseWriter, r *http.Request) error {
 		if why != nil {
 			detail = whyNot(why)
 		}
-		return l.noCertificate(w, r, status, detail, page.Base(r)+"/login?"+url.Values{"flow": {f.Sealed()}, "again": {"yes"}}.Encode())
+		return l.noCertificate(w, r, status, detail, again(r, f))
 	})
 }

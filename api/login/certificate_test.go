@@ -225,7 +225,7 @@ func TestRefusedCertificates(t *testing.T) {
 		b := c.browser(try.cert)
 		a := at(b, offered(b.Get("/login")), nil).Want(t, try.status, try.says, "req_")
 		pagetest.Check(t, name, a.Page)
-		back := a.One(t, `class="button quiet" href="([^"]+)"`)
+		back := a.One(t, `class="button" href="([^"]+)"`)
 		if !strings.HasPrefix(html.UnescapeString(back), c.public+"/login?flow=") {
 			t.Errorf("%s: it leads back to %s", name, back)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"html"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -141,6 +142,9 @@ func TestCrowdIsRefused(t *testing.T) {
 	a := s.try(form, "tester", secret)
 	if a.StatusCode != http.StatusServiceUnavailable || a.Header.Get("Retry-After") != "5" || !strings.Contains(a.Page, "Very many people are signing in") {
 		t.Errorf("in a crowd: %d %v %s", a.StatusCode, a.Header, a.Page)
+	}
+	if back := s.Get(html.UnescapeString(a.One(t, `class="button" href="([^"]+)"`))); len(back.Hidden("flow")) == 0 || !strings.Contains(back.Page, `name="password"`) {
+		t.Errorf("it leads back to %d %s", back.StatusCode, back.Page)
 	}
 	stop()
 	crowd.Wait()

@@ -102,7 +102,7 @@ var examples = map[string]func(w http.ResponseWriter) error{
 		})
 	},
 	"certificate": func(w http.ResponseWriter) error {
-		return certificatePage.Write(w, get("/login"), 200, certificateView{"to continue to Web", "/login/certificate", "FLOW", "CN=Ada Lovelace,O=Example"})
+		return certificatePage.Write(w, get("/login"), 200, certificateView{"to continue to Web", "/login/certificate", "FLOW", "CN=Ada Lovelace,O=Example", "/login?flow=FLOW&again=yes"})
 	},
 	"certificate_refused": func(w http.ResponseWriter) error {
 		return (&Login{}).noCertificate(w, get("/login/certificate"), 403, "certificate.refused", "https://id.example.com/login?flow=FLOW")
@@ -118,7 +118,7 @@ var examples = map[string]func(w http.ResponseWriter) error{
 		return mailPage.Write(w, get("/login"), 200, mailView{Action: "/login/code", Flow: "FLOW", Token: "TOKEN", Login: "ada", Again: "/login/mail", Restart: "/"})
 	},
 	"recover": func(w http.ResponseWriter) error {
-		return recoverPage.Write(w, get("/recover"), 200, recoverView{"/login/mail", "FLOW", page.Field{Name: "username", Label: "Username or email"}})
+		return recoverPage.Write(w, get("/recover"), 200, recoverView{"/login/mail", "FLOW", page.Field{Name: "username", Label: "Username or email"}, "/login?flow=FLOW"})
 	},
 	"lost": func(w http.ResponseWriter) error {
 		return lostPage.Write(w, get("/login"), 200, lostView{"/login/regain", "FLOW", "", "", "24 hours", "/login?flow=FLOW&again=yes"})
@@ -163,7 +163,7 @@ var examples = map[string]func(w http.ResponseWriter) error{
 			Others: []accountLine{{ada, "ONE", "/login?as=ONE&flow=FLOW"}, {person{"grace", "grace"}, "TWO", "/login?as=TWO&flow=FLOW"}},
 		})
 	},
-	"crowd": func(w http.ResponseWriter) error { return crowdPage.Write(w, get("/login"), 503) },
+	"crowd": func(w http.ResponseWriter) error { return crowdPage.Write(w, get("/login"), 503, "FLOW") },
 	"wait": func(w http.ResponseWriter) error {
 		return waitPage.Write(w, get("/login"), 429, waitView{site.Text(get("/login"), "wait.detail", "2 minutes"), "/login?flow=FLOW"})
 	},

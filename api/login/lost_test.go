@@ -41,7 +41,7 @@ func (h *house) protect() (user string) {
 func (s *someone) reach() (page string, flow string) {
 	s.t.Helper()
 	a := s.try(s.form("/login"), "tester", secret)
-	a.Want(s.t, 200, "I have lost all of these", `action="/login/lost"`)
+	a.Want(s.t, 200, "I cannot use", `action="/login/lost"`)
 	a = s.Post("/login/lost", url.Values{"flow": a.Hidden("flow")[:1]})
 	a.Want(s.t, 200, "Check your email")
 	a = s.Post("/login/code", url.Values{"flow": a.Hidden("flow")[:1], "code": {s.sent.Load().Code}})

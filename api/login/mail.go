@@ -2,7 +2,6 @@ package login
 
 import (
 	"net/http"
-	"net/url"
 
 	"github.com/quis-idp/quis/api/page"
 	"github.com/quis-idp/quis/identity"
@@ -24,11 +23,8 @@ func (l *Login) showMail(w http.ResponseWriter, r *http.Request, f *authn.Flow, 
 	view := mailView{
 		Purpose: purpose(r, f), Action: page.Base(r) + "/login/code", Flow: f.Sealed(),
 		Token: r.URL.Query().Get("token"), Login: identity.Printable(f.Login, maxShown), Locked: f.Locked(),
-		Again: page.Base(r) + "/login/mail",
-		Code: page.Field{
-			Name: "code", Label: site.Text(r, "mail.code"), Autocomplete: "one-time-code", Numeric: true, Focus: true,
-		},
-		Restart: page.Base(r) + "/login?" + url.Values{"flow": {f.Sealed()}, "again": {"yes"}}.Encode(),
+		Again: page.Base(r) + "/login/mail", Restart: again(r, f),
+		Code: page.Field{Name: "code", Label: site.Text(r, "mail.code"), Autocomplete: "one-time-code", Numeric: true, Focus: true},
 	}
 	if len(faults) > 0 {
 		view.Token = ""

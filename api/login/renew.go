@@ -43,12 +43,15 @@ func (l *Login) showRecover(w http.ResponseWriter, r *http.Request, f *authn.Flo
 			Link: template.URL(page.Base(r) + "/"), Label: site.Text(r, "error.home"),
 		})
 	}
+	need := f.Need
+	need.Recover = false
+	back, err := l.cfg.Flows.Begin(r.Context(), need)
+	if err != nil {
+		return err
+	}
 	view := recoverView{
-		Action: page.Base(r) + "/login/mail", Flow: f.Sealed(),
-		Username: page.Field{
-			Name: "username", Label: site.Text(r, "sign_in.username"), Value: identity.Printable(username, maxShown),
-			Autocomplete: "username", Focus: true,
-		},
+		Action: page.Base(r) + "/login/mail", Flow: f.Sealed(), SignIn: page.Base(r) + "/login?" + url.Values{"flow": {back}}.Encode(),
+		Username: page.Field{Name: "username", Label: site.Text(r, "sign_in.username"), Value: identity.Printable(username, maxShown), Autocomplete: "username", Focus: true},
 	}
 	if len(faults) > 0 {
 		view.Username.Error = site.Text(r, "recover.empty")

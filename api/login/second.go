@@ -52,10 +52,7 @@ func (l *Login) showSecond(w http.ResponseWriter, r *http.Request, f *authn.Flow
 		view.Certificate = l.certificateLink(r, f)
 	}
 	if view.Typed { // of a passkey there is nothing to be typed, and no word for it
-		view.Code = page.Field{
-			Name: "code", Label: site.Text(r, "second."+string(way)+".code"), Autocomplete: "one-time-code",
-			Numeric: way == assurance.TOTP, Focus: true,
-		}
+		view.Code = page.Field{Name: "code", Label: site.Text(r, "second."+string(way)+".code"), Autocomplete: "one-time-code", Numeric: way == assurance.TOTP, Focus: true}
 	}
 	may, err := l.cfg.Flows.MayLose(r.Context(), f)
 	if err != nil {

@@ -167,7 +167,7 @@ func (l *Login) password(w http.ResponseWriter, r *http.Request) error {
 		case errors.Is(err, limit.ErrFull):
 			l.limited.WithLabelValues(ruleCrowd).Inc()
 			w.Header().Set("Retry-After", problem.RetryAfter(crowdWait))
-			return crowdPage.Write(w, r, http.StatusServiceUnavailable)
+			return crowdPage.Write(w, r, http.StatusServiceUnavailable, r.PostForm.Get("flow"))
 		case err != nil:
 			return nil // they have gone: there is nobody to answer
 		}
@@ -290,13 +290,9 @@ func (l *Login) showForm(w http.ResponseWriter, r *http.Request, f *authn.Flow, 
 	view := signInView{
 		Purpose: purpose(r, f), Action: page.Base(r) + "/login", Flow: f.Sealed(),
 		Username: page.Field{
-			Name: "username", Label: site.Text(r, "sign_in.username"), Value: identity.Printable(username, maxShown),
-			Autocomplete: "username webauthn", Focus: username == "",
+			Name: "username", Label: site.Text(r, "sign_in.username"), Value: identity.Printable(username, maxShown), Autocomplete: "username webauthn", Focus: username == "",
 		},
-		Password: page.Field{
-			Name: "password", Label: site.Text(r, "sign_in.password"), Type: "password",
-			Autocomplete: "current-password", Focus: username != "",
-		},
+		Password: page.Field{Name: "password", Label: site.Text(r, "sign_in.password"), Type: "password", Autocomplete: "current-password", Focus: username != ""},
 		Passkey: key, Stay: days(r, open.Stay), Staying: f.Stay,
 	}
 	if !open.Password {

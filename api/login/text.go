@@ -87,8 +87,10 @@ var english = page.Texts{
 	"renew.password":        "New password",
 	"renew.submit":          "Set the password and sign in",
 
-	"second.lost":         "I have lost all of these",
-	"second.lost.ask":     "If you have lost all of these, ask your administrator to let you back in.",
+	"second.none":         "I cannot use any of these ways",
+	"second.none.ask":     "If you cannot use any of these ways, ask your administrator to let you back in.",
+	"second.unable":       "I cannot use this",
+	"second.unable.ask":   "If you cannot use this, ask your administrator to let you back in.",
 	"lost.title":          "Get back in",
 	"lost.lead":           "You can sign in again without what you have lost. It takes a while, so that nobody else can do it unnoticed.",
 	"lost.told":           "You are told of it by email, and wherever you are signed in. You can stop it from there.",

@@ -47,6 +47,7 @@ type (
 		Action   string
 		Flow     string
 		Username page.Field
+		SignIn   string // for who has remembered it
 	}
 
 	// enrolView says that a second factor should be set up.
@@ -115,8 +116,8 @@ type (
 		Passkey     *passkeyView // nil: none can be used here
 		Certificate string       // where the browser is asked for one; "": it is not
 		Others      []link       // other methods
-		Lost        string       // where who has none of them goes on; "" nowhere
-		Ask         bool         // who has none of them must ask an administrator
+		Lost        string       // where who can use none of them goes on; "" nowhere
+		Ask         bool         // who can use none of them must ask an administrator
 		Restart     string       // begins again as somebody else
 	}
 	link struct{ Label, To string }
@@ -142,6 +143,7 @@ type (
 		Action  string
 		Flow    string
 		Title   string // whose it says it is
+		Restart string // another way, or somebody else
 	}
 
 	// leavingView is shown for the moment in which the browser goes on.
@@ -230,8 +232,8 @@ var (
 	accountPage     = page.Page[accountView](site, "templates/account.html", "templates/person.html")
 	messagePage     = page.Page[messageView](site, "templates/message.html")
 	waitPage        = page.Page[waitView](site, "templates/wait.html")
-	crowdPage       = page.StillOf(waitPage, func(r *http.Request) waitView { return waitView{Detail: site.Text(r, "crowd.detail")} })
-	signOutPage     = page.Page[signOutView](site, "templates/sign_out.html", "templates/person.html")
-	signedOutPage   = page.Page[signedOutView](site, "templates/signed_out.html")
-	setupPage       = page.Page[setupView](site, "templates/setup.html")
+	crowdPage       = page.StillOf(waitPage, func(r *http.Request) waitView { return waitView{site.Text(r, "crowd.detail"), page.Base(r) + "/login?flow=" + page.Hole} })
+	signOutPage   = page.Page[signOutView](site, "templates/sign_out.html", "templates/person.html")
+	signedOutPage = page.Page[signedOutView](site, "templates/signed_out.html")
+	setupPage     = page.Page[setupView](site, "templates/setup.html")
 )

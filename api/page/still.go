@@ -3,13 +3,15 @@ package page
 import (
 	"bytes"
 	"net/http"
+	"net/url"
 	"sync"
 
 	"github.com/quis-idp/quis/identity/language"
 )
 
 // A Still is a page that shows nothing of whoever reads it, and keeps what was written: for those
-// on whom nothing may be spent. Its language cannot be changed on it.
+// on whom nothing may be spent. Its language cannot be changed on it. What it says may have a
+// [Hole] for where they came from.
 type Still[T any] struct {
 	page *Template[T]
 	data func(r *http.Request) T
@@ -32,14 +34,18 @@ func StillOf[T any](p *Template[T], data func(r *http.Request) T) *Still[T] {
 	return &Still[T]{page: p, data: data, kept: map[stillKey][]byte{}}
 }
 
-// Write answers with the page.
-func (s *Still[T]) Write(w http.ResponseWriter, r *http.Request, status int) error {
+// Hole stands in an address that a Still shows, for the value of a parameter that it is given when
+// it is written.
+const Hole = "still-hole"
+
+// Write answers with the page, which has the value in place of the [Hole].
+func (s *Still[T]) Write(w http.ResponseWriter, r *http.Request, status int, value string) error {
 	key := stillKey{Language(r), frameOf(r)}
 	body, err := s.body(r, key)
 	if err != nil {
 		return err
 	}
-	send(w, r, status, key.tag, ContentSecurityPolicy, body)
+	send(w, r, status, key.tag, ContentSecurityPolicy, bytes.ReplaceAll(body, []byte(Hole), []byte(url.QueryEscape(value))))
 	return nil
 }
 

@@ -142,6 +142,8 @@ func TestPagesOnTheWay(t *testing.T) {
 	b.do(chromedp.Click(chromedp.CSS(`.links a[href*="/recover"]`)))
 	b.says("main h1", "Get back in")
 	b.pictures("recover")
+	b.do(chromedp.Click(chromedp.CSS(`main .links a`)), chromedp.WaitVisible(passwordField)) // who has remembered it
+	b.says("main h1 .to", "to continue to")
 	b.open(to)
 	h := b.stays(at + "/login")
 	b.signIn("ada", comfortSecret)
