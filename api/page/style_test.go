@@ -34,10 +34,11 @@ func contrast(t *testing.T, a, b string) float64 {
 }
 
 // TestContrast measures what stands on what: text 4.5 to 1 (WCAG 2.2, 1.4.3), edges of
-// inputs, the ring of what has the focus and drawings that say something 3 to 1 (1.4.11).
+// inputs, the ring of what has the focus and drawings that say something 3 to 1 (1.4.11). What
+// cannot be undone 7 to 1 (1.4.6).
 func TestContrast(t *testing.T) {
 	t.Parallel()
-	const text, graphic = 4.5, 3.0
+	const text, graphic, grave = 4.5, 3.0, 7.0
 	pairs := []struct {
 		on    string
 		least float64
@@ -46,6 +47,8 @@ func TestContrast(t *testing.T) {
 		{"ink soft accent accent-deep fault", text, "paper"},
 		{"ink soft accent fault", text, "field"},
 		{"fault", text, "fault-wash"},
+		{"on-fault", grave, "fault"},
+		{"fault", grave, "paper"},
 		{"on-accent", text, "accent"},
 		{"on-accent", text, "accent-deep"},
 		{"edge accent spark", graphic, "paper"},

@@ -13,6 +13,7 @@ import (
 	"github.com/quis-idp/quis/identity/credential/strength"
 	"github.com/quis-idp/quis/identity/language"
 	"github.com/quis-idp/quis/identity/session"
+	"github.com/quis-idp/quis/identity/settings"
 )
 
 const passwordPath = securityPath + "/password"
@@ -35,7 +36,14 @@ func (p *password) Card(tx *fsm.Tx, r *http.Request, v *Visitor) (Card, error) {
 	if err != nil {
 		return Card{}, err
 	}
+	decided, _, err := settings.Get(tx, v.Tenant)
+	if err != nil {
+		return Card{}, err
+	}
 	c := Card{Title: site.Text(r, "password.title"), Lead: site.Text(r, "password.lead")}
+	if !decided.PasswordLogin {
+		c.Lead = site.Text(r, "password.closed")
+	}
 	switch v.Done {
 	case "password":
 		c.Notice = site.Text(r, "password.changed")
@@ -43,6 +51,9 @@ func (p *password) Card(tx *fsm.Tx, r *http.Request, v *Visitor) (Card, error) {
 		c.Notice = site.Text(r, "password.made")
 	case "password-removed":
 		c.Notice = site.Text(r, "password.removed")
+	}
+	if set.IsZero() && !decided.PasswordLogin { // another one would be of no use
+		return c, nil
 	}
 	if set.IsZero() {
 		enters, err := v.enters(tx)

@@ -274,6 +274,20 @@ func TestPasswordThatIsNeededStays(t *testing.T) {
 	}
 }
 
+// Where nobody signs in by password, the card says so, and offers none.
+func TestPasswordsThatAreClosed(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	s := h.enter("ada")
+	s.Get("/account/security").Want(t, 200, "Use it nowhere else")
+	h.Update(func(tx *fsm.Tx) error {
+		a := settings.Default(identity.DefaultTenant)
+		a.PasswordLogin, a.ForgotPassword = false, false
+		return settings.Put(tx, 0, a)
+	})
+	s.Get("/account/security").Want(t, 200, "does not let anybody sign in with a password", `href="`+removal+`"`)
+}
+
 // Whoever finds a browser open cannot remove it, nor can who acts as somebody else.
 func TestRemovingThePasswordWantsAFreshProof(t *testing.T) {
 	t.Parallel()

@@ -26,8 +26,9 @@ type Mount func(pattern string, h Handler)
 // A Card is what the page shows of a section. Paths in it are within the tenant.
 type Card struct {
 	Title   string
-	Lead    string // one or two sentences: what it is good for
-	Notice  string // what was done last; see Visitor.Done
+	Lead    string     // one or two sentences: what it is good for
+	Notice  string     // what was done last; see Visitor.Done
+	Alert   page.Alert // why it was not
 	Rows    []Row
 	Actions []Action
 }

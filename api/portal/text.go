@@ -53,6 +53,7 @@ var english = page.Texts{
 
 	"password.title":     "Password",
 	"password.lead":      "Something that only you know. Use it nowhere else.",
+	"password.closed":    "Your organisation does not let anybody sign in with a password.",
 	"password.none":      "You have no password; you sign in by other means.",
 	"password.alone":     "You have no password, and nothing else that is sure to let you sign in again.",
 	"password.since":     "Set on %s",
@@ -207,6 +208,8 @@ var english = page.Texts{
 	"tokens.made.lead":    "“%s” is good until %s.",
 	"tokens.made.warning": "Copy it now: it is not shown again. Whoever has it can act in your name.",
 	"tokens.made.done":    "I have copied it",
+	"tokens.copy":         "Copy",
+	"tokens.copied":       "Copied",
 
 	"apps.title":   "My apps",
 	"apps.search":  "Search",

@@ -84,7 +84,7 @@ func (b *browser) losesBadge(d *testbed.Dev, at string) {
 	remove := chromedp.CSS(`.rows form[action$="/certificates"] [type="submit"]`)
 	quis(b, d, "settings", "set", "allow_password_login=false", "allow_forgot_password=false")
 	b.do(chromedp.Click(remove))
-	b.says(".card .notice", "That certificate is your only way to sign in")
+	b.says(".card .alert", "That certificate is your only way to sign in")
 	b.picture("certificate-only", "dark")
 	quis(b, d, "settings", "set", "allow_password_login=true")
 	b.do(chromedp.Click(remove))

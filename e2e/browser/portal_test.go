@@ -113,7 +113,9 @@ func TestAccountOverThreeNodes(t *testing.T) {
 	if !regexp.MustCompile(`^quis_pat_[\w-]{43}$`).MatchString(token) {
 		t.Errorf("token %q", token)
 	}
+	b.do(chromedp.WaitVisible(chromedp.CSS(`[data-copy="token"]`)))
 	b.pictures("account-token-made")
+	b.do(chromedp.Click(chromedp.CSS(`[data-copy]`)), chromedp.WaitVisible(chromedp.CSS(`main`)))
 	at(b, 3, "/account/tokens")
 	says("backup", "Never used")
 	b.pictures("account-tokens")

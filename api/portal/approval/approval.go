@@ -246,7 +246,7 @@ func done(w http.ResponseWriter, r *http.Request, what string) error {
 type oneView struct {
 	Account              page.Navigation
 	Alert                page.Alert
-	Heading              string
+	Called               string
 	Name                 page.Field
 	Action, Remove, Back string
 	Push                 pushView
@@ -280,7 +280,7 @@ func (s *Section) show(w http.ResponseWriter, r *http.Request, v *portal.Visitor
 func (s *Section) writeOne(w http.ResponseWriter, r *http.Request, v *portal.Visitor, status int, a *approval.Approver, fault error) error {
 	at := page.Base(r) + path + "/" + a.ID
 	view := oneView{
-		Account: v.Account(r, "security"), Heading: a.Name, Action: at, Remove: at + "/remove", Back: page.Base(r) + securityPath,
+		Account: v.Account(r, "security"), Called: a.Name, Action: at, Remove: at + "/remove", Back: page.Base(r) + securityPath,
 		Name: page.Field{Name: "name", Label: site.Text(r, "name"), Hint: site.Text(r, "name.hint"), Value: a.Name, Autocomplete: "off"},
 	}
 	if fault != nil {

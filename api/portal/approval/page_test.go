@@ -32,7 +32,7 @@ func question(r *http.Request) answerView {
 // one is the page of this browser.
 func one(r *http.Request, push pushView) oneView {
 	return oneView{
-		Account: ada.Account(r, "security"), Heading: laptop.Name, Action: "/account/security/approvers/apb_1", Push: push,
+		Account: ada.Account(r, "security"), Called: laptop.Name, Action: "/account/security/approvers/apb_1", Push: push,
 		Name: page.Field{Name: "name", Label: site.Text(r, "name"), Value: laptop.Name},
 	}
 }

@@ -26,10 +26,9 @@ var english = page.Texts{
 	"new.approved": "You signed in here by an approval. Sign out and in again with your passkey, your authenticator app or a recovery code, and then let this browser approve.",
 	"new.many":     "As many browsers may approve as are allowed. Remove one first.",
 
-	"one.save":         "Save the name",
-	"one.remove.title": "Remove this browser",
-	"one.remove.lead":  "Sign-ins can no longer be approved there. On devices that you trusted, you are asked for a second factor again.",
-	"one.remove":       "Remove",
+	"one.save":        "Save the name",
+	"one.remove.lead": "Sign-ins can no longer be approved there. On devices that you trusted, you are asked for a second factor again.",
+	"one.remove":      "Remove",
 
 	"push.title":  "Messages",
 	"push.lead":   "When a sign-in waits for your approval, this browser can show you a message, even if no page is open. It leads to the page where you type the number.",

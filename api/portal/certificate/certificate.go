@@ -75,9 +75,9 @@ func (s *Section) Card(tx *fsm.Tx, r *http.Request, v *portal.Visitor) (portal.C
 	case "certificate-removed":
 		c.Notice = site.Text(r, "done.removed")
 	case "certificate-last":
-		c.Notice = site.Text(r, "last")
+		c.Alert.Text = site.Text(r, "last")
 	case "certificate-refused":
-		c.Notice = site.Text(r, "refused")
+		c.Alert.Text = site.Text(r, "refused")
 	}
 	for _, one := range all {
 		c.Rows = append(c.Rows, row(tx, r, &one))

@@ -163,7 +163,7 @@ func TestTheOnlyCertificateStays(t *testing.T) {
 			remove := url.Values{"certificate": {v.bind(cert, cert.Leaf.NotAfter)}}
 			v.prove(path, remove, cert)
 			v.Post(path, remove).Leads(t, security+"?done=certificate-last")
-			v.Get(security+"?done=certificate-last").Want(t, http.StatusOK, "only way to sign in", "CN=Ada")
+			v.Get(security+"?done=certificate-last").Want(t, http.StatusOK, `class="alert"`, "only way to sign in", "CN=Ada")
 			v.Post(path, url.Values{"certificate": {outlived}}).Leads(t, security+"?done=certificate-removed")
 		})
 	}

@@ -45,7 +45,7 @@ type newAppView struct {
 type appView struct {
 	Account              page.Navigation
 	Alert                page.Alert
-	Heading              string
+	Called               string
 	Name                 page.Field
 	Needed               portal.Stay // why it cannot be removed
 	Action, Remove, Back string
@@ -263,7 +263,7 @@ func (s *apps) ask(w http.ResponseWriter, r *http.Request, v *portal.Visitor) er
 func (s *apps) write(w http.ResponseWriter, r *http.Request, v *portal.Visitor, status int, app *totp.App, needed portal.Stay, faults []*identity.Error) error {
 	at := page.Base(r) + appsPath + "/" + app.ID
 	view := appView{
-		Account: v.Account(r, "security"), Heading: app.Name, Needed: needed, Action: at, Remove: at + "/remove", Back: page.Base(r) + securityPath,
+		Account: v.Account(r, "security"), Called: app.Name, Needed: needed, Action: at, Remove: at + "/remove", Back: page.Base(r) + securityPath,
 		Name: page.Field{Name: "name", Label: site.Text(r, "apps.name"), Value: app.Name, Autocomplete: "off", Hint: site.Text(r, "apps.name.hint")},
 	}
 	for _, fault := range faults {

@@ -37,10 +37,9 @@ var english = page.Texts{
 	"apps.name.hint":  "For you to know it by, such as the telephone that it is on.",
 	"apps.submit":     "Add it",
 
-	"apps.rename":       "Save the name",
-	"apps.remove.title": "Remove it",
-	"apps.remove.lead":  "Its codes stop working. On devices that you trusted, you are asked for a second factor again.",
-	"apps.remove":       "Remove",
+	"apps.rename":      "Save the name",
+	"apps.remove.lead": "Its codes stop working. On devices that you trusted, you are asked for a second factor again.",
+	"apps.remove":      "Remove",
 
 	"codes.title":   "Recovery codes",
 	"codes.lead":    "Codes on paper for the day on which your telephone is gone. Each works once.",
@@ -55,6 +54,7 @@ var english = page.Texts{
 	"codes.once":    "This is the only time that you see these codes. Print this page, save them, or write them down now.",
 	"codes.list":    "Your recovery codes",
 	"codes.save":    "Save as a text file",
+	"codes.print":   "Print",
 	"codes.done":    "I have them",
 	"codes.later":   "Not now",
 	"codes.of":      "Recovery codes for %s at %s",

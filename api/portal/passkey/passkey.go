@@ -78,7 +78,6 @@ func (s *Section) Card(tx *fsm.Tx, r *http.Request, v *portal.Visitor) (portal.C
 	}
 	c := portal.Card{
 		Title: site.Text(r, "title"), Lead: site.Text(r, "lead"),
-		Actions: []portal.Action{{Label: site.Text(r, "add"), Path: newPath, Main: true}},
 	}
 	for k, err := range passkey.List(tx, v.Tenant, v.UserID) {
 		if err != nil {
@@ -86,6 +85,7 @@ func (s *Section) Card(tx *fsm.Tx, r *http.Request, v *portal.Visitor) (portal.C
 		}
 		c.Rows = append(c.Rows, row(tx, r, k))
 	}
+	c.Actions = []portal.Action{{Label: site.Text(r, "add"), Path: newPath, Main: len(c.Rows) == 0}}
 	return c, nil
 }
 

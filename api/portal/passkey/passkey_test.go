@@ -152,7 +152,7 @@ func TestAPersonsPasskeys(t *testing.T) {
 	v.see("security", security, "My phone", "Kept for all your devices", "Stays on one device", "Not used yet")
 	ids := v.keys()
 	one := path + "/" + ids[0]
-	v.see("one", one, "Change My phone", "Remove passkey")
+	v.see("one", one, "Change My phone", "Save the name", "Remove")
 	v.refused(one, url.Values{"name": {" "}}, "Give the passkey a name.")
 	v.see("renamed", v.done(one, url.Values{"name": {"Old phone"}}), "its new name")
 	v.see("removed", v.done(one+"/remove", url.Values{}), "is removed")

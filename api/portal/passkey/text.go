@@ -35,8 +35,8 @@ var english = page.Texts{
 	"fault.unfit":     "That device cannot make such a passkey. Use your phone or a security key.",
 	"fault.failed":    "The passkey could not be made. Load this page again and try once more.",
 
-	"one.save":    "Save name",
-	"one.remove":  "Remove passkey",
+	"one.save":    "Save the name",
+	"one.remove":  "Remove",
 	"one.removal": "It will not sign you in any more, and devices that you trust ask for the second step again.",
 
 	"done.added":   "Your passkey is added. From now on you can sign in with it.",
