@@ -1,8 +1,8 @@
 package page
 
 // A Navigation leads through a person's own pages, which more than one room shows;
-// the template "own" draws it before "main". Such a page has an Account of this type, and says
-// {{define "body"}}{{template "own" .}}{{end}}.
+// the template "own" draws it before "main", and "past" the link that skips it. Such a page has an
+// Account of this type, and says {{define "skip"}}{{template "past"}}{{end}}{{define "body"}}{{template "own" .}}{{end}}.
 type Navigation struct {
 	Base  string // of the tenant's paths, see [Base]
 	At    string // which page this is: the last part of its text's key, such as "sessions"
