@@ -293,7 +293,7 @@ func (l *Login) showForm(w http.ResponseWriter, r *http.Request, f *authn.Flow, 
 			Name: "username", Label: site.Text(r, "sign_in.username"), Value: identity.Printable(username, maxShown), Autocomplete: "username webauthn", Focus: username == "",
 		},
 		Password: page.Field{Name: "password", Label: site.Text(r, "sign_in.password"), Type: "password", Autocomplete: "current-password", Focus: username != ""},
-		Passkey: key, Stay: days(r, open.Stay), Staying: f.Stay,
+		Passkey:  key, Stay: days(r, open.Stay), Staying: f.Stay,
 	}
 	if !open.Password {
 		view.Password = page.Field{}

@@ -232,7 +232,9 @@ var (
 	accountPage     = page.Page[accountView](site, "templates/account.html", "templates/person.html")
 	messagePage     = page.Page[messageView](site, "templates/message.html")
 	waitPage        = page.Page[waitView](site, "templates/wait.html")
-	crowdPage       = page.StillOf(waitPage, func(r *http.Request) waitView { return waitView{site.Text(r, "crowd.detail"), page.Base(r) + "/login?flow=" + page.Hole} })
+	crowdPage       = page.StillOf(waitPage, func(r *http.Request) waitView {
+		return waitView{site.Text(r, "crowd.detail"), page.Base(r) + "/login?flow=" + page.Hole}
+	})
 	signOutPage   = page.Page[signOutView](site, "templates/sign_out.html", "templates/person.html")
 	signedOutPage = page.Page[signedOutView](site, "templates/signed_out.html")
 	setupPage     = page.Page[setupView](site, "templates/setup.html")
