@@ -81,7 +81,7 @@ func TestLostPasskeysOfWhoHasNoPassword(t *testing.T) {
 		s := h.someone()
 		a := s.Get(s.Get("/recover").Want(t, 303).Header.Get("Location"))
 		a = s.Post("/login/mail", url.Values{"flow": a.Hidden("flow")[:1], "username": {"tester"}}).Want(t, 200, "Check your email")
-		a = s.Post("/login/code", url.Values{"flow": a.Hidden("flow")[:1], "code": {s.sent.Load().Code}}).Want(t, 200, "One more step", "I have lost all of these")
+		a = s.Post("/login/code", url.Values{"flow": a.Hidden("flow")[:1], "code": {s.sent.Load().Code}}).Want(t, 200, "One more step", "I cannot use ")
 		return s, a.Hidden("flow")[0]
 	}
 	s, flow := forgotten()
