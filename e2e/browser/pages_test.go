@@ -242,7 +242,10 @@ func TestAlarmInABrowser(t *testing.T) {
 	b.submit("code", sixDigits.FindString(mine.Text))
 	b.says("main h1", "A new password")
 	b.submit("password", "quite another one than before")
-	b.says("main", "Ada")
+	b.says("main h1", "Profile")
+	b.open(linkWith(t, m, "/account/not-me"))
+	b.says("main h1", "This link no longer works")
+	b.pictures("alarm-dead")
 	b.expectNoProblems()
 	thief.expectNoProblems()
 }
