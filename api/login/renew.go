@@ -84,7 +84,7 @@ func (l *Login) showRenew(w http.ResponseWriter, r *http.Request, f *authn.Flow,
 func (l *Login) renew(w http.ResponseWriter, r *http.Request) error {
 	return l.step(w, r, func(f *authn.Flow) (authn.Result, error) {
 		if f.Step() == authn.StepRenew && f.Bound() && assurance.Has(f.Factors, assurance.Password) {
-			if err := credential.AnotherThan(r.Context(), l.cfg.DB, l.cfg.Pool, f.Need.Tenant, f.UserID, r.PostForm.Get("password")); err != nil {
+			if err := credential.AnotherThan(r.Context(), l.cfg.DB, l.cfg.Pool, f.Need.Tenant, f.UserID, f.PasswordSet, r.PostForm.Get("password")); err != nil {
 				return authn.Result{}, err
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/quis-idp/quis/api/page"
 	"github.com/quis-idp/quis/federation/oidc/family"
@@ -132,6 +133,9 @@ func (p *Portal) disown(w http.ResponseWriter, r *http.Request, v *Visitor) erro
 	if err != nil {
 		return err
 	}
+	if err := p.modern(r.Context()); err != nil {
+		return err
+	}
 	err = v.Update(r.Context(), func(tx *fsm.Tx) error {
 		e, err := event.Mention(tx, v.Tenant, v.UserID, f.Get("event"))
 		if err != nil {
@@ -140,7 +144,7 @@ func (p *Portal) disown(w http.ResponseWriter, r *http.Request, v *Visitor) erro
 		if !signedIn(e) {
 			return page.Unreadable(r)
 		}
-		return v.Disown(tx, map[string]string{"event": e.ID, "session": e.Target.ID, "ip": e.Request.IP})
+		return v.Disown(tx, e.Time, map[string]string{"event": e.ID, "session": e.Target.ID, "ip": e.Request.IP})
 	})
 	if err != nil {
 		return err
@@ -151,11 +155,21 @@ func (p *Portal) disown(w http.ResponseWriter, r *http.Request, v *Visitor) erro
 // DisownedPath is where a person goes on who has said that something was not their doing.
 const DisownedPath = passwordPath + "?done=disowned"
 
-// Disown takes v's word, within a transaction of Update, that a sign-in was not theirs; data
-// say for the record which.
-func (v *Visitor) Disown(tx *fsm.Tx, data map[string]string) error {
+// Disown takes v's word, within a transaction of Update, that a sign-in was not theirs, since when
+// somebody else may have changed the address; data say for the record which.
+func (v *Visitor) Disown(tx *fsm.Tx, since time.Time, data map[string]string) error {
 	const why = "the user did not know a sign-in"
-	if err := alarm.Secure(tx, v.Tenant, v.UserID, v.ID, why); err != nil {
+	mail := ""
+	if v.User.EmailVerified && v.portal.cfg.Mails != nil {
+		sends, err := v.portal.cfg.Mails(tx, v.Tenant)
+		if err == nil && sends {
+			mail, err = alarm.Mailbox(tx, v.Tenant, v.UserID, since)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := alarm.Secure(tx, v.Tenant, v.UserID, v.ID, mail, why); err != nil {
 		return err
 	}
 	if err := family.RevokeAll(tx, v.Tenant, v.UserID, why); err != nil {

@@ -34,6 +34,8 @@ type Config struct {
 	Checks   credential.Checks // of new passwords; zero: the policy alone
 	// SessionCookie names the cookie that carries a session of a tenant.
 	SessionCookie func(identity.Tenant) string
+	// Mails says whether a tenant's mail is sent; nil: none is.
+	Mails func(tx *fsm.Tx, tenant string) (bool, error)
 	// Feature makes sure that every member of the cluster knows a feature before it is used;
 	// nil: there is one release only.
 	Feature func(ctx context.Context, name string) error

@@ -86,7 +86,7 @@ func (n *Node) frontDoor() (*api.API, http.Handler, error) {
 		DB: n.db, Ring: n.ring, Sessions: n.sessions, Flows: n.flows, SessionCookie: login.SessionCookie,
 	})
 	account := portal.New(portal.Config{
-		DB: n.db, Sessions: n.sessions, Flows: n.flows, Pool: n.passwords, Checks: n.passwordChecks, SessionCookie: login.SessionCookie, Feature: n.cluster.Use,
+		DB: n.db, Sessions: n.sessions, Flows: n.flows, Pool: n.passwords, Checks: n.passwordChecks, SessionCookie: login.SessionCookie, Feature: n.cluster.Use, Mails: n.mail.Sends,
 	}, n.sections()...)
 	roots, err := authorities(n.cfg.TLS.ClientCAFile)
 	if err != nil {

@@ -43,6 +43,7 @@ type used struct {
 	UserID  string    `cbor:"2,keyasint,omitempty"`
 	Event   string    `cbor:"3,keyasint,omitempty"`
 	Expires time.Time `cbor:"4,keyasint,omitempty"`
+	At      time.Time `cbor:"5,keyasint,omitempty"` // when
 }
 
 var spent = fsm.NewTable(94, "alarms", fsm.Spec[used]{
@@ -136,13 +137,21 @@ func Raise(tx *fsm.Tx, ring *seal.Ring, tenant, sealed string) (userID string, e
 	if err := stands(tx, tenant, t.UserID); err != nil {
 		return "", err
 	}
-	if err := spent.Insert(tx, &used{Tenant: tenant, UserID: t.UserID, Event: t.Event, Expires: t.Expires}); err != nil {
+	since, until, err := span(tx, tenant, t)
+	if err != nil {
 		return "", err
 	}
-	if err := Secure(tx, tenant, t.UserID, "", "this wasn't me"); err != nil {
+	mail, err := Mailbox(tx, tenant, t.UserID, since)
+	if err != nil {
 		return "", err
 	}
-	if err := disown(tx, tenant, t.UserID, t.Event); err != nil {
+	if err := spent.Insert(tx, &used{Tenant: tenant, UserID: t.UserID, Event: t.Event, Expires: t.Expires, At: tx.Now()}); err != nil {
+		return "", err
+	}
+	if err := Secure(tx, tenant, t.UserID, "", mail, "this wasn't me"); err != nil {
+		return "", err
+	}
+	if err := factor.RemoveBetween(tx, tenant, t.UserID, since, until); err != nil {
 		return "", err
 	}
 	return t.UserID, event.Append(tx, event.Event{
@@ -150,26 +159,65 @@ func Raise(tx *fsm.Tx, ring *seal.Ring, tenant, sealed string) (userID string, e
 	})
 }
 
-// disown takes away what was added to sign in with since an event: whoever did what the event is about
-// would come back with it. It does so even if there is nothing else, which the person had not.
-func disown(tx *fsm.Tx, tenant, userID, eventID string) error {
-	e, err := event.Mention(tx, tenant, userID, eventID)
-	if errors.Is(err, fsm.ErrNotFound) { // long ago
-		return nil
+// span says between which times somebody else may have added to an account ways to sign in: from the event of
+// a token, or a little before, for the clocks of nodes differ, to the first alarm that was raised after it, from
+// which on the person had it again; until is zero if there was none. An event of long ago spans nothing.
+func span(tx *fsm.Tx, tenant string, t *token) (since, until time.Time, err error) {
+	e, err := event.Mention(tx, tenant, t.UserID, t.Event)
+	if errors.Is(err, fsm.ErrNotFound) {
+		return tx.Now(), tx.Now(), nil
 	}
 	if err != nil {
-		return err
+		return since, until, err
 	}
-	return factor.RemoveSince(tx, tenant, userID, e.Time)
+	for u, err := range spent.List(tx, fsm.Scope(tenant), fsm.Prefix(fsm.K(t.UserID))) {
+		if err != nil {
+			return since, until, err
+		}
+		if u.At.After(e.Time) && (until.IsZero() || u.At.Before(until)) {
+			until = u.At
+		}
+	}
+	return e.Time.Add(-skew), until, nil
+}
+
+// skew is by how much the clocks of nodes may differ.
+const skew = time.Minute
+
+// Mailbox returns the address at which whoever has got a letter about something since then reads mail: the
+// user's, if it has not been changed since. One that was is confirmed no longer, for it is the intruder's.
+func Mailbox(tx *fsm.Tx, tenant, userID string, since time.Time) (string, error) {
+	u, _, err := directory.GetUser(tx, tenant, userID)
+	if err != nil {
+		return "", err
+	}
+	for after := ""; ; {
+		page, next, err := event.About(tx, tenant, userID, after, 100)
+		if err != nil {
+			return "", err
+		}
+		for _, e := range page {
+			if e.Time.Before(since) {
+				return u.Email, nil
+			}
+			if e.Type == event.EmailChanged {
+				_, err := directory.UpdateUser(tx, tenant, userID, 0, func(u *directory.User) error { u.EmailVerified = false; return nil })
+				return "", err
+			}
+		}
+		if after = next; next == "" {
+			return u.Email, nil
+		}
+	}
 }
 
 // Secure shuts out of a user's account whoever else may be in it: every session but keep ends,
 // no device is trusted and no browser approves sign-ins any more, access tokens are gone, a change
 // of the address is given up, a recovery that waits is stopped, and the password must be changed.
-// Until then nobody comes in without the mailbox, if there is one (see [regain.Locked]): whoever was
-// in may know the password as well, or have added a passkey, and must not be the first to choose
-// another. why is a few words for the record. What applications hold is the caller's.
-func Secure(tx *fsm.Tx, tenant, userID, keep, why string) error {
+// Until then nobody comes in without the mailbox at mail, unless that is empty (see [regain.Locked]):
+// whoever was in may know the password as well, or have added a passkey, and must not be the first to
+// choose another. why is a few words for the record. What applications hold is the caller's.
+func Secure(tx *fsm.Tx, tenant, userID, keep, mail, why string) error {
 	if _, err := session.EndOthersOf(tx, tenant, userID, keep); err != nil {
 		return err
 	}
@@ -188,7 +236,7 @@ func Secure(tx *fsm.Tx, tenant, userID, keep, why string) error {
 	if err := credential.RevokeTokens(tx, tenant, userID); err != nil {
 		return err
 	}
-	if err := regain.Lock(tx, tenant, userID); err != nil {
+	if err := regain.Lock(tx, tenant, userID, mail); err != nil {
 		return err
 	}
 	set, err := credential.PasswordSet(tx, tenant, userID)

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/fsm/fsmtest"
 	"github.com/quis-idp/quis/identity"
@@ -115,8 +117,8 @@ func TestAlarmLocksTheAccountDownOnce(t *testing.T) {
 		for left := range credential.ListTokens(tx, ten, h.user.ID) {
 			t.Errorf("access token %s is left", left.Name)
 		}
-		if locked, err := regain.Locked(tx, ten, h.user.ID); err != nil || !locked {
-			t.Errorf("locked: %v, %v", locked, err)
+		if locked, mail, err := regain.Locked(tx, h.user); err != nil || !locked || mail != h.user.Email {
+			t.Errorf("locked: %v, %q, %v", locked, mail, err)
 		}
 		if waits, err := regain.Waiting(tx, ten, h.user.ID); err != nil || waits != nil {
 			t.Errorf("a recovery goes on: %+v, %v", waits, err)
@@ -147,31 +149,110 @@ func TestAlarmLocksTheAccountDownOnce(t *testing.T) {
 	}
 }
 
-// What was added to an account since what the alarm is about is gone, and nothing else is.
-func TestAlarmRemovesWhatWasAdded(t *testing.T) {
-	t.Parallel()
-	h := newHouse(t, 1)
-	add := func(name string) {
-		h.update(func(tx *fsm.Tx) error {
-			_, _, err := totptest.Add(tx, h.ring, ten, h.user.ID, name)
-			return err
-		})
-	}
-	add("mine")
-	h.Advance(time.Minute)
-	add("theirs")
-	var about string
+func (h *house) add(app string) {
+	h.t.Helper()
+	h.update(func(tx *fsm.Tx) error {
+		_, _, err := totptest.Add(tx, h.ring, ten, h.user.ID, app)
+		return err
+	})
+}
+
+// added returns the event by which an app was added.
+func (h *house) added(app string) (id string) {
+	h.t.Helper()
 	h.update(func(tx *fsm.Tx) error {
 		page, _, err := event.About(tx, ten, h.user.ID, "", 10)
 		for _, e := range page {
-			if e.Type == event.FactorAdded && e.Target.Name == "theirs" {
-				about = e.ID
+			if e.Type == event.FactorAdded && e.Target.Name == app {
+				id = e.ID
 			}
 		}
 		return err
 	})
+	return id
+}
+
+func (h *house) raise(event string) {
+	h.t.Helper()
+	token := h.token(event)
+	h.update(func(tx *fsm.Tx) error { _, err := alarm.Raise(tx, h.ring, ten, token); return err })
+}
+
+// apps are the names of the user's apps.
+func (h *house) apps() (names []string) {
+	h.t.Helper()
+	h.update(func(tx *fsm.Tx) error {
+		all, err := totp.List(tx, ten, h.user.ID)
+		for _, a := range all {
+			names = append(names, a.Name)
+		}
+		return err
+	})
+	return names
+}
+
+// A letter that is answered late does not take away what its person has set up since they answered another.
+func TestLaterAlarmLeavesWhatWasRepaired(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	h.add("theirs")
+	first := h.added("theirs")
+	h.Advance(time.Hour)
+	h.add("theirs, too")
+	second := h.added("theirs, too")
+	h.Advance(time.Hour)
+	h.raise(second)
+	if diff := cmp.Diff([]string{"theirs"}, h.apps()); diff != "" {
+		t.Error(diff)
+	}
+	h.Advance(time.Hour)
+	h.add("mine")
+	h.raise(first)
+	if diff := cmp.Diff([]string{"mine"}, h.apps()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Attack: who is in the account makes an address of their own the confirmed one, and the lock would
+// ask for their mailbox.
+func TestAlarmDoesNotTrustAnAddressThatCameAfter(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	h.add("theirs")
+	h.update(func(tx *fsm.Tx) error {
+		_, err := directory.UpdateUser(tx, ten, h.user.ID, 0, func(u *directory.User) error {
+			u.Email, u.EmailVerified = "mallory@example.net", true
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		return event.Append(tx, event.Event{Tenant: ten, Type: event.EmailChanged, Target: event.Target{Kind: "user", ID: h.user.ID}})
+	})
+	h.raise(h.added("theirs"))
+	h.update(func(tx *fsm.Tx) error {
+		u, _, err := directory.GetUser(tx, ten, h.user.ID)
+		if err != nil {
+			return err
+		}
+		is, mail, err := regain.Locked(tx, u)
+		if u.EmailVerified || !is || mail != "" {
+			t.Errorf("verified %v, locked %v, mailbox %q", u.EmailVerified, is, mail)
+		}
+		return err
+	})
+}
+
+// What was added to an account since what the alarm is about is gone, and nothing else is.
+func TestAlarmRemovesWhatWasAdded(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	h.add("mine")
+	h.Advance(2 * time.Minute)
+	h.add("theirs")
+	about := h.added("theirs")
 	h.Advance(time.Minute)
-	add("theirs, too")
+	h.add("theirs, too")
 	for _, token := range []string{h.token("evt_long_ago"), h.token(about)} {
 		h.update(func(tx *fsm.Tx) error { _, err := alarm.Raise(tx, h.ring, ten, token); return err })
 	}

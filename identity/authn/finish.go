@@ -134,7 +134,7 @@ func (fs *Flows) complete(tx *fsm.Tx, f *Flow, end ending, also func(tx *fsm.Tx)
 	if err := stillSo(tx, f); err != nil {
 		return nil, err
 	}
-	if err := fs.unlock(tx, f); err != nil {
+	if err := fs.unlock(tx, f, also != nil); err != nil {
 		return nil, err
 	}
 	for _, factor := range f.Factors {

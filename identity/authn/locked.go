@@ -3,45 +3,53 @@ package authn
 import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity/assurance"
+	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/regain"
+	"github.com/quis-idp/quis/identity/settings"
 )
 
 // Locked reports whether f waits for a mail because the account of its person is locked: what they
 // proved would have let them in.
 func (f *Flow) Locked() bool { return f.Step() == StepMail && f.UserID != "" && !f.Need.Lost }
 
-// barred reports whether f signs in to an account that is locked (see regain.Locked). The session that
-// was left when it was locked is raised as ever.
-func barred(tx *fsm.Tx, f *Flow) (bool, error) {
-	if f.Session != "" {
-		return false, nil
-	}
-	return regain.Locked(tx, f.Need.Tenant, f.UserID)
+// A bar is what a locked account asks for in addition (see regain.Locked); nil: it is not locked. The session
+// that was left when it was locked is raised as ever.
+type bar struct {
+	mail  bool // the mailbox, which whoever had got in may not have
+	renew bool // another password
 }
 
-// locked reports whether f signs in to an account that is locked, and the one thing is not proved
-// that whoever had got in may not have: the mailbox. An administrator's word stands for it, and
-// who has no mailbox here, or cannot be sent mail, gets in as ever.
-func (fs *Flows) locked(tx *fsm.Tx, f *Flow) (bool, error) {
-	if fs.cfg.SendMail == nil || assurance.Has(f.Factors, assurance.Mail) || assurance.Has(f.Factors, assurance.Vouched) {
-		return false, nil
-	}
-	if is, err := barred(tx, f); err != nil || !is {
-		return false, err
+func (fs *Flows) barred(tx *fsm.Tx, f *Flow) (*bar, error) {
+	if f.Session != "" {
+		return nil, nil
 	}
 	u, _, err := directory.GetUser(tx, f.Need.Tenant, f.UserID)
-	return err == nil && u.Email != "" && u.EmailVerified, err
+	if err != nil {
+		return nil, err
+	}
+	is, mail, err := regain.Locked(tx, u)
+	if err != nil || !is {
+		return nil, err
+	}
+	s, _, err := settings.Get(tx, f.Need.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	set, err := credential.PasswordSet(tx, f.Need.Tenant, f.UserID)
+	proved := assurance.Has(f.Factors, assurance.Mail) || assurance.Has(f.Factors, assurance.Vouched) // an administrator's word stands for it
+	return &bar{mail: mail != "" && fs.cfg.SendMail != nil && !proved, renew: !set.IsZero() && s.PasswordLogin}, err
 }
 
-// unlock is the part of a sign-in's transaction that takes the lock from its account. A sign-in that was
-// under way when the account was locked, on whichever node, comes to its end here.
-func (fs *Flows) unlock(tx *fsm.Tx, f *Flow) error {
-	is, err := fs.locked(tx, f)
+// unlock is the part of a sign-in's transaction that takes the lock from its account; sets says that
+// another password is set in the same transaction. A sign-in that was under way when the account was
+// locked, on whichever node, comes to its end here.
+func (fs *Flows) unlock(tx *fsm.Tx, f *Flow, sets bool) error {
+	b, err := fs.barred(tx, f)
 	switch {
-	case err != nil || f.Session != "":
+	case err != nil || b == nil:
 		return err
-	case is:
+	case b.mail || b.renew && !sets:
 		return dead("the account was locked meanwhile")
 	}
 	return regain.Unlock(tx, f.Need.Tenant, f.UserID)

@@ -10,14 +10,26 @@ import (
 	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/credential/passkey/passkeytest"
+	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/regain"
+	"github.com/quis-idp/quis/identity/settings"
 )
 
 // lock is what ann's "this wasn't me" does to her sign-ins.
-func (h *house) lock(t testing.TB) {
+func (h *house) lock(t testing.TB) { h.lockAt(t, 0) }
+
+func (h *house) lockAt(t testing.TB, node int) {
 	t.Helper()
-	h.update(t, 0, func(tx *fsm.Tx) error {
-		if err := regain.Lock(tx, ten, h.ann.ID); err != nil {
+	h.update(t, node, func(tx *fsm.Tx) error {
+		u, _, err := directory.GetUser(tx, ten, h.ann.ID)
+		if err != nil {
+			return err
+		}
+		mail := ""
+		if u.EmailVerified {
+			mail = u.Email
+		}
+		if err := regain.Lock(tx, ten, u.ID, mail); err != nil {
 			return err
 		}
 		return credential.RequireChange(tx, ten, h.ann.ID)
@@ -27,7 +39,10 @@ func (h *house) lock(t testing.TB) {
 func (h *house) locked(t testing.TB) (is bool) {
 	t.Helper()
 	h.update(t, 0, func(tx *fsm.Tx) (err error) {
-		is, err = regain.Locked(tx, ten, h.ann.ID)
+		u, _, err := directory.GetUser(tx, ten, h.ann.ID)
+		if err == nil {
+			is, _, err = regain.Locked(tx, u)
+		}
 		return err
 	})
 	return is
@@ -121,7 +136,7 @@ func TestLockedAccountNeedsTheMailboxBesideAPasskey(t *testing.T) {
 		if err := credential.RemovePassword(tx, ten, h.ann.ID); err != nil {
 			return err
 		}
-		return regain.Lock(tx, ten, h.ann.ID)
+		return regain.Lock(tx, ten, h.ann.ID, h.ann.Email)
 	})
 	f, _ = signIn()
 	if r, err := n.MailCode(ctx, f, n.letter().Code); err != nil || r.Step != authn.StepDone || h.locked(t) {
@@ -143,6 +158,54 @@ func TestLockStopsSignInsUnderWay(t *testing.T) {
 	h.lock(t)
 	if r, err := n.Renew(ctx, f, better); !errors.Is(err, authn.ErrDeadFlow) || !h.locked(t) {
 		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// lockFirst is the log of the first node, by which the second locks ann's account before the first entry.
+type lockFirst struct {
+	h    *house
+	t    testing.TB
+	done int
+}
+
+func (l *lockFirst) Propose(_ context.Context, batch []byte) (fsm.Outcome, error) {
+	if l.done++; l.done == 1 {
+		l.h.lockAt(l.t, 1)
+	}
+	index, verdicts, err := l.h.Cluster.Propose(0, batch)
+	if err != nil {
+		return fsm.Outcome{}, err
+	}
+	return fsm.Outcome{Index: index, Verdict: verdicts[0]}, nil
+}
+
+func (l *lockFirst) CatchUp(context.Context) error { return nil }
+
+// The lock comes between the last step's look and its transaction, which runs again: nobody takes it away
+// without another password, whether they proved the mailbox or there is none.
+func TestLockIsNotTakenAwayByAClosureThatRunsTwice(t *testing.T) {
+	t.Parallel()
+	for name, mailbox := range map[string]bool{"by mail": true, "without a mailbox": false} {
+		h := newHouse(t, 2)
+		n, ctx := h.nodes[0], from(t, "192.0.2.1")
+		if mailbox {
+			h.verify(t)
+			h.decide(t, func(a *settings.Authentication) { a.EmailOTP = true })
+		}
+		f := n.fresh(t, ctx)
+		finish := func() (authn.Result, error) { return n.Password(ctx, f, "ann", good) }
+		if mailbox {
+			if _, err := n.Mail(ctx, f, "ann"); err != nil {
+				t.Fatal(err)
+			}
+			finish = func() (authn.Result, error) { return n.MailCode(ctx, f, n.letter().Code) }
+		}
+		locks := &lockFirst{h: h, t: t}
+		n.db.SetLog(locks)
+		r, err := finish()
+		if !errors.Is(err, authn.ErrDeadFlow) || !h.locked(t) || locks.done == 0 {
+			t.Errorf("%s: %+v, %v, locked %v, %d times", name, r, err, h.locked(t), locks.done)
+		}
 	}
 }
 

@@ -56,7 +56,7 @@ func (fs *Flows) Mail(ctx context.Context, f *Flow, username string) (Result, er
 	if err != nil {
 		return Result{}, err
 	}
-	if known.user != nil && (known.user.Disabled || !known.user.EmailVerified) {
+	if known.user != nil && (known.user.Disabled || !known.user.EmailVerified && !f.Locked()) {
 		known.user = nil
 	}
 	sent, err := fs.codes.New(f.mailFor(known.userID()))

@@ -1,7 +1,6 @@
 package authn
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -89,10 +88,6 @@ func renews(tx *fsm.Tx, f *Flow) (bool, error) {
 	if assurance.Has(f.Factors, assurance.Vouched) {
 		s, _, err := settings.Get(tx, f.Need.Tenant)
 		return err == nil && s.PasswordLogin, err
-	}
-	if locked, err := barred(tx, f); err != nil || locked {
-		set, err2 := credential.PasswordSet(tx, f.Need.Tenant, f.UserID)
-		return !set.IsZero(), cmp.Or(err, err2)
 	}
 	if !assurance.Has(f.Factors, assurance.Password) {
 		return false, nil

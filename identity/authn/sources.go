@@ -39,6 +39,9 @@ func (fs *Flows) sources(ctx context.Context, f *Flow, u *directory.User) []thro
 		name = "second " + f.UserID
 	case StepMail:
 		name = "mail " + nameOf(login)
+		if f.UserID != "" { // only who has proved the rest can guess here, and must not keep the owner waiting for long
+			name = throttle.Passwords + "mail " + f.UserID
+		}
 	default:
 		name = throttle.Passwords + nameOf(login)
 	}

@@ -173,13 +173,16 @@ func (fs *Flows) advance(tx *fsm.Tx, f *Flow) error {
 		f.At = StepLost
 		return nil
 	}
-	locked, err := fs.locked(tx, f)
-	if err != nil || locked {
-		f.At = StepMail
+	b, err := fs.barred(tx, f)
+	if err != nil {
 		return err
 	}
+	if b != nil && b.mail {
+		f.At = StepMail
+		return nil
+	}
 	renew, err := renews(tx, f)
-	if renew {
+	if renew || b != nil && b.renew {
 		f.At = StepRenew
 	}
 	return err

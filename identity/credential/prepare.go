@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
@@ -79,9 +80,19 @@ func Another(present, password string) error {
 }
 
 // AnotherThan is [Another] where the present password was proved at an earlier step, and is not at
-// hand any more: it costs one hash. Its other errors are those of [CheckPassword].
-func AnotherThan(ctx context.Context, db *fsm.DB, pool *Pool, tenant, userID, password string) error {
-	err := CheckPassword(ctx, db, pool, tenant, userID, password)
+// hand any more: it costs one hash. It says nothing of another password than the one that was set then, in Unix
+// nanoseconds, or a form that stood open would tell what the password is now. Its other errors are those of
+// [CheckPassword].
+func AnotherThan(ctx context.Context, db *fsm.DB, pool *Pool, tenant, userID string, proved int64, password string) error {
+	var set time.Time
+	err := db.Read(ctx, func(tx *fsm.Tx) (err error) {
+		set, err = PasswordSet(tx, tenant, userID)
+		return err
+	})
+	if err != nil || set.UnixNano() != proved {
+		return err
+	}
+	err = CheckPassword(ctx, db, pool, tenant, userID, password)
 	switch {
 	case err == nil:
 		return refused(strength.Present)

@@ -204,6 +204,12 @@ func (r *Room) State(tx *fsm.Tx, tenant string) (State, error) {
 	return StateNone, nil
 }
 
+// Sends reports whether a tenant's mail goes anywhere.
+func (r *Room) Sends(tx *fsm.Tx, tenant string) (bool, error) {
+	state, err := r.State(tx, tenant)
+	return state != StateNone, err
+}
+
 // Preview renders a letter with made-up data, in locale or the tenant's language. It
 // reports fsm.ErrNotFound for a letter that there is not.
 func (r *Room) Preview(ctx context.Context, t identity.Tenant, n letter.Name, locale string) (*letter.Letter, error) {

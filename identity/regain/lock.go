@@ -2,10 +2,12 @@ package regain
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/directory"
 )
 
 // A lock is on an account of which its person has said that somebody else was in it. Whoever that
@@ -14,6 +16,8 @@ type lock struct {
 	Tenant string    `cbor:"1,keyasint,omitempty"`
 	UserID string    `cbor:"2,keyasint,omitempty"`
 	Since  time.Time `cbor:"3,keyasint,omitempty"`
+	Set    int64     `cbor:"4,keyasint,omitempty"` // when the password was set that is not to be trusted, in Unix nanoseconds; 0: there was none
+	Mail   string    `cbor:"5,keyasint,omitempty"` // address of the mailbox that is asked for; "": none is
 }
 
 var locks = fsm.NewTable(89, "account_locks", fsm.Spec[lock]{
@@ -21,23 +25,45 @@ var locks = fsm.NewTable(89, "account_locks", fsm.Spec[lock]{
 	Key:   func(l *lock) fsm.Key { return fsm.K(l.UserID) },
 })
 
-// Lock has the next sign-in of a user ask for more than they ever needed: see [Locked]. The caller
-// has made sure that every member of the cluster reads such rows.
-func Lock(tx *fsm.Tx, tenant, userID string) error {
-	return locks.Put(tx, &lock{Tenant: tenant, UserID: userID, Since: tx.Now()})
+// Lock has the next sign-in of a user ask for more than they ever needed: see [Locked]. mail is the address
+// whose mailbox is theirs for sure; "" if there is none, or no mail is sent. The caller has made sure that
+// every member of the cluster reads such rows.
+func Lock(tx *fsm.Tx, tenant, userID, mail string) error {
+	set, err := passwordSet(tx, tenant, userID)
+	if err != nil {
+		return err
+	}
+	return locks.Put(tx, &lock{Tenant: tenant, UserID: userID, Since: tx.Now(), Set: set, Mail: mail})
 }
 
-// Locked reports whether a user's account is locked: until [Unlock], or until they have another password.
-func Locked(tx *fsm.Tx, tenant, userID string) (bool, error) {
-	l, err := locks.Get(tx, fsm.Scope(tenant), fsm.K(userID))
+func passwordSet(tx *fsm.Tx, tenant, userID string) (int64, error) {
+	set, err := credential.PasswordSet(tx, tenant, userID)
+	if err != nil || set.IsZero() {
+		return 0, err
+	}
+	return set.UnixNano(), nil
+}
+
+// Locked reports whether a user's account is locked, until [Unlock] or until it has another password than
+// then, and at which address the mailbox is to be proved that is theirs; "" if none is, which is so as well
+// once the account has another address.
+func Locked(tx *fsm.Tx, u *directory.User) (is bool, mail string, err error) {
+	l, err := locks.Get(tx, fsm.Scope(u.Tenant), fsm.K(u.ID))
 	if errors.Is(err, fsm.ErrNotFound) {
-		return false, nil
+		return false, "", nil
 	}
 	if err != nil {
-		return false, err
+		return false, "", err
 	}
-	set, err := credential.PasswordSet(tx, tenant, userID)
-	return err == nil && !set.After(l.Since), err
+	// Not by the time: the clock of the node that set it may have been ahead.
+	set, err := passwordSet(tx, u.Tenant, u.ID)
+	if err != nil || set != l.Set {
+		return false, "", err
+	}
+	if strings.EqualFold(l.Mail, u.Email) {
+		mail = l.Mail
+	}
+	return true, mail, nil
 }
 
 // DeleteTenant removes the locks of a tenant that is being deleted; its recoveries expire.

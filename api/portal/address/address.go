@@ -83,11 +83,11 @@ func (s *Section) write(w http.ResponseWriter, r *http.Request, v *portal.Visito
 		view.Notice = site.Text(r, "done."+v.Done)
 	}
 	err := s.cfg.DB.Read(r.Context(), func(tx *fsm.Tx) error {
-		state, err := s.cfg.Mail.State(tx, v.Tenant)
+		sends, err := s.cfg.Mail.Sends(tx, v.Tenant)
 		if err != nil {
 			return err
 		}
-		view.Closed = state == notify.StateNone
+		view.Closed = !sends
 		c, err := pending.EmailChangeOf(tx, v.Tenant, v.UserID)
 		if err == nil && c != nil {
 			view.Waiting = &waiting{To: c.To, OldWaits: len(c.OldHash) > 0, NewWaits: len(c.NewHash) > 0, Own: own(v, c)}
@@ -123,8 +123,8 @@ func (s *Section) begin(w http.ResponseWriter, r *http.Request, v *portal.Visito
 	}
 	var b *pending.Begun
 	err = v.Update(r.Context(), func(tx *fsm.Tx) error {
-		state, err := s.cfg.Mail.State(tx, v.Tenant)
-		if err == nil && state == notify.StateNone {
+		sends, err := s.cfg.Mail.Sends(tx, v.Tenant)
+		if err == nil && !sends {
 			err = identity.Denied(site.Text(r, "closed"))
 		}
 		if err != nil {

@@ -3,6 +3,7 @@ package approval
 import (
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/quis-idp/quis/api/page"
 	"github.com/quis-idp/quis/api/portal"
@@ -122,12 +123,15 @@ func (s *Section) approve(w http.ResponseWriter, r *http.Request, v *portal.Visi
 // disown refuses a sign-in that the person did not begin: somebody has their password. One
 // that is over already was still not theirs.
 func (s *Section) disown(w http.ResponseWriter, r *http.Request, v *portal.Visitor, id string) error {
+	if err := s.cfg.Use(r.Context()); err != nil {
+		return err
+	}
 	err := v.Update(r.Context(), func(tx *fsm.Tx) error {
 		err := approval.Refuse(tx, v.Tenant, v.UserID, id, "this wasn't me")
 		if err != nil && !errors.Is(err, fsm.ErrNotFound) {
 			return err
 		}
-		return v.Disown(tx, map[string]string{"approval": identity.Printable(id, 64)})
+		return v.Disown(tx, tx.Now().Add(-24*time.Hour), map[string]string{"approval": identity.Printable(id, 64)})
 	})
 	if err != nil {
 		return err

@@ -49,15 +49,15 @@ func Remove(tx *fsm.Tx, tenant, userID, id string) error {
 // RemoveAll takes all factors away from a user, who need not have any. why is a few words for the
 // record.
 func RemoveAll(tx *fsm.Tx, tenant, userID, why string) error {
-	if err := RemoveSince(tx, tenant, userID, time.Time{}); err != nil {
+	if err := RemoveBetween(tx, tenant, userID, time.Time{}, time.Time{}); err != nil {
 		return err
 	}
 	return approval.RemoveAll(tx, tenant, userID, why)
 }
 
-// RemoveSince takes the factors away from a user that they were given at or after a time, browsers
-// that approve left out.
-func RemoveSince(tx *fsm.Tx, tenant, userID string, since time.Time) error {
+// RemoveBetween takes the factors away from a user that they were given at or after since, and before until
+// unless that is zero; browsers that approve are left out.
+func RemoveBetween(tx *fsm.Tx, tenant, userID string, since, until time.Time) error {
 	apps, err1 := totp.List(tx, tenant, userID)
 	certificates, err2 := certificate.Of(tx, tenant, userID)
 	codes, err3 := recovery.Get(tx, tenant, userID)
@@ -66,7 +66,7 @@ func RemoveSince(tx *fsm.Tx, tenant, userID string, since time.Time) error {
 	}
 	var ids []string
 	take := func(id string, made time.Time) {
-		if !made.Before(since) {
+		if !made.Before(since) && (until.IsZero() || made.Before(until)) {
 			ids = append(ids, id)
 		}
 	}
