@@ -253,6 +253,7 @@ func TestAlarmRemovesWhatWasAdded(t *testing.T) {
 	about := h.added("theirs")
 	h.Advance(time.Minute)
 	h.add("theirs, too")
+	h.Advance(time.Minute)
 	for _, token := range []string{h.token("evt_long_ago"), h.token(about)} {
 		h.update(func(tx *fsm.Tx) error { _, err := alarm.Raise(tx, h.ring, ten, token); return err })
 	}
