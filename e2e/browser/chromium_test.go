@@ -110,7 +110,7 @@ func run[T any](b *browser, step chromedp.Action[T]) T {
 		if err == nil {
 			return got
 		}
-		if !replaced(err) || b.ctx.Err() != nil {
+		if !replaced(err) && !disturbed(err) || b.ctx.Err() != nil {
 			b.t.Fatal(err)
 		}
 		b.wait()
@@ -123,6 +123,10 @@ func replaced(err error) bool {
 	return errors.As(err, &e) && (strings.Contains(e.Message, "node with given id") || strings.Contains(e.Message, "Node with given id") ||
 		strings.Contains(e.Message, "Cannot find context with specified id"))
 }
+
+// disturbed reports whether err says that a page was not loaded because the machine's network changed
+// meanwhile: other stories, which run beside these, put up networks of their own.
+func disturbed(err error) bool { return strings.Contains(err.Error(), "net::ERR_NETWORK_CHANGED") }
 
 func (b *browser) text(sel chromedp.CSS) string {
 	b.t.Helper()

@@ -31,7 +31,7 @@ func (b *browser) open(at string) {
 		if err == nil {
 			break
 		}
-		if !strings.Contains(err.Error(), "net::ERR_ABORTED") { // by the page before, which was about to lead on
+		if !strings.Contains(err.Error(), "net::ERR_ABORTED") && !disturbed(err) || b.ctx.Err() != nil { // by the page before, which was about to lead on
 			b.t.Fatal(err)
 		}
 	}
