@@ -2,29 +2,17 @@ package admin_test
 
 import (
 	"encoding/json"
-	"log/slog"
-	"net"
 	"net/http"
-	"net/http/httptest"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/quis-idp/quis/api/admin"
 	"github.com/quis-idp/quis/api/client"
-	"github.com/quis-idp/quis/cluster/backup"
-	"github.com/quis-idp/quis/federation/fetch"
 	"github.com/quis-idp/quis/fsm"
-	"github.com/quis-idp/quis/fsm/fsmtest"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/directory"
-	"github.com/quis-idp/quis/identity/event"
-	"github.com/quis-idp/quis/identity/impersonation"
-	"github.com/quis-idp/quis/identity/notify"
 	"github.com/quis-idp/quis/identity/session"
-	"github.com/quis-idp/quis/keys"
 )
 
 func TestUsers(t *testing.T) {
@@ -323,49 +311,6 @@ func TestInstallation(t *testing.T) {
 		t.Errorf("got %+v", link)
 	}
 	if err := c.Transfer(ctx, ""); client.Status(err) != 403 {
-		t.Errorf("got %v", err)
-	}
-}
-
-// A node that is asked before its house stands says so, and not that something is not found.
-func TestLocalBeforeTheFirstTenant(t *testing.T) {
-	t.Parallel()
-	h := newHouse(t)
-	empty := fsmtest.New(t, slices.Concat(directory.Tables, event.Tables)...)
-	a, err := admin.New(admin.Config{
-		DB: empty, Ring: h.ring, Keys: keys.New(h.db, h.ring, nil), Passwords: newPool(t), Sessions: h.sessions, Offers: impersonation.New(h.db, h.ring, h.sessions),
-		Mail:    notify.New(notify.Config{DB: h.db, Ring: h.ring, Carrier: h.carrier, Logger: slog.New(slog.DiscardHandler), Tenant: func(*fsm.Tx, string) (identity.Tenant, error) { return identity.Tenant{}, nil }}),
-		Cluster: oneNode{}, Backups: &backup.Keeper{DB: h.db}, PublicURL: "http://id.test", Version: "test", Fetch: fetch.New(fetch.Config{}),
-	})
-	h.must(err)
-	w := httptest.NewRecorder()
-	a.Local().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v1/cluster/status", nil))
-	if w.Code != 503 || !strings.Contains(w.Body.String(), "has just started and is not set up yet") {
-		t.Errorf("%d %s", w.Code, w.Body)
-	}
-}
-
-// The operator needs no token at the socket, and is named in the events.
-func TestLocal(t *testing.T) {
-	t.Parallel()
-	h := newHouse(t)
-	path := filepath.Join(t.TempDir(), "s")
-	l, err := net.Listen("unix", path)
-	h.must(err)
-	srv := &http.Server{Handler: h.api.Local()}
-	go func() { _ = srv.Serve(l) }()
-	t.Cleanup(func() { _ = srv.Close() })
-	c, err := client.New("unix://"+path, "")
-	h.must(err)
-	u, err := c.Users.Create(t.Context(), client.UserFields{Username: ptr("op")})
-	h.must(err)
-	page, err := c.Events(t.Context(), client.EventFilter{Target: u.ID})
-	h.must(err)
-	if len(page.Data) != 1 || page.Data[0].Actor.Kind != "operator" {
-		t.Errorf("got %+v", page)
-	}
-	_, err = c.Users.Get(t.Context(), "usr_none")
-	if e, ok := err.(*client.Error); !ok || e.Status != 404 || e.Problem.Instance == "" {
 		t.Errorf("got %v", err)
 	}
 }

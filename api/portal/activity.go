@@ -159,17 +159,14 @@ const DisownedPath = passwordPath + "?done=disowned"
 // somebody else may have changed the address; data say for the record which.
 func (v *Visitor) Disown(tx *fsm.Tx, since time.Time, data map[string]string) error {
 	const why = "the user did not know a sign-in"
-	mail := ""
-	if v.User.EmailVerified && v.portal.cfg.Mails != nil {
-		sends, err := v.portal.cfg.Mails(tx, v.Tenant)
-		if err == nil && sends {
-			mail, err = alarm.Mailbox(tx, v.Tenant, v.UserID, since)
-		}
-		if err != nil {
+	reads := v.User.EmailVerified && v.portal.cfg.Mails != nil
+	if reads {
+		var err error
+		if reads, err = v.portal.cfg.Mails(tx, v.Tenant); err != nil {
 			return err
 		}
 	}
-	if err := alarm.Secure(tx, v.Tenant, v.UserID, v.ID, mail, why); err != nil {
+	if err := alarm.Secure(tx, v.Tenant, v.UserID, v.ID, why, since, reads); err != nil {
 		return err
 	}
 	if err := family.RevokeAll(tx, v.Tenant, v.UserID, why); err != nil {

@@ -141,14 +141,10 @@ func Raise(tx *fsm.Tx, ring *seal.Ring, tenant, sealed string) (userID string, e
 	if err != nil {
 		return "", err
 	}
-	mail, err := Mailbox(tx, tenant, t.UserID, since)
-	if err != nil {
-		return "", err
-	}
 	if err := spent.Insert(tx, &used{Tenant: tenant, UserID: t.UserID, Event: t.Event, Expires: t.Expires, At: tx.Now()}); err != nil {
 		return "", err
 	}
-	if err := Secure(tx, tenant, t.UserID, "", mail, "this wasn't me"); err != nil {
+	if err := Secure(tx, tenant, t.UserID, "", "this wasn't me", since, true); err != nil {
 		return "", err
 	}
 	if err := factor.RemoveBetween(tx, tenant, t.UserID, since, until); err != nil {
@@ -184,9 +180,9 @@ func span(tx *fsm.Tx, tenant string, t *token) (since, until time.Time, err erro
 // skew is by how much the clocks of nodes may differ.
 const skew = time.Minute
 
-// Mailbox returns the address at which whoever has got a letter about something since then reads mail: the
+// mailbox returns the address at which whoever has got a letter about something since then reads mail: the
 // user's, if it has not been changed since. One that was is confirmed no longer, for it is the intruder's.
-func Mailbox(tx *fsm.Tx, tenant, userID string, since time.Time) (string, error) {
+func mailbox(tx *fsm.Tx, tenant, userID string, since time.Time) (string, error) {
 	u, _, err := directory.GetUser(tx, tenant, userID)
 	if err != nil {
 		return "", err
@@ -214,10 +210,10 @@ func Mailbox(tx *fsm.Tx, tenant, userID string, since time.Time) (string, error)
 // Secure shuts out of a user's account whoever else may be in it: every session but keep ends,
 // no device is trusted and no browser approves sign-ins any more, access tokens are gone, a change
 // of the address is given up, a recovery that waits is stopped, and the password must be changed.
-// Until then nobody comes in without the mailbox at mail, unless that is empty (see [regain.Locked]):
-// whoever was in may know the password as well, or have added a passkey, and must not be the first to
-// choose another. why is a few words for the record. What applications hold is the caller's.
-func Secure(tx *fsm.Tx, tenant, userID, keep, mail, why string) error {
+// If the person reads the mail of their address, until then nobody comes in without that mailbox (see
+// [regain.Locked]): whoever was in, since that time, may know the password as well, or have added a passkey,
+// and must not be the first to choose another. why is a few words for the record. What applications hold is the caller's.
+func Secure(tx *fsm.Tx, tenant, userID, keep, why string, since time.Time, reads bool) error {
 	if _, err := session.EndOthersOf(tx, tenant, userID, keep); err != nil {
 		return err
 	}
@@ -235,6 +231,13 @@ func Secure(tx *fsm.Tx, tenant, userID, keep, mail, why string) error {
 	}
 	if err := credential.RevokeTokens(tx, tenant, userID); err != nil {
 		return err
+	}
+	mail := ""
+	if reads {
+		var err error
+		if mail, err = mailbox(tx, tenant, userID, since); err != nil {
+			return err
+		}
 	}
 	if err := regain.Lock(tx, tenant, userID, mail); err != nil {
 		return err

@@ -176,11 +176,9 @@ func (fs *Flows) regained(ctx context.Context, f *Flow) (r Result, err error) {
 	renew := false
 	err = fs.cfg.DB.View(ctx, func(tx *fsm.Tx) error {
 		b, err := fs.barred(tx, f)
-		if err != nil {
-			return err
+		if err == nil {
+			renew, err = renews(tx, f, b)
 		}
-		renew, err = renews(tx, f)
-		renew = renew || b != nil && b.renew
 		return err
 	})
 	if err != nil {

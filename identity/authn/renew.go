@@ -80,9 +80,10 @@ func (fs *Flows) setPassword(tx *fsm.Tx, f *Flow, phc string) error {
 	return err
 }
 
-// renews reports whether the person of f must choose a password before the flow ends.
-func renews(tx *fsm.Tx, f *Flow) (bool, error) {
-	if f.Need.Recover {
+// renews reports whether the person of f, whose account is barred by b, must choose a password before
+// the flow ends.
+func renews(tx *fsm.Tx, f *Flow, b *bar) (bool, error) {
+	if f.Need.Recover || b != nil && b.renew {
 		return true, nil
 	}
 	if assurance.Has(f.Factors, assurance.Vouched) {

@@ -181,8 +181,8 @@ func (fs *Flows) advance(tx *fsm.Tx, f *Flow) error {
 		f.At = StepMail
 		return nil
 	}
-	renew, err := renews(tx, f)
-	if renew || b != nil && b.renew {
+	renew, err := renews(tx, f, b)
+	if renew {
 		f.At = StepRenew
 	}
 	return err

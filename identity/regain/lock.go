@@ -3,7 +3,6 @@ package regain
 import (
 	"errors"
 	"strings"
-	"time"
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity/credential"
@@ -13,11 +12,10 @@ import (
 // A lock is on an account of which its person has said that somebody else was in it. Whoever that
 // was may know the password, and may have added ways to sign in: these let nobody in for now.
 type lock struct {
-	Tenant string    `cbor:"1,keyasint,omitempty"`
-	UserID string    `cbor:"2,keyasint,omitempty"`
-	Since  time.Time `cbor:"3,keyasint,omitempty"`
-	Set    int64     `cbor:"4,keyasint,omitempty"` // when the password was set that is not to be trusted, in Unix nanoseconds; 0: there was none
-	Mail   string    `cbor:"5,keyasint,omitempty"` // address of the mailbox that is asked for; "": none is
+	Tenant string `cbor:"1,keyasint,omitempty"`
+	UserID string `cbor:"2,keyasint,omitempty"`
+	Set    int64  `cbor:"3,keyasint,omitempty"` // when the password was set that is not to be trusted, in Unix nanoseconds; 0: there was none
+	Mail   string `cbor:"4,keyasint,omitempty"` // address of the mailbox that is asked for; "": none is
 }
 
 var locks = fsm.NewTable(89, "account_locks", fsm.Spec[lock]{
@@ -33,7 +31,7 @@ func Lock(tx *fsm.Tx, tenant, userID, mail string) error {
 	if err != nil {
 		return err
 	}
-	return locks.Put(tx, &lock{Tenant: tenant, UserID: userID, Since: tx.Now(), Set: set, Mail: mail})
+	return locks.Put(tx, &lock{Tenant: tenant, UserID: userID, Set: set, Mail: mail})
 }
 
 func passwordSet(tx *fsm.Tx, tenant, userID string) (int64, error) {
