@@ -138,6 +138,27 @@ func ended(tx *fsm.Tx, tenant, sessionID, why string) error {
 	})
 }
 
+// endActing ends the sessions but keep in which a user of tenant acts as somebody else, in whatever tenant, and
+// returns how many there were.
+func endActing(tx *fsm.Tx, tenant, userID, keep string) (n int, err error) {
+	for b, err := range impersonations.ListAll(tx) {
+		if err != nil {
+			return n, err
+		}
+		if b.By.Tenant != tenant || b.By.UserID != userID || b.SessionID == keep {
+			continue
+		}
+		if err := End(tx, b.Tenant, b.SessionID); err != nil {
+			return n, err
+		}
+		if err := ended(tx, b.Tenant, b.SessionID, "ended"); err != nil { // of a session that was gone
+			return n, err
+		}
+		n++
+	}
+	return n, nil
+}
+
 // sweep ends what is left of impersonations that do not stand any more, and tells so. Every
 // node does it; of those that do it at once one finds something to tell.
 func (st *Store) sweep(ctx context.Context) error {

@@ -180,6 +180,15 @@ func TestImpersonationEndsWithWhatItRestsOn(t *testing.T) {
 			h.change(t, 1, h.user, func(u *directory.User) { u.Disabled = true })
 		}, "withdrawn"},
 		"time": {func(h *house, _ *directory.User) { h.pass(t, 21*time.Minute) }, "expired"},
+		"sessions": {func(h *house, admin *directory.User) {
+			h.update(t, 1, func(tx *fsm.Tx) error {
+				n, err := session.EndAllOf(tx, ten, admin.ID)
+				if n != 2 {
+					t.Errorf("%d ended", n)
+				}
+				return err
+			})
+		}, "ended"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -211,8 +211,9 @@ func EndAllOf(tx *fsm.Tx, tenant, user string) (int, error) {
 	return EndOthersOf(tx, tenant, user, "")
 }
 
-// EndOthersOf ends every session of a user but the one with the ID keep, and returns how
-// many there were.
+// EndOthersOf ends every session of a user but the one with the ID keep, and those in which the user acts
+// as somebody else: whoever began one in a session that they should not have had is in it still. It returns
+// how many there were.
 func EndOthersOf(tx *fsm.Tx, tenant, user, keep string) (int, error) {
 	ids, err := idsOf(tx, tenant, user)
 	if err != nil {
@@ -224,7 +225,8 @@ func EndOthersOf(tx *fsm.Tx, tenant, user, keep string) (int, error) {
 			return 0, err
 		}
 	}
-	return len(ids), nil
+	acting, err := endActing(tx, tenant, user, keep)
+	return len(ids) + acting, err
 }
 
 // MaxPerUser is about how many sessions one user can have; the oldest give way.
