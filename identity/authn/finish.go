@@ -247,11 +247,12 @@ func (fs *Flows) device(f *Flow) (string, error) {
 	return fs.sealValue(devicePurpose, f.Need.Tenant, d)
 }
 
-// deviceOf returns the device that the browser brings, if it is that user's.
+// deviceOf returns the device that the browser brings, if it is that user's; it takes as long where there is
+// no user.
 func (fs *Flows) deviceOf(f *Flow, userID string) (d knownDevice, ok bool) {
-	if f.Browser.Device == "" || userID == "" {
+	if f.Browser.Device == "" {
 		return d, false
 	}
 	err := fs.openValue(devicePurpose, f.Need.Tenant, f.Browser.Device, &d)
-	return d, err == nil && d.UserID == userID && d.Until.After(fs.cfg.DB.Now())
+	return d, err == nil && userID != "" && d.UserID == userID && d.Until.After(fs.cfg.DB.Now())
 }

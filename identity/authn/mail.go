@@ -23,7 +23,8 @@ type Letter struct {
 	Flow        string          // the sealed flow that both belong to
 	Application string
 	Locales     string
-	Recover     bool // it is to get back in, and choose another password
+	Recover     bool   // it is to get back in, and choose another password
+	Browser     string // of a browser in which the user has signed in before, its name; "": another
 }
 
 // What a code is for; one is of no use for the other.
@@ -67,10 +68,14 @@ func (fs *Flows) Mail(ctx context.Context, f *Flow, username string) (Result, er
 	if err := fs.seal(f); err != nil {
 		return Result{}, err
 	}
-	fs.cfg.SendMail(ctx, Letter{
+	l := Letter{
 		Tenant: f.Need.Tenant, User: known.user, Code: sent.Code, Token: sent.Token, Flow: f.sealed,
 		Application: f.Need.Application, Locales: f.Need.Locales, Recover: f.Need.Recover || f.Need.Lost,
-	})
+	}
+	if d, ok := fs.deviceOf(f, known.userID()); ok {
+		l.Browser = d.Nonce
+	}
+	fs.cfg.SendMail(ctx, l)
 	return Result{Step: StepMail, Flow: f.sealed}, nil
 }
 

@@ -75,3 +75,36 @@ func TestAMailboxIsNotEnoughBesideAnApp(t *testing.T) {
 		t.Errorf("both: %+v, %v", r, err)
 	}
 }
+
+// What is asked for in a browser in which the person has signed in is not counted with what strangers ask for.
+func TestLetterTellsInWhoseBrowserItWasAskedFor(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	h.verify(t)
+	h.decide(t, func(a *settings.Authentication) { a.EmailOTP = true })
+	n, ctx := h.nodes[0], from(t, "192.0.2.1")
+	signedIn, err := n.try(t, ctx, authn.Browser{}, "ann", good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := func(device, name string) string {
+		t.Helper()
+		f := n.fresh(t, ctx)
+		f.Browser.Device = device
+		if _, err := n.Mail(ctx, f, name); err != nil {
+			t.Fatal(err)
+		}
+		return n.letter().Browser
+	}
+	known := asked(signedIn.Device, "ann")
+	if known == "" || known != asked(signedIn.Device, "ann") {
+		t.Errorf("her own: %q", known)
+	}
+	for name, got := range map[string]string{
+		"a stranger's": asked("", "ann"), "one made up": asked("x"+signedIn.Device, "ann"), "for nobody": asked(signedIn.Device, "nobody"),
+	} {
+		if got != "" {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}

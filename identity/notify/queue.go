@@ -34,6 +34,10 @@ type Message struct {
 	Name   string // of the person, if it is known and theirs
 	Locale string // BCP 47; may be empty
 	Data   letter.Data
+
+	// Browser names one in which the person has signed in before, in which it was asked for. Each of these has
+	// as much mail as all others of an address: a stranger must not use up the owner's. "": another.
+	Browser string
 }
 
 // Send hands over a message for a tenant (its ID) and returns at once; it never says what
@@ -102,7 +106,7 @@ func (r *Room) admit(j *job) bool {
 		return false // nobody
 	}
 	if !r.rates.take(r.db.Now(), map[string]rate{
-		"address " + j.tenant + " " + strings.ToLower(to): perAddress, "network " + j.network: perNetwork, "tenant " + j.tenant: perTenant,
+		"address " + j.tenant + " " + strings.ToLower(to) + " " + j.message.Browser: perAddress, "network " + j.network: perNetwork, "tenant " + j.tenant: perTenant,
 	}) {
 		r.metrics.attempts.WithLabelValues("direct", "limited").Inc()
 		return false
