@@ -12,6 +12,7 @@ import (
 	"github.com/quis-idp/quis/identity/credential/strength"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/policy"
 	"github.com/quis-idp/quis/identity/regain"
 	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/identity/settings"
@@ -117,7 +118,12 @@ func recovers(tx *fsm.Tx, f *Flow) ([]assurance.Method, error) {
 		}
 		if len(could) > 0 {
 			has = append(has, m)
-			must = must || m == assurance.Recovery || slices.ContainsFunc(could, assurance.Factor.Asks)
+			must = must || slices.ContainsFunc(could, assurance.Factor.Asks)
+		}
+	}
+	if !must && slices.Contains(has, assurance.Recovery) {
+		if must, err = stepsUp(tx, f); err != nil {
+			return nil, err
 		}
 	}
 	ways, complete := regain.Combinations(s.Recovery.Methods, has, f.Factors)
@@ -130,4 +136,15 @@ func recovers(tx *fsm.Tx, f *Flow) ([]assurance.Method, error) {
 		return nil, notEnough()
 	}
 	return ways, nil
+}
+
+// stepsUp reports whether the person of f is asked for more after their password when they sign in: codes that
+// are left over from a factor that was removed may do there, or not be asked for.
+func stepsUp(tx *fsm.Tx, f *Flow) (bool, error) {
+	facts, err := Facts(tx, f.Need.Tenant, f.UserID)
+	if err != nil {
+		return false, err
+	}
+	d := decide(facts, Need{Tenant: f.Need.Tenant}, []assurance.Factor{{Method: assurance.Password, At: facts.Now}})
+	return d.Outcome == policy.StepUp, nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/credential/recovery"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/settings"
@@ -131,6 +132,26 @@ func TestRecoverNeedsTheSecondFactor(t *testing.T) {
 	}
 	if _, err := n.Renew(ctx, f, better); err != nil {
 		t.Error(err)
+	}
+}
+
+// Codes that are left of a second factor that was removed are asked for here if they are when signing in: where
+// the tenant wants a second factor, and nowhere else.
+func TestRecoverAsksForCodesAsASignInDoes(t *testing.T) {
+	t.Parallel()
+	for mfa, want := range map[string]authn.Step{settings.MFADisabled: authn.StepRenew, settings.MFAAny: authn.StepSecond} {
+		h := newHouse(t, 1)
+		h.verify(t)
+		h.decide(t, func(a *settings.Authentication) { a.MFAPolicy, a.MFAEnforce = mfa, mfa == settings.MFAAny })
+		h.update(t, 0, func(tx *fsm.Tx) error { _, err := recovery.Generate(tx, h.ring, ten, h.ann.ID); return err })
+		n, ctx := h.nodes[0], from(t, "192.0.2.1")
+		if r, err := n.try(t, ctx, authn.Browser{}, "ann", good); err != nil || (r.Step == authn.StepSecond) != (want == authn.StepSecond) {
+			t.Errorf("%q: signing in: %+v, %v", mfa, r, err)
+		}
+		f, _ := n.lost(t, ctx, "ann")
+		if r, err := n.MailCode(ctx, f, n.letter().Token); err != nil || r.Step != want {
+			t.Errorf("%q: %+v, %v", mfa, r, err)
+		}
 	}
 }
 
