@@ -17,6 +17,7 @@ type Recovery struct {
 	CreatedAt  time.Time  `json:"created_at"`
 	ReadyAt    time.Time  `json:"ready_at"`
 	ExpiresAt  time.Time  `json:"expires_at"`
+	First      bool       `json:"first"` // of a link: nobody was in the account when it was made
 	ApprovedBy *Acted     `json:"approved_by,omitempty"`
 	ApprovedAt *time.Time `json:"approved_at,omitempty"`
 }

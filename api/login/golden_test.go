@@ -130,11 +130,14 @@ var examples = map[string]func(w http.ResponseWriter) error{
 		return lostPage.Write(w, get("/login"), 200, lostView{"/login/regain", "FLOW", "RECOVERY", "open", "", "/login?flow=FLOW&again=yes"})
 	},
 	"link": func(w http.ResponseWriter) error {
-		return linkPage.Write(w, get("/regain/SECRET"), 200, linkView{"/regain/SECRET"})
+		return linkPage.Write(w, get("/regain/SECRET"), 200, linkView{Action: "/regain/SECRET"})
+	},
+	"link_first": func(w http.ResponseWriter) error {
+		return linkPage.Write(w, get("/regain/SECRET"), 200, linkView{"/regain/SECRET", "ada"})
 	},
 	"link_gone": func(w http.ResponseWriter) error { return linkFault(w, get("/regain/SECRET"), fsm.ErrNotFound) },
 	"renew": func(w http.ResponseWriter) error {
-		return renewPage.Write(w, get("/login"), 200, renewView{"/login/renew", "FLOW", true, "ada", page.Field{Name: "password", Label: "New password", Type: "password", Hint: site.Text(get("/"), "password.hint", 15)}})
+		return renewPage.Write(w, get("/login"), 200, renewView{"/login/renew", "FLOW", "recover", "ada", page.Field{Name: "password", Label: "New password", Type: "password", Hint: site.Text(get("/"), "password.hint", 15)}})
 	},
 	"enrol": func(w http.ResponseWriter) error {
 		return showEnrol(w, get("/login"), "/oauth2/authorize?a=b", &authn.Enrolment{Optional: true, Left: 2})
@@ -163,9 +166,9 @@ var examples = map[string]func(w http.ResponseWriter) error{
 			Others: []accountLine{{ada, "ONE", "/login?as=ONE&flow=FLOW"}, {person{"grace", "grace"}, "TWO", "/login?as=TWO&flow=FLOW"}},
 		})
 	},
-	"crowd": func(w http.ResponseWriter) error { return crowdPage.Write(w, get("/login"), 503, "FLOW") },
+	"crowd": func(w http.ResponseWriter) error { return crowdPage.Write(w, get("/login"), 503, "FLOW", "") },
 	"wait": func(w http.ResponseWriter) error {
-		return waitPage.Write(w, get("/login"), 429, waitView{site.Text(get("/login"), "wait.detail", "2 minutes"), "/login?flow=FLOW"})
+		return waitPage.Write(w, get("/login"), 429, "FLOW", "2 minutes")
 	},
 	"sign_out": func(w http.ResponseWriter) error {
 		return signOutPage.Write(w, get("/logout"), 200, signOutView{ada, "/logout", "/", ""})
@@ -260,5 +263,5 @@ func TestEveryTextIsUsed(t *testing.T) {
 			return true // named by method
 		}
 		return prefix == "setup" && strings.Contains(code, `field("`+field+`"`)
-	}, homePage.Keys(), signInPage.Keys(), secondPage.Keys(), certificatePage.Keys(), approvalPage.Keys(), mailPage.Keys(), recoverPage.Keys(), renewPage.Keys(), enrolPage.Keys(), leavingPage.Keys(), messagePage.Keys(), waitPage.Keys(), postingPage.Keys(), accountPage.Keys(), signOutPage.Keys(), signedOutPage.Keys(), impersonatePage.Keys(), lostPage.Keys(), linkPage.Keys(), setupPage.Keys())
+	}, homePage.Keys(), signInPage.Keys(), secondPage.Keys(), certificatePage.Keys(), approvalPage.Keys(), mailPage.Keys(), recoverPage.Keys(), renewPage.Keys(), enrolPage.Keys(), leavingPage.Keys(), messagePage.Keys(), heldPage.Keys(), postingPage.Keys(), accountPage.Keys(), signOutPage.Keys(), signedOutPage.Keys(), impersonatePage.Keys(), lostPage.Keys(), linkPage.Keys(), setupPage.Keys())
 }

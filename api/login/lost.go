@@ -11,6 +11,7 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/authn"
+	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/language"
 	"github.com/quis-idp/quis/identity/regain"
 	"github.com/quis-idp/quis/identity/settings"
@@ -81,16 +82,25 @@ func (l *Login) askLink(w http.ResponseWriter, r *http.Request) error {
 		return identity.Limited("", wait)
 	}
 	tenant := identity.TenantFrom(r.Context()).ID
+	view := linkView{Action: page.Base(r) + "/regain/" + url.PathEscape(r.PathValue("secret"))}
 	// Settled: approved through another node a moment ago, it works here, too.
 	err := authn.Settled(r.Context(), l.cfg.DB, func(tx *fsm.Tx) error {
-		_, err := regain.Follow(tx, tenant, r.PathValue("secret"))
+		view.First = ""
+		link, err := regain.Follow(tx, tenant, r.PathValue("secret"))
+		if err != nil || !link.First {
+			return err
+		}
+		u, _, err := directory.GetUser(tx, tenant, link.UserID)
+		if err == nil {
+			view.First = u.Username
+		}
 		return err
 	})
 	if err != nil {
 		return linkFault(w, r, err)
 	}
 	giveBack()
-	return linkPage.Write(w, r, http.StatusOK, linkView{Action: page.Base(r) + "/regain/" + url.PathEscape(r.PathValue("secret"))})
+	return linkPage.Write(w, r, http.StatusOK, view)
 }
 
 // followLink begins a flow of this browser with the link.

@@ -272,3 +272,27 @@ func passwords(h *house, pool *credential.Pool) func(context.Context, credential
 }
 
 func (h *house) keep(_ context.Context, l authn.Letter) { h.sent.Store(&l) }
+
+// Whoever was never in their account is welcomed by the link, and not told of what they lose.
+func TestFirstLink(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	path := ""
+	h.update(func(tx *fsm.Tx) error {
+		u, err := directory.CreateUser(tx, identity.DefaultTenant, directory.User{Username: "newcomer"})
+		if err != nil {
+			return err
+		}
+		_, secret, err := regain.NewLink(tx, u.Tenant, u.ID, time.Hour)
+		path = "/regain/" + secret
+		return err
+	})
+	s := h.someone()
+	if a := s.Get(path).Want(t, 200, "Welcome", "Your account newcomer is ready"); strings.Contains(a.Page, "removed") {
+		t.Errorf("what is lost: %s", a.Page)
+	}
+	a := s.Post(path, nil).Want(t, 200, "Choose the password that you will sign in with")
+	s.Post("/login/renew", url.Values{"flow": a.Hidden("flow")[:1], "password": {"another horse battery staple"}}).Want(t, 200, "Protect your account")
+	s.Get("/").Want(t, 200, "newcomer")
+	h.someone().Get(path).Want(t, 410, "This link no longer works")
+}

@@ -66,12 +66,18 @@ func (l *Login) showRenew(w http.ResponseWriter, r *http.Request, f *authn.Flow,
 		return err
 	}
 	view := renewView{
-		Action: page.Base(r) + "/login/renew", Flow: f.Sealed(), Recover: f.Need.Recover || f.Recovery != "",
+		Action: page.Base(r) + "/login/renew", Flow: f.Sealed(), Why: "due",
 		Login: identity.Printable(f.Login, maxShown),
 		Password: page.Field{
 			Name: "password", Label: site.Text(r, "renew.password"), Type: "password", Autocomplete: "new-password", Focus: true,
 			Hint: site.Text(r, "password.hint", policy.Least()), Check: page.CheckPath(r),
 		},
+	}
+	switch {
+	case f.First:
+		view.Why = "first"
+	case f.Need.Recover || f.Recovery != "":
+		view.Why = "recover"
 	}
 	for _, fault := range faults {
 		view.Password.Error = page.Detail(r, fault)

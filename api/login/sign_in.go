@@ -167,7 +167,7 @@ func (l *Login) password(w http.ResponseWriter, r *http.Request) error {
 		case errors.Is(err, limit.ErrFull):
 			l.limited.WithLabelValues(ruleCrowd).Inc()
 			w.Header().Set("Retry-After", problem.RetryAfter(crowdWait))
-			return crowdPage.Write(w, r, http.StatusServiceUnavailable, r.PostForm.Get("flow"))
+			return crowdPage.Write(w, r, http.StatusServiceUnavailable, r.PostForm.Get("flow"), "")
 		case err != nil:
 			return nil // they have gone: there is nobody to answer
 		}
@@ -345,9 +345,7 @@ func days(r *http.Request, n int) string {
 // holdBack says when the next attempt may come.
 func holdBack(w http.ResponseWriter, r *http.Request, f *authn.Flow, wait time.Duration) error {
 	w.Header().Set("Retry-After", problem.RetryAfter(wait))
-	return waitPage.Write(w, r, http.StatusTooManyRequests, waitView{
-		Detail: site.Text(r, "wait.detail", language.Duration(page.Language(r), wait)), Link: page.Base(r) + "/login?flow=" + url.QueryEscape(f.Sealed()),
-	})
+	return waitPage.Write(w, r, http.StatusTooManyRequests, f.Sealed(), language.Duration(page.Language(r), wait))
 }
 
 // flowFault shows that a flow has ended, which is no fault of ours; other errors stay errors.

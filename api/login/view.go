@@ -62,7 +62,7 @@ type (
 	renewView struct {
 		Action   string
 		Flow     string
-		Recover  bool   // it was forgotten; otherwise it is too old, or an administrator wants it
+		Why      string // "first", "recover" (it was forgotten), or "due": too old, or an administrator wants it
 		Login    string // for password managers
 		Password page.Field
 	}
@@ -78,7 +78,10 @@ type (
 	}
 
 	// linkView asks whoever follows the link of an administrator whether they want to go on.
-	linkView struct{ Action string }
+	linkView struct {
+		Action string
+		First  string // username of an account in which nobody was yet; "": it is to be got back
+	}
 
 	// passkeyView is what the script needs to ask for a passkey.
 	passkeyView struct {
@@ -231,11 +234,18 @@ var (
 	postingPage     = page.Page[postingView](site, "templates/posting.html")
 	accountPage     = page.Page[accountView](site, "templates/account.html", "templates/person.html")
 	messagePage     = page.Page[messageView](site, "templates/message.html")
-	waitPage        = page.Page[waitView](site, "templates/wait.html")
-	crowdPage       = page.StillOf(waitPage, func(r *http.Request) waitView {
-		return waitView{site.Text(r, "crowd.detail"), page.Base(r) + "/login?flow=" + page.Hole}
-	})
-	signOutPage   = page.Page[signOutView](site, "templates/sign_out.html", "templates/person.html")
-	signedOutPage = page.Page[signedOutView](site, "templates/signed_out.html")
-	setupPage     = page.Page[setupView](site, "templates/setup.html")
+	heldPage        = page.Page[waitView](site, "templates/wait.html")
+	waitPage        = held("wait.detail", page.Gap)
+	crowdPage       = held("crowd.detail")
+	signOutPage     = page.Page[signOutView](site, "templates/sign_out.html", "templates/person.html")
+	signedOutPage   = page.Page[signedOutView](site, "templates/signed_out.html")
+	setupPage       = page.Page[setupView](site, "templates/setup.html")
 )
+
+// held is the page of who is not let on, for the reason that a text gives; it leads back into the flow. It is what
+// a flood is answered with.
+func held(text string, args ...any) *page.Still[waitView] {
+	return page.StillOf(heldPage, func(r *http.Request) waitView {
+		return waitView{site.Text(r, text, args...), page.Base(r) + "/login?flow=" + page.Hole}
+	})
+}

@@ -2,6 +2,7 @@ package page
 
 import (
 	"bytes"
+	"html"
 	"net/http"
 	"net/url"
 	"sync"
@@ -11,7 +12,7 @@ import (
 
 // A Still is a page that shows nothing of whoever reads it, and keeps what was written: for those
 // on whom nothing may be spent. Its language cannot be changed on it. What it says may have a
-// [Hole] for where they came from.
+// [Hole] for where they came from, and a [Gap].
 type Still[T any] struct {
 	page *Template[T]
 	data func(r *http.Request) T
@@ -38,13 +39,17 @@ func StillOf[T any](p *Template[T], data func(r *http.Request) T) *Still[T] {
 // it is written.
 const Hole = "still-hole"
 
-// Write answers with the page, which has the value in place of the [Hole].
-func (s *Still[T]) Write(w http.ResponseWriter, r *http.Request, status int, value string) error {
+// Gap stands in the text of a Still, for a few words.
+const Gap = "still-gap"
+
+// Write answers with the page, which has value in place of the [Hole], and words in place of the [Gap].
+func (s *Still[T]) Write(w http.ResponseWriter, r *http.Request, status int, value, words string) error {
 	key := stillKey{Language(r), frameOf(r)}
 	body, err := s.body(r, key)
 	if err != nil {
 		return err
 	}
+	body = bytes.ReplaceAll(body, []byte(Gap), []byte(html.EscapeString(words)))
 	send(w, r, status, key.tag, ContentSecurityPolicy, bytes.ReplaceAll(body, []byte(Hole), []byte(url.QueryEscape(value))))
 	return nil
 }

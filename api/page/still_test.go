@@ -10,23 +10,23 @@ import (
 	"github.com/quis-idp/quis/identity"
 )
 
-// A Still is written once for each language and look, and is the same for everybody but for its hole.
+// A Still is written once for each language and look, and is the same for everybody but for its holes.
 func TestStillIsWrittenOnce(t *testing.T) {
 	t.Parallel()
 	written := 0
 	s := StillOf(Page[view](NewSite(files(`<h1>{{.Name}}</h1>`), nil), "p.html"), func(r *http.Request) view {
 		written++
-		return view{string(Language(r)) + `">` + Hole}
+		return view{string(Language(r)) + `">` + Hole + " in " + Gap}
 	})
 	read := func(r *http.Request) string {
 		w := httptest.NewRecorder()
-		if err := s.Write(w, r, http.StatusServiceUnavailable, r.URL.Query().Get("flow")); err != nil || w.Code != http.StatusServiceUnavailable || w.Header().Get("Content-Security-Policy") != ContentSecurityPolicy {
+		if err := s.Write(w, r, http.StatusServiceUnavailable, r.URL.Query().Get("flow"), "<2 minutes>"); err != nil || w.Code != http.StatusServiceUnavailable || w.Header().Get("Content-Security-Policy") != ContentSecurityPolicy {
 			t.Fatalf("%v, %d %v", err, w.Code, w.Header())
 		}
 		return w.Body.String()
 	}
 	for _, tag := range []string{"de", "fr", "de", "de"} {
-		if body := read(asking("/login?flow=a%26%3Cb%22+c", "", tag, false)); !strings.Contains(body, "<h1>"+tag) || !strings.Contains(body, "a%26%3Cb%22+c</h1>") {
+		if body := read(asking("/login?flow=a%26%3Cb%22+c", "", tag, false)); !strings.Contains(body, "<h1>"+tag) || !strings.Contains(body, "a%26%3Cb%22+c in &lt;2 minutes&gt;</h1>") {
 			t.Errorf("in %s: %s", tag, body)
 		}
 	}

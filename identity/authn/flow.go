@@ -88,6 +88,7 @@ type Flow struct {
 
 	Asked       *Asking            `cbor:"15,keyasint,omitempty"` // the approval that is being waited for; see Ask
 	Recovery    string             `cbor:"17,keyasint,omitempty"` // ID of the recovery that ends with it; see package regain
+	First       bool               `cbor:"21,keyasint,omitempty"` // by that recovery somebody comes in for the first time
 	Certificate *certificate.Shown `cbor:"20,keyasint,omitempty"` // that the browser has shown: see Show
 
 	// Browser is what the browser brings besides the flow; set it before a step.

@@ -242,7 +242,7 @@ func (fs *Flows) follow(ctx context.Context, f *Flow, secret string) (Result, er
 		return Result{}, wrong()
 	}
 	g := *f
-	g.UserID, g.Login, g.Recovery = u.ID, u.Username, r.ID
+	g.UserID, g.Login, g.Recovery, g.First = u.ID, u.Username, r.ID, r.First
 	g.Factors = []assurance.Factor{{Method: assurance.Vouched, At: fs.cfg.DB.Now()}}
 	done, err := fs.regained(ctx, &g)
 	if err == nil {

@@ -15,7 +15,7 @@ import (
 
 // Finish spends the recovery of a user that has the ID id: all second factors of the user
 // go, trusted devices and sessions with them, and the account rests for as long as the
-// tenant says. The caller lets the person in within the same transaction. It reports
+// tenant says, unless nobody was in it before. The caller lets the person in within the same transaction. It reports
 // fsm.ErrNotFound if it does not wait any more, and identity.ErrDenied before its time.
 func Finish(tx *fsm.Tx, tenant, userID, id string) error {
 	r, err := Waiting(tx, tenant, userID)
@@ -32,7 +32,18 @@ func Finish(tx *fsm.Tx, tenant, userID, id string) error {
 	if err != nil {
 		return err
 	}
-	if err := r.leave(tx, tx.Now().Add(time.Duration(s.Recovery.CoolingOff)*time.Hour), r.Shut); err != nil {
+	if r.First {
+		in, err := entered(tx, tenant, userID)
+		if err != nil {
+			return err
+		}
+		r.First = !in
+	}
+	rests := tx.Now().Add(time.Duration(s.Recovery.CoolingOff) * time.Hour)
+	if r.First {
+		rests = r.Rests
+	}
+	if err := r.leave(tx, rests, r.Shut); err != nil {
 		return err
 	}
 	if err := strip(tx, tenant, userID); err != nil {

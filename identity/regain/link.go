@@ -10,6 +10,8 @@ import (
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/credential/factor"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/settings"
@@ -23,7 +25,8 @@ const (
 )
 
 // NewLink makes a recovery by a link that lasts for lifetime (five minutes to MaxLink),
-// and returns it with the link's secret, which cannot be had again. It takes the place of
+// and returns it with the link's secret, which cannot be had again. It is the way into an account, too, that
+// nobody was in yet: then it is quiet, and nothing rests afterwards. It takes the place of
 // what waited before. Where the tenant wants two administrators the link is of no use
 // before Approve. Whoever acts must be known from the context, and cannot be the user. It
 // reports identity.ErrInvalid, identity.ErrDenied and fsm.ErrNotFound. The caller has made
@@ -58,6 +61,9 @@ func NewLink(tx *fsm.Tx, tenant, userID string, lifetime time.Duration) (*Recove
 		Tenant: tenant, UserID: userID, ID: identity.NewID(Prefix), Kind: ByLink, By: by,
 		Begun: now, Ready: now, Expires: now.Add(lifetime), Hash: hashOf(secret), Pair: s.Recovery.TwoPerson,
 	}
+	if r.First, err = unused(tx, u); err != nil {
+		return nil, "", err
+	}
 	if old != nil {
 		r.Rests, r.Shut = old.Rests, old.Shut
 	}
@@ -70,6 +76,36 @@ func NewLink(tx *fsm.Tx, tenant, userID string, lifetime time.Duration) (*Recove
 		return nil, "", err
 	}
 	return r, secret, r.tell(tx, event.RecoveryStarted, s, nil)
+}
+
+// unused reports whether a user has nothing to sign in with, and nobody was ever in their account.
+func unused(tx *fsm.Tx, u *directory.User) (bool, error) {
+	set, err := credential.PasswordSet(tx, u.Tenant, u.ID)
+	if err != nil || !set.IsZero() {
+		return false, err
+	}
+	if has, err := factor.Any(tx, u.Tenant, u.ID); err != nil || has {
+		return false, err
+	}
+	in, err := entered(tx, u.Tenant, u.ID)
+	return !in, err
+}
+
+// entered reports whether somebody may have been in a user's account: their record does not go back to when
+// it was made, or tells of a sign-in.
+func entered(tx *fsm.Tx, tenant, userID string) (bool, error) {
+	record, next, err := event.About(tx, tenant, userID, "", 100)
+	if err != nil || next != "" {
+		return true, err
+	}
+	made := false
+	for _, e := range record {
+		if e.Type == event.SessionStarted {
+			return true, nil
+		}
+		made = made || e.Type == event.UserCreated
+	}
+	return !made, nil
 }
 
 func hashOf(secret string) []byte {

@@ -8,9 +8,11 @@ import (
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/credential/factor"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/regain"
+	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/identity/settings"
 )
 
@@ -180,4 +182,55 @@ func TestOwnRecoveryIsNotApproved(t *testing.T) {
 	}
 	h.pass(24 * time.Hour)
 	h.do(h.finish(r.ID))
+}
+
+// Who comes into an account for the first time has lost nothing: nobody is written to, and nothing rests. That is so
+// only if nothing says that somebody was in it before, be it while the link waits.
+func TestFirstTimeIsNoRecovery(t *testing.T) {
+	t.Parallel()
+	signIn := func(h *house) {
+		h.do(func(tx *fsm.Tx) error {
+			_, err := session.NewStore(session.Config{DB: h.DB[0], Ring: h.ring}).Start(tx, session.Session{Tenant: ten, UserID: h.ann})
+			return err
+		})
+	}
+	for name, c := range map[string]struct {
+		before, meanwhile func(h *house)
+		first             bool
+	}{
+		"nothing yet": {first: true},
+		"an app":      {before: (*house).app},
+		"an app, taken away": {before: func(h *house) {
+			h.app()
+			signIn(h)
+			h.do(func(tx *fsm.Tx) error { return factor.RemoveAll(tx, ten, h.ann, "lost") })
+		}},
+		"a sign-in by mail":      {before: signIn},
+		"a sign-in meanwhile":    {meanwhile: signIn},
+		"longer than the record": {before: func(h *house) { h.pass(100 * 24 * time.Hour) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t, 1)
+			if c.before != nil {
+				c.before(h)
+			}
+			r, _ := h.link(h.admin("usr_root"))
+			if want := c.before == nil; r.First != want {
+				t.Errorf("first: %t, want %t", r.First, want)
+			}
+			if c.meanwhile != nil {
+				c.meanwhile(h)
+			}
+			h.do(h.finish(r.ID))
+			over := h.events(event.RecoveryFinished)
+			if len(over) != 1 || (over[0].Data[regain.QuietKey] != "") != c.first {
+				t.Errorf("told: %+v", over)
+			}
+			err := h.DB[0].View(t.Context(), func(tx *fsm.Tx) error { return regain.Held(tx, ten, h.ann) })
+			if (err == nil) != c.first {
+				t.Errorf("afterwards: %v", err)
+			}
+		})
+	}
 }

@@ -47,6 +47,8 @@ type Recovery struct {
 
 	Rests time.Time `cbor:"13,keyasint,omitempty"` // until then, after a recovery before: see Held
 	Shut  time.Time `cbor:"14,keyasint,omitempty"` // until then, after Stop, the person cannot begin one
+
+	First bool `cbor:"15,keyasint,omitempty"` // of a link: nobody had ever been in the account, so that none takes it over
 }
 
 var (
@@ -225,7 +227,7 @@ const QuietKey = "quiet"
 // link that was meant for them.
 func (r *Recovery) tell(tx *fsm.Tx, what event.Type, s *settings.Authentication, data map[string]string) error {
 	all := map[string]string{"recovery": r.ID, "kind": string(r.Kind)}
-	if !s.Recovery.Notify {
+	if r.First || !s.Recovery.Notify { // who comes in for the first time has lost nothing
 		all[QuietKey] = "yes"
 	}
 	if what == event.RecoveryStarted {

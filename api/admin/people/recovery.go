@@ -17,7 +17,7 @@ func (a *api) recoveries() []route {
 	return []route{
 		{Method: "GET", Path: "/recoveries", Op: "listRecoveries", Summary: "List the accounts that somebody is getting back into, without links.", Do: handle(a.listRecoveries)},
 		{Method: "GET", Path: path, Op: "getRecovery", Summary: "Get the recovery of a user that waits.", Do: handle(a.getRecovery)},
-		{Method: "POST", Path: path, Op: "createRecovery", Summary: "Make a link by which a user gets back in, once: all second factors go and a new password is chosen. The link is in this answer only, and takes the place of what waited.", Status: http.StatusCreated, Do: handle(a.createRecovery)},
+		{Method: "POST", Path: path, Op: "createRecovery", Summary: "Make a link by which a user gets back in, once: all second factors go and a new password is chosen. A user who was never in is welcomed by it. The link is in this answer only, and takes the place of what waited.", Status: http.StatusCreated, Do: handle(a.createRecovery)},
 		{Method: "POST", Path: path + "/approve", Op: "approveRecovery", Summary: "Approve the link that another administrator has made, where the tenant wants two.", Do: handle(a.approveRecovery)},
 		{Method: "DELETE", Path: path, Op: "cancelRecovery", Summary: "Stop the recovery of a user that waits.", Do: handle(a.cancelRecovery)},
 	}
@@ -32,6 +32,7 @@ type waiting struct {
 	UserID    string         `json:"user_id" doc:"Whose account it is."`
 	Kind      string         `json:"kind" enum:"person|link" example:"link" doc:"Who began it: the person, who has lost all second factors, or an administrator, by a link."`
 	State     string         `json:"state" enum:"delayed|unapproved|open" example:"unapproved" doc:"What it waits for: its time, a second administrator, or the person."`
+	First     bool           `json:"first" doc:"Of a link: whether nobody was in the account when it was made, so that it welcomes the user and nobody is told."`
 	URL       string         `json:"url,omitempty" doc:"The link, in the answer that made it only. Whoever has it gets into the account."`
 	CreatedBy dispatch.Acted `json:"created_by" doc:"Who began it."`
 	CreatedAt time.Time      `json:"created_at" doc:"When it was begun."`
@@ -47,7 +48,7 @@ func (waiting) SchemaName() string { return "Recovery" }
 func (a *api) showRecovery(r *regain.Recovery) waiting {
 	out := waiting{
 		ID: r.ID, UserID: r.UserID, Kind: string(r.Kind), State: string(r.State(a.cfg.DB.Now())), CreatedBy: dispatch.ActedBy(r.By),
-		CreatedAt: r.Begun, ReadyAt: r.Ready, ExpiresAt: r.Expires,
+		CreatedAt: r.Begun, ReadyAt: r.Ready, ExpiresAt: r.Expires, First: r.First,
 	}
 	if !r.Approved.IsZero() {
 		second := dispatch.ActedBy(r.Approver)

@@ -25,10 +25,10 @@ func recoverLinkCommand() *cobra.Command {
 	var hours int
 	c := line.Online(&cobra.Command{
 		Use:   "link USER",
-		Short: "Make a link by which a user gets back in; it is shown once",
+		Short: "Make a link by which a user gets back in, or in for the first time; it is shown once",
 		Long: "Make sure that it is the user who asks, and give the link to nobody else: whoever has it gets into the account, once.\n" +
-			"All second factors, trusted browsers and sessions of the user go, and a new password is chosen. Where the tenant wants two\n" +
-			"administrators, another one has to approve the link before it works.",
+			"All second factors, trusted browsers and sessions of the user go, and a new password is chosen. A user who was never in\n" +
+			"is welcomed instead. Where the tenant wants two administrators, another one has to approve the link before it works.",
 		Example: "  quis user recover link alice\n  quis user recover link alice --hours 1 -o json | jq -r .url",
 		Args:    line.Exactly(whom),
 	})

@@ -58,37 +58,50 @@ func RemoveAll(tx *fsm.Tx, tenant, userID, why string) error {
 // RemoveBetween takes the factors away from a user that they were given at or after since, and before until
 // unless that is zero; browsers that approve are left out.
 func RemoveBetween(tx *fsm.Tx, tenant, userID string, since, until time.Time) error {
-	apps, err1 := totp.List(tx, tenant, userID)
-	certificates, err2 := certificate.Of(tx, tenant, userID)
-	codes, err3 := recovery.Get(tx, tenant, userID)
-	if err := errors.Join(err1, err2, err3); err != nil {
+	all, err := made(tx, tenant, userID)
+	if err != nil {
 		return err
 	}
-	var ids []string
-	take := func(id string, made time.Time) {
-		if !made.Before(since) && (until.IsZero() || made.Before(until)) {
-			ids = append(ids, id)
+	for id, at := range all {
+		if at.Before(since) || !until.IsZero() && !at.Before(until) {
+			continue
 		}
-	}
-	for _, a := range apps {
-		take(a.ID, a.Created)
-	}
-	for _, c := range certificates {
-		take(c.ID, c.Created)
-	}
-	if codes != nil {
-		take(codes.ID, codes.Created)
-	}
-	for k, err := range passkey.List(tx, tenant, userID) {
-		if err != nil {
-			return err
-		}
-		take(k.ID, k.Created)
-	}
-	for _, id := range ids {
 		if err := Remove(tx, tenant, userID, id); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// Any reports whether a user has a factor, browsers that approve left out.
+func Any(tx *fsm.Tx, tenant, userID string) (bool, error) {
+	all, err := made(tx, tenant, userID)
+	return len(all) > 0, err
+}
+
+// made returns when a user was given each of their factors, by its ID, but browsers that approve.
+func made(tx *fsm.Tx, tenant, userID string) (map[string]time.Time, error) {
+	apps, err1 := totp.List(tx, tenant, userID)
+	certificates, err2 := certificate.Of(tx, tenant, userID)
+	codes, err3 := recovery.Get(tx, tenant, userID)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return nil, err
+	}
+	all := map[string]time.Time{}
+	for _, a := range apps {
+		all[a.ID] = a.Created
+	}
+	for _, c := range certificates {
+		all[c.ID] = c.Created
+	}
+	if codes != nil {
+		all[codes.ID] = codes.Created
+	}
+	for k, err := range passkey.List(tx, tenant, userID) {
+		if err != nil {
+			return nil, err
+		}
+		all[k.ID] = k.Created
+	}
+	return all, nil
 }
