@@ -94,17 +94,26 @@ func (l *Login) signIn(w http.ResponseWriter, r *http.Request) error {
 	if f.Shown(l.cfg.DB.Now()) && !r.URL.Query().Has("again") {
 		return l.showCertificate(w, r, f)
 	}
-	switch f.Step() {
+	if f.Step() != authn.StepPassword {
+		return l.showStep(w, r, f, f.Step(), assurance.Method(r.URL.Query().Get("way")))
+	}
+	return l.showForm(w, r, f, http.StatusOK, fill(r, f, known), nil)
+}
+
+// showStep asks for what comes after the first proof; way is with which second factor the person wants to go on,
+// "" for the best they have.
+func (l *Login) showStep(w http.ResponseWriter, r *http.Request, f *authn.Flow, step authn.Step, way assurance.Method) error {
+	switch step {
 	case authn.StepMail:
 		return l.showMail(w, r, f, http.StatusOK, nil)
 	case authn.StepSecond:
-		return l.showSecond(w, r, f, http.StatusOK, assurance.Method(r.URL.Query().Get("way")), nil)
+		return l.showSecond(w, r, f, http.StatusOK, way, nil)
 	case authn.StepRenew:
 		return l.showRenew(w, r, f, http.StatusOK, nil)
 	case authn.StepLost:
 		return l.showLost(w, r, f)
 	}
-	return l.showForm(w, r, f, http.StatusOK, fill(r, f, known), nil)
+	return fmt.Errorf("sign-in step %q has no page", step)
 }
 
 // inFlow is r with what f says of the language, which can be changed at the form.
@@ -219,36 +228,27 @@ func (l *Login) goOn(w http.ResponseWriter, r *http.Request, f *authn.Flow, done
 	if r.PostForm.Get("makes") != "" { // said by the script of the first form only
 		write(w, r, makesCookie, "yes", 0)
 	}
-	switch done.Step {
-	case authn.StepMail:
-		return l.showMail(w, r, f, http.StatusOK, nil)
-	case authn.StepSecond:
-		if f.Asked != nil { // an address of its own: to load it again asks nobody again
-			return page.Onward(w, r, page.Base(r)+wayTo(f, assurance.Approval))
-		}
-		return l.showSecond(w, r, f, http.StatusOK, "", nil)
-	case authn.StepRenew:
-		return l.showRenew(w, r, f, http.StatusOK, nil)
-	case authn.StepLost:
-		return l.showLost(w, r, f)
-	case authn.StepDone:
-		write(w, r, sessionCookie, done.Cookie, done.CookieFor)
-		write(w, r, deviceCookie, done.Device, deviceLifetime)
-		if f.Browser.Approver != "" {
-			write(w, r, ApproverCookie, f.Browser.Approver, approval.CookieLifetime)
-		}
-		if done.Trust != "" {
-			write(w, r, trustCookie, done.Trust, done.TrustFor)
-		}
-		l.cfg.Memory.Remember(w, r, done.Session.UserID, began(f))
-		if done.Enrol != nil {
-			return showEnrol(w, r, done.ReturnTo, done.Enrol)
-		}
-		to := l.onward(r, f, done)
-		page.Leave(w, to)
-		return leavingPage.Write(w, r, http.StatusOK, leavingView{Application: f.Need.Application, Target: to})
+	switch {
+	case done.Step == authn.StepSecond && f.Asked != nil: // an address of its own: to load it again asks nobody again
+		return page.Onward(w, r, page.Base(r)+wayTo(f, assurance.Approval))
+	case done.Step != authn.StepDone:
+		return l.showStep(w, r, f, done.Step, "")
 	}
-	return fmt.Errorf("sign-in step %q has no page", done.Step)
+	write(w, r, sessionCookie, done.Cookie, done.CookieFor)
+	write(w, r, deviceCookie, done.Device, deviceLifetime)
+	if f.Browser.Approver != "" {
+		write(w, r, ApproverCookie, f.Browser.Approver, approval.CookieLifetime)
+	}
+	if done.Trust != "" {
+		write(w, r, trustCookie, done.Trust, done.TrustFor)
+	}
+	l.cfg.Memory.Remember(w, r, done.Session.UserID, began(f))
+	if done.Enrol != nil {
+		return showEnrol(w, r, done.ReturnTo, done.Enrol)
+	}
+	to := l.onward(r, f, done)
+	page.Leave(w, to)
+	return leavingPage.Write(w, r, http.StatusOK, leavingView{Application: f.Need.Application, Target: to})
 }
 
 // refused tells somebody who has proved who they are why that does not let them in. Whoever has
