@@ -43,6 +43,9 @@ func Check(ops []Op, opt Options) []Violation {
 	for _, m := range models {
 		for key, part := range partition(ops, m) {
 			part = prepare(part, opt)
+			if m.name == "counter" {
+				part = numbered(part)
+			}
 			switch m.linearizable(part, opt.Timeout) {
 			case porcupine.Illegal:
 				bad = append(bad, Violation{m.name, key, "no order explains the answers:\n" + tell(part)})

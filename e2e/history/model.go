@@ -1,6 +1,7 @@
 package history
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -59,7 +60,35 @@ func counter(s string, o Op) []string {
 		return legal(o.Got == strconv.Itoa(n), s)
 	}
 	next := strconv.Itoa(n + 1)
-	return legal(o.Outcome == Unknown || o.Outcome == OK && o.Got == next, next)
+	return legal(o.Got == next, next)
+}
+
+// numbered says of each add of which nobody knows whether it took effect what number it came to, and leaves out
+// those of which nothing was seen. Those numbers, up to the highest that was seen, that no other add came to are
+// theirs; and as they all return at any time, of two the one that was called first may stand wherever the other may,
+// so that they can be handed out in order. Without it the search tries every choice of them, of which there are too many.
+func numbered(ops []Op) []Op {
+	taken, most := map[int]bool{}, 0
+	var known, unknown []Op
+	for _, o := range ops {
+		n, err := strconv.Atoi(o.Got)
+		switch {
+		case o.Kind == Add && o.Outcome == Unknown:
+			unknown = append(unknown, o)
+			continue
+		case o.Kind == Add && err == nil:
+			taken[n] = true
+		}
+		known, most = append(known, o), max(most, n)
+	}
+	slices.SortFunc(unknown, func(a, b Op) int { return cmp.Compare(a.Call, b.Call) })
+	for n := 1; n <= most && len(unknown) > 0; n++ {
+		if !taken[n] {
+			unknown[0].Got = strconv.Itoa(n)
+			known, unknown = append(known, unknown[0]), unknown[1:]
+		}
+	}
+	return known
 }
 
 func uniqueName(owner string, o Op) []string {
