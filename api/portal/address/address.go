@@ -173,13 +173,33 @@ func (s *Section) send(r *http.Request, v *portal.Visitor, b *pending.Begun) err
 	return nil
 }
 
-// cancel gives a change up.
+// cancel gives up the change that the page was about: the one of a link, or the one to an address. A page
+// that stood open for long leaves a newer change alone.
 func (s *Section) cancel(w http.ResponseWriter, r *http.Request, v *portal.Visitor) error {
-	err := v.Update(r.Context(), func(tx *fsm.Tx) error { return pending.CancelEmailChange(tx, v.Tenant, v.UserID) })
+	f, err := page.Form(r)
 	if err != nil {
 		return err
 	}
-	return page.Onward(w, r, page.Base(r)+path+"?done=cancelled")
+	done := ""
+	err = v.Update(r.Context(), func(tx *fsm.Tx) error {
+		done = ""
+		if f.Has("token") {
+			if _, _, err := find(tx, v, f.Get("token")); err != nil {
+				return err
+			}
+		} else if c, err := pending.EmailChangeOf(tx, v.Tenant, v.UserID); err != nil || c != nil && c.To != f.Get("email") {
+			return err
+		}
+		done = "?done=cancelled"
+		return pending.CancelEmailChange(tx, v.Tenant, v.UserID)
+	})
+	if errors.Is(err, fsm.ErrNotFound) {
+		return s.dead(w, r, v)
+	}
+	if err != nil {
+		return err
+	}
+	return page.Onward(w, r, page.Base(r)+path+done)
 }
 
 // find returns the change that a link belongs to, if it is v's. Somebody else's is as if it

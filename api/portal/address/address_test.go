@@ -147,6 +147,28 @@ func TestAddressChangeEnds(t *testing.T) {
 	b.Get(path).Want(t, 200, `name="email"`)
 }
 
+// A page of a change that another took the place of gives up neither.
+func TestOldPageCancelsNoNewerChange(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, false)
+	b := h.enter("ada")
+	begin := func(to string) (link, token string, waiting []string) {
+		b.Post(path, url.Values{"email": {to}}).Leads(t, path+"?done=sent")
+		link = linkOf(t, h.letters(2)[to])
+		return link, b.Get(link).Want(t, 200).Hidden("token")[0], b.Get(path).Want(t, 200, to).Hidden("email")
+	}
+	link, token, waiting := begin("first@example.org")
+	_, other, next := begin("second@example.org")
+	b.Post(cancelPath, url.Values{"token": {token}}).Want(t, http.StatusGone, "This link no longer works")
+	b.Post(cancelPath, url.Values{"token": {""}}).Want(t, http.StatusGone)
+	h.enter("grace").Post(cancelPath, url.Values{"token": {other}}).Want(t, http.StatusGone)
+	b.Post(cancelPath, url.Values{"email": waiting[1:2]}).Leads(t, path)
+	b.Get(path).Want(t, 200, "second@example.org", "not confirmed yet")
+	b.Get(link).Want(t, http.StatusGone)
+	b.Post(cancelPath, url.Values{"email": next[1:2]}).Leads(t, path+"?done=cancelled")
+	b.Get(path).Want(t, 200, "A link is sent to your current address")
+}
+
 // TestAdministratorOverrides: what an administrator sets holds, and what waited is void.
 func TestAdministratorOverrides(t *testing.T) {
 	t.Parallel()
