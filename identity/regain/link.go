@@ -68,7 +68,11 @@ func NewLink(tx *fsm.Tx, tenant, userID string, lifetime time.Duration) (*Recove
 		r.Rests, r.Shut = old.Rests, old.Shut
 	}
 	if old.waits(now) {
-		if err := old.cancelled(tx, "another took its place"); err != nil {
+		ended := map[string]string{"reason": "another took its place"}
+		if !r.First { // the letter about r says all there is to say
+			ended[QuietKey] = "yes"
+		}
+		if err := old.tell(tx, event.RecoveryCancelled, s, ended); err != nil {
 			return nil, "", err
 		}
 	}

@@ -88,6 +88,32 @@ func TestLinkIsRefused(t *testing.T) {
 	}
 }
 
+// Where one takes the place of another, both are on record, but one letter goes: that another was stopped would
+// belie it.
+func TestOneLetterOfTwoRecoveries(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	h.app()
+	own := h.begin()
+	first, _ := h.link(h.admin("usr_root"))
+	h.link(h.admin("usr_root"))
+	started, ended := h.events(event.RecoveryStarted), h.events(event.RecoveryCancelled)
+	if len(started) != 3 || len(ended) != 2 || ended[0].Data["recovery"] != first.ID || ended[1].Data["recovery"] != own.ID { // the newest first
+		t.Fatalf("%d begun, and ended: %+v", len(started), ended)
+	}
+	for _, e := range append(started, ended...) {
+		if told := e.Data[regain.QuietKey] == ""; told != (e.Type == event.RecoveryStarted) {
+			t.Errorf("%s is told by mail: %v", e.Type, told)
+		}
+	}
+	h = newHouse(t, 1) // of a link for who was never in nobody is told: then it is said that the other was stopped
+	h.begin()
+	h.link(h.admin("usr_root"))
+	if ended := h.events(event.RecoveryCancelled); len(ended) != 1 || ended[0].Data[regain.QuietKey] != "" {
+		t.Errorf("ended: %+v", ended)
+	}
+}
+
 // Where the tenant wants two administrators, a link is worth nothing until a second one
 // agrees, who is neither the first nor the user.
 func TestTwoPersonRule(t *testing.T) {

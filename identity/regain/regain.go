@@ -220,7 +220,8 @@ func DeleteAllOf(tx *fsm.Tx, tenant, userID string) error {
 	return recoveries.Delete(tx, fsm.Scope(tenant), fsm.K(userID))
 }
 
-// QuietKey is in the data of an event of which the tenant wants nobody to be told by mail.
+// QuietKey is in the data of an event of which nobody is to be told by mail: the tenant wants it so,
+// nobody was in the account before, or the letter about another event says all there is to say.
 const QuietKey = "quiet"
 
 // tell writes the event of a step. Who is not signed in has proved to be the user, or has a

@@ -148,7 +148,7 @@ func TestRecoveryIsStopped(t *testing.T) {
 	h.pass(7 * 24 * time.Hour)
 	h.do(begin)
 	cancelled := h.events(event.RecoveryCancelled)
-	if len(cancelled) != 2 || cancelled[0].Data["reason"] != "stopped by the user" || cancelled[0].Actor.ID != h.ann {
+	if len(cancelled) != 2 || cancelled[0].Data["reason"] != "stopped by the user" || cancelled[1].Data[regain.QuietKey] != "" || cancelled[0].Actor.ID != h.ann {
 		t.Errorf("events %+v", cancelled)
 	}
 }
