@@ -67,6 +67,26 @@ func TestEveryWordIsTranslated(t *testing.T) {
 	}
 }
 
+// A code to sign in with, or to get back in, is of use in one browser only, and so is its link: both letters say so.
+func TestCodesAreForOneBrowser(t *testing.T) {
+	t.Parallel()
+	browsers := map[string]string{
+		"en": "only in the browser", "de": "Browser", "es": "navegador", "fr": "navigateur", "it": "browser", "ja": "ブラウザー", "pl": "przeglądarce", "pt": "navegador",
+	}
+	for lang := range letter.Catalogue {
+		for _, n := range []letter.Name{letter.SignInCode, letter.Recovery} {
+			l, err := letter.Render(n, lang, letter.Sample(n))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, more, _ := strings.Cut(l.Text, letter.Sample(n).Link)
+			if browsers[lang] == "" || !strings.Contains(more, browsers[lang]) {
+				t.Errorf("%s %s does not say in which browser: %s", lang, n, more)
+			}
+		}
+	}
+}
+
 func TestStrangersWriteNothing(t *testing.T) {
 	t.Parallel()
 	for name, greeted := range map[string]bool{

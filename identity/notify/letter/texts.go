@@ -106,7 +106,7 @@ var english = Texts{
 	"sign_in_code.subject": "Your code for {place}",
 	"sign_in_code.lead":    "Somebody, most likely you, wants to sign in at {place}. Type this code there:",
 	"sign_in_code.button":  "Sign in",
-	"sign_in_code.more":    "It is good for {minutes} minutes, and only in the browser in which it was asked for.\nNever give it to anybody: nobody from {place} will ask you for it. If you did not ask for it, do nothing.",
+	"sign_in_code.more":    "Code and link are good for {minutes} minutes, and only in the browser in which they were asked for.\nNever give them to anybody: nobody from {place} will ask you for them. If you did not ask for them, do nothing.",
 
 	"verify_email.subject": "Confirm your address for {place}",
 	"verify_email.lead":    "Somebody, most likely you, wants to make an account with this address at {place}. Type this code there:",
@@ -116,7 +116,7 @@ var english = Texts{
 	"recovery.subject": "Getting back into {place}",
 	"recovery.lead":    "Somebody, most likely you, cannot sign in at {place} any more and wants to get back in. Type this code there:",
 	"recovery.button":  "Get back in",
-	"recovery.more":    "It is good for {minutes} minutes.\nNever give it to anybody: nobody from {place} will ask you for it. If you did not ask for it, do nothing.",
+	"recovery.more":    "Code and link are good for {minutes} minutes, and only in the browser in which they were asked for.\nNever give them to anybody: nobody from {place} will ask you for them. If you did not ask for them, do nothing.",
 
 	"invitation.subject": "You are invited to {place}",
 	"invitation.lead":    "An administrator of {place} invites you to make yourself an account there. Begin with the link below.",
