@@ -10,6 +10,10 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/alarm"
+	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/regain"
+	"github.com/quis-idp/quis/identity/settings"
 	"github.com/quis-idp/quis/keys/seal"
 )
 
@@ -24,9 +28,15 @@ var english = page.Texts{
 	"alarm.button":  "Lock my account down",
 	"alarm.back":    "It was me: change nothing",
 
-	"raised.title": "Your account is locked down",
-	"raised.lead":  "Everybody is signed out of your account. Sign in and choose a new password now. If you cannot sign in any more, ask your administrator.",
-	"raised.link":  "Sign in",
+	"raised.title":         "Your account is locked down",
+	"raised.lead":          "Everybody is signed out of your account. Sign in now to have it for yourself again.",
+	"raised.both":          "The sign-in asks for a code, which is sent to your email address, and then for another password.",
+	"raised.code":          "The sign-in asks for a code, which is sent to your email address.",
+	"raised.password":      "The sign-in asks for another password.",
+	"raised.forgotten":     "If you do not know your present password, take “Forgotten your password?”. If you cannot get in that way either, ask your administrator.",
+	"raised.administrator": "If you cannot sign in any more, ask your administrator.",
+	"raised.link":          "Sign in",
+	"raised.recover":       "Forgotten your password?",
 
 	"dead.title":   "This link no longer works",
 	"dead.detail":  "It has been used, or is too old. If somebody else may be in your account, sign in and change your password. If you cannot sign in any more, get back in, or ask your administrator.",
@@ -37,7 +47,12 @@ var site = page.NewSite(files, english)
 
 type (
 	askView  struct{ Action, Token, Home string }
-	doneView struct{ SignIn string }
+	doneView struct {
+		SignIn   string
+		Code     bool   // the sign-in asks for the mailbox
+		Password bool   // and for another password
+		Recover  string // where who has forgotten the present one goes on; "": that is not open
+	}
 	deadView struct{ SignIn, Recover string }
 )
 
@@ -109,17 +124,47 @@ func (p *Pages) raise(w http.ResponseWriter, r *http.Request) error {
 	if err := p.cfg.Modern(ctx); err != nil {
 		return err
 	}
+	var view doneView
 	err = p.cfg.DB.Update(ctx, func(tx *fsm.Tx) error {
 		user, err := alarm.Raise(tx, p.cfg.Ring, tenant, token)
-		if err != nil {
-			return err
+		if err == nil {
+			err = p.cfg.Also(tx, tenant, user)
 		}
-		return p.cfg.Also(tx, tenant, user)
+		if err == nil {
+			view, err = wayBack(tx, page.Base(r), tenant, user)
+		}
+		return err
 	})
 	if err != nil {
 		return dead(w, r, err)
 	}
-	return donePage.Write(w, r, http.StatusOK, doneView{SignIn: page.Base(r) + "/login"})
+	return donePage.Write(w, r, http.StatusOK, view)
+}
+
+// wayBack is how a user gets back in whose account has been locked, as package authn will ask it of them.
+func wayBack(tx *fsm.Tx, base, tenant, userID string) (doneView, error) {
+	view := doneView{SignIn: base + "/login"}
+	u, _, err := directory.GetUser(tx, tenant, userID)
+	if err != nil {
+		return view, err
+	}
+	_, mail, err := regain.Locked(tx, u)
+	if err != nil {
+		return view, err
+	}
+	set, err := credential.PasswordSet(tx, tenant, userID)
+	if err != nil {
+		return view, err
+	}
+	s, _, err := settings.Get(tx, tenant)
+	if err != nil {
+		return view, err
+	}
+	view.Code, view.Password = mail != "", s.PasswordLogin && !set.IsZero()
+	if view.Password && s.LocalLogin && s.ForgotPassword && u.EmailVerified {
+		view.Recover = base + "/recover"
+	}
+	return view, nil
 }
 
 // dead says that a link is not good, and where to go instead; other errors stay errors.
