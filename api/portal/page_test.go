@@ -11,6 +11,7 @@ import (
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/language"
+	"github.com/quis-idp/quis/identity/notify/letter"
 	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/identity/settings"
 	"github.com/quis-idp/quis/identity/spare"
@@ -63,7 +64,7 @@ var examples = map[string]func(w http.ResponseWriter, r *http.Request) error{
 	},
 	"activity": func(w http.ResponseWriter, r *http.Request) error {
 		return activityList.Write(w, r, 200, activityView{Account: nav, Older: "/x", Rows: []Row{
-			{Name: "You signed in", Mark: site.Text(r, "sessions.this"), Facts: []string{"28 November 2026, 21:34 UTC from 203.0.113.7, your current network", "Firefox on Linux"}, Actions: []Action{{Label: "This was not me", Path: "/x", Post: true}}},
+			{Name: "You signed in", Mark: site.Text(r, "sessions.this"), Facts: []string{"28 November 2026, 21:34 UTC from 203.0.113.7, your current network", "Firefox on Linux"}, Actions: []Action{{Label: "This wasn't me", Path: "/x", Post: true}}},
 			{Name: "Your password was set", Mark: site.Text(r, "activity.administrator"), Facts: []string{"27 November 2026, 09:12 UTC"}},
 		}})
 	},
@@ -120,6 +121,21 @@ func TestEveryTextIsUsed(t *testing.T) {
 		return strings.HasPrefix(key, "event.") || strings.HasPrefix(key, "field.") || strings.HasPrefix(key, "tokens.scope.")
 	},
 		profilePage.Keys(), securityPage.Keys(), passwordPage.Keys(), removalPage.Keys(), sessionsPage.Keys(), activityList.Keys(), tokensPage.Keys(), newTokenPage.Keys(), madeTokenPage.Keys(), appsPage.Keys())
+}
+
+// What a person says of a sign-in that was not theirs is called the same here and in letters.
+func TestDisowningHasOneName(t *testing.T) {
+	t.Parallel()
+	for _, tag := range language.All {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Header.Set("Accept-Language", string(tag))
+		name := letter.Catalogue[string(tag)]["alarm.button"]
+		for _, text := range []string{site.Text(r, "activity.not_me"), site.Text(r, "activity.not_me.label", "", "")} {
+			if name == "" || !strings.HasPrefix(text, name) {
+				t.Errorf("%s: %q, and in letters %q", tag, text, name)
+			}
+		}
+	}
 }
 
 func TestNavigationAndHeadingsUseTheSameWords(t *testing.T) {

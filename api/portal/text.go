@@ -112,8 +112,8 @@ var english = page.Texts{
 	"activity.none":          "Nothing has happened to your account in the last 90 days.",
 	"activity.from":          "%s from %s",
 	"activity.administrator": "by an administrator",
-	"activity.not_me":        "This was not me",
-	"activity.not_me.label":  "This was not me: %s, %s",
+	"activity.not_me":        "This wasn't me",
+	"activity.not_me.label":  "This wasn't me: %s, %s",
 	"activity.older":         "Older",
 	"activity.newest":        "Back to the newest",
 

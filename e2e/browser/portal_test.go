@@ -103,7 +103,7 @@ func TestAccountOverThreeNodes(t *testing.T) {
 	}
 
 	at(b, 1, "/account/activity")
-	says("You signed in", "Your profile was changed: given name", "This was not me")
+	says("You signed in", "Your profile was changed: given name", "This wasn't me")
 	b.pictures("account-activity")
 
 	at(b, 2, "/account/tokens/new")

@@ -50,7 +50,7 @@ func TestASignInIsApprovedElsewhere(t *testing.T) {
 	if a := laptop.Get("/account").Want(t, 200, "Somebody wants to sign in as you", answerPath); strings.Contains(a.Page, "data-poll") {
 		t.Error("what is shown already is waited for")
 	}
-	question := laptop.Get(answerPath).Want(t, 200, "Are you signing in?", "Firefox on Linux", "your current network", "Not you?", `class="link" type="submit" name="decision" value="disown">This was not me: sign out everywhere else`)
+	question := laptop.Get(answerPath).Want(t, 200, "Are you signing in?", "Firefox on Linux", "your current network", "Not you?", `class="link" type="submit" name="decision" value="disown">This wasn&#39;t me: sign out everywhere else`)
 	_, asked, _ := strings.Cut(question.Page, "<h1>") // around it are drawings and a port, with numbers of their own
 	asked, _, _ = strings.Cut(asked, "</main>")
 	if strings.Contains(asked, number+"</") || strings.Contains(asked, `"`+number+`"`) {

@@ -66,7 +66,7 @@ var english = page.Texts{
 	"answer.no.lead":     "Refuse it. Nobody comes in then.",
 	"answer.disown.lead": "If you think that somebody has got hold of your password, say so: you are signed out everywhere but here and choose another password.",
 	"answer.refuse":      "Refuse",
-	"answer.disown":      "This was not me: sign out everywhere else",
+	"answer.disown":      "This wasn't me: sign out everywhere else",
 	"answer.none":        "No sign-in waits for your approval.",
 	"answer.look":        "Look again",
 }
