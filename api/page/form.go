@@ -23,6 +23,7 @@ type Field struct {
 	Focus        bool   // the cursor starts here
 	Numeric      bool   // digits only: phones show their keypad for numbers
 	Optional     bool   // may stay empty
+	Fixed        bool   // is shown, and not to be changed
 	Check        string // where what is typed is judged meanwhile, of a new password; see CheckPath
 }
 

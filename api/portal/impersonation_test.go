@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -87,6 +88,25 @@ func TestActingAsSomebodyElse(t *testing.T) {
 	}
 	if strings.Contains(list.Page, "ticket 4711") {
 		t.Error("the activity tells the reason")
+	}
+}
+
+// What cannot be saved cannot be typed either.
+func TestActingTypesNothing(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	own, seen := h.enter("ada").Get("/account").Want(t, 200), h.acting().Get("/account").Want(t, 200)
+	input := regexp.MustCompile(`<(?:input id|select)[^>]*>`)
+	for page, fixed := range map[string]bool{own.Page: false, seen.Page: true} {
+		all := input.FindAllString(page, -1)
+		if len(all) != 4 || strings.Contains(page, ">Save</button>") == fixed {
+			t.Errorf("%d fields, and a button %v", len(all), !fixed)
+		}
+		for _, one := range all {
+			if is := strings.Contains(one, " readonly") || strings.Contains(one, " disabled"); is != fixed {
+				t.Errorf("fixed %v, want %v: %s", is, fixed, one)
+			}
+		}
 	}
 }
 

@@ -56,7 +56,7 @@ func (p *Portal) writeProfile(w http.ResponseWriter, r *http.Request, v *Visitor
 	}
 	fields := map[string]*page.Field{"name": &view.Name, "given_name": &view.GivenName, "family_name": &view.FamilyName}
 	for _, f := range fields {
-		f.Optional = true
+		f.Optional, f.Fixed = true, view.Account.Acting
 	}
 	for _, fault := range faults {
 		view.Alert.Text = site.Text(r, "form.check")
