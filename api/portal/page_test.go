@@ -42,6 +42,12 @@ var examples = map[string]func(w http.ResponseWriter, r *http.Request) error{
 			}},
 		}})
 	},
+	"unreached": func(w http.ResponseWriter, r *http.Request) error {
+		return securityPage.Write(w, r, 200, securityView{Account: nav, Cards: []Card{
+			{Title: site.Text(r, "reach.unproved"), Lead: site.Text(r, "reach.recovery"), Actions: []Action{{Label: site.Text(r, "profile.confirm_email"), Path: "/account/email", Main: true}}},
+			{Title: "Password", Lead: site.Text(r, "password.lead")},
+		}})
+	},
 	"acting": func(w http.ResponseWriter, r *http.Request) error {
 		acting := nav
 		acting.Acting = true

@@ -29,6 +29,7 @@ type profileView struct {
 	Username, Email             string
 	EmailVerified               bool
 	ChangeEmail                 string // where that is done
+	Unreached                   string // what depends on an address that is not confirmed, or not there; "": nothing
 }
 
 // A choice is a language that the person may be spoken to in.
@@ -53,6 +54,16 @@ func (p *Portal) writeProfile(w http.ResponseWriter, r *http.Request, v *Visitor
 	view.Name.Label, view.GivenName.Label, view.FamilyName.Label = site.Text(r, "profile.name"), site.Text(r, "profile.given_name"), site.Text(r, "profile.family_name")
 	if v.Done == "changed" {
 		view.Notice = site.Text(r, "profile.changed")
+	}
+	if p.cfg.Mails != nil {
+		err := p.cfg.DB.View(r.Context(), func(tx *fsm.Tx) error {
+			c, err := p.unreached(tx, r, v)
+			view.Unreached = c.Lead
+			return err
+		})
+		if err != nil {
+			return err
+		}
 	}
 	fields := map[string]*page.Field{"name": &view.Name, "given_name": &view.GivenName, "family_name": &view.FamilyName}
 	for _, f := range fields {

@@ -67,7 +67,13 @@ func (p *Portal) showSecurity(w http.ResponseWriter, r *http.Request, v *Visitor
 		view.Notice = site.Text(r, "recovery.stopped")
 	}
 	err := p.cfg.DB.View(r.Context(), func(tx *fsm.Tx) error {
-		view.Cards = nil
+		unreached, err := p.unreached(tx, r, v)
+		if err != nil {
+			return err
+		}
+		if view.Cards = nil; unreached.Title != "" {
+			view.Cards = append(view.Cards, unreached)
+		}
 		for _, s := range p.sections {
 			c, err := s.Card(tx, r, v)
 			if err != nil {

@@ -30,8 +30,14 @@ var english = page.Texts{
 	"profile.no_email":       "none",
 	"profile.verified":       "confirmed",
 	"profile.change_email":   "Change email address",
+	"profile.add_email":      "Add an email address",
 	"profile.confirm_email":  "Confirm this address",
 	"profile.unverified":     "not confirmed",
+
+	"reach.unproved": "Your email address is not confirmed",
+	"reach.none":     "Your account has no email address",
+	"reach.recovery": "Until that changes, you cannot get back in by mail when you have forgotten your password, and messages about your account may not reach you.",
+	"reach.messages": "Until that changes, messages about your account may not reach you.",
 
 	"security.title": "Security",
 	"security.lead":  "How you prove that it is you. Have more than one way: if you lose one, you can still get in.",

@@ -49,6 +49,9 @@ type House struct {
 	Users    map[string]string // username to ID, in the default tenant
 	URL      string            // of the front door
 
+	// Mails says whether mail is sent from here, to the portal that is made next; nil: none is.
+	Mails func(tx *fsm.Tx, tenant string) (bool, error)
+
 	hash string // of Password
 }
 
@@ -118,7 +121,7 @@ func (h *House) Login(cfg login.Config) api.Room {
 
 // Portal is the portal with sections.
 func (h *House) Portal(sections ...portal.Section) api.Room {
-	return portal.New(portal.Config{DB: h.DB, Sessions: h.Sessions, Flows: h.Flows, Pool: h.Pool, SessionCookie: login.SessionCookie}, sections...)
+	return portal.New(portal.Config{DB: h.DB, Sessions: h.Sessions, Flows: h.Flows, Pool: h.Pool, SessionCookie: login.SessionCookie, Mails: h.Mails}, sections...)
 }
 
 // Open opens the door to rooms.
