@@ -49,9 +49,21 @@ func getCommand() *cobra.Command {
 		Example: "  quis user get alice\n  quis user get alice@example.com -o json",
 		Args:    line.Exactly(whom),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return line.Answer(func(c *client.Client, ctx context.Context) (*client.User, error) { return Find(ctx, c, args[0]) }, show)(cmd, args)
+			return line.Answer(func(c *client.Client, ctx context.Context) (*client.User, error) { return Find(ctx, c, args[0]) }, func(cmd *cobra.Command, u *client.User) error {
+				err := show(cmd, u)
+				unproved(cmd, u)
+				return err
+			})(cmd, args)
 		},
 	})
+}
+
+// unproved says what an address means that is not confirmed.
+func unproved(cmd *cobra.Command, u *client.User) {
+	if u.Email != "" && !u.EmailVerified {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s is not confirmed: until it is, a forgotten password cannot be recovered by mail. If you know that it is theirs: %s\n",
+			line.Plain(u.Email), line.Next(cmd, "user set "+u.Username+" email_verified=true"))
+	}
 }
 
 func show(cmd *cobra.Command, u *client.User) error {
@@ -102,6 +114,7 @@ func createCommand() *cobra.Command {
 			return c.Users.Make(ctx, set)
 		}, func(cmd *cobra.Command, u *client.User) error {
 			err := show(cmd, u)
+			unproved(cmd, u)
 			fmt.Fprintf(cmd.ErrOrStderr(), "%s cannot sign in yet.\nNext: %s   (a link, to choose a password with)\n   or %s   (reads one that you choose)\n",
 				line.Plain(u.Username), line.Next(cmd, "user recover link "+u.Username), line.Next(cmd, "user password "+u.Username))
 			return err
