@@ -72,7 +72,8 @@ func (l Left) Known(a *settings.Authentication) bool { return l.Password && a.Pa
 // mailed reports whether mail signs in.
 func (l Left) mailed(a *settings.Authentication) bool { return l.Mail && (a.EmailOTP || a.MagicLink) }
 
-// begins reports whether l begins a sign-in in a tenant that has decided a.
+// begins reports whether l begins a sign-in in a tenant that has decided a. Certificates do as well, and are
+// left out on purpose: an operator may stop asking browsers for them.
 func (l Left) begins(a *settings.Authentication) bool {
 	return a.LocalLogin && (l.Known(a) || l.Alone > 0 && a.PasskeyLogin || l.mailed(a))
 }
