@@ -61,8 +61,19 @@ func TestLocal(t *testing.T) {
 	if len(page.Data) != 1 || page.Data[0].Actor.Kind != "operator" {
 		t.Errorf("got %+v", page)
 	}
+	for what, lose := range map[string]func() error{
+		"deleted":  func() error { return c.Users.Delete(t.Context(), h.rootUser) },
+		"disabled": func() error { return only(c.Users.Set(t.Context(), h.rootUser, map[string]any{"disabled": true}, "")) },
+		"demoted":  func() error { return only(c.Users.Set(t.Context(), h.rootUser, map[string]any{"admin": false}, "")) },
+	} {
+		if err := lose(); client.Status(err) != 403 || !strings.Contains(err.Error(), "root is the last administrator of this installation") {
+			t.Errorf("the last administrator is %s: %v", what, err)
+		}
+	}
 	_, err = c.Users.Get(t.Context(), "usr_none")
 	if e, ok := err.(*client.Error); !ok || e.Status != 404 || e.Problem.Instance == "" {
 		t.Errorf("got %v", err)
 	}
 }
+
+func only[T any](_ T, err error) error { return err }

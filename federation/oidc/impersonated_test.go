@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -144,8 +145,9 @@ func TestImpersonationHangsOnRights(t *testing.T) {
 	admin := w.impersonate(time.Hour)
 	got := w.tokens(0)
 	w.update(1, func(tx *fsm.Tx) error {
-		_, err := directory.UpdateUser(tx, tenant.ID, admin, 0, func(u *directory.User) error { u.Admin = false; return nil })
-		return err
+		_, err1 := directory.CreateUser(tx, tenant.ID, directory.User{Username: "other", Admin: true})
+		_, err2 := directory.UpdateUser(tx, tenant.ID, admin, 0, func(u *directory.User) error { u.Admin = false; return nil })
+		return errors.Join(err1, err2)
 	})
 	w.wantError(w.post(0, "/oauth2/token", refreshForm(got.Refresh)), 400, "invalid_grant")
 	if rec := w.userinfo(1, got.Access); rec.Code != 401 {

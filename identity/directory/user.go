@@ -118,7 +118,8 @@ func userBy(tx *fsm.Tx, tenant string, index *fsm.Index[User], key string) (*Use
 // user as it then is; a change that changes nothing writes nothing. ID, tenant and
 // times are not its to change. A new address is unverified unless change sets
 // EmailVerified; to tell, change is then called a second time, on the old user with
-// the flag down. Errors are those of CreateUser, and identity.ErrPrecondition.
+// the flag down. Errors are those of CreateUser, identity.ErrPrecondition, and identity.ErrDenied
+// for a change after which nobody would administer the installation.
 func UpdateUser(tx *fsm.Tx, tenant, id string, rev uint64, change func(*User) error) (*User, error) {
 	old, at, err := GetUser(tx, tenant, id)
 	if err != nil {
@@ -150,6 +151,9 @@ func UpdateUser(tx *fsm.Tx, tenant, id string, rev uint64, change func(*User) er
 	if err := userFree(tx, &u); err != nil {
 		return nil, err
 	}
+	if err := keepOne(tx, old, &u); err != nil {
+		return nil, err
+	}
 	if err := users.Put(tx, &u); err != nil {
 		return nil, err
 	}
@@ -157,13 +161,17 @@ func UpdateUser(tx *fsm.Tx, tenant, id string, rev uint64, change func(*User) er
 }
 
 // DeleteUser removes the user at revision rev (0: any) and its memberships.
-// Sessions of a user that is gone are void by themselves.
+// Sessions of a user that is gone are void by themselves. It reports identity.ErrDenied for the
+// last administrator of the installation.
 func DeleteUser(tx *fsm.Tx, tenant, id string, rev uint64) error {
 	u, at, err := GetUser(tx, tenant, id)
 	if err != nil {
 		return err
 	}
 	if err := identity.Expect(tx, rev, at); err != nil {
+		return err
+	}
+	if err := keepOne(tx, u, &User{}); err != nil {
 		return err
 	}
 	if err := users.Delete(tx, fsm.Scope(tenant), fsm.K(id)); err != nil {

@@ -105,8 +105,9 @@ func TestOfferIsNoRight(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.update(t, 1, func(tx *fsm.Tx) error {
-		_, err := directory.UpdateUser(tx, ten, root.ID, 0, func(u *directory.User) error { u.Admin = false; return nil })
-		return err
+		_, err1 := directory.CreateUser(tx, ten, directory.User{Username: "other", Admin: true})
+		_, err2 := directory.UpdateUser(tx, ten, root.ID, 0, func(u *directory.User) error { u.Admin = false; return nil })
+		return errors.Join(err1, err2)
 	})
 	if _, _, err := h.nodes[1].Use(ctx, o); !errors.Is(err, identity.ErrDenied) {
 		t.Errorf("got %v", err)

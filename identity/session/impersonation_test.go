@@ -194,6 +194,7 @@ func TestImpersonationEndsWithWhatItRestsOn(t *testing.T) {
 			t.Parallel()
 			h := newHouse(t, 3, session.Config{})
 			admin := h.member(t, ten, "admin", true)
+			h.member(t, ten, "other", true) // so that one stays
 			h.allow(t, 0, true)
 			_, cookie := h.impersonate(t, 0, admin, 20*time.Minute)
 			_, own := h.start(t, 0, admin.ID)

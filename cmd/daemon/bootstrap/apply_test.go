@@ -180,6 +180,20 @@ func TestApplyErrorsNameTheLine(t *testing.T) {
 	}
 }
 
+// A file that would leave nobody to administer is refused, and names the line.
+func TestApplyKeepsAnAdministrator(t *testing.T) {
+	t.Parallel()
+	_, nodes := house(t, 1)
+	must(t, file(t, "users: [{username: boss, admin: true}]").Apply(t.Context(), nodes[0]))
+	for _, lost := range []string{"admin: false", "disabled: true"} {
+		err := file(t, "users: [{username: boss, "+lost+"}]").Apply(t.Context(), nodes[0])
+		if !errors.Is(err, identity.ErrDenied) || !strings.HasPrefix(err.Error(), `b.yaml:1: user "boss": `) {
+			t.Errorf("%s: %v", lost, err)
+		}
+	}
+	must(t, file(t, "users: [{username: next, admin: true}, {username: boss, admin: false}]").Apply(t.Context(), nodes[0]))
+}
+
 func TestApplyWithoutLeader(t *testing.T) {
 	t.Parallel()
 	log, nodes := house(t, 1)
