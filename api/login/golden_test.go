@@ -191,10 +191,15 @@ var examples = map[string]func(w http.ResponseWriter) error{
 	"refused": func(w http.ResponseWriter) error {
 		return refused(w, get("/login"), identity.Denied("This needs a way to sign in that cannot be set up here. An administrator can help."))
 	},
-	"setup": func(w http.ResponseWriter) error { return writeSetup(w, get("/setup/TOKEN"), 200, 15, newcomer{}, nil) },
+	"setup": func(w http.ResponseWriter) error {
+		return writeSetup(w, get("/setup/TOKEN"), 200, true, 15, newcomer{}, nil)
+	},
+	"setup_another": func(w http.ResponseWriter) error {
+		return writeSetup(w, get("/setup/TOKEN"), 200, false, 15, newcomer{}, nil)
+	},
 	"setup_wrong": func(w http.ResponseWriter) error {
 		who := newcomer{username: "ada", email: "ada", name: "Ada", password: "a", repeat: "b"}
-		return writeSetup(w, get("/setup/TOKEN"), 422, 15, who, append(who.check(get("/")), identity.Invalid("email", "This is not an email address.")))
+		return writeSetup(w, get("/setup/TOKEN"), 422, true, 15, who, append(who.check(get("/")), identity.Invalid("email", "This is not an email address.")))
 	},
 	"setup_dead": func(w http.ResponseWriter) error { return setupFault(w, get("/setup/TOKEN"), errDeadLink) },
 	"error": func(w http.ResponseWriter) error {

@@ -29,7 +29,7 @@ func (l *Login) askSetup(w http.ResponseWriter, r *http.Request) error {
 	return l.showSetup(w, r, http.StatusOK, newcomer{}, nil)
 }
 
-// setup makes the first administrator and signs them in, in one transaction with the use
+// setup makes an administrator, mostly the first, and signs them in, in one transaction with the use
 // of the link: of two people with the same link, one comes in.
 func (l *Login) setup(w http.ResponseWriter, r *http.Request) error {
 	if _, err := page.Form(r); err != nil {
@@ -154,11 +154,20 @@ func (l *Login) showSetup(w http.ResponseWriter, r *http.Request, status int, wh
 	if err != nil {
 		return err
 	}
-	return writeSetup(w, r, status, policy.Least(), who, faults)
+	var others bool
+	err = l.cfg.DB.View(r.Context(), func(tx *fsm.Tx) (err error) {
+		others, err = directory.Administered(tx, identity.DefaultTenant)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return writeSetup(w, r, status, !others, policy.Least(), who, faults)
 }
 
-// writeSetup is the form for passwords of at least so many characters.
-func writeSetup(w http.ResponseWriter, r *http.Request, status, least int, who newcomer, faults []*identity.Error) error {
+// writeSetup is the form for the first administrator or another one, for passwords of at least
+// so many characters.
+func writeSetup(w http.ResponseWriter, r *http.Request, status int, first bool, least int, who newcomer, faults []*identity.Error) error {
 	field := func(name, kind, value, autocomplete string) page.Field {
 		return page.Field{
 			Name: name, Label: site.Text(r, "setup."+name), Type: kind,
@@ -167,6 +176,7 @@ func writeSetup(w http.ResponseWriter, r *http.Request, status, least int, who n
 	}
 	view := setupView{
 		Action:   r.URL.Path,
+		First:    first,
 		Username: field("username", "text", who.username, "username"),
 		Email:    field("email", "email", who.email, "email"),
 		Name:     field("name", "text", who.name, "name"),

@@ -118,6 +118,15 @@ func TestSetup(t *testing.T) {
 	h.someone().Post("/setup/"+token, form).Want(t, 410, "This link no longer works")
 	h.someone().Get("/setup/"+token).Want(t, 410, "quis setup-link")
 	h.someone().Get("/setup/guess").Want(t, 410)
+	h.update(func(tx *fsm.Tx) (err error) {
+		token, err = credential.CreateSetup(tx)
+		return err
+	})
+	a = h.someone().Get("/setup/" + token)
+	a.Want(t, 200, "<h1>Another administrator</h1>")
+	if strings.Contains(a.Page, "irst") {
+		t.Error("who comes second is told to be the first")
+	}
 }
 
 // Attack: an administrator follows a setup link of their own, to be the second one whom some

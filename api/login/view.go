@@ -207,9 +207,10 @@ type (
 		ReturnTo string // where to go afterwards; "" nowhere
 	}
 
-	// setupView is the form for the first administrator.
+	// setupView is the form for an administrator.
 	setupView struct {
 		Action                                  string
+		First                                   bool // there is none yet
 		Alert                                   page.Alert
 		Username, Email, Name, Password, Repeat page.Field
 	}
