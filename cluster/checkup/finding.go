@@ -3,6 +3,7 @@ package checkup
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -155,9 +156,11 @@ func reach(members []Member) []Finding {
 	return []Finding{{Check: "reachable", Found: fmt.Sprintf("each of %d nodes reaches every other over the cluster port", len(members))}}
 }
 
+// gossip says who is not heard. Of a node that does not answer it says so once: for its
+// own sake, and not once for each that misses it.
 func gossip(members []Member) []Finding {
 	var out []Finding
-	heard, answering := 0, map[string]bool{}
+	heard, answering, missed := 0, map[string]bool{}, map[string]bool{}
 	for _, m := range members {
 		answering[m.ID] = m.Err == nil
 	}
@@ -169,7 +172,12 @@ func gossip(members []Member) []Finding {
 			switch {
 			case p.Gossip == Alive:
 				heard++
-			case p.Gossip == Lost && answering[p.Node]:
+			case p.Gossip == Lost && !answering[p.Node]:
+				if !missed[p.Node] {
+					out = append(out, Finding{Node: p.Node, Check: "gossip", Level: Warn, Found: "is not heard by " + m.ID, Advice: "Start the node: it does not answer either."})
+				}
+				missed[p.Node] = true
+			case p.Gossip == Lost:
 				out = append(out, Finding{
 					Node: m.ID, Check: "gossip", Level: Warn, Found: "does not hear " + p.Node,
 					Advice: "Open the gossip port (cluster.gossip, 8301 unless configured) for TCP and UDP between " + m.ID + " and " + p.Node + ". Without it failures are noticed later.",
@@ -177,10 +185,14 @@ func gossip(members []Member) []Finding {
 			}
 		}
 	}
-	if len(out) == 0 && heard > 0 {
-		out = append(out, Finding{Check: "gossip", Found: "every node hears every other"})
+	if len(out) > 0 || heard == 0 {
+		return out
 	}
-	return out
+	who := "every node"
+	if slices.ContainsFunc(members, func(m Member) bool { return m.Err != nil }) {
+		who += " that answers"
+	}
+	return []Finding{{Check: "gossip", Found: who + " hears every other"}}
 }
 
 func clocks(asked string, members []Member) []Finding {
