@@ -45,12 +45,7 @@ func (n *Node) newComparer() (*compare.Comparer, error) {
 
 // Isolated returns why this node keeps apart, or nil: its state was found to differ
 // from that of the majority and has not been replaced yet. It wraps fsm.ErrUnavailable.
-func (n *Node) Isolated() error {
-	if n.compare == nil {
-		return nil
-	}
-	return n.compare.Isolated()
-}
+func (n *Node) Isolated() error { return n.compare.Isolated() }
 
 // aside is what a node does first that has found its state to be odd. That Raft still
 // counts it is right: what is wrong is what it made of the log, not the log.

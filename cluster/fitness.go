@@ -35,8 +35,8 @@ func (n *Node) handleFitness(context.Context, wire.Peer, *struct{}) (any, error)
 
 // fitness says how well this node could lead, and why not well.
 func (n *Node) fitness() (roster.Fitness, string) {
-	if err := n.Isolated(); err != nil {
-		return roster.Odd, err.Error()
+	if why := n.compare.Odd(); why != "" {
+		return roster.Odd, why
 	}
 	if n.logs == nil {
 		return roster.Fit, ""

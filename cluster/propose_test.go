@@ -137,6 +137,9 @@ func TestTheFourAnswers(t *testing.T) {
 		t.Errorf("catch up without a leader: %v", err)
 	}
 	eventually(t, "the node not to be ready without a leader", func() bool { return leader.node.Ready() != nil })
+	if err := leader.node.Ready(); !errors.Is(err, fsm.ErrUnavailable) || err.Error() != "no leader" {
+		t.Errorf("ready: %v", err)
+	}
 }
 
 func TestLostAnswersHaveOneEffect(t *testing.T) {

@@ -2,10 +2,10 @@ package cluster
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
+	"github.com/quis-idp/quis/cluster/roster"
 	"github.com/quis-idp/quis/fsm"
 )
 
@@ -24,29 +24,34 @@ func (c *Config) patience() (without, with time.Duration) {
 	return max(leaderless, 5*c.Heartbeat, 15*c.ProbeEvery), max(unconfirmed, 8*c.Heartbeat, 20*c.ProbeEvery)
 }
 
+// An Unready says to a person what a node lacks to be ready, and nothing else. It is an fsm.ErrUnavailable.
+type Unready string
+
+func (u Unready) Error() string { return string(u) }
+func (u Unready) Unwrap() error { return fsm.ErrUnavailable }
+
 // Ready returns nil when this node has caught up with the leader since it started, knows
-// the voters' clocks, and was confirmed not long ago; otherwise the error says what is missing. A node that is cut off
+// the voters' clocks, and was confirmed not long ago; otherwise an [Unready]. A node that is cut off
 // is not ready any more after two to three seconds; one whose cluster changes leaders stays ready.
 func (n *Node) Ready() error {
 	if n.died.Load() || n.stopping() != nil {
-		return fmt.Errorf("node has stopped: %w", fsm.ErrUnavailable)
+		return Unready("node has stopped")
 	}
-	if err := errors.Join(n.Isolated(), n.noRoom()); err != nil {
-		return err
+	if fit, why := n.fitness(); fit == roster.Odd || fit == roster.Refuses {
+		return Unready(why)
 	}
 	without, with := n.cfg.patience()
 	old := n.staleness()
-	if id, _ := n.Leader(); id == "" && (old > without || !n.fresh.Known()) {
-		return fmt.Errorf("no leader: %w", fsm.ErrUnavailable)
-	}
-	if !n.roster.Met() {
-		return fmt.Errorf("asking the voters what time it is: %w", fsm.ErrUnavailable)
-	}
-	if !n.fresh.Known() {
-		return fmt.Errorf("catching up with the leader: %w", fsm.ErrUnavailable)
-	}
-	if old > with {
-		return fmt.Errorf("no majority has confirmed this node's state for %s: %w", old.Round(time.Millisecond), fsm.ErrUnavailable)
+	id, _ := n.Leader()
+	switch {
+	case id == "" && (old > without || !n.fresh.Known()):
+		return Unready("no leader")
+	case !n.roster.Met():
+		return Unready("asking the voters what time it is")
+	case !n.fresh.Known():
+		return Unready("catching up with the leader")
+	case old > with:
+		return Unready(fmt.Sprintf("no majority has confirmed this node's state for %s", old.Round(time.Millisecond)))
 	}
 	return nil
 }

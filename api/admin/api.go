@@ -34,7 +34,7 @@ import (
 // Cluster is what the API shows and asks of this node's place in the cluster.
 type Cluster interface {
 	Status(ctx context.Context) cluster.Status
-	Ready() error
+	Ready() error // says to a person what is missing
 	Transfer(ctx context.Context, to string) error
 	Remove(ctx context.Context, id string, force bool) error
 	Demote(ctx context.Context, id string, force bool) error

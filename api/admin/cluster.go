@@ -95,7 +95,7 @@ func (a *API) clusterStatus(c *call, _ *none) (*clusterStatus, error) {
 		Members: show(s.Members, "", showMember).Data, Features: a.features(c, s.Members),
 	}
 	if err := a.cfg.Cluster.Ready(); err != nil {
-		out.Ready, out.NotReady = false, strings.ReplaceAll(strings.ReplaceAll(err.Error(), ": "+fsm.ErrUnavailable.Error(), ""), "\n", "; ")
+		out.Ready, out.NotReady = false, err.Error()
 	}
 	return out, nil
 }

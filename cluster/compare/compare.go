@@ -76,14 +76,25 @@ func New(cfg Config) (*Comparer, error) {
 	return c, nil
 }
 
-// Isolated returns why this node keeps apart, or nil.
-func (c *Comparer) Isolated() error {
+// Odd says why this node keeps apart, for a person; empty: it does not, or compares nothing yet (nil).
+func (c *Comparer) Odd() string {
+	if c == nil {
+		return ""
+	}
 	f := c.isolated.Load()
 	if f == nil {
-		return nil
+		return ""
 	}
-	return fmt.Errorf("the state of this node differs from that of the majority since log entry %d (here %s, there %s) and is being replaced%s: %w",
-		f.Index, f.Mine, f.Right, f.note(), fsm.ErrUnavailable)
+	return fmt.Sprintf("the state of this node differs from that of the majority since log entry %d (here %s, there %s) and is being replaced%s",
+		f.Index, f.Mine, f.Right, f.note())
+}
+
+// Isolated returns why this node keeps apart as an fsm.ErrUnavailable, or nil.
+func (c *Comparer) Isolated() error {
+	if why := c.Odd(); why != "" {
+		return fmt.Errorf("%s: %w", why, fsm.ErrUnavailable)
+	}
+	return nil
 }
 
 func (c *Comparer) wake() {

@@ -38,7 +38,7 @@ type Condition struct {
 func (c Condition) Unfit() string {
 	switch {
 	case c.Refuses != "":
-		return c.Refuses
+		return fmt.Sprintf("%v: %s", ErrNoRoom, c.Refuses)
 	case c.Low:
 		return fmt.Sprintf("only %d MiB of %d MiB are free", c.Free>>20, c.Total>>20)
 	case c.Slow > 0:
