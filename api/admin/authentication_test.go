@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 )
 
@@ -47,6 +48,9 @@ func TestAuthenticationSettings(t *testing.T) {
 		t.Errorf("%v", other)
 	}
 	h.want(400, h.root, "PATCH", at, `{"brand_color":"#ffff00"}`)
+	if p := h.want(400, h.root, "PATCH", at, `{"brand_color":"rgb(0, 0, 0)"}`); !strings.Contains(p.Detail, "brand_color must be # and six hexadecimal digits") {
+		t.Errorf("%+v", p)
+	}
 	h.want(400, h.root, "PATCH", at, `{"mfa_policy":"inherit"}`)
 	h.want(400, h.root, "PATCH", at, `{"allow_local_login":false}`)
 	h.want(403, h.plain, "GET", at, "")

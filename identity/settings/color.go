@@ -19,7 +19,7 @@ func CheckColor(c string) error {
 	}
 	r, g, b, ok := parseColor(c)
 	if !ok {
-		return identity.Invalid("brand_color", "must be a colour such as #0b5a49")
+		return identity.Invalid("brand_color", "must be # and six hexadecimal digits, two each for red, green and blue, such as #0b5a49; empty is our own colour")
 	}
 	if contrastWithWhite(r, g, b) >= minContrast {
 		return nil

@@ -193,7 +193,7 @@ func TestColors(t *testing.T) {
 	t.Parallel()
 	for c, want := range map[string]string{
 		"": "", "#0b5a49": "", "#000000": "", "#FF0000": "#ed0000", "#ffff00": "#7", "#ffffff": "#757575", "#767676": "", "#777777": "#7",
-		"red": "such as", "#fff": "such as", "0b5a49f": "such as", "#00000g": "such as", "#+00000": "such as",
+		"red": "must be # and six hexadecimal digits, two each for red, green and blue, such as #0b5a49", "#fff": "such as", "0b5a49f": "such as", "#00000g": "such as", "#+00000": "such as",
 	} {
 		err := settings.CheckColor(c)
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {

@@ -41,7 +41,7 @@ type authenticationSettings struct {
 	Languages       []string `json:"languages" max:"50" item_max:"35" doc:"Languages that pages and mail may be in (BCP 47); none: all there are."`
 	DefaultLanguage string   `json:"default_language" max:"35" example:"en" doc:"Language for people whose own is none of them."`
 	BrandName       string   `json:"brand_name" max:"60" example:"Acme" doc:"Name on pages and in mail; empty: the tenant's name."`
-	BrandColor      string   `json:"brand_color" max:"7" example:"#0b5a49" doc:"Colour of buttons and links, dark enough for white text; empty: ours."`
+	BrandColor      string   `json:"brand_color" max:"64" example:"#0b5a49" doc:"Colour of buttons and links, as # and six hexadecimal digits; dark enough for white text; empty: ours."`
 
 	AllowImpersonation bool `json:"allow_impersonation" doc:"Whether administrators may act as other users, for an hour at most and with every step on record."`
 	QuietImpersonation bool `json:"quiet_impersonation" doc:"Whether people are not told by mail that an administrator acts as them; they see it among their activity in any case."`
