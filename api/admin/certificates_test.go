@@ -101,7 +101,13 @@ func TestCertificatesOfUsers(t *testing.T) {
 	if _, err := c.Users.AddCertificate(t.Context(), h.plainUser, client.NewUserCertificate{Certificate: cert, By: "subject"}); err != nil {
 		t.Error(err)
 	}
-	h.must(c.Users.ResetFactors(t.Context(), h.plainUser, false))
+	spare, err := c.Users.AddCertificate(t.Context(), h.plainUser, client.NewUserCertificate{Certificate: certificatetest.PEM(ca.Person(t, "spare").Leaf)})
+	h.must(err)
+	h.must(c.Users.ResetFactor(t.Context(), h.plainUser, spare.ID, false)) // the other one is left
+	if err := c.Users.ResetFactors(t.Context(), h.plainUser, false); client.Status(err) != 409 || !strings.Contains(err.Error(), "Nothing would be left for plain to sign in with") {
+		t.Errorf("the last way in: %v", err)
+	}
+	h.must(c.Users.ResetFactors(t.Context(), h.plainUser, true))
 	if p, err := c.Users.Certificates(t.Context(), h.plainUser, client.List{}); err != nil || len(p.Data) != 0 {
 		t.Errorf("%+v, %v", p, err)
 	}

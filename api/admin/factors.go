@@ -2,6 +2,7 @@ package admin
 
 import (
 	"cmp"
+	"slices"
 	"time"
 
 	"github.com/quis-idp/quis/api/problem"
@@ -160,7 +161,9 @@ func (a *API) resetFactors(c *call, in *resetFactorsIn) (*none, error) {
 }
 
 // takeFactors takes factors away from a user, but not the last way in without force: whoever
-// asks means to help somebody who has lost a phone, and would shut them out.
+// asks means to help somebody who has lost a phone, and would shut them out. A certificate is the
+// last way of who has nothing else; it makes nothing else dispensable, since whether browsers are
+// asked for certificates is each node's configuration.
 func (a *API) takeFactors(c *call, in *resetFactorsIn, take func(*fsm.Tx) error) error {
 	return a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
 		if err := regain.Single(tx, c.Tenant.ID); err != nil {
@@ -170,18 +173,34 @@ func (a *API) takeFactors(c *call, in *resetFactorsIn, take func(*fsm.Tx) error)
 		if err != nil {
 			return err
 		}
-		before, err := spare.Begins(tx, u)
+		before, err := waysOf(tx, u)
 		if err != nil {
 			return err
 		}
-		if err := take(tx); err != nil || !before || in.Force {
+		if err := take(tx); err != nil || in.Force {
 			return err
 		}
-		if after, err := spare.Begins(tx, u); err != nil || after {
+		after, err := waysOf(tx, u)
+		if err != nil || after.begins || !before.begins && (after.certified || !before.certified) {
 			return err
 		}
 		return &identity.Error{Kind: problem.ErrState, Detail: "Nothing would be left for " + u.Username + " to sign in with, so nothing was removed. A recovery link lets them back in and has them choose anew; force removes it all the same."}
 	})
+}
+
+// ways are with what somebody begins a sign-in.
+type ways struct {
+	begins    bool // with something other than a certificate
+	certified bool // with one that was added and is good today; those that only rules lead to cannot be taken away
+}
+
+func waysOf(tx *fsm.Tx, u *directory.User) (w ways, err error) {
+	if w.begins, err = spare.Begins(tx, u); err != nil {
+		return w, err
+	}
+	all, err := certificate.Of(tx, u.Tenant, u.ID)
+	w.certified = slices.ContainsFunc(all, func(c certificate.Certificate) bool { return c.By != "" && tx.Now().Before(c.NotAfter) })
+	return w, err
 }
 
 type trustedDevice struct {
