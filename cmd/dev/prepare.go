@@ -51,6 +51,9 @@ func prepareLocked(o *Options) error {
 	}
 	if o.Nodes == 0 {
 		o.Nodes = max(1, len(old))
+		if o.Nodes > 1 {
+			fmt.Fprintf(o.Out, "  %s holds a cluster of %d, which goes on; `%s dev --reset%s` begins anew with one node.\n", o.Dir, o.Nodes, o.Program, o.DirFlag)
+		}
 	}
 	// More nodes than before join the ones that are there; fewer would be no majority.
 	if len(old) > o.Nodes {

@@ -1,7 +1,10 @@
 package dev
 
 import (
+	"bytes"
+	"cmp"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -10,6 +13,7 @@ import (
 // prepared is prepare, of which is known whether it refuses; then there is nothing to let go of.
 func prepared(t *testing.T, o *Options, refused bool) (unlock func()) {
 	t.Helper()
+	o.Out = cmp.Or[io.Writer](o.Out, io.Discard)
 	asked := *o
 	unlock, err := prepare(o)
 	if (err != nil) != refused {
@@ -44,6 +48,25 @@ func TestPrepareCountsTheNodes(t *testing.T) {
 		}
 		if _, err := os.Stat(filepath.Join(dir, "root.key")); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// Who names no number of nodes, and gets several, is told why.
+func TestPrepareSaysWhatIsThere(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, step := range []struct {
+		nodes int
+		want  string
+	}{
+		{0, ""}, {3, ""}, {0, "  " + dir + " holds a cluster of 3, which goes on; `bin/quis dev --reset --data-dir x` begins anew with one node.\n"}, {3, ""},
+	} {
+		var said bytes.Buffer
+		o := Options{Dir: dir, Nodes: step.nodes, Out: &said, Program: "bin/quis", DirFlag: " --data-dir x"}
+		prepared(t, &o, false)()
+		if said.String() != step.want {
+			t.Errorf("%d nodes: %q", step.nodes, said.String())
 		}
 	}
 }
