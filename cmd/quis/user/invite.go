@@ -50,13 +50,17 @@ func showInvitation(cmd *cobra.Command, i *client.Invitation) error {
 
 func resendCommand() *cobra.Command {
 	return line.Online(&cobra.Command{
-		Use:     "resend ID",
+		Use:     "resend INVITATION",
 		Short:   "Mail an invitation again, with a new link; the former one stops working",
-		Example: "  quis user resend inv_01jc8q2v7m3k5t9w0x4y6z8a1b\n  quis user resend $(quis user invitations -o json | jq -r '.[0].id')",
-		Args:    line.Exactly("the ID of an invitation"),
+		Example: "  quis user resend alice@example.com\n  quis user resend inv_01jc8q2v7m3k5t9w0x4y6z8a1b",
+		Args:    line.Exactly(which),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return line.Answer(func(c *client.Client, ctx context.Context) (*client.Invitation, error) {
-				return c.SendInvitation(ctx, args[0])
+				i, err := findInvitation(ctx, c, args[0])
+				if err != nil {
+					return nil, err
+				}
+				return c.SendInvitation(ctx, i.ID)
 			},
 				showInvitation)(cmd, args)
 		},
@@ -83,16 +87,39 @@ func invitationsCommand() *cobra.Command {
 
 func uninviteCommand() *cobra.Command {
 	return line.Online(&cobra.Command{
-		Use:     "uninvite ID",
+		Use:     "uninvite INVITATION",
 		Short:   "Take an invitation back: its link stops working",
-		Example: "  quis user uninvite inv_01jc8q2v7m3k5t9w0x4y6z8a1b\n  quis user uninvite $(quis user invitations -o json | jq -r '.[0].id')",
-		Args:    line.Exactly("the ID of an invitation"),
+		Example: "  quis user uninvite alice@example.com\n  quis user uninvite inv_01jc8q2v7m3k5t9w0x4y6z8a1b",
+		Args:    line.Exactly(which),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return line.Answer(func(c *client.Client, ctx context.Context) (string, error) { return args[0], c.Uninvite(ctx, args[0]) },
-				func(cmd *cobra.Command, id string) error {
-					_, err := fmt.Fprintf(cmd.ErrOrStderr(), "The link of %s works no more.\n", line.Plain(id))
-					return err
-				})(cmd, args)
+			return line.Answer(func(c *client.Client, ctx context.Context) (*client.Invitation, error) {
+				i, err := findInvitation(ctx, c, args[0])
+				if err != nil {
+					return nil, err
+				}
+				return i, c.Uninvite(ctx, i.ID)
+			}, func(cmd *cobra.Command, i *client.Invitation) error {
+				_, err := fmt.Fprintf(cmd.ErrOrStderr(), "The link of %s for %s works no more.\n", line.Plain(i.ID), line.Plain(i.Email))
+				return err
+			})(cmd, args)
 		},
 	})
+}
+
+const which = "the address of the invited person, or the ID of the invitation"
+
+// findInvitation returns the invitation that a person means: by ID, or by an address that is invited once.
+func findInvitation(ctx context.Context, c *client.Client, word string) (*client.Invitation, error) {
+	waiting, err := client.Collect(ctx, client.List{Limit: 200, Consistent: true}, c.Invitations)
+	if err != nil {
+		return nil, err
+	}
+	found := meant(waiting, word, func(i *client.Invitation) (id, name string) { return i.ID, i.Email })
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		return nil, line.Exit{Code: line.NotFound, Text: fmt.Sprintf("no invitation of %q waits; `quis user invitations` shows those that do", line.Plain(word))}
+	}
+	return nil, line.Exit{Code: line.Conflict, Text: fmt.Sprintf("%d invitations of %s wait: say which by its ID (`quis user invitations` shows them)", len(found), line.Plain(word))}
 }

@@ -95,21 +95,43 @@ func listTokensCommand() *cobra.Command {
 
 func deleteTokenCommand() *cobra.Command {
 	return line.Online(&cobra.Command{
-		Use:     "delete USER ID",
+		Use:     "delete USER TOKEN",
 		Short:   "End an access token of a user",
-		Example: "  quis user token delete alice tok_01jc8q2v7m3k5t9w0x4y6z8a1b\n  quis user token list alice",
-		Args:    line.Exactly(whom, "and the ID of an access token"),
+		Long:    "TOKEN is what the token is for, if the user has one only of that name, or its ID.",
+		Example: "  quis user token delete alice backups\n  quis user token delete alice tok_01jc8q2v7m3k5t9w0x4y6z8a1b",
+		Args:    line.Exactly(whom, "and the name or ID of an access token"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return line.Answer(func(c *client.Client, ctx context.Context) (*client.User, error) {
 				u, err := Find(ctx, c, args[0])
 				if err != nil {
 					return nil, err
 				}
-				return u, c.Users.DeleteToken(ctx, u.ID, args[1])
+				t, err := findToken(ctx, c, u, args[1])
+				if err != nil {
+					return nil, err
+				}
+				return u, c.Users.DeleteToken(ctx, u.ID, t.ID)
 			}, func(cmd *cobra.Command, u *client.User) error {
 				_, err := fmt.Fprintf(cmd.ErrOrStderr(), "%s of %s is ended.\n", line.Plain(args[1]), line.Plain(u.Username))
 				return err
 			})(cmd, args)
 		},
 	})
+}
+
+// findToken returns the token of u that a person means: by ID, or by a name that it alone has.
+func findToken(ctx context.Context, c *client.Client, u *client.User, word string) (*client.Token, error) {
+	all, err := rows(ctx, u.ID, c.Users.Tokens)
+	if err != nil {
+		return nil, err
+	}
+	list, user := "quis user token list "+line.Plain(u.Username), line.Plain(u.Username)
+	found := meant(all, word, func(t *client.Token) (id, name string) { return t.ID, t.Name })
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		return nil, line.Exit{Code: line.NotFound, Text: fmt.Sprintf("%s has no access token %q; `%s` shows them", user, line.Plain(word), list)}
+	}
+	return nil, line.Exit{Code: line.Conflict, Text: fmt.Sprintf("%s has %d access tokens %q: say which by its ID (`%s` shows them)", user, len(found), line.Plain(word), list)}
 }

@@ -26,6 +26,19 @@ func Command() *cobra.Command {
 	return c
 }
 
+// meant returns the rows that a person may mean by word: the one of that ID, or else all of that name.
+func meant[T any](all []T, word string, called func(*T) (id, name string)) (found []*T) {
+	for i := range all {
+		switch id, name := called(&all[i]); {
+		case id == word:
+			return []*T{&all[i]}
+		case strings.EqualFold(name, word):
+			found = append(found, &all[i])
+		}
+	}
+	return found
+}
+
 const whom = "the username, address or ID of a user"
 
 // Find returns the user that a person means: by ID, username or address.
