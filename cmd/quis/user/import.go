@@ -1,11 +1,6 @@
 package user
 
 import (
-	"bytes"
-	"cmp"
-	"context"
-	"encoding/csv"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/quis-idp/quis/api/client"
-	"github.com/quis-idp/quis/cmd/quis/assign"
 	"github.com/quis-idp/quis/cmd/quis/line"
 )
 
@@ -36,7 +30,8 @@ func importCommand() *cobra.Command {
 		Short: "Create users from a CSV or JSON file",
 		Long: "The first line of a CSV file names the fields, as `quis user set --fields` has them, and groups: names with | between\n" +
 			"them. A JSON file is a list of objects. What is refused keeps nobody else out; --errors writes those users, with what is\n" +
-			"wrong, to a new file of the same form, which can be corrected and imported. - is standard input, as CSV.",
+			"wrong, to a new file of the same form, which can be corrected and imported. - is standard input, as CSV.\n" +
+			"Nobody who is there is changed.",
 		Example: "  quis user import people.csv --dry-run\n  quis user import people.csv --errors refused.csv",
 		Args:    line.Exactly("a CSV or JSON file"),
 	})
@@ -47,11 +42,11 @@ func importCommand() *cobra.Command {
 	return c
 }
 
-// A refusal is a user that was refused, and why.
-type refusal struct {
-	row    int // in the file, from 1
+// A record is what the file says of one user.
+type record struct {
+	at     string // where: "line 3", "user 2"
 	user   map[string]any
-	faults []string
+	faults []string // what is wrong with it: found here, or else by the node
 }
 
 func (i *importing) run(cmd *cobra.Command, file string) error {
@@ -72,57 +67,105 @@ func (i *importing) run(cmd *cobra.Command, file string) error {
 			return line.Exit{Code: line.Conflict, Text: i.errors + " exists already; name a new file"}
 		}
 	}
-	total, refused, err := i.send(cmd, c, users)
-	if werr := i.write(refused); werr != nil {
+	total, err := i.send(cmd, c, users)
+	if werr := i.write(users); werr != nil {
 		err = errors.Join(err, werr)
 	}
 	if err != nil {
 		return err
 	}
+	would := ""
+	if i.dry {
+		would = "would be "
+	}
 	if err := line.Emit(cmd, total, nil, func(row func(...any)) {
-		row("created", total.Created)
-		row("skipped", total.Skipped)
-		row("refused", total.Refused)
+		row(would+"created", total.Created)
+		row(would+"skipped", total.Skipped)
+		row(would+"refused", total.Refused)
 	}); err != nil {
 		return err
 	}
-	if i.dry {
-		fmt.Fprintln(cmd.ErrOrStderr(), "Nothing was made: this was a dry run. Two rows of the file that are the same user are found only when it is imported.")
-	}
-	if total.Refused > 0 {
-		return line.Exit{Code: line.Failed, Text: fmt.Sprintf("%d of %d users refused", total.Refused, len(users))}
-	}
-	return nil
+	return i.end(cmd, len(users), total.Refused)
 }
 
-// send imports in parts, which the node takes one transaction each.
-func (i *importing) send(cmd *cobra.Command, c *client.Client, users []map[string]any) (total client.Imported, refused []refusal, err error) {
+// end says what the figures do not.
+func (i *importing) end(cmd *cobra.Command, users, refused int) error {
+	verb := "are"
+	if i.dry {
+		verb = "would be"
+		hint := "Nothing was made: this was a dry run."
+		if users > client.MaxImport {
+			hint += fmt.Sprintf(" It looks at %d users at a time: two that are the same person, further apart in the file, are found when it is imported.", client.MaxImport)
+		}
+		fmt.Fprintln(cmd.ErrOrStderr(), hint)
+	}
+	if refused == 0 {
+		return nil
+	}
+	where := "--errors FILE writes them to a file"
+	if i.errors != "" {
+		where = "they are in " + i.errors + ": correct and import that"
+	}
+	return line.Exit{Code: line.Failed, Text: fmt.Sprintf("%d of %d users %s refused; %s", refused, users, verb, where)}
+}
+
+// send imports in parts, which the node takes one transaction each, and notes what it refuses.
+func (i *importing) send(cmd *cobra.Command, c *client.Client, users []record) (total client.Imported, err error) {
 	total.Rows = []client.ImportedRow{}
 	w, done := cmd.ErrOrStderr(), 0
 	for part := range slices.Chunk(users, client.MaxImport) {
-		got, err := i.sendPart(cmd, c, part)
-		if err != nil {
-			return total, refused, fmt.Errorf("after %d of %d users: %w (what is made already stays; go on with --skip-existing)", done, len(users), err)
+		if err := i.sendPart(cmd, c, part, &total); err != nil {
+			kept := "what is made already stays; go on with --skip-existing"
+			if i.dry {
+				kept = "nothing was made: this was a dry run"
+			}
+			return total, fmt.Errorf("after %d of %d users: %w (%s)", done, len(users), err, kept)
 		}
-		for n, r := range got.Rows {
-			if r.Outcome == "refused" && n < len(part) {
-				refused = append(refused, refusal{done + n + 1, part[n], r.Faults})
-				fmt.Fprintf(w, "user %d %s: %s\n", done+n+1, line.Plain(name(part[n])), line.Plain(strings.Join(r.Faults, "; ")))
+		for _, r := range part {
+			if len(r.faults) > 0 {
+				fmt.Fprintf(w, "%s %s: %s\n", r.at, line.Plain(name(r.user)), line.Plain(strings.Join(r.faults, "; ")))
 			}
 		}
-		total.Created, total.Skipped, total.Refused = total.Created+got.Created, total.Skipped+got.Skipped, total.Refused+got.Refused
-		total.Rows = append(total.Rows, got.Rows...)
 		if done += len(part); done%(40*client.MaxImport) == 0 {
 			fmt.Fprintf(w, "%d of %d users\n", done, len(users))
 		}
 	}
-	return total, refused, nil
+	return total, nil
 }
 
-func (i *importing) sendPart(cmd *cobra.Command, c *client.Client, part []map[string]any) (*client.Imported, error) {
-	ctx, cancel := line.Asking(cmd)
-	defer cancel()
-	return c.Users.Import(ctx, client.Import{Users: part, DryRun: i.dry, SkipExisting: i.skip})
+// sendPart sends those of part that nothing is known to be wrong with, and adds what became of all.
+func (i *importing) sendPart(cmd *cobra.Command, c *client.Client, part []record, total *client.Imported) error {
+	var send []map[string]any
+	for _, r := range part {
+		if len(r.faults) == 0 {
+			send = append(send, r.user)
+		}
+	}
+	got := &client.Imported{}
+	if len(send) > 0 {
+		ctx, cancel := line.Asking(cmd)
+		defer cancel()
+		var err error
+		if got, err = c.Users.Import(ctx, client.Import{Users: send, DryRun: i.dry, SkipExisting: i.skip}); err != nil {
+			return err
+		}
+		if len(got.Rows) != len(send) {
+			return fmt.Errorf("the node tells of %d users, and was sent %d", len(got.Rows), len(send))
+		}
+	}
+	total.Created, total.Skipped, total.Refused = total.Created+got.Created, total.Skipped+got.Skipped, total.Refused+got.Refused
+	rows := got.Rows
+	for n := range part {
+		r := &part[n]
+		if len(r.faults) > 0 {
+			total.Refused++
+			total.Rows = append(total.Rows, client.ImportedRow{Outcome: "refused", Faults: r.faults})
+			continue
+		}
+		r.faults = rows[0].Faults
+		total.Rows, rows = append(total.Rows, rows[0]), rows[1:]
+	}
+	return nil
 }
 
 func name(u map[string]any) string {
@@ -134,7 +177,7 @@ func name(u map[string]any) string {
 	return "without a name"
 }
 
-func load(cmd *cobra.Command, file string, fields map[string]client.Field) ([]map[string]any, error) {
+func load(cmd *cobra.Command, file string, fields map[string]client.Field) ([]record, error) {
 	in := cmd.InOrStdin()
 	if file != "-" {
 		f, err := os.Open(file)
@@ -158,103 +201,10 @@ func load(cmd *cobra.Command, file string, fields map[string]client.Field) ([]ma
 	return users, nil
 }
 
-// parse reads users from CSV or JSON; fields are those that a user may have. The column
-// errors, which --errors adds, is passed over.
-func parse(data []byte, isJSON bool, fields map[string]client.Field) ([]map[string]any, error) {
-	data = bytes.TrimPrefix(data, []byte("\ufeff"))
-	if isJSON {
-		var users []map[string]any
-		if err := json.Unmarshal(data, &users); err != nil {
-			return nil, errors.New("is not a JSON list of objects")
-		}
-		for i, u := range users {
-			delete(u, "errors")
-			for f := range u {
-				if _, ok := fields[f]; !ok {
-					return nil, unknown(fmt.Sprintf("user %d", i+1), f, fields)
-				}
-			}
-		}
-		return users, nil
-	}
-	r := csv.NewReader(bytes.NewReader(data))
-	head, err := r.Read()
-	if err != nil {
-		return nil, fmt.Errorf("first line: %w", err)
-	}
-	for i, f := range head {
-		head[i] = strings.ToLower(strings.TrimSpace(f))
-		if _, ok := fields[head[i]]; !ok && head[i] != "errors" {
-			return nil, unknown("first line", head[i], fields)
-		}
-		if slices.Contains(head[:i], head[i]) {
-			return nil, fmt.Errorf("first line: %s appears twice", head[i])
-		}
-	}
-	var users []map[string]any
-	for {
-		cells, err := r.Read()
-		if errors.Is(err, io.EOF) {
-			return users, nil
-		}
-		if err != nil {
-			return nil, err // names the line
-		}
-		u := map[string]any{}
-		for i, cell := range cells {
-			if cell = strings.TrimSpace(cell); cell == "" || head[i] == "errors" {
-				continue
-			}
-			v, err := value(cell, fields[head[i]])
-			if err != nil {
-				at, _ := r.FieldPos(i)
-				return nil, fmt.Errorf("line %d: %s: %w", at, head[i], err)
-			}
-			if v != nil {
-				u[head[i]] = v
-			}
-		}
-		users = append(users, u)
-	}
-}
-
-func unknown(where, f string, fields map[string]client.Field) error {
-	names := []string{}
-	for n := range fields {
-		names = append(names, n)
-	}
-	return fmt.Errorf("%s: there is no field %q%s", where, line.Plain(f), assign.Near(f, names))
-}
-
-// value reads a cell; nil if there is nothing in it.
-func value(cell string, f client.Field) (any, error) {
-	switch f.Type {
-	case "boolean":
-		switch strings.ToLower(cell) {
-		case "true", "yes", "1":
-			return true, nil
-		case "false", "no", "0":
-			return false, nil
-		}
-		return nil, fmt.Errorf("%q is neither true nor false; nothing was imported", line.Plain(cell))
-	case "array":
-		list := []string{}
-		for e := range strings.SplitSeq(cell, "|") {
-			if e = strings.TrimSpace(e); e != "" {
-				list = append(list, e)
-			}
-		}
-		if len(list) == 0 {
-			return nil, nil
-		}
-		return list, nil
-	}
-	return cell, nil
-}
-
 // write puts what was refused, and why, where --errors says: a file of its owner, as users may
 // come with hashes of their passwords.
-func (i *importing) write(refused []refusal) (err error) {
+func (i *importing) write(users []record) (err error) {
+	refused := slices.DeleteFunc(slices.Clone(users), func(r record) bool { return len(r.faults) == 0 })
 	if i.errors == "" || len(refused) == 0 {
 		return nil
 	}
@@ -274,90 +224,4 @@ func (i *importing) write(refused []refusal) (err error) {
 		return line.WriteJSON(f, rows)
 	}
 	return writeCSV(f, rows)
-}
-
-// writeCSV writes rows with a column for each field that one of them has.
-func writeCSV(out io.Writer, rows []map[string]any) error {
-	var head []string
-	for _, r := range rows {
-		for f := range r {
-			if !slices.Contains(head, f) {
-				head = append(head, f)
-			}
-		}
-	}
-	slices.SortFunc(head, func(a, b string) int { return cmp.Or(place(a)-place(b), strings.Compare(a, b)) })
-	w := csv.NewWriter(out)
-	if err := w.Write(head); err != nil {
-		return err
-	}
-	for _, r := range rows {
-		cells := make([]string, len(head))
-		for i, f := range head {
-			cells[i] = cell(r[f])
-		}
-		if err := w.Write(cells); err != nil {
-			return err
-		}
-	}
-	w.Flush()
-	return w.Error()
-}
-
-// place orders the columns as a person reads them: who it is first, what is wrong last.
-func place(field string) int {
-	switch i := slices.Index([]string{"username", "email", "name"}, field); {
-	case i >= 0:
-		return i
-	case field == "errors":
-		return 9
-	}
-	return 5
-}
-
-func cell(v any) string {
-	switch v := v.(type) {
-	case nil:
-		return ""
-	case string:
-		return v
-	case []string:
-		return strings.Join(v, "|")
-	case []any:
-		parts := make([]string, len(v))
-		for i, e := range v {
-			parts[i] = cell(e)
-		}
-		return strings.Join(parts, "|")
-	}
-	return fmt.Sprint(v)
-}
-
-func exportCommand() *cobra.Command {
-	return line.Online(&cobra.Command{
-		Use:     "export",
-		Short:   "Write all users to standard output, as CSV or with -o json as JSON",
-		Long:    "Passwords and other secrets are not part of it. `quis user import` reads what it writes.",
-		Example: "  quis user export > people.csv\n  quis user export -o json > people.json",
-		Args:    line.None,
-		RunE: line.Answer(func(c *client.Client, ctx context.Context) ([]map[string]any, error) {
-			users, err := all(ctx, c, "")
-			if err != nil {
-				return nil, err
-			}
-			rows := make([]map[string]any, len(users))
-			for i, u := range users {
-				rows[i] = map[string]any{
-					"username": u.Username, "email": u.Email, "email_verified": u.EmailVerified, "name": u.Name, "given_name": u.GivenName,
-					"family_name": u.FamilyName, "locale": u.Locale, "admin": u.Admin, "disabled": u.Disabled,
-				}
-			}
-			return rows, nil
-		}, func(cmd *cobra.Command, rows []map[string]any) error {
-			if asJSON, err := line.AsJSON(cmd); err != nil || asJSON {
-				return errors.Join(err, line.WriteJSON(cmd.OutOrStdout(), rows))
-			}
-			return writeCSV(cmd.OutOrStdout(), rows)
-		}),
-	})
 }

@@ -16,24 +16,22 @@ var fields = map[string]client.Field{
 
 func TestParse(t *testing.T) {
 	t.Parallel()
-	want := []map[string]any{
-		{"username": "ann", "admin": true, "groups": []string{"a", "b c"}},
-		{"username": "bob, the builder", "email": "bob@example.com"},
+	want := []record{
+		{at: "line 2", user: map[string]any{"username": "ann", "admin": true, "groups": []string{"a", "b c"}}},
+		{at: "line 3", user: map[string]any{"username": "bob, the builder", "email": "bob@example.com"}},
 	}
 	got, err := parse([]byte("\ufeffUsername,email,admin,groups,errors\nann,,yes,a| b c|,old\n\"bob, the builder\",bob@example.com,,,\n"), false, fields)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(record{})); diff != "" {
 		t.Error(diff)
 	}
 	for text, fault := range map[string]string{
-		"":                            "first line",
-		"username,emial\nx,y\n":       `there is no field "emial"; did you mean "email"?`,
-		"username,username\nx,y\n":    "appears twice",
-		"username,admin\nx,perhaps\n": `line 2: admin: "perhaps" is neither true nor false; nothing was imported`,
-		"username,email\nx\n":         "line 2",
-		"username\n\"x\n":             "line 2",
+		"":                         "first line",
+		"username,emial\nx,y\n":    `there is no field "emial"; did you mean "email"?`,
+		"username,username\nx,y\n": "appears twice",
+		"username\nann\n\"x\n":     "line 3, column 4: extraneous or missing \" in quoted-field; nothing was imported",
 	} {
 		if _, err := parse([]byte(text), false, fields); err == nil || !strings.Contains(err.Error(), fault) {
 			t.Errorf("%q: %v", text, err)
@@ -46,12 +44,30 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// What is wrong with one row is a fault of that row, which keeps what it says.
+func TestParseKeepsToTheRow(t *testing.T) {
+	t.Parallel()
+	got, err := parse([]byte("username,email,admin\nann\n\nbob,bob@example.com,perhaps\neve,eve@example.com,no,Doe\ncarol,,\n"), false, fields)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []record{
+		{"line 2", map[string]any{"username": "ann"}, []string{"line 2 is too short: it ends with username, and email is missing"}},
+		{"line 4", map[string]any{"username": "bob", "email": "bob@example.com", "admin": "perhaps"}, []string{`admin: "perhaps" is neither true nor false`}},
+		{"line 5", map[string]any{"username": "eve", "email": "eve@example.com", "admin": false}, []string{`line 5 is too long: the first line has no field for "Doe"`}},
+		{"line 6", map[string]any{"username": "carol"}, nil},
+	}
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(record{})); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // FuzzParse: whatever is read can be written, and is read again as the same users.
 func FuzzParse(f *testing.F) {
 	f.Add("username,email,admin,groups\nann,a@b,yes,x|y\n")
 	f.Add("username\n\" \"\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		users, err := parse([]byte(text), false, fields)
+		users, err := usersOf(text)
 		if err != nil || len(users) == 0 {
 			return
 		}
@@ -59,7 +75,7 @@ func FuzzParse(f *testing.F) {
 		if err := writeCSV(&b, users); err != nil {
 			t.Fatal(err)
 		}
-		again, err := parse(b.Bytes(), false, fields)
+		again, err := usersOf(b.String())
 		if b.Len() > 0 && err != nil && !strings.Contains(err.Error(), "first line") {
 			t.Fatalf("%q: %v", b.String(), err)
 		}
@@ -69,4 +85,15 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// usersOf are the users in a text that nothing is wrong with.
+func usersOf(text string) (users []map[string]any, err error) {
+	all, err := parse([]byte(text), false, fields)
+	for _, r := range all {
+		if len(r.faults) == 0 {
+			users = append(users, r.user)
+		}
+	}
+	return users, err
 }

@@ -1,0 +1,186 @@
+package user
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/quis-idp/quis/api/client"
+	"github.com/quis-idp/quis/cmd/quis/assign"
+	"github.com/quis-idp/quis/cmd/quis/line"
+)
+
+// parse reads users from CSV or JSON; fields are those that a user may have. The column
+// errors, which --errors adds, is passed over. What is wrong with one user is a fault of that
+// record; an error is what is wrong with the whole file.
+func parse(data []byte, isJSON bool, fields map[string]client.Field) ([]record, error) {
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	if !isJSON {
+		return parseCSV(csv.NewReader(bytes.NewReader(data)), fields)
+	}
+	var users []map[string]any
+	if err := json.Unmarshal(data, &users); err != nil {
+		return nil, errors.New("is not a JSON list of objects")
+	}
+	all := make([]record, len(users))
+	for i, u := range users {
+		all[i] = record{at: fmt.Sprintf("user %d", i+1), user: u}
+		delete(u, "errors")
+		for f := range u {
+			if _, ok := fields[f]; !ok {
+				return nil, unknown(all[i].at, f, fields)
+			}
+		}
+	}
+	return all, nil
+}
+
+func parseCSV(r *csv.Reader, fields map[string]client.Field) ([]record, error) {
+	r.FieldsPerRecord = -1 // a row of another length is a fault of its own
+	head, err := r.Read()
+	if err != nil {
+		return nil, fmt.Errorf("first line: %w", err)
+	}
+	for i, f := range head {
+		head[i] = strings.ToLower(strings.TrimSpace(f))
+		if _, ok := fields[head[i]]; !ok && head[i] != "errors" {
+			return nil, unknown("first line", head[i], fields)
+		}
+		if slices.Contains(head[:i], head[i]) {
+			return nil, fmt.Errorf("first line: %s appears twice", head[i])
+		}
+	}
+	var all []record
+	for {
+		cells, err := r.Read()
+		if errors.Is(err, io.EOF) {
+			return all, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%w; nothing was imported", err) // names the line
+		}
+		at, _ := r.FieldPos(0)
+		u := record{at: fmt.Sprintf("line %d", at), user: map[string]any{}}
+		switch n := len(head); {
+		case len(cells) < n:
+			u.faults = append(u.faults, fmt.Sprintf("line %d is too short: it ends with %s, and %s is missing", at, head[len(cells)-1], head[len(cells)]))
+		case len(cells) > n:
+			u.faults = append(u.faults, fmt.Sprintf("line %d is too long: the first line has no field for %q", at, line.Plain(cells[n])))
+		}
+		for i, cell := range cells[:min(len(cells), len(head))] {
+			u.take(head[i], strings.TrimSpace(cell), fields)
+		}
+		all = append(all, u)
+	}
+}
+
+// take notes what a cell says. One that cannot be read stays as it is, for --errors.
+func (r *record) take(field, cell string, fields map[string]client.Field) {
+	if cell == "" || field == "errors" {
+		return
+	}
+	v, err := value(cell, fields[field])
+	if err != nil {
+		v, r.faults = cell, append(r.faults, fmt.Sprintf("%s: %v", field, err))
+	}
+	if v != nil {
+		r.user[field] = v
+	}
+}
+
+func unknown(where, f string, fields map[string]client.Field) error {
+	names := []string{}
+	for n := range fields {
+		names = append(names, n)
+	}
+	return fmt.Errorf("%s: there is no field %q%s", where, line.Plain(f), assign.Near(f, names))
+}
+
+// value reads a cell; nil if there is nothing in it.
+func value(cell string, f client.Field) (any, error) {
+	switch f.Type {
+	case "boolean":
+		switch strings.ToLower(cell) {
+		case "true", "yes", "1":
+			return true, nil
+		case "false", "no", "0":
+			return false, nil
+		}
+		return nil, fmt.Errorf("%q is neither true nor false", line.Plain(cell))
+	case "array":
+		list := []string{}
+		for e := range strings.SplitSeq(cell, "|") {
+			if e = strings.TrimSpace(e); e != "" {
+				list = append(list, e)
+			}
+		}
+		if len(list) == 0 {
+			return nil, nil
+		}
+		return list, nil
+	}
+	return cell, nil
+}
+
+// writeCSV writes rows with a column for each field that one of them has.
+func writeCSV(out io.Writer, rows []map[string]any) error {
+	var head []string
+	for _, r := range rows {
+		for f := range r {
+			if !slices.Contains(head, f) {
+				head = append(head, f)
+			}
+		}
+	}
+	slices.SortFunc(head, func(a, b string) int { return cmp.Or(place(a)-place(b), strings.Compare(a, b)) })
+	w := csv.NewWriter(out)
+	if err := w.Write(head); err != nil {
+		return err
+	}
+	for _, r := range rows {
+		cells := make([]string, len(head))
+		for i, f := range head {
+			cells[i] = cell(r[f])
+		}
+		if err := w.Write(cells); err != nil {
+			return err
+		}
+	}
+	w.Flush()
+	return w.Error()
+}
+
+// place orders the columns as a person reads them: who it is first, what is wrong last.
+func place(field string) int {
+	switch i := slices.Index([]string{"username", "email", "name"}, field); {
+	case i >= 0:
+		return i
+	case field == "errors":
+		return 9
+	}
+	return 5
+}
+
+func cell(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case string:
+		return v
+	case []string:
+		return strings.Join(v, "|")
+	case []any:
+		parts := make([]string, len(v))
+		for i, e := range v {
+			parts[i] = cell(e)
+		}
+		return strings.Join(parts, "|")
+	}
+	return fmt.Sprint(v)
+}
