@@ -92,13 +92,20 @@ func (fs *Flows) mailCode(ctx context.Context, f *Flow, code string) (Result, st
 	if code = strings.TrimSpace(code); code == "" || len(code) > maxCode {
 		return Result{}, "malformed", identity.Invalid("code", "Enter the code.")
 	}
-	g, err := fs.guess(ctx, f, f.Login, "")
-	if err != nil {
-		return Result{}, reasonLimited, err
+	var g *guess
+	link := mailcode.IsToken(code)
+	if !link {
+		var err error
+		if g, err = fs.guess(ctx, f, f.Login, ""); err != nil {
+			return Result{}, reasonLimited, err
+		}
 	}
 	known, err := fs.lookUp(ctx, f, fs.mailed(f))
 	if err != nil {
 		return Result{}, reasonOf(err), err
+	}
+	if link { // nobody guesses that: whoever keeps guessing at a name, or at many, keeps out nobody who follows a link
+		known.sources = known.sources[:1]
 	}
 	failure, err := fs.attempt(ctx, f, known, reasonCode, g, func() error {
 		return fs.codes.Check(f.Challenge, f.mailFor(known.userID()), code)

@@ -2,10 +2,14 @@ package authn_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/settings"
@@ -106,5 +110,38 @@ func TestLetterTellsInWhoseBrowserItWasAskedFor(t *testing.T) {
 		if got != "" {
 			t.Errorf("%s: %q", name, got)
 		}
+	}
+}
+
+// While others guess at her codes, and at everybody's, whoever follows the link of a letter gets in, in whatever browser.
+func TestALinkWorksWhileOthersGuess(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	h.verify(t)
+	n := h.nodes[0]
+	h.pass(t, 10*time.Minute)
+	ctx := from(t, "192.0.2.1")
+	hers, _ := n.lost(t, ctx, "ann")
+	letter := *n.letter()
+	limited := 0
+	for i := range 40 {
+		other := from(t, fmt.Sprintf("198.51.100.%d", i))
+		name := "ann"
+		if i > 15 {
+			name = fmt.Sprint("nobody", i)
+		}
+		f, _ := n.lost(t, other, name)
+		if _, err := n.MailCode(other, f, "nonsense"); errors.Is(err, identity.ErrLimited) {
+			limited++
+		}
+	}
+	if _, err := n.MailCode(ctx, hers, letter.Code); !errors.Is(err, identity.ErrLimited) || limited == 0 {
+		t.Errorf("her code: %v; %d guesses were held up", err, limited)
+	}
+	if _, err := n.MailCode(ctx, hers, strings.Repeat("A", len(letter.Token))); !errors.Is(err, identity.ErrUnauthenticated) {
+		t.Errorf("another link: %v", err)
+	}
+	if r, err := n.MailCode(ctx, hers, letter.Token); err != nil || r.Step != authn.StepRenew {
+		t.Errorf("her link: %+v, %v", r, err)
 	}
 }

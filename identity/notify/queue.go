@@ -36,7 +36,7 @@ type Message struct {
 	Data   letter.Data
 
 	// Browser names one in which the person has signed in before, in which it was asked for. Each of these has
-	// as much mail as all others of an address: a stranger must not use up the owner's. "": another.
+	// mail of its own, as has each network for all other browsers ("") in it: a stranger must not use up the owner's.
 	Browser string
 }
 
@@ -105,9 +105,15 @@ func (r *Room) admit(j *job) bool {
 	if err != nil {
 		return false // nobody
 	}
-	if !r.rates.take(r.db.Now(), map[string]rate{
-		"address " + j.tenant + " " + strings.ToLower(to) + " " + j.message.Browser: perAddress, "network " + j.network: perNetwork, "tenant " + j.tenant: perTenant,
-	}) {
+	mailbox := j.tenant + " " + strings.ToLower(to)
+	limits := map[string]rate{"network " + j.network: perNetwork, "tenant " + j.tenant: perTenant}
+	if j.message.Browser != "" {
+		limits["browser "+j.message.Browser+" "+mailbox] = perAddress
+	} else {
+		limits["mailbox "+mailbox] = perMailbox
+		limits["address "+j.network+" "+mailbox] = perAddress
+	}
+	if !r.rates.take(r.db.Now(), limits) {
 		r.metrics.attempts.WithLabelValues("direct", "limited").Inc()
 		return false
 	}

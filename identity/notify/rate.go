@@ -8,7 +8,8 @@ import (
 // How much mail strangers can cause on each node: a burst at once, then one for each
 // interval. An address is somebody's who may not have asked for any of it.
 var (
-	perAddress = rate{burst: 4, every: 3 * time.Minute}
+	perAddress = rate{burst: 4, every: 3 * time.Minute} // from one network, or in one browser of the person's
+	perMailbox = rate{burst: 12, every: time.Minute}    // from all networks
 	perNetwork = rate{burst: 20, every: 20 * time.Second}
 	perTenant  = rate{burst: 300, every: time.Second}
 )

@@ -125,6 +125,11 @@ func (c *Codes) Check(sealed []byte, f For, guess string) error {
 	return nil
 }
 
+// IsToken reports whether guess can be nothing but the token of a link.
+func IsToken(guess string) bool {
+	return len(normal(guess)) == base64.RawURLEncoding.EncodedLen(tokenSize)
+}
+
 func wrong() error {
 	return identity.Unauthenticated("That code is not right, or it is too old. Check it, or ask for a new one.")
 }
