@@ -2,11 +2,13 @@ package notify
 
 import (
 	"crypto/sha256"
+	"errors"
 	"strings"
 	"time"
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/notify/letter"
 )
@@ -20,7 +22,10 @@ type browser struct {
 	Expires time.Time `cbor:"4,keyasint,omitempty"`
 }
 
-const rememberBrowser = 180 * 24 * time.Hour
+const (
+	rememberBrowser = 180 * 24 * time.Hour
+	newAccount      = 24 * time.Hour
+)
 
 var browsers = fsm.NewTable(92, "known_browsers", fsm.Spec[browser]{
 	Scope:   func(b *browser) fsm.Scope { return fsm.Scope(b.Tenant) },
@@ -34,8 +39,9 @@ func (b *browser) put(tx *fsm.Tx) error {
 }
 
 // lookAtSignIn returns the notice that a sign-in calls for, if it comes from a browser not
-// seen before, and the browser to be remembered, if it is not remembered yet. The very first
-// sign-in of a person is nothing new to them.
+// seen before, and the browser to be remembered, if it is not remembered yet. The first sign-in of
+// a person into an account that has just been made is nothing new to them; into one that was there, as of
+// somebody who was imported or has not come for half a year, it may be somebody else's.
 func lookAtSignIn(tx *fsm.Tx, e *event.Event) (*notice, *browser, error) {
 	user := userOf(e)
 	if user == "" {
@@ -54,7 +60,14 @@ func lookAtSignIn(tx *fsm.Tx, e *event.Event) (*notice, *browser, error) {
 		}
 		return &notice{letter: letter.NewSignIn, user: user}, b, nil // of another browser
 	}
-	return nil, b, nil
+	u, _, err := directory.GetUser(tx, e.Tenant, user)
+	if errors.Is(err, fsm.ErrNotFound) {
+		return nil, nil, nil
+	}
+	if err != nil || e.Time.Sub(u.Created) < newAccount {
+		return nil, b, err
+	}
+	return &notice{letter: letter.NewSignIn, user: user}, b, nil
 }
 
 // browserName says in a few words what sends a User-Agent header: "Firefox on Linux". Its

@@ -160,6 +160,23 @@ func TestOnlyNewBrowsersAreTold(t *testing.T) {
 	}
 }
 
+// The first sign-in that is remembered may be anybody's, if the account has been there for longer.
+func TestFirstSignInIntoAnAccountThatWasThereIsTold(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	h.connect()
+	h.Advance(48 * time.Hour)
+	h.lead(0)
+	h.happen(event.Event{
+		Type: event.SessionStarted, Target: event.Target{Kind: "session", ID: identity.NewID("ses")}, Data: map[string]string{"user_id": h.user.ID},
+		Request: identity.Request{IP: "192.0.2.1", UserAgent: "Firefox/1 Linux"},
+	})
+	h.settled(notify.Done)
+	if got := h.smtp.Mails(); len(got) != 1 || !strings.Contains(got[0].Subject(), "sign-in") {
+		t.Errorf("sent %d", len(got))
+	}
+}
+
 func TestWithoutSettingsNothingIsWritten(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 1)
