@@ -68,6 +68,7 @@ func (n *Node) newMail() (*notify.Room, error) {
 		Carrier: &post.Carrier{Dial: n.outbound.Dial(25, 465, 587, 2525), Roots: roots},
 	}
 	cfg.Alarm, cfg.Invitation = n.alarmLink, n.invited
+	cfg.Warn = func(tenant, userID string) { n.push.Warn(tenant, userID) } // which there is by then
 	if n.cfg.Dev {
 		n.inbox = inbox.Open(filepath.Join(filepath.Dir(n.cfg.DataDir), "mail")) // beside those of the other nodes
 		cfg.Inbox = n.inbox.Put

@@ -356,7 +356,8 @@ func TestImpersonationIsTold(t *testing.T) {
 // Whoever's account is being recovered is told from when on, unless the tenant wants nobody told.
 func TestRecoveryIsTold(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, 1)
+	warned := make(chan string, 10)
+	h := newHouse(t, 1, func(c *notify.Config) { c.Warn = func(tenant, userID string) { warned <- tenant + " " + userID } })
 	h.connect()
 	h.lead(0)
 	ready := time.Date(2026, 11, 30, 8, 0, 0, 0, time.UTC)
@@ -368,5 +369,8 @@ func TestRecoveryIsTold(t *testing.T) {
 	}
 	if all := h.settled(notify.Done); len(all) != 1 {
 		t.Errorf("%d deliveries", len(all))
+	}
+	if who := <-warned; who != ten+" "+h.user.ID || len(warned) > 0 {
+		t.Errorf("%s is warned, and %d more", who, len(warned))
 	}
 }

@@ -39,8 +39,14 @@ func (r *Room) hear(ctx context.Context, entry *fsm.JournalEntry[event.Event]) e
 		due, seen, err = r.calledFor(tx, &e)
 		return err
 	})
-	if err != nil || len(due) == 0 && seen == nil {
+	if err != nil {
 		return err
+	}
+	if n := noticeOf(&e); n != nil && n.letter == letter.RecoveryStarted && r.cfg.Warn != nil {
+		r.cfg.Warn(e.Tenant, n.user)
+	}
+	if len(due) == 0 && seen == nil {
+		return nil
 	}
 	err = r.db.Update(ctx, func(tx *fsm.Tx) error {
 		if seen != nil {

@@ -33,6 +33,10 @@ type Config struct {
 	// letters have none.
 	Alarm func(t identity.Tenant, userID, eventID string) (string, error)
 
+	// Warn, if set, has browsers of a user told that somebody is getting back into the account: another
+	// channel than the mailbox, by which they may do so.
+	Warn func(tenant, userID string)
+
 	// Invitation returns what is mailed to somebody who is invited, or fsm.ErrNotFound if that
 	// was taken back or accepted; nil: no invitation is mailed.
 	Invitation func(tx *fsm.Tx, t identity.Tenant, id string) (Invited, error)

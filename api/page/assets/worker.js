@@ -1,21 +1,22 @@
-// Tells the person that a sign-in waits for their approval, and opens the page that asks for
-// its number. What comes by push is shown and nothing else: where it leads stands here, and
-// nothing can be answered from here.
-const answer = new URL('approvals/sign-in', self.registration.scope).href;
+// Tells the person that a sign-in waits for their approval, and opens the page that asks for its number; or
+// that somebody is getting back into their account, and opens the page that stops it. What comes by push is shown
+// and nothing else: where it leads stands here, and nothing can be answered from here.
+const at = path => new URL(path, self.registration.scope).href;
+const pages = {approval: at('approvals/sign-in'), recovery: at('security')};
 self.addEventListener('push', e => {
   let said = {};
   try { said = e.data.json(); } catch {}
-  e.waitUntil(self.registration.showNotification(String(said.title || 'Somebody signs in as you'), {body: String(said.body || 'Open to answer.'), tag: 'approval', renotify: true}));
+  e.waitUntil(self.registration.showNotification(String(said.title || 'Somebody signs in as you'), {body: String(said.body || 'Open to answer.'), tag: said.news in pages ? said.news : 'approval', renotify: true}));
 });
 self.addEventListener('notificationclick', e => {
   e.notification.close();
-  e.waitUntil(self.clients.openWindow(answer));
+  e.waitUntil(self.clients.openWindow(pages[e.notification.tag]));
 });
 
 // When the browser has changed its subscription, or a page sees that it is another than the one that
 // is known (follow.js), what there is now is posted. The answer 200 is a key to subscribe anew
 // with, 204 that it is kept, and anything else that it is not wanted.
-const subscription = new URL('approvals/subscription', self.registration.scope).href;
+const subscription = at('approvals/subscription');
 const encode = b => btoa(String.fromCharCode(...new Uint8Array(b))).replace(/\+/g, '-').replace(/\//g, '_').replace(/=/g, '');
 const decode = s => Uint8Array.from(atob(s.replace(/-/g, '+').replace(/_/g, '/')), c => c.charCodeAt(0));
 async function post(now, key = now && encode(now.options.applicationServerKey)) {

@@ -1,5 +1,6 @@
 // Package push tells people in their browsers, by Web Push, that a sign-in waits for their
-// approval: the browser need not have a page of ours open.
+// approval, or that somebody is getting back into their account: the browser need not have a page
+// of ours open.
 //
 // A [Subscription] is what a browser gave for that: the address of its maker's push service,
 // and keys. It belongs to one session and goes with it. Browsers change it by themselves, so
@@ -9,7 +10,9 @@
 // the node that was asked, once, and waits for nobody: what cannot be delivered within the life of
 // the question is of no use. A tenant has no more than a share of what is sent at once (lane).
 //
-// Invariants: a message says that somebody signs in, in words that are the same for
+// [Room.Warn] is for a recovery, which may be that of whoever reads the person's mail; it waits a day for a browser.
+//
+// Invariants: a message says that somebody signs in, or gets back in, in words that are the same for
 // everybody; it holds no number, no name, no address and nothing that could answer. The
 // address is a stranger's choice, so it is https and goes through the guard that is handed
 // in. What a push service calls gone is sent to no more; that its person wants to be told stays,

@@ -223,7 +223,7 @@ func TestABrowserIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	var said map[string]string
-	if err := json.Unmarshal(plain, &said); err != nil || len(said) != 2 || said["title"] != "Jemand meldet sich als Sie an" || said["body"] == "" {
+	if err := json.Unmarshal(plain, &said); err != nil || len(said) != 3 || said["news"] != "approval" || said["title"] != "Jemand meldet sich als Sie an" || said["body"] == "" {
 		t.Errorf("%s: %v", plain, err)
 	}
 	if other, err := pushtest.NewBrowser(); err != nil {
@@ -233,6 +233,33 @@ func TestABrowserIsTold(t *testing.T) {
 	}
 	if len(h.service.Messages) > 0 {
 		t.Error("a browser is told that may not answer")
+	}
+}
+
+// That somebody is getting back into an account is told to every browser of its person, for a day.
+func TestEveryBrowserIsWarned(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 2)
+	browsers := map[string]*pushtest.Browser{"/ses_1": h.subscribe(t, "ses_1", "de"), "/ses_2": h.subscribe(t, "ses_2", "fr")}
+	h.rooms[1].Warn(ten, alice)
+	for range 2 {
+		m := h.arrived(t)
+		ttl, err := strconv.Atoi(m.Header.Get("TTL"))
+		if err != nil || ttl < 23*3600 || ttl > 24*3600 || m.Header.Get("Topic") != "recovery" {
+			t.Errorf("%v", m.Header)
+		}
+		plain, err := browsers[m.Path].Read(m.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var said map[string]string
+		if err := json.Unmarshal(plain, &said); err != nil || said["news"] != "recovery" || said["title"] == "" {
+			t.Errorf("%s: %v", plain, err)
+		}
+		delete(browsers, m.Path)
+	}
+	if len(browsers) > 0 {
+		t.Errorf("not told: %v", browsers)
 	}
 }
 

@@ -21,7 +21,18 @@ const (
 	laneWaiting = 64  // of them of one tenant
 	allWidth    = 16  // told at once
 	laneWidth   = 4   // of one tenant, each of another person: slow services hold up nobody else's
-	topic       = "approval"
+
+	untold = 24 * time.Hour // how long a warning waits for a browser that is off
+)
+
+// A News is what a browser is told of; it is the topic of the message as well, of which one that waits is
+// replaced by the next (RFC 8030, section 5.4).
+type News string
+
+// The news.
+const (
+	SignIn   News = "approval" // a sign-in waits for approval
+	Recovery News = "recovery" // somebody is getting back into the account
 )
 
 // Config is what a Room works with; DB, Ring, Post, Lifetime and Logger must be set, and Modern where
@@ -53,8 +64,9 @@ type Room struct {
 
 // A job is a person to be told.
 type job struct {
+	news           News
 	tenant, userID string
-	sessions       []string
+	sessions       []string // of the browsers; nil: all of the person's
 	until          time.Time
 }
 
@@ -86,7 +98,17 @@ func (r *Room) Tell(tenant, userID string, sessions []string) {
 	if len(sessions) == 0 {
 		return
 	}
-	if !r.queue.Add(tenant, job{tenant, userID, slices.Clone(sessions), r.cfg.DB.Now().Add(r.cfg.Lifetime)}) {
+	r.add(job{SignIn, tenant, userID, slices.Clone(sessions), r.cfg.DB.Now().Add(r.cfg.Lifetime)})
+}
+
+// Warn has all browsers of a user that subscribed told that somebody is getting back into the account,
+// and returns at once.
+func (r *Room) Warn(tenant, userID string) {
+	r.add(job{Recovery, tenant, userID, nil, r.cfg.DB.Now().Add(untold)})
+}
+
+func (r *Room) add(j job) {
+	if !r.queue.Add(j.tenant, j) {
 		r.sent.WithLabelValues("full").Inc()
 	}
 }
@@ -129,7 +151,7 @@ func (r *Room) load(ctx context.Context, j *job) (to []recipient, err error) {
 		}
 		to = nil
 		for _, s := range all {
-			if s.Endpoint == "" || !slices.Contains(j.sessions, s.Session) {
+			if s.Endpoint == "" || j.sessions != nil && !slices.Contains(j.sessions, s.Session) {
 				continue
 			}
 			pair, err := pairOf(tx, &s)
@@ -158,7 +180,7 @@ func (r *Room) deliver(ctx context.Context, j *job, s *recipient) {
 	}
 	status, err := http.StatusGone, error(nil)
 	if s.pair != nil {
-		status, err = r.send(ctx, s, left)
+		status, err = r.send(ctx, j.news, s, left)
 	}
 	switch {
 	case err == nil && (status == http.StatusNotFound || status == http.StatusGone):
@@ -174,12 +196,12 @@ func (r *Room) deliver(ctx context.Context, j *job, s *recipient) {
 	}
 }
 
-func (r *Room) send(ctx context.Context, s *recipient, left time.Duration) (int, error) {
+func (r *Room) send(ctx context.Context, news News, s *recipient, left time.Duration) (int, error) {
 	private, err := s.pair.private(r.cfg.Ring)
 	if err != nil {
 		return 0, err
 	}
-	plain, err := message(s.Language)
+	plain, err := message(s.Language, news)
 	if err != nil {
 		return 0, err
 	}
@@ -197,6 +219,6 @@ func (r *Room) send(ctx context.Context, s *recipient, left time.Duration) (int,
 	h.Set("Content-Type", "application/octet-stream")
 	h.Set("TTL", strconv.Itoa(int(left.Seconds())))
 	h.Set("Urgency", "high")
-	h.Set("Topic", topic) // one that waits is replaced by the next
+	h.Set("Topic", string(news))
 	return r.cfg.Post(ctx, s.Endpoint, h, body)
 }

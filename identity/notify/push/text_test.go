@@ -12,8 +12,10 @@ func TestTranslations(t *testing.T) {
 		t.Error(fault)
 	}
 	for _, tag := range language.All {
-		if m, err := message(tag); err != nil || len(m) >= padded {
-			t.Errorf("%s: %d bytes, %v", tag, len(m), err)
+		for _, news := range []News{SignIn, Recovery} {
+			if m, err := message(tag, news); err != nil || len(m) >= padded {
+				t.Errorf("%s of %s: %d bytes, %v", tag, news, len(m), err)
+			}
 		}
 	}
 }
