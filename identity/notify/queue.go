@@ -108,6 +108,7 @@ func (r *Room) admit(j *job) bool {
 	mailbox := j.tenant + " " + strings.ToLower(to)
 	limits := map[string]rate{"network " + j.network: perNetwork, "tenant " + j.tenant: perTenant}
 	if j.message.Browser != "" {
+		limits["known "+mailbox] = perMailbox // who was in an account once may have made many
 		limits["browser "+j.message.Browser+" "+mailbox] = perAddress
 	} else {
 		limits["mailbox "+mailbox] = perMailbox

@@ -9,7 +9,7 @@ import (
 // interval. An address is somebody's who may not have asked for any of it.
 var (
 	perAddress = rate{burst: 4, every: 3 * time.Minute} // from one network, or in one browser of the person's
-	perMailbox = rate{burst: 12, every: time.Minute}    // from all networks
+	perMailbox = rate{burst: 12, every: time.Minute}    // from all networks, or in all browsers of the person's
 	perNetwork = rate{burst: 20, every: 20 * time.Second}
 	perTenant  = rate{burst: 300, every: time.Second}
 )
