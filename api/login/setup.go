@@ -10,6 +10,7 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/assurance"
+	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/credential/strength"
 	"github.com/quis-idp/quis/identity/directory"
@@ -155,7 +156,7 @@ func (l *Login) showSetup(w http.ResponseWriter, r *http.Request, status int, wh
 		return err
 	}
 	var others bool
-	err = l.cfg.DB.View(r.Context(), func(tx *fsm.Tx) (err error) {
+	err = authn.Settled(r.Context(), l.cfg.DB, func(tx *fsm.Tx) (err error) {
 		others, err = directory.Administered(tx, identity.DefaultTenant)
 		return err
 	})

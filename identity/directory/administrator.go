@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"fmt"
 	"iter"
 
 	"github.com/quis-idp/quis/fsm"
@@ -8,7 +9,7 @@ import (
 )
 
 // administrators are the users who administer their tenant and are not disabled. A row that was
-// written before this index was kept is in it from its next change on.
+// written before this index was kept, or by a member of an older release, is in it from its next change on.
 var administrators = users.Index(3, "administrators", func(u *User) []fsm.Key {
 	if !u.administers() {
 		return nil
@@ -38,6 +39,10 @@ func administeredBut(tx *fsm.Tx, tenant, id string) (bool, error) {
 	return false, nil
 }
 
+// errLast is the kind of what takes the last administrator away, as far as this node knows: it looks again
+// after it has caught up.
+var errLast = fmt.Errorf("last administrator: %w (%w)", identity.ErrDenied, fsm.ErrNotFound)
+
 // keepOne refuses to take its last administrator from the installation: nobody could make
 // another one but the operator of a machine. Any other tenant is administered from there, too.
 func keepOne(tx *fsm.Tx, was, is *User) error {
@@ -47,5 +52,5 @@ func keepOne(tx *fsm.Tx, was, is *User) error {
 	if others, err := administeredBut(tx, was.Tenant, was.ID); err != nil || others {
 		return err
 	}
-	return identity.Denied(was.Username + " is the last administrator of this installation. Make another one first: of a user who is there (`quis user set USER admin=true`), or a new one (`quis setup-link`).")
+	return &identity.Error{Kind: errLast, Detail: was.Username + " is the last administrator of this installation. Make another one first: of a user who is there (`quis user set USER admin=true`), or a new one (`quis setup-link`)."}
 }

@@ -88,6 +88,30 @@ func TestOnlyTheLastOneOfTheInstallationStays(t *testing.T) {
 	}
 }
 
+// A node that does not know of the other administrator yet looks again.
+func TestTheLastAdministratorIsNotTheLastOfANodeThatIsBehind(t *testing.T) {
+	t.Parallel()
+	c := cluster(t, 2)
+	ann := administrator(t, c, "ann", true)
+	c.Pause(1)
+	create(t, c.DB[0], directory.User{Username: "bob", Admin: true})
+	behind := true
+	err := c.DB[1].Update(t.Context(), func(tx *fsm.Tx) error {
+		err := directory.DeleteUser(tx, ten, ann, 0)
+		if behind {
+			behind = false
+			if !errors.Is(err, identity.ErrDenied) {
+				t.Errorf("the node is not behind: %v", err)
+			}
+			c.Resume(t, 1)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 // Two administrators on two nodes who remove each other at once leave one of them.
 func TestTwoAdministratorsRemoveEachOther(t *testing.T) {
 	t.Parallel()
