@@ -208,7 +208,7 @@ func (a *API) deleteUser(c *call, in *byID) (*none, error) {
 			return err
 		}
 		for _, room := range []func(tx *fsm.Tx, tenant, user string) error{
-			regain.DeleteAllOf, passkey.DeleteAllOf, credential.DeleteAllOf, authn.DeleteAllOf, notify.DeleteAllOf, pending.CancelEmailChange,
+			regain.DeleteAllOf, passkey.DeleteAllOf, credential.DeleteAllOf, authn.DeleteAllOf, session.DeleteAllOf, notify.DeleteAllOf, pending.CancelEmailChange,
 		} {
 			if err := room(tx, c.Tenant.ID, in.ID); err != nil {
 				return err

@@ -25,7 +25,7 @@ import (
 )
 
 // Tables are the definitions that a store needs for sign-in, and for getting back in.
-var Tables = slices.Concat([]fsm.Definition{spent, lastSignin, putOff}, regain.Tables, wave.Tables, throttle.Tables)
+var Tables = slices.Concat([]fsm.Definition{spent, putOff}, regain.Tables, wave.Tables, throttle.Tables)
 
 // ACRs are the authentication contexts that signing in can reach, surest first.
 var ACRs = assurance.ACRs
@@ -130,13 +130,4 @@ func newMetrics(reg prometheus.Registerer) metrics {
 		reg.MustRegister(m.logins, m.duration, m.lost)
 	}
 	return m
-}
-
-// LastSignin returns when a user last signed in; zero if never.
-func LastSignin(tx *fsm.Tx, tenant, user string) (time.Time, error) {
-	ms, err := lastSignin.Get(tx, fsm.Scope(tenant), fsm.K(user))
-	if err != nil || ms == 0 {
-		return time.Time{}, err
-	}
-	return time.UnixMilli(ms).UTC(), nil
 }

@@ -51,7 +51,7 @@ func TestSignInOverThreeNodes(t *testing.T) {
 		t.Errorf("events: %+v", started)
 	}
 	err = h.DB[1].View(ctx, func(tx *fsm.Tx) error {
-		at, err := authn.LastSignin(tx, ten, h.ann.ID)
+		at, err := session.LastSignin(tx, ten, h.ann.ID)
 		if !at.Equal(r.Session.AuthTime) {
 			t.Errorf("last sign-in %v, want %v", at, r.Session.AuthTime)
 		}

@@ -33,7 +33,7 @@ func TestNothingIsCountedOfWhoIsDeleted(t *testing.T) {
 	}
 	h.update(t, 0, func(tx *fsm.Tx) error { return authn.DeleteAllOf(tx, ten, h.ann.ID) })
 	h.update(t, 0, func(tx *fsm.Tx) error {
-		at, err := authn.LastSignin(tx, ten, h.ann.ID)
+		at, err := session.LastSignin(tx, ten, h.ann.ID)
 		if !at.IsZero() {
 			t.Errorf("last sign-in %v", at)
 		}

@@ -38,7 +38,6 @@ var (
 		Expires:   func(s *spentFlow) time.Time { return s.Expires },
 		Transient: true,
 	})
-	lastSignin = fsm.NewCounter(81, "last_signin") // milliseconds since 1970
 )
 
 // An ending is what was read before the one transaction of a sign-in, so that a person's
@@ -81,7 +80,7 @@ func (fs *Flows) finish(ctx context.Context, f *Flow, also func(tx *fsm.Tx) erro
 		return Result{}, fmt.Errorf("finish sign-in: %w", err)
 	}
 	if f.Recovery != "" && enrol == nil {
-		enrol = &Enrolment{Optional: true, Left: -1} // they had something that is gone now
+		enrol = &Enrolment{Optional: true, Left: -1} // they had something that is gone now, or nothing yet
 	}
 	return fs.done(f, started, Result{Enrol: enrol, Trust: trust, TrustFor: life})
 }
@@ -216,7 +215,7 @@ func (fs *Flows) begun(tx *fsm.Tx, f *Flow) (*session.Started, error) {
 	if err := spent.Insert(tx, mark); err != nil {
 		return nil, err
 	}
-	return started, lastSignin.Max(tx, fsm.Scope(f.Need.Tenant), fsm.K(f.UserID), tx.Now().UnixMilli(), time.Time{})
+	return started, nil
 }
 
 func (fs *Flows) start(tx *fsm.Tx, f *Flow) (*session.Started, error) {

@@ -93,10 +93,14 @@ func (m *Offers) Make(ctx context.Context, tenant, userID, reason string, life t
 		if err != nil {
 			return err
 		}
-		o.By, o.Until = session.Impersonation{UserID: actor.ID, Tenant: tenant, Reason: reason}, tx.Now().Add(lifetime)
+		home := tenant
 		if _, _, err := directory.GetUser(tx, tenant, actor.ID); errors.Is(err, fsm.ErrNotFound) {
-			o.By.Tenant = identity.DefaultTenant // no other tenant's administrators act beyond it
+			home = identity.DefaultTenant // no other tenant's administrators act beyond it
 		} else if err != nil {
+			return err
+		}
+		o.Until = tx.Now().Add(lifetime)
+		if o.By, err = session.ActingAs(tx, home, actor.ID, reason); err != nil {
 			return err
 		}
 		if err := session.MayImpersonate(tx, tenant, userID, o.By); err != nil {

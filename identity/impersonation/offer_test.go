@@ -13,6 +13,7 @@ import (
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/impersonation"
+	"github.com/quis-idp/quis/identity/session"
 )
 
 func TestOfferOfImpersonation(t *testing.T) {
@@ -66,6 +67,29 @@ func TestOfferOfImpersonation(t *testing.T) {
 	}
 	if _, _, err := h.nodes[1].Use(ctx, got); !errors.Is(err, impersonation.ErrDead) {
 		t.Errorf("begun after its time: %v", err)
+	}
+}
+
+// A ticket that somebody else has made in an administrator's name is worth nothing once that one has ended
+// everything; however many sessions they began end with it, at the cost of one row.
+func TestOfferEndsWithAllThatItsAdministratorBegan(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 2)
+	root, ctx := h.admin(t)
+	_, offer, err := h.nodes[0].Make(ctx, ten, h.ann.ID, "theirs", time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.update(t, 1, func(tx *fsm.Tx) error { _, err := session.EndAllOf(tx, ten, root.ID); return err })
+	if _, _, err := h.nodes[1].Use(ctx, offer); !errors.Is(err, identity.ErrDenied) {
+		t.Errorf("used all the same: %v", err)
+	}
+	var began *session.Session
+	if _, offer, err = h.nodes[0].Make(ctx, ten, h.ann.ID, "hers", time.Hour); err == nil {
+		_, began, err = h.nodes[1].Use(ctx, offer)
+	}
+	if err != nil || began.UserID != h.ann.ID {
+		t.Errorf("another: %+v, %v", began, err)
 	}
 }
 

@@ -32,12 +32,8 @@ func Finish(tx *fsm.Tx, tenant, userID, id string) error {
 	if err != nil {
 		return err
 	}
-	if r.First {
-		in, err := entered(tx, tenant, userID)
-		if err != nil {
-			return err
-		}
-		r.First = !in
+	if err := r.stillFirst(tx); err != nil {
+		return err
 	}
 	rests := tx.Now().Add(time.Duration(s.Recovery.CoolingOff) * time.Hour)
 	if r.First {

@@ -14,6 +14,7 @@ import (
 	"github.com/quis-idp/quis/identity/credential/factor"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/identity/settings"
 )
 
@@ -91,25 +92,15 @@ func unused(tx *fsm.Tx, u *directory.User) (bool, error) {
 	if has, err := factor.Any(tx, u.Tenant, u.ID); err != nil || has {
 		return false, err
 	}
-	in, err := entered(tx, u.Tenant, u.ID)
-	return !in, err
+	last, err := session.LastSignin(tx, u.Tenant, u.ID)
+	return last.IsZero(), err
 }
 
-// entered reports whether somebody may have been in a user's account: their record does not go back to when
-// it was made, or tells of a sign-in.
-func entered(tx *fsm.Tx, tenant, userID string) (bool, error) {
-	record, next, err := event.About(tx, tenant, userID, "", 100)
-	if err != nil || next != "" {
-		return true, err
-	}
-	made := false
-	for _, e := range record {
-		if e.Type == event.SessionStarted {
-			return true, nil
-		}
-		made = made || e.Type == event.UserCreated
-	}
-	return !made, nil
+// stillFirst takes it back that nobody was in the account, if somebody came in while the link waited.
+func (r *Recovery) stillFirst(tx *fsm.Tx) error {
+	last, err := session.LastSignin(tx, r.Tenant, r.UserID)
+	r.First = r.First && last.IsZero()
+	return err
 }
 
 func hashOf(secret string) []byte {
@@ -180,6 +171,9 @@ func Follow(tx *fsm.Tx, tenant, secret string) (*Recovery, error) {
 	}
 	if err == nil && r.State(tx.Now()) == Unapproved {
 		return nil, identity.Denied("A second administrator has to approve this link first.")
+	}
+	if err == nil {
+		err = r.stillFirst(tx)
 	}
 	return r, err
 }

@@ -211,52 +211,62 @@ func TestOwnRecoveryIsNotApproved(t *testing.T) {
 }
 
 // Who comes into an account for the first time has lost nothing: nobody is written to, and nothing rests. That is so
-// only if nothing says that somebody was in it before, be it while the link waits.
+// only if nobody was in it before, be it while the link waits; what strangers fail at does not count.
 func TestFirstTimeIsNoRecovery(t *testing.T) {
 	t.Parallel()
+	nothing := func(*house) {}
 	signIn := func(h *house) {
 		h.do(func(tx *fsm.Tx) error {
 			_, err := session.NewStore(session.Config{DB: h.DB[0], Ring: h.ring}).Start(tx, session.Session{Tenant: ten, UserID: h.ann})
 			return err
 		})
 	}
+	knock := func(h *house) {
+		for range 150 {
+			h.do(func(tx *fsm.Tx) error {
+				return event.Append(tx, event.Event{Tenant: ten, Type: event.SigninFailed, Target: event.Target{Kind: "user", ID: h.ann}})
+			})
+		}
+	}
 	for name, c := range map[string]struct {
 		before, meanwhile func(h *house)
-		first             bool
+		is, stays         bool // the first time
 	}{
-		"nothing yet": {first: true},
-		"an app":      {before: (*house).app},
-		"an app, taken away": {before: func(h *house) {
-			h.app()
-			signIn(h)
-			h.do(func(tx *fsm.Tx) error { return factor.RemoveAll(tx, ten, h.ann, "lost") })
-		}},
-		"a sign-in by mail":      {before: signIn},
-		"a sign-in meanwhile":    {meanwhile: signIn},
-		"longer than the record": {before: func(h *house) { h.pass(100 * 24 * time.Hour) }},
+		"nothing yet":         {nothing, nothing, true, true},
+		"strangers knock":     {nothing, knock, true, true},
+		"made long ago":       {func(h *house) { h.pass(100 * 24 * time.Hour) }, nothing, true, true},
+		"an app":              {(*house).app, nothing, false, false},
+		"an app, taken away":  {func(h *house) { h.app(); signIn(h); h.lose() }, nothing, false, false},
+		"a sign-in by mail":   {signIn, nothing, false, false},
+		"a sign-in long ago":  {func(h *house) { signIn(h); h.pass(100 * 24 * time.Hour) }, nothing, false, false},
+		"a sign-in meanwhile": {nothing, signIn, true, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := newHouse(t, 1)
-			if c.before != nil {
-				c.before(h)
-			}
-			r, _ := h.link(h.admin("usr_root"))
-			if want := c.before == nil; r.First != want {
-				t.Errorf("first: %t, want %t", r.First, want)
-			}
-			if c.meanwhile != nil {
-				c.meanwhile(h)
+			c.before(h)
+			r, secret := h.link(h.admin("usr_root"))
+			c.meanwhile(h)
+			var followed *regain.Recovery
+			h.do(func(tx *fsm.Tx) (err error) { followed, err = regain.Follow(tx, ten, secret); return err })
+			if r.First != c.is || followed.First != c.stays {
+				t.Errorf("made: %t, followed: %t", r.First, followed.First)
 			}
 			h.do(h.finish(r.ID))
 			over := h.events(event.RecoveryFinished)
-			if len(over) != 1 || (over[0].Data[regain.QuietKey] != "") != c.first {
+			if len(over) != 1 || (over[0].Data[regain.QuietKey] != "") != c.stays {
 				t.Errorf("told: %+v", over)
 			}
 			err := h.DB[0].View(t.Context(), func(tx *fsm.Tx) error { return regain.Held(tx, ten, h.ann) })
-			if (err == nil) != c.first {
+			if (err == nil) != c.stays {
 				t.Errorf("afterwards: %v", err)
 			}
 		})
 	}
+}
+
+// lose takes all factors away from ann.
+func (h *house) lose() {
+	h.t.Helper()
+	h.do(func(tx *fsm.Tx) error { return factor.RemoveAll(tx, ten, h.ann, "lost") })
 }

@@ -25,6 +25,7 @@ type Impersonation struct {
 	UserID string `cbor:"1,keyasint,omitempty"` // the administrator
 	Tenant string `cbor:"2,keyasint,omitempty"` // theirs
 	Reason string `cbor:"3,keyasint,omitempty"` // that they gave
+	Ended  int64  `cbor:"4,keyasint,omitempty"` // how often all that they had begun was ended before
 }
 
 // A began is an impersonation of which the end is still to be told. Its session's row goes
@@ -42,6 +43,28 @@ var impersonations = fsm.NewTable(72, "impersonations", fsm.Spec[began]{
 	Transient: true,
 })
 
+// endings count how often all was ended that an administrator has begun: what was offered or begun before
+// does not stand any more, however much that is, and it costs one row. A count, because clocks differ.
+var endings = fsm.NewCounter(77, "impersonations_ended")
+
+// endActing ends what a user has begun or may yet begin, with a ticket that they have, as an administrator.
+func endActing(tx *fsm.Tx, tenant, userID string) error {
+	u, _, err := directory.GetUser(tx, tenant, userID)
+	if errors.Is(err, fsm.ErrNotFound) || err == nil && !u.Admin { // who may not begin any
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return endings.Add(tx, fsm.Scope(tenant), fsm.K(userID), 1, time.Time{})
+}
+
+// ActingAs is an impersonation that an administrator of tenant begins now, or offers to.
+func ActingAs(tx *fsm.Tx, tenant, userID, reason string) (Impersonation, error) {
+	n, err := endings.Get(tx, fsm.Scope(tenant), fsm.K(userID))
+	return Impersonation{UserID: userID, Tenant: tenant, Reason: reason, Ended: n}, err
+}
+
 // MayImpersonate reports identity.ErrDenied, with why, unless by may act as a user of tenant
 // at this moment. It is asked before an impersonation, and again each time its session is looked
 // at: with the administrator's rights, and with the tenant's leave, it ends.
@@ -52,6 +75,13 @@ func MayImpersonate(tx *fsm.Tx, tenant, userID string, by Impersonation) error {
 	}
 	if !a.AllowImpersonation {
 		return identity.Denied("Nobody may act as somebody else in this tenant: allow_impersonation is off in its settings.")
+	}
+	ends, err := endings.Get(tx, fsm.Scope(by.Tenant), fsm.K(by.UserID))
+	if err != nil {
+		return err
+	}
+	if by.Ended < ends {
+		return identity.Denied("You have been signed out everywhere since you asked for this. Ask for it again.")
 	}
 	actor, err := standing(tx, by.Tenant, by.UserID)
 	if err != nil {
@@ -136,27 +166,6 @@ func ended(tx *fsm.Tx, tenant, sessionID, why string) error {
 		Tenant: tenant, Type: event.ImpersonationEnded, Target: event.Target{Kind: "session", ID: sessionID},
 		Data: map[string]string{"user_id": b.UserID, "impersonator": b.By.UserID, "reason": b.By.Reason, "why": why},
 	})
-}
-
-// endActing ends the sessions but keep in which a user of tenant acts as somebody else, in whatever tenant, and
-// returns how many there were.
-func endActing(tx *fsm.Tx, tenant, userID, keep string) (n int, err error) {
-	for b, err := range impersonations.ListAll(tx) {
-		if err != nil {
-			return n, err
-		}
-		if b.By.Tenant != tenant || b.By.UserID != userID || b.SessionID == keep {
-			continue
-		}
-		if err := End(tx, b.Tenant, b.SessionID); err != nil {
-			return n, err
-		}
-		if err := ended(tx, b.Tenant, b.SessionID, "ended"); err != nil { // of a session that was gone
-			return n, err
-		}
-		n++
-	}
-	return n, nil
 }
 
 // sweep ends what is left of impersonations that do not stand any more, and tells so. Every

@@ -16,7 +16,7 @@ import (
 )
 
 // Tables are the definitions that a store needs for sessions, and what goes with them.
-var Tables = slices.Concat([]fsm.Definition{sessions, lastSeen, impersonations}, push.Tables)
+var Tables = slices.Concat([]fsm.Definition{sessions, lastSeen, impersonations, endings, lastSignin}, push.Tables)
 
 // A Session is one signed-in browser of one user.
 type Session struct {
@@ -47,6 +47,7 @@ var (
 		Transient: true,
 	})
 	sessionsByUser = sessions.Index(1, "user", func(s *Session) []fsm.Key { return []fsm.Key{fsm.K(s.UserID)} })
+	lastSignin     = fsm.NewCounter(81, "last_signin")                   // milliseconds since 1970, by user
 	lastSeen       = fsm.NewCounter(71, "session_last_seen").Transient() // milliseconds since 1970
 )
 
@@ -116,6 +117,11 @@ func (st *Store) write(tx *fsm.Tx, s Session, t event.Type) (*Started, error) {
 	if err := sessions.Put(tx, &s); err != nil {
 		return nil, err
 	}
+	if s.Impersonation == nil {
+		if err := lastSignin.Max(tx, fsm.Scope(s.Tenant), fsm.K(s.UserID), tx.Now().UnixMilli(), time.Time{}); err != nil {
+			return nil, err
+		}
+	}
 	tx.OnCommit(func(index uint64) { started.index = index })
 	e := event.Event{
 		Tenant: s.Tenant, Type: t, Target: s.target(), Actor: s.Actor(),
@@ -175,6 +181,23 @@ func Prove(tx *fsm.Tx, tenant, id string, fresh assurance.Factor) error {
 	return sessions.Put(tx, s)
 }
 
+// LastSignin returns when a user last signed in; zero if never.
+func LastSignin(tx *fsm.Tx, tenant, user string) (time.Time, error) {
+	ms, err := lastSignin.Get(tx, fsm.Scope(tenant), fsm.K(user))
+	if err != nil || ms == 0 {
+		return time.Time{}, err
+	}
+	return time.UnixMilli(ms).UTC(), nil
+}
+
+// DeleteAllOf forgets what is counted of a user who is being deleted, whose sessions are void by themselves.
+func DeleteAllOf(tx *fsm.Tx, tenant, user string) error {
+	if err := endings.Delete(tx, fsm.Scope(tenant), fsm.K(user)); err != nil {
+		return err
+	}
+	return lastSignin.Delete(tx, fsm.Scope(tenant), fsm.K(user))
+}
+
 // Get returns a session that has neither expired nor been ended, or fsm.ErrNotFound.
 // It knows nothing of idleness or of the user; see Store.Live.
 func Get(tx *fsm.Tx, tenant, id string) (*Session, error) {
@@ -211,9 +234,9 @@ func EndAllOf(tx *fsm.Tx, tenant, user string) (int, error) {
 	return EndOthersOf(tx, tenant, user, "")
 }
 
-// EndOthersOf ends every session of a user but the one with the ID keep, and those in which the user acts
-// as somebody else: whoever began one in a session that they should not have had is in it still. It returns
-// how many there were.
+// EndOthersOf ends every session of a user but the one with the ID keep, and returns how many there
+// were. If it is an administrator, all in which they act as somebody else end with them: whoever began one
+// from where they should not have been is in it still.
 func EndOthersOf(tx *fsm.Tx, tenant, user, keep string) (int, error) {
 	ids, err := idsOf(tx, tenant, user)
 	if err != nil {
@@ -225,8 +248,7 @@ func EndOthersOf(tx *fsm.Tx, tenant, user, keep string) (int, error) {
 			return 0, err
 		}
 	}
-	acting, err := endActing(tx, tenant, user, keep)
-	return len(ids) + acting, err
+	return len(ids), endActing(tx, tenant, user)
 }
 
 // MaxPerUser is about how many sessions one user can have; the oldest give way.
