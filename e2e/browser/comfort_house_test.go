@@ -3,9 +3,13 @@ package browser
 import (
 	"context"
 	"net"
+	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/quis-idp/quis/api"
 	"github.com/quis-idp/quis/api/login"
@@ -29,27 +33,45 @@ type comfortHouse struct {
 	sent *atomic.Pointer[authn.Letter] // the latest letter
 }
 
-// newComfortHouse is one with ada and grace, who have the same password.
-func newComfortHouse(t *testing.T) comfortHouse {
+// newComfortHouse is one of one node with ada and grace, who have the same password.
+func newComfortHouse(t *testing.T) comfortHouse { return newComfortHouseOver(t, 1) }
+
+// newComfortHouseOver is newComfortHouse of several nodes, which get the requests one after the other.
+func newComfortHouseOver(t *testing.T, nodes int) comfortHouse {
 	t.Helper()
 	l, err := net.Listen("tcp", "localhost:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, port, _ := net.SplitHostPort(l.Addr().String())
-	h := comfortHouse{portaltest.New(t, federation.Tables...), new(atomic.Pointer[authn.Letter])}
-	h.SignIn(authn.Config{SendMail: func(_ context.Context, letter authn.Letter) { h.sent.Store(&letter) }})
+	public, all := "http://localhost:"+port, portaltest.NewOver(t, nodes, federation.Tables...) // passkeys want a name
+	first := comfortHouse{all[0], new(atomic.Pointer[authn.Letter])}
 	for username, name := range map[string]string{"ada": "Ada Lovelace", "grace": "Grace Hopper"} {
-		h.Person(directory.User{Username: username, Name: name, Email: username + "@example.com"}, true)
+		first.Person(directory.User{Username: username, Name: name, Email: username + "@example.com"}, true)
 	}
-	remembers := memory.Memory{Ring: h.Ring}
-	own := ownpasskeys.New(ownpasskeys.Config{DB: h.DB, Ring: h.Ring, Memory: remembers, Modern: func(context.Context) error { return nil }})
-	s, public := httptest.NewUnstartedServer(nil), "http://localhost:"+port // passkeys want a name
-	s.Listener.Close()
-	s.Listener = l
-	h.OpenAs(s, api.Config{PublicURL: public, Rooms: []api.Room{h.Login(login.Config{Memory: remembers, Offer: own.Offer}), h.Portal(own), feedback.New(h.DB, credential.Checks{}, func(string) {})}})
-	h.URL = public
-	return h
+	var doors []*url.URL
+	for _, h := range all {
+		h.SignIn(authn.Config{SendMail: func(_ context.Context, letter authn.Letter) { first.sent.Store(&letter) }})
+		remembers := memory.Memory{Ring: h.Ring}
+		own := ownpasskeys.New(ownpasskeys.Config{DB: h.DB, Ring: h.Ring, Memory: remembers, Modern: func(context.Context) error { return nil }})
+		h.OpenAs(httptest.NewUnstartedServer(nil), api.Config{PublicURL: public, Rooms: []api.Room{
+			h.Login(login.Config{Memory: remembers, Offer: own.Offer}), h.Portal(own), feedback.New(h.DB, credential.Checks{}, func(string) {}),
+		}})
+		door, err := url.Parse(h.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		doors = append(doors, door)
+	}
+	first.URL = public
+	var asked atomic.Uint64
+	s := &http.Server{ReadHeaderTimeout: 5 * time.Second, Handler: &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(doors[asked.Add(1)%uint64(nodes)])
+		r.Out.Host = r.In.Host
+	}}}
+	go s.Serve(l)
+	t.Cleanup(func() { s.Close() })
+	return first
 }
 
 // begin makes a flow as a protocol does, and returns where it sends the browser.

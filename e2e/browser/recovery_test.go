@@ -159,10 +159,11 @@ func TestRecoveryLinkOverThreeNodes(t *testing.T) {
 	thief.expectNoProblems()
 }
 
-// TestRecoveryAfterItsDelay: who has waited comes back in the same way, and gets in.
+// TestRecoveryAfterItsDelay: who has waited comes back in the same way, and gets in. For a day
+// afterwards the account gives away no more than that.
 func TestRecoveryAfterItsDelay(t *testing.T) {
 	t.Parallel()
-	h, b := newComfortHouse(t), newBrowser(t)
+	h, b := newComfortHouseOver(t, 3), newBrowser(t)
 	h.protect("ada")
 	code := func() string { return h.sent.Load().Code }
 	b.open(h.begin(authn.Need{ReturnTo: "/account/activity"}))
@@ -184,6 +185,17 @@ func TestRecoveryAfterItsDelay(t *testing.T) {
 	b.waitLocation(h.URL + "/account/activity")
 	b.says("main", "The recovery of your account was begun", "Your account was recovered")
 	b.picture("lost-activity", "light")
+
+	const newToken = "/account/tokens/new"
+	b.open(h.URL + newToken)
+	b.says("main", "Your account was recovered not long ago", "has to wait a while")
+	b.picture("lost-rests", "light")
+	h.Pass(24 * time.Hour)
+	b.open(h.URL + newToken)
+	b.signIn("ada", password) // the session has not lasted so long
+	b.arrives(h.URL + newToken)
+	b.submit("name", "backup")
+	b.do(chromedp.WaitVisible(chromedp.CSS("code.secret")))
 	b.expectNoProblems()
 }
 
