@@ -30,7 +30,7 @@ const comfortSecret = portaltest.Password
 // hours do to a page is seen in a moment.
 type comfortHouse struct {
 	*portaltest.House
-	sent *atomic.Pointer[authn.Letter] // the latest letter
+	sent *atomic.Pointer[authn.Letter] // the latest letter that nobody has read
 }
 
 // newComfortHouse is one of one node with ada and grace, who have the same password.
@@ -83,4 +83,18 @@ func (h comfortHouse) begin(need authn.Need) string {
 		h.T.Fatal(err)
 	}
 	return h.URL + "/login?flow=" + flow
+}
+
+// code is the one of the next letter, which may be under way still when a page says that it comes.
+func (h comfortHouse) code(b *browser) string {
+	h.T.Helper()
+	for {
+		if letter := h.sent.Swap(nil); letter != nil {
+			return letter.Code
+		}
+		if b.ctx.Err() != nil {
+			h.T.Fatal("no letter comes")
+		}
+		b.wait()
+	}
 }

@@ -165,7 +165,7 @@ func TestRecoveryAfterItsDelay(t *testing.T) {
 	t.Parallel()
 	h, b := newComfortHouseOver(t, 3), newBrowser(t)
 	h.protect("ada")
-	code := func() string { return h.sent.Load().Code }
+	code := func() string { return h.code(b) }
 	b.open(h.begin(authn.Need{ReturnTo: "/account/activity"}))
 	b.lose(code, unseen)
 	b.submit()
