@@ -51,6 +51,13 @@ func TestAuthenticationSettings(t *testing.T) {
 	if p := h.want(400, h.root, "PATCH", at, `{"brand_color":"rgb(0, 0, 0)"}`); !strings.Contains(p.Detail, "brand_color must be # and six hexadecimal digits") {
 		t.Errorf("%+v", p)
 	}
+	got = h.said("PATCH", at, `{"password":{"blocklist":["Acme","rockets"]}}`)
+	if p := got["password"].(map[string]any); len(p["blocklist"].([]any)) != 2 || p["min_length"] != 14.0 {
+		t.Errorf("%v", got)
+	}
+	h.want(400, h.root, "POST", "/api/v1/users", `{"username":"wile","password":"acme acme acme acme"}`)
+	h.want(400, h.root, "PATCH", at, `{"password":{"blocklist":["abc"]}}`)
+	h.want(400, h.root, "PATCH", at, `{"password":{"min_length":65}}`)
 	h.want(400, h.root, "PATCH", at, `{"mfa_policy":"inherit"}`)
 	h.want(400, h.root, "PATCH", at, `{"allow_local_login":false}`)
 	h.want(403, h.plain, "GET", at, "")

@@ -35,6 +35,7 @@ func PolicyOf(tx *fsm.Tx, tenant string) (strength.Policy, error) {
 	return strength.Policy{
 		MinLength: int(p.MinLength), MinScore: int(p.Strength), MaxAge: time.Duration(p.MaxAge) * 24 * time.Hour, History: int(p.History),
 		RequireUppercase: p.Uppercase, RequireNumber: p.Number, RequireSpecial: p.Special, AllowBreached: !p.Breached,
+		Blocklist: p.Blocklist,
 	}, nil
 }
 

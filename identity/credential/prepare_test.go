@@ -81,6 +81,13 @@ func TestPrepare(t *testing.T) {
 			t.Errorf("%q, which the tenant allows: %v", password, err)
 		}
 	}
+	decide(t, db, func(p *settings.Password) { p.Blocklist = []string{"battery staple horse"} })
+	if err := prepare("2026 Battery Staple Horse!"); detail(err) != strength.NewFault(strength.Blocked, 0).Text {
+		t.Errorf("a word that the tenant keeps out: %v", err)
+	}
+	if err := prepare("battery staple horses"); err != nil {
+		t.Errorf("another word: %v", err)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := credential.Prepare(ctx, db, p, checks, who, right); !errors.Is(err, context.Canceled) {

@@ -87,6 +87,8 @@ type Password struct {
 	Breached  bool  `cbor:"6,keyasint,omitempty"` // those known from breaches are refused
 	History   int64 `cbor:"7,keyasint,omitempty"` // former ones that may not come back
 	MaxAge    int64 `cbor:"8,keyasint,omitempty"` // days after which a new one is asked for; 0: never
+
+	Blocklist []string `cbor:"9,keyasint,omitempty"` // words that are none: see strength.Policy
 }
 
 // A Session is how long a person stays signed in.
@@ -148,6 +150,9 @@ func Get(tx *fsm.Tx, tenant string) (*Authentication, uint64, error) {
 	if errors.Is(err, fsm.ErrNotFound) {
 		d := Default(tenant)
 		return &d, 0, nil
+	}
+	if err == nil { // up to 128 was taken once, and never asked for
+		a.Password.MinLength = min(a.Password.MinLength, strength.LongestMinimum)
 	}
 	return a, rev, err
 }

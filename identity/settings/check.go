@@ -11,6 +11,7 @@ import (
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/credential/strength"
 	"github.com/quis-idp/quis/identity/directory"
 )
 
@@ -91,10 +92,11 @@ func (a *Authentication) checkWays(f *faults) {
 }
 
 func (p *Password) check(f *faults) {
-	f.within(p.MinLength, 8, 128, "password/min_length")
+	f.within(p.MinLength, strength.Shortest, strength.LongestMinimum, "password/min_length")
 	f.within(p.Strength, 0, 4, "password/min_strength")
 	f.within(p.History, 0, 24, "password/history")
 	f.within(p.MaxAge, 0, 3650, "password/max_age_days")
+	f.each(p.Blocklist, strength.MaxBlocked, "password/blocklist", "must be a word of 4 to 64 characters, without a space at its ends", strength.Blockable)
 }
 
 func (s *Session) check(f *faults) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -143,8 +144,16 @@ func TestRefuses(t *testing.T) {
 		"allow_password_login": func(a *settings.Authentication) {
 			a.PasswordLogin, a.PasskeyLogin, a.ForgotPassword = false, false, false
 		},
-		"allow_forgot_password":            func(a *settings.Authentication) { a.PasswordLogin = false },
-		"password/min_length":              func(a *settings.Authentication) { a.Password.MinLength = 7 },
+		"allow_forgot_password": func(a *settings.Authentication) { a.PasswordLogin = false },
+		"password/min_length":   func(a *settings.Authentication) { a.Password.MinLength = 7 },
+		"password/min_length ":  func(a *settings.Authentication) { a.Password.MinLength = 65 },
+		"password/blocklist/1":  func(a *settings.Authentication) { a.Password.Blocklist = []string{"acme", "abc"} },
+		"password/blocklist/2":  func(a *settings.Authentication) { a.Password.Blocklist = []string{"acme", "rockets", "acme"} },
+		"password/blocklist": func(a *settings.Authentication) {
+			for i := range 1001 {
+				a.Password.Blocklist = append(a.Password.Blocklist, "word "+strconv.Itoa(i))
+			}
+		},
 		"password/min_strength":            func(a *settings.Authentication) { a.Password.Strength = 5 },
 		"password/history":                 func(a *settings.Authentication) { a.Password.History = 25 },
 		"password/max_age_days":            func(a *settings.Authentication) { a.Password.MaxAge = -1 },
@@ -186,6 +195,25 @@ func TestRefuses(t *testing.T) {
 	a.MFAPolicy, a.Password.MinLength, a.BrandColor = "x", 0, "x"
 	if n := len(identity.Errors(put(t, db, 0, a))); n != 3 {
 		t.Errorf("%d of 3 faults are named", n)
+	}
+}
+
+// TestStoredMinimum: up to 128 characters could be asked for once, which always meant 64.
+func TestStoredMinimum(t *testing.T) {
+	t.Parallel()
+	db := open(t)
+	a := settings.Default(ten)
+	a.Password.MinLength = 128
+	if err := db.Update(t.Context(), func(tx *fsm.Tx) error { return settings.Store(tx, a) }); err != nil {
+		t.Fatal(err)
+	}
+	got, rev := get(t, db)
+	if got.Password.MinLength != 64 {
+		t.Errorf("%d characters", got.Password.MinLength)
+	}
+	got.MFAPolicy = settings.MFAAny
+	if err := put(t, db, rev, *got); err != nil {
+		t.Errorf("nothing else can be changed: %v", err)
 	}
 }
 

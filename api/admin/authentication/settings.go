@@ -48,7 +48,7 @@ type authenticationSettings struct {
 }
 
 type passwordRules struct {
-	MinLength int64 `json:"min_length" min:"8" max:"128" default:"15" example:"12" doc:"Characters, at least."`
+	MinLength int64 `json:"min_length" min:"8" max:"64" default:"15" example:"12" doc:"Characters, at least."`
 	Uppercase bool  `json:"require_uppercase" doc:"Whether there must be a capital letter."`
 	Number    bool  `json:"require_number" doc:"Whether there must be a digit."`
 	Special   bool  `json:"require_special" doc:"Whether there must be a character that is neither."`
@@ -56,6 +56,8 @@ type passwordRules struct {
 	Breached  bool  `json:"check_breached" default:"true" doc:"Whether passwords known from breaches are refused."`
 	History   int64 `json:"history" min:"0" max:"24" default:"0" doc:"Former passwords that may not come back."`
 	MaxAge    int64 `json:"max_age_days" min:"0" max:"3650" default:"0" doc:"Days after which a new one is asked for; 0: never."`
+
+	Blocklist []string `json:"blocklist" max:"1000" item_min:"4" item_max:"64" example:"acme rockets" doc:"Words that are no password here, such as the names of the house and its products: in capitals or not, repeated, and with whatever digits and signs around them."`
 }
 
 type sessionRules struct {
@@ -94,7 +96,7 @@ func show(a *settings.Authentication) authenticationSettings {
 		MFAPolicy: a.MFAPolicy, MFAMethods: list(a.MFAMethods), MFAEnforce: a.MFAEnforce, MFAGrace: a.MFAGrace, MFAReauth: a.MFAReauth,
 		TrustedDevices: a.TrustedDevices, LocalLogin: a.LocalLogin, PasswordLogin: a.PasswordLogin, PasskeyLogin: a.PasskeyLogin,
 		EmailOTP: a.EmailOTP, MagicLink: a.MagicLink, ForgotPassword: a.ForgotPassword, SelfRegistration: a.SelfRegistration,
-		Password: passwordRules(a.Password), Session: sessionRules(a.Session),
+		Password: showPassword(a.Password), Session: sessionRules(a.Session),
 		Recovery: recoveryRules{list(a.Recovery.Methods), a.Recovery.Delay, a.Recovery.Notify, a.Recovery.TwoPerson, a.Recovery.CoolingOff},
 		Passkey: passkeyRules{
 			a.Passkey.UserVerification, a.Passkey.Attestation, a.Passkey.RequireAttested, list(a.Passkey.Allow), list(a.Passkey.Deny),
@@ -104,6 +106,12 @@ func show(a *settings.Authentication) authenticationSettings {
 		Languages:    list(a.Languages), DefaultLanguage: a.DefaultLanguage, BrandName: a.BrandName, BrandColor: a.BrandColor,
 		AllowImpersonation: a.AllowImpersonation, QuietImpersonation: a.QuietImpersonation,
 	}
+}
+
+func showPassword(p settings.Password) passwordRules {
+	out := passwordRules(p)
+	out.Blocklist = list(p.Blocklist)
+	return out
 }
 
 func (f *authenticationSettings) of(tenant string) settings.Authentication {

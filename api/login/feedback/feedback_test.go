@@ -13,7 +13,9 @@ import (
 
 	"github.com/quis-idp/quis/api"
 	"github.com/quis-idp/quis/api/metrics"
+	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/fsm/fsmtest"
+	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
@@ -35,6 +37,13 @@ func TestPasswordIsJudgedWhileItIsTyped(t *testing.T) {
 	}
 	server := httptest.NewServer(door.Public)
 	defer server.Close()
+	if err := c.DB[0].Update(t.Context(), func(tx *fsm.Tx) error {
+		a := settings.Default(identity.DefaultTenant)
+		a.Password.Blocklist = []string{"Rockets of Acme"}
+		return settings.Put(tx, 0, a)
+	}); err != nil {
+		t.Fatal(err)
+	}
 	before := c.Entries()
 	ask := func(form url.Values) (int, map[string]any) {
 		t.Helper()
@@ -51,7 +60,7 @@ func TestPasswordIsJudgedWhileItIsTyped(t *testing.T) {
 		return r.StatusCode, v
 	}
 	for password, want := range map[string]string{
-		"a horse of course": "", "": "too_short", "short": "too_short", "ada lovelace of london": "personal", "passwordpassword": "common",
+		"a horse of course": "", "": "too_short", "short": "too_short", "ada lovelace of london": "personal", "passwordpassword": "common", "rockets of acme 2026": "blocked",
 	} {
 		status, v := ask(url.Values{"password": {password}, "username": {"ada"}, "name": {"Ada Lovelace of London"}})
 		faults, _ := v["faults"].([]any)
@@ -77,7 +86,7 @@ func TestPasswordIsJudgedWhileItIsTyped(t *testing.T) {
 	}
 	defer r.Body.Close()
 	var policy map[string]any
-	if err := json.NewDecoder(r.Body).Decode(&policy); err != nil || policy["min_length"] != 15.0 || policy["check_breached"] != true {
+	if err := json.NewDecoder(r.Body).Decode(&policy); err != nil || policy["blocklist"] != nil || policy["min_length"] != 15.0 || policy["check_breached"] != true {
 		t.Errorf("policy %v, %v", policy, err)
 	}
 	if c.Entries() != before {

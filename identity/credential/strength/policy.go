@@ -15,16 +15,17 @@ const (
 	MaxBytes   = 1024 // of a password
 	MaxHistory = 24   // former passwords: each costs a hash when a password is changed
 
-	longestMinimum = 64 // NIST SP 800-63B-4 wants passwords of 64 characters to be possible
-	maxBlocked     = 1000
-	maxBlockedWord = 64 // characters
-	minAge         = 24 * time.Hour
+	LongestMinimum = 64 // characters that can be asked for: NIST SP 800-63B-4 wants passwords of 64 to be possible
+
+	MaxBlocked = 1000 // words of a Blocklist
+	minBlocked = 4    // characters of one
+	maxBlocked = 64
 )
 
 // A Policy is what a tenant asks of new passwords. The zero value asks for the least that
 // is possible; Default is what is safe.
 type Policy struct {
-	MinLength int           // characters, Shortest to 64; less counts as Shortest
+	MinLength int           // characters, Shortest to LongestMinimum; what is beyond counts as the nearer of them
 	MinScore  int           // 0 to 4, see Verdict
 	MaxAge    time.Duration // after which a password must be changed; 0: never
 	History   int           // former passwords that cannot be had again, up to MaxHistory
@@ -35,7 +36,7 @@ type Policy struct {
 	RequireSpecial   bool
 
 	// Blocklist are words of the house (its name, its products) that cannot be a password,
-	// however they are spelled and with whatever digits around them.
+	// in capitals or not, repeated, and with whatever digits and signs around them. See Blockable.
 	Blocklist []string
 
 	// AllowBreached lets passwords through that are known from leaks.
@@ -46,31 +47,15 @@ type Policy struct {
 // characters where the password can be the only factor, and for 8 where it cannot.
 var Default = Policy{MinLength: 15, MinScore: 2}
 
-// Check reports identity.ErrInvalid for a policy that cannot be, with the field as it is
-// spelled in JSON.
-func (p Policy) Check() error {
-	switch {
-	case p.MinLength != 0 && (p.MinLength < Shortest || p.MinLength > longestMinimum):
-		return identity.Invalid("min_length", "The least length is a number of characters from 8 to 64.")
-	case p.MinScore < 0 || p.MinScore > 4:
-		return identity.Invalid("min_score", "The least score is a number from 0 to 4.")
-	case p.MaxAge != 0 && p.MaxAge < minAge:
-		return identity.Invalid("max_age", "Passwords can be used for a day at least; 0 is for ever.")
-	case p.History < 0 || p.History > MaxHistory:
-		return identity.Invalid("history", "At most 24 former passwords can be remembered.")
-	case len(p.Blocklist) > maxBlocked:
-		return identity.Invalid("blocklist", "The list can have at most 1000 words.")
-	}
-	for _, word := range p.Blocklist {
-		if strings.TrimSpace(word) == "" || utf8.RuneCountInString(word) > maxBlockedWord || !utf8.ValidString(word) {
-			return identity.Invalid("blocklist", "Each word of the list has 1 to 64 characters.")
-		}
-	}
-	return nil
-}
-
 // Least is the number of characters that p asks for.
-func (p Policy) Least() int { return min(max(p.MinLength, Shortest), longestMinimum) }
+func (p Policy) Least() int { return min(max(p.MinLength, Shortest), LongestMinimum) }
+
+// Blockable reports whether word can stand in a Blocklist: it has 4 to 64 characters, and nothing
+// at its ends that comparing would take away.
+func Blockable(word string) bool {
+	n := utf8.RuneCountInString(word)
+	return n >= minBlocked && n <= maxBlocked && word == strings.TrimSpace(identity.Printable(word, len(word)))
+}
 
 // Told is what people and programs are told of a policy, in the names that settings have. The
 // words that a tenant keeps out are not in it.

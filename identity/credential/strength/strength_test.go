@@ -2,10 +2,9 @@ package strength_test
 
 import (
 	"errors"
-	"slices"
+	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -106,12 +105,16 @@ func TestJudgingIsBounded(t *testing.T) {
 	for range 50 {
 		about.Others = append(about.Others, strings.Repeat("long name ", 20))
 	}
+	house := strength.Default
+	for i := range strength.MaxBlocked {
+		house.Blocklist = append(house.Blocklist, fmt.Sprint("word of the house ", i))
+	}
 	for _, password := range []string{
 		strings.Repeat("4@8({[<3691!|0$57+%2", 20)[:256], strings.Repeat("x4@8({[<3691!|0$57+%2yq", 20)[:255], "(" + strings.Repeat("p@55w0rd", 31),
 		"z" + strings.Repeat("19121912", 31), strings.Repeat("password1love", 19), strings.Repeat("日本語の", 63), "a4e" + strings.Repeat("4@80$x", 40),
 		"qwertyuiopasdfghjklzxcvbnm1234567890qwertyuiopasdfghjklzxcvbnm12",
 	} {
-		n := testing.AllocsPerRun(1, func() { strength.Judge(strength.Default, password, about) })
+		n := testing.AllocsPerRun(1, func() { strength.Judge(house, password, about) })
 		t.Logf("%.20q… %.0f", password, n)
 		if n > 2e5 { // a tenth of a second or so; what took 1.3 s made many times as many
 			t.Errorf("%.40q took %.0f allocations", password, n)
@@ -119,26 +122,20 @@ func TestJudgingIsBounded(t *testing.T) {
 	}
 }
 
-func TestPolicyCheck(t *testing.T) {
+func TestBounds(t *testing.T) {
 	t.Parallel()
-	for _, good := range []strength.Policy{{}, strength.Default, {MinLength: 8}, {MinLength: 64, MinScore: 4, History: 24, MaxAge: 24 * time.Hour, Blocklist: []string{"acme"}}} {
-		if err := good.Check(); err != nil {
-			t.Errorf("%+v: %v", good, err)
-		}
-	}
-	for field, bad := range map[string]strength.Policy{
-		"min_length": {MinLength: 7}, "min_score": {MinScore: 5}, "max_age": {MaxAge: time.Hour}, "history": {History: 25}, "blocklist": {Blocklist: []string{" "}},
+	for word, want := range map[string]bool{
+		"acme": true, "Motto of the house": true, "日本航空": true, strings.Repeat("ü", 64): true, "abc": false, "日本語": false, strings.Repeat("ü", 65): false,
+		" acme": false, "acme\n": false, "ac\x00me": false, "acme\xff": false, "    ": false,
 	} {
-		var e *identity.Error
-		if err := bad.Check(); !errors.As(err, &e) || e.Field != field {
-			t.Errorf("%s: %v", field, err)
+		if got := strength.Blockable(word); got != want {
+			t.Errorf("%q: %v", word, got)
 		}
 	}
-	if err := (strength.Policy{Blocklist: slices.Repeat([]string{"x"}, 1001)}).Check(); err == nil {
-		t.Error("a list without end")
-	}
-	if got := (strength.Policy{MinLength: 3}).Least(); got != 8 {
-		t.Errorf("least %d", got)
+	for asked, want := range map[int]int{0: 8, 3: 8, 15: 15, 64: 64, 128: 64} {
+		if got := (strength.Policy{MinLength: asked}).Least(); got != want {
+			t.Errorf("of %d: least %d", asked, got)
+		}
 	}
 }
 
