@@ -3,12 +3,10 @@ package api
 import (
 	"context"
 	"log/slog"
-	"slices"
 
 	"github.com/quis-idp/quis/api/page"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
-	"github.com/quis-idp/quis/identity/language"
 	"github.com/quis-idp/quis/identity/settings"
 )
 
@@ -22,14 +20,7 @@ func TenantLook(db *fsm.DB) func(context.Context) page.Look {
 				return err
 			}
 			look = page.Look{Name: a.BrandName, Color: a.BrandColor}
-			if t, ok := language.Match(a.DefaultLanguage); ok {
-				look.Default = t
-			}
-			for _, name := range a.Languages {
-				if t, ok := language.Match(name); ok && !slices.Contains(look.Languages, t) {
-					look.Languages = append(look.Languages, t)
-				}
-			}
+			look.Languages, look.Default = a.Spoken()
 			return nil
 		})
 		if err != nil {

@@ -279,6 +279,36 @@ func TestDirectMessagesCostNoEntry(t *testing.T) {
 	}
 }
 
+// TestMailSpeaksTheTenantsLanguages: what pages may not be in, letters may not be in either.
+func TestMailSpeaksTheTenantsLanguages(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	h.connect()
+	h.update(func(tx *fsm.Tx) error {
+		a := settings.Default(ten)
+		a.Languages, a.DefaultLanguage = []string{"fr", "it", "de"}, "it"
+		return settings.Put(tx, 0, a)
+	})
+	for locale, want := range map[string]string{"": "it", "pl": "it", "fr-CA": "fr", "de": "de", "fr de": "fr"} {
+		l, err := h.rooms[0].Preview(t.Context(), identity.Tenant{ID: ten, Issuer: "https://id.example.com"}, letter.SignInCode, locale)
+		if err != nil || l.Language != want {
+			t.Errorf("to who reads %q: %+v %v", locale, l, err)
+		}
+	}
+	h.update(func(tx *fsm.Tx) error {
+		_, err := directory.UpdateUser(tx, ten, h.user.ID, 0, func(u *directory.User) error {
+			u.Locale = "pl"
+			return nil
+		})
+		return err
+	})
+	h.lead(0)
+	h.happen(event.Event{Type: event.FactorAdded, Target: event.Target{Kind: "totp", ID: "otp_1"}, Data: map[string]string{"user_id": h.user.ID}})
+	if m := h.smtp.Wait(t, 1)[0]; !strings.Contains(m.Text, "Buongiorno") {
+		t.Errorf("to who reads Polish: %s", m.Text)
+	}
+}
+
 // TestDirectMessagesAreBounded: by address, by network, and by what waits; nobody is held up. Strangers do
 // not use up what a browser has that the person has signed in from.
 func TestDirectMessagesAreBounded(t *testing.T) {

@@ -133,14 +133,10 @@ func (r *Room) send(ctx context.Context, d dispatch) error {
 // inboxDomain is where mail seems to come from that does not leave (RFC 6761).
 const inboxDomain = "quis.localhost"
 
-// write renders the letter in the person's language, or the tenant's.
+// write renders the letter in the person's language, if the tenant speaks it, or the tenant's.
 func write(d dispatch, look *settings.Authentication) (*letter.Letter, error) {
 	d.data.Place, d.data.Person = place(d.tenant, look.BrandName), d.to.Name
-	locale := d.locale
-	if locale == "" || !letter.Speaks(locale) {
-		locale = look.DefaultLanguage
-	}
-	return letter.Render(d.letter, locale, d.data)
+	return letter.Render(d.letter, string(look.Speak(d.locale)), d.data)
 }
 
 func (s *Settings) message(d dispatch, l *letter.Letter, now time.Time) *post.Message {

@@ -133,7 +133,7 @@ func Render(n Name, locale string, d Data) (*Letter, error) {
 	if !ok {
 		return nil, fmt.Errorf("there is no letter %.40q", n)
 	}
-	lang, _ := spoken(locale)
+	lang := spoken(locale)
 	v := viewOf(n, s, words{lang, replacer(d)}, d)
 	out := &Letter{Language: lang, Subject: v.Subject}
 	var err error

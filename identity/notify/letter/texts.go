@@ -40,19 +40,16 @@ var Catalogue = func() map[string]Texts {
 
 const fallback = "en"
 
-// Speaks reports whether there is a language for locale.
-func Speaks(locale string) bool { _, ok := spoken(locale); return ok }
-
 // spoken returns the tag of the language that comes nearest to locale, or English.
-func spoken(locale string) (string, bool) {
+func spoken(locale string) string {
 	for tag := strings.ToLower(locale); tag != ""; {
 		if _, ok := Catalogue[tag]; ok {
-			return tag, true
+			return tag
 		}
 		i := strings.LastIndexAny(tag, "-_")
 		tag = tag[:max(i, 0)]
 	}
-	return fallback, false
+	return fallback
 }
 
 // words are the texts of one letter.
