@@ -117,6 +117,9 @@ var examples = map[string]func(w http.ResponseWriter) error{
 	"mail_link": func(w http.ResponseWriter) error {
 		return mailPage.Write(w, get("/login"), 200, mailView{Action: "/login/code", Flow: "FLOW", Token: "TOKEN", Login: "ada", Again: "/login/mail", Restart: "/"})
 	},
+	"mail_link_alone": func(w http.ResponseWriter) error {
+		return mailPage.Write(w, get("/login"), 200, mailView{Action: "/login/code", Flow: "FLOW", Login: "ada", Again: "/login/mail", Restart: "/login?flow=FLOW&again=yes"})
+	},
 	"recover": func(w http.ResponseWriter) error {
 		return recoverPage.Write(w, get("/recover"), 200, recoverView{"/login/mail", "FLOW", page.Field{Name: "username", Label: "Username or email"}, "/login?flow=FLOW"})
 	},

@@ -20,21 +20,29 @@ func (l *Login) mail(w http.ResponseWriter, r *http.Request) error {
 // showMail asks for the code, or, of who followed the link, for a press of the button:
 // scanners of mail follow links, but press no buttons.
 func (l *Login) showMail(w http.ResponseWriter, r *http.Request, f *authn.Flow, status int, faults []*identity.Error) error {
+	open, err := l.cfg.Flows.Open(r.Context(), f)
+	if err != nil {
+		return err
+	}
 	view := mailView{
 		Purpose: purpose(r, f), Action: page.Base(r) + "/login/code", Flow: f.Sealed(),
 		Token: r.URL.Query().Get("token"), Login: identity.Printable(f.Login, maxShown), Locked: f.Locked(),
 		Again: page.Base(r) + "/login/mail", Restart: again(r, f),
 		Code: page.Field{Name: "code", Label: site.Text(r, "mail.code"), Autocomplete: "one-time-code", Numeric: true, Focus: true},
 	}
-	if len(faults) > 0 {
+	if len(faults) > 0 || !open.Letter.Link {
 		view.Token = ""
 	}
+	wrong := "mail.wrong"
+	if !open.Letter.Code {
+		view.Code, wrong = page.Field{}, "mail.wrong.link"
+	}
 	for _, fault := range faults {
-		if fault.Field == "code" {
+		if fault.Field == "code" && open.Letter.Code {
 			view.Code.Error = site.Text(r, "second.empty")
 			continue
 		}
-		view.Alert.Text, view.Code.Describes = site.Text(r, "mail.wrong"), "alert"
+		view.Alert.Text, view.Code.Describes = site.Text(r, wrong), "alert"
 	}
 	return mailPage.Write(w, r, status, view)
 }

@@ -305,7 +305,7 @@ func (l *Login) showForm(w http.ResponseWriter, r *http.Request, f *authn.Flow, 
 		view.Register = page.Base(r) + RegisterPath + "?" + url.Values{"flow": {f.Sealed()}}.Encode()
 	}
 	if open.Mail {
-		view.Mail = page.Base(r) + "/login/mail"
+		view.Mail, view.MailLink = page.Base(r)+"/login/mail", !open.Letter.Code
 	}
 	if open.Certificate {
 		view.Certificate = l.certificateLink(r, f)

@@ -34,6 +34,7 @@ type (
 		Stay        string       // for how long the person may stay signed in; "": it is not theirs to choose
 		Staying     bool         // they have chosen that
 		Mail        string       // where to ask for a code by mail; "": not open
+		MailLink    bool         // a link comes by mail, and no code
 		Certificate string       // where browsers are asked for certificates; "": not open
 		Forgotten   string       // where to go on without the password; "": not open
 		Register    string       // where to go on without an account; "": not open
@@ -99,9 +100,9 @@ type (
 		Login   string // as it was typed
 		Locked  bool   // it is not the first proof, but the one that a locked account needs
 		Alert   page.Alert
-		Code    page.Field
-		Again   string // sends another
-		Restart string // begins again as somebody else
+		Code    page.Field // zero: the link alone counts, and there is nothing to be typed
+		Again   string     // sends another
+		Restart string     // begins again as somebody else
 	}
 
 	// secondView is the form that asks for a second factor.

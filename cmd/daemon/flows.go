@@ -43,7 +43,7 @@ func (n *Node) newFlows() *authn.Flows {
 	})
 }
 
-// longestLink bounds the link in a mail: some programs break longer ones. The code does the same.
+// longestLink bounds the link in a mail that has a code, too: some programs break longer ones.
 const longestLink = 2000
 
 // sendCode hands a code over to be mailed; to nobody if there is no such user.
@@ -51,11 +51,14 @@ func (n *Node) sendCode(ctx context.Context, l authn.Letter) {
 	m := notify.Message{Letter: letter.SignInCode, Locale: l.Locales, Browser: l.Browser, Data: letter.Data{
 		Application: l.Application, Code: l.Code, Minutes: int(mailcode.Lifetime.Minutes()),
 	}}
-	if l.Recover {
+	switch {
+	case l.Recover:
 		m.Letter = letter.Recovery
+	case l.Code == "":
+		m.Letter = letter.SignInLink
 	}
 	link := identity.TenantFrom(ctx).Issuer + "/login?" + url.Values{"flow": {l.Flow}, "token": {l.Token}}.Encode()
-	if len(link) <= longestLink {
+	if l.Token != "" && (len(link) <= longestLink || l.Code == "") {
 		m.Data.Link = link
 	}
 	if l.User != nil {

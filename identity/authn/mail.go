@@ -18,8 +18,8 @@ import (
 type Letter struct {
 	Tenant      string
 	User        *directory.User // nil: nobody, and nothing is to be sent; it takes as long
-	Code        string          // six digits
-	Token       string          // for a link to the flow, to be followed in the same browser
+	Code        string          // six digits; "": the tenant wants links alone
+	Token       string          // for a link to the flow, to be followed in the same browser; "": codes alone
 	Flow        string          // the sealed flow that both belong to
 	Application string
 	Locales     string
@@ -36,8 +36,8 @@ func (f *Flow) mailFor(userID string) mailcode.For {
 	return mailcode.For{Tenant: f.Need.Tenant, UserID: userID, Purpose: purpose}
 }
 
-// Mail takes the first step by mail: it sends a code, and a link, to the address of the user
-// who is named, and the flow then waits for either (see MailCode). Nobody is told whether there
+// Mail takes the first step by mail: it sends a code, a link, or both, as Opening.Letter says, to the
+// address of the user who is named, and the flow then waits for either (see MailCode). Nobody is told whether there
 // is such a user, or whether they have an address that was verified: a code that nobody gets
 // is waited for all the same. It costs no log entry. Errors are those of Password.
 func (fs *Flows) Mail(ctx context.Context, f *Flow, username string) (Result, error) {
@@ -49,7 +49,8 @@ func (fs *Flows) Mail(ctx context.Context, f *Flow, username string) (Result, er
 	} else if username == "" || len(username) > maxLogin {
 		return Result{}, identity.Invalid("username", "Enter your username or email address.")
 	}
-	if open, err := fs.Open(ctx, f); err != nil || !open.Mail {
+	open, err := fs.Open(ctx, f)
+	if err != nil || !open.Mail {
 		return Result{}, cmp.Or(err, errWay)
 	}
 	f.Login, f.At = username, StepMail
@@ -68,6 +69,12 @@ func (fs *Flows) Mail(ctx context.Context, f *Flow, username string) (Result, er
 	if err := fs.seal(f); err != nil {
 		return Result{}, err
 	}
+	if !open.Letter.Code {
+		sent.Code = ""
+	}
+	if !open.Letter.Link {
+		sent.Token = ""
+	}
 	l := Letter{
 		Tenant: f.Need.Tenant, User: known.user, Code: sent.Code, Token: sent.Token, Flow: f.sealed,
 		Application: f.Need.Application, Locales: f.Need.Locales, Recover: f.Need.Recover || f.Need.Lost,
@@ -79,8 +86,8 @@ func (fs *Flows) Mail(ctx context.Context, f *Flow, username string) (Result, er
 	return Result{Step: StepMail, Flow: f.sealed}, nil
 }
 
-// MailCode takes the step after Mail with the code, or the token of the link. Errors are
-// those of Password.
+// MailCode takes the step after Mail with the code, or the token of the link, whichever the tenant
+// wants now. Errors are those of Password.
 func (fs *Flows) MailCode(ctx context.Context, f *Flow, code string) (Result, error) {
 	return fs.measured(assurance.Mail, func() (Result, string, error) { return fs.mailCode(ctx, f, code) })
 }
@@ -92,10 +99,13 @@ func (fs *Flows) mailCode(ctx context.Context, f *Flow, code string) (Result, st
 	if code = strings.TrimSpace(code); code == "" || len(code) > maxCode {
 		return Result{}, "malformed", identity.Invalid("code", "Enter the code.")
 	}
+	open, err := fs.Open(ctx, f)
+	if err != nil {
+		return Result{}, reasonOf(err), err
+	}
 	var g *guess
 	link := mailcode.IsToken(code)
 	if !link {
-		var err error
 		if g, err = fs.guess(ctx, f, f.Login, ""); err != nil {
 			return Result{}, reasonLimited, err
 		}
@@ -108,7 +118,7 @@ func (fs *Flows) mailCode(ctx context.Context, f *Flow, code string) (Result, st
 		known.sources = known.sources[:1]
 	}
 	failure, err := fs.attempt(ctx, f, known, reasonCode, g, func() error {
-		return fs.codes.Check(f.Challenge, f.mailFor(known.userID()), code)
+		return fs.codes.Check(f.Challenge, f.mailFor(known.userID()), open.Letter, code)
 	})
 	if errors.Is(err, identity.ErrUnauthenticated) { // one sentence, whoever it is
 		err = identity.Unauthenticated("That code is not right, or it is too old. Check it, or ask for a new one.")

@@ -21,7 +21,7 @@ func TestLetterOnceOnTwoNodes(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 2)
 	h.verify(t)
-	h.decide(t, func(a *settings.Authentication) { a.EmailOTP = true })
+	h.decide(t, func(a *settings.Authentication) { a.EmailOTP, a.MagicLink = true, true })
 	ctx := from(t, "192.0.2.1")
 	for name, of := range map[string]func(*authn.Letter) [2]string{
 		"code":          func(l *authn.Letter) [2]string { return [2]string{l.Code, l.Code} },
@@ -143,5 +143,65 @@ func TestALinkWorksWhileOthersGuess(t *testing.T) {
 	}
 	if r, err := n.MailCode(ctx, hers, letter.Token); err != nil || r.Step != authn.StepRenew {
 		t.Errorf("her link: %+v, %v", r, err)
+	}
+}
+
+// A letter to sign in has what the tenant allows, and nothing else signs anybody in; one to get back in,
+// or into a locked account, has both.
+func TestLetterHasWhatTheTenantAllows(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ code, link bool }{"codes": {code: true}, "links": {link: true}, "both": {true, true}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t, 2)
+			h.verify(t)
+			allow := func(code, link bool) {
+				h.decide(t, func(a *settings.Authentication) { a.EmailOTP, a.MagicLink = code, link })
+			}
+			allow(c.code, c.link)
+			n, ctx := h.nodes[0], from(t, "192.0.2.1")
+			f := n.fresh(t, ctx)
+			if _, err := n.Mail(ctx, f, "ann"); err != nil {
+				t.Fatal(err)
+			}
+			l := n.letter()
+			if (l.Code != "") != c.code || (l.Token != "") != c.link {
+				t.Errorf("letter: code %q, token %q", l.Code, l.Token)
+			}
+			if open, err := n.Open(ctx, f); err != nil || open.Letter.Code != c.code || open.Letter.Link != c.link {
+				t.Errorf("the page is told %+v, %v", open, err)
+			}
+			// What was sent counts no more once the tenant thinks better of it.
+			secret := l.Code
+			if c.link {
+				secret = l.Token
+			}
+			allow(c.link, !c.link)
+			if _, err := n.MailCode(ctx, f, secret); !errors.Is(err, identity.ErrUnauthenticated) {
+				t.Errorf("what does not count any more: %v", err)
+			}
+			allow(c.code, c.link)
+			if r, err := n.MailCode(ctx, f, secret); err != nil || r.Step != authn.StepDone {
+				t.Errorf("what was sent: %+v, %v", r, err)
+			}
+			back, _ := n.lost(t, ctx, "ann")
+			if l := n.letter(); l.Code == "" || l.Token == "" {
+				t.Errorf("to get back in: code %q, token %q", l.Code, l.Token)
+			}
+			if r, err := n.MailCode(ctx, back, n.letter().Token); err != nil || r.Step != authn.StepRenew {
+				t.Errorf("to get back in: %+v, %v", r, err)
+			}
+			h.lock(t)
+			f = n.fresh(t, ctx)
+			if r, err := n.Password(ctx, f, "ann", good); err != nil || r.Step != authn.StepMail {
+				t.Fatalf("%+v, %v", r, err)
+			}
+			if l := n.letter(); l.Code == "" || l.Token == "" {
+				t.Errorf("into a locked account: code %q, token %q", l.Code, l.Token)
+			}
+			if r, err := n.MailCode(ctx, f, n.letter().Code); err != nil || r.Step != authn.StepRenew {
+				t.Errorf("into a locked account: %+v, %v", r, err)
+			}
+		})
 	}
 }

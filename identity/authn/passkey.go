@@ -11,6 +11,7 @@ import (
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/credential/certificate"
+	"github.com/quis-idp/quis/identity/credential/mailcode"
 	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/regain"
@@ -54,11 +55,12 @@ func (f *Flow) keyMayFollow() bool {
 // An Opening is with what a flow can be begun.
 type Opening struct {
 	Password, Passkey, Mail bool
-	Certificate             bool // the tenant trusts an authority, and browsers are asked for certificates
-	Trust                   int  // for how many days a browser may be trusted; 0: none is
-	Stay                    int  // for how many days a person may stay signed in; 0: as long as everybody
-	Recover                 bool // somebody who has forgotten their password may begin another flow, with Need.Recover
-	Register                bool // who has no account may make themselves one, see Join
+	Letter                  mailcode.Means // what a mail has, and what of it counts
+	Certificate             bool           // the tenant trusts an authority, and browsers are asked for certificates
+	Trust                   int            // for how many days a browser may be trusted; 0: none is
+	Stay                    int            // for how many days a person may stay signed in; 0: as long as everybody
+	Recover                 bool           // somebody who has forgotten their password may begin another flow, with Need.Recover
+	Register                bool           // who has no account may make themselves one, see Join
 }
 
 // Open says with what the first step can be taken.
@@ -67,16 +69,17 @@ func (fs *Flows) Open(ctx context.Context, f *Flow) (o Opening, err error) {
 		s, _, err := settings.Get(tx, f.Need.Tenant)
 		if err == nil {
 			mail := fs.cfg.SendMail != nil
+			both := mailcode.Means{Code: true, Link: true}
 			if f.Need.Recover {
-				o = Opening{Mail: mail && s.LocalLogin && s.ForgotPassword}
+				o = Opening{Mail: mail && s.LocalLogin && s.ForgotPassword, Letter: both}
 				return nil
 			}
 			if f.Need.Lost {
-				o = Opening{Mail: mail && regain.Alone(s)}
+				o = Opening{Mail: mail && regain.Alone(s), Letter: both}
 				return nil
 			}
 			if f.Locked() {
-				o = Opening{Mail: mail}
+				o = Opening{Mail: mail, Letter: both}
 				return nil
 			}
 			all, err := certificate.List(tx, f.Need.Tenant)
@@ -84,7 +87,7 @@ func (fs *Flows) Open(ctx context.Context, f *Flow) (o Opening, err error) {
 				return err
 			}
 			o = Opening{Password: s.LocalLogin && s.PasswordLogin, Passkey: s.LocalLogin && s.PasskeyLogin,
-				Mail: s.LocalLogin && (s.EmailOTP || s.MagicLink) && mail, Trust: int(s.TrustedDevices), Stay: int(s.Session.RememberMe),
+				Mail: s.LocalLogin && (s.EmailOTP || s.MagicLink) && mail, Letter: mailcode.Means{Code: s.EmailOTP, Link: s.MagicLink}, Trust: int(s.TrustedDevices), Stay: int(s.Session.RememberMe),
 				Recover: mail && s.LocalLogin && s.PasswordLogin && s.ForgotPassword, Register: mail && s.LocalLogin && s.SelfRegistration,
 				Certificate: s.LocalLogin && fs.cfg.Certificates != nil && len(all) > 0}
 		}

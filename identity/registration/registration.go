@@ -133,7 +133,7 @@ func (d *Desk) Prove(ctx context.Context, tenant, box, code string) (string, err
 	if code = strings.TrimSpace(code); code == "" || len(code) > maxCode {
 		return "", identity.Invalid("code", "Enter the code.")
 	}
-	if err := d.codes.Check(p.State, p.mail(tenant), code); err != nil {
+	if err := d.codes.Check(p.State, p.mail(tenant), mailcode.Means{Code: true, Link: true}, code); err != nil {
 		return "", err
 	}
 	return d.seal(provedPurpose, tenant, &Proved{

@@ -26,8 +26,8 @@ type authenticationSettings struct {
 	LocalLogin       bool     `json:"allow_local_login" default:"true" doc:"Whether people may sign in here at all, rather than through another provider."`
 	PasswordLogin    bool     `json:"allow_password_login" default:"true" doc:"Whether a password is a way to sign in."`
 	PasskeyLogin     bool     `json:"allow_passkey_login" default:"true" doc:"Whether a passkey is a way to sign in, without a username."`
-	EmailOTP         bool     `json:"allow_email_otp" doc:"Whether a code sent by mail is a way to sign in."`
-	MagicLink        bool     `json:"allow_magic_link" doc:"Whether a link sent by mail is a way to sign in."`
+	EmailOTP         bool     `json:"allow_email_otp" doc:"Whether a code sent by mail is a way to sign in. A letter to get back in has a code in any case."`
+	MagicLink        bool     `json:"allow_magic_link" doc:"Whether a link sent by mail is a way to sign in, in the browser that asked for it. A letter to get back in has one in any case."`
 	ForgotPassword   bool     `json:"allow_forgot_password" default:"true" doc:"Whether people may set a new password by themselves when they forgot theirs; see recovery."`
 	SelfRegistration bool     `json:"allow_self_registration" doc:"Whether strangers may make themselves an account."`
 

@@ -39,6 +39,9 @@ type For struct {
 	Purpose string // a constant of the caller: sign-in, recovery, a new address (with that address)
 }
 
+// Means are which of the two count that a mail can have.
+type Means struct{ Code, Link bool }
+
 // A Sent is what is to be sent, and what to keep meanwhile.
 type Sent struct {
 	Code  string // six digits
@@ -98,9 +101,9 @@ func (c *Codes) New(f For) (*Sent, error) {
 }
 
 // Check returns nil if guess is the code, however it is spaced, or the token that was made
-// with sealed for f. It reports identity.ErrUnauthenticated if not, if it is too late or if
+// with sealed for f, and means has it. It reports identity.ErrUnauthenticated if not, if it is too late or if
 // sealed is not one of ours, and identity.ErrLimited after five guesses on this node.
-func (c *Codes) Check(sealed []byte, f For, guess string) error {
+func (c *Codes) Check(sealed []byte, f For, means Means, guess string) error {
 	st, err := c.open(sealed, f)
 	if err != nil {
 		return err
@@ -118,8 +121,8 @@ func (c *Codes) Check(sealed []byte, f For, guess string) error {
 	if err != nil {
 		return fmt.Errorf("check mail code: %w", err)
 	}
-	right := subtle.ConstantTimeCompare(code, st.Code) | subtle.ConstantTimeCompare(link, st.Link)
-	if right != 1 || f.UserID == "" {
+	typed, followed := subtle.ConstantTimeCompare(code, st.Code) == 1, subtle.ConstantTimeCompare(link, st.Link) == 1
+	if right := typed && means.Code || followed && means.Link; !right || f.UserID == "" {
 		return wrong()
 	}
 	return nil

@@ -25,6 +25,8 @@ func newCodes(t *testing.T) (*mailcode.Codes, *clock) {
 	return mailcode.New(ring, func() time.Time { return c.now }), c
 }
 
+var both = mailcode.Means{Code: true, Link: true}
+
 var ada = mailcode.For{Tenant: "ten_default", UserID: "usr_ada", Purpose: "sign-in"}
 
 func send(t *testing.T, c *mailcode.Codes, f mailcode.For) *mailcode.Sent {
@@ -44,7 +46,7 @@ func TestCodeAndTokenAreRight(t *testing.T) {
 		t.Errorf("code %q, token %q", s.Code, s.Token)
 	}
 	for _, guess := range []string{s.Code, s.Code[:3] + " " + s.Code[3:] + "\n", s.Token} {
-		if err := c.Check(s.State, ada, guess); err != nil {
+		if err := c.Check(s.State, ada, both, guess); err != nil {
 			t.Errorf("%q: %v", guess, err)
 		}
 	}
@@ -53,27 +55,44 @@ func TestCodeAndTokenAreRight(t *testing.T) {
 	}
 }
 
+// What the letter did not have, or what counts no more, is as wrong as anything else.
+func TestOneOfThemCounts(t *testing.T) {
+	t.Parallel()
+	c, _ := newCodes(t)
+	for means, right := range map[mailcode.Means][2]bool{
+		{}: {}, {Code: true}: {true, false}, {Link: true}: {false, true}, both: {true, true},
+	} {
+		s := send(t, c, ada)
+		for i, guess := range []string{s.Code, s.Token} {
+			err := c.Check(s.State, ada, means, guess)
+			if (err == nil) != right[i] || err != nil && !errors.Is(err, identity.ErrUnauthenticated) {
+				t.Errorf("%+v: %q: %v", means, guess, err)
+			}
+		}
+	}
+}
+
 func TestWhatIsNotRight(t *testing.T) {
 	t.Parallel()
 	c, now := newCodes(t)
 	another := func(change func(*mailcode.For)) mailcode.For { f := ada; change(&f); return f }
 	for name, try := range map[string]func(s *mailcode.Sent) error{
-		"another code":    func(s *mailcode.Sent) error { return c.Check(s.State, ada, send(t, c, ada).Code+"0") },
-		"nothing":         func(s *mailcode.Sent) error { return c.Check(s.State, ada, "") },
-		"far too long":    func(s *mailcode.Sent) error { return c.Check(s.State, ada, s.Code+string(make([]byte, 1000))) },
-		"another's state": func(s *mailcode.Sent) error { return c.Check(send(t, c, ada).State, ada, s.Token) },
+		"another code":    func(s *mailcode.Sent) error { return c.Check(s.State, ada, both, send(t, c, ada).Code+"0") },
+		"nothing":         func(s *mailcode.Sent) error { return c.Check(s.State, ada, both, "") },
+		"far too long":    func(s *mailcode.Sent) error { return c.Check(s.State, ada, both, s.Code+string(make([]byte, 1000))) },
+		"another's state": func(s *mailcode.Sent) error { return c.Check(send(t, c, ada).State, ada, both, s.Token) },
 		"another user": func(s *mailcode.Sent) error {
-			return c.Check(s.State, another(func(f *mailcode.For) { f.UserID = "usr_eve" }), s.Code)
+			return c.Check(s.State, another(func(f *mailcode.For) { f.UserID = "usr_eve" }), both, s.Code)
 		},
 		"another tenant": func(s *mailcode.Sent) error {
-			return c.Check(s.State, another(func(f *mailcode.For) { f.Tenant = "ten_x" }), s.Code)
+			return c.Check(s.State, another(func(f *mailcode.For) { f.Tenant = "ten_x" }), both, s.Code)
 		},
 		"another purpose": func(s *mailcode.Sent) error {
-			return c.Check(s.State, another(func(f *mailcode.For) { f.Purpose = "recovery" }), s.Code)
+			return c.Check(s.State, another(func(f *mailcode.For) { f.Purpose = "recovery" }), both, s.Code)
 		},
-		"no state":   func(s *mailcode.Sent) error { return c.Check(nil, ada, s.Code) },
-		"cut state":  func(s *mailcode.Sent) error { return c.Check(s.State[:40], ada, s.Code) },
-		"huge state": func(s *mailcode.Sent) error { return c.Check(make([]byte, 1<<20), ada, s.Code) },
+		"no state":   func(s *mailcode.Sent) error { return c.Check(nil, ada, both, s.Code) },
+		"cut state":  func(s *mailcode.Sent) error { return c.Check(s.State[:40], ada, both, s.Code) },
+		"huge state": func(s *mailcode.Sent) error { return c.Check(make([]byte, 1<<20), ada, both, s.Code) },
 	} {
 		if err := try(send(t, c, ada)); !errors.Is(err, identity.ErrUnauthenticated) {
 			t.Errorf("%s: %v", name, err)
@@ -81,7 +100,7 @@ func TestWhatIsNotRight(t *testing.T) {
 	}
 	s := send(t, c, ada)
 	now.now = now.now.Add(mailcode.Lifetime)
-	if err := c.Check(s.State, ada, s.Code); !errors.Is(err, identity.ErrUnauthenticated) {
+	if err := c.Check(s.State, ada, both, s.Code); !errors.Is(err, identity.ErrUnauthenticated) {
 		t.Errorf("too late: %v", err)
 	}
 }
@@ -98,7 +117,7 @@ func TestNobodyLooksLikeSomebody(t *testing.T) {
 	}
 	t.Logf("a state has %d bytes", len(s.State))
 	for _, f := range []mailcode.For{nobody, ada} {
-		if err := c.Check(s.State, f, s.Code); !errors.Is(err, identity.ErrUnauthenticated) {
+		if err := c.Check(s.State, f, both, s.Code); !errors.Is(err, identity.ErrUnauthenticated) {
 			t.Errorf("the code of nobody: %v", err)
 		}
 	}
@@ -109,15 +128,15 @@ func TestGuessesAreBounded(t *testing.T) {
 	c, _ := newCodes(t)
 	s := send(t, c, ada)
 	for range 5 {
-		if err := c.Check(s.State, ada, "x"); !errors.Is(err, identity.ErrUnauthenticated) {
+		if err := c.Check(s.State, ada, both, "x"); !errors.Is(err, identity.ErrUnauthenticated) {
 			t.Fatal(err)
 		}
 	}
-	if err := c.Check(s.State, ada, s.Code); !errors.Is(err, identity.ErrLimited) {
+	if err := c.Check(s.State, ada, both, s.Code); !errors.Is(err, identity.ErrLimited) {
 		t.Errorf("the sixth guess: %v", err)
 	}
 	other := send(t, c, ada)
-	if err := c.Check(other.State, ada, other.Code); err != nil {
+	if err := c.Check(other.State, ada, both, other.Code); err != nil {
 		t.Errorf("another code is locked out with it: %v", err)
 	}
 }

@@ -15,6 +15,7 @@ type Name string
 const (
 	Test              Name = "test"                   // an administrator tries the settings
 	SignInCode        Name = "sign_in_code"           // a code and perhaps a link to sign in with
+	SignInLink        Name = "sign_in_link"           // a link alone
 	VerifyEmail       Name = "verify_email"           // proves that an address is the person's
 	Recovery          Name = "recovery"               // a code or link to get back in
 	Invitation        Name = "invitation"             // a link to join
@@ -57,13 +58,16 @@ func (k Kind) Known() bool { _, ok := english["kind."+string(k)]; return ok }
 // A spec says what a letter is made of besides subject, greeting, lead and foot.
 type spec struct {
 	code, button, facts, alarm, more bool
+	// alone: it says something else where there is no link.
+	alone bool
 	// stranger: who gets it may have no account; somebody has given this address.
 	stranger bool
 }
 
 var specs = map[Name]spec{
 	Test:              {},
-	SignInCode:        {code: true, button: true, more: true},
+	SignInCode:        {code: true, button: true, more: true, alone: true},
+	SignInLink:        {button: true, more: true},
 	VerifyEmail:       {code: true, button: true, more: true, stranger: true},
 	Recovery:          {code: true, button: true, more: true},
 	Invitation:        {button: true, more: true, stranger: true},
@@ -93,7 +97,7 @@ func Names() []Name {
 	return []Name{
 		Test, SignInCode, VerifyEmail, Recovery, Invitation, NewSignIn, PasswordSet, PasswordFirst, PasswordRemoved, FactorAdded, FactorRemoved,
 		EmailChanged, RecoveryStarted, RecoveryFinished, RecoveryCancelled, PasskeySuspicious, CodesSpent, RecoveryCodesMade, CodesRemoved, AlarmRaised, Impersonated,
-		EmailOld, EmailNew, AddressTaken,
+		EmailOld, EmailNew, AddressTaken, SignInLink,
 	}
 }
 
@@ -177,7 +181,10 @@ func viewOf(n Name, s spec, w words, d Data) *view {
 	if s.button && d.Link != "" {
 		v.Link, v.Label = d.Link, w.of(n, "button")
 	}
-	if s.more {
+	switch {
+	case s.alone && d.Link == "":
+		v.More = strings.Split(w.of(n, "alone"), "\n")
+	case s.more:
 		v.More = strings.Split(w.of(n, "more"), "\n")
 	}
 	if s.facts {

@@ -71,10 +71,10 @@ func TestEveryWordIsTranslated(t *testing.T) {
 func TestCodesAreForOneBrowser(t *testing.T) {
 	t.Parallel()
 	browsers := map[string]string{
-		"en": "only in the browser", "de": "Browser", "es": "navegador", "fr": "navigateur", "it": "browser", "ja": "ブラウザー", "pl": "przeglądarce", "pt": "navegador",
+		"en": "browser", "de": "Browser", "es": "navegador", "fr": "navigateur", "it": "browser", "ja": "ブラウザー", "pl": "przeglądarce", "pt": "navegador",
 	}
 	for lang := range letter.Catalogue {
-		for _, n := range []letter.Name{letter.SignInCode, letter.Recovery} {
+		for _, n := range []letter.Name{letter.SignInCode, letter.Recovery, letter.SignInLink} {
 			l, err := letter.Render(n, lang, letter.Sample(n))
 			if err != nil {
 				t.Fatal(err)
@@ -82,6 +82,30 @@ func TestCodesAreForOneBrowser(t *testing.T) {
 			_, more, _ := strings.Cut(l.Text, letter.Sample(n).Link)
 			if browsers[lang] == "" || !strings.Contains(more, browsers[lang]) {
 				t.Errorf("%s %s does not say in which browser: %s", lang, n, more)
+			}
+		}
+	}
+}
+
+// A letter with a code and no link speaks of no link, and one with a link and no code of no code.
+func TestLettersSpeakOfWhatTheyHave(t *testing.T) {
+	t.Parallel()
+	for lang, words := range map[string][2]string{
+		"en": {"code", "link"}, "de": {"Code", "Link"}, "es": {"código", "enlace"}, "fr": {"code", "lien"}, "it": {"codice", "link"}, "ja": {"コード", "リンク"}, "pl": {"kod", "odnośnik"}, "pt": {"código", "link"},
+	} {
+		alone := letter.Sample(letter.SignInCode)
+		alone.Link = ""
+		for i, c := range []struct {
+			name letter.Name
+			data letter.Data
+		}{{letter.SignInCode, alone}, {letter.SignInLink, letter.Sample(letter.SignInLink)}} {
+			l, err := letter.Render(c.name, lang, c.data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text := strings.ToLower(l.Subject + l.Text)
+			if !strings.Contains(text, strings.ToLower(words[i])) || strings.Contains(text, strings.ToLower(words[1-i])) {
+				t.Errorf("%s %s: %s", lang, c.name, l.Text)
 			}
 		}
 	}

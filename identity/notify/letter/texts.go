@@ -104,6 +104,12 @@ var english = Texts{
 	"sign_in_code.lead":    "Somebody, most likely you, wants to sign in at {place}. Type this code there:",
 	"sign_in_code.button":  "Sign in",
 	"sign_in_code.more":    "Code and link are good for {minutes} minutes, and only in the browser in which they were asked for.\nNever give them to anybody: nobody from {place} will ask you for them. If you did not ask for them, do nothing.",
+	"sign_in_code.alone":   "The code is good for {minutes} minutes, and only in the browser in which it was asked for.\nNever give it to anybody: nobody from {place} will ask you for it. If you did not ask for it, do nothing.",
+
+	"sign_in_link.subject": "Your link for {place}",
+	"sign_in_link.lead":    "Somebody, most likely you, wants to sign in at {place}. Follow this link in the browser in which it was asked for:",
+	"sign_in_link.button":  "Sign in",
+	"sign_in_link.more":    "The link is good for {minutes} minutes, and in no other browser.\nNever give it to anybody: nobody from {place} will ask you for it. If you did not ask for it, do nothing.",
 
 	"verify_email.subject": "Confirm your address for {place}",
 	"verify_email.lead":    "Somebody, most likely you, wants to make an account with this address at {place}. Type this code there:",
