@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"fmt"
 	"net/http"
 	"time"
 
@@ -140,13 +141,35 @@ func (a *API) listTokens(c *call, in *byID) (*page[listedToken], error) {
 
 type newToken struct {
 	Name      string    `json:"name" required:"true" min:"1" max:"100" doc:"What it is for."`
-	ExpiresAt time.Time `json:"expires_at" doc:"When it stops working; by default never."`
+	ExpiresAt time.Time `json:"expires_at" doc:"When it stops working; by default in 365 days, which is the most. The operator at a node's socket may say up to 3650."`
 	Scopes    []string  `json:"scopes" doc:"What it is good for: me, read, write; by default everything."`
 }
 
 type createTokenIn struct {
 	byID
 	Body newToken
+}
+
+// How long a token can be good for. Existing ones may be for ever.
+const (
+	maxTokenLife    = 365 * 24 * time.Hour
+	maxOperatorLife = 10 * maxTokenLife // of what the operator makes, who asks for more than the rest explicitly
+	clocks          = time.Hour         // that whoever computed the end may be ahead
+)
+
+// tokenEnd is when a token stops working for which that was asked; zero: nobody said.
+func tokenEnd(tx *fsm.Tx, asked time.Time) (time.Time, error) {
+	longest, days := maxTokenLife, 365
+	if identity.ActorFrom(tx.Context()).Kind == identity.ActorOperator {
+		longest, days = maxOperatorLife, 3650
+	}
+	switch {
+	case asked.IsZero():
+		return tx.Now().Add(maxTokenLife), nil
+	case asked.After(tx.Now().Add(longest + clocks)):
+		return time.Time{}, identity.Invalid("expires_at", fmt.Sprintf("A token is good for %d days at most.", days))
+	}
+	return asked, nil
 }
 
 func (a *API) createToken(c *call, in *createTokenIn) (*freshToken, error) {
@@ -163,7 +186,11 @@ func (a *API) createToken(c *call, in *createTokenIn) (*freshToken, error) {
 		if err := regain.SingleFor(tx, c.Tenant.ID, in.ID); err != nil { // a token is a way into the account
 			return err
 		}
-		t, value, err := credential.CreateToken(tx, c.Tenant.ID, in.ID, in.Body.Name, "", in.Body.ExpiresAt, in.Body.Scopes...)
+		until, err := tokenEnd(tx, in.Body.ExpiresAt)
+		if err != nil {
+			return err
+		}
+		t, value, err := credential.CreateToken(tx, c.Tenant.ID, in.ID, in.Body.Name, "", until, in.Body.Scopes...)
 		if err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/quis-idp/quis/api/admin"
 	"github.com/quis-idp/quis/api/client"
@@ -60,6 +61,17 @@ func TestLocal(t *testing.T) {
 	h.must(err)
 	if len(page.Data) != 1 || page.Data[0].Actor.Kind != "operator" {
 		t.Errorf("got %+v", page)
+	}
+	// What is for longer than a year has to be asked for, here alone, and ends too.
+	decade := time.Now().AddDate(0, 0, 3650)
+	if tok, err := c.Users.CreateToken(t.Context(), u.ID, "long", decade); err != nil || tok.ExpiresAt.Sub(decade).Abs() > time.Second {
+		t.Errorf("for ten years: %+v, %v", tok, err)
+	}
+	if tok, err := c.Users.CreateToken(t.Context(), u.ID, "unsaid", time.Time{}); err != nil || tok.ExpiresAt.After(time.Now().AddDate(0, 0, 366)) {
+		t.Errorf("for which nobody says an end: %+v, %v", tok, err)
+	}
+	if _, err := c.Users.CreateToken(t.Context(), u.ID, "longer", decade.AddDate(0, 0, 1)); client.Status(err) != 400 {
+		t.Errorf("for more than ten years: %v", err)
 	}
 	for what, lose := range map[string]func() error{
 		"deleted":  func() error { return c.Users.Delete(t.Context(), h.rootUser) },

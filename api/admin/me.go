@@ -3,7 +3,6 @@ package admin
 import (
 	"net/http"
 	"slices"
-	"time"
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
@@ -59,9 +58,6 @@ func (a *API) deleteMyToken(c *call, in *byID) (*none, error) {
 	return a.deleteToken(c, &deleteTokenIn{byID{ID: myself(c)}, in.ID})
 }
 
-// maxOwnToken is how long a token that a person makes can be good for.
-const maxOwnToken = 365 * 24 * time.Hour
-
 type createMyTokenIn struct{ Body newToken }
 
 // createMyToken makes a token by another. It is bounded by that one: otherwise whoever
@@ -76,7 +72,7 @@ func (a *API) createMyToken(c *call, in *createMyTokenIn) (*freshToken, error) {
 	if len(sent.Scopes) > 0 && !slices.Contains(sent.Scopes, credential.ScopeWrite) && slices.ContainsFunc(want.Scopes, beyond) {
 		return nil, identity.Denied("A token can be made only for what the token that is sent is good for.")
 	}
-	longest := a.cfg.DB.Now().Add(maxOwnToken)
+	longest := a.cfg.DB.Now().Add(maxTokenLife)
 	if want.ExpiresAt.IsZero() {
 		want.ExpiresAt = longest
 		if !sent.Expires.IsZero() && sent.Expires.Before(longest) {

@@ -24,6 +24,16 @@ func TestTokens(t *testing.T) {
 		t.Errorf("list: %s", body)
 	}
 	h.want(400, h.root, "POST", "/api/v1/users/"+h.rootUser+"/tokens", `{"name":"x","expires_at":"2001-01-01T00:00:00Z"}`)
+	year := time.Now().AddDate(0, 0, 365)
+	if tok, err := c.Users.CreateToken(ctx, h.plainUser, "no end", time.Time{}); err != nil || tok.ExpiresAt == nil || tok.ExpiresAt.Sub(year).Abs() > time.Hour {
+		t.Errorf("for which nobody says an end: %+v, %v", tok, err)
+	}
+	if _, err := c.Users.CreateToken(ctx, h.plainUser, "a year", year); err != nil {
+		t.Errorf("for a year: %v", err)
+	}
+	if _, err := c.Users.CreateToken(ctx, h.plainUser, "two", year.AddDate(1, 0, 0)); client.Status(err) != 400 || !strings.Contains(err.Error(), "A token is good for 365 days at most.") {
+		t.Errorf("for two years: %v", err)
+	}
 	h.want(404, h.root, "DELETE", "/api/v1/users/"+h.plainUser+"/tokens/"+tok.ID, "")
 	h.must(c.Users.DeleteToken(ctx, h.rootUser, tok.ID))
 	if _, err := mine.Users.List(ctx, client.List{}); client.Status(err) != 401 {

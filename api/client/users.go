@@ -149,7 +149,7 @@ func (u Users) Tokens(ctx context.Context, id string, l List) (*Page[Token], err
 }
 
 // CreateToken makes an access token for a user; its value is in this answer only.
-// A zero expires means never; without scopes it may do everything that the user may.
+// A zero expires is as long as the node gives; without scopes it may do everything that the user may.
 func (u Users) CreateToken(ctx context.Context, id, name string, expires time.Time, scopes ...string) (*Token, error) {
 	body := map[string]any{"name": name}
 	if len(scopes) > 0 {

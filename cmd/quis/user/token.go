@@ -24,13 +24,14 @@ func tokenCommand() *cobra.Command {
 }
 
 func createTokenCommand() *cobra.Command {
-	var days int
+	days := 365
 	var scopes []string
 	c := line.Online(&cobra.Command{
 		Use:   "create USER NAME",
 		Short: "Make an access token; it is shown once",
 		Long: "NAME is what the token is for. It may do what the user may, or less with --scope. In QUIS_TOKEN, or a file that\n" +
-			"QUIS_TOKEN_FILE names, it lets this program ask a node elsewhere; others send it as Authorization: Bearer.",
+			"QUIS_TOKEN_FILE names, it lets this program ask a node elsewhere; others send it as Authorization: Bearer.\n" +
+			"It works for 365 days, or as many as --days says; for more only the operator can make one, at the socket of a node.",
 		Example: "  quis user token create alice backups --days 90\n  quis user token create alice ci --scope read -o json | jq -r .token",
 		Args:    line.Exactly(whom, "and what the token is for"),
 	})
@@ -40,13 +41,9 @@ func createTokenCommand() *cobra.Command {
 			if err != nil {
 				return nil, err
 			}
-			var until time.Time
-			if days > 0 {
-				until = time.Now().AddDate(0, 0, days)
-			}
-			return c.Users.CreateToken(ctx, u.ID, args[1], until, scopes...)
+			return c.Users.CreateToken(ctx, u.ID, args[1], time.Now().Add(time.Duration(days)*24*time.Hour), scopes...)
 		}, func(cmd *cobra.Command, t *client.Token) error {
-			fmt.Fprintln(cmd.ErrOrStderr(), "The token is shown this once and stored nowhere.")
+			fmt.Fprintf(cmd.ErrOrStderr(), "The token is shown this once and stored nowhere. It works until %s.\n", until(t.ExpiresAt))
 			return line.Emit(cmd, t, nil, func(row func(...any)) {
 				row("id", t.ID)
 				row("name", t.Name)
@@ -56,7 +53,7 @@ func createTokenCommand() *cobra.Command {
 			})
 		})(cmd, args)
 	}
-	line.Between(c, &days, "days", 1, 3650, "for how many days it works (default: until it is deleted)")
+	line.Between(c, &days, "days", 1, 3650, "for how many days it works; more than 365 only at the socket of a node")
 	c.Flags().StringSliceVar(&scopes, "scope", nil, "what it is good for: me, read, write (default: all that the user may do)")
 	line.Complete(c, "scope", "me", "read", "write")
 	return c
