@@ -22,7 +22,7 @@ func Command() *cobra.Command {
 	line.Group(c)
 	c.AddCommand(listCommand(), getCommand(), createCommand(), setCommand(), deleteCommand(), disableCommand(), enableCommand(), signOutCommand(), passwordCommand(),
 		inviteCommand(), resendCommand(), invitationsCommand(), uninviteCommand(), importCommand(), exportCommand(), impersonateCommand(),
-		factorsCommand(), resetFactorCommand(), devicesCommand(), revokeDeviceCommand(), tokenCommand(), recoverCommand())
+		sessionsCommand(), endSessionCommand(), factorsCommand(), resetFactorCommand(), devicesCommand(), revokeDeviceCommand(), tokenCommand(), recoverCommand())
 	return c
 }
 
