@@ -144,6 +144,12 @@ func emailKey(s string) string {
 	return strings.ToLower(s)
 }
 
+// UserKeys are the username and the address under which two spellings are the same, as the
+// directory compares them; empty for what is none.
+func UserKeys(username, email string) (name, address string) {
+	return usernameKey(strings.TrimSpace(username)), emailKey(strings.TrimSpace(email))
+}
+
 func notAtext(r rune) bool {
 	return !isAlphanumeric(r) && !strings.ContainsRune("!#$%&'*+-/=?^_`{|}~", r)
 }

@@ -47,6 +47,7 @@ type record struct {
 	at     string // where: "line 3", "user 2"
 	user   map[string]any
 	faults []string // what is wrong with it: found here, or else by the node
+	skip   bool     // it is somebody of an earlier part of the file, and such are passed over
 }
 
 func (i *importing) run(cmd *cobra.Command, file string) error {
@@ -93,11 +94,7 @@ func (i *importing) end(cmd *cobra.Command, users, refused int) error {
 	verb := "are"
 	if i.dry {
 		verb = "would be"
-		hint := "Nothing was made: this was a dry run."
-		if users > client.MaxImport {
-			hint += fmt.Sprintf(" It looks at %d users at a time: two that are the same person, further apart in the file, are found when it is imported.", client.MaxImport)
-		}
-		fmt.Fprintln(cmd.ErrOrStderr(), hint)
+		fmt.Fprintln(cmd.ErrOrStderr(), "Nothing was made: this was a dry run.")
 	}
 	if refused == 0 {
 		return nil
@@ -113,7 +110,11 @@ func (i *importing) end(cmd *cobra.Command, users, refused int) error {
 func (i *importing) send(cmd *cobra.Command, c *client.Client, users []record) (total client.Imported, err error) {
 	total.Rows = []client.ImportedRow{}
 	w, done := cmd.ErrOrStderr(), 0
+	before := earlier{}
 	for part := range slices.Chunk(users, client.MaxImport) {
+		if i.dry { // the node has made nobody of the parts before
+			before.mark(part, i.skip)
+		}
 		if err := i.sendPart(cmd, c, part, &total); err != nil {
 			kept := "what is made already stays; go on with --skip-existing"
 			if i.dry {
@@ -121,6 +122,7 @@ func (i *importing) send(cmd *cobra.Command, c *client.Client, users []record) (
 			}
 			return total, fmt.Errorf("after %d of %d users: %w (%s)", done, len(users), err, kept)
 		}
+		before.note(part, total.Rows[done:])
 		for _, r := range part {
 			if len(r.faults) > 0 {
 				fmt.Fprintf(w, "%s %s: %s\n", r.at, line.Plain(name(r.user)), line.Plain(strings.Join(r.faults, "; ")))
@@ -137,7 +139,7 @@ func (i *importing) send(cmd *cobra.Command, c *client.Client, users []record) (
 func (i *importing) sendPart(cmd *cobra.Command, c *client.Client, part []record, total *client.Imported) error {
 	var send []map[string]any
 	for _, r := range part {
-		if len(r.faults) == 0 {
+		if len(r.faults) == 0 && !r.skip {
 			send = append(send, r.user)
 		}
 	}
@@ -157,6 +159,11 @@ func (i *importing) sendPart(cmd *cobra.Command, c *client.Client, part []record
 	rows := got.Rows
 	for n := range part {
 		r := &part[n]
+		if r.skip {
+			total.Skipped++
+			total.Rows = append(total.Rows, client.ImportedRow{Outcome: "skipped"})
+			continue
+		}
 		if len(r.faults) > 0 {
 			total.Refused++
 			total.Rows = append(total.Rows, client.ImportedRow{Outcome: "refused", Faults: r.faults})

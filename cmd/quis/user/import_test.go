@@ -52,10 +52,10 @@ func TestParseKeepsToTheRow(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []record{
-		{"line 2", map[string]any{"username": "ann"}, []string{"line 2 is too short: it ends with username, and email is missing"}},
-		{"line 4", map[string]any{"username": "bob", "email": "bob@example.com", "admin": "perhaps"}, []string{`admin: "perhaps" is neither true nor false`}},
-		{"line 5", map[string]any{"username": "eve", "email": "eve@example.com", "admin": false}, []string{`line 5 is too long: the first line has no field for "Doe"`}},
-		{"line 6", map[string]any{"username": "carol"}, nil},
+		{"line 2", map[string]any{"username": "ann"}, []string{"line 2 is too short: it ends with username, and email is missing"}, false},
+		{"line 4", map[string]any{"username": "bob", "email": "bob@example.com", "admin": "perhaps"}, []string{`admin: "perhaps" is neither true nor false`}, false},
+		{"line 5", map[string]any{"username": "eve", "email": "eve@example.com", "admin": false}, []string{`line 5 is too long: the first line has no field for "Doe"`}, false},
+		{"line 6", map[string]any{"username": "carol"}, nil, false},
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(record{})); diff != "" {
 		t.Error(diff)
@@ -96,4 +96,32 @@ func usersOf(text string) (users []map[string]any, err error) {
 		}
 	}
 	return users, err
+}
+
+// A dry run makes nobody, and so finds by itself who is in two of the parts that the node is sent.
+func TestTwiceInTheFile(t *testing.T) {
+	t.Parallel()
+	person := func(at, username, email string) record {
+		return record{at: at, user: map[string]any{"username": username, "email": email}}
+	}
+	for skip, want := range map[bool][]record{
+		false: {
+			{at: "line 30", faults: []string{"username: line 2 of this file has it already", "email: line 3 of this file has it already"}},
+			{at: "line 31", faults: []string{"username: line 2 of this file has it already"}},
+			{at: "line 32"}, {at: "line 33"},
+		},
+		true: {{at: "line 30", skip: true}, {at: "line 31", skip: true}, {at: "line 32"}, {at: "line 33"}},
+	} {
+		e := earlier{}
+		e.note([]record{person("line 2", "Ann", ""), person("line 3", "bob", "bob@example.com"), person("line 4", "refused", "")},
+			[]client.ImportedRow{{Outcome: "created"}, {Outcome: "created"}, {Outcome: "refused"}})
+		later := []record{person("line 30", "ANN", "Bob@Example.com "), person("line 31", "ａｎｎ", ""), person("line 32", "refused", ""), person("line 33", "", "")}
+		e.mark(later, skip)
+		for i := range later {
+			later[i].user = nil
+		}
+		if diff := cmp.Diff(want, later, cmp.AllowUnexported(record{})); diff != "" {
+			t.Errorf("skip %v: %s", skip, diff)
+		}
+	}
 }
