@@ -3,7 +3,8 @@
 // with the flow, sealed.
 //
 // One mail carries a code of six digits, to be typed, and a token for a link, to be
-// followed in the same browser; either is good for ten minutes. The state holds MACs of
+// followed in the same browser, or one of the two; either is good for ten minutes, where
+// Means lets it count. The state holds MACs of
 // both under a key of the ring, never the two themselves.
 //
 // Invariants: New does the same work for somebody who does not exist, and what it returns
