@@ -17,6 +17,7 @@ import (
 	"github.com/quis-idp/quis/identity/credential/totp"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/regain"
+	"github.com/quis-idp/quis/identity/settings"
 	"github.com/quis-idp/quis/identity/spare"
 )
 
@@ -47,6 +48,7 @@ type aPasskey struct {
 	Synced   bool       `json:"synced" doc:"Whether it may be copied to other devices."`
 	Attested bool       `json:"attested" doc:"Whether its make was verified by FIDO metadata when it was added."`
 	Suspect  *time.Time `json:"suspect_since,omitempty" doc:"Since when it is refused because there may be a copy of it."`
+	Refused  string     `json:"refused,omitempty" enum:"copied|denied|unsafe" doc:"Why it signs nobody in; absent: it does. copied: there may be a copy of it; denied: the tenant denies its model or allows only others; unsafe: FIDO metadata report its model."`
 }
 
 func (aFactor) SchemaName() string { return "Factor" }
@@ -55,13 +57,21 @@ func (aFactor) SchemaName() string { return "Factor" }
 var listings = []func(tx *fsm.Tx, tenant, user string) ([]aFactor, error){listApps, listRecovery, listPasskeys, listApprovers, listCertificates}
 
 func listPasskeys(tx *fsm.Tx, tenant, user string) (out []aFactor, err error) {
+	a, _, err := settings.Get(tx, tenant)
+	if err != nil {
+		return nil, err
+	}
 	for k, err := range passkey.List(tx, tenant, user) {
+		if err != nil {
+			return nil, err
+		}
+		bar, err := passkey.Barred(tx, a.Passkey, k)
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, aFactor{
 			ID: k.ID, Type: "passkey", Name: k.Name, CreatedAt: k.Created, LastUsedAt: ever(k.LastUsed),
-			Passkey: &aPasskey{k.Model(), k.Make, k.Synced, k.Attested, ever(k.Suspect)},
+			Passkey: &aPasskey{k.Model(), k.Make, k.Synced, k.Attested, ever(k.Suspect), string(bar)},
 		})
 	}
 	return out, nil

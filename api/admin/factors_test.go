@@ -135,6 +135,14 @@ func TestPasskeysAreFactors(t *testing.T) {
 	if len(p.Data) != 1 || p.Data[0].Type != "passkey" || p.Data[0].Name != "My phone" || p.Data[0].Passkey == nil || !p.Data[0].Passkey.Synced {
 		t.Fatalf("%+v", p.Data)
 	}
+	if p.Data[0].Passkey.Refused != "" {
+		t.Errorf("refused as %s", p.Data[0].Passkey.Refused)
+	}
+	h.want(200, h.root, "PATCH", "/api/v1/settings/authentication", `{"passkey":{"deny_aaguids":["`+p.Data[0].Passkey.AAGUID+`"]}}`)
+	if p, err = c.Users.Factors(t.Context(), h.plainUser, client.List{}); err != nil || p.Data[0].Passkey.Refused != "denied" {
+		t.Errorf("its model is denied: %+v, %v", p, err)
+	}
+	h.want(200, h.root, "PATCH", "/api/v1/settings/authentication", `{"passkey":{"deny_aaguids":[]}}`)
 	// It is all there is to sign in with, which is not taken away by mistake.
 	for what, remove := range map[string]func() error{
 		"one": func() error { return c.Users.ResetFactor(t.Context(), h.plainUser, p.Data[0].ID, false) },

@@ -62,8 +62,12 @@ func (l *Login) showSecond(w http.ResponseWriter, r *http.Request, f *authn.Flow
 		view.Lost = page.Base(r) + "/login/lost"
 	}
 	for _, fault := range faults {
-		if fault.Field == "code" {
+		switch fault.Field {
+		case "code":
 			view.Code.Error = site.Text(r, "second.empty")
+			continue
+		case passkey.BarredField:
+			view.Alert.Text = page.Detail(r, fault)
 			continue
 		}
 		view.Alert.Text, view.Code.Describes = site.Text(r, "second."+string(way)+".wrong"), "alert"
@@ -115,8 +119,11 @@ func (l *Login) passkeyAnswer(w http.ResponseWriter, r *http.Request) error {
 		if f.Step() == authn.StepSecond {
 			return l.showSecond(w, r, f, status, assurance.Passkey, faults)
 		}
-		// What else the browser is told: to offer a passkey no more that is not known here.
-		return l.showForm(w, r, f, status, f.Need.LoginHint, []*identity.Error{{Field: "passkey", Detail: string(signal)}})
+		if !slices.ContainsFunc(faults, func(e *identity.Error) bool { return e.Field == passkey.BarredField }) {
+			// What else the browser is told: to offer a passkey no more that is not known here.
+			faults = []*identity.Error{{Field: "passkey", Detail: string(signal)}}
+		}
+		return l.showForm(w, r, f, status, f.Need.LoginHint, faults)
 	})
 }
 

@@ -1,7 +1,9 @@
 package login
 
 import (
+	"html"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -16,7 +18,7 @@ import (
 )
 
 // passkey gives the tester one that verifies its user.
-func (h *house) passkey() {
+func (h *house) passkey() *passkeytest.Authenticator {
 	h.t.Helper()
 	site := identity.Tenant{ID: identity.DefaultTenant, Issuer: publicURL}
 	a := &passkeytest.Authenticator{Origin: publicURL, UV: true}
@@ -36,6 +38,39 @@ func (h *house) passkey() {
 		}
 		return err
 	})
+	return a
+}
+
+// answer has an authenticator answer the form of a page.
+func (s *someone) answer(a *passkeytest.Authenticator, form pagetest.Answer) pagetest.Answer {
+	s.t.Helper()
+	response, err := a.Get([]byte(html.UnescapeString(form.One(s.t, `data-options="([^"]*)"`))))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return s.Post("/login/passkey", url.Values{"flow": {form.Hidden("flow")[0]}, "response": {string(response)}})
+}
+
+// Whoever holds a passkey whose model is denied now is told what to do, at both steps; a
+// stranger is told what they always were.
+func TestADeniedModelIsTold(t *testing.T) {
+	t.Parallel()
+	const sentence = "Your organization does not accept this kind of passkey any more. Use another way to sign in, or ask your administrator."
+	h := newHouse(t, nil)
+	a := h.passkey()
+	h.update(func(tx *fsm.Tx) error {
+		s := settings.Default(identity.DefaultTenant)
+		s.Passkey.Deny = []string{"00000000-0000-0000-0000-000000000000"}
+		return settings.Put(tx, 0, s)
+	})
+	s := h.someone()
+	s.answer(a, s.Get("/login")).Want(t, http.StatusUnauthorized, sentence, "Username")
+	second := s.try(s.form("/login"), "tester", secret).Want(t, http.StatusOK, "Use your passkey")
+	s.answer(a, second).Want(t, http.StatusUnauthorized, sentence, "Use your passkey")
+	stranger := &passkeytest.Authenticator{Origin: publicURL, UV: true, Keys: a.Keys, RPID: "elsewhere.example"}
+	if said := s.answer(stranger, s.Get("/login")).Want(t, http.StatusUnauthorized, "That passkey did not let you in."); strings.Contains(said.Page, sentence) {
+		t.Error("a stranger is told of the rule")
+	}
 }
 
 // Whoever has a passkey is asked for it after the password.

@@ -15,6 +15,7 @@ import (
 	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/credential/approval"
+	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/language"
 )
 
@@ -320,6 +321,8 @@ func (l *Login) showForm(w http.ResponseWriter, r *http.Request, f *authn.Flow, 
 		case "passkey":
 			view.Alert.Text = site.Text(r, "sign_in.passkey.wrong")
 			view.Unknown = fault.Detail
+		case passkey.BarredField:
+			view.Alert.Text = page.Detail(r, fault)
 		default:
 			view.Alert.Text = site.Text(r, "sign_in.wrong")
 			view.Username.Describes, view.Password.Describes = "alert", "alert"

@@ -66,7 +66,7 @@ func newPasskeyHouse(t *testing.T) *passkeyHouse {
 		t.Fatal(err)
 	}
 	_, port, _ := net.SplitHostPort(l.Addr().String())
-	h := &passkeyHouse{t: t, db: fsmtest.New(t, slices.Concat(passkey.Tables, device.Tables, event.Tables)...), origin: "http://localhost:" + port, resident: true}
+	h := &passkeyHouse{t: t, db: fsmtest.New(t, slices.Concat(passkey.Tables, settings.Tables, device.Tables, event.Tables)...), origin: "http://localhost:" + port, resident: true}
 	h.tenant = identity.Tenant{ID: identity.DefaultTenant, Issuer: h.origin}
 	h.template = page.Page[passkeyView](page.NewSite(fstest.MapFS{"passkey.html": {Data: []byte(passkeyPage)}}, page.Texts{}), "passkey.html")
 	mux := http.NewServeMux()

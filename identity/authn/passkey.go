@@ -112,7 +112,11 @@ func (fs *Flows) passkey(ctx context.Context, f *Flow, response []byte) (Result,
 	}
 	a, err := passkey.Finish(ctx, fs.cfg.DB, f.Need.Tenant, f.Challenge, response, f.UserID)
 	if err != nil {
-		return Result{}, reasonPasskey, fmt.Errorf("passkey: %w", err)
+		reason := reasonPasskey
+		if slices.ContainsFunc(identity.Errors(err), func(e *identity.Error) bool { return e.Field == passkey.BarredField }) {
+			reason = reasonDenied
+		}
+		return Result{}, reason, fmt.Errorf("passkey: %w", err)
 	}
 	// Nobody guesses passkeys: what fails is not counted, its owner is never kept waiting, and neither is read.
 	var u *directory.User

@@ -132,6 +132,44 @@ func TestPasskeyBesidePassword(t *testing.T) {
 	}
 }
 
+// A model that the tenant denies lets nobody in, also where the sign-in had begun before, on another
+// node; and no account is easier to enter for it: the second step is asked for all the same.
+func TestADeniedModelLetsNobodyIn(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 2)
+	a := &passkeytest.Authenticator{Origin: origin, AAGUID: [16]byte{1}}
+	h.key(t, a)
+	deny := func(models ...string) {
+		h.decide(t, func(s *settings.Authentication) { s.Passkey.Deny = models })
+	}
+	n, ctx := h.nodes[0], at(t)
+	begun := n.fresh(t, ctx)
+	if r, err := n.Password(ctx, begun, "ann", good); err != nil || r.Step != authn.StepSecond {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	response := n.answer(t, ctx, begun, a)
+	deny("01000000-0000-0000-0000-000000000000")
+	refused := func(what string, err error) {
+		t.Helper()
+		told := identity.Errors(err)
+		if !errors.Is(err, identity.ErrUnauthenticated) || len(told) != 1 || told[0].Field != passkey.BarredField {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	_, err := n.Passkey(ctx, begun, response)
+	refused("begun before", err)
+	f := h.nodes[1].fresh(t, ctx)
+	if r, err := h.nodes[1].Password(ctx, f, "ann", good); err != nil || r.Step != authn.StepSecond {
+		t.Fatalf("the password alone: %+v, %v", r, err)
+	}
+	_, err = h.nodes[1].Passkey(ctx, f, h.nodes[1].answer(t, ctx, f, a))
+	refused("begun after", err)
+	deny()
+	if r, err := n.Passkey(ctx, begun, n.answer(t, ctx, begun, a)); err != nil || r.Step != authn.StepDone {
+		t.Errorf("taken back: %+v, %v", r, err)
+	}
+}
+
 // One answer to one challenge makes one session, on whatever nodes it is given.
 func TestPasskeyOnceOnTwoNodes(t *testing.T) {
 	t.Parallel()

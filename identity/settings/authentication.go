@@ -111,7 +111,7 @@ type Recovery struct {
 	CoolingOff int64 `cbor:"5,keyasint,omitempty"`
 }
 
-// A Passkey is which passkeys may be enrolled.
+// A Passkey is which passkeys may be enrolled. Allow and Deny hold at each sign-in, too.
 type Passkey struct {
 	UserVerification string   `cbor:"1,keyasint,omitempty"` // required, preferred or discouraged (WebAuthn §5.8.6)
 	Attestation      string   `cbor:"2,keyasint,omitempty"` // none, indirect, direct or enterprise (WebAuthn §5.4.7)

@@ -24,8 +24,12 @@ type Left struct {
 	Codes    bool // recovery codes; nobody has them but in WithoutCodes, because they end
 }
 
-// LeftTo returns what a user has now.
+// LeftTo returns what a user has now. Passkeys that sign nobody in (see passkey.Barred) do not count.
 func LeftTo(tx *fsm.Tx, u *directory.User) (l Left, err error) {
+	a, _, err := settings.Get(tx, u.Tenant)
+	if err != nil {
+		return l, err
+	}
 	set, err := credential.PasswordSet(tx, u.Tenant, u.ID)
 	if err != nil {
 		return l, err
@@ -40,19 +44,22 @@ func LeftTo(tx *fsm.Tx, u *directory.User) (l Left, err error) {
 		if err != nil {
 			return l, err
 		}
-		l.count(k, 1)
+		bar, err := passkey.Barred(tx, a.Passkey, k)
+		if err != nil {
+			return l, err
+		}
+		if bar == "" {
+			l.count(k, 1)
+		}
 	}
 	return l, nil
 }
 
-// Lose takes a passkey away.
+// Lose takes a passkey away that counts.
 func (l *Left) Lose(k *passkey.Passkey) { l.count(k, -1) }
 
-// count adds n passkeys like k. One that may have a copy signs nobody in.
+// count adds n passkeys like k.
 func (l *Left) count(k *passkey.Passkey, n int) {
-	if !k.Suspect.IsZero() {
-		return
-	}
 	l.Passkeys += n
 	if !k.Second {
 		l.Alone += n

@@ -34,7 +34,7 @@ type authenticationSettings struct {
 	Password passwordRules `json:"password" doc:"What new passwords must be like."`
 	Session  sessionRules  `json:"session" doc:"How long people stay signed in."`
 	Recovery recoveryRules `json:"recovery" doc:"How people get back in who cannot prove who they are."`
-	Passkey  passkeyRules  `json:"passkey" doc:"Which passkeys may be enrolled."`
+	Passkey  passkeyRules  `json:"passkey" doc:"Which passkeys may be enrolled, and with which people sign in."`
 
 	Registration registrationRules `json:"registration" doc:"Who may make themselves an account, where allow_self_registration is on."`
 
@@ -80,8 +80,8 @@ type passkeyRules struct {
 	UserVerification string   `json:"user_verification" enum:"required|preferred|discouraged" default:"required" doc:"Whether the device must check that it is its owner, by PIN, finger or face. A security key that is only asked for after a password need not."`
 	Attestation      string   `json:"attestation" enum:"none|indirect|direct|enterprise" default:"none" example:"direct" doc:"Whether it is asked what made the passkey."`
 	RequireAttested  bool     `json:"require_attested" doc:"Whether only those may be enrolled whose maker was verified."`
-	Allow            []string `json:"allow_aaguids" max:"100" item_max:"36" doc:"Models that may be enrolled, by AAGUID; none: all."`
-	Deny             []string `json:"deny_aaguids" max:"100" item_max:"36" doc:"Models that may not."`
+	Allow            []string `json:"allow_aaguids" max:"100" item_max:"36" doc:"Models that may be enrolled and sign in, by AAGUID; none: all. Whoever has only others, or only some that do not tell their model, signs in no more: they need another way, or your help."`
+	Deny             []string `json:"deny_aaguids" max:"100" item_max:"36" doc:"Models that may not. Passkeys of theirs that people have already sign in no more, until you take that back."`
 	ForbidSynced     bool     `json:"forbid_synced" doc:"Whether only those may be enrolled that never leave their device."`
 	RelatedOrigins   []string `json:"related_origins" max:"20" item_max:"200" doc:"Other origins where the same passkeys may be used."`
 }

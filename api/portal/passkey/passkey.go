@@ -79,17 +79,28 @@ func (s *Section) Card(tx *fsm.Tx, r *http.Request, v *portal.Visitor) (portal.C
 	c := portal.Card{
 		Title: site.Text(r, "title"), Lead: site.Text(r, "lead"),
 	}
+	a, _, err := settings.Get(tx, v.Tenant)
+	if err != nil {
+		return portal.Card{}, err
+	}
 	for k, err := range passkey.List(tx, v.Tenant, v.UserID) {
 		if err != nil {
 			return portal.Card{}, err
 		}
-		c.Rows = append(c.Rows, row(tx, r, k))
+		bar, err := passkey.Barred(tx, a.Passkey, k)
+		if err != nil {
+			return portal.Card{}, err
+		}
+		c.Rows = append(c.Rows, row(tx, r, k, bar))
 	}
 	c.Actions = []portal.Action{{Label: site.Text(r, "add"), Path: newPath, Main: len(c.Rows) == 0}}
 	return c, nil
 }
 
-func row(tx *fsm.Tx, r *http.Request, k *passkey.Passkey) portal.Row {
+// refusals are the keys of why a passkey is not accepted any more, and of what to do.
+var refusals = map[passkey.Bar]string{passkey.Copied: "refused.copied", passkey.Denied: "refused.denied", passkey.Unsafe: "refused.unsafe"}
+
+func row(tx *fsm.Tx, r *http.Request, k *passkey.Passkey, bar passkey.Bar) portal.Row {
 	tag := page.Language(r)
 	kind, used := "bound", site.Text(r, "never")
 	switch {
@@ -111,8 +122,8 @@ func row(tx *fsm.Tx, r *http.Request, k *passkey.Passkey) portal.Row {
 	if k.Make != "" && k.Make != k.Name {
 		out.Facts = append([]string{k.Make}, out.Facts...)
 	}
-	if !k.Suspect.IsZero() {
-		out.Mark, out.Facts = site.Text(r, "refused"), append([]string{site.Text(r, "suspect")}, out.Facts...)
+	if why, ok := refusals[bar]; ok {
+		out.Mark, out.Facts = site.Text(r, "refused"), append([]string{site.Text(r, why)}, out.Facts...)
 	}
 	return out
 }
@@ -334,6 +345,13 @@ func (s *Section) writeOne(w http.ResponseWriter, r *http.Request, v *portal.Vis
 
 // spared says why v cannot do without k.
 func spared(tx *fsm.Tx, r *http.Request, v *portal.Visitor, k *passkey.Passkey) (portal.Stay, error) {
+	a, _, err := settings.Get(tx, v.Tenant)
+	if err != nil {
+		return portal.Stay{}, err
+	}
+	if bar, err := passkey.Barred(tx, a.Passkey, k); err != nil || bar != "" { // it signs nobody in
+		return portal.Stay{}, err
+	}
 	return v.Without(tx, r, func(l *spare.Left) { l.Lose(k) })
 }
 

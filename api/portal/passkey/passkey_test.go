@@ -23,6 +23,7 @@ import (
 	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/credential/passkey/passkeytest"
 	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/settings"
 )
 
 const publicURL = portaltest.PublicURL
@@ -171,6 +172,54 @@ func TestAPersonsPasskeys(t *testing.T) {
 			t.Errorf("POST %s leads to %s", p, to)
 		}
 	}
+}
+
+// What the organization denies, or FIDO's metadata report, is marked, does not count as a way to sign
+// in, and can be removed.
+func TestAPasskeyThatIsRefusedIsMarked(t *testing.T) {
+	t.Parallel()
+	v := newVisit(t, publicURL)
+	model := [16]byte{1}
+	one := &passkeytest.Authenticator{Origin: publicURL, UV: true, AAGUID: model}
+	other := &passkeytest.Authenticator{Origin: publicURL, UV: true}
+	v.done(newPath, v.make(one, "Blue key"))
+	v.done(newPath, v.make(other, "Laptop"))
+	ids := v.keys()
+	deny := func(models ...string) {
+		t.Helper()
+		v.Update(func(tx *fsm.Tx) error {
+			s := settings.Default(identity.DefaultTenant)
+			s.Passkey.Deny = models
+			return settings.Put(tx, 0, s)
+		})
+	}
+	const aaguid = "01000000-0000-0000-0000-000000000000"
+	if body := v.Get(security).Page; strings.Contains(body, "not accepted") {
+		t.Error("marked before")
+	}
+	deny(aaguid)
+	v.see("denied", security, "not accepted", "your organization does not accept this kind")
+	// The other is the only one that counts now.
+	v.Update(func(tx *fsm.Tx) error { return credential.DeleteAllOf(tx, identity.DefaultTenant, v.user) })
+	v.refused(path+"/"+ids[1]+"/remove", url.Values{}, "your only way to sign in")
+	deny()
+	fido, err := passkeytest.NewFIDO()
+	if err != nil {
+		t.Fatal(err)
+	}
+	blob, err := fido.Blob(1, time.Now().AddDate(0, 1, 0), passkeytest.Model{AAGUID: aaguid, Description: "A key", Status: "REVOKED"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := passkey.ParseMetadata(blob, fido.Roots, time.Now())
+	if err == nil {
+		err = m.Import(t.Context(), v.DB)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.see("unsafe", security, "not accepted", "this kind has been reported as unsafe")
+	v.see("removed", v.done(path+"/"+ids[0]+"/remove", url.Values{}), "is removed")
 }
 
 // A security key is added as what comes after the password, and does not keep anybody in alone.

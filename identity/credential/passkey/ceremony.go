@@ -176,6 +176,8 @@ const (
 	sentenceSecond  = "This security key is asked for after your password. Begin with that."
 	sentenceVerify  = "Here a passkey has to ask for your PIN, fingerprint or face, and this one did not. Set that up in the security key's settings, or use another passkey."
 	sentenceSuspect = "There may be a copy of this passkey, so it is not accepted any more. Sign in another way, remove it and add a new one, and tell your administrator."
+	sentenceDenied  = "Your organization does not accept this kind of passkey any more. Use another way to sign in, or ask your administrator."
+	sentenceUnsafe  = "This kind of passkey has been reported as unsafe and is not accepted any more. Use another way to sign in, or ask your administrator."
 )
 
 // refuse makes an error of the kind that fits the ceremony: whoever registers is told what

@@ -13,7 +13,8 @@
 // Invariants: user verification is read from each ceremony's own authenticator data, and
 // counts only for a passkey that has been registered with it; backup eligibility never
 // changes; a sign count only grows; a passkey whose count says that there is a copy of it is
-// refused from then on. Attested means: verified against the FIDO metadata that an operator
+// refused from then on, and one whose model the tenant or the metadata do not accept any more
+// as long as they do not ([Barred]). Attested means: verified against the FIDO metadata that an operator
 // has imported ([ParseMetadata], [Metadata.Import]), which needs no network.
 //
 // go-webauthn stays inside. Not here: HTTP, flows, levels of assurance, and whether somebody

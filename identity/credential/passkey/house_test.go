@@ -35,10 +35,20 @@ type house struct {
 
 func newHouse(t testing.TB, nodes int) *house {
 	t.Helper()
-	return &house{Cluster: fsmtest.NewCluster(t, nodes, slices.Concat(passkey.Tables, device.Tables, event.Tables)...), t: t}
+	return &house{Cluster: fsmtest.NewCluster(t, nodes, slices.Concat(passkey.Tables, settings.Tables, device.Tables, event.Tables)...), t: t}
 }
 
 func (h *house) update(f func(tx *fsm.Tx) error) error { return h.DB[0].Update(h.t.Context(), f) }
+
+// decide has a tenant decide p about passkeys.
+func (h *house) decide(t identity.Tenant, p settings.Passkey) {
+	h.t.Helper()
+	a := settings.Default(t.ID)
+	a.Passkey = p
+	if err := h.update(func(tx *fsm.Tx) error { return settings.Put(tx, 0, a) }); err != nil {
+		h.t.Fatal(err)
+	}
+}
 
 func (h *house) view(f func(tx *fsm.Tx) error) {
 	h.t.Helper()

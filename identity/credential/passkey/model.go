@@ -180,30 +180,41 @@ func (m *Metadata) sweep(ctx context.Context, db *fsm.DB) error {
 	return nil
 }
 
-// modelOf returns what the metadata in use say of an AAGUID or key identifier; nil if
-// nothing, or if there are none.
-func modelOf(tx *fsm.Tx, name string) (*model, error) {
-	head, err := CurrentMetadata(tx)
-	if err == nil {
-		var r *metadataRow
-		if r, err = metadataRows.Get(tx, fsm.Global, metadataKey(head.Generation, name)); err == nil {
-			return r.Model, nil
-		}
+// modelOf returns what the metadata in use say of a passkey's model, nil if nothing, and which
+// generation they are; 0: there are none, or the passkey does not tell its model.
+func modelOf(tx *fsm.Tx, k *Passkey) (m *model, generation uint64, err error) {
+	if generation, err = inUse(tx, k); err != nil || generation == 0 {
+		return nil, 0, err
 	}
+	m, err = modelIn(tx, generation, k)
+	return m, generation, err
+}
+
+// inUse is the generation of the metadata by which a passkey is judged, as modelOf returns it.
+// What a generation says never changes.
+func inUse(tx *fsm.Tx, k *Passkey) (uint64, error) {
+	if k.modelName() == zeroAAGUID {
+		return 0, nil
+	}
+	head, err := CurrentMetadata(tx)
+	if errors.Is(err, fsm.ErrNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("passkey metadata: %w", err)
+	}
+	return head.Generation, nil
+}
+
+func modelIn(tx *fsm.Tx, generation uint64, k *Passkey) (*model, error) {
+	r, err := metadataRows.Get(tx, fsm.Global, metadataKey(generation, k.modelName()))
 	if errors.Is(err, fsm.ErrNotFound) {
 		return nil, nil
 	}
-	return nil, fmt.Errorf("passkey metadata: %w", err)
-}
-
-// trusted reports whether an attested passkey's model is still described by the metadata in
-// use and not said to be unsafe.
-func trusted(tx *fsm.Tx, k *Passkey) (bool, error) {
-	m, err := modelOf(tx, k.modelName())
-	if err != nil || m == nil {
-		return false, err
+	if err != nil {
+		return nil, fmt.Errorf("passkey metadata: %w", err)
 	}
-	return m.unsafe(tx.Now()) == nil, nil
+	return r.Model, nil
 }
 
 // modelName is what the metadata of the passkey's model are found by.
@@ -220,7 +231,7 @@ func (p *Passkey) attest(tx *fsm.Tx, made *webauthn.Credential) error {
 	if p.Model() == zeroAAGUID {
 		p.CertificateID = certificateID(made)
 	}
-	m, err := modelOf(tx, p.modelName())
+	m, _, err := modelOf(tx, p)
 	if err != nil || m == nil {
 		return err
 	}

@@ -64,9 +64,9 @@ func admits(p settings.Passkey, k *Passkey) error {
 	switch {
 	case p.ForbidSynced && k.Synced:
 		return identity.Invalid("response", "This passkey can be copied to your other devices, and your organization accepts only passkeys that stay on one. Use a security key, or the one built into this device.")
-	case slices.ContainsFunc(p.Deny, func(s string) bool { return strings.EqualFold(s, k.Model()) }):
+	case denies(p, k):
 		return identity.Invalid("response", "Your organization does not accept this kind of passkey. Use another one.")
-	case len(p.Allow) > 0 && !slices.ContainsFunc(p.Allow, func(s string) bool { return strings.EqualFold(s, k.Model()) }):
+	case !allows(p, k):
 		return identity.Invalid("response", "Your organization accepts only certain kinds of passkeys, and this is none of them. Use one that you were given.")
 	case p.RequireAttested && !k.Attested:
 		return identity.Invalid("response", "Your organization accepts only passkeys whose maker vouches for them, and this one could not be confirmed. Use a security key that you were given.")

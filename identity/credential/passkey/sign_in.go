@@ -2,6 +2,7 @@ package passkey
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -39,6 +40,7 @@ type Assertion struct {
 	SignCount  uint32 `cbor:"12,keyasint,omitempty"`
 	Clone      bool   `cbor:"13,keyasint,omitempty"` // with an error only: there may be a copy of it
 	Challenge  []byte `cbor:"14,keyasint,omitempty"`
+	Judged     uint64 `cbor:"15,keyasint,omitempty"` // generation of the metadata that have nothing against its make; 0: none
 }
 
 // Begin returns what a browser needs to use a passkey (the JSON of
@@ -105,17 +107,18 @@ func Finish(ctx context.Context, db *fsm.DB, tenant string, session, response []
 	if err != nil {
 		return Assertion{}, refuse(signingIn, sentenceFailed, err)
 	}
-	k, userHandle, attested, err := c.find(ctx, db, parsed.RawID)
+	on, err := c.find(ctx, db, parsed.RawID)
 	if err != nil {
 		return Assertion{}, err
 	}
+	k := on.passkey
 	if k.Second && c.UserID == "" {
 		return Assertion{}, refuse(signingIn, sentenceSecond, errors.New("a security key, alone"))
 	}
 	if c.Verify && !(c.Keys && k.Second) && !parsed.Response.AuthenticatorData.Flags.HasUserVerified() {
 		return Assertion{}, refuse(signingIn, sentenceVerify, errors.New("user not verified"))
 	}
-	used, err := c.asserted(k, userHandle, parsed)
+	used, err := c.asserted(k, on.handle, parsed)
 	if err != nil {
 		return Assertion{}, refuse(signingIn, sentenceFailed, err)
 	}
@@ -123,13 +126,13 @@ func Finish(ctx context.Context, db *fsm.DB, tenant string, session, response []
 	a := Assertion{
 		Tenant: tenant, UserID: k.UserID, ID: k.ID, Name: k.Name, CredentialID: k.CredentialID,
 		UV: flags.HasUserVerified() && k.UVInitialized, VerifiedNow: flags.HasUserVerified() && !k.Second,
-		Synced: k.Synced, BackedUp: flags.HasBackupState(), Attested: attested,
+		Synced: k.Synced, BackedUp: flags.HasBackupState(), Attested: k.Attested && on.model != nil, Judged: on.judged,
 		SignCount: parsed.Response.AuthenticatorData.Counter, Clone: used.Authenticator.CloneWarning, Challenge: c.Challenge,
 	}
 	if a.Clone {
 		return a, suspect(ctx, db, a)
 	}
-	return a, nil
+	return a, on.bar.refusal() // not before: only who holds the passkey learns what is held against it
 }
 
 // ParseAssertion reads a sign-in's response, of at most MaxResponse bytes.
@@ -142,31 +145,50 @@ func ParseAssertion(response []byte) (*protocol.ParsedCredentialAssertionData, e
 	})
 }
 
-// find looks up the passkey that answers, its owner's handle, and whether it is attested.
-func (c *ceremony) find(ctx context.Context, db *fsm.DB, id []byte) (k *Passkey, userHandle []byte, attested bool, err error) {
+// A file is what is on record of the passkey that answers.
+type file struct {
+	passkey *Passkey
+	handle  []byte // its owner's
+	model   *model // what the metadata say of it; nil: nothing
+	judged  uint64 // generation of the metadata
+	bar     Bar
+}
+
+func fileOf(tx *fsm.Tx, id []byte) (f file, err error) {
+	if f.passkey, err = passkeys.Get(tx, fsm.Global, keyOf(id)); err != nil {
+		return f, err
+	}
+	if f.handle, err = handleOf(tx, f.passkey.Tenant, f.passkey.UserID); err != nil {
+		return f, err
+	}
+	s, _, err := settings.Get(tx, f.passkey.Tenant)
+	if err != nil {
+		return f, err
+	}
+	f.model, f.judged, err = modelOf(tx, f.passkey)
+	f.bar = f.passkey.bar(s.Passkey, f.model, tx.Now())
+	return f, err
+}
+
+// find looks up the passkey that answers, and refuses what can be told to whoever asks.
+func (c *ceremony) find(ctx context.Context, db *fsm.DB, id []byte) (f file, err error) {
 	err = db.Read(ctx, func(tx *fsm.Tx) (err error) {
-		if k, err = passkeys.Get(tx, fsm.Global, keyOf(id)); err != nil {
-			return err
-		}
-		if userHandle, err = handleOf(tx, k.Tenant, k.UserID); err != nil || !k.Attested {
-			return err
-		}
-		attested, err = trusted(tx, k)
+		f, err = fileOf(tx, id)
 		return err
 	})
-	switch {
+	switch k := f.passkey; {
 	case errors.Is(err, fsm.ErrNotFound):
-		return nil, nil, false, &unknownError{refusal{identity.Unauthenticated(sentenceUnknown), "no such credential"}, c.RPID, id}
+		return f, &unknownError{refusal{identity.Unauthenticated(sentenceUnknown), "no such credential"}, c.RPID, id}
 	case err != nil:
-		return nil, nil, false, fmt.Errorf("passkey: %w", err)
+		return f, fmt.Errorf("passkey: %w", err)
 	case k.Tenant != c.Tenant:
-		return nil, nil, false, refuse(signingIn, sentenceElse, errors.New("another tenant's"))
+		return f, refuse(signingIn, sentenceElse, errors.New("another tenant's"))
 	case c.UserID != "" && k.UserID != c.UserID:
-		return nil, nil, false, refuse(signingIn, sentenceElse, errors.New("another user's"))
-	case !k.Suspect.IsZero():
-		return nil, nil, false, refuse(signingIn, sentenceSuspect, errors.New("suspected of having been copied"))
+		return f, refuse(signingIn, sentenceElse, errors.New("another user's"))
+	case f.bar == Copied:
+		return f, f.bar.refusal()
 	}
-	return k, userHandle, attested, nil
+	return f, nil
 }
 
 // asserted is what the library finds out about the answer.
@@ -212,7 +234,8 @@ func suspect(ctx context.Context, db *fsm.DB, a Assertion) error {
 // Accept makes an assertion count: in the transaction that makes the session, it compares
 // and sets the sign count and sets the time of last use. Of the same answer on two nodes one
 // is accepted. It reports identity.ErrUnauthenticated if the passkey has been removed,
-// suspected, or used with a later count meanwhile.
+// suspected, or used with a later count meanwhile, or if its model is denied or unsafe by now: a
+// flow may have waited for other factors, and the node that began it been behind.
 func Accept(tx *fsm.Tx, a Assertion) error {
 	k, err := passkeys.Get(tx, fsm.Global, keyOf(a.CredentialID))
 	switch {
@@ -222,12 +245,14 @@ func Accept(tx *fsm.Tx, a Assertion) error {
 		return err
 	case a.Clone || k.ID != a.ID || k.Tenant != a.Tenant || k.UserID != a.UserID:
 		return refuse(signingIn, sentenceFailed, errors.New("not an assertion of this passkey"))
-	case !k.Suspect.IsZero():
-		return refuse(signingIn, sentenceSuspect, errors.New("suspected of having been copied"))
 	case bytes.Equal(k.LastChallenge, a.Challenge):
 		return refuse(signingIn, sentenceAgain, errors.New("the same answer again"))
 	case a.SignCount <= k.SignCount && (a.SignCount != 0 || k.SignCount != 0):
 		return refuse(signingIn, sentenceAgain, errors.New("used with a later count meanwhile"))
+	}
+	bar, err := a.barred(tx, k)
+	if err := cmp.Or(err, bar.refusal()); err != nil {
+		return err
 	}
 	k.SignCount, k.LastUsed, k.LastChallenge, k.BackedUp = a.SignCount, tx.Now(), a.Challenge, a.BackedUp
 	k.UVInitialized = k.UVInitialized || a.Initialize && a.VerifiedNow
