@@ -44,9 +44,9 @@ type aFactor struct {
 
 type aPasskey struct {
 	Model    string     `json:"aaguid" example:"cb69481e-8ff7-4039-93ec-0a2729a154a8" doc:"AAGUID of the make; all zeros if it does not tell."`
-	Make     string     `json:"make" example:"YubiKey 5 Series" doc:"What FIDO metadata called it when it was added; may be empty."`
+	Make     string     `json:"make" example:"YubiKey 5 Series" doc:"What FIDO metadata call it; empty if they did not describe it when it was added, nor at a sign-in since."`
 	Synced   bool       `json:"synced" doc:"Whether it may be copied to other devices."`
-	Attested bool       `json:"attested" doc:"Whether its make was verified by FIDO metadata when it was added."`
+	Attested bool       `json:"attested" doc:"Whether its make was verified by FIDO metadata, when it was added or at its first sign-in after they were imported."`
 	Suspect  *time.Time `json:"suspect_since,omitempty" doc:"Since when it is refused because there may be a copy of it."`
 	Refused  string     `json:"refused,omitempty" enum:"copied|denied|unsafe" doc:"Why it signs nobody in; absent: it does. copied: there may be a copy of it; denied: the tenant denies its model or allows only others; unsafe: FIDO metadata report its model."`
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
@@ -129,6 +130,49 @@ func TestPasskeyBesidePassword(t *testing.T) {
 	h.decide(t, func(s *settings.Authentication) { s.PasskeyLogin = false })
 	if options, err := n.Challenge(ctx, n.fresh(t, ctx)); err != nil || options != nil {
 		t.Errorf("offered as first factor where it is closed: %s, %v", options, err)
+	}
+}
+
+// A security key that is older than the metadata is worth level 3 from the first sign-in after their import.
+func TestMetadataRaiseTheLevelOfAKey(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 2)
+	maker, err1 := passkeytest.NewMaker()
+	fido, err2 := passkeytest.NewFIDO()
+	if err := errors.Join(err1, err2); err != nil {
+		t.Fatal(err)
+	}
+	h.decide(t, func(s *settings.Authentication) { s.Passkey.Attestation = "direct" })
+	a := &passkeytest.Authenticator{Origin: origin, UV: true, AAGUID: [16]byte{1}, Format: passkeytest.Packed, Maker: maker}
+	h.passkey(t, a)
+	n, ctx := h.nodes[1], at(t)
+	level := func() assurance.Level {
+		t.Helper()
+		f := n.fresh(t, ctx)
+		r, err := n.Passkey(ctx, f, n.answer(t, ctx, f, a))
+		if err != nil || r.Step != authn.StepDone {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		return r.Session.Level()
+	}
+	if got := level(); got != 2 {
+		t.Errorf("level %d without metadata", got)
+	}
+	blob, err := fido.Blob(1, time.Now().AddDate(0, 1, 0), passkeytest.Model{AAGUID: "01000000-0000-0000-0000-000000000000", Description: "A key", Roots: maker.Roots()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := passkey.ParseMetadata(blob, fido.Roots, time.Now())
+	if err == nil {
+		err = m.Import(t.Context(), h.DB[0])
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if got := level(); got != 3 {
+			t.Errorf("level %d with them", got)
+		}
 	}
 }
 

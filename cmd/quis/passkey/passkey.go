@@ -41,7 +41,8 @@ func metadataCommand() *cobra.Command {
 		Short: "Import FIDO metadata from a file",
 		Long: "Sends the file to a node, which verifies that FIDO has signed it; then all nodes use it. Nothing is fetched: get\n" +
 			"the file from https://mds3.fidoalliance.org, on a machine that reaches it, and import a newer one every month. Passkeys\n" +
-			"of models that it reports as revoked or broken sign nobody in from then on.",
+			"of models that it reports as revoked or broken sign nobody in from then on, and those that are older than the\n" +
+			"file are verified by it when they sign in next.",
 		Example: "  curl -Lo blob.jwt https://mds3.fidoalliance.org && quis passkey metadata import blob.jwt\n  quis passkey metadata import /mnt/usb/blob.jwt",
 		Args:    line.Exactly("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {

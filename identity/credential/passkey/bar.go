@@ -32,22 +32,22 @@ func Barred(tx *fsm.Tx, p settings.Passkey, k *Passkey) (Bar, error) {
 	return k.bar(p, m, tx.Now()), err
 }
 
-// barred is Barred for whoever finishes a sign-in: what Finish has found in the metadata is not
-// looked up again while they are the same.
-func (a *Assertion) barred(tx *fsm.Tx, k *Passkey) (Bar, error) {
+// barred is Barred for whoever finishes a sign-in, and says whether the metadata are the same by
+// which Finish judged: what it found in them is not looked up again then.
+func (a *Assertion) barred(tx *fsm.Tx, k *Passkey) (bar Bar, same bool, err error) {
 	s, _, err := settings.Get(tx, k.Tenant)
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
 	generation, err := inUse(tx, k)
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
 	var m *model
-	if generation != 0 && generation != a.Judged {
+	if same = generation == a.Judged; !same && generation != 0 {
 		m, err = modelIn(tx, generation, k)
 	}
-	return k.bar(s.Passkey, m, tx.Now()), err
+	return k.bar(s.Passkey, m, tx.Now()), same, err
 }
 
 // bar judges a passkey of which the metadata say m; nil: nothing.

@@ -40,7 +40,7 @@ type Passkey struct {
 	SignCount       uint32    `cbor:"12,keyasint,omitempty"` // 0: it does not count
 	AttestationType string    `cbor:"13,keyasint,omitempty"` // basic_full, basic_surrogate, attca, anonca, none
 	Format          string    `cbor:"14,keyasint,omitempty"` // of the attestation: packed, tpm, none, …
-	Attested        bool      `cbor:"15,keyasint,omitempty"` // verified against imported metadata when it was registered
+	Attested        bool      `cbor:"15,keyasint,omitempty"` // verified against imported metadata, when it was registered or at a sign-in since
 	Make            string    `cbor:"16,keyasint,omitempty"` // what the metadata call it
 	Created         time.Time `cbor:"17,keyasint,omitempty"`
 	LastUsed        time.Time `cbor:"18,keyasint,omitempty"` // zero: never
@@ -50,6 +50,7 @@ type Passkey struct {
 	Unasked         bool      `cbor:"23,keyasint,omitempty"` // the browser made it by itself; see BeginUnasked
 	Second          bool      `cbor:"24,keyasint,omitempty"` // a security key: asked for after a password, and one factor whatever it verifies; see BeginKey
 	Discoverable    *bool     `cbor:"21,keyasint,omitempty"` // nil: the browser did not tell (credProps)
+	Judged          uint64    `cbor:"25,keyasint,omitempty"` // generation of the metadata that it was judged by when it last signed in; 0: none
 }
 
 // A handle is a user's WebAuthn user handle: random, so it tells nothing about the user.
@@ -60,7 +61,7 @@ type handle struct {
 }
 
 // An evidence row keeps what a passkey was attested with, so that it can be verified again
-// by other metadata. It is read by nobody who signs in, and so not part of the passkey.
+// by other metadata. A sign-in reads it at most once for each import, so it is not part of the passkey.
 type evidence struct {
 	CredentialID []byte `cbor:"1,keyasint,omitempty"`
 	Object       []byte `cbor:"2,keyasint,omitempty"` // CBOR attestation object (WebAuthn L3 §6.5.4)

@@ -41,6 +41,7 @@ type Assertion struct {
 	Clone      bool   `cbor:"13,keyasint,omitempty"` // with an error only: there may be a copy of it
 	Challenge  []byte `cbor:"14,keyasint,omitempty"`
 	Judged     uint64 `cbor:"15,keyasint,omitempty"` // generation of the metadata that have nothing against its make; 0: none
+	Make       string `cbor:"16,keyasint,omitempty"` // what they call it, if that was not known
 }
 
 // Begin returns what a browser needs to use a passkey (the JSON of
@@ -122,11 +123,15 @@ func Finish(ctx context.Context, db *fsm.DB, tenant string, session, response []
 	if err != nil {
 		return Assertion{}, refuse(signingIn, sentenceFailed, err)
 	}
+	attested, err := on.attested()
+	if err != nil {
+		return Assertion{}, fmt.Errorf("passkey: %w", err)
+	}
 	flags := parsed.Response.AuthenticatorData.Flags // of this ceremony: the library's are those of the passkey's past
 	a := Assertion{
 		Tenant: tenant, UserID: k.UserID, ID: k.ID, Name: k.Name, CredentialID: k.CredentialID,
 		UV: flags.HasUserVerified() && k.UVInitialized, VerifiedNow: flags.HasUserVerified() && !k.Second,
-		Synced: k.Synced, BackedUp: flags.HasBackupState(), Attested: k.Attested && on.model != nil, Judged: on.judged,
+		Synced: k.Synced, BackedUp: flags.HasBackupState(), Attested: attested, Judged: on.judged, Make: on.makes(),
 		SignCount: parsed.Response.AuthenticatorData.Counter, Clone: used.Authenticator.CloneWarning, Challenge: c.Challenge,
 	}
 	if a.Clone {
@@ -152,6 +157,8 @@ type file struct {
 	model   *model // what the metadata say of it; nil: nothing
 	judged  uint64 // generation of the metadata
 	bar     Bar
+
+	evidence *evidence // that is to be verified, see again; nil: none
 }
 
 func fileOf(tx *fsm.Tx, id []byte) (f file, err error) {
@@ -165,9 +172,11 @@ func fileOf(tx *fsm.Tx, id []byte) (f file, err error) {
 	if err != nil {
 		return f, err
 	}
-	f.model, f.judged, err = modelOf(tx, f.passkey)
+	if f.model, f.judged, err = modelOf(tx, f.passkey); err != nil {
+		return f, err
+	}
 	f.bar = f.passkey.bar(s.Passkey, f.model, tx.Now())
-	return f, err
+	return f, f.again(tx)
 }
 
 // find looks up the passkey that answers, and refuses what can be told to whoever asks.
@@ -250,9 +259,12 @@ func Accept(tx *fsm.Tx, a Assertion) error {
 	case a.SignCount <= k.SignCount && (a.SignCount != 0 || k.SignCount != 0):
 		return refuse(signingIn, sentenceAgain, errors.New("used with a later count meanwhile"))
 	}
-	bar, err := a.barred(tx, k)
+	bar, same, err := a.barred(tx, k)
 	if err := cmp.Or(err, bar.refusal()); err != nil {
 		return err
+	}
+	if same {
+		k.Attested, k.Make, k.Judged = k.Attested || a.Attested, cmp.Or(k.Make, a.Make), a.Judged
 	}
 	k.SignCount, k.LastUsed, k.LastChallenge, k.BackedUp = a.SignCount, tx.Now(), a.Challenge, a.BackedUp
 	k.UVInitialized = k.UVInitialized || a.Initialize && a.VerifiedNow
