@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -182,4 +183,23 @@ func TestPasskeyMetadata(t *testing.T) {
 	if got, err := c.PasskeyMetadata(t.Context()); err != nil || got.Number != 7 || got.Models != 1 || !got.Due || len(got.SHA256) != 64 {
 		t.Errorf("%+v, %v", got, err)
 	}
+}
+
+// Browsers read one list for all tenants: one that would be a name too many for it is refused,
+// and narrowing is not.
+func TestRelatedOriginsOfAllTenants(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	set := func(status int, token string, origins ...string) string {
+		t.Helper()
+		return fmt.Sprintf("%+v", h.want(status, token, "PATCH", "/api/v1/settings/authentication", `{"passkey":{"related_origins":["`+strings.Join(origins, `","`)+`"]}}`))
+	}
+	set(200, h.root, "https://one.test", "https://two.test")
+	set(200, h.acme, "https://three.test", "https://two.example", "https://www.one.test", "https://four.test")
+	if said := set(400, h.root, "https://one.test", "https://two.test", "https://five.test"); !strings.Contains(said, "related_origins") || !strings.Contains(said, "five different names") {
+		t.Error(said)
+	}
+	set(200, h.acme, "https://three.test")
+	set(200, h.root, "https://one.test", "https://two.test", "https://five.test")
+	set(400, h.acme, "https://three.test", "https://four.test")
 }

@@ -106,7 +106,6 @@ func (l *Login) Routes(mux *http.ServeMux) {
 	mux.Handle("POST /login/mail", page.Handle(l.mail))
 	mux.Handle("POST /login/code", page.Handle(l.mailCode))
 	mux.Handle("GET /login/enrol", page.Handle(l.enrol))
-	mux.Handle("GET /.well-known/webauthn", page.Handle(l.relatedOrigins))
 	mux.Handle("GET /recover", page.Handle(l.recover))
 	mux.Handle("POST /login/renew", page.Handle(l.renew))
 	mux.Handle("POST /login/lost", page.Handle(l.lose))

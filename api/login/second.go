@@ -6,12 +6,10 @@ import (
 	"slices"
 
 	"github.com/quis-idp/quis/api/page"
-	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/credential/passkey"
-	"github.com/quis-idp/quis/identity/settings"
 )
 
 // showSecond asks for the second factor, in the way that the person chose (the query parameter
@@ -125,25 +123,6 @@ func (l *Login) passkeyAnswer(w http.ResponseWriter, r *http.Request) error {
 		}
 		return l.showForm(w, r, f, status, f.Need.LoginHint, faults)
 	})
-}
-
-// relatedOrigins names the origins that may use the passkeys of this one (WebAuthn L3 §5.11.1).
-func (l *Login) relatedOrigins(w http.ResponseWriter, r *http.Request) error {
-	t := identity.TenantFrom(r.Context())
-	var document []byte
-	err := l.cfg.DB.View(r.Context(), func(tx *fsm.Tx) error {
-		s, _, err := settings.Get(tx, t.ID)
-		if err == nil {
-			document, err = passkey.RelatedOrigins(t.Issuer, s.Passkey)
-		}
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	_, err = w.Write(document)
-	return err
 }
 
 // passkey is what the browser needs to use a passkey at the step of f; nil if it cannot.

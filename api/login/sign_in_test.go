@@ -341,18 +341,6 @@ func TestPostedResponseCannotBeFramedOrLeak(t *testing.T) {
 	}
 }
 
-func TestRelatedOrigins(t *testing.T) {
-	t.Parallel()
-	h := newHouse(t, nil)
-	h.someone().Get("/.well-known/webauthn").Want(t, 404)
-	h.update(func(tx *fsm.Tx) error {
-		s := settings.Default(identity.DefaultTenant)
-		s.Passkey.RelatedOrigins = []string{"https://login.example.org"}
-		return settings.Put(tx, 0, s)
-	})
-	h.someone().Get("/.well-known/webauthn").Want(t, 200, `"https://login.example.org"`)
-}
-
 // A page that wants a proof as fresh as can be, a moment after somebody has signed in: the
 // flow was begun after that, though within the same second, and leads nowhere before it is given.
 func TestAFlowIsBegunWhenItIsBegun(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"github.com/quis-idp/quis/api/login/feedback"
 	"github.com/quis-idp/quis/api/login/join"
 	"github.com/quis-idp/quis/api/login/memory"
+	"github.com/quis-idp/quis/api/login/related"
 	"github.com/quis-idp/quis/api/page"
 	"github.com/quis-idp/quis/api/portal"
 	"github.com/quis-idp/quis/cluster/feature"
@@ -125,7 +126,7 @@ func (n *Node) frontDoor() (*api.API, http.Handler, error) {
 			return family.RevokeAll(tx, tenant, userID, "this wasn't me")
 		},
 	})
-	global := []api.Room{administration}
+	global := []api.Room{administration, related.New(n.db, n.cfg.PublicURL)}
 	if n.inbox != nil {
 		global = append(global, n.inbox)
 	}

@@ -1,8 +1,11 @@
 package authentication
 
 import (
+	"slices"
+
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/settings"
 )
@@ -83,7 +86,7 @@ type passkeyRules struct {
 	Allow            []string `json:"allow_aaguids" max:"100" item_max:"36" doc:"Models that may be enrolled and sign in, by AAGUID; none: all. Whoever has only others, or only some that do not tell their model, signs in no more: they need another way, or your help."`
 	Deny             []string `json:"deny_aaguids" max:"100" item_max:"36" doc:"Models that may not. Passkeys of theirs that people have already sign in no more, until you take that back."`
 	ForbidSynced     bool     `json:"forbid_synced" doc:"Whether only those may be enrolled that never leave their device."`
-	RelatedOrigins   []string `json:"related_origins" max:"20" item_max:"200" doc:"Other origins where the same passkeys may be used."`
+	RelatedOrigins   []string `json:"related_origins" max:"20" item_max:"200" doc:"Other origins where the same passkeys may be used. Browsers read origins of at most five different names for all tenants together, the server's own among them; one that would be a name too many is refused. Nodes tell browsers of a change within a minute."`
 }
 
 type registrationRules struct {
@@ -150,6 +153,19 @@ func (a *api) getSettings(c *call, _ *none) (*authenticationSettings, error) {
 	return &out, err
 }
 
+// readable reports identity.ErrInvalid if a tenant lists further origins, and with those of all tenants
+// there would be more than browsers read.
+func readable(tx *fsm.Tx, t identity.Tenant, before, after []string) error {
+	if !slices.ContainsFunc(after, func(o string) bool { return !slices.Contains(before, o) }) {
+		return nil
+	}
+	others, err := settings.RelatedOrigins(tx, t.ID)
+	if err != nil {
+		return err
+	}
+	return passkey.CheckRelated(t.Issuer, slices.Concat(others, after))
+}
+
 type changeSettingsIn struct {
 	Body change[authenticationSettings]
 }
@@ -175,7 +191,11 @@ func (a *api) changeSettings(c *call, in *changeSettingsIn) (*authenticationSett
 		if err != nil {
 			return err
 		}
-		return settings.Put(tx, 0, f.of(c.Tenant.ID))
+		after := f.of(c.Tenant.ID)
+		if err := settings.Put(tx, 0, after); err != nil {
+			return err
+		}
+		return readable(tx, c.Tenant, s.Passkey.RelatedOrigins, after.Passkey.RelatedOrigins)
 	})
 	if err != nil {
 		return nil, err

@@ -2,9 +2,9 @@ package passkey
 
 import (
 	"encoding/hex"
+	"fmt"
 	"net"
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/go-webauthn/webauthn/protocol"
@@ -43,17 +43,46 @@ func originOf(issuer string) string {
 }
 
 // RelatedOrigins is the document at /.well-known/webauthn (WebAuthn L3 §5.11.1): which
-// origins may use this house's passkeys. It reports fsm.ErrNotFound if there are none but our
-// own, and identity.ErrInvalid for more different names (example in www.example.com) than the five that browsers read.
-func RelatedOrigins(issuer string, p settings.Passkey) ([]byte, error) {
-	if len(p.RelatedOrigins) == 0 {
-		return nil, identity.NotFound("No other origin may use the passkeys of this one.")
+// origins may use the passkeys of the house at issuer; nil if there are none but our own. Of
+// origins beyond the five different names (example in www.example.com) that browsers read, our own among
+// them, none is in it.
+func RelatedOrigins(issuer string, related []string) ([]byte, error) {
+	if len(related) == 0 {
+		return nil, nil
 	}
-	related, err := protocol.NewRelatedOrigins(slices.Concat([]string{originOf(issuer)}, p.RelatedOrigins)...)
+	document, _, err := readable(issuer, related)
 	if err != nil {
-		return nil, refuseAs(identity.Invalid("passkey/related_origins", "Browsers read origins of at most five different names, our own among them."), err)
+		return nil, err
 	}
-	return related.Bytes()
+	return document.Bytes()
+}
+
+// CheckRelated reports identity.ErrInvalid if browsers would read only some of these origins.
+func CheckRelated(issuer string, related []string) error {
+	_, all, err := readable(issuer, related)
+	if err == nil && !all {
+		err = identity.Invalid("passkey/related_origins", "Browsers read origins of at most five different names, such as example in www.example.com, and with these there would be more: the server's own name counts, and so do those of other tenants. /.well-known/webauthn shows which there are.")
+	}
+	return err
+}
+
+// readable is the document with our own origin and as many others as browsers read, and
+// whether these are all.
+func readable(issuer string, related []string) (document *protocol.RelatedOrigins, all bool, err error) {
+	read := []string{originOf(issuer)}
+	if document, err = protocol.NewRelatedOrigins(read...); err != nil {
+		return nil, false, fmt.Errorf("related origins: %w", err)
+	}
+	all = true
+	for _, o := range related {
+		more, err := protocol.NewRelatedOrigins(append(read, o)...)
+		if err != nil { // a name too many, since settings hold nothing but origins
+			all = false
+			continue
+		}
+		document, read = more, append(read, o)
+	}
+	return document, all, nil
 }
 
 // zeroAAGUID is what an authenticator says that does not tell its model.

@@ -42,18 +42,38 @@ func TestRPID(t *testing.T) {
 
 func TestRelatedOrigins(t *testing.T) {
 	t.Parallel()
-	doc, err := passkey.RelatedOrigins(home.Issuer, settings.Passkey{RelatedOrigins: []string{"https://b.example"}})
-	if want := `{"origins":["https://id.example.com","https://b.example"]}`; err != nil || string(doc) != want {
-		t.Errorf("%s, %v", doc, err)
+	origins := func(names ...string) (all []string) {
+		for _, n := range names {
+			all = append(all, "https://"+n)
+		}
+		return all
 	}
-	_, err = passkey.RelatedOrigins(home.Issuer, settings.Passkey{})
-	expect(t, "no related origins", err, fsm.ErrNotFound)
-	var six settings.Passkey
-	for _, l := range []string{"a", "b", "c", "d", "e", "f"} {
-		six.RelatedOrigins = append(six.RelatedOrigins, "https://"+l+l+".test")
+	for what, c := range map[string]struct {
+		related []string
+		want    string
+		all     bool
+	}{
+		"none":       {nil, "", true},
+		"one":        {origins("b.example"), `["https://id.example.com","https://b.example"]`, true},
+		"one name":   {origins("a.bb.test", "c.bb.test", "bb.example"), `["https://id.example.com","https://a.bb.test","https://c.bb.test","https://bb.example"]`, true},
+		"five names": {origins("bb.test", "cc.test", "dd.test", "ee.test"), `["https://id.example.com","https://bb.test","https://cc.test","https://dd.test","https://ee.test"]`, true},
+		"a sixth":    {origins("bb.test", "cc.test", "dd.test", "ee.test", "ff.test", "www.bb.test"), `["https://id.example.com","https://bb.test","https://cc.test","https://dd.test","https://ee.test","https://www.bb.test"]`, false},
+		"our own":    {origins("id.example.com"), `["https://id.example.com"]`, true},
+	} {
+		if c.want != "" {
+			c.want = `{"origins":` + c.want + `}`
+		}
+		if doc, err := passkey.RelatedOrigins(home.Issuer, c.related); err != nil || string(doc) != c.want {
+			t.Errorf("%s: %s, %v; want %s", what, doc, err, c.want)
+		}
+		err := passkey.CheckRelated(home.Issuer, c.related)
+		if c.all && err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		if !c.all {
+			expect(t, what, err, identity.ErrInvalid)
+		}
 	}
-	_, err = passkey.RelatedOrigins(home.Issuer, six)
-	expect(t, "six names", err, identity.ErrInvalid)
 }
 
 func TestRelatedOriginSignsIn(t *testing.T) {
