@@ -21,6 +21,8 @@ const (
 	MFAAny      = "any"
 	MFAOTP      = "otp"
 	MFAPasskey  = "passkey"
+
+	MFADeviceBound = "device_bound" // a passkey that never leaves its device, or a certificate of such a kind
 )
 
 // AsksForMFA reports whether a asks for a second factor of its own.

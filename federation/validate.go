@@ -80,8 +80,8 @@ func (a *Application) checkNames() error {
 	if err := oneOf("signing_alg", a.SigningAlg, SigningAlgs...); err != nil {
 		return err
 	}
-	if !slices.Contains([]string{"", MFAInherit, MFADisabled, MFAAny, MFAOTP, MFAPasskey}, a.MFAPolicy) {
-		return identity.Invalid("mfa_policy", "must be one of inherit, disabled, any, otp, passkey")
+	if !slices.Contains([]string{"", MFAInherit, MFADisabled, MFAAny, MFAOTP, MFAPasskey, MFADeviceBound}, a.MFAPolicy) {
+		return identity.Invalid("mfa_policy", "must be one of inherit, disabled, any, otp, passkey, device_bound")
 	}
 	return oneOf("consent_mode", a.Consent, ConsentImplicit, ConsentExplicit, ConsentAlways)
 }

@@ -27,6 +27,7 @@ import (
 	"github.com/quis-idp/quis/identity/impersonation"
 	"github.com/quis-idp/quis/identity/notify"
 	"github.com/quis-idp/quis/identity/session"
+	"github.com/quis-idp/quis/identity/settings"
 	"github.com/quis-idp/quis/keys"
 	"github.com/quis-idp/quis/keys/seal"
 )
@@ -71,12 +72,12 @@ type Config struct {
 
 // oauth is the part of c that the resources of applications work on.
 func (c Config) oauth() oauth.Config {
-	return oauth.Config{DB: c.DB, Ring: c.Ring, Fetch: c.Fetch, Modern: c.modern(feature.Applications), Factors: c.modern(feature.Authentication)}
+	return oauth.Config{DB: c.DB, Ring: c.Ring, Fetch: c.Fetch, Modern: c.modern(feature.Applications), Factors: c.factors}
 }
 
 // authentication is the part of c that the resources about signing in work on.
 func (c Config) authentication() authentication.Config {
-	return authentication.Config{DB: c.DB, Modern: c.modern(feature.Authentication)}
+	return authentication.Config{DB: c.DB, Modern: c.modern(feature.Authentication), Factors: c.factors}
 }
 
 // people is the part of c that the resources that bring people in work on.
@@ -97,6 +98,14 @@ func (c Config) modern(name string) func(context.Context) error {
 		}
 		return err
 	}
+}
+
+// factors makes sure that every member holds people to a policy of second factors.
+func (c Config) factors(ctx context.Context, mfa string) error {
+	if mfa == settings.MFADeviceBound {
+		return c.modern(feature.DeviceBound)(ctx)
+	}
+	return c.modern(feature.Authentication)(ctx)
 }
 
 // An API is the admin API of one node.

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"github.com/quis-idp/quis/cluster/feature"
 )
 
 // said calls, checks for success and returns the answer.
@@ -77,6 +79,28 @@ func TestAuthenticationSettingsAreConditional(t *testing.T) {
 	h.want(200, h.root, "PATCH", at, `{"mfa_policy":"any"}`, "If-Match", tag)
 	h.want(412, h.root, "PATCH", at, `{"mfa_policy":"otp"}`, "If-Match", tag)
 	h.want(200, h.root, "PATCH", at, `{"mfa_policy":"otp"}`, "If-Match", h.etag(at))
+}
+
+// TestDeviceBoundWaitsForEveryMember: where one would be content with any passkey, no policy asks for
+// one that never leaves its device, whatever else it asks for.
+func TestDeviceBoundWaitsForEveryMember(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	group := "/api/v1/groups/" + h.said("POST", "/api/v1/groups", `{"name":"admins","mfa_policy":"passkey"}`)["id"].(string)
+	app := "/api/v1/applications/" + h.made(`{"name":"x","redirect_uris":["https://a.example/cb"],"mfa_policy":"passkey"}`)["id"].(string)
+	at := []string{group, app, "/api/v1/settings/authentication"}
+	h.older.Store(feature.DeviceBound)
+	for _, path := range at {
+		h.want(412, h.root, "PATCH", path, `{"mfa_policy":"device_bound"}`)
+		h.want(200, h.root, "PATCH", path, `{"mfa_policy":"otp"}`)
+	}
+	h.older.Store("")
+	for _, path := range at {
+		if got := h.said("PATCH", path, `{"mfa_policy":"device_bound"}`); got["mfa_policy"] != "device_bound" {
+			t.Errorf("%s: %v", path, got["mfa_policy"])
+		}
+	}
+	h.want(400, h.root, "PATCH", at[2], `{"mfa_allowed_methods":["totp"]}`)
 }
 
 func TestPolicyOfGroups(t *testing.T) {

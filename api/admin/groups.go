@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/quis-idp/quis/cluster/feature"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/settings"
@@ -28,7 +27,7 @@ func (a *API) groups() []route {
 type groupFields struct {
 	Name        string `json:"name" required:"true" min:"1" max:"200" doc:"Name, as applications see it in the groups claim; unique in the tenant."`
 	Description string `json:"description" max:"1000" doc:"For people."`
-	MFAPolicy   string `json:"mfa_policy" enum:"inherit|disabled|any|otp|passkey" default:"inherit" doc:"Second factor that members need at every sign-in; the strictest of tenant, groups and application holds."`
+	MFAPolicy   string `json:"mfa_policy" enum:"inherit|disabled|any|otp|passkey|device_bound" default:"inherit" doc:"Second factor that members need at every sign-in; the strictest of tenant, groups and application holds. device_bound: a passkey that never leaves its device."`
 }
 
 type group struct {
@@ -67,7 +66,7 @@ func (a *API) rules(c *call, mfa string) error {
 	if mfa == "" || mfa == settings.MFAInherit {
 		return nil
 	}
-	return a.cfg.modern(feature.Authentication)(c.Ctx)
+	return a.cfg.factors(c.Ctx, mfa)
 }
 
 type listGroupsIn struct {

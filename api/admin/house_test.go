@@ -59,7 +59,8 @@ type house struct {
 	ring     *seal.Ring
 	carrier  *post.Carrier
 	stale    atomic.Bool
-	mixed    atomic.Bool // a member is of an older release
+	mixed    atomic.Bool  // a member is of an older release
+	older    atomic.Value // string: the one feature that a member does not know
 	server   *httptest.Server
 
 	root, plain, acme    string // tokens
@@ -126,8 +127,8 @@ func newHouse(t *testing.T) *house {
 			}
 			return nil
 		},
-		Feature: func(context.Context, string) error {
-			if h.mixed.Load() {
+		Feature: func(_ context.Context, name string) error {
+			if h.mixed.Load() || h.older.Load() == name {
 				return identity.Precondition("A member is of an older release.")
 			}
 			return nil

@@ -53,7 +53,7 @@ func TestApplicationContract(t *testing.T) {
 	if again["mfa_policy"] != "disabled" || again["backchannel_logout_uri"] != "https://app.example.com/out" {
 		t.Errorf("%v", again)
 	}
-	for _, policy := range []string{"any", "otp", "passkey"} {
+	for _, policy := range []string{"any", "otp", "passkey", "device_bound"} {
 		if got := h.made(`{"name":"x","redirect_uris":["https://a.example/cb"],"mfa_policy":"` + policy + `"}`); got["mfa_policy"] != policy {
 			t.Errorf("%s: %v", policy, got)
 		}

@@ -27,12 +27,17 @@ var known = []Feature{
 	{Name: Applications, Does: "settings of applications beyond those of the first release, and what hangs on them", OnDemand: true},
 	{Name: PushKeys, Does: "a second key for push messages, beside the one that subscriptions were made with", OnDemand: true},
 	{Name: SecurityKeys, Does: "security keys that are asked for after a password and verify nobody", OnDemand: true},
+	{Name: DeviceBound, Does: "policies that ask for passkeys which never leave their device", OnDemand: true},
 	{Name: Authentication, Does: "second factors, passkeys, and what a tenant decides about signing in", OnDemand: true},
 }
 
 // Authentication is needed of every member before anybody may have a second factor: an
 // older release would let them in without it.
 const Authentication = "authentication/2"
+
+// DeviceBound is needed of every member before a policy asks for it: an older release would be content
+// with any passkey.
+const DeviceBound = "device_bound/1"
 
 // SecurityKeys is needed of every member before there is one: an older release would take it for a
 // passkey that begins a sign-in, and refuse it.

@@ -27,6 +27,7 @@ type Decision struct {
 	MaxAge   time.Duration      // with StepUp: how old a proof may be; 0: any age
 	Optional bool               // with Enrol: this time they may go on without
 	Left     int                // with Enrol and Optional: how often still, this time included; -1: for ever
+	Bound    bool               // a passkey among Methods has to be one that never leaves its device
 	Why      string             // with Deny: a sentence for a person
 	Reasons  []Reason
 }
@@ -38,7 +39,7 @@ func (d Decision) Passes() bool {
 
 // A Reason is what one rule adds.
 type Reason struct {
-	Rule string // user, tenant, group, application, device_bound, own, acr, max_age, trusted_device
+	Rule string // user, tenant, group, application, own, acr, max_age, trusted_device
 	Name string // of the group
 	Asks string
 	Met  bool
@@ -48,7 +49,6 @@ type Reason struct {
 type demand struct {
 	mfa    MFA
 	level  assurance.Level
-	bound  bool
 	chosen bool // one that the person has chosen, or what stands for it, even if it makes up no second level
 	lifted bool // second factors count although they are not allowed
 }
@@ -69,7 +69,7 @@ func Decide(f Facts) Decision {
 
 // demand is the strictest of what everybody asks.
 func (f *Facts) demand() demand {
-	return demand{mfa: strictest(f.lenient(), f.Application), level: f.Level, bound: f.DeviceBound}
+	return demand{mfa: strictest(f.lenient(), f.Application), level: f.Level}
 }
 
 // lenient is what the tenant, the groups and the person ask: whoever cannot meet it yet may
@@ -104,14 +104,22 @@ func (f *Facts) outcome(all demand) Decision {
 	}
 	ways := f.ways(all, proved)
 	if len(ways) > 0 && f.met(all, f.now(f.Enrolled)) {
-		return Decision{Outcome: StepUp, Methods: ways}
+		return all.asking(StepUp, ways)
 	}
 	d := f.beyond(all, proved)
 	if !d.Passes() && len(ways) > 0 { // this browser, or what was taken from them since, makes up for what they lack
-		return Decision{Outcome: StepUp, Methods: ways}
+		return all.asking(StepUp, ways)
 	}
 	return d
 }
+
+// asking is the decision that one of methods is needed to meet d.
+func (d demand) asking(o Outcome, methods []assurance.Method) Decision {
+	return Decision{Outcome: o, Methods: methods, Bound: d.bound() && slices.Contains(methods, assurance.Passkey)}
+}
+
+// bound reports whether keys count for nothing that may leave their device.
+func (d demand) bound() bool { return order[d.mfa.rank()] == DeviceBound }
 
 // beyond is the outcome for who has nothing that is enough.
 func (f *Facts) beyond(all demand, proved []assurance.Factor) Decision {
@@ -123,12 +131,12 @@ func (f *Facts) beyond(all demand, proved []assurance.Factor) Decision {
 			continue
 		}
 		if ways := f.ways(less, proved); len(ways) > 0 {
-			return Decision{Outcome: StepUp, Methods: ways}
+			return less.asking(StepUp, ways)
 		}
 		return Decision{Outcome: Deny, Why: "There is no way to sign in to this account. An administrator can help."}
 	}
 	ways := f.enrollable(all, proved)
-	strict := demand{mfa: f.Application, level: f.Level, bound: f.DeviceBound}
+	strict := demand{mfa: f.Application, level: f.Level}
 	optional, left := f.grace()
 	optional = optional && f.met(strict, proved)
 	switch {
@@ -139,7 +147,9 @@ func (f *Facts) beyond(all demand, proved []assurance.Factor) Decision {
 	case !optional:
 		left = 0
 	}
-	return Decision{Outcome: Enrol, Methods: ways, Optional: optional, Left: left}
+	d := all.asking(Enrol, ways)
+	d.Optional, d.Left = optional, left
+	return d
 }
 
 // grace says whether enrolment may be put off, and how often still.
@@ -167,9 +177,6 @@ func (f *Facts) met(d demand, factors []assurance.Factor) bool {
 	if f.MaxAge != nil && !slices.ContainsFunc(factors, func(p assurance.Factor) bool {
 		return f.says(p) && f.Now.Sub(p.At) <= *f.MaxAge
 	}) {
-		return false
-	}
-	if d.bound && !slices.ContainsFunc(factors, func(p assurance.Factor) bool { return assurance.Resistant([]assurance.Factor{p}) && p.Bound }) {
 		return false
 	}
 	return f.second(d, factors)
@@ -208,7 +215,9 @@ func (f *Facts) second(d demand, factors []assurance.Factor) bool {
 	if d.chosen && (!slices.ContainsFunc(factors, stands) || f.halfway(factors)) {
 		return false
 	}
-	factors = slices.DeleteFunc(factors, func(p assurance.Factor) bool { return !d.lifted && !counts(f.Allowed, p.Method) })
+	factors = slices.DeleteFunc(factors, func(p assurance.Factor) bool {
+		return !d.lifted && !counts(f.Allowed, p.Method) || d.bound() && !p.Bound && assurance.Resistant([]assurance.Factor{p})
+	})
 	if d.mfa.rank() > 0 && assurance.Of(factors) < 2 {
 		return false
 	}
@@ -217,7 +226,7 @@ func (f *Facts) second(d demand, factors []assurance.Factor) bool {
 		return assurance.Resistant(factors) || slices.ContainsFunc(factors, func(p assurance.Factor) bool {
 			return p.Method == assurance.TOTP || p.Method == assurance.Recovery || p.Method == assurance.Device
 		})
-	case Passkey:
+	case Passkey, DeviceBound:
 		return assurance.Resistant(factors)
 	}
 	return true
@@ -269,8 +278,7 @@ func (f *Facts) freshness(d demand) time.Duration {
 // attainable is as much of a demand as the person could meet with all that they have.
 func (f *Facts) attainable(all demand, lifted bool) demand {
 	best := f.now(f.Enrolled)
-	d := demand{lifted: lifted, level: min(all.level, assurance.Of(best)), bound: all.bound}
-	d.bound = d.bound && f.met(demand{bound: true}, best)
+	d := demand{lifted: lifted, level: min(all.level, assurance.Of(best))}
 	for _, p := range order[:all.mfa.rank()+1] {
 		if f.second(demand{mfa: p, lifted: lifted}, best) {
 			d.mfa = p
@@ -370,9 +378,6 @@ func (f *Facts) reasons() []Reason {
 	ask("application", "", f.Application)
 	if f.own() != Disabled {
 		ask("own", "", f.own())
-	}
-	if f.DeviceBound {
-		add("device_bound", "", "a passkey that never leaves its device", f.met(demand{bound: true}, proved))
 	}
 	if f.Level > 0 {
 		add("acr", "", fmt.Sprintf("level %d", f.Level), assurance.Of(proved) >= f.Level)

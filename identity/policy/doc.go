@@ -3,7 +3,8 @@
 //
 // Everybody who has a say adds to what is asked, and the strictest wins: the tenant,
 // the person's groups, the application, the request, and the person, who by enrolling a
-// second factor has asked to be asked for it. Nobody can take anything back.
+// second factor has asked to be asked for it. Nobody can take anything back. The strictest of all is
+// [DeviceBound], to which a passkey that may be copied to other devices is none.
 //
 // Invariants, each held by a test over all combinations: a stricter rule, an older or
 // missing proof never let more people in. Whoever is asked to enrol

@@ -17,9 +17,11 @@ const (
 	Any      MFA = "any"      // level 2 by whatever means
 	OTP      MFA = "otp"      // a one-time code, or what is stronger
 	Passkey  MFA = "passkey"  // what cannot be phished: a passkey or a certificate
+
+	DeviceBound MFA = "device_bound" // such a one whose key never leaves its device; others count for nothing
 )
 
-var order = []MFA{Disabled, Any, OTP, Passkey}
+var order = []MFA{Disabled, Any, OTP, Passkey, DeviceBound}
 
 // rank is the place of p among the policies. What is unknown was written by a newer release:
 // it is taken for the strictest, since it cannot be held and must not be waved through.
@@ -46,7 +48,6 @@ type Facts struct {
 	Global      MFA
 	Groups      []Group
 	Application MFA
-	DeviceBound bool               // the application wants a passkey that never leaves its device
 	Level       assurance.Level    // asked for by the request (acr); 0: none
 	MaxAge      *time.Duration     // since the last proof, at most; nil: any
 	Reauth      time.Duration      // after which second factors count no more; 0: never

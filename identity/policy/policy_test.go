@@ -74,10 +74,23 @@ func TestRules(t *testing.T) {
 		{"it is a way", Facts{Global: Any, Enrolled: have(pwd, made), Proved: fresh(pwd)}, Decision{Outcome: StepUp, Level: 2, Methods: methods(assurance.Passkey)}},
 		{"a certificate by a rule is a way", Facts{Global: Passkey, Enrolled: have(pwd, totp, card), Proved: fresh(pwd)}, Decision{Outcome: StepUp, Level: 2, Methods: methods(assurance.Certificate)}},
 		{"a certificate is as good as a passkey", Facts{Global: Passkey, Enrolled: have(badge), Proved: fresh(badge)}, Decision{Outcome: Allow, Level: 2}},
-		{"a smart card reaches level 3", Facts{Level: 3, DeviceBound: true, Enrolled: have(card), Proved: fresh(card)}, Decision{Outcome: Allow, Level: 3}},
+		{"a smart card reaches level 3", Facts{Level: 3, Application: DeviceBound, Enrolled: have(card), Proved: fresh(card)}, Decision{Outcome: Allow, Level: 3}},
 		{"a certificate in software does not", Facts{Level: 3, Enrolled: have(badge, hardware), Proved: fresh(badge)}, Decision{Outcome: StepUp, Level: 3, Methods: methods(assurance.Passkey)}},
-		{"device-bound", Facts{DeviceBound: true, Enrolled: have(synced, hardware), Proved: fresh(synced)}, Decision{Outcome: StepUp, Level: 2, Methods: methods(assurance.Passkey)}},
-		{"device-bound, none there: at once", Facts{DeviceBound: true, Enrolled: have(synced), Proved: fresh(synced), Grace: 9, Enforce: true}, Decision{Outcome: Enrol, Level: 2, Methods: methods(assurance.Passkey)}},
+		{"device-bound", Facts{Application: DeviceBound, Enrolled: have(synced, hardware), Proved: fresh(synced)}, Decision{Outcome: StepUp, Level: 2, Methods: methods(assurance.Passkey), Bound: true}},
+		{"device-bound, met", Facts{Application: DeviceBound, Enrolled: have(synced, hardware), Proved: fresh(hardware)}, Decision{Outcome: Allow, Level: 2}},
+		{"device-bound, met beside one that is not", Facts{Application: DeviceBound, Enrolled: have(synced, hardware), Proved: fresh(synced, hardware)}, Decision{Outcome: Allow, Level: 2}},
+		{"device-bound, met by a certificate", Facts{Application: DeviceBound, Enrolled: have(card), Proved: fresh(card)}, Decision{Outcome: Allow, Level: 2}},
+		{"not by one in software", Facts{Application: DeviceBound, Enrolled: have(badge, card), Proved: fresh(badge)}, Decision{Outcome: StepUp, Level: 2, Methods: methods(assurance.Certificate)}},
+		{"device-bound, met by a key after a password", Facts{Application: DeviceBound, Enrolled: have(pwd, touch), Proved: fresh(pwd, touch)}, Decision{Outcome: Allow, Level: 2}},
+		{"not by a key after a passkey that may be copied", Facts{Application: DeviceBound, Enrolled: have(synced, touch), Proved: fresh(synced, touch)}, Decision{Outcome: Enrol, Level: 2, Methods: methods(assurance.Passkey), Bound: true}},
+		{"not by a code", Facts{Application: DeviceBound, Enrolled: have(pwd, totp, hardware), Proved: fresh(pwd, totp)}, Decision{Outcome: StepUp, Level: 2, Methods: methods(assurance.Passkey), Bound: true}},
+		{"not by a trusted device", Facts{Application: DeviceBound, Trusted: true, Enrolled: have(pwd, hardware), Proved: fresh(pwd)}, Decision{Outcome: StepUp, Level: 2, Methods: methods(assurance.Passkey), Bound: true}},
+		{"device-bound, none there: an application does not wait", Facts{Application: DeviceBound, Enrolled: have(synced), Proved: fresh(synced), Grace: 9, Enforce: true}, Decision{Outcome: Enrol, Level: 2, Methods: methods(assurance.Passkey), Bound: true}},
+		{"device-bound, none there: what they have comes first", Facts{Application: DeviceBound, Enrolled: have(pwd, synced), Proved: fresh(pwd)}, Decision{Outcome: StepUp, Level: 2, Methods: methods(assurance.Passkey)}},
+		{"group: device-bound", Facts{Global: Any, Groups: []Group{{"g", Passkey}, {"h", DeviceBound}}, Enrolled: have(synced, hardware), Proved: fresh(synced)}, Decision{Outcome: StepUp, Level: 2, Methods: methods(assurance.Passkey), Bound: true}},
+		{"group: device-bound, none there: a group waits", Facts{Groups: []Group{{"h", DeviceBound}}, Enrolled: have(synced), Proved: fresh(synced), Grace: 9, Enforce: true}, Decision{Outcome: Enrol, Level: 2, Methods: methods(assurance.Passkey), Bound: true, Optional: true, Left: 9}},
+		{"tenant: device-bound", Facts{Global: DeviceBound, Application: Passkey, Enrolled: have(synced, hardware), Proved: fresh(synced)}, Decision{Outcome: StepUp, Level: 2, Methods: methods(assurance.Passkey), Bound: true}},
+		{"device-bound, and no passkey may be set up", Facts{Application: DeviceBound, Allowed: methods(assurance.TOTP), Enrolled: have(pwd), Proved: fresh(pwd)}, Decision{Outcome: Deny, Level: 2, Why: "This needs a way to sign in that cannot be set up here. An administrator can help."}},
 		{"acr", Facts{Level: 3, Enrolled: have(pwd, touch, hardware), Proved: fresh(pwd)}, Decision{Outcome: StepUp, Level: 3, Methods: methods(assurance.Passkey)}},
 		{"max_age", Facts{MaxAge: &minute, Enrolled: have(pwd), Proved: at(time.Hour, pwd)}, Decision{Outcome: StepUp, Level: 1, MaxAge: minute, Methods: methods(assurance.Password)}},
 		{"max_age, met by any proof", Facts{MaxAge: &minute, Enrolled: have(pwd, totp), Proved: append(at(time.Hour, pwd), fresh(totp)...)}, Decision{Outcome: Allow, Level: 2}},
@@ -105,7 +118,7 @@ func TestRules(t *testing.T) {
 		{"who chose it is asked although nobody else asks", Facts{Enrolled: have(mail, totp), Proved: fresh(mail)}, Decision{Outcome: StepUp, Level: 2, Methods: methods(assurance.TOTP)}},
 		{"what nobody chose is not", Facts{Global: Any, Enforce: true, Enrolled: have(mail, made), Proved: fresh(mail)}, Decision{Outcome: StepUp, Level: 2, Methods: methods(assurance.Passkey)}},
 		{"nothing can be enrolled", Facts{Application: Passkey, Allowed: methods(assurance.TOTP), Enrolled: have(pwd), Proved: fresh(pwd)}, Decision{Outcome: Deny, Level: 2, Why: "This needs a way to sign in that cannot be set up here. An administrator can help."}},
-		{"a policy of a newer release is the strictest", Facts{Global: "retina", Enrolled: have(pwd, totp, synced), Proved: fresh(pwd, totp)}, Decision{Outcome: StepUp, Level: 2, Methods: methods(assurance.Passkey)}},
+		{"a policy of a newer release is the strictest", Facts{Global: "retina", Enrolled: have(pwd, totp, hardware), Proved: fresh(pwd, totp)}, Decision{Outcome: StepUp, Level: 2, Methods: methods(assurance.Passkey), Bound: true}},
 	} {
 		c.facts.Now = now
 		if c.facts.Allowed == nil {
@@ -123,12 +136,12 @@ func TestReasons(t *testing.T) {
 	t.Parallel()
 	minute := time.Minute
 	got := Decide(Facts{
-		Now: now, Global: Any, Groups: []Group{{"admins", Passkey}}, Application: Inherit, Level: 2, MaxAge: &minute, DeviceBound: true, Allowed: both,
+		Now: now, Global: Any, Groups: []Group{{"admins", Passkey}}, Application: DeviceBound, Level: 2, MaxAge: &minute, Allowed: both,
 		Enrolled: []assurance.Factor{pwd, totp}, Proved: at(0, pwd, totp), Trusted: true,
 	}).Reasons
 	want := []Reason{
-		{"tenant", "", "any", true}, {"group", "admins", "passkey", false}, {"own", "", "any", true},
-		{"device_bound", "", "a passkey that never leaves its device", false}, {"acr", "", "level 2", true}, {"max_age", "", "a proof of the last 1m0s", true},
+		{"tenant", "", "any", true}, {"group", "admins", "passkey", false}, {"application", "", "device_bound", false}, {"own", "", "any", true},
+		{"acr", "", "level 2", true}, {"max_age", "", "a proof of the last 1m0s", true},
 		{"trusted_device", "", "stands for a second factor, but not for a passkey", true},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -138,9 +151,9 @@ func TestReasons(t *testing.T) {
 
 // some returns facts at random.
 func some(r *rand.Rand) Facts {
-	mfa := func() MFA { return []MFA{"", Inherit, Disabled, Any, OTP, Passkey}[r.IntN(6)] }
+	mfa := func() MFA { return []MFA{"", Inherit, Disabled, Any, OTP, Passkey, DeviceBound}[r.IntN(7)] }
 	f := Facts{
-		Now: now, Global: mfa(), Application: mfa(), DeviceBound: r.IntN(6) == 0, Level: assurance.Level(max(0, r.IntN(8)-4)),
+		Now: now, Global: mfa(), Application: mfa(), Level: assurance.Level(max(0, r.IntN(8)-4)),
 		Reauth: []time.Duration{0, 0, time.Minute, time.Hour}[r.IntN(4)], Enforce: r.IntN(2) == 0, Grace: r.IntN(3), Skipped: r.IntN(3), Trusted: r.IntN(3) == 0,
 	}
 	for range r.IntN(3) {
@@ -177,15 +190,14 @@ func tighter(f Facts) map[string]Facts {
 		out[name] = g
 	}
 	up := func(p MFA) MFA {
-		return map[MFA]MFA{"": Any, Inherit: Any, Disabled: Any, Any: OTP, OTP: Passkey, Passkey: Passkey}[p]
+		return map[MFA]MFA{"": Any, Inherit: Any, Disabled: Any, Any: OTP, OTP: Passkey, Passkey: DeviceBound, DeviceBound: DeviceBound}[p]
 	}
 	with("tenant", func(g *Facts) { g.Global = up(g.Global) })
 	with("application", func(g *Facts) { g.Application = up(g.Application) })
-	with("one group more", func(g *Facts) { g.Groups = append(g.Groups, Group{MFA: Passkey}) })
+	with("one group more", func(g *Facts) { g.Groups = append(g.Groups, Group{MFA: DeviceBound}) })
 	for i := range f.Groups {
 		with("group", func(g *Facts) { g.Groups[i].MFA = up(g.Groups[i].MFA) })
 	}
-	with("device-bound", func(g *Facts) { g.DeviceBound = true })
 	with("acr", func(g *Facts) { g.Level = min(3, g.Level+1) })
 	with("max_age", func(g *Facts) { age := 30 * time.Second; g.MaxAge = &age })
 	with("reauth", func(g *Facts) { g.Reauth = 30 * time.Second })
@@ -236,7 +248,7 @@ func TestFewerMethodsNeverAllowMore(t *testing.T) {
 		}) {
 			continue
 		}
-		asked := slices.Contains([]MFA{Any, OTP, Passkey}, f.Global) || slices.Contains([]MFA{Any, OTP, Passkey}, f.Application)
+		asked := slices.Contains([]MFA{Any, OTP, Passkey, DeviceBound}, f.Global) || slices.Contains([]MFA{Any, OTP, Passkey, DeviceBound}, f.Application)
 		g := f
 		g.Allowed = f.Allowed[1:]
 		if d := Decide(g); d.Passes() && asked {

@@ -18,7 +18,12 @@ const (
 	MFAAny      = "any"      // any of those that are allowed
 	MFAOTP      = "otp"      // a one-time code, or what is stronger
 	MFAPasskey  = "passkey"  // a passkey
+
+	MFADeviceBound = "device_bound" // one that never leaves its device
 )
+
+// policies are those that a tenant may have.
+var policies = []string{MFADisabled, MFAAny, MFAOTP, MFAPasskey, MFADeviceBound}
 
 // Second factors by their names in MFAMethods.
 const (

@@ -72,10 +72,10 @@ func (a *Authentication) check() error {
 }
 
 func (a *Authentication) checkMFA(f *faults) {
-	f.oneOf(a.MFAPolicy, []string{MFADisabled, MFAAny, MFAOTP, MFAPasskey}, "mfa_policy")
+	f.oneOf(a.MFAPolicy, policies, "mfa_policy")
 	known := []string{MethodTOTP, MethodPasskey, MethodApproval}
 	f.each(a.MFAMethods, len(known), "mfa_allowed_methods", "must be one of "+strings.Join(known, ", "), func(s string) bool { return slices.Contains(known, s) })
-	need := map[string]string{MFAOTP: MethodTOTP, MFAPasskey: MethodPasskey}[a.MFAPolicy]
+	need := map[string]string{MFAOTP: MethodTOTP, MFAPasskey: MethodPasskey, MFADeviceBound: MethodPasskey}[a.MFAPolicy]
 	f.unless(need == "" || slices.Contains(a.MFAMethods, need), "mfa_allowed_methods", fmt.Sprintf("must have %s, which mfa_policy %s demands", need, a.MFAPolicy))
 	alone := slices.Contains(a.MFAMethods, MethodTOTP) || slices.Contains(a.MFAMethods, MethodPasskey)
 	f.unless(a.MFAPolicy == MFADisabled || alone, "mfa_allowed_methods", "must have totp or passkey when a second factor is demanded: nobody has an approval before one of them")

@@ -3,6 +3,7 @@ package settings
 import (
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
@@ -42,8 +43,8 @@ func OfGroup(tx *fsm.Tx, tenant, group string) (string, error) {
 // identity.ErrInvalid, field mfa_policy, and fsm.ErrNotFound if there is no such group.
 // The caller has made sure that every member of the cluster reads such rows.
 func SetOfGroup(tx *fsm.Tx, tenant, group, mfa string) error {
-	if !slices.Contains([]string{MFAInherit, MFADisabled, MFAAny, MFAOTP, MFAPasskey}, mfa) {
-		return identity.Invalid("mfa_policy", "must be one of inherit, disabled, any, otp, passkey")
+	if mfa != MFAInherit && !slices.Contains(policies, mfa) {
+		return identity.Invalid("mfa_policy", "must be one of inherit, "+strings.Join(policies, ", "))
 	}
 	g, _, err := directory.GetGroup(tx, tenant, group)
 	if err != nil {

@@ -21,6 +21,8 @@ type Left struct {
 	Alone    int  // of these, what signs in without anything before it
 	Verified int  // of these again, what has verified its user, and so is two factors
 	Unasked  int  // of those that have not, what a browser made by itself
+	Bound    int  // of those that have, what never leaves its device
+	Keys     int  // of those that have not, what never leaves its device
 	Codes    bool // recovery codes; nobody has them but in WithoutCodes, because they end
 }
 
@@ -70,6 +72,13 @@ func (l *Left) count(k *passkey.Passkey, n int) {
 	case k.Unasked:
 		l.Unasked += n
 	}
+	switch {
+	case k.Synced:
+	case k.UVInitialized:
+		l.Bound += n
+	default:
+		l.Keys += n
+	}
 }
 
 // Known reports whether l has a password that signs in where a tenant has decided a: what a
@@ -103,6 +112,8 @@ func (l Left) factors(a *settings.Authentication) (all []assurance.Factor) {
 		{l.Codes, assurance.Factor{Method: assurance.Recovery}},
 		{l.Apps > 0, assurance.Factor{Method: assurance.TOTP}},
 		{l.Verified > 0, assurance.Factor{Method: assurance.Passkey, Verified: true}},
+		{l.Bound > 0, assurance.Factor{Method: assurance.Passkey, Verified: true, Bound: true}},
+		{l.Keys > 0, assurance.Factor{Method: assurance.Passkey, Bound: true, Unasked: true}}, // whether it was asked for, the next two say
 		{l.Unasked > 0, assurance.Factor{Method: assurance.Passkey, Unasked: true}},
 		{l.Passkeys > l.Verified+l.Unasked, assurance.Factor{Method: assurance.Passkey}},
 	} {
@@ -159,7 +170,7 @@ const (
 )
 
 // with is l with a way more, where the tenant has decided a. A passkey that is to be asked for after
-// something else need not verify its user.
+// something else need not verify its user. Nobody knows yet where it will be kept.
 func (l Left) with(w Way, a *settings.Authentication) Left {
 	switch w {
 	case Passkey:
@@ -167,6 +178,9 @@ func (l Left) with(w Way, a *settings.Authentication) Left {
 		l.Alone++
 		if a.PasskeyLogin || a.Passkey.UserVerification == "required" {
 			l.Verified++
+			l.Bound++
+		} else {
+			l.Keys++
 		}
 	case Password:
 		l.Password = true

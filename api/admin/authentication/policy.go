@@ -47,7 +47,7 @@ type policyDecision struct {
 }
 
 type policyReason struct {
-	Rule string `json:"rule" enum:"tenant|group|application|own|device_bound|acr|max_age|trusted_device|user" doc:"Which rule. own: the person enrolled a second factor."`
+	Rule string `json:"rule" enum:"tenant|group|application|own|acr|max_age|trusted_device|user" doc:"Which rule. own: the person enrolled a second factor."`
 	Name string `json:"name" example:"admins" doc:"Of the group."`
 	Asks string `json:"asks" example:"any" doc:"What it asks for."`
 	Met  bool   `json:"met" doc:"Whether what was proved meets it."`

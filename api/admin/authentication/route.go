@@ -28,6 +28,8 @@ type Config struct {
 	DB *fsm.DB
 	// Modern makes sure that every member holds people to what is decided here.
 	Modern func(context.Context) error
+	// Factors makes sure of that for a policy of second factors.
+	Factors func(ctx context.Context, mfa string) error
 }
 
 type api struct{ cfg Config }

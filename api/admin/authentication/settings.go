@@ -20,7 +20,7 @@ func (a *api) settings() []route {
 }
 
 type authenticationSettings struct {
-	MFAPolicy        string   `json:"mfa_policy" enum:"disabled|any|otp|passkey" default:"disabled" example:"any" doc:"Second factor that every sign-in needs. Groups and applications may ask for more."`
+	MFAPolicy        string   `json:"mfa_policy" enum:"disabled|any|otp|passkey|device_bound" default:"disabled" example:"any" doc:"Second factor that every sign-in needs. Groups and applications may ask for more. device_bound: a passkey that never leaves its device."`
 	MFAMethods       []string `json:"mfa_allowed_methods" max:"3" item_enum:"totp|passkey|approval" example:"totp passkey approval" doc:"Second factors that people may enrol and use. approval, in another browser of theirs, is only for who has one of the others."`
 	MFAEnforce       bool     `json:"mfa_enforce_enrollment" default:"true" doc:"Whether people without the second factor that is asked for must enrol one when they sign in; off: they may put it off for ever."`
 	MFAGrace         int64    `json:"mfa_enrollment_grace" min:"0" max:"100" default:"3" doc:"Sign-ins after which enrolment can no longer be put off."`
@@ -179,6 +179,13 @@ func (a *api) changeSettings(c *call, in *changeSettingsIn) (*authenticationSett
 		return nil, err
 	}
 	standard := settings.Default(c.Tenant.ID)
+	wanted, err := in.Body.Onto(show(&standard), show(&standard))
+	if err == nil {
+		err = a.cfg.Factors(c.Ctx, wanted.MFAPolicy)
+	}
+	if err != nil {
+		return nil, err
+	}
 	err = a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
 		s, rev, err := current(tx, c.Tenant.ID)
 		if err != nil {

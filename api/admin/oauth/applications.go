@@ -149,8 +149,8 @@ func (a *api) prepare(c *call, old, p *federation.Application) error {
 			return err
 		}
 	}
-	if p.AsksForMFA() && !old.AsksForMFA() && a.cfg.Factors != nil {
-		if err := a.cfg.Factors(c.Ctx); err != nil {
+	if p.AsksForMFA() && p.MFAPolicy != old.MFAPolicy && a.cfg.Factors != nil {
+		if err := a.cfg.Factors(c.Ctx, p.MFAPolicy); err != nil {
 			return err
 		}
 	}

@@ -40,8 +40,8 @@ type Config struct {
 	Fetch *fetch.Client
 	// Modern makes sure that every member knows settings beyond those of the first release.
 	Modern func(context.Context) error
-	// Factors makes sure that every member asks people for second factors.
-	Factors func(context.Context) error
+	// Factors makes sure that every member holds people to a policy of second factors.
+	Factors func(ctx context.Context, mfa string) error
 }
 
 type api struct{ cfg Config }

@@ -32,7 +32,7 @@ func Command() *cobra.Command {
 
 const which = "the name or ID of a group"
 
-var policies = []string{"inherit", "disabled", "any", "otp", "passkey"}
+var policies = []string{"inherit", "disabled", "any", "otp", "passkey", "device_bound"}
 
 // find returns the group that a person means.
 func find(ctx context.Context, c *client.Client, word string) (*client.Group, error) {
