@@ -11,7 +11,7 @@ import (
 // they have to, what they came for refuses them until they did.
 func showEnrol(w http.ResponseWriter, r *http.Request, onward string, e *authn.Enrolment) error {
 	return enrolPage.Write(w, r, http.StatusOK, enrolView{
-		Setup: page.Base(r) + "/account/security", Continue: onward, Optional: e.Optional, Left: max(e.Left, 0),
+		Setup: page.Base(r) + "/account/security", Continue: onward, Optional: e.Optional, Left: max(e.Left, 0), Bound: e.Bound,
 	})
 }
 
@@ -22,5 +22,5 @@ func (l *Login) enrol(w http.ResponseWriter, r *http.Request) error {
 	if !authn.LocalPath(to) {
 		to = page.Base(r) + "/"
 	}
-	return showEnrol(w, r, to, &authn.Enrolment{})
+	return showEnrol(w, r, to, &authn.Enrolment{Bound: r.URL.Query().Get("kind") == "bound"})
 }

@@ -145,6 +145,9 @@ var examples = map[string]func(w http.ResponseWriter) error{
 	"enrol": func(w http.ResponseWriter) error {
 		return showEnrol(w, get("/login"), "/oauth2/authorize?a=b", &authn.Enrolment{Optional: true, Left: 2})
 	},
+	"enrol_bound": func(w http.ResponseWriter) error {
+		return showEnrol(w, get("/login"), "/", &authn.Enrolment{Bound: true})
+	},
 	"enrol_must": func(w http.ResponseWriter) error {
 		return showEnrol(w, get("/login"), "/", &authn.Enrolment{})
 	},

@@ -46,6 +46,9 @@ func (l *Login) showSecond(w http.ResponseWriter, r *http.Request, f *authn.Flow
 		Passkey: key, Typed: way != assurance.Passkey && way != assurance.Certificate, Trust: days(r, open.Trust),
 		Others: others(r, f, ways, way), Restart: again(r, f),
 	}
+	if way == assurance.Passkey && f.DeviceBound() {
+		view.Lead = site.Text(r, "second.bound.lead")
+	}
 	if way == assurance.Certificate {
 		view.Certificate = l.certificateLink(r, f)
 	}

@@ -19,9 +19,15 @@ import (
 
 // passkey gives the tester one that verifies its user.
 func (h *house) passkey() *passkeytest.Authenticator {
+	a := &passkeytest.Authenticator{Origin: publicURL, UV: true}
+	h.passkeyOn(a)
+	return a
+}
+
+// passkeyOn gives the tester one on an authenticator.
+func (h *house) passkeyOn(a *passkeytest.Authenticator) {
 	h.t.Helper()
 	site := identity.Tenant{ID: identity.DefaultTenant, Issuer: publicURL}
-	a := &passkeytest.Authenticator{Origin: publicURL, UV: true}
 	rules := settings.Default(site.ID).Passkey
 	h.update(func(tx *fsm.Tx) error {
 		u, err := directory.UserByUsername(tx, site.ID, "tester")
@@ -38,7 +44,6 @@ func (h *house) passkey() *passkeytest.Authenticator {
 		}
 		return err
 	})
-	return a
 }
 
 // answer has an authenticator answer the form of a page.
@@ -81,6 +86,28 @@ func TestPasskeyIsAskedForAsSecondFactor(t *testing.T) {
 	s := h.someone()
 	second := s.try(s.form("/login"), "tester", secret).Want(t, http.StatusOK, "Use your passkey", `data-passkey="get"`)
 	pagetest.Check(t, "second", second.Page)
+}
+
+// Who has to use a passkey that stays on its device is told so, and who has none is told what to set up.
+func TestDeviceBoundIsSaid(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	need := authn.Need{ReturnTo: "/oauth2/authorize?client_id=wiki", Application: "Wiki", MFA: settings.MFADeviceBound}
+	const use, get, either = "Use a passkey that stays on one device", "asks for a passkey that stays on one device", "an authenticator app keeps out"
+	s := h.someone()
+	s.try(s.form("/login?flow="+h.begin(need)), "tester", secret).Want(t, http.StatusOK, get, "You need one before you can go on.")
+	s.Get("/login/enrol?kind=bound").Want(t, http.StatusOK, get)
+	if a := s.Get("/login/enrol").Want(t, http.StatusOK, either); strings.Contains(a.Page, get) {
+		t.Error("who may set up anything is told of one device")
+	}
+	h.passkeyOn(&passkeytest.Authenticator{Origin: publicURL, UV: true, Synced: true})
+	s = h.someone()
+	if a := s.try(s.form("/login?flow="+h.begin(need)), "tester", secret).Want(t, http.StatusOK, "Use your passkey"); strings.Contains(a.Page, use) {
+		t.Error("who has none is asked for it")
+	}
+	h.passkey()
+	s = h.someone()
+	s.try(s.form("/login?flow="+h.begin(need)), "tester", secret).Want(t, http.StatusOK, use)
 }
 
 // Who is signed in and proves something again is told as whom, and what for.

@@ -53,6 +53,7 @@ var english = page.Texts{
 	"second.totp.code":          "Code from the app",
 	"second.totp.choose":        "Use your authenticator app",
 	"second.passkey.lead":       "Use your passkey or security key.",
+	"second.bound.lead":         "Use a passkey that stays on one device, such as a security key. One that is copied to your other devices is not enough here.",
 	"second.passkey.choose":     "Use a passkey",
 	"second.certificate.lead":   "Use your certificate, or put your smart card into the reader.",
 	"second.certificate.choose": "Use a certificate or smart card",
@@ -115,6 +116,7 @@ var english = page.Texts{
 
 	"enrol.title":    "Protect your account",
 	"enrol.lead":     "A passkey or an authenticator app keeps out whoever has got hold of your password. Setting one up takes a minute.",
+	"enrol.bound":    "This asks for a passkey that stays on one device: on a security key, or on this computer alone. One that is copied to your other devices, or an app, is not enough.",
 	"enrol.must":     "You need one before you can go on.",
 	"enrol.left":     "Times that you can still put this off: %d.",
 	"enrol.setup":    "Set one up",

@@ -57,6 +57,7 @@ type (
 		Continue string // where to go on
 		Optional bool   // now already
 		Left     int    // so often still, if it may be put off; 0: as often as they like
+		Bound    bool   // it has to be a passkey that never leaves its device
 	}
 
 	// renewView asks for another password.

@@ -188,7 +188,7 @@ func (v *Visitor) Fresh(w http.ResponseWriter, r *http.Request, back string) (ok
 		return false, err
 	}
 	switch {
-	case standing == authn.Enough, standing == authn.Enrol: // who has yet to set up a factor does so here
+	case standing == authn.Enough, standing == authn.Enrol, standing == authn.EnrolBound: // who has yet to set up a factor does so here
 		return true, nil
 	case standing == authn.More:
 	case p.cfg.DB.Now().Sub(v.AuthTime) > *need.MaxAge: // nothing that they have is asked for at a step-up, such as a mail

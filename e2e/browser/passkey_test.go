@@ -114,7 +114,7 @@ func (h *passkeyHouse) serve(w http.ResponseWriter, r *http.Request) {
 		if view.Create {
 			options, h.session, err = passkey.BeginRegistration(tx, h.tenant, "A house", h.policy, passkeyUser, h.resident)
 		} else {
-			options, h.session, err = passkey.Begin(tx, h.tenant, h.policy, user, false)
+			options, h.session, err = passkey.Begin(tx, h.tenant, h.policy, user, passkey.Wanted{})
 		}
 		view.Options = string(options)
 		if err == nil && r.URL.Query().Has("signal") {

@@ -42,8 +42,8 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) {
 		p.writeAuthorizeError(w, r, q, err)
 	case d != nothing && q.prompts("none"):
 		p.writeAuthorizeError(w, r, q, refuse(codeLoginRequired, "The user must sign in."))
-	case d == enrolment:
-		p.enrol(w, r, q)
+	case d == enrolment, d == boundEnrolment:
+		p.enrol(w, r, q, d)
 	case d != nothing:
 		p.signIn(w, r, q, d == proof && s != nil)
 	default:

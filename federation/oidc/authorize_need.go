@@ -14,11 +14,12 @@ import (
 type demand int
 
 const (
-	nothing   demand = iota
-	choice           // say which account it shall be; the one that is signed in will do
-	enrolment        // set up a second factor
-	more             // prove more than the session says, which stays
-	proof            // sign in, whoever is signed in already
+	nothing        demand = iota
+	choice                // say which account it shall be; the one that is signed in will do
+	enrolment             // set up a second factor
+	boundEnrolment        // set up a passkey that never leaves its device
+	more                  // prove more than the session says, which stays
+	proof                 // sign in, whoever is signed in already
 )
 
 // need returns what the person must do before q can be answered, given the session of
@@ -72,6 +73,8 @@ func (p *Provider) assured(ctx context.Context, q *authorizeRequest, s *session.
 		return nothing, err
 	case standing == authn.Enrol:
 		return enrolment, nil
+	case standing == authn.EnrolBound:
+		return boundEnrolment, nil
 	case standing == authn.More && !proved:
 		return more, nil
 	case standing != authn.Enough, q.acrEssential && !assurance.Meets(q.acr, s.Level()):

@@ -49,8 +49,8 @@ func (p *Provider) signIn(w http.ResponseWriter, r *http.Request, q *authorizeRe
 }
 
 // enrol sends somebody who is signed in, but may not go on without a second factor, to where
-// they are told so; from there they come back to this request.
-func (p *Provider) enrol(w http.ResponseWriter, r *http.Request, q *authorizeRequest) {
+// they are told so, and of which kind; from there they come back to this request.
+func (p *Provider) enrol(w http.ResponseWriter, r *http.Request, q *authorizeRequest, d demand) {
 	t := identity.TenantFrom(r.Context())
 	back, err := p.wayBack(t, q)
 	if err != nil {
@@ -58,7 +58,11 @@ func (p *Provider) enrol(w http.ResponseWriter, r *http.Request, q *authorizeReq
 		return
 	}
 	to := basePath(t) + authorizePath + "?" + back.Encode()
-	redirect(w, basePath(t)+p.login+"/enrol?"+url.Values{"then": {to}}.Encode())
+	query := url.Values{"then": {to}}
+	if d == boundEnrolment {
+		query.Set("kind", "bound")
+	}
+	redirect(w, basePath(t)+p.login+"/enrol?"+query.Encode())
 }
 
 var errLongRequest = refuse(codeInvalidRequest, "The request is too long to be carried through signing in.")

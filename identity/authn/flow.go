@@ -97,9 +97,10 @@ type Flow struct {
 	// Admitted, if set, is called when a password is let on to be checked, which takes a while.
 	Admitted func() `cbor:"-"`
 
-	sealed  string
-	epoch   seal.Epoch // that it was opened in
-	settled bool       // policy has found nothing missing: neither a proof nor a factor to be set up
+	sealed      string
+	epoch       seal.Epoch // that it was opened in
+	settled     bool       // policy has found nothing missing: neither a proof nor a factor to be set up
+	deviceBound bool       // policy takes no passkey that may leave its device; see DeviceBound
 }
 
 // A Browser is what is known of the browser that takes a step; all may be empty.
@@ -128,6 +129,9 @@ func (fs *Flows) Restart(f *Flow) error {
 
 // proved is everything that is known of the person: what the session had, and this flow's.
 func (f *Flow) proved() []assurance.Factor { return assurance.Merge(f.Have, f.Factors) }
+
+// DeviceBound reports whether, of what Offer has returned, a passkey has to be one that never leaves its device.
+func (f *Flow) DeviceBound() bool { return f.deviceBound }
 
 // Bound reports whether the flow belongs to a browser already.
 func (f *Flow) Bound() bool { return len(f.Binding) > 0 }

@@ -21,10 +21,11 @@ type Standing int
 
 // The standings.
 const (
-	Enough Standing = iota // for what was asked
-	More                   // not enough, and its person has what would raise it: begin a flow, which does so (see Raise)
-	Enrol                  // not enough until its person has set up a second factor
-	Unmet                  // not enough, and nothing that its person could do would help
+	Enough     Standing = iota // for what was asked
+	More                       // not enough, and its person has what would raise it: begin a flow, which does so (see Raise)
+	Enrol                      // not enough until its person has set up a second factor
+	EnrolBound                 // not enough until its person has set up a passkey that never leaves its device
+	Unmet                      // not enough, and nothing that its person could do would help
 )
 
 // Stands says whether a session is enough for a need, of which MFA and ACR count: the
@@ -56,6 +57,8 @@ func stands(tx *fsm.Tx, s *session.Session, need Need) (Standing, error) {
 		return Enough, nil
 	case d.Outcome == policy.StepUp:
 		return More, nil
+	case d.Outcome == policy.Enrol && d.Bound:
+		return EnrolBound, nil
 	case d.Outcome == policy.Enrol:
 		return Enrol, nil
 	}
@@ -78,7 +81,7 @@ func impersonated(need Need) Standing {
 // Sensitive says whether a session is enough to make its account easier to enter or harder to
 // keep, and what a flow has to need that makes it so: all that is asked of a sign-in must have
 // been proved within the tenant's interval, by a second factor of whoever has one, and a
-// trusted device stands for none. Enrol means that what the person has was proved in time.
+// trusted device stands for none. Enrol and EnrolBound mean that what the person has was proved in time.
 func (fs *Flows) Sensitive(ctx context.Context, s *session.Session) (standing Standing, need Need, err error) {
 	err = fs.cfg.DB.View(ctx, func(tx *fsm.Tx) error {
 		a, _, err := settings.Get(tx, s.Tenant)
@@ -109,7 +112,7 @@ func missing(tx *fsm.Tx, f *Flow) ([]assurance.Method, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.settled = d.Outcome == policy.Allow
+	f.settled, f.deviceBound = d.Outcome == policy.Allow, d.Outcome == policy.StepUp && d.Bound
 	if d.Outcome == policy.Deny { // before a session is made; who has one is told by Stands
 		return nil, &identity.Error{Kind: identity.ErrDenied, Detail: d.Why}
 	}
@@ -216,7 +219,7 @@ func enrolment(tx *fsm.Tx, f *Flow) (*Enrolment, error) {
 			return nil, err
 		}
 	}
-	return &Enrolment{Methods: d.Methods, Optional: d.Optional, Left: d.Left}, nil
+	return &Enrolment{Methods: d.Methods, Optional: d.Optional, Left: d.Left, Bound: d.Bound}, nil
 }
 
 // An Enrolment is second factors of which the person should set up one.
@@ -224,4 +227,5 @@ type Enrolment struct {
 	Methods  []assurance.Method
 	Optional bool // they may go on without it
 	Left     int  // if Optional: so often, this time included; -1: for ever
+	Bound    bool // a passkey has to be one that never leaves its device
 }

@@ -20,7 +20,7 @@ import (
 
 // Challenge puts a challenge for a passkey into the flow, which is sealed anew, and returns what
 // the browser needs (the JSON of PublicKeyCredential.parseRequestOptionsFromJSON): at the
-// first step any passkey may answer, at the second one of the person's. nil: none can be used
+// first step any passkey may answer, at the second one of the person's that would do. nil: none can be used
 // here, because the tenant does not want it or browsers do not offer it at this address.
 func (fs *Flows) Challenge(ctx context.Context, f *Flow) (options []byte, err error) {
 	if !f.Bound() || f.Step() != StepPassword && f.Step() != StepSecond {
@@ -34,7 +34,7 @@ func (fs *Flows) Challenge(ctx context.Context, f *Flow) (options []byte, err er
 		if err != nil {
 			return err
 		}
-		options, f.Challenge, err = passkey.Begin(tx, identity.TenantFrom(ctx), s.Passkey, f.UserID, f.keyMayFollow())
+		options, f.Challenge, err = passkey.Begin(tx, identity.TenantFrom(ctx), s.Passkey, f.UserID, passkey.Wanted{Second: f.keyMayFollow(), Bound: f.deviceBound})
 		return err
 	})
 	if errors.Is(err, identity.ErrInvalid) || errors.Is(err, fsm.ErrNotFound) {

@@ -45,7 +45,7 @@ func TestACopyIsRefusedForGood(t *testing.T) {
 		t.Error(diff)
 	}
 	err = h.DB[0].View(t.Context(), func(tx *fsm.Tx) error {
-		_, _, err := passkey.Begin(tx, home, h.policy, alice.ID, false)
+		_, _, err := passkey.Begin(tx, home, h.policy, alice.ID, passkey.Wanted{})
 		return err
 	})
 	expect(t, "offered", err, fsm.ErrNotFound)

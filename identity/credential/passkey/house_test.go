@@ -31,6 +31,7 @@ type house struct {
 	t      testing.TB
 	policy settings.Passkey
 	known  bool // who signs in has proven a password
+	bound  bool // a passkey that may leave its device would not do
 }
 
 func newHouse(t testing.TB, nodes int) *house {
@@ -102,7 +103,7 @@ func (h *house) register(t identity.Tenant, u *directory.User, a *passkeytest.Au
 func (h *house) options(t identity.Tenant, user string) (options, session []byte) {
 	h.t.Helper()
 	h.view(func(tx *fsm.Tx) (err error) {
-		options, session, err = passkey.Begin(tx, t, h.policy, user, h.known)
+		options, session, err = passkey.Begin(tx, t, h.policy, user, passkey.Wanted{Second: h.known, Bound: h.bound})
 		return err
 	})
 	return options, session

@@ -209,6 +209,28 @@ func TestTenantsShareTheHost(t *testing.T) {
 	}
 }
 
+// Where only passkeys do that never leave their device, no other is asked for.
+func TestOnlyThoseThatStayAreAskedFor(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	a, b := &passkeytest.Authenticator{Origin: origin, UV: true, Synced: true}, &passkeytest.Authenticator{Origin: origin, UV: true}
+	h.register(home, alice, a)
+	h.bound = true
+	err := h.DB[0].View(t.Context(), func(tx *fsm.Tx) error {
+		_, _, err := passkey.Begin(tx, home, h.policy, alice.ID, passkey.Wanted{Bound: true})
+		return err
+	})
+	expect(t, "somebody who has but others", err, fsm.ErrNotFound)
+	h.register(home, alice, b)
+	options, _ := h.options(home, alice.ID)
+	if _, err := a.Get(options); err == nil {
+		t.Error("one that may leave its device is asked for")
+	}
+	if got, err := h.signIn(home, alice.ID, b); err != nil || got.Synced {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
 func TestKnownUser(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 1)
@@ -216,7 +238,7 @@ func TestKnownUser(t *testing.T) {
 	h.register(home, alice, a)
 	h.register(home, bob, b)
 	err := h.DB[0].View(t.Context(), func(tx *fsm.Tx) error {
-		_, _, err := passkey.Begin(tx, home, h.policy, "usr_carol", false)
+		_, _, err := passkey.Begin(tx, home, h.policy, "usr_carol", passkey.Wanted{})
 		return err
 	})
 	expect(t, "somebody without passkeys", err, fsm.ErrNotFound)

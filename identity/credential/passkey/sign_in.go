@@ -44,15 +44,22 @@ type Assertion struct {
 	Make       string `cbor:"16,keyasint,omitempty"` // what they call it, if that was not known
 }
 
+// Wanted is which of a user's passkeys would do.
+type Wanted struct {
+	// Second: the user has proven something that a security key (Passkey.Second) may come after. Then it
+	// need not verify them, whatever the tenant wants of passkeys.
+	Second bool
+	Bound  bool // only those that never leave their device
+}
+
 // Begin returns what a browser needs to use a passkey (the JSON of
 // PublicKeyCredential.parseRequestOptionsFromJSON), and the session for Finish. For the
 // empty user ID it reads nothing: any passkey of the tenant may answer, chosen by the
 // person. Otherwise it is one of that user's: fsm.ErrNotFound if there is none. Whoever has
 // proven nothing yet should get the former, whoever they say they are: the list of a user's
-// passkeys tells that the user exists. known says that the user has proven
-// something that a security key (Second) may come after: then it need not verify them, whatever the
-// tenant wants of passkeys.
-func Begin(tx *fsm.Tx, t identity.Tenant, p settings.Passkey, userID string, known bool) (options, session []byte, err error) {
+// passkeys tells that the user exists. Who wants none that may leave its device, of a user who has but
+// such, gets fsm.ErrNotFound as well.
+func Begin(tx *fsm.Tx, t identity.Tenant, p settings.Passkey, userID string, w Wanted) (options, session []byte, err error) {
 	c, err := newCeremony(signingIn, t, p, tx.Now())
 	if err != nil {
 		return nil, nil, err
@@ -67,10 +74,10 @@ func Begin(tx *fsm.Tx, t identity.Tenant, p settings.Passkey, userID string, kno
 			if err != nil {
 				return nil, nil, err
 			}
-			if k.Suspect.IsZero() {
+			if k.Suspect.IsZero() && !(w.Bound && k.Synced) {
 				stored := k.credential()
 				allowed = append(allowed, stored.Descriptor())
-				c.Keys = c.Keys || k.Second && known
+				c.Keys = c.Keys || k.Second && w.Second
 			}
 		}
 		if len(allowed) == 0 {
