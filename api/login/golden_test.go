@@ -36,8 +36,9 @@ var examples = map[string]func(w http.ResponseWriter) error{
 	"sign_in": func(w http.ResponseWriter) error {
 		return signInPage.Write(w, get("/login"), 200, signInView{
 			Purpose: "to continue to Web", Action: "/login", Flow: "FLOW",
-			Username: page.Field{Name: "username", Label: "Username or email", Autocomplete: "username", Focus: true},
-			Password: page.Field{Name: "password", Label: "Password", Type: "password", Autocomplete: "current-password"},
+			Username:  page.Field{Name: "username", Label: "Username or email", Autocomplete: "username", Focus: true},
+			Password:  page.Field{Name: "password", Label: "Password", Type: "password", Autocomplete: "current-password", Later: true},
+			Forgotten: "/recover?flow=FLOW", Stay: "30 days",
 		})
 	},
 	"sign_in_refused": func(w http.ResponseWriter) error {
@@ -51,7 +52,7 @@ var examples = map[string]func(w http.ResponseWriter) error{
 		return signInPage.Write(w, get("/login"), 200, signInView{
 			Purpose: "to continue to Web", Action: "/login", Flow: "FLOW", Passkey: &passkeyView{"/login/passkey", "FLOW", `{"challenge":"AAAA"}`, true, false},
 			Username: page.Field{Name: "username", Label: "Username or email", Autocomplete: "username webauthn", Focus: true},
-			Password: page.Field{Name: "password", Label: "Password", Type: "password", Autocomplete: "current-password"},
+			Password: page.Field{Name: "password", Label: "Password", Type: "password", Autocomplete: "current-password", Later: true},
 			Mail:     "/login/mail", Forgotten: "/recover?flow=FLOW", Register: "/register?flow=FLOW", Stay: "30 days", Staying: true, Certificate: "https://id.example.com:8443/login/certificate?flow=FLOW",
 		})
 	},

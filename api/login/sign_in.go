@@ -170,6 +170,9 @@ func (l *Login) password(w http.ResponseWriter, r *http.Request) error {
 	if _, err := page.Form(r); err != nil {
 		return err
 	}
+	if r.PostForm.Get("username") != "" && r.PostForm.Get("password") == "" {
+		return l.name(w, r)
+	}
 	leave := func() {}
 	if l.cfg.Flows.KnownIn(identity.TenantFrom(r.Context()).ID, read(r, deviceCookie)) == "" {
 		var err error
@@ -190,6 +193,21 @@ func (l *Login) password(w http.ResponseWriter, r *http.Request) error {
 	}, func(r *http.Request, f *authn.Flow, status int, faults []*identity.Error) error {
 		return l.showForm(w, r, f, status, r.PostForm.Get("username"), faults)
 	})
+}
+
+// name takes the form of a browser without scripts that has asked for the name alone, and asks for the
+// password too. It looks nobody up and counts nothing: every name gets the same answer.
+func (l *Login) name(w http.ResponseWriter, r *http.Request) error {
+	f, err := l.cfg.Flows.Load(r.Context(), r.PostForm.Get("flow"), read(r, flowCookie))
+	if err != nil {
+		return l.ended(w, r, err)
+	}
+	if !f.Bound() || f.Step() != authn.StepPassword {
+		return l.ended(w, r, authn.ErrDeadFlow)
+	}
+	r = inFlow(r, f)
+	f.Stay = r.PostForm.Has("stay")
+	return l.showForm(w, r, f, http.StatusOK, r.PostForm.Get("username"), nil)
 }
 
 // step takes one step of the flow in a posted form, and shows what comes next, or the same
@@ -328,6 +346,7 @@ func (l *Login) showForm(w http.ResponseWriter, r *http.Request, f *authn.Flow, 
 			view.Username.Describes, view.Password.Describes = "alert", "alert"
 		}
 	}
+	view.Password.Later = open.Password && username == "" && view.Password.Error == "" && view.Password.Describes == ""
 	return signInPage.Write(w, r, status, view)
 }
 

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/quis-idp/quis/api/limit"
 	"github.com/quis-idp/quis/federation/oidc"
 	"github.com/quis-idp/quis/fsm"
@@ -147,7 +149,52 @@ func TestEmptyFieldsAreNamed(t *testing.T) {
 	s := h.someone()
 	flow := s.form("/login")
 	s.try(flow, "", secret).Want(t, 400, `id="username-error"`, `aria-describedby=" username-error"`)
-	s.try(flow, "tester", "").Want(t, 400, `id="password-error"`, `value="tester"`)
+	s.try(flow, strings.Repeat("x", 300), secret).Want(t, 400, `id="username-error"`)
+	s.try(flow, "tester", strings.Repeat("x", 2000)).Want(t, 400, `id="password-error"`, `value="tester"`)
+}
+
+// hiddenPassword is the part of the form that has the password, until there is a name.
+var hiddenPassword = regexp.MustCompile(`<div class="field" hidden data-later>\s*<label for="password"`)
+
+// The password is asked for after the name, in one form: for whoever has no scripts in two steps, of which the first
+// tells nothing, counts nothing and writes nothing.
+func TestNameFirst(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, func(c *Config) { c.PerAddress = limit.Rate{Burst: 2, Every: time.Hour} })
+	before := h.cluster.Entries()
+	pages := map[string]string{}
+	for _, name := range []string{"tester", "nobody"} {
+		s := h.someone()
+		a := s.Get("/login")
+		if !hiddenPassword.MatchString(a.Page) || strings.Count(a.Page, " required") != 1 || !strings.Contains(a.Page, `>Continue<`) {
+			t.Errorf("the form does not ask for the name first: %s", a.Page)
+		}
+		flow := a.Hidden("flow")[0]
+		for range 5 {
+			a = s.Post("/login", url.Values{"flow": {flow}, "username": {name}, "password": {""}, "stay": {"yes"}})
+			a.Want(t, 200, `value="`+name+`"`)
+		}
+		if strings.Contains(a.Page, " hidden data-later") || !regexp.MustCompile(`<input id="password"[^>]* required autofocus>`).MatchString(a.Page) || strings.Contains(a.Page, "aria-invalid") {
+			t.Errorf("the form does not ask for the password of %s: %s", name, a.Page)
+		}
+		pages[name] = strings.ReplaceAll(random.ReplaceAllString(a.Page, "$1"), name, "NAME")
+	}
+	if diff := cmp.Diff(pages["nobody"], pages["tester"]); diff != "" {
+		t.Errorf("the pages differ: %s", diff)
+	}
+	if n := h.cluster.Entries() - before; n != 0 {
+		t.Errorf("names alone made %d log entries", n)
+	}
+	s := h.someone()
+	s.Post("/login", url.Values{"flow": {h.begin(authn.Need{ReturnTo: "/"})}, "username": {"tester"}}).Want(t, 410)
+	flow := s.form("/login?flow=" + h.begin(authn.Need{ReturnTo: "/", LoginHint: "tester"}))
+	if a := s.Get("/login?flow=" + flow); strings.Contains(a.Page, " hidden data-later") {
+		t.Errorf("a known name, and no password: %s", a.Page)
+	}
+	s.try(flow, "tester", "wrong").Want(t, 401)
+	if a := s.try(flow, "tester", "wrong"); strings.Contains(a.Page, " hidden data-later") {
+		t.Errorf("a wrong password, and none to be typed: %s", a.Page)
+	}
 }
 
 func TestAddressIsLimited(t *testing.T) {

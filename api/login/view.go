@@ -22,7 +22,7 @@ type (
 		Acting bool    // an administrator acts as the person
 	}
 
-	// signInView is the form that asks for name and password.
+	// signInView is the form that asks for the name and then, or at once where it is known, for the password.
 	signInView struct {
 		Purpose     string // what for: "to continue to Web"; "": it is not known
 		Action      string // where the form goes
@@ -31,7 +31,7 @@ type (
 		Username    page.Field
 		Password    page.Field
 		Passkey     *passkeyView // nil: none can be used here
-		Stay        string       // for how long the person may stay signed in; "": it is not theirs to choose
+		Stay        string       // for how long the person may stay signed in, asked with the name where it counts for other ways too; "": it is not theirs to choose
 		Staying     bool         // they have chosen that
 		Mail        string       // where to ask for a code by mail; "": not open
 		MailLink    bool         // a link comes by mail, and no code

@@ -44,21 +44,27 @@ func pack(content []byte) []byte {
 	return b.Bytes()
 }
 
-// lean leaves out the lines of a script that are comments: they are for who reads the source.
+// lean leaves out the lines of a script that are comments, and the indentation: they are for who reads the source.
+// No text in our scripts goes over two lines.
 func lean(script []byte) []byte {
 	var out []byte
 	for line := range bytes.Lines(script) {
-		if !bytes.HasPrefix(bytes.TrimSpace(line), []byte("//")) {
+		if line = bytes.TrimLeft(line, " \t"); !bytes.HasPrefix(line, []byte("//")) {
 			out = append(out, line...)
 		}
 	}
 	return out
 }
 
-var remark = regexp.MustCompile(`(?s)[ \t]*/\*.*?\*/|(?m:^[ \t]+)`)
+var (
+	remark = regexp.MustCompile(`(?s)[ \t]*/\*.*?\*/|(?m:^[ \t]+)`)
+	blank  = regexp.MustCompile(`\s*([{};])\s*|([:,]) `)
+)
 
-// leanStyle leaves out the comments and the indentation of a style sheet, whose texts hold neither.
-func leanStyle(sheet []byte) []byte { return remark.ReplaceAll(sheet, nil) }
+// leanStyle leaves out the comments, and the blanks that say nothing, of a style sheet, whose texts hold neither.
+func leanStyle(sheet []byte) []byte {
+	return blank.ReplaceAll(remark.ReplaceAll(sheet, nil), []byte("$1$2"))
+}
 
 // kinds are the media types of the assets there are. Package mime would read what the
 // machine knows of thousands, keep 1 MiB of it, and might say something else on each.

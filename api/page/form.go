@@ -24,6 +24,7 @@ type Field struct {
 	Numeric      bool   // digits only: phones show their keypad for numbers
 	Optional     bool   // may stay empty
 	Fixed        bool   // is shown, and not to be changed
+	Later        bool   // is in the form, but hidden until its turn; see later.js
 	Check        string // where what is typed is judged meanwhile, of a new password; see CheckPath
 }
 

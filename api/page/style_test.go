@@ -55,7 +55,7 @@ func TestContrast(t *testing.T) {
 		{"edge accent spark", graphic, "field"},
 	}
 	tokens := map[string][]string{}
-	for _, m := range regexp.MustCompile(`--([a-z-]+): light-dark\((#[0-9a-f]{6}), (#[0-9a-f]{6})\);`).FindAllStringSubmatch(string(assets["quis.css"].content), -1) {
+	for _, m := range regexp.MustCompile(`--([a-z-]+):light-dark\((#[0-9a-f]{6}),(#[0-9a-f]{6})\);`).FindAllStringSubmatch(string(assets["quis.css"].content), -1) {
 		if tokens[m[1]] == nil { // print repeats some
 			tokens[m[1]] = m[2:]
 		}

@@ -96,7 +96,7 @@ func TestLoginPageInEveryLanguage(t *testing.T) {
 		t.Fatal(err)
 	}
 	to, _ := authorizeURL(d.Public(1), web)
-	b.do(chromedp.Navigate(to), chromedp.WaitVisible(chromedp.CSS(`input[name="password"]`)))
+	b.do(chromedp.Navigate(to), chromedp.WaitVisible(nameField))
 	if shift := b.shift(); shift != 0 {
 		t.Errorf("the layout shifts by %v", shift)
 	}
@@ -110,7 +110,7 @@ func TestLoginPageInEveryLanguage(t *testing.T) {
 	if _, err := chromedp.Call(b.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}); err != nil {
 		t.Fatal(err)
 	}
-	b.do(chromedp.Navigate(to), chromedp.WaitVisible(chromedp.CSS(`input[name="password"]`)))
+	b.do(chromedp.Navigate(to), chromedp.WaitVisible(nameField))
 	if got := run(b, chromedp.Evaluate[string](`getComputedStyle(document.querySelector("form[data-passkey]")).display`)); got != "none" {
 		t.Errorf("without scripts the button for passkeys, which needs them, is there: %s", got)
 	}
@@ -118,7 +118,7 @@ func TestLoginPageInEveryLanguage(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, lang := range []string{"en", "de", "fr", "es", "it", "pt", "pl", "ja"} {
-		b.do(chromedp.Navigate(to+"&ui_locales="+lang), chromedp.WaitVisible(chromedp.CSS(`html[lang="`+lang+`"] input[name="password"]`)))
+		b.do(chromedp.Navigate(to+"&ui_locales="+lang), chromedp.WaitVisible(chromedp.CSS(`html[lang="`+lang+`"] input[name="username"]`)))
 		b.pictures("login-" + lang)
 		b.do(chromedp.EmulateViewport(320, 800))
 		if cut, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](`[...document.querySelectorAll("h1, label, button, a, summary, p")].filter(e => e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0).map(e => e.outerHTML).join("\n")`)); err != nil || cut != "" {
@@ -140,7 +140,7 @@ func TestOtherModes(t *testing.T) {
 	d := testbed.Run(t, 1, bootstrap)
 	b := newBrowser(t)
 	to, _ := authorizeURL(d.Public(1), web)
-	b.do(chromedp.EmulateViewport(1280, 800), chromedp.Navigate(to), chromedp.WaitVisible(chromedp.CSS(`input[name="password"]`)))
+	b.do(chromedp.EmulateViewport(1280, 800), chromedp.Navigate(to), chromedp.WaitVisible(nameField))
 	for name, media := range map[string]emulation.SetEmulatedMediaParams{
 		"forced": {Features: []*emulation.MediaFeature{{Name: "forced-colors", Value: "active"}}},
 		"print":  {Media: "print"},

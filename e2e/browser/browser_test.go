@@ -80,7 +80,7 @@ func TestSingleSignOnAndOutOverThreeNodes(t *testing.T) {
 
 	// Sign in through node 1, first with a wrong password.
 	to, a := authorizeURL(d.Public(1), web)
-	b.do(chromedp.Navigate(to), chromedp.WaitVisible(chromedp.CSS(`input[name="password"]`)))
+	b.do(chromedp.Navigate(to), chromedp.WaitVisible(nameField))
 	if page := b.text("main"); !strings.Contains(page, "Web") {
 		t.Errorf("the login page does not name the application: %q", page)
 	}
@@ -131,6 +131,6 @@ func TestSingleSignOnAndOutOverThreeNodes(t *testing.T) {
 		}
 	}
 	to, _ = authorizeURL(d.Public(1), web)
-	b.do(chromedp.Navigate(to), chromedp.WaitVisible(chromedp.CSS(`input[name="password"]`)))
+	b.do(chromedp.Navigate(to), chromedp.WaitVisible(nameField))
 	b.expectNoProblems()
 }

@@ -123,7 +123,7 @@ func TestCertificatesOverThreeNodes(t *testing.T) {
 	b.says("main", "No certificate", "Your browser has sent no certificate")
 	b.picture("certificate-none", "light")
 	card.card.Store(added) // not yet anybody's
-	b.do(chromedp.Click(chromedp.CSS(".actions a")), chromedp.WaitVisible(passwordField))
+	b.do(chromedp.Click(chromedp.CSS(".actions a")), chromedp.WaitVisible(nameField))
 	b.showCard()
 	b.says("main", "not one that signs anybody in here")
 	b.picture("certificate-nobody", "light")

@@ -180,14 +180,23 @@ func (b *browser) present(selector string) bool {
 	return run(b, chromedp.Evaluate[int](fmt.Sprintf("document.querySelectorAll(%q).length", selector))) > 0
 }
 
-// signIn fills in the login form that is on the screen, and sends it with Enter: a click can
-// miss a button that moves.
+// signIn fills in the login form that is on the screen, which asks for the password beside the name or after it,
+// and sends it with Enter: a click can miss a button that moves.
 func (b *browser) signIn(username, password string) {
 	b.t.Helper()
-	b.do(chromedp.WaitVisible(chromedp.CSS(`input[name="password"]`)))
-	b.fill("username", username)
+	b.name(username)
 	b.fill("password", password)
-	b.do(chromedp.SendKeys(chromedp.CSS(`input[name="password"]`), "\r"))
+	b.do(chromedp.SendKeys(passwordField, "\r"))
+}
+
+// name fills in the name, and waits until the password is asked for.
+func (b *browser) name(username string) {
+	b.t.Helper()
+	b.fill("username", username)
+	if b.present(`[hidden] input[name="password"]`) {
+		b.do(chromedp.SendKeys(nameField, "\r"))
+	}
+	b.do(chromedp.WaitVisible(passwordField))
 }
 
 // fill types text into the field of that name, in place of what stands there.

@@ -205,7 +205,7 @@ func TestFlowsThatStoodOpen(t *testing.T) {
 		t.Errorf("a form of a quarter of an hour ago: %q", page)
 	}
 	b.pictures("late")
-	b.do(chromedp.Click(chromedp.CSS(`.actions a`)), chromedp.WaitVisible(passwordField)) // to what was wanted, which asks again
+	b.do(chromedp.Click(chromedp.CSS(`.actions a`)), chromedp.WaitVisible(nameField)) // to what was wanted, which asks again
 	other := b.tab()
 	other.open(second)
 	b.signIn("ada", comfortSecret)

@@ -20,7 +20,7 @@ func TestConsentOverThreeNodes(t *testing.T) {
 	allow, refuse := chromedp.CSS(`button[value="allow"]`), chromedp.CSS(`button[value="deny"]`)
 
 	to, a := authorizeURL(d.Public(1), web)
-	b.do(chromedp.Navigate(to+"&prompt=consent"), chromedp.WaitVisible(chromedp.CSS(`input[name="password"]`)))
+	b.do(chromedp.Navigate(to+"&prompt=consent"), chromedp.WaitVisible(nameField))
 	b.signIn("tester", "correct horse battery")
 	b.do(chromedp.WaitVisible(allow))
 	if page := b.text("main"); !strings.Contains(page, "Allow Web to use your account?") || !strings.Contains(page, "localhost:9999") || !strings.Contains(page, "tester@example.com") {

@@ -53,8 +53,7 @@ func TestKeyboardOnly(t *testing.T) {
 	}
 	for _, who := range []string{"ada", "grace"} {
 		b.do(chromedp.Navigate(h.begin(authn.Need{ReturnTo: "/account", Login: true})+"&another=yes"), chromedp.WaitVisible(nameField+":focus"))
-		b.do(chromedp.KeyEvent(who))
-		b.press(string(passwordField), "wrong"+kb.Enter)
+		b.do(chromedp.KeyEvent(who+kb.Enter), chromedp.WaitVisible(passwordField+":focus"), chromedp.KeyEvent("wrong"+kb.Enter))
 		b.do(chromedp.WaitVisible(chromedp.CSS(`[role="alert"]`)), chromedp.WaitVisible(passwordField+":focus"))
 		b.do(chromedp.KeyEvent(comfortSecret))
 		b.press(`form button[type="submit"]`, kb.Enter)

@@ -63,7 +63,7 @@ func (v *visit) passwordAndApp() {
 	secret := v.setUpApp("ada")
 	to, a := authorizeURL(v.proxy, web)
 	v.kill(v.servedBy("GET", "/login", func() { v.b.open(to) }), func() {
-		v.b.fill("username", "ada")
+		v.b.name("ada")
 		v.b.fill("password", comfortSecret)
 	}, func() {
 		v.send("password")
@@ -121,6 +121,7 @@ func (v *visit) codeByMail() {
 func (v *visit) getBackIn() {
 	to, a := authorizeURL(v.proxy, web)
 	v.b.open(to)
+	v.b.name("ida")
 	page := v.servedBy("GET", "/login", func() {
 		v.b.do(chromedp.Click(chromedp.CSS(`.links a[href*="/recover"]`)))
 		v.b.says("main h1", "Get back in")

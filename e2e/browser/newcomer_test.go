@@ -48,7 +48,7 @@ func TestNewcomer(t *testing.T) {
 	b.expectNoProblems()
 
 	b.do(chromedp.Click(chromedp.CSS("#signout")), chromedp.WaitVisible(chromedp.CSS("#signin")), chromedp.WaitNotPresent(chromedp.CSS("#refresh")))
-	b.do(chromedp.Click(chromedp.CSS("#signin")), chromedp.WaitVisible(chromedp.CSS(`input[name="password"]`)))
+	b.do(chromedp.Click(chromedp.CSS("#signin")), chromedp.WaitVisible(nameField))
 	b.do(chromedp.Navigate(link), chromedp.WaitReady(chromedp.CSS("main")))
 	if page := b.text("main"); strings.Contains(page, "repeat") || b.present(`input[name="repeat"]`) {
 		t.Errorf("the setup link works twice: %q", page)

@@ -139,10 +139,11 @@ func TestPagesOnTheWay(t *testing.T) {
 	b.picture("error-application", "dark")
 
 	b.open(to)
+	b.name("ada")
 	b.do(chromedp.Click(chromedp.CSS(`.links a[href*="/recover"]`)))
 	b.says("main h1", "Get back in")
 	b.pictures("recover")
-	b.do(chromedp.Click(chromedp.CSS(`main .links a`)), chromedp.WaitVisible(passwordField)) // who has remembered it
+	b.do(chromedp.Click(chromedp.CSS(`main .links a`)), chromedp.WaitVisible(nameField)) // who has remembered it
 	b.says("main h1 .to", "to continue to")
 	b.open(to)
 	h := b.stays(at + "/login")

@@ -99,7 +99,7 @@ func TestAccountOverThreeNodes(t *testing.T) {
 	says("everywhere but here")
 	for node := 1; node <= 3; node++ {
 		at(other, node, "/account/activity")
-		other.do(chromedp.WaitVisible(chromedp.CSS(`input[name="password"]`)))
+		other.do(chromedp.WaitVisible(nameField))
 	}
 
 	at(b, 1, "/account/activity")
