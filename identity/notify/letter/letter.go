@@ -213,7 +213,11 @@ func (v *view) facts(n Name, w words, d Data) {
 	default:
 		add("what", d.What)
 	}
-	add("browser", d.Browser)
+	if _, _, both := strings.Cut(d.Browser, on); both {
+		add("browser", w.text("browser.on"))
+	} else {
+		add("browser", d.Browser)
+	}
 	add("ip", d.IP)
 }
 

@@ -111,6 +111,26 @@ func TestLettersSpeakOfWhatTheyHave(t *testing.T) {
 	}
 }
 
+// A browser is called in the language of the letter, as the pages call it.
+func TestBrowserIsCalledInTheLanguageOfTheLetter(t *testing.T) {
+	t.Parallel()
+	for lang, want := range map[string]string{
+		"en": "Browser: Firefox on Linux", "de": "Browser: Firefox auf Linux", "es": "Firefox en Linux", "fr": "Firefox sur Linux", "it": "Firefox su Linux",
+		"pl": "Firefox, Linux", "pt": "Firefox em Linux", "ja": "Linux の Firefox",
+	} {
+		l, err := letter.Render(letter.NewSignIn, lang, letter.Data{Place: "id.example.com", Browser: "Firefox on Linux"})
+		if err != nil || !strings.Contains(l.Text, want) {
+			t.Errorf("%s lacks %q: %v %v", lang, want, l, err)
+		}
+	}
+	for _, alone := range []string{"Firefox", "Linux", "{system}"} {
+		l, err := letter.Render(letter.NewSignIn, "de", letter.Data{Place: "id.example.com", Browser: alone})
+		if err != nil || !strings.Contains(l.Text, "Browser: "+alone) {
+			t.Errorf("no %q: %v %v", alone, l, err)
+		}
+	}
+}
+
 func TestStrangersWriteNothing(t *testing.T) {
 	t.Parallel()
 	for name, greeted := range map[string]bool{

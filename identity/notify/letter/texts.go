@@ -69,9 +69,13 @@ func (w words) text(key string) string {
 	return w.fill.Replace(s)
 }
 
+// on stands in Data.Browser between a browser and its system, which are names in every language.
+const on = " on "
+
 func replacer(d Data) *strings.Replacer {
 	short := func(s string) string { return identity.Printable(s, maxData) }
-	return strings.NewReplacer("{place}", short(d.Place), "{person}", short(d.Person), "{what}", short(d.What),
+	browser, system, _ := strings.Cut(d.Browser, on)
+	return strings.NewReplacer("{browser}", short(browser), "{system}", short(system), "{place}", short(d.Place), "{person}", short(d.Person), "{what}", short(d.What),
 		"{application}", short(d.Application), "{minutes}", strconv.Itoa(d.Minutes))
 }
 
@@ -87,6 +91,7 @@ var english = Texts{
 	"fact.ready":   "Possible from",
 	"fact.browser": "Browser",
 	"fact.ip":      "Network address",
+	"browser.on":   "{browser} on {system}",
 
 	"kind.totp":        "Authenticator app “{what}”",
 	"kind.passkey":     "Passkey “{what}”",
