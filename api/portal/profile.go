@@ -72,9 +72,9 @@ func (p *Portal) writeProfile(w http.ResponseWriter, r *http.Request, v *Visitor
 	for _, fault := range faults {
 		view.Alert.Text = site.Text(r, "form.check")
 		if f := fields[fault.Field]; f != nil {
-			f.Error = fault.Detail
+			f.Error = page.Detail(r, fault)
 		} else {
-			view.Alert.Text = fault.Detail
+			view.Alert.Text = page.Detail(r, fault)
 		}
 	}
 	return profilePage.Write(w, r, status, view)

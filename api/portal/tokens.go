@@ -136,9 +136,9 @@ func (p *Portal) writeNewToken(w http.ResponseWriter, r *http.Request, v *Visito
 	for _, fault := range faults {
 		view.Alert.Text = site.Text(r, "form.check")
 		if fault.Field == "name" {
-			view.Name.Error = fault.Detail
+			view.Name.Error = page.Detail(r, fault)
 		} else {
-			view.Alert.Text = fault.Detail
+			view.Alert.Text = page.Detail(r, fault)
 		}
 	}
 	return newTokenPage.Write(w, r, status, view)

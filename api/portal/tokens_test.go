@@ -1,6 +1,7 @@
 package portal_test
 
 import (
+	"net/http"
 	"net/url"
 	"regexp"
 	"strings"
@@ -34,6 +35,7 @@ func TestTokens(t *testing.T) {
 	ask("x", "write", "7").Want(t, 400)
 	ask("x", "", "7").Want(t, 400)
 	ask(" ", "me", "7").Want(t, 422, `id="name-error"`)
+	s.Send("POST", "/account/tokens/new", url.Values{"name": {""}, "scope": {"me"}, "days": {"7"}}, http.Header{"Accept-Language": {"de"}}).Want(t, 422, "Geben Sie dem Token einen Namen")
 	made := ask("back <up>", "me", "7").Want(t, 200, "back &lt;up&gt;", "not shown again")
 	value := tokenValue.FindString(made.Page)
 	list := s.Get("/account/tokens").Want(t, 200, "back &lt;up&gt;", "Never used", "See and change your own account")
