@@ -103,7 +103,7 @@ func (v *signInView) recall(r *http.Request, f *authn.Flow, known []remembered) 
 	}
 	v.Accounts = page.Base(r) + "/login?" + url.Values{"flow": {f.Sealed()}, "accounts": {"yes"}}.Encode()
 	ways := 0
-	for _, open := range []bool{v.Password.Name != "", v.Passkey != nil, v.Mail != ""} {
+	for _, open := range []bool{v.Password.Name != "", v.Passkey != nil, v.Mail != "", v.Certificate != ""} {
 		if open {
 			ways++
 		}

@@ -176,6 +176,12 @@ func TestSignInWithCertificate(t *testing.T) {
 	}
 	b.Get("/").Want(t, http.StatusOK, "Test User")
 	b.Post("/login/certificate", url.Values{"flow": form.Hidden("flow")}).Want(t, http.StatusGone)
+
+	b.Post("/logout", url.Values{}).Want(t, http.StatusOK)
+	again := b.Get("/login").Want(t, http.StatusOK, `value="tester"`, `Use a certificate or smart card <span class="last">Last used</span></a>`)
+	if strings.Count(again.Page, `class="last"`) != 1 || !strings.Contains(again.Page, `<a class="button" href="`+html.EscapeString(offered(again))) {
+		t.Errorf("another way is marked too: %s", again.Page)
+	}
 }
 
 // The flow in which a certificate was shown is of use in the browser that began it only.
