@@ -38,7 +38,7 @@ func (p *Pages) askUserCode(w http.ResponseWriter, r *http.Request) error {
 
 func (p *Pages) showUserCode(w http.ResponseWriter, r *http.Request, v *visitor, status int, typed, fault string) error {
 	return userCodePage.Write(w, r, status, userCodeView{
-		Person: shown(v.user), Action: page.Base(r) + "/device",
+		Acting: page.ActingIf(r, v.Impersonation != nil), Person: shown(v.user), Action: page.Base(r) + "/device",
 		Code: page.Field{
 			Name: "user_code", Label: site.Text(r, "code.label"), Value: identity.Printable(typed, 32), Autocomplete: "off",
 			Hint: site.Text(r, "code.hint"), Error: fault, Focus: true,

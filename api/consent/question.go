@@ -23,7 +23,12 @@ const questionPath = "/consent"
 func (p *Pages) Ask(w http.ResponseWriter, r *http.Request, app *federation.Application, q *consent.Question) {
 	var u *directory.User
 	var words consent.Words
-	err := p.cfg.DB.View(r.Context(), func(tx *fsm.Tx) (err error) {
+	s, err := p.session(r)
+	if err != nil {
+		page.Fail(w, r, err)
+		return
+	}
+	err = p.cfg.DB.View(r.Context(), func(tx *fsm.Tx) (err error) {
 		if u, _, err = directory.GetUser(tx, q.Tenant, q.UserID); err != nil {
 			return err
 		}
@@ -32,7 +37,9 @@ func (p *Pages) Ask(w http.ResponseWriter, r *http.Request, app *federation.Appl
 		return err
 	})
 	if err == nil {
-		err = questionPage.Write(w, r, http.StatusOK, showQuestion(r, app, q, u, words))
+		view := showQuestion(r, app, q, u, words)
+		view.Acting = page.ActingIf(r, s != nil && s.Impersonation != nil)
+		err = questionPage.Write(w, r, http.StatusOK, view)
 	}
 	if err != nil {
 		page.Fail(w, r, err)

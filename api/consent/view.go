@@ -24,6 +24,7 @@ var site = page.NewSite(files, english)
 type (
 	// userCodeView is the form for the code that a device shows.
 	userCodeView struct {
+		Acting *page.Acting
 		Person person
 		Action string
 		Code   page.Field
@@ -60,6 +61,7 @@ type (
 
 	// questionView asks what an application may do.
 	questionView struct {
+		Acting                *page.Acting
 		Application, Initials string
 		Unverified            bool           // registered itself: nobody has looked at it
 		Document              string         // URL that describes it, if that is all that is known

@@ -119,13 +119,13 @@ func (v *signInView) recall(r *http.Request, f *authn.Flow, known []remembered) 
 
 // showAccounts asks which account it shall be. The one that is signed in (u, or nil) may go on
 // at once, unless it has to be proved again; the others have to sign in.
-func (l *Login) showAccounts(w http.ResponseWriter, r *http.Request, f *authn.Flow, u *directory.User, known []remembered) error {
+func (l *Login) showAccounts(w http.ResponseWriter, r *http.Request, f *authn.Flow, s *session.Session, u *directory.User, known []remembered) error {
 	at := page.Base(r) + "/login"
 	to := func(key, value string) string {
 		return at + "?" + url.Values{"flow": {f.Sealed()}, key: {value}}.Encode()
 	}
 	view := accountView{
-		Application: f.Need.Application, Action: at + "/continue", Forget: at + "/forget", Flow: f.Sealed(), Another: to("another", "yes"),
+		Acting: page.ActingIf(r, s != nil && s.Impersonation != nil), Application: f.Need.Application, Action: at + "/continue", Forget: at + "/forget", Flow: f.Sealed(), Another: to("another", "yes"),
 	}
 	here := ""
 	if u != nil && f.Need.Select && !f.Need.Login {

@@ -178,7 +178,7 @@ var examples = map[string]func(w http.ResponseWriter) error{
 		return waitPage.Write(w, get("/login"), 429, "FLOW", "2 minutes")
 	},
 	"sign_out": func(w http.ResponseWriter) error {
-		return signOutPage.Write(w, get("/logout"), 200, signOutView{ada, "/logout", "/", ""})
+		return signOutPage.Write(w, get("/logout"), 200, signOutView{nil, ada, "/logout", "/", ""})
 	},
 	"signed_out": func(w http.ResponseWriter) error { return signedOut(w, get("/logout"), "signed_out.detail", "", nil) },
 	"signed_out_frames": func(w http.ResponseWriter) error {

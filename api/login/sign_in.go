@@ -74,7 +74,7 @@ func (l *Login) signIn(w http.ResponseWriter, r *http.Request) error {
 		return page.Onward(w, r, page.Base(r)+RegisterPath+"?"+url.Values{"flow": {f.Sealed()}}.Encode())
 	}
 	if choosing {
-		return l.showAccounts(w, r, f, u, known)
+		return l.showAccounts(w, r, f, s, u, known)
 	}
 	if r.URL.Query().Has("again") {
 		if err := l.cfg.Flows.Restart(f); err != nil {

@@ -15,7 +15,7 @@ import (
 // askSignOut asks, or says that there is nothing left to end. A protocol that sends a
 // person here may name, in return_to, where to go afterwards.
 func (l *Login) askSignOut(w http.ResponseWriter, r *http.Request) error {
-	_, u, err := l.signedIn(r)
+	s, u, err := l.signedIn(r)
 	if err != nil {
 		return err
 	}
@@ -27,7 +27,7 @@ func (l *Login) askSignOut(w http.ResponseWriter, r *http.Request) error {
 		return signedOut(w, r, "signed_out.detail", "", nil)
 	}
 	return signOutPage.Write(w, r, http.StatusOK, signOutView{
-		Person: shown(u), Action: page.Base(r) + "/logout", Back: page.Base(r) + "/", ReturnTo: to,
+		Acting: page.ActingIf(r, s.Impersonation != nil), Person: shown(u), Action: page.Base(r) + "/logout", Back: page.Base(r) + "/", ReturnTo: to,
 	})
 }
 

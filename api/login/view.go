@@ -166,6 +166,7 @@ type (
 	postedField struct{ Name, Value string }
 	// accountView offers the account that is signed in, those that were, or another.
 	accountView struct {
+		Acting      *page.Acting
 		Application string
 		Person      *person // who may go on at once; nil: nobody
 		Action      string
@@ -203,6 +204,7 @@ type (
 
 	// signOutView asks whether to end the session.
 	signOutView struct {
+		Acting   *page.Acting
 		Person   person
 		Action   string
 		Back     string // for who changes their mind

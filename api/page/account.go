@@ -1,5 +1,7 @@
 package page
 
+import "net/http"
+
 // A Navigation leads through a person's own pages, which more than one room shows;
 // the template "own" draws it before "main", and "past" the link that skips it. Such a page has an
 // Account of this type, and says {{define "skip"}}{{template "past"}}{{end}}{{define "body"}}{{template "own" .}}{{end}}.
@@ -31,4 +33,16 @@ type Warning struct {
 type Told struct {
 	Scope string // of the worker that shows what comes, see [WorkerScope]
 	Mark  string // of the subscription, see push.Mark
+}
+
+// An Acting says, on a page that is none of the person's own (see Navigation), that an administrator acts as
+// them, and offers to end it; the template "acting" draws it.
+type Acting struct{ Base string }
+
+// ActingIf is nil unless somebody acts in the session that r is answered in.
+func ActingIf(r *http.Request, acts bool) *Acting {
+	if !acts {
+		return nil
+	}
+	return &Acting{Base(r)}
 }

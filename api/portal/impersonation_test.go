@@ -73,6 +73,11 @@ func TestActingAsSomebodyElse(t *testing.T) {
 			t.Errorf("%s: the person themselves is told that they act as somebody", path)
 		}
 	}
+	to := h.someone().Get("/account").Header.Get("Location")
+	for _, path := range []string{"/logout", to + "&accounts=yes"} { // and where what is done ends it, or leads to somebody else
+		pagetest.Check(t, path, s.Get(path).Want(t, 200, "You are acting as this person", `action="/impersonate/end"`).Page)
+	}
+
 	s.Get("/account").Want(t, 200, "ada@example.com")
 	ada.Get("/account/sessions").Want(t, 200, "An administrator, acting as you")
 	h.someone().Post("/impersonate/"+ticket, url.Values{}).Want(t, 410, "no longer works")
