@@ -18,7 +18,6 @@ import (
 	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/directory"
-	"github.com/quis-idp/quis/identity/settings"
 )
 
 func TestSignIn(t *testing.T) {

@@ -89,7 +89,6 @@ var detailTexts = Texts{
 	"Your account was recovered not long ago, or somebody stopped that. Ask your administrator to let you back in.":                                                          "Your account was recovered not long ago, or somebody stopped that. Ask your administrator to let you back in.",
 	"Your account was recovered not long ago. For your safety this has to wait a while.":                                                                                     "Your account was recovered not long ago. For your safety this has to wait a while.",
 	"It is too early for this.": "It is too early for this.",
-	"This kind of security key has been reported as unsafe and cannot be used. Use another one.": "This kind of security key has been reported as unsafe and cannot be used. Use another one.",
 	"This account is disabled.": "This account is disabled.",
 	"What you have is not enough to get back in. Ask your administrator.": "What you have is not enough to get back in. Ask your administrator.",
 	"There are %d certificates already. Remove one first.":                "There are %d certificates already. Remove one first.",

@@ -1,10 +1,12 @@
 package authn_test
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity/authn"
+	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/identity/settings"
 )
 
@@ -31,7 +33,9 @@ func TestNothingIsCountedOfWhoIsDeleted(t *testing.T) {
 	if next := left(); next != first-1 {
 		t.Errorf("%d, then %d", first, next)
 	}
-	h.update(t, 0, func(tx *fsm.Tx) error { return authn.DeleteAllOf(tx, ten, h.ann.ID) })
+	h.update(t, 0, func(tx *fsm.Tx) error {
+		return errors.Join(authn.DeleteAllOf(tx, ten, h.ann.ID), session.DeleteAllOf(tx, ten, h.ann.ID))
+	})
 	h.update(t, 0, func(tx *fsm.Tx) error {
 		at, err := session.LastSignin(tx, ten, h.ann.ID)
 		if !at.IsZero() {
