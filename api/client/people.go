@@ -130,7 +130,8 @@ type PolicyQuestion struct {
 	Factors     []GivenFactor `json:"factors,omitempty"`
 	Trusted     bool          `json:"trusted_device,omitempty"`
 	ACR         string        `json:"acr,omitempty"`
-	MaxAge      int           `json:"max_age,omitempty"` // seconds
+	MaxAge      *int          `json:"max_age,omitempty"` // seconds; nil: any
+	Skipped     *int          `json:"skipped,omitempty"` // how often they put enrolment off; nil: as they have
 }
 
 // A GivenFactor is a proof that is supposed.

@@ -57,8 +57,7 @@ func (n *Node) sendCode(ctx context.Context, l authn.Letter) {
 	case l.Code == "":
 		m.Letter = letter.SignInLink
 	}
-	link := identity.TenantFrom(ctx).Issuer + "/login?" + url.Values{"flow": {l.Flow}, "token": {l.Token}}.Encode()
-	if l.Token != "" && (len(link) <= longestLink || l.Code == "") {
+	if link := identity.TenantFrom(ctx).Issuer + "/login?" + (url.Values{"flow": {l.Flow}, "token": {l.Token}}).Encode(); l.Token != "" && (len(link) <= longestLink || l.Code == "") {
 		m.Data.Link = link
 	}
 	if l.User != nil {

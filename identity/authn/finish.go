@@ -246,8 +246,7 @@ func (fs *Flows) device(f *Flow) (string, error) {
 	return fs.sealValue(devicePurpose, f.Need.Tenant, d)
 }
 
-// deviceOf returns the device that the browser brings, if it is that user's; it takes as long where there is
-// no user.
+// deviceOf returns the device that the browser brings, if it is that user's; it takes as long for nobody.
 func (fs *Flows) deviceOf(f *Flow, userID string) (d knownDevice, ok bool) {
 	if f.Browser.Device == "" {
 		return d, false

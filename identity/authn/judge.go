@@ -162,6 +162,19 @@ func decide(facts policy.Facts, need Need, proved []assurance.Factor) policy.Dec
 	return policy.Decide(facts)
 }
 
+// Suppose says what policy would decide of a sign-in with these proofs and that need, as the sign-in itself would:
+// a trusted device counts where something would be missing without it. Of the need MFA, ACR and MaxAge
+// count. It changes nothing.
+func Suppose(facts policy.Facts, need Need, proved []assurance.Factor, trusted bool) policy.Decision {
+	facts.MaxAge = need.MaxAge
+	d := decide(facts, need, proved)
+	if d.Outcome != policy.StepUp || !trusted {
+		return d
+	}
+	facts.Trusted = true
+	return decide(facts, need, append(slices.Clone(proved), assurance.Factor{Method: assurance.Device, At: facts.Now}))
+}
+
 // Facts returns what policy has to know of a user: what is asked of them by their tenant and
 // groups, and what they could prove. What was proved, and what the request and its application ask,
 // is the caller's to add.
@@ -205,6 +218,11 @@ func Facts(tx *fsm.Tx, tenant, user string) (policy.Facts, error) {
 
 // putOff counts how often a user has put off setting up a second factor.
 var putOff = fsm.NewCounter(88, "enrolment_put_off")
+
+// DeleteAllOf forgets that of a user who is being deleted. Failures are counted by name, and forgotten soon.
+func DeleteAllOf(tx *fsm.Tx, tenant, user string) error {
+	return putOff.Delete(tx, fsm.Scope(tenant), fsm.K(user))
+}
 
 // enrolment is what a person who signs in is told about second factors that they should have:
 // nil if nothing. It counts that they were told, which they may ignore a few times; Stands takes

@@ -1,7 +1,6 @@
 package authentication
 
 import (
-	"strings"
 	"time"
 
 	"github.com/quis-idp/quis/federation"
@@ -23,9 +22,9 @@ type policyQuestion struct {
 	Application string        `json:"application" max:"64" doc:"ID of the application that it would be for; empty: none."`
 	Factors     []givenFactor `json:"factors" max:"20" doc:"What they would have proved."`
 	Trusted     bool          `json:"trusted_device" doc:"Whether in a browser that is a trusted device of theirs."`
-	ACR         string        `json:"acr" max:"200" enum:"urn:quis:acr:aal1|urn:quis:acr:aal2|urn:quis:acr:aal3|" doc:"Level that the request would ask for."`
-	MaxAge      int64         `json:"max_age" min:"0" max:"34560000" doc:"Seconds since the last proof that the request would allow; absent or 0: any."`
-	Skipped     int64         `json:"skipped" min:"0" max:"1000" doc:"How often they would have put enrolment off."`
+	ACR         string        `json:"acr" max:"200" enum:"urn:quis:acr:aal1|urn:quis:acr:aal2|urn:quis:acr:aal3|" doc:"Level that the request would ask for. It is left out if they cannot reach it, as at sign-in."`
+	MaxAge      *int64        `json:"max_age" min:"0" max:"34560000" doc:"Seconds since the last proof that the request would allow; absent: any."`
+	Skipped     *int64        `json:"skipped" min:"0" max:"1000" doc:"How often they would have put enrolment off; absent: as often as they have."`
 }
 
 type givenFactor struct {
@@ -59,8 +58,15 @@ func (a *api) evaluate(c *call, in *evaluateIn) (*policyDecision, error) {
 	q := &in.Body
 	var d policy.Decision
 	err := a.cfg.DB.Read(c.Ctx, func(tx *fsm.Tx) error {
-		f, err := facts(tx, c.Tenant.ID, q)
-		d = policy.Decide(f)
+		f, err := authn.Facts(tx, c.Tenant.ID, q.UserID)
+		if err != nil {
+			return err
+		}
+		if q.Skipped != nil {
+			f.Skipped = int(*q.Skipped)
+		}
+		need, err := q.need(tx, c.Tenant.ID)
+		d = authn.Suppose(f, need, q.proved(f.Now), q.Trusted)
 		return err
 	})
 	if err != nil {
@@ -78,28 +84,31 @@ func (a *api) evaluate(c *call, in *evaluateIn) (*policyDecision, error) {
 	return out, nil
 }
 
-// facts are what sign-in knows of a user, and what the question supposes.
-func facts(tx *fsm.Tx, tenant string, q *policyQuestion) (policy.Facts, error) {
-	f, err := authn.Facts(tx, tenant, q.UserID)
-	if err != nil {
-		return f, err
+// need is what the request and its application would want.
+func (q *policyQuestion) need(tx *fsm.Tx, tenant string) (need authn.Need, err error) {
+	if q.ACR != "" {
+		need.ACR = []string{q.ACR}
 	}
-	f.Trusted, f.Skipped, f.Level = q.Trusted, int(q.Skipped), assurance.LevelOf(q.ACR)
-	if q.MaxAge > 0 {
-		age := time.Duration(q.MaxAge) * time.Second
-		f.MaxAge = &age
+	if q.MaxAge != nil {
+		age := time.Duration(*q.MaxAge) * time.Second
+		need.MaxAge = &age
 	}
-	if q.Application != "" {
-		p, _, err := federation.Get(tx, tenant, q.Application)
-		if err != nil {
-			return f, err
-		}
-		f.Application = policy.MFA(strings.TrimSpace(p.MFAPolicy))
+	if q.Application == "" {
+		return need, nil
 	}
+	p, _, err := federation.Get(tx, tenant, q.Application)
+	if err == nil {
+		need.MFA = p.MFAPolicy
+	}
+	return need, err
+}
+
+// proved is what they would have proved by now.
+func (q *policyQuestion) proved(now time.Time) (factors []assurance.Factor) {
 	for _, g := range q.Factors {
-		f.Proved = append(f.Proved, assurance.Factor{
-			Method: assurance.Method(g.Method), At: f.Now.Add(-time.Duration(g.Age) * time.Second), Verified: g.Verified, Bound: g.Bound, Attested: g.Attested,
+		factors = append(factors, assurance.Factor{
+			Method: assurance.Method(g.Method), At: now.Add(-time.Duration(g.Age) * time.Second), Verified: g.Verified, Bound: g.Bound, Attested: g.Attested,
 		})
 	}
-	return f, nil
+	return factors
 }

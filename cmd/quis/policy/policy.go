@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -35,13 +36,15 @@ func evaluateCommand() *cobra.Command {
 	var application string
 	var proved []string
 	q := client.PolicyQuestion{}
-	level := 0
+	level, skipped := 0, 0
+	var age time.Duration
 	c := line.Online(&cobra.Command{
-		Use:     "evaluate USER",
-		Short:   "Say what a sign-in of a user would need; nothing is changed",
-		Long:    "Proofs are " + strings.Join(methods, ", ") + ": a passkey is taken for a synced one, a\nsecurity-key for one that never leaves its device and whose maker is known.",
-		Example: "  quis policy evaluate alice --proved password\n  quis policy evaluate alice --app wiki --proved password,totp --trusted-device",
-		Args:    line.Exactly("the username, address or ID of a user"),
+		Use:   "evaluate USER",
+		Short: "Say what a sign-in of a user would need; nothing is changed",
+		Long:  "Proofs are " + strings.Join(methods, ", ") + ": a passkey is taken for a synced one, a\nsecurity-key for one that never leaves its device and whose maker is known.",
+		Example: "  quis policy evaluate alice --app wiki --proved password,totp --trusted-device\n" +
+			"  quis policy evaluate alice --app wiki --proved passkey --max-age 5m --skipped 3",
+		Args: line.Exactly("the username, address or ID of a user"),
 	})
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		if level < 0 || level > 3 {
@@ -49,6 +52,16 @@ func evaluateCommand() *cobra.Command {
 		}
 		if level > 0 {
 			q.ACR = fmt.Sprintf("urn:quis:acr:aal%d", level)
+		}
+		if age < 0 || age%time.Second != 0 || skipped < 0 {
+			return line.Usage(cmd, "--max-age is whole seconds, and --skipped how often: neither is less than 0")
+		}
+		if cmd.Flags().Changed("max-age") {
+			seconds := int(age / time.Second)
+			q.MaxAge = &seconds
+		}
+		if cmd.Flags().Changed("skipped") {
+			q.Skipped = &skipped
 		}
 		q.Factors = nil
 		for _, m := range proved {
@@ -77,6 +90,8 @@ func evaluateCommand() *cobra.Command {
 	c.Flags().StringVar(&application, "app", "", "the application that it would be for: client_id, name or ID")
 	c.Flags().BoolVar(&q.Trusted, "trusted-device", false, "in a browser that is a trusted device of theirs")
 	c.Flags().IntVar(&level, "level", 0, "assurance level that the request would ask for")
+	c.Flags().DurationVar(&age, "max-age", 0, "how old a proof may be that the request would allow, such as 5m, or 0s: none but in this sign-in (default: any)")
+	c.Flags().IntVar(&skipped, "skipped", 0, "how often they would have put enrolment off (default: as often as they have)")
 	line.Complete(c, "proved", methods...)
 	return c
 }
