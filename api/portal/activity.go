@@ -14,6 +14,7 @@ import (
 	"github.com/quis-idp/quis/identity/alarm"
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/language"
+	"github.com/quis-idp/quis/identity/notify"
 )
 
 const (
@@ -44,7 +45,7 @@ func (p *Portal) listActivity(w http.ResponseWriter, r *http.Request, v *Visitor
 	own := page.Base(r) + activityPath
 	for i := range events {
 		row := happened(r, v, &events[i])
-		if signedIn(&events[i]) {
+		if disownable(&events[i]) {
 			row.Actions = v.may(Action{
 				Label: site.Text(r, "activity.not_me"), Names: site.Text(r, "activity.not_me.label", row.Name, language.Moment(page.Language(r), events[i].Time)),
 				Path: own, Post: true, Form: map[string]string{"event": events[i].ID},
@@ -63,6 +64,13 @@ func (p *Portal) listActivity(w http.ResponseWriter, r *http.Request, v *Visitor
 
 func signedIn(e *event.Event) bool {
 	return e.Type == event.SessionStarted || e.Type == event.SessionRenewed
+}
+
+// disownable reports whether a person may say of e that it was not them: of what they get a letter about that asks
+// whether it was, and of a token, which works where nobody signs in. Which address was changed is not in their list.
+func disownable(e *event.Event) bool {
+	address := e.Type == event.UserUpdated && slices.ContainsFunc(e.Changes, func(c event.Change) bool { return c.Field == "email" })
+	return signedIn(e) || address || e.Type == event.TokenCreated || notify.Alarming(e)
 }
 
 // named are the kinds of what people have given names, by which they know one from the other.
@@ -102,6 +110,10 @@ func sentence(r *http.Request, e *event.Event) string {
 		if n := e.Data["count"]; n != "" && n != "1" {
 			return site.Text(r, "event.signin.failed.several", n)
 		}
+	case event.SigninDisowned:
+		if e.Data["of"] != "" {
+			return site.Text(r, "event.signin.disowned.change")
+		}
 	case event.TokenCreated, event.TokenDeleted, event.GroupMemberAdded, event.GroupMemberRemoved, event.ConsentGiven, event.ConsentRevoked:
 		return site.Text(r, "event."+string(e.Type), e.Target.Name)
 	case event.UserUpdated:
@@ -126,7 +138,7 @@ func sentence(r *http.Request, e *event.Event) string {
 	return string(e.Type)
 }
 
-// disown takes a person's word that a sign-in was not theirs: the account is locked down as by
+// disown takes a person's word that a sign-in, or a change, was not theirs: the account is locked down as by
 // the link in a letter, but for this browser, and the next thing to do is another password.
 func (p *Portal) disown(w http.ResponseWriter, r *http.Request, v *Visitor) error {
 	f, err := page.Form(r)
@@ -141,10 +153,16 @@ func (p *Portal) disown(w http.ResponseWriter, r *http.Request, v *Visitor) erro
 		if err != nil {
 			return err
 		}
-		if !signedIn(e) {
+		data := map[string]string{"event": e.ID, "ip": e.Request.IP}
+		switch {
+		case signedIn(e):
+			data["session"] = e.Target.ID
+		case disownable(e):
+			data["of"] = string(e.Type)
+		default:
 			return page.Unreadable(r)
 		}
-		return v.Disown(tx, e.Time, map[string]string{"event": e.ID, "session": e.Target.ID, "ip": e.Request.IP})
+		return v.Disown(tx, e.Time, data)
 	})
 	if err != nil {
 		return err
@@ -155,10 +173,10 @@ func (p *Portal) disown(w http.ResponseWriter, r *http.Request, v *Visitor) erro
 // DisownedPath is where a person goes on who has said that something was not their doing.
 const DisownedPath = passwordPath + "?done=disowned"
 
-// Disown takes v's word, within a transaction of Update, that a sign-in was not theirs, since when
+// Disown takes v's word, within a transaction of Update, that something was not their doing, since when
 // somebody else may have changed the address; data say for the record which.
 func (v *Visitor) Disown(tx *fsm.Tx, since time.Time, data map[string]string) error {
-	const why = "the user did not know a sign-in"
+	const why = "the user said that it was not them"
 	reads := v.User.EmailVerified && v.portal.cfg.Mails != nil
 	if reads {
 		var err error

@@ -132,6 +132,7 @@ var english = page.Texts{
 	"event.signin.failed":          "Somebody tried to sign in as you, and was refused",
 	"event.signin.failed.several":  "Somebody tried to sign in as you %s times, and was refused",
 	"event.signin.disowned":        "You said that a sign-in was not yours",
+	"event.signin.disowned.change": "You said that a change to your account was not yours",
 	"event.password.set":           "Your password was set",
 	"event.password.removed":       "Your password was removed",
 	"event.token.created":          "The access token “%s” was made",

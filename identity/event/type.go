@@ -231,7 +231,7 @@ var Catalogue = map[Type]string{
 	TrustedDeviceRevoked: "A browser is asked for a second factor again; the data say why.",
 
 	SigninFailed:   "Attempts to sign in were refused; the count of several alike is in the data, and with the reason denied the error IDs that pages showed.",
-	SigninDisowned: "A person said that a sign-in was not theirs; all else of theirs was signed out.",
+	SigninDisowned: "A person said that a sign-in, or a change to their account, was not theirs; all else of theirs was signed out.",
 	AttackBegun:    "Somebody guesses at many names: from one network, with one password, or from many networks; the data say which, and at how many.",
 	AttackEnded:    "Guessing at many names has ended; the data say when it had begun.",
 	SessionStarted: "A person signed in.",

@@ -81,6 +81,12 @@ func noticeOf(e *event.Event) *notice {
 	return n
 }
 
+// Alarming reports whether e calls for a letter with a link that says "this wasn't me". Sign-ins are not looked at here.
+func Alarming(e *event.Event) bool {
+	n := noticeOf(e)
+	return n != nil && n.letter.Alarms()
+}
+
 // kindOf is what a person calls the target of an event; "" if it has no name to them.
 func kindOf(e *event.Event) letter.Kind {
 	switch k := letter.Kind(e.Target.Kind); {

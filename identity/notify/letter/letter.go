@@ -104,6 +104,9 @@ func Names() []Name {
 // Known reports whether n is a letter.
 func (n Name) Known() bool { _, ok := specs[n]; return ok }
 
+// Alarms reports whether n has a link that says "this wasn't me".
+func (n Name) Alarms() bool { return specs[n].alarm }
+
 // Data is what varies. What a letter has no place for is left out; what is empty, too.
 type Data struct {
 	Place       string // host of the issuer: what the person knows this place by
