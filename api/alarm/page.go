@@ -10,7 +10,6 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/alarm"
-	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/regain"
 	"github.com/quis-idp/quis/identity/settings"
@@ -141,26 +140,22 @@ func (p *Pages) raise(w http.ResponseWriter, r *http.Request) error {
 	return donePage.Write(w, r, http.StatusOK, view)
 }
 
-// wayBack is how a user gets back in whose account has been locked, as package authn will ask it of them.
+// wayBack is how a user gets back in whose account has been locked.
 func wayBack(tx *fsm.Tx, base, tenant, userID string) (doneView, error) {
 	view := doneView{SignIn: base + "/login"}
 	u, _, err := directory.GetUser(tx, tenant, userID)
 	if err != nil {
 		return view, err
 	}
-	_, mail, err := regain.Locked(tx, u)
-	if err != nil {
-		return view, err
-	}
-	set, err := credential.PasswordSet(tx, tenant, userID)
-	if err != nil {
+	bar, err := regain.Locked(tx, u)
+	if err != nil || bar == nil {
 		return view, err
 	}
 	s, _, err := settings.Get(tx, tenant)
 	if err != nil {
 		return view, err
 	}
-	view.Code, view.Password = mail != "", s.PasswordLogin && !set.IsZero()
+	view.Code, view.Password = bar.Mail != "", bar.Password
 	if view.Password && s.LocalLogin && s.ForgotPassword && u.EmailVerified {
 		view.Recover = base + "/recover"
 	}

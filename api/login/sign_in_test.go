@@ -320,50 +320,6 @@ func TestOversizedForm(t *testing.T) {
 	s.Do(r).Want(t, 400, "could not be read")
 }
 
-// An application that wants a choice gets one: with the account that is signed in, which
-// proves nothing and writes nothing, or with another.
-func TestChooseAccount(t *testing.T) {
-	t.Parallel()
-	h := newHouse(t, nil)
-	s := h.someone()
-	const back = "/oauth2/authorize?client_id=web&prompt=select_account"
-	need := authn.Need{ReturnTo: back, Application: "Web", Select: true}
-	s.form("/login?flow=" + h.begin(need)) // nobody is signed in: there is nothing to choose from
-	s.signIn()
-	flow := s.form("/login?flow=" + h.begin(need))
-	s.Get("/login?flow="+flow).Want(t, 200, "Which account?", "to continue to Web", "Continue as Test User", "tester@example.com")
-	s.Get("/login?another=yes&flow="+flow).Want(t, 200, `name="password"`)
-	before := h.cluster.Entries()
-	a := s.Post("/login/continue", url.Values{"flow": {flow}})
-	a.Want(t, 200, "You should be taken on to Web")
-	if to := a.Header.Get("Refresh"); !strings.HasPrefix(to, "0; url="+back+"&"+authn.TicketParameter+"=") || h.cluster.Entries() != before {
-		t.Errorf("Refresh %q, %d log entries", to, h.cluster.Entries()-before)
-	}
-	h.someone().Post("/login/continue", url.Values{"flow": {flow}}).Want(t, 410) // another browser's flow
-	proof := need
-	proof.Login = true // a choice is no proof
-	flow = s.form("/login?flow=" + h.begin(proof))
-	s.Post("/login/continue", url.Values{"flow": {flow}}).Want(t, 410)
-	flow = s.form("/login?flow=" + h.begin(authn.Need{ReturnTo: back, Login: true}))
-	s.Post("/login/continue", url.Values{"flow": {flow}}).Want(t, 410)
-	s.Post("/login/continue", url.Values{"flow": {"x"}}).Want(t, 410)
-}
-
-func TestRefusesChoiceOfAccountFromAnotherSite(t *testing.T) {
-	t.Parallel()
-	h := newHouse(t, nil)
-	s := h.someone()
-	s.signIn()
-	flow := s.form("/login?flow=" + h.begin(authn.Need{ReturnTo: "/", Select: true}))
-	r, err := http.NewRequest(http.MethodPost, h.url+"/login/continue", strings.NewReader(url.Values{"flow": {flow}}.Encode()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	r.Header.Set("Sec-Fetch-Site", "cross-site")
-	s.Do(r).Want(t, 403)
-}
-
 // TestPostedResponseCannotBeFramedOrLeak: RFC 9700, sections 4.16 and 4.2, on the one page whose
 // policy is not that of all others.
 func TestPostedResponseCannotBeFramedOrLeak(t *testing.T) {

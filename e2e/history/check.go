@@ -43,8 +43,8 @@ func Check(ops []Op, opt Options) []Violation {
 	for _, m := range models {
 		for key, part := range partition(ops, m) {
 			part = prepare(part, opt)
-			if m.name == "counter" {
-				part = numbered(part)
+			if m.ready != nil {
+				part = m.ready(part)
 			}
 			switch m.linearizable(part, opt.Timeout) {
 			case porcupine.Illegal:

@@ -16,15 +16,17 @@ type model struct {
 	kinds []Kind
 	// step returns the states that may follow from state; none: the answer is wrong.
 	step func(state string, o Op) []string
+	// ready, if set, is what the operations of one key are judged as.
+	ready func([]Op) []Op
 }
 
 // models are every kind of operation but Use, which is judged by when it began.
 var models = []model{
-	{"register", []Kind{Write, Read, Swap}, register},
-	{"counter", []Kind{Add, Count}, counter},
-	{"unique name", []Kind{Create, Lookup}, uniqueName},
-	{"single use", []Kind{Redeem}, singleUse},
-	{"refresh", []Kind{Start, Refresh, Revoke}, family},
+	{"register", []Kind{Write, Read, Swap}, register, nil},
+	{"counter", []Kind{Add, Count}, counter, numbered},
+	{"unique name", []Kind{Create, Lookup}, uniqueName, nil},
+	{"single use", []Kind{Redeem}, singleUse, nil},
+	{"refresh", []Kind{Start, Refresh, Revoke}, family, nil},
 }
 
 // legal is one state, or none if the answer is wrong.

@@ -117,8 +117,8 @@ func TestAlarmLocksTheAccountDownOnce(t *testing.T) {
 		for left := range credential.ListTokens(tx, ten, h.user.ID) {
 			t.Errorf("access token %s is left", left.Name)
 		}
-		if locked, mail, err := regain.Locked(tx, h.user); err != nil || !locked || mail != h.user.Email {
-			t.Errorf("locked: %v, %q, %v", locked, mail, err)
+		if bar, err := regain.Locked(tx, h.user); err != nil || bar == nil || bar.Mail != h.user.Email {
+			t.Errorf("locked: %+v, %v", bar, err)
 		}
 		if waits, err := regain.Waiting(tx, ten, h.user.ID); err != nil || waits != nil {
 			t.Errorf("a recovery goes on: %+v, %v", waits, err)
@@ -235,9 +235,9 @@ func TestAlarmDoesNotTrustAnAddressThatCameAfter(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		is, mail, err := regain.Locked(tx, u)
-		if u.EmailVerified || !is || mail != "" {
-			t.Errorf("verified %v, locked %v, mailbox %q", u.EmailVerified, is, mail)
+		bar, err := regain.Locked(tx, u)
+		if u.EmailVerified || bar == nil || bar.Mail != "" {
+			t.Errorf("verified %v, locked %+v", u.EmailVerified, bar)
 		}
 		return err
 	})

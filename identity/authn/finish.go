@@ -212,10 +212,7 @@ func (fs *Flows) begun(tx *fsm.Tx, f *Flow) (*session.Started, error) {
 		return nil, err
 	}
 	mark := &spentFlow{Tenant: f.Need.Tenant, ID: f.ID, Session: started.Session.ID, Expires: f.Expires.Add(spentGrace)}
-	if err := spent.Insert(tx, mark); err != nil {
-		return nil, err
-	}
-	return started, nil
+	return started, spent.Insert(tx, mark)
 }
 
 func (fs *Flows) start(tx *fsm.Tx, f *Flow) (*session.Started, error) {

@@ -3,17 +3,15 @@ package authn
 import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity/assurance"
-	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/regain"
-	"github.com/quis-idp/quis/identity/settings"
 )
 
 // Locked reports whether f waits for a mail because the account of its person is locked: what they
 // proved would have let them in.
 func (f *Flow) Locked() bool { return f.Step() == StepMail && f.UserID != "" && !f.Need.Lost }
 
-// A bar is what a locked account asks for in addition (see regain.Locked); nil: it is not locked. The session
+// A bar is what is left of that which a locked account asks for (see regain.Bar); nil: it is not locked. The session
 // that was left when it was locked is raised as ever.
 type bar struct {
 	mail  bool // the mailbox, which whoever had got in may not have
@@ -28,17 +26,12 @@ func (fs *Flows) barred(tx *fsm.Tx, f *Flow) (*bar, error) {
 	if err != nil {
 		return nil, err
 	}
-	is, mail, err := regain.Locked(tx, u)
-	if err != nil || !is {
+	locked, err := regain.Locked(tx, u)
+	if err != nil || locked == nil {
 		return nil, err
 	}
-	s, _, err := settings.Get(tx, f.Need.Tenant)
-	if err != nil {
-		return nil, err
-	}
-	set, err := credential.PasswordSet(tx, f.Need.Tenant, f.UserID)
 	proved := assurance.Has(f.Factors, assurance.Mail) || assurance.Has(f.Factors, assurance.Vouched) // an administrator's word stands for it
-	return &bar{mail: mail != "" && fs.cfg.SendMail != nil && !proved, renew: !set.IsZero() && s.PasswordLogin}, err
+	return &bar{mail: locked.Mail != "" && fs.cfg.SendMail != nil && !proved, renew: locked.Password}, nil
 }
 
 // unlock is the part of a sign-in's transaction that takes the lock from its account; sets says that

@@ -41,7 +41,9 @@ func (h *house) locked(t testing.TB) (is bool) {
 	h.update(t, 0, func(tx *fsm.Tx) (err error) {
 		u, _, err := directory.GetUser(tx, ten, h.ann.ID)
 		if err == nil {
-			is, _, err = regain.Locked(tx, u)
+			var bar *regain.Bar
+			bar, err = regain.Locked(tx, u)
+			is = bar != nil
 		}
 		return err
 	})

@@ -2,7 +2,6 @@ package notify_test
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -134,49 +133,6 @@ func TestAddressChangeIsToldToBoth(t *testing.T) {
 	}
 }
 
-func TestOnlyNewBrowsersAreTold(t *testing.T) {
-	t.Parallel()
-	h := newHouse(t, 1)
-	h.connect()
-	h.lead(0)
-	signIn := func(ip, agent string) {
-		h.happen(event.Event{
-			Type: event.SessionStarted, Target: event.Target{Kind: "session", ID: identity.NewID("ses")}, Data: map[string]string{"user_id": h.user.ID},
-			Request: identity.Request{IP: ip, UserAgent: agent},
-		})
-	}
-	signIn("192.0.2.1", "Firefox/1 Linux") // the first of all
-	signIn("192.0.2.1", "Firefox/2 Linux") // another version
-	signIn("192.0.2.9", "Chrome/1 Windows")
-	signIn("192.0.2.9", "Chrome/1 Windows")
-	h.happen(event.Event{Type: event.PasswordSet}) // everything before it was heard
-	h.settled(notify.Done, notify.Done)
-	var got []string
-	for _, m := range h.smtp.Mails() {
-		got = append(got, m.Subject())
-	}
-	if len(got) != 2 || got[0] == got[1] {
-		t.Errorf("sent %v", got)
-	}
-}
-
-// The first sign-in that is remembered may be anybody's, if the account has been there for longer.
-func TestFirstSignInIntoAnAccountThatWasThereIsTold(t *testing.T) {
-	t.Parallel()
-	h := newHouse(t, 1)
-	h.connect()
-	h.Advance(48 * time.Hour)
-	h.lead(0)
-	h.happen(event.Event{
-		Type: event.SessionStarted, Target: event.Target{Kind: "session", ID: identity.NewID("ses")}, Data: map[string]string{"user_id": h.user.ID},
-		Request: identity.Request{IP: "192.0.2.1", UserAgent: "Firefox/1 Linux"},
-	})
-	h.settled(notify.Done)
-	if got := h.smtp.Mails(); len(got) != 1 || !strings.Contains(got[0].Subject(), "sign-in") {
-		t.Errorf("sent %d", len(got))
-	}
-}
-
 func TestWithoutSettingsNothingIsWritten(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 1)
@@ -262,23 +218,6 @@ func TestLeaderDiesBetweenSendingAndNoting(t *testing.T) {
 	}
 }
 
-func TestDirectMessagesCostNoEntry(t *testing.T) {
-	t.Parallel()
-	h := newHouse(t, 1)
-	h.connect()
-	h.run(0)
-	before := h.Entries()
-	h.smtp.Set(func(r *posttest.Rules) { r.Answer = refusing("RCPT", "451 4.7.1 greylisted", 1) })
-	h.rooms[0].Send(t.Context(), ten, notify.Message{Letter: letter.SignInCode, To: "ada@example.org", Data: letter.Data{Code: "123456", Minutes: 10}})
-	m := h.smtp.Wait(t, 1)[0]
-	if !strings.Contains(m.Text, "123456") || strings.Contains(m.Subject(), "123456") || !strings.Contains(m.Text, "10 minutes") {
-		t.Errorf("%s\n%s", m.Subject(), m.Text)
-	}
-	if n := h.Entries() - before; n != 0 {
-		t.Errorf("%d log entries", n)
-	}
-}
-
 // TestMailSpeaksTheTenantsLanguages: what pages may not be in, letters may not be in either.
 func TestMailSpeaksTheTenantsLanguages(t *testing.T) {
 	t.Parallel()
@@ -306,45 +245,6 @@ func TestMailSpeaksTheTenantsLanguages(t *testing.T) {
 	h.happen(event.Event{Type: event.FactorAdded, Target: event.Target{Kind: "totp", ID: "otp_1"}, Data: map[string]string{"user_id": h.user.ID}})
 	if m := h.smtp.Wait(t, 1)[0]; !strings.Contains(m.Text, "Buongiorno") {
 		t.Errorf("to who reads Polish: %s", m.Text)
-	}
-}
-
-// TestDirectMessagesAreBounded: by address, by network, and by what waits; nobody is held up. Strangers do
-// not use up what a browser has that the person has signed in from.
-func TestDirectMessagesAreBounded(t *testing.T) {
-	t.Parallel()
-	h := newHouse(t, 1)
-	h.connect()
-	h.run(0)
-	send := func(to, ip, browser string) {
-		ctx := identity.WithRequest(t.Context(), identity.Request{IP: ip})
-		h.rooms[0].Send(ctx, ten, notify.Message{Letter: letter.SignInCode, To: to, Data: letter.Data{Code: "1"}, Browser: browser})
-	}
-	for n := range 50 {
-		send("ADA@example.org", fmt.Sprintf("192.0.2.%d", n), "") // one address, many networks
-		send(fmt.Sprintf("p%d@example.org", n), "198.51.100.1", "")
-		send("", "203.0.113.1", "")
-		send("no address", "203.0.113.1", "")
-	}
-	for n := range 20 {
-		send("ada@example.org", fmt.Sprintf("192.0.3.%d", n), "hers")
-		send("bob@example.org", "192.0.4.1", "") // one network: the rest of his is left to others
-	}
-	send("bob@example.org", "192.0.4.2", "")
-	send("last@example.org", "203.0.113.1", "")
-	h.smtp.Wait(t, 12+20+4+4+1+1)
-	free := make(chan struct{})
-	h.smtp.Set(func(r *posttest.Rules) { r.Stall = func(string) <-chan struct{} { return free } })
-	began := time.Now()
-	for n := range 20_000 {
-		send(fmt.Sprintf("q%d@example.org", n), "203.0.113.1", "")
-	}
-	if took := time.Since(began); took > 5*time.Second {
-		t.Errorf("handing over took %s", took)
-	}
-	close(free)
-	if n := len(h.smtp.Mails()); n > 42+20 {
-		t.Errorf("%d mails", n)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/settings"
 )
 
 // A lock is on an account of which its person has said that somebody else was in it. Whoever that
@@ -42,26 +43,36 @@ func passwordSet(tx *fsm.Tx, tenant, userID string) (int64, error) {
 	return set.UnixNano(), nil
 }
 
-// Locked reports whether a user's account is locked, until [Unlock] or until it has another password than
-// then, and at which address the mailbox is to be proved that is theirs; "" if none is, which is so as well
-// once the account has another address.
-func Locked(tx *fsm.Tx, u *directory.User) (is bool, mail string, err error) {
+// A Bar is what a locked account asks of whoever signs in, besides all that they would need.
+type Bar struct {
+	Mail     string // address whose mailbox is to be proved; "": none is, as once the account has another address
+	Password bool   // another password, if there is one and people sign in with them
+}
+
+// Locked returns what a user's account asks for, until [Unlock] or until it has another password than when it was
+// locked; nil if it is not.
+func Locked(tx *fsm.Tx, u *directory.User) (*Bar, error) {
 	l, err := locks.Get(tx, fsm.Scope(u.Tenant), fsm.K(u.ID))
 	if errors.Is(err, fsm.ErrNotFound) {
-		return false, "", nil
+		return nil, nil
 	}
 	if err != nil {
-		return false, "", err
+		return nil, err
 	}
 	// Not by the time: the clock of the node that set it may have been ahead.
 	set, err := passwordSet(tx, u.Tenant, u.ID)
 	if err != nil || set != l.Set {
-		return false, "", err
+		return nil, err
 	}
+	s, _, err := settings.Get(tx, u.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	b := &Bar{Password: set != 0 && s.PasswordLogin}
 	if strings.EqualFold(l.Mail, u.Email) {
-		mail = l.Mail
+		b.Mail = l.Mail
 	}
-	return true, mail, nil
+	return b, nil
 }
 
 // DeleteTenant removes the locks of a tenant that is being deleted; its recoveries expire.
