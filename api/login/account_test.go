@@ -13,6 +13,7 @@ import (
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/credential/totp/totptest"
 	"github.com/quis-idp/quis/identity/directory"
 )
 
@@ -181,6 +182,39 @@ func TestFlowsThatStoodOpen(t *testing.T) {
 	if h.sessions() != 1 {
 		t.Errorf("%d sessions", h.sessions())
 	}
+}
+
+// Each page on which something is typed has a button for more time, which shows the page again, with
+// the name that was typed and no password (WCAG 2.2, 2.2.1 and 3.3.7).
+func TestMoreTime(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	h.update(func(tx *fsm.Tx) error {
+		u, err := directory.UserByUsername(tx, identity.DefaultTenant, "tester")
+		if err == nil {
+			_, _, err = totptest.Add(tx, h.ring, identity.DefaultTenant, u.ID, "telephone")
+		}
+		return err
+	})
+	s := h.someone()
+	flow := s.form("/login?flow=" + h.begin(authn.Need{ReturnTo: "/oauth2/authorize", Application: "Web"}))
+	for range 3 {
+		h.pass(13 * time.Minute)
+		a := s.Post("/login", url.Values{"flow": {flow}, "longer": {"yes"}, "username": {"tester"}, "password": {secret}})
+		a.Want(t, 200, `value="tester"`, "to continue to Web", `name="longer"`)
+		if strings.Contains(a.Page, secret) {
+			t.Error("the password is on the page")
+		}
+		flow = a.Hidden("flow")[0]
+	}
+	a := s.try(flow, "tester", secret)
+	a.Want(t, 200, `name="code"`, `name="longer"`)
+	h.pass(13 * time.Minute)
+	a = s.Post("/login/second", url.Values{"flow": a.Hidden("flow"), "way": {"totp"}, "longer": {"yes"}})
+	a.Want(t, 200, `name="code"`)
+	h.pass(13 * time.Minute)
+	s.Post("/login/second", url.Values{"flow": a.Hidden("flow"), "way": {"totp"}, "code": {"000000"}}).Want(t, 401)
+	h.someone().Post("/login", url.Values{"flow": {flow}, "longer": {"yes"}}).Want(t, 410) // not theirs
 }
 
 // An application that wants a choice gets one: with the account that is signed in, which

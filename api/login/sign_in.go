@@ -70,6 +70,9 @@ func (l *Login) signIn(w http.ResponseWriter, r *http.Request) error {
 	if err := l.bind(w, r, f); err != nil {
 		return err
 	}
+	if err := l.cfg.Flows.Prolong(f); err != nil {
+		return err
+	}
 	if joining(f, s) && !r.URL.Query().Has("another") {
 		return page.Onward(w, r, page.Base(r)+RegisterPath+"?"+url.Values{"flow": {f.Sealed()}}.Encode())
 	}
@@ -125,9 +128,6 @@ func inFlow(r *http.Request, f *authn.Flow) *http.Request {
 // begin loads the flow of a posted form for a step. Without a flow the answer is written, or
 // err says why not. giveBack is for attempts that were honest: see admit.
 func (l *Login) begin(w http.ResponseWriter, r *http.Request) (f *authn.Flow, giveBack func(), err error) {
-	if _, err := page.Form(r); err != nil {
-		return nil, nil, err
-	}
 	f, err = l.cfg.Flows.Load(r.Context(), r.PostForm.Get("flow"), read(r, flowCookie))
 	if err != nil {
 		return nil, nil, l.ended(w, r, err)
@@ -170,8 +170,8 @@ func (l *Login) password(w http.ResponseWriter, r *http.Request) error {
 	if _, err := page.Form(r); err != nil {
 		return err
 	}
-	if r.PostForm.Get("username") != "" && r.PostForm.Get("password") == "" {
-		return l.name(w, r)
+	if r.PostForm.Has("longer") || r.PostForm.Get("username") != "" && r.PostForm.Get("password") == "" {
+		return l.longer(w, r)
 	}
 	leave := func() {}
 	if l.cfg.Flows.KnownIn(identity.TenantFrom(r.Context()).ID, read(r, deviceCookie)) == "" {
@@ -195,17 +195,25 @@ func (l *Login) password(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-// name takes the form of a browser without scripts that has asked for the name alone, and asks for the
-// password too. It looks nobody up and counts nothing: every name gets the same answer.
-func (l *Login) name(w http.ResponseWriter, r *http.Request) error {
+// longer shows what the flow waits for once more: to who asks for more time, and to a browser without scripts that
+// has sent the name alone and is asked for the password, too. What was typed as a name is there again. It
+// looks nobody up and counts nothing: every name gets the same answer.
+func (l *Login) longer(w http.ResponseWriter, r *http.Request) error {
 	f, err := l.cfg.Flows.Load(r.Context(), r.PostForm.Get("flow"), read(r, flowCookie))
+	if err == nil && !f.Bound() {
+		err = authn.ErrDeadFlow
+	}
 	if err != nil {
 		return l.ended(w, r, err)
 	}
-	if !f.Bound() || f.Step() != authn.StepPassword {
-		return l.ended(w, r, authn.ErrDeadFlow)
+	if err := l.cfg.Flows.Prolong(f); err != nil {
+		return err
 	}
 	r = inFlow(r, f)
+	f.Browser.Approver = read(r, ApproverCookie)
+	if f.Step() != authn.StepPassword {
+		return l.showStep(w, r, f, f.Step(), assurance.Method(r.PostForm.Get("way")))
+	}
 	f.Stay = r.PostForm.Has("stay")
 	return l.showForm(w, r, f, http.StatusOK, r.PostForm.Get("username"), nil)
 }
@@ -213,6 +221,12 @@ func (l *Login) name(w http.ResponseWriter, r *http.Request) error {
 // step takes one step of the flow in a posted form, and shows what comes next, or the same
 // form again with what was wrong.
 func (l *Login) step(w http.ResponseWriter, r *http.Request, take func(f *authn.Flow) (authn.Result, error), again func(r *http.Request, f *authn.Flow, status int, faults []*identity.Error) error) error {
+	if _, err := page.Form(r); err != nil {
+		return err
+	}
+	if r.PostForm.Has("longer") {
+		return l.longer(w, r)
+	}
 	f, giveBack, err := l.begin(w, r)
 	if f == nil {
 		return err

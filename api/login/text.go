@@ -144,6 +144,8 @@ var english = page.Texts{
 	"mail.wrong":      "That code is not right, or it is too old. Check it, or have another sent.",
 	"mail.wrong.link": "That link is not right, or it is too old. Have another sent.",
 	"mail.link":       "You followed the link in the email. Press the button to sign in here.",
+	"longer.soon":     "This page soon runs out of time.",
+	"longer.submit":   "I need more time",
 	"mail.again":      "Send another code",
 	"mail.again.link": "Send another link",
 	"mail.restart":    "Start again",

@@ -7,7 +7,6 @@ import (
 	"runtime"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -75,7 +74,6 @@ type Config struct {
 	// so that there is room for the others whoever knocks; default 32 for each worker that hashes.
 	Strangers int
 
-	Lifetime   time.Duration // of a flow, from Begin; default 15 min
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 }
@@ -92,9 +90,6 @@ type Flows struct {
 
 // New returns Flows. Run must run for failed attempts to be written.
 func New(cfg Config) *Flows {
-	if cfg.Lifetime == 0 {
-		cfg.Lifetime = 15 * time.Minute
-	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}

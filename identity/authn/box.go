@@ -72,7 +72,9 @@ func (fs *Flows) openValue(purpose, tenant, text string, v any) error {
 
 var errBox = errors.New("not sealed by us for this")
 
+// seal is what a step of f ends with: there is time for the next one from now on.
 func (fs *Flows) seal(f *Flow) error {
+	f.Expires = f.Begun.Add(min(fs.cfg.DB.Now().Sub(f.Begun)+lifetime, maxLifetime))
 	epoch := fs.cfg.Ring.Epoch()
 	text, err := fs.sealValue(fs.cfg.Ring.Passing(flowPurpose), f.Need.Tenant, f)
 	if err != nil {

@@ -127,6 +127,23 @@ func (fs *Flows) Restart(f *Flow) error {
 	return fs.seal(f)
 }
 
+// A flow lives for lifetime from its last step, but for maxLifetime at most from its first; the mark of a spent
+// one outlives all its copies (spentGrace).
+const lifetime, maxLifetime = 15 * time.Minute, 45 * time.Minute
+
+// Prolong gives whoever is still there as much time as a step has (WCAG 2.2, 2.2.1). As long as they have
+// proved nothing that makes it a new flow to the same end, so they can go on like that for ever.
+func (fs *Flows) Prolong(f *Flow) error {
+	now := fs.cfg.DB.Now()
+	if f.Expires.Sub(now) > lifetime-time.Minute {
+		return nil
+	}
+	if f.Step() == StepPassword {
+		f.ID, f.Begun, f.Challenge, f.Certificate = identity.NewID(identity.PrefixFlow), now, nil, nil
+	}
+	return fs.seal(f)
+}
+
 // proved is everything that is known of the person: what the session had, and this flow's.
 func (f *Flow) proved() []assurance.Factor { return assurance.Merge(f.Have, f.Factors) }
 
@@ -155,15 +172,7 @@ func (fs *Flows) Begin(ctx context.Context, need Need) (string, error) {
 	need.Application = identity.Printable(need.Application, maxApplication)
 	need.Locales = identity.Printable(need.Locales, maxApplication)
 	need.ACR = slices.DeleteFunc(slices.Clone(need.ACR), func(acr string) bool { return !Reachable(acr) })
-	f := &Flow{ID: identity.NewID(identity.PrefixFlow), Need: need}
-	err := fs.cfg.DB.View(ctx, func(tx *fsm.Tx) error {
-		f.Begun = tx.Now()
-		return nil
-	})
-	if err != nil {
-		return "", fmt.Errorf("begin sign-in: %w", err)
-	}
-	f.Expires = f.Begun.Add(fs.cfg.Lifetime)
+	f := &Flow{ID: identity.NewID(identity.PrefixFlow), Need: need, Begun: fs.cfg.DB.Now()}
 	if err := fs.seal(f); err != nil {
 		return "", fmt.Errorf("begin sign-in: %w", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/authn"
 )
 
@@ -71,6 +72,82 @@ func TestOneBindingServesManyFlows(t *testing.T) {
 	f = n.load(t, ctx, open, "")
 	if fresh, err := n.Bind(f, "chosen by someone"); err != nil || fresh == "chosen by someone" {
 		t.Errorf("a binding of any text was taken: %q, %v", fresh, err)
+	}
+}
+
+// Who asks for more time has it, on any node and without an entry: again and again as long as they have
+// proved nothing, and then for a while, in which the flow is still good for one session.
+func TestProlong(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 2)
+	a := h.app(t)
+	ctx := from(t, "192.0.2.1")
+	sealed, binding := h.nodes[0].begin(t, ctx)
+	begun := h.nodes[0].db.Now()
+	prolong := func(i int) *authn.Flow {
+		t.Helper()
+		h.pass(t, 14*time.Minute)
+		f, before := h.nodes[i%2].load(t, ctx, sealed, binding), h.Entries()
+		if err := h.nodes[i%2].Prolong(f); err != nil || h.Entries() != before {
+			t.Fatalf("%d entries, %v", h.Entries()-before, err)
+		}
+		sealed = f.Sealed()
+		return f
+	}
+	for i := range 10 {
+		prolong(i)
+	}
+	if got := h.nodes[0].db.Now().Sub(begun).Round(time.Second); got != 140*time.Minute {
+		t.Fatalf("alive for %s", got)
+	}
+	r, err := h.nodes[0].Password(ctx, h.nodes[0].load(t, ctx, sealed, binding), "ann", good)
+	if err != nil || r.Step != authn.StepSecond {
+		t.Fatalf("step %q, %v", r.Step, err)
+	}
+	first := h.nodes[1].load(t, ctx, r.Flow, binding)
+	sealed = r.Flow
+	f := prolong(0)
+	if f.ID != first.ID || f.Step() != authn.StepSecond || !f.Expires.After(first.Expires) {
+		t.Errorf("%s at step %q until %s has become %s at %q until %s", first.ID, first.Step(), first.Expires, f.ID, f.Step(), f.Expires)
+	}
+	if _, err := h.nodes[0].Code(ctx, first, assurance.TOTP, a.code(h.nodes[0].db.Now())); err != nil {
+		t.Fatal(err)
+	}
+	h.pass(t, f.Expires.Sub(h.nodes[0].db.Now())-time.Second)
+	if _, err := h.nodes[1].Load(ctx, f.Sealed(), binding); !errors.Is(err, authn.ErrDeadFlow) {
+		t.Errorf("a copy with more time has outlived the mark of the one that was used: %v", err)
+	}
+}
+
+// There is an end to it once something has been proved.
+func TestProlongHasAnEnd(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	h.app(t)
+	n := h.nodes[0]
+	ctx := from(t, "192.0.2.1")
+	sealed, binding := n.begin(t, ctx)
+	r, err := n.Password(ctx, n.load(t, ctx, sealed, binding), "ann", good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	begun, sealed := n.db.Now(), r.Flow
+	for {
+		f, err := n.Load(ctx, sealed, binding)
+		if errors.Is(err, authn.ErrDeadFlow) {
+			break
+		}
+		if err == nil {
+			err = n.Prolong(f)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		sealed = f.Sealed()
+		h.pass(t, 4*time.Minute)
+	}
+	if got := n.db.Now().Sub(begun).Round(time.Minute); got != 48*time.Minute { // it was good at 44
+		t.Errorf("a password that was proved was good for %s", got)
 	}
 }
 

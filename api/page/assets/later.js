@@ -4,12 +4,12 @@
 //   <form>… <div hidden data-later><input …></div> <button><span data-later="Sign in">Continue</span></button></form>
 //
 // The first time that the form is sent it shows what it hides instead, unless that is filled in already, or the button
-// leads elsewhere. Without this script the server does it.
+// takes a form as it is (formnovalidate). Without this script the server does it.
 (() => {
   'use strict';
   const later = document.querySelectorAll('[data-later]'), field = document.querySelector('form [data-later] input:not([type=checkbox])');
   const send = e => {
-    if (field.value || e.submitter && e.submitter.hasAttribute('formaction')) return;
+    if (field.value || e.submitter && e.submitter.formNoValidate) return;
     e.preventDefault();
     e.target.removeEventListener('submit', send);
     for (const part of later) {

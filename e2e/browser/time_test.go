@@ -1,0 +1,36 @@
+package browser
+
+import (
+	"testing"
+
+	"github.com/chromedp/chromedp"
+
+	"github.com/quis-idp/quis/identity/authn"
+)
+
+// TestTimeRunsOut: a form says so two minutes before, without a script and without moving what is there, and
+// gives more time for a press of the button, with the name as it was typed (WCAG 2.2, 2.2.1).
+func TestTimeRunsOut(t *testing.T) {
+	t.Parallel()
+	h, b := newComfortHouse(t), newBrowser(t)
+	const soon = `getComputedStyle(document.querySelector(".soon")).visibility`
+	b.open(h.begin(authn.Need{ReturnTo: "/account", Application: "Web"}))
+	if got := run(b, chromedp.Evaluate[string](soon)); got != "hidden" {
+		t.Fatalf("a page that was just opened warns: %s", got)
+	}
+	b.do(chromedp.SendKeys(nameField, "ada"))
+	// What is waited for is the browser's clock, not ours.
+	run(b, chromedp.Evaluate[bool](`document.querySelector(".soon").getAnimations().every(a => { a.currentTime = 780000; return true })`))
+	b.do(chromedp.WaitVisible(chromedp.CSS(".soon button")))
+	if shift := b.shift(); shift != 0 {
+		t.Errorf("the warning shifts what is there by %v", shift)
+	}
+	b.pictures("longer")
+	b.do(chromedp.Click(chromedp.CSS(".soon button")), chromedp.WaitReady(chromedp.CSS(`input[name="username"][value="ada"]`)))
+	if got := run(b, chromedp.Evaluate[string](soon)); got != "hidden" {
+		t.Errorf("with more time the page warns: %s", got)
+	}
+	b.signIn("ada", comfortSecret)
+	b.arrives(h.URL + "/account")
+	b.expectNoProblems()
+}
