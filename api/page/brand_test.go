@@ -51,12 +51,12 @@ func TestBrand(t *testing.T) {
 	if err := p.Write(w, r, 200, view{}); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"<title>T · Acme &amp; Co</title>", `<span class="brand">Acme &amp; Co</span>`, `href="/assets/brand-1d4ed8.css"`, `<html lang="de"`, "lang=en"} {
+	for _, want := range []string{"<title>T · Acme &amp; Co</title>", `<span class="brand">Acme &amp; Co</span>`, `href="/assets/brand-1d4ed8.css"`, `<html lang="de"`, `value="en"`} {
 		if !strings.Contains(w.Body.String(), want) {
 			t.Errorf("no %s in %s", want, w.Body)
 		}
 	}
-	if loads != 1 || strings.Contains(w.Body.String(), "lang=fr") {
+	if loads != 1 || strings.Contains(w.Body.String(), `value="fr"`) {
 		t.Errorf("loaded %d times, or a language that the tenant left out: %s", loads, w.Body)
 	}
 	for path, want := range map[string]int{"/assets/brand-1d4ed8.css": 200, "/assets/brand-1d4ed.css": 404, "/assets/brand-}*{x:y.css": 404, "/assets/brand-1d4ed8.js": 404} {

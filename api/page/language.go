@@ -3,6 +3,7 @@ package page
 import (
 	"context"
 	"html/template"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -108,8 +109,8 @@ func chosen(r *http.Request) (language.Tag, bool) {
 	return language.Parse(r.URL.Query().Get(choiceParameter))
 }
 
-// choices are list items that lead to the page that answers r in every language. They are
-// not written by the template: that took longer than the rest of a page.
+// choices is a form that asks for the page that answers r in another language. Links would each repeat what is in the
+// query, such as a sealed flow. It is not written by the template: that took longer than the rest of a page.
 func choices(r *http.Request, current language.Tag) template.HTML {
 	known, _ := r.Context().Value(wishKey{}).(wish)
 	path, query := "", r.URL.RawQuery // "": where the browser is
@@ -119,40 +120,43 @@ func choices(r *http.Request, current language.Tag) template.HTML {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		path, query = Base(r)+"/", ""
 	}
-	rest := without(query, choiceParameter)
-	if rest != "" {
-		rest = "&" + rest
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		values = nil
 	}
-	path, rest = template.HTMLEscapeString(path), template.HTMLEscapeString(rest)
 	var b strings.Builder
+	write := func(parts ...string) {
+		for _, part := range parts {
+			b.WriteString(part)
+		}
+	}
+	write("<form")
+	if path != "" {
+		write(` action="`, template.HTMLEscapeString(path), `"`)
+	}
+	write(">")
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		if name == choiceParameter {
+			continue
+		}
+		for _, value := range values[name] {
+			write("\n<input type=\"hidden\" name=\"", template.HTMLEscapeString(name), "\" value=\"", template.HTMLEscapeString(value), "\">")
+		}
+	}
+	write("\n<ul>")
 	all := language.All
 	if open := lookOf(r).Languages; len(open) > 0 {
 		all = open
 	}
-	b.Grow(len(all) * (len(path) + len(rest) + 80)) // as much as a link has beside them
 	for _, t := range all {
-		for _, part := range [...]string{"\n<li><a href=\"", path, "?", choiceParameter, "=", string(t), rest, "\" lang=\"", string(t), "\" hreflang=\"", string(t), "\""} {
-			b.WriteString(part)
-		}
+		write("\n<li><button name=\"", choiceParameter, "\" value=\"", string(t), "\" lang=\"", string(t), "\"")
 		if t == current {
-			b.WriteString(` aria-current="true"`)
+			write(` aria-current="true"`)
 		}
-		b.WriteString(">" + t.Name() + "</a></li>")
+		write(">", t.Name(), "</button></li>")
 	}
+	write("\n</ul>\n</form>")
 	return template.HTML(b.String())
-}
-
-// without is a query less a parameter, in its own words if it has nothing of it; "" if it is none.
-func without(query, parameter string) string {
-	if !strings.Contains(query, parameter) && !strings.Contains(query, "%") {
-		return query
-	}
-	values, err := url.ParseQuery(query)
-	if err != nil {
-		return ""
-	}
-	values.Del(parameter)
-	return values.Encode()
 }
 
 // The cookie holds the language and when it was chosen, in Unix seconds: "de.1764366000".

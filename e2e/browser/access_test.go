@@ -125,7 +125,7 @@ func TestLoginPageInEveryLanguage(t *testing.T) {
 			t.Errorf("%s: cut off: %s %v", lang, cut, err)
 		}
 	}
-	b.do(chromedp.EmulateViewport(1280, 800), chromedp.Click(chromedp.CSS("summary")), chromedp.Click(chromedp.CSS(`a[hreflang="pl"]`)), chromedp.WaitVisible(chromedp.CSS(`html[lang="pl"]`)))
+	b.do(chromedp.EmulateViewport(1280, 800), chromedp.Click(chromedp.CSS("summary")), chromedp.Click(chromedp.CSS(`.languages [value="pl"]`)), chromedp.WaitVisible(chromedp.CSS(`html[lang="pl"]`)))
 	b.signIn("tester", "wrong")
 	b.do(chromedp.WaitVisible(chromedp.CSS(`html[lang="pl"] [role="alert"]`)))
 	if page := b.text("main"); !strings.Contains(page, "Nazwa i hasło") {

@@ -71,7 +71,7 @@ func TestKeyboardOnly(t *testing.T) {
 	}
 	b.open(h.begin(authn.Need{ReturnTo: "/account"}))
 	b.press(`summary`, kb.Enter) // the languages, behind everything else
-	b.press(`a[hreflang="de"]`, kb.Enter)
+	b.press(`.languages [value="de"]`, kb.Enter)
 	b.do(chromedp.WaitVisible(chromedp.CSS(`html[lang="de"] .choices`)))
 	b.press(`.choices li:last-child button`, " ")
 	b.do(chromedp.WaitNotPresent(chromedp.CSS(`.choices li + li`)))
