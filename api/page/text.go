@@ -122,6 +122,8 @@ var shared = language.New(Texts{
 	"form.check":      "Something needs another look.",
 	"form.back":       "Back",
 	"password.good":   "This can be your password.",
+	"password.show":   "Show",
+	"password.hide":   "Hide",
 
 	"account.nav":          "Your account",
 	"account.profile":      "Profile",
