@@ -106,10 +106,10 @@ func TestWhereTheChoiceLeads(t *testing.T) {
 		r    *http.Request
 		want string
 	}{
-		"anywhere":            {post, `<form action="/t/acme/">`+"\n<ul>"},
-		"where it says":       {Here(post, "/t/acme/login?flow=F&lang=it"), `<form action="/t/acme/login">`+"\n"+`<input type="hidden" name="flow" value="F">`+"\n<ul>"},
-		"twice the same":      {Here(post, `/t/acme/login?a=2&a=%221`), `<input type="hidden" name="a" value="2">`+"\n"+`<input type="hidden" name="a" value="&#34;1">`+"\n<ul>"},
-		"however it is spelt": {asking("/?l%61ng=it&a=1", "", "", false), "<form>\n"+`<input type="hidden" name="a" value="1">`+"\n<ul>"},
+		"anywhere":            {post, `<form action="/t/acme/">` + "\n<ul>"},
+		"where it says":       {Here(post, "/t/acme/login?flow=F&lang=it"), `<form action="/t/acme/login">` + "\n" + `<input type="hidden" name="flow" value="F">` + "\n<ul>"},
+		"twice the same":      {Here(post, `/t/acme/login?a=2&a=%221`), `<input type="hidden" name="a" value="2">` + "\n" + `<input type="hidden" name="a" value="&#34;1">` + "\n<ul>"},
+		"however it is spelt": {asking("/?l%61ng=it&a=1", "", "", false), "<form>\n" + `<input type="hidden" name="a" value="1">` + "\n<ul>"},
 		"with a broken query": {asking("/?a=%zz;", "", "", false), "<form>\n<ul>"},
 	} {
 		w := httptest.NewRecorder()

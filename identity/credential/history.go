@@ -27,7 +27,7 @@ var histories = fsm.NewTable(67, "password_history", fsm.Spec[history]{
 
 // PolicyOf returns what a tenant asks of new passwords.
 func PolicyOf(tx *fsm.Tx, tenant string) (strength.Policy, error) {
-	s, _, err := settings.Get(tx, tenant)
+	s, _, err := settings.Whole(tx, tenant)
 	if err != nil {
 		return strength.Policy{}, err
 	}

@@ -93,7 +93,7 @@ type Password struct {
 	History   int64 `cbor:"7,keyasint,omitempty"` // former ones that may not come back
 	MaxAge    int64 `cbor:"8,keyasint,omitempty"` // days after which a new one is asked for; 0: never
 
-	Blocklist []string `cbor:"9,keyasint,omitempty"` // words that are none: see strength.Policy
+	Blocklist []string `cbor:"9,keyasint,omitempty"` // words that are none (see strength.Policy); only Whole has them
 }
 
 // A Session is how long a person stays signed in.
@@ -133,7 +133,7 @@ var table = fsm.NewTable(45, "authentication_settings", fsm.Spec[Authentication]
 })
 
 // Tables are the tables of this room.
-var Tables = []fsm.Definition{table, groupTable, lowerings}
+var Tables = []fsm.Definition{table, groupTable, lowerings, wordLists}
 
 // Default is what holds in a tenant where nobody has decided anything: passwords and
 // passkeys, no second factor demanded, nothing that needs mail.
@@ -172,7 +172,7 @@ func Put(tx *fsm.Tx, rev uint64, a Authentication) error {
 	if a.Tenant == "" {
 		return identity.Invalid("tenant", "must be set")
 	}
-	old, at, err := Get(tx, a.Tenant)
+	old, at, err := Whole(tx, a.Tenant)
 	if err != nil {
 		return err
 	}
@@ -203,7 +203,7 @@ func (a *Authentication) replace(tx *fsm.Tx, old *Authentication, data map[strin
 			return err
 		}
 	}
-	if err := table.Put(tx, a); err != nil {
+	if err := a.put(tx); err != nil {
 		return err
 	}
 	return event.Append(tx, event.Event{
@@ -222,6 +222,9 @@ func DeleteTenant(tx *fsm.Tx, tenant string) error {
 		}
 	}
 	if err := dropLowering(tx, tenant); err != nil {
+		return err
+	}
+	if err := wordLists.Delete(tx, fsm.Scope(tenant), fsm.K("words")); err != nil {
 		return err
 	}
 	return table.Delete(tx, fsm.Scope(tenant), fsm.K("authentication"))

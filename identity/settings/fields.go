@@ -18,7 +18,7 @@ func (a *Authentication) fields() [][2]string {
 		{"password/min_length", n(a.Password.MinLength)}, {"password/require_uppercase", yes(a.Password.Uppercase)}, {"password/require_number", yes(a.Password.Number)},
 		{"password/require_special", yes(a.Password.Special)}, {"password/min_strength", n(a.Password.Strength)}, {"password/check_breached", yes(a.Password.Breached)},
 		{"password/history", n(a.Password.History)}, {"password/max_age_days", n(a.Password.MaxAge)},
-		{"password/blocklist", list(a.Password.Blocklist)},
+		{"password/blocklist", strings.Join(a.Password.Blocklist, "\n")},
 		{"session/idle_minutes", n(a.Session.Idle)}, {"session/absolute_minutes", n(a.Session.Absolute)}, {"session/remember_me_days", n(a.Session.RememberMe)},
 		{"session/sensitive_reauth_minutes", n(a.Session.Sensitive)},
 		{"recovery/methods", list(a.Recovery.Methods)}, {"recovery/delay_hours", n(a.Recovery.Delay)}, {"recovery/notify", yes(a.Recovery.Notify)},

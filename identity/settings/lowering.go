@@ -95,7 +95,7 @@ func AgreeLowering(tx *fsm.Tx, tenant, id string) error {
 	if err := Second(tx, tenant, l.By); err != nil {
 		return err
 	}
-	old, _, err := Get(tx, tenant)
+	old, _, err := Whole(tx, tenant)
 	if err != nil {
 		return err
 	}

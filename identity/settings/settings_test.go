@@ -2,6 +2,7 @@ package settings_test
 
 import (
 	"errors"
+	"fmt"
 	"reflect"
 	"slices"
 	"strconv"
@@ -152,6 +153,11 @@ func TestRefuses(t *testing.T) {
 		"password/blocklist": func(a *settings.Authentication) {
 			for i := range 1001 {
 				a.Password.Blocklist = append(a.Password.Blocklist, "word "+strconv.Itoa(i))
+			}
+		},
+		"password/blocklist ": func(a *settings.Authentication) {
+			for i := range 300 {
+				a.Password.Blocklist = append(a.Password.Blocklist, fmt.Sprintf("%064d", i))
 			}
 		},
 		"password/min_strength":            func(a *settings.Authentication) { a.Password.Strength = 5 },

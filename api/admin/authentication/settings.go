@@ -60,7 +60,7 @@ type passwordRules struct {
 	History   int64 `json:"history" min:"0" max:"24" default:"0" doc:"Former passwords that may not come back."`
 	MaxAge    int64 `json:"max_age_days" min:"0" max:"3650" default:"0" doc:"Days after which a new one is asked for; 0: never."`
 
-	Blocklist []string `json:"blocklist" max:"1000" item_min:"4" item_max:"64" example:"acme rockets" doc:"Words that are no password here, such as the names of the house and its products: in capitals or not, repeated, and with whatever digits and signs around them."`
+	Blocklist []string `json:"blocklist" max:"1000" item_min:"4" item_max:"64" example:"acme rockets" doc:"Words that are no password here, such as the names of the house and its products: in capitals or not, repeated, and with whatever digits and signs around them. 16 KiB in all."`
 }
 
 type sessionRules struct {
@@ -132,7 +132,7 @@ func (f *authenticationSettings) of(tenant string) settings.Authentication {
 // current returns what holds and its revision: before anybody has decided anything, that
 // of the tenant, so that the first decision can be made conditional too.
 func current(tx *fsm.Tx, tenant string) (*settings.Authentication, uint64, error) {
-	s, rev, err := settings.Get(tx, tenant)
+	s, rev, err := settings.Whole(tx, tenant)
 	if err == nil && rev == 0 {
 		_, rev, err = directory.GetTenant(tx, tenant)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/fsm/fsmtest"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/settings"
 )
@@ -22,14 +23,25 @@ const publicURL = "https://id.example.com"
 // minute after they have changed; who asks in between costs no look at the store.
 func TestTheOriginsOfAllTenants(t *testing.T) {
 	t.Parallel()
-	c := fsmtest.NewCluster(t, 2, slices.Concat(settings.Tables, event.Tables)...)
+	c := fsmtest.NewCluster(t, 2, slices.Concat(settings.Tables, event.Tables, directory.Tables)...)
+	update := func(change func(tx *fsm.Tx) error) {
+		t.Helper()
+		if err := c.DB[0].Update(t.Context(), change); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var b *directory.Tenant
+	update(func(tx *fsm.Tx) (err error) {
+		if err = directory.EnsureDefault(tx); err == nil {
+			b, err = directory.CreateTenant(tx, directory.Tenant{Slug: "b", Name: "B"})
+		}
+		return err
+	})
 	list := func(tenant string, origins ...string) {
 		t.Helper()
 		a := settings.Default(tenant)
 		a.Passkey.RelatedOrigins = origins
-		if err := c.DB[0].Update(t.Context(), func(tx *fsm.Tx) error { return settings.Put(tx, 0, a) }); err != nil {
-			t.Fatal(err)
-		}
+		update(func(tx *fsm.Tx) error { return settings.Put(tx, 0, a) })
 	}
 	var nodes [2]*http.ServeMux
 	for i := range nodes {
@@ -58,14 +70,17 @@ func TestTheOriginsOfAllTenants(t *testing.T) {
 		}
 	}
 	said(0, http.StatusNotFound)
-	list("ten_b", "https://login.b.example", "https://shared.example")
+	list(b.ID, "https://login.b.example", "https://shared.example")
 	list(identity.DefaultTenant, "https://shared.example", "https://c.example")
 	said(0, http.StatusNotFound) // kept
 	pass()
 	for node := range nodes {
 		said(node, http.StatusOK, publicURL, "https://login.b.example", "https://shared.example", "https://c.example")
 	}
-	list("ten_b")
+	update(func(tx *fsm.Tx) error { // those of a tenant that is disabled count for nothing
+		_, err := directory.UpdateTenant(tx, b.ID, 0, func(t *directory.Tenant) error { t.Disabled = true; return nil })
+		return err
+	})
 	said(0, http.StatusOK, publicURL, "https://login.b.example", "https://shared.example", "https://c.example")
 	pass()
 	said(1, http.StatusOK, publicURL, "https://shared.example", "https://c.example")

@@ -61,28 +61,30 @@ func RelatedOrigins(issuer string, related []string) ([]byte, error) {
 func CheckRelated(issuer string, related []string) error {
 	_, all, err := readable(issuer, related)
 	if err == nil && !all {
-		err = identity.Invalid("passkey/related_origins", "Browsers read origins of at most five different names, such as example in www.example.com, and with these there would be more: the server's own name counts, and so do those of other tenants. /.well-known/webauthn shows which there are.")
+		err = identity.Invalid("passkey/related_origins", "Browsers read origins of at most five different names, such as example in www.example.com, and with these there would be more: the server's own name counts, and so do those of other tenants. /.well-known/webauthn shows which there are. It holds 200 origins at most.")
 	}
 	return err
 }
 
+// maxRelated bounds the document: browsers read it before a passkey is asked for.
+const maxRelated = 200
+
 // readable is the document with our own origin and as many others as browsers read, and
 // whether these are all.
 func readable(issuer string, related []string) (document *protocol.RelatedOrigins, all bool, err error) {
-	read := []string{originOf(issuer)}
+	var read []string
+	names := map[string]bool{}
+	for _, o := range append([]string{originOf(issuer)}, related...) {
+		name, err := protocol.DefaultRelatedOriginLabeler(o)
+		if err != nil || len(read) > maxRelated || !names[name] && len(names) == protocol.MaximumRelatedOriginLabels {
+			continue
+		}
+		names[name], read = true, append(read, o)
+	}
 	if document, err = protocol.NewRelatedOrigins(read...); err != nil {
 		return nil, false, fmt.Errorf("related origins: %w", err)
 	}
-	all = true
-	for _, o := range related {
-		more, err := protocol.NewRelatedOrigins(append(read, o)...)
-		if err != nil { // a name too many, since settings hold nothing but origins
-			all = false
-			continue
-		}
-		document, read = more, append(read, o)
-	}
-	return document, all, nil
+	return document, len(read) == 1+len(related), nil
 }
 
 // zeroAAGUID is what an authenticator says that does not tell its model.

@@ -1,6 +1,7 @@
 package passkey_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -48,6 +49,10 @@ func TestRelatedOrigins(t *testing.T) {
 		}
 		return all
 	}
+	var many []string
+	for i := range 5000 {
+		many = append(many, fmt.Sprintf("https://h%d.bb.test", i))
+	}
 	for what, c := range map[string]struct {
 		related []string
 		want    string
@@ -58,6 +63,7 @@ func TestRelatedOrigins(t *testing.T) {
 		"one name":   {origins("a.bb.test", "c.bb.test", "bb.example"), `["https://id.example.com","https://a.bb.test","https://c.bb.test","https://bb.example"]`, true},
 		"five names": {origins("bb.test", "cc.test", "dd.test", "ee.test"), `["https://id.example.com","https://bb.test","https://cc.test","https://dd.test","https://ee.test"]`, true},
 		"a sixth":    {origins("bb.test", "cc.test", "dd.test", "ee.test", "ff.test", "www.bb.test"), `["https://id.example.com","https://bb.test","https://cc.test","https://dd.test","https://ee.test","https://www.bb.test"]`, false},
+		"too many":   {many, `["https://id.example.com","` + strings.Join(many[:200], `","`) + `"]`, false},
 		"our own":    {origins("id.example.com"), `["https://id.example.com"]`, true},
 	} {
 		if c.want != "" {
