@@ -9,6 +9,7 @@ import (
 	"github.com/quis-idp/quis/api/portal"
 	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/federation/ciba"
+	"github.com/quis-idp/quis/federation/poll"
 	"github.com/quis-idp/quis/fsm"
 	approvals "github.com/quis-idp/quis/identity/credential/approval" // a row of this page is one, too
 	"github.com/quis-idp/quis/identity/language"
@@ -75,8 +76,12 @@ func (p *Pages) listApprovals(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
+		lacks, err := p.lacking(r.Context(), v, app.ID)
+		if err != nil {
+			return err
+		}
 		view.Waiting = append(view.Waiting, approval{
-			Application: app.DisplayName(), Message: q.Message, Asks: asks, Begun: language.Ago(page.Language(r), time.UnixMilli(q.Created), p.cfg.DB.Now()), Ticket: ticket,
+			More: lacks != nil, Application: app.DisplayName(), Message: q.Message, Asks: asks, Begun: language.Ago(page.Language(r), time.UnixMilli(q.Created), p.cfg.DB.Now()), Ticket: ticket,
 		})
 	}
 	return approvalsPage.Write(w, r, http.StatusOK, view)
@@ -101,7 +106,11 @@ func (p *Pages) decideApproval(w http.ResponseWriter, r *http.Request) error {
 	if f.Get("decision") == "allow" { // anything else is a no
 		decide, done = ciba.Approve, "allowed"
 	}
-	if err := p.decide(r.Context(), v, id, decide); err != nil {
+	err = p.decide(r.Context(), v, id, decide)
+	if lacks, ok := errors.AsType[*poll.NotEnough](err); ok {
+		return p.raise(w, r, v, lacks, approvalsPath)
+	}
+	if err != nil {
 		return p.gone(w, r, err)
 	}
 	return page.Onward(w, r, page.Base(r)+approvalsPath+"?done="+done)

@@ -11,6 +11,7 @@ import (
 	"github.com/quis-idp/quis/api/page"
 	"github.com/quis-idp/quis/federation/consent"
 	"github.com/quis-idp/quis/federation/oidc/family"
+	"github.com/quis-idp/quis/federation/poll"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/authn"
@@ -103,7 +104,8 @@ func (p *Pages) within(w http.ResponseWriter, r *http.Request, back string, age 
 }
 
 // decide is one log entry. The session is read again in it, so that one that ends meanwhile,
-// on whichever node, decides nothing: with offline_access what it gave would outlive it.
+// on whichever node, decides nothing: with offline_access what it gave would outlive it. Of one that
+// lacks something, by a policy that may be new, it reports *poll.NotEnough: see raise.
 func (p *Pages) decide(ctx context.Context, v *visitor, id family.ID, how func(*fsm.Tx, string, family.ID, *session.Session) error) error {
 	return p.cfg.DB.Update(ctx, func(tx *fsm.Tx) error {
 		s, err := p.cfg.Sessions.Live(tx, v.Tenant, v.ID)
@@ -112,6 +114,36 @@ func (p *Pages) decide(ctx context.Context, v *visitor, id family.ID, how func(*
 		}
 		return how(tx, v.Tenant, id, s)
 	})
+}
+
+// lacking is what v has yet to prove before an application may have what it waits for; nil: nothing.
+func (p *Pages) lacking(ctx context.Context, v *visitor, application string) (*poll.NotEnough, error) {
+	err := p.cfg.DB.View(ctx, func(tx *fsm.Tx) error { return poll.Admit(tx, v.Tenant, application, v.Session) })
+	lacks, ok := errors.AsType[*poll.NotEnough](err)
+	if ok || errors.Is(err, identity.ErrDenied) { // by what else, the decision says
+		return lacks, nil
+	}
+	return nil, err
+}
+
+// raise leads v to where they prove, or set up, what they lack, and from there back to back.
+func (p *Pages) raise(w http.ResponseWriter, r *http.Request, v *visitor, lacks *poll.NotEnough, back string) error {
+	back = page.Base(r) + back
+	switch lacks.Standing {
+	case authn.Enrol:
+		return page.Onward(w, r, page.Base(r)+"/login/enrol?"+url.Values{"then": {back}}.Encode())
+	case authn.EnrolBound:
+		return page.Onward(w, r, page.Base(r)+"/login/enrol?"+url.Values{"then": {back}, "kind": {"bound"}}.Encode())
+	case authn.More:
+		need := lacks.Need
+		need.ReturnTo, need.LoginHint = back, v.user.Username
+		flow, err := p.cfg.Flows.Begin(r.Context(), need)
+		if err != nil {
+			return err
+		}
+		return page.Onward(w, r, page.Base(r)+"/login?"+url.Values{"flow": {flow}}.Encode())
+	}
+	return lacks
 }
 
 func (p *Pages) session(r *http.Request) (*session.Session, error) {

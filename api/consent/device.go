@@ -9,6 +9,8 @@ import (
 	"github.com/quis-idp/quis/api/page"
 	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/federation/device"
+	"github.com/quis-idp/quis/federation/oidc/family"
+	"github.com/quis-idp/quis/federation/poll"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/language"
@@ -23,7 +25,7 @@ func (p *Pages) askUserCode(w http.ResponseWriter, r *http.Request) error {
 	code, ok := device.ParseUserCode(typed)
 	back := "/device"
 	if ok {
-		back += "?" + url.Values{"user_code": {code}}.Encode()
+		back = deviceBack(code)
 	}
 	v, err := p.visitor(w, r, back)
 	if v == nil {
@@ -35,6 +37,8 @@ func (p *Pages) askUserCode(w http.ResponseWriter, r *http.Request) error {
 	}
 	return p.showUserCode(w, r, v, http.StatusOK, typed, "")
 }
+
+func deviceBack(code string) string { return "/device?" + url.Values{"user_code": {code}}.Encode() }
 
 func (p *Pages) showUserCode(w http.ResponseWriter, r *http.Request, v *visitor, status int, typed, fault string) error {
 	return userCodePage.Write(w, r, status, userCodeView{
@@ -64,6 +68,13 @@ func (p *Pages) askDevice(w http.ResponseWriter, r *http.Request) error {
 	}
 	if err != nil {
 		return err
+	}
+	lacks, err := p.lacking(r.Context(), v, a.Application)
+	if err != nil {
+		return err
+	}
+	if lacks != nil {
+		return p.raise(w, r, v, lacks, deviceBack(a.UserCode))
 	}
 	ticket, err := p.ticket(kindDevice, v, a.Family)
 	if err != nil {
@@ -125,12 +136,29 @@ func (p *Pages) decideDevice(w http.ResponseWriter, r *http.Request) error {
 		decide, text = device.Approve, "allowed"
 	}
 	if err := p.decide(r.Context(), v, id, decide); err != nil {
-		return p.gone(w, r, err)
+		return p.undecided(w, r, v, id, err)
 	}
 	return messagePage.Write(w, r, http.StatusOK, messageView{
 		Title: site.Text(r, "device."+text+".title"), Detail: site.Text(r, "device."+text+".detail"),
 		Link: page.Base(r) + "/", Label: site.Text(r, "home.link"),
 	})
+}
+
+// undecided tells why the decision about a device did not count, or leads to what is to be proved first.
+func (p *Pages) undecided(w http.ResponseWriter, r *http.Request, v *visitor, id family.ID, why error) error {
+	var lacks *poll.NotEnough
+	if !errors.As(why, &lacks) {
+		return p.gone(w, r, why)
+	}
+	var a *device.Authorization
+	err := p.cfg.DB.View(r.Context(), func(tx *fsm.Tx) (err error) {
+		a, err = device.Get(tx, v.Tenant, id)
+		return err
+	})
+	if err != nil {
+		return p.gone(w, r, err)
+	}
+	return p.raise(w, r, v, lacks, deviceBack(a.UserCode))
 }
 
 // gone tells that there is nothing to decide any more; other errors stay errors.

@@ -5,7 +5,8 @@
 //
 // Every page needs a session. Where a decision gives something to a device or a machine
 // elsewhere, its owner must have proved who they are within the last quarter of an hour:
-// what is decided there outlives the page. A decision is posted with what was sealed for
+// what is decided there outlives the page; and all that policy asks of a sign-in to the
+// application, or they are led to it and back. A decision is posted with what was sealed for
 // this session and this very question when it was shown, so nothing is decided that was
 // not seen, whoever makes a browser send what. Taking back needs no such thing.
 //

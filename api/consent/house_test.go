@@ -45,6 +45,7 @@ type house struct {
 	pages   *Pages
 
 	sessions *session.Store
+	ring     *seal.Ring
 }
 
 func newHouse(t *testing.T) *house {
@@ -65,7 +66,7 @@ func newHouse(t *testing.T) *house {
 	pool := credential.NewPool(credential.Config{Params: credential.Params{Memory: 64, Time: 1, Threads: 1}}, nil)
 	signIn := login.New(login.Config{DB: h.db, Sessions: sessions, Flows: flows, Pool: pool})
 	pages := New(Config{DB: h.db, Ring: ring, Sessions: sessions, Flows: flows, SessionCookie: login.SessionCookie})
-	h.pages, h.sessions = pages, sessions
+	h.pages, h.sessions, h.ring = pages, sessions, ring
 	door, err := api.New(api.Config{PublicURL: publicURL, DB: h.db, Rooms: []api.Room{signIn, pages, asking{h, pages, given.NewDesk(h.db, ring)}}, Metrics: metrics.New("test", "none")})
 	if err != nil {
 		t.Fatal(err)

@@ -38,8 +38,8 @@ var examples = map[string]func(w http.ResponseWriter, r *http.Request) error{
 	"approvals": func(w http.ResponseWriter, r *http.Request) error {
 		return approvalsPage.Write(w, r, 200, approvalsView{
 			Account: nav, Notice: site.Text(r, "approvals.allowed"), Action: "/account/approvals", Waiting: []approval{
-				{"Bank", "Pay 12.50 to Shop, code W4SCT", []ask{{"know who you are", ""}}, "less than a minute ago", "T"},
-				{"Call centre", "", []ask{{"know who you are", ""}, {"see your email address", ""}}, "3 minutes ago", "T"},
+				{"Bank", "Pay 12.50 to Shop, code W4SCT", []ask{{"know who you are", ""}}, "less than a minute ago", "T", true},
+				{"Call centre", "", []ask{{"know who you are", ""}, {"see your email address", ""}}, "3 minutes ago", "T", false},
 			},
 		})
 	},

@@ -40,6 +40,7 @@ var english = page.Texts{
 	"approvals.message": "It says",
 	"approvals.begun":   "Asked",
 	"approvals.may":     "It will be able to:",
+	"approvals.more":    "To allow this you have to prove more than when you signed in. You are asked for it next.",
 	"approvals.allow":   "Allow",
 	"approvals.deny":    "Refuse",
 	"approvals.allowed": "You have allowed it. The application goes on by itself.",

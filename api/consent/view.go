@@ -57,6 +57,7 @@ type (
 		Application, Message string
 		Asks                 []ask
 		Begun, Ticket        string
+		More                 bool // has to be proved before it can be allowed
 	}
 
 	// questionView asks what an application may do.

@@ -3,37 +3,24 @@ package ciba
 import (
 	"fmt"
 
-	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/federation/oidc/family"
+	"github.com/quis-idp/quis/federation/poll"
 	"github.com/quis-idp/quis/fsm"
-	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/event"
-	"github.com/quis-idp/quis/identity/regain"
 	"github.com/quis-idp/quis/identity/session"
 )
 
 // Approve gives the application what it asked for, in the name of the session's user, who
 // must be the one asked: another's request is fsm.ErrNotFound, like one that has expired. A
-// second decision is ErrDecided, on whichever node the first was made; whoever acts as
-// somebody else is identity.ErrDenied. One log entry.
+// second decision is ErrDecided, on whichever node the first was made; whom poll.Admit
+// does not let is identity.ErrDenied. One log entry.
 func Approve(tx *fsm.Tx, tenant string, id family.ID, s *session.Session) error {
-	if err := regain.MayGrant(tx, tenant, s); err != nil {
-		return err
-	}
 	r, err := pending(tx, tenant, id, s)
 	if err != nil {
 		return err
 	}
-	app, _, err := federation.Get(tx, tenant, r.Application)
-	if err != nil {
+	if err := poll.Admit(tx, tenant, r.Application, s); err != nil {
 		return err
-	}
-	ok, err := federation.MayUse(tx, app, s.UserID)
-	if err != nil {
-		return err
-	}
-	if !ok {
-		return identity.Denied("You may not use this application.")
 	}
 	r.Index = tx.Index()
 	r.SessionID, r.AuthTime, r.AMR, r.ACR = s.ID, s.AuthTime.Unix(), s.AMR, s.ACR

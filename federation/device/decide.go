@@ -3,38 +3,24 @@ package device
 import (
 	"fmt"
 
-	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/federation/oidc/family"
+	"github.com/quis-idp/quis/federation/poll"
 	"github.com/quis-idp/quis/fsm"
-	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/event"
-	"github.com/quis-idp/quis/identity/regain"
 	"github.com/quis-idp/quis/identity/session"
 )
 
 // Approve gives the device what it asked for, in the name of the session's user. A second
 // decision is ErrDecided, on whichever node the first was made; an authorization that has
-// expired is fsm.ErrNotFound; a user who may not use the application is identity.ErrDenied, and so is
-// whoever acts as somebody else.
+// expired is fsm.ErrNotFound; whom poll.Admit does not let is identity.ErrDenied.
 // One log entry.
 func Approve(tx *fsm.Tx, tenant string, id family.ID, s *session.Session) error {
-	if err := regain.MayGrant(tx, tenant, s); err != nil {
-		return err
-	}
 	a, err := pending(tx, tenant, id)
 	if err != nil {
 		return err
 	}
-	app, _, err := federation.Get(tx, tenant, a.Application)
-	if err != nil {
+	if err := poll.Admit(tx, tenant, a.Application, s); err != nil {
 		return err
-	}
-	ok, err := federation.MayUse(tx, app, s.UserID)
-	if err != nil {
-		return err
-	}
-	if !ok || s.Tenant != tenant {
-		return identity.Denied("You may not use this application.")
 	}
 	a.State, a.Index = Approved, tx.Index()
 	a.UserID, a.SessionID, a.AuthTime, a.AMR, a.ACR = s.UserID, s.ID, s.AuthTime.Unix(), s.AMR, s.ACR

@@ -10,10 +10,14 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/fsm/fsmtest"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/assurance"
+	"github.com/quis-idp/quis/identity/authn"
+	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
-	"github.com/quis-idp/quis/identity/regain"
 	"github.com/quis-idp/quis/identity/session"
+	"github.com/quis-idp/quis/identity/settings"
 )
 
 const tenant = identity.DefaultTenant
@@ -28,7 +32,7 @@ type house struct {
 func newHouse(t testing.TB, nodes int) *house {
 	t.Helper()
 	var tables []fsm.Definition
-	for _, more := range [][]fsm.Definition{event.Tables, directory.Tables, federation.Tables, poll.Tables, regain.Tables, device.Tables} {
+	for _, more := range [][]fsm.Definition{event.Tables, directory.Tables, federation.Tables, poll.Tables, credential.Tables, settings.Tables, passkey.Tables, authn.Tables, device.Tables} {
 		tables = append(tables, more...)
 	}
 	h := &house{Cluster: fsmtest.NewCluster(t, nodes, tables...)}
@@ -43,7 +47,7 @@ func newHouse(t testing.TB, nodes int) *house {
 		if err != nil {
 			return err
 		}
-		h.session = &session.Session{ID: "ses_1", Tenant: tenant, UserID: u.ID, AuthTime: tx.Now(), AMR: []string{"pwd"}}
+		h.session = &session.Session{ID: "ses_1", Tenant: tenant, UserID: u.ID, AuthTime: tx.Now(), AMR: []string{"pwd"}, Factors: []assurance.Factor{{Method: assurance.Password, At: tx.Now()}}}
 		_, err = federation.Create(tx, nil, h.app, "")
 		return err
 	})

@@ -4,7 +4,8 @@
 // A [Kind] makes the code that the client polls with: a name and a MAC, so that nothing
 // is stored which could be presented, and garbage ends before the store is asked. A
 // [Pace] says who comes too often, on this node. [Limit] bounds how many such waits one
-// application or one network may begin, on all nodes.
+// application or one network may begin, on all nodes. [Admit] says whether a session may end one
+// with a yes: by all that is asked of a sign-in to the application.
 //
 // Not here: what is waited for, and what a client gets in the end.
 //

@@ -31,9 +31,8 @@ const (
 // Stands says whether a session is enough for a need, of which MFA and ACR count: the
 // protocols ask before they begin a flow, and again after it.
 func (fs *Flows) Stands(ctx context.Context, s *session.Session, need Need) (standing Standing, err error) {
-	need.Tenant = s.Tenant
 	err = fs.cfg.DB.View(ctx, func(tx *fsm.Tx) error {
-		standing, err = stands(tx, s, need)
+		standing, err = Stands(tx, s, need)
 		return err
 	})
 	if err != nil {
@@ -42,11 +41,12 @@ func (fs *Flows) Stands(ctx context.Context, s *session.Session, need Need) (sta
 	return standing, nil
 }
 
-func stands(tx *fsm.Tx, s *session.Session, need Need) (Standing, error) {
+// Stands is Flows.Stands within the transaction that gives something to the session.
+func Stands(tx *fsm.Tx, s *session.Session, need Need) (Standing, error) {
 	if s.Impersonation != nil {
 		return impersonated(need), nil
 	}
-	facts, err := Facts(tx, need.Tenant, s.UserID)
+	facts, err := Facts(tx, s.Tenant, s.UserID)
 	if err != nil {
 		return Unmet, err
 	}
@@ -90,7 +90,7 @@ func (fs *Flows) Sensitive(ctx context.Context, s *session.Session) (standing St
 		}
 		within := a.Session.SensitiveTime()
 		need = Need{Tenant: s.Tenant, MaxAge: &within, Sensitive: true}
-		standing, err = stands(tx, s, need)
+		standing, err = Stands(tx, s, need)
 		return err
 	})
 	if err != nil {
