@@ -9,6 +9,7 @@ import (
 
 	"github.com/quis-idp/quis/api/limit"
 	"github.com/quis-idp/quis/api/page"
+	"github.com/quis-idp/quis/api/portal"
 	"github.com/quis-idp/quis/federation/consent"
 	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/federation/poll"
@@ -130,10 +131,8 @@ func (p *Pages) lacking(ctx context.Context, v *visitor, application string) (*p
 func (p *Pages) raise(w http.ResponseWriter, r *http.Request, v *visitor, lacks *poll.NotEnough, back string) error {
 	back = page.Base(r) + back
 	switch lacks.Standing {
-	case authn.Enrol:
-		return page.Onward(w, r, page.Base(r)+"/login/enrol?"+url.Values{"then": {back}}.Encode())
-	case authn.EnrolBound:
-		return page.Onward(w, r, page.Base(r)+"/login/enrol?"+url.Values{"then": {back}, "kind": {"bound"}}.Encode())
+	case authn.Enrol, authn.EnrolBound:
+		return portal.Enrol(w, r, lacks.Standing, back)
 	case authn.More:
 		need := lacks.Need
 		need.ReturnTo, need.LoginHint = back, v.user.Username

@@ -67,10 +67,10 @@ func signedIn(e *event.Event) bool {
 }
 
 // disownable reports whether a person may say of e that it was not them: of what they get a letter about that asks
-// whether it was, and of a token, which works where nobody signs in. Which address was changed is not in their list.
+// whether it was. Which address was changed is not in their list.
 func disownable(e *event.Event) bool {
 	address := e.Type == event.UserUpdated && slices.ContainsFunc(e.Changes, func(c event.Change) bool { return c.Field == "email" })
-	return signedIn(e) || address || e.Type == event.TokenCreated || notify.Alarming(e)
+	return signedIn(e) || address || notify.Alarming(e)
 }
 
 // named are the kinds of what people have given names, by which they know one from the other.

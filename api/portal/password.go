@@ -102,7 +102,7 @@ func (p *password) ask(w http.ResponseWriter, r *http.Request, v *Visitor) error
 			return page.Onward(w, r, page.Base(r)+securityPath+"?done=disowned")
 		}
 	}
-	if ok, err := v.Fresh(w, r, back); !ok {
+	if ok, err := v.FreshToSetUp(w, r, back); !ok {
 		return err
 	}
 	return p.write(w, r, v, has, http.StatusOK, nil)
@@ -154,7 +154,7 @@ func (p *password) change(w http.ResponseWriter, r *http.Request, v *Visitor) er
 	if err != nil {
 		return err
 	}
-	if ok, err := v.Fresh(w, r, passwordPath); !ok {
+	if ok, err := v.FreshToSetUp(w, r, passwordPath); !ok {
 		return err
 	}
 	again := func(status int, err error) error {

@@ -174,11 +174,21 @@ func (p *Portal) visitor(r *http.Request) (*Visitor, error) {
 	return v, err
 }
 
-// Fresh reports whether v has proved who they are recently enough for a change that
-// matters. If not it has answered already: with the way to what is still to be proved, which
-// leads back to back, a path within the tenant that is asked for by GET. The caller returns
-// err then.
+// Fresh reports whether v has proved who they are, by all that policy asks of them, recently
+// enough for a change that matters. If not it has answered already: with the way to what is still to be
+// proved or set up, which leads back to back, a path within the tenant that is asked for by GET. The
+// caller returns err then.
 func (v *Visitor) Fresh(w http.ResponseWriter, r *http.Request, back string) (ok bool, err error) {
+	return v.fresh(w, r, back, false)
+}
+
+// FreshToSetUp is Fresh for pages that set up a factor, or a password. They are where people get what policy
+// asks of them, so it is enough that they have proved recently all that they have.
+func (v *Visitor) FreshToSetUp(w http.ResponseWriter, r *http.Request, back string) (ok bool, err error) {
+	return v.fresh(w, r, back, true)
+}
+
+func (v *Visitor) fresh(w http.ResponseWriter, r *http.Request, back string, setUp bool) (ok bool, err error) {
 	p := v.portal
 	if v.Impersonation != nil {
 		return false, session.ErrImpersonated
@@ -187,9 +197,11 @@ func (v *Visitor) Fresh(w http.ResponseWriter, r *http.Request, back string) (ok
 	if err != nil {
 		return false, err
 	}
-	switch {
-	case standing == authn.Enough, standing == authn.Enrol, standing == authn.EnrolBound: // who has yet to set up a factor does so here
+	switch lacks := standing == authn.Enrol || standing == authn.EnrolBound; {
+	case standing == authn.Enough, lacks && setUp:
 		return true, nil
+	case lacks:
+		return false, Enrol(w, r, standing, page.Base(r)+back)
 	case standing == authn.More:
 	case p.cfg.DB.Now().Sub(v.AuthTime) > *need.MaxAge: // nothing that they have is asked for at a step-up, such as a mail
 		need.Login, need.Sensitive = true, false
@@ -198,6 +210,16 @@ func (v *Visitor) Fresh(w http.ResponseWriter, r *http.Request, back string) (ok
 	}
 	need.ReturnTo, need.LoginHint = page.Base(r)+back, v.User.Username
 	return false, p.signIn(w, r, need)
+}
+
+// Enrol leads somebody who lacks a factor, of the kind that standing says, to where they are told so,
+// and from there to then.
+func Enrol(w http.ResponseWriter, r *http.Request, standing authn.Standing, then string) error {
+	query := url.Values{"then": {then}}
+	if standing == authn.EnrolBound {
+		query.Set("kind", "bound")
+	}
+	return page.Onward(w, r, page.Base(r)+"/login/enrol?"+query.Encode())
 }
 
 // Raise has v prove more, so that their session reaches a level, and leads back to back as

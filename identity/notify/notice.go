@@ -30,6 +30,7 @@ var letters = map[event.Type]letter.Name{
 	event.RecoveryCodeUsed:     letter.CodesSpent,
 	event.RecoveryCodesCreated: letter.RecoveryCodesMade,
 	event.AlarmRaised:          letter.AlarmRaised,
+	event.TokenCreated:         letter.TokenMade,
 
 	// Of rooms that bring these types with them.
 	event.PasskeyCreated:    letter.FactorAdded,

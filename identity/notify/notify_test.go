@@ -106,6 +106,7 @@ func TestALetterSaysWhatKindOfFactor(t *testing.T) {
 		{event.PasskeyDeleted, "passkey", "yes", "What: Security key “Phone”"},
 		{event.CertificateAdded, "certificate", "", "What: Certificate “Phone”"},
 		{event.FactorAdded, "approver", "", "What: Browser that may approve sign-ins: “Phone”"},
+		{event.TokenCreated, "token", "", "without your password and without a second factor"},
 		{event.FactorAdded, "later", "", "What: Phone"}, // of a release to come
 	} {
 		h.happen(event.Event{Type: c.what, Target: event.Target{Kind: c.kind, ID: "x", Name: "Phone"}, Data: map[string]string{"user_id": h.user.ID, event.SecondKey: c.second}})

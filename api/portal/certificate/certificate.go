@@ -121,7 +121,7 @@ func row(tx *fsm.Tx, r *http.Request, c *certificate.Certificate) portal.Row {
 
 // begin leads to where the browser is asked for a certificate.
 func (s *Section) begin(w http.ResponseWriter, r *http.Request, v *portal.Visitor) error {
-	if ok, err := v.Fresh(w, r, path); !ok {
+	if ok, err := v.FreshToSetUp(w, r, path); !ok {
 		return err
 	}
 	if s.cfg.Certificates == "" {
@@ -170,7 +170,7 @@ func (s *Section) add(w http.ResponseWriter, r *http.Request, v *portal.Visitor)
 	if err != nil {
 		return err
 	}
-	if ok, err := v.Fresh(w, r, path); !ok {
+	if ok, err := v.FreshToSetUp(w, r, path); !ok {
 		return err
 	}
 	if err := s.cfg.Modern(r.Context()); err != nil {

@@ -130,7 +130,7 @@ func (s *apps) open(r *http.Request, v *portal.Visitor) error {
 // begin shows a new secret. It writes nothing, except the first time in a cluster: that
 // every member heeds second factors.
 func (s *apps) begin(w http.ResponseWriter, r *http.Request, v *portal.Visitor) error {
-	if ok, err := v.Fresh(w, r, newApp); !ok {
+	if ok, err := v.FreshToSetUp(w, r, newApp); !ok {
 		return err
 	}
 	if err := s.open(r, v); err != nil {
@@ -176,7 +176,7 @@ func (s *apps) show(w http.ResponseWriter, r *http.Request, v *portal.Visitor, s
 
 // confirm adds the app, once it has shown a code.
 func (s *apps) confirm(w http.ResponseWriter, r *http.Request, v *portal.Visitor) error {
-	if ok, err := v.Fresh(w, r, newApp); !ok {
+	if ok, err := v.FreshToSetUp(w, r, newApp); !ok {
 		return err
 	}
 	f, err := page.Form(r)

@@ -79,7 +79,7 @@ func onward(r *http.Request, then string) string {
 // offer shows the offer. Whoever comes late, or by a link of a stranger, proves first who they are.
 func (s *Section) offer(w http.ResponseWriter, r *http.Request, v *portal.Visitor) error {
 	then := onward(r, r.URL.Query().Get("then"))
-	if ok, err := v.Fresh(w, r, offerPath); !ok {
+	if ok, err := v.FreshToSetUp(w, r, offerPath); !ok {
 		return err
 	}
 	return s.writeOffer(w, r, v, http.StatusOK, then, nil)
@@ -120,7 +120,7 @@ func (s *Section) take(w http.ResponseWriter, r *http.Request, v *portal.Visitor
 	if err != nil {
 		return err
 	}
-	if ok, err := v.Fresh(w, r, offerPath); !ok {
+	if ok, err := v.FreshToSetUp(w, r, offerPath); !ok {
 		return err
 	}
 	then, sealed := onward(r, r.URL.Query().Get("then")), f.Get("session")

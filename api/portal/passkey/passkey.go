@@ -147,7 +147,7 @@ func madeAt(r *http.Request) string {
 
 // ask shows the form that makes a passkey, or a security key.
 func (s *Section) ask(w http.ResponseWriter, r *http.Request, v *portal.Visitor) error {
-	if ok, err := v.Fresh(w, r, madeAt(r)); !ok {
+	if ok, err := v.FreshToSetUp(w, r, madeAt(r)); !ok {
 		return err
 	}
 	return s.writeNew(w, r, v, http.StatusOK, "", nil)
@@ -241,7 +241,7 @@ func (s *Section) add(w http.ResponseWriter, r *http.Request, v *portal.Visitor)
 	if err != nil {
 		return err
 	}
-	if ok, err := v.Fresh(w, r, madeAt(r)); !ok {
+	if ok, err := v.FreshToSetUp(w, r, madeAt(r)); !ok {
 		return err
 	}
 	k, err := s.register(r, v, f.Get("session"), f)

@@ -34,6 +34,7 @@ const (
 	AlarmRaised       Name = "alarm_raised"           // "this wasn't me" was pressed
 	RecoveryCodesMade Name = "recovery_codes_added"   // a new set
 	CodesRemoved      Name = "recovery_codes_removed" // all of them
+	TokenMade         Name = "token_created"          // an access token; What is its name
 	EmailOld          Name = "email_change_old"       // the address of now: shall What take its place?
 	EmailNew          Name = "email_change_new"       // the address that shall
 	AddressTaken      Name = "address_taken"          // somebody wanted to use an address that an account has already
@@ -88,6 +89,7 @@ var specs = map[Name]spec{
 	CodesSpent:        {facts: true, alarm: true, more: true},
 	RecoveryCodesMade: {facts: true, alarm: true, more: true},
 	CodesRemoved:      {facts: true, alarm: true, more: true},
+	TokenMade:         {facts: true, alarm: true, more: true},
 	AlarmRaised:       {facts: true, more: true},
 	Impersonated:      {facts: true, more: true},
 }
@@ -96,7 +98,7 @@ var specs = map[Name]spec{
 func Names() []Name {
 	return []Name{
 		Test, SignInCode, VerifyEmail, Recovery, Invitation, NewSignIn, PasswordSet, PasswordFirst, PasswordRemoved, FactorAdded, FactorRemoved,
-		EmailChanged, RecoveryStarted, RecoveryFinished, RecoveryCancelled, PasskeySuspicious, CodesSpent, RecoveryCodesMade, CodesRemoved, AlarmRaised, Impersonated,
+		EmailChanged, RecoveryStarted, RecoveryFinished, RecoveryCancelled, PasskeySuspicious, CodesSpent, RecoveryCodesMade, CodesRemoved, TokenMade, AlarmRaised, Impersonated,
 		EmailOld, EmailNew, AddressTaken, SignInLink,
 	}
 }
@@ -251,6 +253,8 @@ func Sample(n Name) Data {
 	switch n {
 	case FactorAdded, FactorRemoved, PasskeySuspicious:
 		d.Kind, d.What = Passkey, "Laptop"
+	case TokenMade:
+		d.What = "Backups"
 	case Impersonated:
 		d.What = "Ticket 4711"
 	case EmailChanged, EmailOld:

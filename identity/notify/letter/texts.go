@@ -187,6 +187,10 @@ var english = Texts{
 	"recovery_codes_removed.lead":    "The recovery codes of your account were removed. None of them works any more.",
 	"recovery_codes_removed.more":    "If it was you, or you asked an administrator for it, there is nothing to do. Destroy what you have printed or saved of them.",
 
+	"token_created.subject": "A new access token for {place}",
+	"token_created.lead":    "An access token was made for your account. Whoever has it can use your account with programs, without your password and without a second factor.",
+	"token_created.more":    "If it was you, or you asked an administrator for it, there is nothing to do. You can revoke it in your account, under “Access tokens”.",
+
 	"impersonated.subject": "An administrator of {place} acts as you",
 	"impersonated.lead":    "An administrator has begun to act as you, as if they were signed in as you, for an hour at most. They cannot change how you sign in.",
 	"impersonated.more":    "All that they do is recorded with their name. You see it under “Activity” in your account.\nIf you did not expect this, ask your administrators.",

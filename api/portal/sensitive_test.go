@@ -1,0 +1,83 @@
+package portal_test
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/quis-idp/quis/api/login"
+	"github.com/quis-idp/quis/api/portal"
+	"github.com/quis-idp/quis/api/portal/address"
+	"github.com/quis-idp/quis/api/portal/approval"
+	"github.com/quis-idp/quis/api/portal/certificate"
+	"github.com/quis-idp/quis/api/portal/factor"
+	"github.com/quis-idp/quis/api/portal/passkey"
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/settings"
+)
+
+// Whoever has a stolen password, where policy demands a factor that its owner has not set up yet, can
+// set one up, which is told by mail, and do nothing else that lasts: no token, no other address, nothing taken away.
+func TestAPasswordAloneDoesNothingThatLastsWherePolicyWantsMore(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.Open(h.Login(login.Config{}), h.Portal(slices.Concat(
+		[]portal.Section{address.New(address.Config{DB: h.DB}), approval.New(approval.Config{DB: h.DB, Ring: h.Ring}), certificate.New(certificate.Config{DB: h.DB}), passkey.New(passkey.Config{DB: h.DB, Ring: h.Ring})},
+		factor.Sections(factor.Config{DB: h.DB, Ring: h.Ring}))...))
+	s := h.enter("ada")
+	h.Update(func(tx *fsm.Tx) error {
+		a := settings.Default(identity.DefaultTenant)
+		a.MFAPolicy, a.MFAGrace = settings.MFADeviceBound, 0
+		return settings.Put(tx, 0, a)
+	})
+	const security = "/account/security"
+	for _, c := range []struct {
+		method, path string
+		setUp        bool
+	}{
+		{"GET", "/account/tokens/new", false},
+		{"POST", "/account/tokens/new", false},
+		{"GET", "/account/email", false},
+		{"POST", "/account/email", false},
+		{"POST", security + "/password/remove", false},
+		{"POST", security + "/codes", false},
+		{"POST", security + "/codes/remove", false},
+		{"POST", security + "/apps/otp_1/remove", false},
+		{"POST", security + "/passkeys/psk_1/remove", false},
+		{"POST", security + "/certificates", false},
+		{"GET", security + "/approvers/new", false},
+		{"POST", security + "/approvers/new", false},
+
+		{"GET", security + "/password", true},
+		{"POST", security + "/password", true},
+		{"GET", security + "/apps/new", true},
+		{"POST", security + "/apps/new", true},
+		{"GET", security + "/passkeys/new", true},
+		{"GET", security + "/passkeys/new?kind=key", true},
+		{"POST", security + "/passkeys/new", true},
+		{"GET", security + "/passkeys/offer", true},
+		{"POST", security + "/passkeys/offer", true},
+		{"GET", security + "/certificates", true},
+		{"POST", security + "/certificates/new", true},
+	} {
+		var form url.Values
+		if c.method == "POST" {
+			form = url.Values{"name": {"x"}, "scope": {"me"}, "days": {"7"}, "email": {"eve@example.com"}, "current": {secret}}
+		}
+		a := s.Send(c.method, c.path, form, nil)
+		led := a.StatusCode == http.StatusSeeOther && strings.HasPrefix(a.Header.Get("Location"), "/login/enrol?kind=bound&then=%2Faccount%2F")
+		if led == c.setUp {
+			t.Errorf("%s %s: %d, %q; to set a factor up: %v", c.method, c.path, a.StatusCode, a.Header.Get("Location"), c.setUp)
+		}
+	}
+	h.view(func(tx *fsm.Tx) error {
+		for range credential.ListTokens(tx, identity.DefaultTenant, h.Users["ada"]) {
+			t.Error("there is a token")
+		}
+		return nil
+	})
+}
