@@ -48,7 +48,7 @@ type aPasskey struct {
 	Synced   bool       `json:"synced" doc:"Whether it may be copied to other devices."`
 	Attested bool       `json:"attested" doc:"Whether its make was verified by FIDO metadata, when it was added or at its first sign-in after they were imported."`
 	Suspect  *time.Time `json:"suspect_since,omitempty" doc:"Since when it is refused because there may be a copy of it."`
-	Refused  string     `json:"refused,omitempty" enum:"copied|denied|unsafe" doc:"Why it signs nobody in; absent: it does. copied: there may be a copy of it; denied: the tenant denies its model or allows only others; unsafe: FIDO metadata report its model."`
+	Refused  string     `json:"refused,omitempty" enum:"copied|denied|unsafe|unproved" doc:"Why it signs nobody in; absent: it does. copied: there may be a copy of it; denied: the tenant denies its model or allows only others; unsafe: FIDO metadata report its model; unproved: the tenant allows the model that it claims, FIDO metadata describe that, and its maker has not vouched for it."`
 }
 
 func (aFactor) SchemaName() string { return "Factor" }

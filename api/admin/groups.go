@@ -27,7 +27,7 @@ func (a *API) groups() []route {
 type groupFields struct {
 	Name        string `json:"name" required:"true" min:"1" max:"200" doc:"Name, as applications see it in the groups claim; unique in the tenant."`
 	Description string `json:"description" max:"1000" doc:"For people."`
-	MFAPolicy   string `json:"mfa_policy" enum:"inherit|disabled|any|otp|passkey|device_bound" default:"inherit" doc:"Second factor that members need at every sign-in; the strictest of tenant, groups and application holds. device_bound: a passkey that never leaves its device."`
+	MFAPolicy   string `json:"mfa_policy" enum:"inherit|disabled|any|otp|passkey|device_bound" default:"inherit" doc:"Second factor that members need at every sign-in; the strictest of tenant, groups and application holds. device_bound: a passkey that never leaves its device, for which its maker answers only with passkey.require_attested."`
 }
 
 type group struct {

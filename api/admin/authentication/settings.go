@@ -20,7 +20,7 @@ func (a *api) settings() []route {
 }
 
 type authenticationSettings struct {
-	MFAPolicy        string   `json:"mfa_policy" enum:"disabled|any|otp|passkey|device_bound" default:"disabled" example:"any" doc:"Second factor that every sign-in needs. Groups and applications may ask for more. device_bound: a passkey that never leaves its device."`
+	MFAPolicy        string   `json:"mfa_policy" enum:"disabled|any|otp|passkey|device_bound" default:"disabled" example:"any" doc:"Second factor that every sign-in needs. Groups and applications may ask for more. device_bound: a passkey that never leaves its device, as it says itself; only with passkey.require_attested does its maker answer for that."`
 	MFAMethods       []string `json:"mfa_allowed_methods" max:"3" item_enum:"totp|passkey|approval" example:"totp passkey approval" doc:"Second factors that people may enrol and use. approval, in another browser of theirs, is only for who has one of the others."`
 	MFAEnforce       bool     `json:"mfa_enforce_enrollment" default:"true" doc:"Whether people without the second factor that is asked for must enrol one when they sign in; off: they may put it off for ever."`
 	MFAGrace         int64    `json:"mfa_enrollment_grace" min:"0" max:"100" default:"3" doc:"Sign-ins after which enrolment can no longer be put off."`
@@ -82,10 +82,10 @@ type recoveryRules struct {
 type passkeyRules struct {
 	UserVerification string   `json:"user_verification" enum:"required|preferred|discouraged" default:"required" doc:"Whether the device must check that it is its owner, by PIN, finger or face. A security key that is only asked for after a password need not."`
 	Attestation      string   `json:"attestation" enum:"none|indirect|direct|enterprise" default:"none" example:"direct" doc:"Whether it is asked what made the passkey."`
-	RequireAttested  bool     `json:"require_attested" doc:"Whether only those may be enrolled whose maker was verified."`
-	Allow            []string `json:"allow_aaguids" max:"100" item_max:"36" doc:"Models that may be enrolled and sign in, by AAGUID; none: all. Whoever has only others, or only some that do not tell their model, signs in no more: they need another way, or your help."`
+	RequireAttested  bool     `json:"require_attested" doc:"Whether only those may be enrolled whose maker was verified. mfa_policy device_bound and forbid_synced go by what a passkey says of itself, which a hostile authenticator may say falsely: against one they mean nothing without this."`
+	Allow            []string `json:"allow_aaguids" max:"100" item_max:"36" doc:"Models that may be enrolled and sign in, by AAGUID; none: all. Whoever has only others, or only some that do not tell their model, signs in no more: they need another way, or your help. A model that the FIDO metadata in use describe has to be vouched for by its maker: passkeys that were made under attestation none and only claim it sign in no more either, and are to be added anew. Of a model that they do not describe, or without metadata, the claim counts."`
 	Deny             []string `json:"deny_aaguids" max:"100" item_max:"36" doc:"Models that may not. Passkeys of theirs that people have already sign in no more, until you take that back."`
-	ForbidSynced     bool     `json:"forbid_synced" doc:"Whether only those may be enrolled that never leave their device."`
+	ForbidSynced     bool     `json:"forbid_synced" doc:"Whether only those may be enrolled that never leave their device, as they say themselves: see require_attested."`
 	RelatedOrigins   []string `json:"related_origins" max:"20" item_max:"200" doc:"Other origins where the same passkeys may be used. Browsers read origins of at most five different names for all tenants together, the server's own among them; one that would be a name too many is refused. Nodes tell browsers of a change within a minute."`
 }
 

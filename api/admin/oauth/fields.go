@@ -26,7 +26,7 @@ type applicationFields struct {
 	LaunchURL        string   `json:"launch_url" max:"2000" example:"https://app.example.com" doc:"Where a person who opens it from their applications is led."`
 	AppGroup         string   `json:"app_group" max:"200" doc:"Heading that it stands under among a person's applications."`
 	IconURL          string   `json:"icon_url" max:"2000" doc:"Its icon."`
-	MFAPolicy        string   `json:"mfa_policy" enum:"inherit|disabled|any|otp|passkey|device_bound" default:"inherit" doc:"Second factor that this application needs. The strictest of application, groups and tenant holds: disabled takes back nothing. device_bound: a passkey that never leaves its device."`
+	MFAPolicy        string   `json:"mfa_policy" enum:"inherit|disabled|any|otp|passkey|device_bound" default:"inherit" doc:"Second factor that this application needs. The strictest of application, groups and tenant holds: disabled takes back nothing. device_bound: a passkey that never leaves its device, for which its maker answers only with passkey.require_attested."`
 	Disabled         bool     `json:"disabled" doc:"Whether nobody can use it, and its tokens are refused."`
 	ConsentMode      string   `json:"consent_mode" enum:"implicit|explicit|always" default:"implicit" doc:"implicit: first party, nobody is asked; explicit: asked once and remembered; always: asked each time."`
 	Owner            string   `json:"owner" max:"200" doc:"Who answers for it."`

@@ -98,7 +98,7 @@ func (s *Section) Card(tx *fsm.Tx, r *http.Request, v *portal.Visitor) (portal.C
 }
 
 // refusals are the keys of why a passkey is not accepted any more, and of what to do.
-var refusals = map[passkey.Bar]string{passkey.Copied: "refused.copied", passkey.Denied: "refused.denied", passkey.Unsafe: "refused.unsafe"}
+var refusals = map[passkey.Bar]string{passkey.Copied: "refused.copied", passkey.Denied: "refused.denied", passkey.Unsafe: "refused.unsafe", passkey.Unproved: "refused.unproved"}
 
 func row(tx *fsm.Tx, r *http.Request, k *passkey.Passkey, bar passkey.Bar) portal.Row {
 	tag := page.Language(r)

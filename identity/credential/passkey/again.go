@@ -14,7 +14,7 @@ import (
 // those were is kept with the passkey, so each import costs each passkey one verification.
 func (f *file) again(tx *fsm.Tx) error {
 	k := f.passkey
-	if k.Attested || f.model == nil || f.bar != "" || k.Judged == f.judged || k.Format == string(protocol.AttestationFormatNone) {
+	if k.Attested || f.model == nil || f.bar != "" && f.bar != Unproved || k.Judged == f.judged || k.Format == string(protocol.AttestationFormatNone) {
 		return nil
 	}
 	e, err := evidences.Get(tx, fsm.Global, keyOf(k.CredentialID))
@@ -26,12 +26,16 @@ func (f *file) again(tx *fsm.Tx) error {
 }
 
 // attested reports whether the metadata in use describe the passkey's model and its attestation
-// holds, or has held.
+// holds, or has held. That its model was not proved is held against it no more if it is.
 func (f *file) attested() (bool, error) {
 	if f.evidence == nil {
 		return f.passkey.Attested && f.model != nil, nil
 	}
-	return f.model.vouches(f.passkey, f.evidence.credential(f.passkey))
+	holds, err := f.model.vouches(f.passkey, f.evidence.credential(f.passkey))
+	if holds && f.bar == Unproved {
+		f.bar = ""
+	}
+	return holds, err
 }
 
 // makes is what the metadata call the passkey's model, if that was not known.

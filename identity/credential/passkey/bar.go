@@ -19,6 +19,10 @@ const (
 	Copied Bar = "copied" // its sign count says that there is a copy of it
 	Denied Bar = "denied" // its tenant denies its model, or allows only others
 	Unsafe Bar = "unsafe" // the metadata in use report its model as revoked or broken
+
+	// Unproved: its tenant allows its model, which the metadata in use describe, and nobody has vouched for
+	// its being of that model. Whatever makes a passkey can claim any.
+	Unproved Bar = "unproved"
 )
 
 // BarredField is the field of the identity.Error that Finish and Accept report of a passkey
@@ -26,14 +30,22 @@ const (
 const BarredField = "model"
 
 // Barred says why a passkey signs nobody in where its tenant has decided p. It reads the store
-// twice at most.
+// three times at most.
 func Barred(tx *fsm.Tx, p settings.Passkey, k *Passkey) (Bar, error) {
-	m, _, err := modelOf(tx, k)
-	return k.bar(p, m, tx.Now()), err
+	f := file{passkey: k}
+	if err := f.judge(tx, p); err != nil {
+		return "", err
+	}
+	var err error
+	if f.bar == Unproved { // unless other metadata than it was judged by prove it
+		_, err = f.attested()
+	}
+	return f.bar, err
 }
 
 // barred is Barred for whoever finishes a sign-in, and says whether the metadata are the same by
-// which Finish judged: what it found in them is not looked up again then.
+// which Finish judged: what it found in them is not looked up again then, unless only they say
+// whether a model that is allowed has to be vouched for.
 func (a *Assertion) barred(tx *fsm.Tx, k *Passkey) (bar Bar, same bool, err error) {
 	s, _, err := settings.Get(tx, k.Tenant)
 	if err != nil {
@@ -43,15 +55,17 @@ func (a *Assertion) barred(tx *fsm.Tx, k *Passkey) (bar Bar, same bool, err erro
 	if err != nil {
 		return "", false, err
 	}
+	same = generation == a.Judged
+	attested := k.Attested || same && a.Attested
 	var m *model
-	if same = generation == a.Judged; !same && generation != 0 {
+	if generation != 0 && (!same || !attested && len(s.Passkey.Allow) > 0) {
 		m, err = modelIn(tx, generation, k)
 	}
-	return k.bar(s.Passkey, m, tx.Now()), same, err
+	return k.bar(s.Passkey, m, attested, tx.Now()), same, err
 }
 
 // bar judges a passkey of which the metadata say m; nil: nothing.
-func (k *Passkey) bar(p settings.Passkey, m *model, now time.Time) Bar {
+func (k *Passkey) bar(p settings.Passkey, m *model, attested bool, now time.Time) Bar {
 	switch {
 	case !k.Suspect.IsZero():
 		return Copied
@@ -59,6 +73,8 @@ func (k *Passkey) bar(p settings.Passkey, m *model, now time.Time) Bar {
 		return Denied
 	case m != nil && m.unsafe(now) != nil:
 		return Unsafe
+	case m != nil && !attested && len(p.Allow) > 0:
+		return Unproved
 	}
 	return ""
 }
@@ -80,6 +96,8 @@ func (b Bar) refusal() error {
 		return refuseAs(barred(sentenceDenied), errors.New("its model is denied or not allowed"))
 	case Unsafe:
 		return refuseAs(barred(sentenceUnsafe), errors.New("its model is reported as unsafe"))
+	case Unproved:
+		return refuseAs(barred(sentenceUnproved), errors.New("its model is allowed, and nobody vouches for it"))
 	}
 	return nil
 }

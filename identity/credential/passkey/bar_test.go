@@ -138,6 +138,54 @@ func TestAModelIsBarredMeanwhile(t *testing.T) {
 	}
 }
 
+// A passkey that only claims a model signs nobody in where but that is allowed and can be proved; one that
+// was attested, or is once the metadata come, does.
+func TestAnAllowedModelHasToBeProvedWhereItCanBe(t *testing.T) {
+	t.Parallel()
+	h, fido, maker := newHouse(t, 2), newFIDO(t), newMaker(t)
+	sound, liar := keyOf(maker), phone()
+	liar.AAGUID = model
+	proved, claimed := h.register(home, alice, sound), h.register(home, bob, liar)
+	only := settings.Passkey{UserVerification: "required", Attestation: "direct", Allow: []string{aaguid}}
+	h.decide(home, only)
+	for who, a := range map[string]*passkeytest.Authenticator{"attested": sound, "claimed": liar} {
+		if _, err := h.signIn(home, "", a); err != nil {
+			t.Errorf("%s, while nobody can judge it: %v", who, err)
+		}
+	}
+	waits, err := h.assert(0, home, "", liar)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.imports(fido, 1, passkeytest.Model{AAGUID: aaguid, Description: "Key One", Roots: maker.Roots()}); err != nil {
+		t.Fatal(err)
+	}
+	h.barred("a sign-in under way", h.accept(1, waits), claimed, only, passkey.Unproved)
+	_, err = h.signIn(home, "", liar)
+	h.barred("claimed", err, claimed, only, passkey.Unproved)
+	h.view(func(tx *fsm.Tx) error {
+		if bar, err := passkey.Barred(tx, only, proved); bar != "" || err != nil {
+			t.Errorf("attested, and not judged yet: %q, %v", bar, err)
+		}
+		return nil
+	})
+	if got, err := h.signIn(home, "", sound); err != nil || !got.Attested {
+		t.Errorf("attested: %+v, %v", got, err)
+	}
+	h.policy = only
+	another := phone()
+	another.AAGUID = model
+	_, err = h.tryRegister(home, bob, another)
+	expect(t, "a new one that claims it", err, identity.ErrInvalid)
+	h.register(home, bob, keyOf(maker))
+	h.decide(home, settings.Passkey{UserVerification: "required", Attestation: "direct"})
+	if waits, err = h.assert(0, home, "", liar); err != nil {
+		t.Fatalf("where all are allowed: %v", err)
+	}
+	h.decide(home, only)
+	h.barred("a rule that came meanwhile", h.accept(1, waits), claimed, only, passkey.Unproved)
+}
+
 // Whoever does not hold a passkey learns nothing of what is held against it.
 func TestStrangersLearnNothingOfABar(t *testing.T) {
 	t.Parallel()

@@ -169,15 +169,16 @@ func (a account) WebAuthnCredentials() []webauthn.Credential { return a.credenti
 
 // What people read. A failed ceremony says little to a stranger; the reason goes to the log.
 const (
-	sentenceAgain   = "That took too long, or was answered before. Try again."
-	sentenceFailed  = "The passkey could not be checked. Try again, or use another way."
-	sentenceUnknown = "This passkey is not known here. It may have been removed. Use another passkey or another way."
-	sentenceElse    = "This passkey belongs to another account. Use another one."
-	sentenceSecond  = "This security key is asked for after your password. Begin with that."
-	sentenceVerify  = "Here a passkey has to ask for your PIN, fingerprint or face, and this one did not. Set that up in the security key's settings, or use another passkey."
-	sentenceSuspect = "There may be a copy of this passkey, so it is not accepted any more. Sign in another way, remove it and add a new one, and tell your administrator."
-	sentenceDenied  = "Your organization does not accept this kind of passkey any more. Use another way to sign in, or ask your administrator."
-	sentenceUnsafe  = "This kind of passkey has been reported as unsafe and is not accepted any more. Use another way to sign in, or ask your administrator."
+	sentenceAgain    = "That took too long, or was answered before. Try again."
+	sentenceFailed   = "The passkey could not be checked. Try again, or use another way."
+	sentenceUnknown  = "This passkey is not known here. It may have been removed. Use another passkey or another way."
+	sentenceElse     = "This passkey belongs to another account. Use another one."
+	sentenceSecond   = "This security key is asked for after your password. Begin with that."
+	sentenceVerify   = "Here a passkey has to ask for your PIN, fingerprint or face, and this one did not. Set that up in the security key's settings, or use another passkey."
+	sentenceSuspect  = "There may be a copy of this passkey, so it is not accepted any more. Sign in another way, remove it and add a new one, and tell your administrator."
+	sentenceDenied   = "Your organization does not accept this kind of passkey any more. Use another way to sign in, or ask your administrator."
+	sentenceUnproved = "Your organization accepts only certain kinds of passkeys, and of which kind this one is was never confirmed. Sign in another way, remove it in your account and add it anew, or ask your administrator."
+	sentenceUnsafe   = "This kind of passkey has been reported as unsafe and is not accepted any more. Use another way to sign in, or ask your administrator."
 )
 
 // refuse makes an error of the kind that fits the ceremony: whoever registers is told what

@@ -226,21 +226,21 @@ func (p *Passkey) modelName() string {
 }
 
 // attest sets what metadata make of a new passkey: its make, and whether its attestation
-// holds. A model that is reported as unsafe is refused whoever asks for it.
-func (p *Passkey) attest(tx *fsm.Tx, made *webauthn.Credential) error {
+// holds; described says that they know its model. A model that is reported as unsafe is refused whoever asks for it.
+func (p *Passkey) attest(tx *fsm.Tx, made *webauthn.Credential) (described bool, err error) {
 	if p.Model() == zeroAAGUID {
 		p.CertificateID = certificateID(made)
 	}
 	m, _, err := modelOf(tx, p)
 	if err != nil || m == nil {
-		return err
+		return false, err
 	}
 	if err := m.unsafe(tx.Now()); err != nil {
-		return refuse(registering, "This kind of security key has been reported as unsafe and cannot be used. Use another one.", err)
+		return true, refuse(registering, "This kind of security key has been reported as unsafe and cannot be used. Use another one.", err)
 	}
 	p.Make = m.Description
 	p.Attested, err = m.vouches(p, made)
-	return err
+	return true, err
 }
 
 // vouches reports whether the attestation hangs on the model's trust anchors. What is

@@ -90,8 +90,9 @@ func readable(issuer string, related []string) (document *protocol.RelatedOrigin
 // zeroAAGUID is what an authenticator says that does not tell its model.
 const zeroAAGUID = "00000000-0000-0000-0000-000000000000"
 
-// admits reports in a person's words why a tenant does not accept a passkey.
-func admits(p settings.Passkey, k *Passkey) error {
+// admits reports in a person's words why a tenant does not accept a passkey. Where only some models are
+// allowed, one that metadata describe has to be vouched for: what a passkey says of itself is no proof.
+func admits(p settings.Passkey, k *Passkey, described bool) error {
 	switch {
 	case p.ForbidSynced && k.Synced:
 		return identity.Invalid("response", "This passkey can be copied to your other devices, and your organization accepts only passkeys that stay on one. Use a security key, or the one built into this device.")
@@ -99,7 +100,7 @@ func admits(p settings.Passkey, k *Passkey) error {
 		return identity.Invalid("response", "Your organization does not accept this kind of passkey. Use another one.")
 	case !allows(p, k):
 		return identity.Invalid("response", "Your organization accepts only certain kinds of passkeys, and this is none of them. Use one that you were given.")
-	case p.RequireAttested && !k.Attested:
+	case (p.RequireAttested || described && len(p.Allow) > 0) && !k.Attested:
 		return identity.Invalid("response", "Your organization accepts only passkeys whose maker vouches for them, and this one could not be confirmed. Use a security key that you were given.")
 	}
 	return nil

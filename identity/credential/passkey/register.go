@@ -157,10 +157,11 @@ func RegisterNewcomer(tx *fsm.Tx, t identity.Tenant, p settings.Passkey, begunFo
 		AttestationType: made.AttestationType, Format: made.AttestationFormat,
 		Created: tx.Now(), LastChallenge: c.Challenge, Unasked: c.Unasked, Discoverable: made.Extensions.RK,
 	}
-	if err := k.attest(tx, made); err != nil {
+	described, err := k.attest(tx, made)
+	if err != nil {
 		return nil, err
 	}
-	if err := admits(p, k); err != nil {
+	if err := admits(p, k, described); err != nil {
 		return nil, err
 	}
 	if k.Name, err = nameFor(name, k); err != nil {

@@ -179,11 +179,16 @@ func fileOf(tx *fsm.Tx, id []byte) (f file, err error) {
 	if err != nil {
 		return f, err
 	}
+	return f, f.judge(tx, s.Passkey)
+}
+
+// judge fills in what the metadata and a tenant that has decided p hold against the passkey.
+func (f *file) judge(tx *fsm.Tx, p settings.Passkey) (err error) {
 	if f.model, f.judged, err = modelOf(tx, f.passkey); err != nil {
-		return f, err
+		return err
 	}
-	f.bar = f.passkey.bar(s.Passkey, f.model, tx.Now())
-	return f, f.again(tx)
+	f.bar = f.passkey.bar(p, f.model, f.passkey.Attested, tx.Now())
+	return f.again(tx)
 }
 
 // find looks up the passkey that answers, and refuses what can be told to whoever asks.
