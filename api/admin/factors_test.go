@@ -111,15 +111,14 @@ func TestFactors(t *testing.T) {
 	devices(0)
 }
 
-func TestPasskeysAreFactors(t *testing.T) {
-	t.Parallel()
-	h := newHouse(t)
-	c := h.client(h.root)
+// passkey gives a user what an authenticator makes.
+func (h *house) passkey(user string, a *passkeytest.Authenticator, name string) {
+	h.t.Helper()
 	site := identity.Tenant{ID: identity.DefaultTenant, Issuer: "https://id.example.com"}
-	a := &passkeytest.Authenticator{Origin: site.Issuer, UV: true, Synced: true}
+	a.Origin = site.Issuer
 	var options, session []byte
 	h.update(func(tx *fsm.Tx) error {
-		u, _, err := directory.GetUser(tx, site.ID, h.plainUser)
+		u, _, err := directory.GetUser(tx, site.ID, user)
 		if err == nil {
 			options, session, err = passkey.BeginRegistration(tx, site, "A house", settings.Passkey{}, u, true)
 		}
@@ -128,9 +127,46 @@ func TestPasskeysAreFactors(t *testing.T) {
 	response, err := a.Create(options)
 	h.must(err)
 	h.update(func(tx *fsm.Tx) error {
-		_, err := passkey.Register(tx, site, settings.Passkey{}, h.plainUser, session, response, "My phone")
+		_, err := passkey.Register(tx, site, settings.Passkey{}, user, session, response, name)
 		return err
 	})
+}
+
+// An administrator cannot, by one rule about models, keep out all administrators, himself among them.
+func TestNoRuleAboutModelsKeepsEveryAdministratorOut(t *testing.T) {
+	t.Parallel()
+	const (
+		at    = "/api/v1/settings/authentication"
+		model = "01000000-0000-0000-0000-000000000000"
+		other = "02000000-0000-0000-0000-000000000000"
+		deny  = `{"passkey":{"deny_aaguids":["` + model + `"]}}`
+	)
+	h := newHouse(t)
+	h.passkey(h.rootUser, &passkeytest.Authenticator{UV: true, AAGUID: [16]byte{1}}, "key")
+	refused := func(what, rule, field string) {
+		t.Helper()
+		if p := h.want(400, h.root, "PATCH", at, rule); !strings.Contains(p.Detail, field+" would leave no administrator a way to sign in") {
+			t.Errorf("%s: %+v", what, p)
+		}
+	}
+	refused("the one model of the one administrator", deny, "passkey/deny_aaguids")
+	refused("only others are allowed", `{"passkey":{"attestation":"direct","allow_aaguids":["`+other+`"]}}`, "passkey/allow_aaguids")
+	h.want(200, h.root, "PATCH", at, `{"passkey":{"deny_aaguids":["`+other+`"]}}`)
+	h.must(h.client(h.root).Users.SetPassword(t.Context(), h.rootUser, "another horse battery"))
+	refused("a password, after which it is asked for all the same", deny, "passkey/deny_aaguids")
+	h.update(func(tx *fsm.Tx) error {
+		_, _, err := totptest.Add(tx, h.ring, identity.DefaultTenant, h.rootUser, "telephone")
+		return err
+	})
+	h.want(200, h.root, "PATCH", at, deny)
+	h.want(200, h.root, "PATCH", at, `{"passkey":{"deny_aaguids":["`+model+`","`+other+`"]}}`)
+}
+
+func TestPasskeysAreFactors(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	c := h.client(h.root)
+	h.passkey(h.plainUser, &passkeytest.Authenticator{UV: true, Synced: true}, "My phone")
 	p, err := c.Users.Factors(t.Context(), h.plainUser, client.List{})
 	h.must(err)
 	if len(p.Data) != 1 || p.Data[0].Type != "passkey" || p.Data[0].Name != "My phone" || p.Data[0].Passkey == nil || !p.Data[0].Passkey.Synced {

@@ -37,15 +37,15 @@ func (s *subject) failed(ctx context.Context, f *Flow, reason string) (throttle.
 }
 
 // denied remembers for the next flush that somebody proved who they are and was not let in by
-// policy. It is no guess, so nothing is counted against them.
-func (fs *Flows) denied(ctx context.Context, f *Flow, why error) {
+// policy, by the method that was proved last. It is no guess, so nothing is counted against them.
+func (fs *Flows) denied(ctx context.Context, f *Flow, by assurance.Method, why error) {
 	r := identity.RequestFrom(ctx)
 	fs.cfg.Logger.InfoContext(ctx, "sign-in denied by policy", "request_id", r.ID, "tenant", f.Need.Tenant, "user", f.UserID, "error", why)
 	one := throttle.Failure{User: event.Target{Kind: "user", ID: f.UserID, Name: f.Login}, Request: r}
 	if r.ID != "" {
 		one.IDs = []string{r.ID}
 	}
-	if fs.attempts.Deny(throttle.Kind{Tenant: f.Need.Tenant, UserID: f.UserID, Reason: reasonDenied, IP: r.IP, Method: assurance.Password}, one) {
+	if fs.attempts.Deny(throttle.Kind{Tenant: f.Need.Tenant, UserID: f.UserID, Reason: reasonDenied, IP: r.IP, Method: by}, one) {
 		fs.metrics.lost.Inc()
 	}
 }

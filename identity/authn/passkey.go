@@ -112,11 +112,7 @@ func (fs *Flows) passkey(ctx context.Context, f *Flow, response []byte) (Result,
 	}
 	a, err := passkey.Finish(ctx, fs.cfg.DB, f.Need.Tenant, f.Challenge, response, f.UserID)
 	if err != nil {
-		reason := reasonPasskey
-		if slices.ContainsFunc(identity.Errors(err), func(e *identity.Error) bool { return e.Field == passkey.BarredField }) {
-			reason = reasonDenied
-		}
-		return Result{}, reason, fmt.Errorf("passkey: %w", err)
+		return Result{}, fs.refusedKey(ctx, f, a, err, reasonPasskey), fmt.Errorf("passkey: %w", err)
 	}
 	// Nobody guesses passkeys: what fails is not counted, its owner is never kept waiting, and neither is read.
 	var u *directory.User
@@ -142,10 +138,30 @@ func (fs *Flows) passkey(ctx context.Context, f *Flow, response []byte) (Result,
 		proved.Login = u.Username
 	}
 	r, reason, err := fs.passed(ctx, &proved, fresh)
-	if err == nil {
-		*f = proved
+	if err != nil { // by a rule that came meanwhile, perhaps
+		return r, fs.refusedKey(ctx, f, a, err, reason), err
 	}
-	return r, reason, err
+	*f = proved
+	return r, reason, nil
+}
+
+// refusedKey is why a passkey let nobody in: reason, or that its model is barred, which is told as any
+// denial is. Whoever reads err has proved that they hold it.
+func (fs *Flows) refusedKey(ctx context.Context, f *Flow, a passkey.Assertion, err error, reason string) string {
+	if !slices.ContainsFunc(identity.Errors(err), func(e *identity.Error) bool { return e.Field == passkey.BarredField }) {
+		return reason
+	}
+	g := *f
+	g.UserID = a.UserID
+	_ = fs.cfg.DB.View(ctx, func(tx *fsm.Tx) error { // without a name it is told all the same
+		u, _, err := directory.GetUser(tx, g.Need.Tenant, g.UserID)
+		if err == nil {
+			g.Login = u.Username
+		}
+		return err
+	})
+	fs.denied(ctx, &g, assurance.Passkey, err)
+	return reasonDenied
 }
 
 func (fs *Flows) takesPasskey(ctx context.Context, f *Flow) (bool, error) {

@@ -16,6 +16,7 @@ import (
 	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/credential/passkey/passkeytest"
 	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/settings"
 )
 
@@ -208,6 +209,20 @@ func TestADeniedModelLetsNobodyIn(t *testing.T) {
 	}
 	_, err = h.nodes[1].Passkey(ctx, f, h.nodes[1].answer(t, ctx, f, a))
 	refused("begun after", err)
+	for _, n := range h.nodes {
+		if err := n.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	told := h.events(t, event.SigninFailed)
+	if len(told) != 2 {
+		t.Errorf("%d events of two denials on two nodes", len(told))
+	}
+	for _, e := range told {
+		if e.Data["reason"] != "denied" || e.Data["method"] != string(assurance.Passkey) || e.Target.ID != h.ann.ID || e.Target.Name != "ann" {
+			t.Errorf("told of a denied model: %+v", e)
+		}
+	}
 	deny()
 	if r, err := n.Passkey(ctx, begun, n.answer(t, ctx, begun, a)); err != nil || r.Step != authn.StepDone {
 		t.Errorf("taken back: %+v, %v", r, err)

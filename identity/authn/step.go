@@ -118,7 +118,7 @@ func (fs *Flows) passed(ctx context.Context, f *Flow, fresh assurance.Factor) (R
 		return Result{}, reasonDisabled, wrong()
 	}
 	if errors.Is(err, identity.ErrDenied) {
-		fs.denied(ctx, &g, err)
+		fs.denied(ctx, &g, assurance.Password, err)
 	}
 	if err != nil {
 		return Result{}, reasonOf(err), fmt.Errorf("next step: %w", err)

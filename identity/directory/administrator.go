@@ -17,6 +17,11 @@ var administrators = users.Index(3, "administrators", func(u *User) []fsm.Key {
 	return []fsm.Key{fsm.K("")}
 })
 
+// Administrators lists the administrators of a tenant who are not disabled, as far as the index knows them.
+func Administrators(tx *fsm.Tx, tenant string) iter.Seq2[*User, error] {
+	return administrators.List(tx, fsm.Scope(tenant))
+}
+
 func (u *User) administers() bool { return u.Admin && !u.Disabled }
 
 // Administered reports whether a tenant has an administrator who is not disabled.

@@ -10,5 +10,7 @@
 // is not kept from removing things. [Without] is asked inside the transaction that removes:
 // of two nodes that remove two things at once, one finds the other's gone.
 //
+// [Governed] says the same of a tenant's rules: whether they leave an administrator a way in.
+//
 // Not here: sentences, which api/portal has; administrators, who may remove anything if they say so.
 package spare

@@ -8,6 +8,7 @@ import (
 	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/settings"
+	"github.com/quis-idp/quis/identity/spare"
 )
 
 func (a *api) settings() []route {
@@ -84,7 +85,7 @@ type passkeyRules struct {
 	Attestation      string   `json:"attestation" enum:"none|indirect|direct|enterprise" default:"none" example:"direct" doc:"Whether it is asked what made the passkey."`
 	RequireAttested  bool     `json:"require_attested" doc:"Whether only those may be enrolled whose maker was verified. mfa_policy device_bound and forbid_synced go by what a passkey says of itself, which a hostile authenticator may say falsely: against one they mean nothing without this."`
 	Allow            []string `json:"allow_aaguids" max:"100" item_max:"36" doc:"Models that may be enrolled and sign in, by AAGUID; none: all. Whoever has only others, or only some that do not tell their model, signs in no more: they need another way, or your help. A model that the FIDO metadata in use describe has to be vouched for by its maker: passkeys that were made under attestation none and only claim it sign in no more either, and are to be added anew. Of a model that they do not describe, or without metadata, the claim counts."`
-	Deny             []string `json:"deny_aaguids" max:"100" item_max:"36" doc:"Models that may not. Passkeys of theirs that people have already sign in no more, until you take that back."`
+	Deny             []string `json:"deny_aaguids" max:"100" item_max:"36" doc:"Models that may not. Passkeys of theirs that people have already sign in no more, until you take that back; sessions and trusted browsers that they have won last until they end. What would leave no administrator (of the first 50) a way in is refused."`
 	ForbidSynced     bool     `json:"forbid_synced" doc:"Whether only those may be enrolled that never leave their device, as they say themselves: see require_attested."`
 	RelatedOrigins   []string `json:"related_origins" max:"20" item_max:"200" doc:"Other origins where the same passkeys may be used. Browsers read origins of at most five different names for all tenants together, the server's own among them; one that would be a name too many is refused. Nodes tell browsers of a change within a minute."`
 }
@@ -166,6 +167,31 @@ func readable(tx *fsm.Tx, t identity.Tenant, before, after []string) error {
 	return passkey.CheckRelated(t.Issuer, slices.Concat(others, after))
 }
 
+// putGoverned stores after in the place of s, unless its rules about models of passkeys keep out every administrator,
+// of whom one got in before: nobody could take them back but the operator of a machine.
+func putGoverned(tx *fsm.Tx, s, after settings.Authentication) error {
+	same := slices.Equal(s.Passkey.Allow, after.Passkey.Allow) && slices.Equal(s.Passkey.Deny, after.Passkey.Deny)
+	if same {
+		return settings.Put(tx, 0, after)
+	}
+	before, err := spare.Governed(tx, after.Tenant)
+	if err != nil {
+		return err
+	}
+	if err := settings.Put(tx, 0, after); err != nil {
+		return err
+	}
+	now, err := spare.Governed(tx, after.Tenant)
+	if err != nil || now || !before {
+		return err
+	}
+	field := "passkey/deny_aaguids"
+	if slices.Equal(s.Passkey.Deny, after.Passkey.Deny) {
+		field = "passkey/allow_aaguids"
+	}
+	return identity.Invalid(field, "would leave no administrator a way to sign in: none has a passkey of a model that would still be accepted, or another second factor. Add one to an administrator first, or make recovery codes.")
+}
+
 type changeSettingsIn struct {
 	Body change[authenticationSettings]
 }
@@ -199,7 +225,7 @@ func (a *api) changeSettings(c *call, in *changeSettingsIn) (*authenticationSett
 			return err
 		}
 		after := f.of(c.Tenant.ID)
-		if err := settings.Put(tx, 0, after); err != nil {
+		if err := putGoverned(tx, *s, after); err != nil {
 			return err
 		}
 		return readable(tx, c.Tenant, s.Passkey.RelatedOrigins, after.Passkey.RelatedOrigins)

@@ -1,0 +1,71 @@
+package spare
+
+import (
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity/assurance"
+	"github.com/quis-idp/quis/identity/credential/passkey"
+	"github.com/quis-idp/quis/identity/credential/recovery"
+	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/policy"
+	"github.com/quis-idp/quis/identity/settings"
+)
+
+// maxAdministrators is how many administrators Governed looks at.
+const maxAdministrators = 50
+
+// Governed reports whether one of the first administrators of a tenant gets in by what its rules, as they are
+// in tx, accept: before and after a change it says whether that keeps all of them out.
+func Governed(tx *fsm.Tx, tenant string) (bool, error) {
+	n := 0
+	for u, err := range directory.Administrators(tx, tenant) {
+		if err != nil {
+			return false, err
+		}
+		if in, err := enters(tx, u); err != nil || in {
+			return in, err
+		}
+		if n++; n == maxAdministrators {
+			break
+		}
+	}
+	return false, nil
+}
+
+// enters reports whether a user comes as far as to a session, with which they can set up what is missing.
+// A passkey that signs nobody in is asked for as one that was lost is: after a password they need
+// something else then, for which their recovery codes do.
+func enters(tx *fsm.Tx, u *directory.User) (bool, error) {
+	a, _, err := settings.Get(tx, u.Tenant)
+	if err != nil {
+		return false, err
+	}
+	l, err := LeftTo(tx, u)
+	if err != nil || !l.begins(a) {
+		return false, err
+	}
+	codes, err := recovery.Get(tx, u.Tenant, u.ID)
+	if err != nil {
+		return false, err
+	}
+	l.Codes = codes != nil && codes.Left() > 0
+	groups, err := settings.Groups(tx, u.Tenant, u.ID)
+	if err != nil {
+		return false, err
+	}
+	f := policy.Of(a, groups)
+	f.Proved = l.factors(a)
+	f.Enrolled = f.Proved
+	for k, err := range passkey.List(tx, u.Tenant, u.ID) {
+		if err != nil {
+			return false, err
+		}
+		if k.Suspect.IsZero() {
+			f.Enrolled = append(f.Enrolled, assurance.Factor{Method: assurance.Passkey, Verified: k.UVInitialized, Bound: !k.Synced, Unasked: k.Unasked})
+		}
+	}
+	switch policy.Decide(f).Outcome {
+	case policy.Allow, policy.Enrol:
+		return true, nil
+	}
+	return false, nil
+}
