@@ -24,7 +24,7 @@ type Passkey struct {
 	Synced       bool       `json:"synced"`        // may be copied to other devices
 	Attested     bool       `json:"attested"`      // its make was verified
 	SuspectSince *time.Time `json:"suspect_since"` // refused since, because there may be a copy of it; nil: it is not
-	Refused      string     `json:"refused"`       // why it signs nobody in: copied, denied or unsafe; "": it does
+	Refused      string     `json:"refused"`       // why it signs nobody in: copied, denied, unsafe or unproved; "": it does
 }
 
 // A TrustedDevice is a browser in which a user is not asked for a second factor.

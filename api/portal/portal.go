@@ -231,15 +231,38 @@ func (v *Visitor) Raise(w http.ResponseWriter, r *http.Request, l assurance.Leve
 // Update runs change in a transaction that holds only if v's session still stands in it, on
 // whichever node it may have ended meanwhile. Else it reports identity.ErrUnauthenticated.
 func (v *Visitor) Update(ctx context.Context, change func(tx *fsm.Tx) error) error {
+	return v.update(ctx, func(tx *fsm.Tx, _ *session.Session) error { return change(tx) })
+}
+
+// errShort is what UpdateFresh reports of a session that Fresh does not let pass any more.
+var errShort = identity.Denied("This needs a way to sign in that cannot be set up here. An administrator can help.")
+
+// UpdateFresh is Update for what outlasts the session: what Fresh wants must stand in the transaction, too, for
+// this node may have been behind when it was asked, or policy have been made stricter since. Else it reports
+// errShort, and has to be begun anew.
+func (v *Visitor) UpdateFresh(ctx context.Context, change func(tx *fsm.Tx) error) error {
+	return v.update(ctx, func(tx *fsm.Tx, s *session.Session) error {
+		standing, _, err := authn.Sensitive(tx, s)
+		if err != nil {
+			return err
+		}
+		if standing != authn.Enough {
+			return errShort
+		}
+		return change(tx)
+	})
+}
+
+func (v *Visitor) update(ctx context.Context, change func(tx *fsm.Tx, s *session.Session) error) error {
 	return v.portal.cfg.DB.Update(ctx, func(tx *fsm.Tx) error {
-		_, err := v.portal.cfg.Sessions.Live(tx, v.Tenant, v.ID)
+		s, err := v.portal.cfg.Sessions.Live(tx, v.Tenant, v.ID)
 		if errors.Is(err, fsm.ErrNotFound) {
 			return fmt.Errorf("the session has ended: %w", identity.ErrUnauthenticated)
 		}
 		if err != nil {
 			return err
 		}
-		return change(tx)
+		return change(tx, s)
 	})
 }
 

@@ -1,6 +1,7 @@
 package portal_test
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"slices"
@@ -20,6 +21,48 @@ import (
 	"github.com/quis-idp/quis/identity/settings"
 )
 
+// wantBound has the tenant demand a passkey that stays on its device, of everybody and at once.
+func (h *house) wantBound() {
+	h.T.Helper()
+	h.Update(func(tx *fsm.Tx) error {
+		a := settings.Default(identity.DefaultTenant)
+		a.MFAPolicy, a.MFAGrace = settings.MFADeviceBound, 0
+		return settings.Put(tx, 0, a)
+	})
+}
+
+// tokens is how many ada has.
+func (h *house) tokens() (n int) {
+	h.T.Helper()
+	h.view(func(tx *fsm.Tx) error {
+		for _, err := range credential.ListTokens(tx, identity.DefaultTenant, h.Users["ada"]) {
+			if err != nil {
+				return err
+			}
+			n++
+		}
+		return nil
+	})
+	return n
+}
+
+// A policy that comes between the look at the session and the entry counts for a token: it would outlast it.
+func TestATokenIsMadeByThePolicyOfItsEntry(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.Open(h.Login(login.Config{}), portal.New(portal.Config{
+		DB: h.DB, Sessions: h.Sessions, Flows: h.Flows, Pool: h.Pool, SessionCookie: login.SessionCookie,
+		Feature: func(context.Context, string) error { h.wantBound(); return nil }, // asked after the session is looked at
+	}))
+	s := h.enter("ada")
+	s.Get("/account/tokens/new").Want(t, http.StatusOK)
+	s.Post("/account/tokens/new", url.Values{"name": {"x"}, "scope": {"me"}, "days": {"7"}}).Leads(t, "/account/tokens/new")
+	s.Get("/account/tokens/new").Leads(t, "/login/enrol?kind=bound")
+	if n := h.tokens(); n != 0 {
+		t.Errorf("%d tokens", n)
+	}
+}
+
 // Whoever has a stolen password, where policy demands a factor that its owner has not set up yet, can
 // set one up, which is told by mail, and do nothing else that lasts: no token, no other address, nothing taken away.
 func TestAPasswordAloneDoesNothingThatLastsWherePolicyWantsMore(t *testing.T) {
@@ -29,11 +72,7 @@ func TestAPasswordAloneDoesNothingThatLastsWherePolicyWantsMore(t *testing.T) {
 		[]portal.Section{address.New(address.Config{DB: h.DB}), approval.New(approval.Config{DB: h.DB, Ring: h.Ring}), certificate.New(certificate.Config{DB: h.DB}), passkey.New(passkey.Config{DB: h.DB, Ring: h.Ring})},
 		factor.Sections(factor.Config{DB: h.DB, Ring: h.Ring}))...))
 	s := h.enter("ada")
-	h.Update(func(tx *fsm.Tx) error {
-		a := settings.Default(identity.DefaultTenant)
-		a.MFAPolicy, a.MFAGrace = settings.MFADeviceBound, 0
-		return settings.Put(tx, 0, a)
-	})
+	h.wantBound()
 	const security = "/account/security"
 	for _, c := range []struct {
 		method, path string
@@ -74,10 +113,7 @@ func TestAPasswordAloneDoesNothingThatLastsWherePolicyWantsMore(t *testing.T) {
 			t.Errorf("%s %s: %d, %q; to set a factor up: %v", c.method, c.path, a.StatusCode, a.Header.Get("Location"), c.setUp)
 		}
 	}
-	h.view(func(tx *fsm.Tx) error {
-		for range credential.ListTokens(tx, identity.DefaultTenant, h.Users["ada"]) {
-			t.Error("there is a token")
-		}
-		return nil
-	})
+	if n := h.tokens(); n != 0 {
+		t.Errorf("%d tokens", n)
+	}
 }

@@ -171,7 +171,7 @@ func (p *Portal) createToken(w http.ResponseWriter, r *http.Request, v *Visitor)
 	}
 	var t *credential.Token
 	var value string
-	err = v.Update(r.Context(), func(tx *fsm.Tx) (err error) {
+	err = v.UpdateFresh(r.Context(), func(tx *fsm.Tx) (err error) {
 		if err := regain.Held(tx, v.Tenant, v.UserID); err != nil {
 			return err
 		}
@@ -179,6 +179,9 @@ func (p *Portal) createToken(w http.ResponseWriter, r *http.Request, v *Visitor)
 		t, value, err = credential.CreateToken(tx, v.Tenant, v.UserID, f.Get("name"), "", until, f.Get("scope"))
 		return err
 	})
+	if errors.Is(err, errShort) {
+		return page.Onward(w, r, page.Base(r)+newToken)
+	}
 	if errors.Is(err, identity.ErrInvalid) {
 		return p.writeNewToken(w, r, v, http.StatusUnprocessableEntity, f.Get("name"), identity.Errors(err))
 	}

@@ -84,19 +84,25 @@ func impersonated(need Need) Standing {
 // trusted device stands for none. Enrol and EnrolBound mean that what the person has was proved in time.
 func (fs *Flows) Sensitive(ctx context.Context, s *session.Session) (standing Standing, need Need, err error) {
 	err = fs.cfg.DB.View(ctx, func(tx *fsm.Tx) error {
-		a, _, err := settings.Get(tx, s.Tenant)
-		if err != nil {
-			return err
-		}
-		within := a.Session.SensitiveTime()
-		need = Need{Tenant: s.Tenant, MaxAge: &within, Sensitive: true}
-		standing, err = Stands(tx, s, need)
+		standing, need, err = Sensitive(tx, s)
 		return err
 	})
 	if err != nil {
 		return Unmet, Need{}, fmt.Errorf("judge session: %w", err)
 	}
 	return standing, need, nil
+}
+
+// Sensitive is Flows.Sensitive within the transaction that makes the change.
+func Sensitive(tx *fsm.Tx, s *session.Session) (Standing, Need, error) {
+	a, _, err := settings.Get(tx, s.Tenant)
+	if err != nil {
+		return Unmet, Need{}, err
+	}
+	within := a.Session.SensitiveTime()
+	need := Need{Tenant: s.Tenant, MaxAge: &within, Sensitive: true}
+	standing, err := Stands(tx, s, need)
+	return standing, need, err
 }
 
 // missing returns the methods with which the person of f may go on, best first; none when
