@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"cmp"
 	"slices"
 	"time"
 
@@ -82,7 +81,7 @@ func listCertificates(tx *fsm.Tx, tenant, user string) (out []aFactor, err error
 	all, err := certificate.Of(tx, tenant, user)
 	for _, c := range all {
 		if c.By != "" {
-			out = append(out, aFactor{ID: c.ID, Type: "certificate", Name: cmp.Or(c.Name, c.Title), CreatedAt: c.Created, LastUsedAt: ever(c.LastUsed)})
+			out = append(out, aFactor{ID: c.ID, Type: "certificate", Name: c.Called(), CreatedAt: c.Created, LastUsedAt: ever(c.LastUsed)})
 		}
 	}
 	return out, err

@@ -42,6 +42,7 @@ var detailTexts = Texts{
 	"This was sent from another site. Go back and try again from here.":                          "This was sent from another site. Go back and try again from here.",
 	"is taken by another user":                                                                   "Somebody else has this already. Choose another.",
 	"Give the authenticator app a name, such as the telephone that it is on.":                    "Give the authenticator app a name, such as the telephone that it is on.",
+	"Give the certificate a name.":                                                               "Give the certificate a name.",
 	"Give the passkey a name.":                                                                   "Give the passkey a name.",
 	"Give the token a name.":                                                                     "Give the token a name.",
 	"Setting up the authenticator app took too long. Start again, with a new QR code.":           "Setting up the authenticator app took too long. Start again, with a new QR code.",

@@ -42,6 +42,9 @@ var examples = map[string]func(w http.ResponseWriter, r *http.Request) error{
 			}},
 		}})
 	},
+	"naming": func(w http.ResponseWriter, r *http.Request) error {
+		return Naming{Path: "/account/security/devices/dev_1", Called: "Firefox on Linux", Name: "Firefox on Linux", Hint: "For you to know it by."}.write(w, r, ada, 422, true)
+	},
 	"unreached": func(w http.ResponseWriter, r *http.Request) error {
 		return securityPage.Write(w, r, 200, securityView{Account: nav, Cards: []Card{
 			{Title: site.Text(r, "reach.unproved"), Lead: site.Text(r, "reach.recovery"), Actions: []Action{{Label: site.Text(r, "profile.confirm_email"), Path: "/account/email", Main: true}}},
@@ -126,7 +129,7 @@ func TestEveryTextIsUsed(t *testing.T) {
 	pagetest.EveryTextIsUsed(t, english, func(key, _ string) bool {
 		return strings.HasPrefix(key, "event.") || strings.HasPrefix(key, "field.") || strings.HasPrefix(key, "tokens.scope.")
 	},
-		profilePage.Keys(), securityPage.Keys(), passwordPage.Keys(), removalPage.Keys(), sessionsPage.Keys(), activityList.Keys(), tokensPage.Keys(), newTokenPage.Keys(), madeTokenPage.Keys(), appsPage.Keys())
+		profilePage.Keys(), securityPage.Keys(), passwordPage.Keys(), namingPage.Keys(), removalPage.Keys(), sessionsPage.Keys(), activityList.Keys(), tokensPage.Keys(), newTokenPage.Keys(), madeTokenPage.Keys(), appsPage.Keys())
 }
 
 // What a person says of a sign-in that was not theirs is called the same here and in letters.

@@ -6,6 +6,10 @@ import "github.com/quis-idp/quis/api/page"
 var english = page.Texts{
 	"form.check": "Something needs another look.",
 
+	"naming.title": "Change %s",
+	"naming.name":  "Name",
+	"naming.save":  "Save the name",
+
 	"agent.on":      "%s on %s",
 	"agent.system":  "A browser on %s",
 	"agent.unknown": "An unknown browser",
@@ -175,8 +179,10 @@ var english = page.Texts{
 	"event.passkey.deleted":               "A passkey was removed",
 	"event.passkey.suspected":             "A passkey was refused: there may be a copy of it",
 	"event.certificate.added":             "A certificate was added",
+	"event.certificate.renamed":           "A certificate was given another name",
 	"event.certificate.removed":           "A certificate was removed",
 	"event.trusted_device.added":          "A browser was trusted",
+	"event.trusted_device.renamed":        "A browser that is trusted was given another name",
 	"event.trusted_device.revoked":        "A browser is no longer trusted",
 	"event.password.change_required":      "You were asked to choose another password",
 	"event.password.imported":             "Your password came from another system",

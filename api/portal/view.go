@@ -17,6 +17,7 @@ var (
 	profilePage   = page.Page[profileView](site, "templates/profile.html", rows)
 	securityPage  = page.Page[securityView](site, "templates/security.html", rows)
 	passwordPage  = page.Page[passwordView](site, "templates/password.html")
+	namingPage    = page.Page[namingView](site, "templates/naming.html")
 	removalPage   = page.Page[removalView](site, "templates/remove.html")
 	sessionsPage  = page.Page[sessionsView](site, "templates/sessions.html", rows)
 	activityList  = page.Page[activityView](site, "templates/activity.html", rows)

@@ -125,6 +125,11 @@ func (v *visit) appAndWhatBelongsToIt() {
 	v.withPassword("grace") // and no more
 	v.isIn("grace")
 	v.b.picture("account-security-device", "dark")
+	v.b.do(chromedp.Click(chromedp.CSS(`.card a[href*="/security/devices/"]`)), chromedp.WaitVisible(chromedp.CSS(`input[name="name"]`)))
+	v.b.pictures("device-name")
+	v.b.fill("name", "Laptop")
+	v.b.do(chromedp.Click(submitted))
+	v.b.says("main", "The new name is saved", "Laptop")
 	v.b.do(chromedp.Click(chromedp.CSS(`form[action$="/devices"] [type="submit"]`)))
 	v.b.says("main", "That device is not trusted any more")
 	v.b.leave(v.proxy)

@@ -46,6 +46,7 @@ const (
 	PasskeyMetadataImported Type = "passkey.metadata_imported"
 
 	CertificateAdded   Type = "certificate.added"
+	CertificateRenamed Type = "certificate.renamed"
 	CertificateRemoved Type = "certificate.removed"
 	AuthorityAdded     Type = "certificate_authority.added"
 	AuthorityUpdated   Type = "certificate_authority.updated"
@@ -71,6 +72,7 @@ const (
 	ApprovalGiven        Type = "approval.given"
 	ApprovalRefused      Type = "approval.refused"
 	TrustedDeviceAdded   Type = "trusted_device.added"
+	TrustedDeviceRenamed Type = "trusted_device.renamed"
 	TrustedDeviceRevoked Type = "trusted_device.revoked"
 
 	SigninFailed   Type = "signin.failed"
@@ -203,6 +205,7 @@ var Catalogue = map[Type]string{
 	PasskeyMetadataImported: "FIDO metadata were imported, by which makes of security keys are verified.",
 
 	CertificateAdded:   "A certificate was added to a user, who can sign in with it.",
+	CertificateRenamed: "A certificate of a user was given another name.",
 	CertificateRemoved: "A certificate was taken away from a user.",
 	AuthorityAdded:     "An authority was trusted to certify the people of a tenant.",
 	AuthorityUpdated:   "It was changed what the certificates of an authority are good for.",
@@ -228,6 +231,7 @@ var Catalogue = map[Type]string{
 	ApprovalGiven:        "A user approved a sign-in, in the browser that the data name.",
 	ApprovalRefused:      "A sign-in was refused in another browser of the user; the data say why.",
 	TrustedDeviceAdded:   "A browser is not asked for a second factor of this user for a while.",
+	TrustedDeviceRenamed: "A browser in which a user is trusted was given another name.",
 	TrustedDeviceRevoked: "A browser is asked for a second factor again; the data say why.",
 
 	SigninFailed:   "Attempts to sign in were refused; the count of several alike is in the data, and with the reason denied the error IDs that pages showed.",

@@ -1,7 +1,6 @@
 package certificate
 
 import (
-	"cmp"
 	"context"
 	"embed"
 	"errors"
@@ -56,6 +55,8 @@ func (s *Section) Routes(handle, _ portal.Mount) {
 	handle("GET "+newPath, s.ask)
 	handle("POST "+newPath, s.add)
 	handle("POST "+path, s.remove)
+	handle("GET "+path+"/{id}", s.askName)
+	handle("POST "+path+"/{id}", s.rename)
 }
 
 // Card lists the person's certificates; where none can be used, and none was, there is no card.
@@ -72,6 +73,8 @@ func (s *Section) Card(tx *fsm.Tx, r *http.Request, v *portal.Visitor) (portal.C
 	switch v.Done { // a stranger can make a link with any value
 	case "certificate-added":
 		c.Notice = site.Text(r, "done.added")
+	case "certificate-renamed":
+		c.Notice = site.Text(r, "done.renamed")
 	case "certificate-removed":
 		c.Notice = site.Text(r, "done.removed")
 	case "certificate-last":
@@ -105,17 +108,18 @@ func row(tx *fsm.Tx, r *http.Request, c *certificate.Certificate) portal.Row {
 	if !c.LastUsed.IsZero() {
 		used = site.Text(r, "used", language.Ago(tag, c.LastUsed, tx.Now()))
 	}
-	out := portal.Row{Name: cmp.Or(c.Name, c.Title), Facts: []string{site.Text(r, "until", language.Date(tag, c.NotAfter)), used}}
-	if c.By == "" { // a rule's: the person can do nothing about it
-		out.Facts = append(out.Facts, site.Text(r, "rule"))
-		return out
-	}
+	out := portal.Row{Name: c.Called(), Facts: []string{site.Text(r, "until", language.Date(tag, c.NotAfter)), used}}
 	if c.Name != "" {
 		out.Facts = append([]string{c.Title}, out.Facts...)
 	}
-	out.Actions = []portal.Action{{
+	out.Actions = []portal.Action{{Label: site.Text(r, "change"), Names: site.Text(r, "change.label", out.Name), Path: path + "/" + c.ID}}
+	if c.By == "" { // a rule's: the person cannot take it away
+		out.Facts = append(out.Facts, site.Text(r, "rule"))
+		return out
+	}
+	out.Actions = append(out.Actions, portal.Action{
 		Label: site.Text(r, "remove"), Names: site.Text(r, "remove.label", out.Name), Path: path, Post: true, Form: map[string]string{"certificate": c.ID},
-	}}
+	})
 	return out
 }
 
@@ -238,4 +242,34 @@ func last(tx *fsm.Tx, v *portal.Visitor, id string) (bool, error) {
 	}
 	all, err := certificate.Of(tx, v.Tenant, v.UserID)
 	return !slices.ContainsFunc(all, func(c certificate.Certificate) bool { return c.ID != id && tx.Now().Before(c.NotAfter) }), err
+}
+
+// naming is for another name of the certificate of the path, or fsm.ErrNotFound.
+func (s *Section) naming(r *http.Request, v *portal.Visitor) (n portal.Naming, err error) {
+	err = s.cfg.DB.Read(r.Context(), func(tx *fsm.Tx) error {
+		c, err := certificate.One(tx, v.Tenant, v.UserID, r.PathValue("id"))
+		if err == nil {
+			n = portal.Naming{Path: path + "/" + c.ID, Called: c.Called(), Name: c.Name, Hint: site.Text(r, "new.hint")}
+		}
+		return err
+	})
+	return n, err
+}
+
+func (s *Section) askName(w http.ResponseWriter, r *http.Request, v *portal.Visitor) error {
+	n, err := s.naming(r, v)
+	if err != nil {
+		return err
+	}
+	return n.Ask(w, r, v)
+}
+
+func (s *Section) rename(w http.ResponseWriter, r *http.Request, v *portal.Visitor) error {
+	n, err := s.naming(r, v)
+	if err != nil {
+		return err
+	}
+	return n.Do(w, r, v, "certificate-renamed", func(tx *fsm.Tx, name string) error {
+		return certificate.Rename(tx, v.Tenant, v.UserID, r.PathValue("id"), name)
+	})
 }

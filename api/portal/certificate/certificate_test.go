@@ -132,8 +132,16 @@ func TestAPersonsCertificates(t *testing.T) {
 	v.show(stranger).Want(t, http.StatusForbidden, "signs anybody in")
 
 	id := html.UnescapeString(list.One(t, `name="certificate" value="([^"]+)"`))
+	naming := v.Get(path+"/"+id).Want(t, http.StatusOK, "Change Laptop", `value="Laptop"`, "such as Badge")
+	pagetest.Check(t, "naming", naming.Page)
+	v.Post(path+"/"+id, url.Values{"name": {" \x00 "}}).Want(t, http.StatusUnprocessableEntity, "Something needs another look.", `value="Laptop"`)
+	v.Post(path+"/"+id, url.Values{"name": {" Badge "}}).Leads(t, security+"?done=certificate-renamed")
+	v.Get(security+"?done=certificate-renamed").Want(t, http.StatusOK, "The new name is saved.", ">Badge<", "Ada&#39;s laptop")
+	v.Get(path+"/crt_none").Want(t, http.StatusNotFound)
+	v.Post(path+"/crt_none", url.Values{"name": {"x"}}).Want(t, http.StatusNotFound)
+
 	v.Post(path, url.Values{"certificate": {id}}).Leads(t, security+"?done=certificate-removed")
-	if a := v.Get(security+"?done=certificate-removed").Want(t, http.StatusOK, "The certificate is removed."); strings.Contains(a.Page, "Laptop") {
+	if a := v.Get(security+"?done=certificate-removed").Want(t, http.StatusOK, "The certificate is removed."); strings.Contains(a.Page, "Badge") {
 		t.Error("it is still there")
 	}
 	v.Post(path, url.Values{"certificate": {id}}).Leads(t, security+"?done=certificate-removed")

@@ -11,6 +11,8 @@ var english = page.Texts{
 	"used":         "Last used %s",
 	"never":        "Not used yet",
 	"rule":         "Yours by a rule of your organisation",
+	"change":       "Change",
+	"change.label": "Change %s",
 	"remove":       "Remove",
 	"remove.label": "Remove %s",
 	"last":         "That certificate is your only way to sign in. Add another one first.",
@@ -24,5 +26,6 @@ var english = page.Texts{
 	"new.taken":  "That certificate cannot be added: it was added already, here or to another account, or you have too many.",
 
 	"done.added":   "Your certificate is added. From now on you can sign in with it.",
+	"done.renamed": "The new name is saved.",
 	"done.removed": "The certificate is removed.",
 }

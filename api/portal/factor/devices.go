@@ -25,6 +25,8 @@ func (s *devices) Card(tx *fsm.Tx, r *http.Request, v *portal.Visitor) (portal.C
 	switch {
 	case v.Done == "device":
 		c.Notice = site.Text(r, "devices.revoked")
+	case v.Done == "device-renamed":
+		c.Notice = site.Text(r, "apps.renamed")
 	case v.Done == "devices":
 		c.Notice = site.Text(r, "devices.revoked_all")
 	case len(all) == 0:
@@ -34,7 +36,7 @@ func (s *devices) Card(tx *fsm.Tx, r *http.Request, v *portal.Visitor) (portal.C
 		d := all[i]
 		c.Rows = append(c.Rows, portal.Row{
 			Name: d.Name, Facts: []string{site.Text(r, "devices.until", date(r, d.Expires)), used(r, tx.Now(), d.LastUsed)},
-			Actions: []portal.Action{{
+			Actions: []portal.Action{{Label: site.Text(r, "apps.change"), Names: site.Text(r, "apps.change.label", d.Name), Path: devicesPath + "/" + d.ID}, {
 				Label: site.Text(r, "devices.revoke"), Names: site.Text(r, "devices.revoke.label", d.Name),
 				Path: devicesPath, Post: true, Form: map[string]string{"device": d.ID},
 			}},
@@ -46,9 +48,11 @@ func (s *devices) Card(tx *fsm.Tx, r *http.Request, v *portal.Visitor) (portal.C
 	return c, nil
 }
 
-// Routes mounts what the buttons of the card lead to.
+// Routes mounts what the links and buttons of the card lead to.
 func (s *devices) Routes(handle, _ portal.Mount) {
 	handle("POST "+devicesPath, s.revoke)
+	handle("GET "+devicesPath+"/{id}", s.ask)
+	handle("POST "+devicesPath+"/{id}", s.rename)
 }
 
 // revoke ends the trust in one device, or in all. One that is gone is as wanted.
@@ -70,4 +74,34 @@ func (s *devices) revoke(w http.ResponseWriter, r *http.Request, v *portal.Visit
 		return err
 	}
 	return page.Onward(w, r, page.Base(r)+securityPath+"?done="+done)
+}
+
+// naming is for another name of the device of the path, or fsm.ErrNotFound.
+func (s *devices) naming(r *http.Request, v *portal.Visitor) (n portal.Naming, err error) {
+	err = s.DB.Read(r.Context(), func(tx *fsm.Tx) error {
+		d, err := device.Get(tx, v.Tenant, v.UserID, r.PathValue("id"))
+		if err == nil {
+			n = portal.Naming{Path: devicesPath + "/" + d.ID, Called: d.Name, Name: d.Name, Hint: site.Text(r, "devices.hint")}
+		}
+		return err
+	})
+	return n, err
+}
+
+func (s *devices) ask(w http.ResponseWriter, r *http.Request, v *portal.Visitor) error {
+	n, err := s.naming(r, v)
+	if err != nil {
+		return err
+	}
+	return n.Ask(w, r, v)
+}
+
+func (s *devices) rename(w http.ResponseWriter, r *http.Request, v *portal.Visitor) error {
+	n, err := s.naming(r, v)
+	if err != nil {
+		return err
+	}
+	return n.Do(w, r, v, "device-renamed", func(tx *fsm.Tx, name string) error {
+		return device.Rename(tx, v.Tenant, v.UserID, r.PathValue("id"), name)
+	})
 }

@@ -265,14 +265,23 @@ func TestTrustedDevices(t *testing.T) {
 		})
 	}
 	s.Get(securityPath).Want(t, 200, "Trusted devices", "Firefox on Linux", "Trusted until", "Stop trusting all of them")
-	h.enter("grace").Post(devicesPath, url.Values{"device": {ids[0]}}).Leads(t, securityPath)
+	grace, phone := h.enter("grace"), devicesPath+"/"+ids[1]
+	grace.Post(devicesPath, url.Values{"device": {ids[0]}}).Leads(t, securityPath)
+	grace.Get(phone).Want(t, 404)
+	grace.Post(phone, url.Values{"name": {"Hers"}}).Want(t, 404)
+	s.Get(phone).Want(t, 200, "Change Safari on iPhone", `value="Safari on iPhone"`, "Save the name")
+	s.Post(phone, url.Values{"name": {" "}}).Want(t, 422, "Something needs another look.")
+	s.Post(phone, url.Values{"name": {"Telephone"}}).Leads(t, securityPath+"?done=device-renamed")
+	if a := s.Get(securityPath+"?done=device-renamed").Want(t, 200, "The new name is saved.", "Telephone"); strings.Contains(a.Page, "Safari on iPhone") {
+		t.Error("called as before")
+	}
 	s.Get(securityPath).Want(t, 200, "Firefox on Linux")
 	s.Post(devicesPath, url.Values{"device": {ids[0]}}).Leads(t, securityPath+"?done=device")
-	if a := s.Get(securityPath+"?done=device").Want(t, 200, "not trusted any more", "Safari on iPhone"); strings.Contains(a.Page, "Firefox on Linux") {
+	if a := s.Get(securityPath+"?done=device").Want(t, 200, "not trusted any more", "Telephone"); strings.Contains(a.Page, "Firefox on Linux") {
 		t.Error("still trusted")
 	}
 	s.Post(devicesPath, url.Values{"all": {"yes"}}).Leads(t, securityPath+"?done=devices")
-	if a := s.Get(securityPath); strings.Contains(a.Page, "Safari on iPhone") {
+	if a := s.Get(securityPath); strings.Contains(a.Page, "Telephone") {
 		t.Error("still trusted")
 	}
 }

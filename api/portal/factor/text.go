@@ -68,6 +68,7 @@ var english = page.Texts{
 	"devices.title":        "Trusted devices",
 	"devices.lead":         "Browsers in which you are not asked for a second factor. End what you do not know.",
 	"devices.until":        "Trusted until %s",
+	"devices.hint":         "For you to know it by, such as Office or Laptop.",
 	"devices.revoke":       "Stop trusting",
 	"devices.revoke.label": "Stop trusting %s",
 	"devices.revoke_all":   "Stop trusting all of them",

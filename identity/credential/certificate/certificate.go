@@ -1,6 +1,7 @@
 package certificate
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"crypto/x509"
 	"errors"
@@ -143,10 +144,35 @@ func Of(tx *fsm.Tx, tenant, userID string) ([]Certificate, error) {
 	return all, nil
 }
 
+// One returns one of a user's certificates, or fsm.ErrNotFound.
+func One(tx *fsm.Tx, tenant, userID, id string) (*Certificate, error) {
+	return certificates.Get(tx, fsm.Scope(tenant), fsm.K(userID, id))
+}
+
+// Rename gives a user's certificate another name, also one that only rules make theirs. It reports
+// fsm.ErrNotFound, and identity.ErrInvalid for an empty name.
+func Rename(tx *fsm.Tx, tenant, userID, id, name string) error {
+	c, err := One(tx, tenant, userID, id)
+	if err != nil {
+		return err
+	}
+	before := c.Name
+	if c.Name = strings.TrimSpace(identity.Printable(name, maxName)); c.Name == "" {
+		return identity.Invalid("name", "Give the certificate a name.")
+	}
+	if c.Name == before {
+		return nil
+	}
+	if err := certificates.Put(tx, c); err != nil {
+		return err
+	}
+	return c.tell(tx, event.CertificateRenamed, event.Change{Field: "name", Before: before, After: c.Name})
+}
+
 // Delete removes a user's certificate, or reports fsm.ErrNotFound; the trust in all devices
 // ends with one that was added. One that was only seen is forgotten, and let in as before.
 func Delete(tx *fsm.Tx, tenant, userID, id string) error {
-	c, err := certificates.Get(tx, fsm.Scope(tenant), fsm.K(userID, id))
+	c, err := One(tx, tenant, userID, id)
 	if err != nil {
 		return err
 	}
@@ -311,13 +337,12 @@ func Accept(tx *fsm.Tx, tenant, userID string, s *Shown) error {
 	return certificates.Put(tx, seen)
 }
 
-func (c *Certificate) tell(tx *fsm.Tx, what event.Type) error {
-	name := c.Name
-	if name == "" {
-		name = c.Title
-	}
+// Called is what people know c by.
+func (c *Certificate) Called() string { return cmp.Or(c.Name, c.Title) }
+
+func (c *Certificate) tell(tx *fsm.Tx, what event.Type, changes ...event.Change) error {
 	return event.Append(tx, event.Event{
-		Tenant: c.Tenant, Type: what, Target: event.Target{Kind: "certificate", ID: c.ID, Name: name},
+		Tenant: c.Tenant, Type: what, Target: event.Target{Kind: "certificate", ID: c.ID, Name: c.Called()}, Changes: changes,
 		Data: map[string]string{"user_id": c.UserID, "authority": c.Authority, "by": c.By},
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/quis-idp/quis/fsm"
@@ -102,7 +103,7 @@ func Trusted(tx *fsm.Tx, ring *seal.Ring, tenant, userID, cookie string) (*Devic
 	if err != nil {
 		return nil, fmt.Errorf("trusted device: %w", err)
 	}
-	d, err := get(tx, tenant, userID, string(id))
+	d, err := Get(tx, tenant, userID, string(id))
 	if errors.Is(err, fsm.ErrNotFound) {
 		return nil, nil
 	}
@@ -113,7 +114,7 @@ func Trusted(tx *fsm.Tx, ring *seal.Ring, tenant, userID, cookie string) (*Devic
 // finishes the sign-in. It reports identity.ErrUnauthenticated if the trust has ended
 // since, which is fsm.ErrNotFound as well: a node that is behind looks again.
 func Accept(tx *fsm.Tx, tenant, userID, id string) error {
-	d, err := get(tx, tenant, userID, id)
+	d, err := Get(tx, tenant, userID, id)
 	if errors.Is(err, fsm.ErrNotFound) {
 		return fmt.Errorf("%w: %w", identity.Unauthenticated("This browser is no longer trusted. Sign in again."), err)
 	}
@@ -124,7 +125,8 @@ func Accept(tx *fsm.Tx, tenant, userID, id string) error {
 	return devices.Put(tx, d)
 }
 
-func get(tx *fsm.Tx, tenant, userID, id string) (*Device, error) {
+// Get returns one of the devices of a user, or fsm.ErrNotFound.
+func Get(tx *fsm.Tx, tenant, userID, id string) (*Device, error) {
 	return devices.Get(tx, fsm.Scope(tenant), fsm.K(userID, id))
 }
 
@@ -140,9 +142,29 @@ func List(tx *fsm.Tx, tenant, userID string) ([]Device, error) {
 	return all, nil
 }
 
+// Rename gives a device another name. It reports fsm.ErrNotFound, and identity.ErrInvalid for an
+// empty name.
+func Rename(tx *fsm.Tx, tenant, userID, id, name string) error {
+	d, err := Get(tx, tenant, userID, id)
+	if err != nil {
+		return err
+	}
+	before := d.Name
+	if d.Name = strings.TrimSpace(identity.Printable(name, maxName)); d.Name == "" {
+		return identity.Invalid("name", "Give the browser a name, such as the device that it is on.")
+	}
+	if d.Name == before {
+		return nil
+	}
+	if err := devices.Put(tx, d); err != nil {
+		return err
+	}
+	return tell(tx, event.TrustedDeviceRenamed, d, "", event.Change{Field: "name", Before: before, After: d.Name})
+}
+
 // Revoke ends the trust in one device, or reports fsm.ErrNotFound.
 func Revoke(tx *fsm.Tx, tenant, userID, id string) error {
-	d, err := get(tx, tenant, userID, id)
+	d, err := Get(tx, tenant, userID, id)
 	if err != nil {
 		return err
 	}
@@ -186,10 +208,10 @@ func remove(tx *fsm.Tx, tenant string, of fsm.Key) error {
 	return nil
 }
 
-func tell(tx *fsm.Tx, what event.Type, d *Device, why string) error {
+func tell(tx *fsm.Tx, what event.Type, d *Device, why string, changes ...event.Change) error {
 	e := event.Event{
 		Tenant: d.Tenant, Type: what, Target: event.Target{Kind: "trusted_device", ID: d.ID, Name: d.Name},
-		Data: map[string]string{"user_id": d.UserID},
+		Data: map[string]string{"user_id": d.UserID}, Changes: changes,
 	}
 	if why != "" {
 		e.Data["reason"] = why

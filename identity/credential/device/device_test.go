@@ -155,6 +155,42 @@ func TestRevoking(t *testing.T) {
 	}
 }
 
+func TestADeviceIsCalledWhatItsUserSays(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 2)
+	d, cookie := h.trust(t, alice, "Firefox on Linux", day)
+	for name, want := range map[string]error{" ": identity.ErrInvalid, "\x00": identity.ErrInvalid, "Firefox on Linux": nil} {
+		err := h.DB[1].Update(t.Context(), func(tx *fsm.Tx) error { return device.Rename(tx, ten, alice, d.ID, name) })
+		if !errors.Is(err, want) {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+	err := h.DB[0].Update(t.Context(), func(tx *fsm.Tx) error { return device.Rename(tx, ten, bob, d.ID, "Mine") })
+	if !errors.Is(err, fsm.ErrNotFound) {
+		t.Errorf("another's: %v", err)
+	}
+	h.update(t, 1, func(tx *fsm.Tx) error {
+		return device.Rename(tx, ten, alice, d.ID, " Laptop "+strings.Repeat("x", 200))
+	})
+	h.update(t, 0, func(tx *fsm.Tx) error {
+		got, err := device.Get(tx, ten, alice, d.ID)
+		if err != nil {
+			return err
+		}
+		if !strings.HasPrefix(got.Name, "Laptop x") || len(got.Name) > 100 {
+			t.Errorf("called %q", got.Name)
+		}
+		page, _, err := event.List(tx, ten, event.Query{Limit: 9})
+		if len(page) != 2 || page[0].Type != event.TrustedDeviceRenamed || page[0].Changes[0].Before != "Firefox on Linux" || page[0].Changes[0].After != got.Name {
+			t.Errorf("events: %+v", page)
+		}
+		return err
+	})
+	if h.trusted(t, ten, alice, cookie) != d.ID {
+		t.Error("a new name has ended the trust")
+	}
+}
+
 func TestBounds(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 1)
