@@ -75,9 +75,11 @@ func (n *Node) Features(ctx context.Context) (r feature.Report, err error) {
 	return r, err
 }
 
+// Announced is another number after every change of a member's release; see [feature.Newest].
+func (n *Node) Announced(ctx context.Context) (uint64, error) { return n.features.Announced(ctx) }
+
 // Use makes sure that a feature with OnDemand is active; see [feature.Keeper.Use].
 func (n *Node) Use(ctx context.Context, name string) error { return n.features.Use(ctx, name) }
 
-// Uses reports whether a feature is active, so that its format may be written: for
-// paths too hot for [feature.Active], and up to a moment late.
+// Uses is [feature.Active] for paths too hot for that, and up to a moment late.
 func (n *Node) Uses(name string) bool { return n.features.Active(name) }

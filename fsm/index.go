@@ -71,31 +71,49 @@ func (x *Index[T]) Get(tx *Tx, scope Scope, k Key) (*T, error) {
 // List yields the rows of scope in order of the index, narrowed by opts, whose
 // keys are the index's: Prefix(K(value)) lists one value's rows.
 func (x *Index[T]) List(tx *Tx, scope Scope, opts ...ListOption) iter.Seq2[*T, error] {
-	return behind(x, tx, scope, opts, func(key []byte) (*T, error) {
+	return behind(x, tx, scope, opts, func(_, key []byte) (*T, error) {
 		v, _, err := x.table.at(tx, key)
 		return v, err // nil: the row has expired and awaits its purge
+	})
+}
+
+// A Place is a row where an index lists it, of which there may be several; After its Cursor are those behind it.
+type Place[T any] struct {
+	Row    *T
+	Cursor string
+}
+
+// Places is List with where each row stands.
+func (x *Index[T]) Places(tx *Tx, scope Scope, opts ...ListOption) iter.Seq2[*Place[T], error] {
+	return behind(x, tx, scope, opts, func(place, key []byte) (*Place[T], error) {
+		v, _, err := x.table.at(tx, key)
+		if v == nil {
+			return nil, err
+		}
+		return &Place[T]{v, encodeCursor(Key(place))}, nil
 	})
 }
 
 // Keys yields the keys of the rows that List would yield without reading the rows, and so
 // those of rows that have expired and await their purge as well.
 func (x *Index[T]) Keys(tx *Tx, scope Scope, opts ...ListOption) iter.Seq2[*Key, error] {
-	return behind(x, tx, scope, opts, func(target []byte) (*Key, error) {
+	return behind(x, tx, scope, opts, func(_, target []byte) (*Key, error) {
 		_, _, key, err := splitDataKey(target)
 		return &key, err
 	})
 }
 
-// behind yields what of makes of the data keys that the entries of x point to.
-func behind[T, R any](x *Index[T], tx *Tx, scope Scope, opts []ListOption, of func(key []byte) (*R, error)) iter.Seq2[*R, error] {
+// behind yields what of makes of the places of the entries of x and the data keys that they point to.
+func behind[T, R any](x *Index[T], tx *Tx, scope Scope, opts []ListOption, of func(place, key []byte) (*R, error)) iter.Seq2[*R, error] {
 	tx.db.mustKnow(x.table.def.num, x.table.def.name)
-	start, end, reverse := bounds(indexPrefix(x.shape.table, x.shape.num, scope), opts)
-	return list(tx, start, end, reverse, func(_, entry []byte) (*R, error) {
+	prefix := indexPrefix(x.shape.table, x.shape.num, scope)
+	start, end, reverse := bounds(prefix, opts)
+	return list(tx, start, end, reverse, func(raw, entry []byte) (*R, error) {
 		key, err := indexTarget(entry)
 		if err != nil {
 			return nil, err
 		}
-		return of(key)
+		return of(raw[len(prefix):], key)
 	})
 }
 
@@ -106,7 +124,12 @@ func (x *Index[T]) Cursor(v *T) string {
 	if len(ks) == 0 {
 		return ""
 	}
-	return encodeCursor(x.shape.place(ks[0], x.table.spec.Key(v)))
+	return x.CursorAt(v, ks[0])
+}
+
+// CursorAt returns where v stands by its value k.
+func (x *Index[T]) CursorAt(v *T, k Key) string {
+	return encodeCursor(x.shape.place(k, x.table.spec.Key(v)))
 }
 
 // The value of an index entry: revision, raw data key.

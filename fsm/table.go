@@ -113,21 +113,36 @@ func (t *Table[T]) Put(tx *Tx, v *T) error {
 		return err
 	}
 	scope, key := t.scopeOf(v), t.spec.Key(v)
-	o := op{kind: opPut, key: dataKey(t.def.num, scope, key), value: payload}
+	o := op{kind: opPut, key: dataKey(t.def.num, scope, key), value: payload, indexes: t.refs(scope, key, v)}
 	if t.spec.Expires != nil {
 		o.expires = expiryOf(t.spec.Expires(v))
 	}
 	longest := len(o.key)
-	for _, x := range t.indexes {
-		for _, ref := range x.refs(scope, key, v) {
-			o.indexes = append(o.indexes, ref)
-			longest = max(longest, len(ref.key))
-		}
+	for _, ref := range o.indexes {
+		longest = max(longest, len(ref.key))
 	}
 	if longest > maxKey {
 		return fmt.Errorf("%s: key of %d bytes is over %d: %w", t.def.name, longest, maxKey, ErrRefused)
 	}
 	return tx.put(o, t.def.name)
+}
+
+// Indexed reports whether v, as it stands in the store, is in all indexes of this release: an older
+// one does not write those that it does not know.
+func (t *Table[T]) Indexed(tx *Tx, v *T) (is bool, err error) {
+	scope, key := t.scopeOf(v), t.spec.Key(v)
+	_, err = tx.row(dataKey(t.def.num, scope, key), func(r *row) error {
+		is = string(r.refs) == string(appendIndexRefs(nil, t.refs(scope, key, v)))
+		return nil
+	})
+	return is, err
+}
+
+func (t *Table[T]) refs(scope Scope, key Key, v *T) (refs []indexRef) {
+	for _, x := range t.indexes {
+		refs = append(refs, x.refs(scope, key, v)...)
+	}
+	return refs
 }
 
 // Delete removes the row at key, if there is one.

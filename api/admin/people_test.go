@@ -81,6 +81,22 @@ func TestNothingIsLeftOfADeletedUser(t *testing.T) {
 	}
 }
 
+func TestUsersAreSearched(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.said("POST", "/api/v1/users", `{"username":"u1","name":"Zoë Müller"}`)
+	h.said("POST", "/api/v1/users", `{"username":"muller","given_name":"Ann"}`)
+	for search, want := range map[string]string{"mul": "muller u1", "M%C3%9CLLER%20zo": "u1", "ann": "muller", "ller": ""} {
+		got := ""
+		for _, u := range h.said("GET", "/api/v1/users?search="+search, "")["data"].([]any) {
+			got += " " + u.(map[string]any)["username"].(string)
+		}
+		if strings.TrimSpace(got) != want {
+			t.Errorf("%s: %s", search, got)
+		}
+	}
+}
+
 func TestImport(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)

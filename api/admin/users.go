@@ -71,7 +71,7 @@ func showUser(u *directory.User) user {
 
 type listUsersIn struct {
 	pageIn
-	Search   string `query:"search" max:"254" doc:"Beginning of the username or address."`
+	Search   string `query:"search" max:"254" doc:"Beginning of the username, of the address, or of one or more words of the name, in any order, without regard to case and accents; found in this order. A page may be short of its limit, or empty, and not be the last."`
 	Username string `query:"username" max:"128" doc:"Only the user of this name."`
 	Email    string `query:"email" max:"254" doc:"Only the user with this address."`
 }
@@ -86,7 +86,7 @@ func (a *API) listUsers(c *call, in *listUsersIn) (*page[user], error) {
 		case in.Email != "":
 			rows, err = oneOrNone(directory.UserByEmail(tx, c.Tenant.ID, in.Email))
 		default:
-			q := directory.UserQuery{Prefix: in.Search, After: in.After, Limit: in.Count()}
+			q := directory.UserQuery{Search: in.Search, After: in.After, Limit: in.Count()}
 			rows, next, err = directory.ListUsers(tx, c.Tenant.ID, q)
 		}
 		return err

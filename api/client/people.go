@@ -105,10 +105,11 @@ func (u Users) Fields(ctx context.Context) (map[string]Field, error) {
 	return u.c.fieldsOf(ctx, "/api/v1/users/{id}", "patch")
 }
 
-// Search returns one page of the users whose name or address begins with prefix.
-func (u Users) Search(ctx context.Context, prefix string, l List) (*Page[User], error) {
+// Search returns one page of the users whose username or address begins so, or words of whose name do.
+// It may be short, or empty, and not be the last.
+func (u Users) Search(ctx context.Context, beginning string, l List) (*Page[User], error) {
 	q := l.query()
-	q.Set("search", prefix)
+	q.Set("search", beginning)
 	return list[User](ctx, u.c, "/users", q)
 }
 

@@ -79,6 +79,19 @@ func Missing(tx *fsm.Tx, members []string, name string) ([]string, error) {
 	return missing, nil
 }
 
+// Newest returns the revision of the newest announcement of a member, which is another one after
+// every up- or downgrade.
+func Newest(tx *fsm.Tx, members []string) (newest uint64, err error) {
+	for _, id := range members {
+		rev, err := nodes.Revision(tx, fsm.Global, fsm.K(id))
+		if err != nil {
+			return 0, err
+		}
+		newest = max(newest, rev)
+	}
+	return newest, nil
+}
+
 // Active reports whether the feature is in use, so that its format may be written in
 // this very transaction: one point read, verified with the rest.
 func Active(tx *fsm.Tx, name string) (bool, error) {

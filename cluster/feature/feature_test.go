@@ -53,7 +53,18 @@ func TestAll(t *testing.T) {
 	if !all("a", "b") {
 		t.Error("b has announced it, too")
 	}
+	newest := func() uint64 {
+		return view(t, db, func(tx *fsm.Tx) (uint64, error) { return Newest(tx, []string{"a", "b", "x"}) })
+	}
+	was := newest()
+	say("b", "row/1", trial) // as before
+	if newest() != was {
+		t.Error("nobody has said anything new")
+	}
 	say("b", "row/1") // an older release
+	if newest() <= was {
+		t.Error("b has gone back, and nobody would know")
+	}
 	if all("a", "b") {
 		t.Error("b has gone back")
 	}

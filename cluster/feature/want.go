@@ -80,6 +80,15 @@ func (k *Keeper) Use(ctx context.Context, name string) error {
 	}
 }
 
+// Announced is Newest of the members.
+func (k *Keeper) Announced(ctx context.Context) (rev uint64, err error) {
+	err = k.cfg.DB.View(ctx, func(tx *fsm.Tx) (err error) {
+		rev, err = Newest(tx, k.cfg.Members())
+		return err
+	})
+	return rev, err
+}
+
 // stands says whether a feature is active, and which members do not read it.
 func (k *Keeper) stands(ctx context.Context, name string) (active bool, missing []string, err error) {
 	err = k.cfg.DB.View(ctx, func(tx *fsm.Tx) (err error) {

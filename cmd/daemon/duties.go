@@ -31,7 +31,7 @@ func (n *Node) duties() []duty.Job {
 		{Name: "mail_sender", Every: time.Second, Run: func(ctx context.Context) error { return n.mail.Deliver(asSystem(ctx)) }},
 		{Name: "ciba_pings", Every: time.Second, Run: func(ctx context.Context) error { return n.pinger().Run(asSystem(ctx)) }},
 		{Name: "unused_applications", Every: time.Hour, Run: func(ctx context.Context) error { return register.Sweep(asSystem(ctx), n.db) }},
-		{Name: "directory_remains", Every: 5 * time.Minute, Run: func(ctx context.Context) error { return directory.Sweep(asSystem(ctx), n.db) }},
+		{Name: "directory_remains", Every: 5 * time.Minute, Run: func(ctx context.Context) error { return directory.Tidy(asSystem(ctx), n.db, n.cluster.Announced) }},
 	}
 }
 

@@ -11,6 +11,9 @@
 // A change names the revision it is based on, as a Get returned it; 0 means any.
 // If the row has moved on the change reports identity.ErrPrecondition.
 //
+// Users are listed by username, and found by the beginning of that, of their address, and of any word
+// of their names; no page looks at more than some of them.
+//
 // Removing a user or group with more memberships than fit one transaction leaves
 // the rest behind as rows that nothing shows any more (IDs are never used again);
 // [Sweep] removes them.

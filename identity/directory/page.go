@@ -4,6 +4,7 @@ import (
 	"iter"
 
 	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
 )
 
 const (
@@ -17,7 +18,6 @@ type page[T any] struct {
 	next  string
 	limit int
 	last  string
-	skip  func(*T) bool
 }
 
 func newPage[T any](after string, limit int) (*page[T], error) {
@@ -30,16 +30,10 @@ func newPage[T any](after string, limit int) (*page[T], error) {
 	return &page[T]{limit: min(limit, maxPage)}, nil
 }
 
-// full reports whether a row was found that no longer had room.
-func (p *page[T]) full() bool { return p.next != "" }
-
 func (p *page[T]) fill(rows iter.Seq2[*T, error], cursor func(*T) string) error {
 	for row, err := range rows {
 		if err != nil {
 			return err
-		}
-		if p.skip != nil && p.skip(row) {
-			continue
 		}
 		if len(p.rows) == p.limit {
 			p.next = p.last
@@ -49,3 +43,5 @@ func (p *page[T]) fill(rows iter.Seq2[*T, error], cursor func(*T) string) error 
 	}
 	return nil
 }
+
+func errCursor() error { return identity.Invalid("after", "is not a cursor of this list") }

@@ -11,7 +11,7 @@ import (
 )
 
 // Tables are the definitions that a store needs for the directory.
-var Tables = []fsm.Definition{tenants, users, groups, members, remains}
+var Tables = []fsm.Definition{tenants, users, groups, members, remains, reindexings}
 
 // A Tenant is a directory of its own with its own issuer, keys and applications.
 type Tenant struct {

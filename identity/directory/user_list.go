@@ -1,63 +1,85 @@
 package directory
 
 import (
+	"iter"
 	"strings"
 
 	"github.com/quis-idp/quis/fsm"
-	"github.com/quis-idp/quis/identity"
 )
 
 // A UserQuery narrows a listing of users; the zero value lists all, by username.
 type UserQuery struct {
-	Prefix string // of the username or of the address
+	Search string // beginning of the username or of the address, or of words of the name
 	After  string // cursor of the page before
 	Limit  int    // default 50, at most 500
 }
 
-// The first letter of a cursor tells which index it stands in.
-const (
-	inUsernames = "u"
-	inEmails    = "e"
-)
+// maxLooked is how many users a page looks at: those that were shown before, or of whose name only one
+// word fits, are passed over.
+const maxLooked = 1000
 
-// ListUsers returns a page of users and the cursor of the next page, empty at the
-// end. With a prefix, users whose username begins with it come first, then those
-// whose address does. It reports identity.ErrInvalid for a cursor that is not one.
+// A lane is one of the indexes in which a search looks, one after the other.
+type lane struct {
+	letter string // the first of its cursors
+	list   func(after string) iter.Seq2[*fsm.Place[User], error]
+	here   func(*fsm.Place[User]) bool // whether a user is shown here
+}
+
+// ListUsers returns a page of users and the cursor of the next page, empty at the end; a page may be
+// short of its limit, or empty, and not the last. Users whose username begins with what is searched for
+// come first, then those whose address does, then those of whose name it begins words (see newCalled).
+// It reports identity.ErrInvalid for a cursor that is not one.
 func ListUsers(tx *fsm.Tx, tenant string, q UserQuery) ([]User, string, error) {
-	prefix := userSearchKey(q.Prefix)
-	index, after := inUsernames, q.After
-	if after != "" {
-		index, after = after[:1], after[1:]
-	}
-	p, err := newPage[User](after, q.Limit)
+	p, err := newPage[User]("", q.Limit)
 	if err != nil {
 		return nil, "", err
 	}
-	opts := []fsm.ListOption{fsm.Prefix(fsm.Key(prefix))}
-	if after != "" {
-		opts = append(opts, fsm.After(after))
-	}
-	switch index {
-	case inUsernames:
-		cursor := func(u *User) string { return inUsernames + usersByUsername.Cursor(u) }
-		if err := p.fill(usersByUsername.List(tx, fsm.Scope(tenant), opts...), cursor); err != nil {
-			return nil, "", err
+	all, after := lanes(tx, tenant, q.Search), ""
+	if q.After != "" {
+		for len(all) > 0 && all[0].letter != q.After[:1] {
+			all = all[1:]
 		}
-		if p.full() || prefix == "" {
-			return p.rows, p.next, nil
-		}
-		opts = opts[:1] // go on with the addresses, from the first
-	case inEmails:
-		if prefix == "" {
+		if after = q.After[1:]; len(all) == 0 || !fsm.ValidCursor(after) {
 			return nil, "", errCursor()
 		}
-	default:
-		return nil, "", errCursor()
 	}
-	p.skip = func(u *User) bool { return strings.HasPrefix(usernameKey(u.Username), prefix) } // shown already
-	cursor := func(u *User) string { return inEmails + usersByEmail.Cursor(u) }
-	err = p.fill(usersByEmail.List(tx, fsm.Scope(tenant), opts...), cursor)
-	return p.rows, p.next, err
+	looked, last := 0, ""
+	for _, l := range all {
+		for place, err := range l.list(after) {
+			if err != nil {
+				return nil, "", err
+			}
+			shown := l.here(place)
+			if looked == maxLooked || shown && len(p.rows) == p.limit {
+				return p.rows, last, nil
+			}
+			if looked, last = looked+1, l.letter+place.Cursor; shown {
+				p.rows = append(p.rows, *place.Row)
+			}
+		}
+		after = ""
+	}
+	return p.rows, "", nil
 }
 
-func errCursor() error { return identity.Invalid("after", "is not a cursor of this list") }
+func lanes(tx *fsm.Tx, tenant, search string) []lane {
+	prefix, called := userSearchKey(search), newCalled(search)
+	by := func(index *fsm.Index[User]) func(string) iter.Seq2[*fsm.Place[User], error] {
+		return func(after string) iter.Seq2[*fsm.Place[User], error] {
+			return index.Places(tx, fsm.Scope(tenant), fsm.Prefix(fsm.Key(prefix)), fsm.After(after))
+		}
+	}
+	byUsername := func(u *User) bool { return strings.HasPrefix(usernameKey(u.Username), prefix) }
+	byEmail := func(u *User) bool { return strings.HasPrefix(emailKey(u.Email), prefix) }
+	all := []lane{{"u", by(usersByUsername), func(*fsm.Place[User]) bool { return true }}}
+	if prefix != "" {
+		all = append(all, lane{"e", by(usersByEmail), func(p *fsm.Place[User]) bool { return !byUsername(p.Row) }})
+	}
+	if prefix != "" && called.look != "" {
+		all = append(all, lane{
+			"n", func(after string) iter.Seq2[*fsm.Place[User], error] { return called.places(tx, tenant, after) },
+			func(p *fsm.Place[User]) bool { return called.here(p) && !byUsername(p.Row) && !byEmail(p.Row) },
+		})
+	}
+	return all
+}

@@ -173,7 +173,7 @@ func TestListUsers(t *testing.T) {
 	} {
 		for _, limit := range []int{1, 2, 3, 50} {
 			var got []string
-			q := directory.UserQuery{Prefix: c.prefix, Limit: limit}
+			q := directory.UserQuery{Search: c.prefix, Limit: limit}
 			for {
 				var page []directory.User
 				view(t, db, func(tx *fsm.Tx) (err error) {
@@ -206,7 +206,7 @@ func FuzzListCursor(f *testing.F) {
 	f.Add("e", "")
 	f.Fuzz(func(t *testing.T, after, prefix string) {
 		err := db.View(context.Background(), func(tx *fsm.Tx) error {
-			_, _, err := directory.ListUsers(tx, ten, directory.UserQuery{After: after, Prefix: prefix})
+			_, _, err := directory.ListUsers(tx, ten, directory.UserQuery{After: after, Search: prefix})
 			return err
 		})
 		if err != nil && !errors.Is(err, identity.ErrInvalid) {

@@ -18,9 +18,9 @@ import (
 func listCommand() *cobra.Command {
 	return line.Online(&cobra.Command{
 		Use:     "list [BEGINNING]",
-		Short:   "List the users, or those whose username or address begins so",
-		Example: "  quis user list\n  quis user list ali -o json | jq -r '.[].email'",
-		Args:    line.AtMost("beginning of a username or address"),
+		Short:   "List the users, or those whose username, address or name begins so",
+		Example: "  quis user list\n  quis user list 'ali do' -o json | jq -r '.[].email'",
+		Args:    line.AtMost("beginning of a username, of an address, or of words of a name"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return line.Answer(func(c *client.Client, ctx context.Context) ([]client.User, error) {
 				return all(ctx, c, strings.Join(args, ""))
