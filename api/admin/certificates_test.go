@@ -94,10 +94,16 @@ func TestCertificatesOfUsers(t *testing.T) {
 	if p, err := c.Users.Factors(t.Context(), h.plainUser, client.List{}); err != nil || len(p.Data) != 1 || p.Data[0].Type != "certificate" || p.Data[0].Name != "Badge" {
 		t.Errorf("%+v, %v", p, err)
 	}
-	if err := c.Users.RemoveCertificate(t.Context(), h.rootUser, made.ID); client.Status(err) != 404 {
+	if err := c.Users.RemoveCertificate(t.Context(), h.rootUser, made.ID, false); client.Status(err) != 404 {
 		t.Errorf("from another: %v", err)
 	}
-	h.must(c.Users.RemoveCertificate(t.Context(), h.plainUser, made.ID))
+	if err := c.Users.RemoveCertificate(t.Context(), h.plainUser, made.ID, false); client.Status(err) != 409 || !strings.Contains(err.Error(), "Nothing would be left for plain to sign in with") {
+		t.Errorf("the last way in: %v", err)
+	}
+	if p, err := c.Users.Certificates(t.Context(), h.plainUser, client.List{}); err != nil || len(p.Data) != 1 {
+		t.Errorf("%+v, %v", p, err)
+	}
+	h.must(c.Users.RemoveCertificate(t.Context(), h.plainUser, made.ID, true))
 	if _, err := c.Users.AddCertificate(t.Context(), h.plainUser, client.NewUserCertificate{Certificate: cert, By: "subject"}); err != nil {
 		t.Error(err)
 	}

@@ -158,13 +158,13 @@ type resetFactorIn struct {
 }
 
 func (a *API) resetFactor(c *call, in *resetFactorIn) (*none, error) {
-	return nil, a.takeFactors(c, &in.resetFactorsIn, func(tx *fsm.Tx) error {
+	return nil, a.takeFactors(c, in.ID, in.Force, func(tx *fsm.Tx) error {
 		return factor.Remove(tx, c.Tenant.ID, in.ID, in.Factor)
 	})
 }
 
 func (a *API) resetFactors(c *call, in *resetFactorsIn) (*none, error) {
-	return nil, a.takeFactors(c, in, func(tx *fsm.Tx) error {
+	return nil, a.takeFactors(c, in.ID, in.Force, func(tx *fsm.Tx) error {
 		return factor.RemoveAll(tx, c.Tenant.ID, in.ID, "reset by an administrator")
 	})
 }
@@ -173,12 +173,12 @@ func (a *API) resetFactors(c *call, in *resetFactorsIn) (*none, error) {
 // asks means to help somebody who has lost a phone, and would shut them out. A certificate is the
 // last way of who has nothing else; it makes nothing else dispensable, since whether browsers are
 // asked for certificates is each node's configuration.
-func (a *API) takeFactors(c *call, in *resetFactorsIn, take func(*fsm.Tx) error) error {
+func (a *API) takeFactors(c *call, user string, force bool, take func(*fsm.Tx) error) error {
 	return a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
 		if err := regain.Single(tx, c.Tenant.ID); err != nil {
 			return err
 		}
-		u, _, err := directory.GetUser(tx, c.Tenant.ID, in.ID)
+		u, _, err := directory.GetUser(tx, c.Tenant.ID, user)
 		if err != nil {
 			return err
 		}
@@ -186,7 +186,7 @@ func (a *API) takeFactors(c *call, in *resetFactorsIn, take func(*fsm.Tx) error)
 		if err != nil {
 			return err
 		}
-		if err := take(tx); err != nil || in.Force {
+		if err := take(tx); err != nil || force {
 			return err
 		}
 		after, err := waysOf(tx, u)

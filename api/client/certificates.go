@@ -68,7 +68,8 @@ func (u Users) AddCertificate(ctx context.Context, id string, n NewUserCertifica
 	return fetch[UserCertificate](ctx, u.c, http.MethodPost, join("users", id, "certificates"), request{body: n}, nil)
 }
 
-// RemoveCertificate takes a certificate away from a user.
-func (u Users) RemoveCertificate(ctx context.Context, id, certificate string) error {
-	return u.c.remove(ctx, join("users", id, "certificates", certificate))
+// RemoveCertificate takes a certificate away from a user. The server refuses if nothing would be left
+// to begin a sign-in with, unless it is forced.
+func (u Users) RemoveCertificate(ctx context.Context, id, certificate string, force bool) error {
+	return u.c.removeWith(ctx, join("users", id, "certificates", certificate), forced(force))
 }

@@ -20,7 +20,7 @@ func (a *api) people() []route {
 	return []route{
 		{Method: "GET", Path: path, Op: "listUserCertificates", Summary: "List the certificates that were added to a user, and those that rules let them use, oldest first.", Do: handle(a.listOf)},
 		{Method: "POST", Path: path, Op: "addUserCertificate", Summary: "Add a certificate to a user, who can sign in with it if its authority has the rule added.", Status: http.StatusCreated, Do: handle(a.add)},
-		{Method: "DELETE", Path: path + "/{certificate}", Op: "removeUserCertificate", Summary: "Take a certificate away from a user. One that rules make theirs is only forgotten.", Do: handle(a.removeOf)},
+		{Method: "DELETE", Path: path + "/{certificate}", Op: "removeUserCertificate", Summary: "Take a certificate away from a user; the trust in all devices ends with it. Refused if nothing would be left to sign in with, unless forced. One that rules make theirs is only forgotten.", Do: handle(a.removeOf)},
 	}
 }
 
@@ -136,11 +136,12 @@ func useless(err error) error {
 
 type removeIn struct {
 	byID
+	Force       bool   `query:"force" doc:"Also if the user then has nothing left to begin a sign-in with."`
 	Certificate string `path:"certificate" max:"64" doc:"ID of the certificate." example:"crt_01jc8q2v7m3k5t9w0x4y6z8a1b"`
 }
 
 func (a *api) removeOf(c *call, in *removeIn) (*none, error) {
-	return nil, a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
+	return nil, a.cfg.Take(c, in.ID, in.Force, func(tx *fsm.Tx) error {
 		return certificate.Delete(tx, c.Tenant.ID, in.ID, in.Certificate)
 	})
 }

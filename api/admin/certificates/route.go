@@ -27,6 +27,8 @@ type Config struct {
 	DB *fsm.DB
 	// Modern makes sure that every member heeds what has been revoked.
 	Modern func(context.Context) error
+	// Take takes something away from a user, but not the last way in without force.
+	Take func(c *dispatch.Call, user string, force bool, take func(*fsm.Tx) error) error
 }
 
 type api struct{ cfg Config }

@@ -164,7 +164,8 @@ func addCommand() *cobra.Command {
 }
 
 func removeCommand() *cobra.Command {
-	return line.Online(&cobra.Command{
+	var force bool
+	c := line.Online(&cobra.Command{
 		Use:     "remove USER ID",
 		Short:   "Take a certificate away from a user",
 		Long:    "One that was used by a rule is only forgotten: change the rules, or revoke it.",
@@ -176,11 +177,13 @@ func removeCommand() *cobra.Command {
 				if err != nil {
 					return nil, err
 				}
-				return u, c.Users.RemoveCertificate(ctx, u.ID, args[1])
+				return u, user.LastWay(cmd, u, c.Users.RemoveCertificate(ctx, u.ID, args[1], force))
 			}, func(cmd *cobra.Command, u *client.User) error {
 				fmt.Fprintf(cmd.ErrOrStderr(), "%s is taken away.\n", args[1])
 				return nil
 			})(cmd, args)
 		},
 	})
+	c.Flags().BoolVar(&force, "force", false, user.ForceUsage)
+	return c
 }

@@ -123,9 +123,9 @@ func removal(r removing) *cobra.Command {
 			case err != nil:
 				return nil, err
 			case all:
-				return u, lastWay(cmd, u, r.all(c.Users, ctx, u.ID, force))
+				return u, LastWay(cmd, u, r.all(c.Users, ctx, u.ID, force))
 			}
-			return u, lastWay(cmd, u, r.one(c.Users, ctx, u.ID, args[1], force))
+			return u, LastWay(cmd, u, r.one(c.Users, ctx, u.ID, args[1], force))
 		}, func(cmd *cobra.Command, u *client.User) (err error) {
 			if all {
 				_, err = fmt.Fprintf(cmd.ErrOrStderr(), r.doneAll+"\n", line.Plain(u.Username))
@@ -137,7 +137,7 @@ func removal(r removing) *cobra.Command {
 	}
 	c.Flags().BoolVar(&all, "all", false, "all of them")
 	if r.last {
-		c.Flags().BoolVar(&force, "force", false, "also what the user signs in with, if that is all there is")
+		c.Flags().BoolVar(&force, "force", false, ForceUsage)
 	}
 	if r.warning != "" {
 		line.SureFlag(c, &sure)
@@ -145,8 +145,11 @@ func removal(r removing) *cobra.Command {
 	return c
 }
 
-// lastWay says what to do where the server has kept what a user signs in with.
-func lastWay(cmd *cobra.Command, u *client.User, err error) error {
+// ForceUsage says what --force takes away.
+const ForceUsage = "also what the user signs in with, if that is all there is"
+
+// LastWay says what to do where the server has kept what a user signs in with.
+func LastWay(cmd *cobra.Command, u *client.User, err error) error {
 	if client.Status(err) != http.StatusConflict {
 		return err
 	}
