@@ -208,7 +208,7 @@ func mailbox(tx *fsm.Tx, tenant, userID string, since time.Time) (string, error)
 }
 
 // Secure shuts out of a user's account whoever else may be in it: every session but keep ends,
-// no device is trusted and no browser approves sign-ins any more, access tokens are gone, a change
+// no device is trusted or known and no browser approves sign-ins any more, access tokens are gone, a change
 // of the address is given up, a recovery that waits is stopped, and the password must be changed.
 // If the person reads the mail of their address, until then nobody comes in without that mailbox (see
 // [regain.Locked]): whoever was in, since that time, may know the password as well, or have added a passkey,

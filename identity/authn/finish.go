@@ -118,6 +118,9 @@ func (fs *Flows) ending(ctx context.Context, tx *fsm.Tx, f *Flow) (end ending, e
 	if err := throttle.LoadAll(tx, end.sources); err != nil {
 		return end, err
 	}
+	if f.era, err = regain.Era(tx, f.Need.Tenant, u.ID); err != nil { // before the session: who is locked out meanwhile is no more known
+		return end, err
+	}
 	end.excess, err = session.Excess(tx, f.Need.Tenant, u.ID, session.MaxPerUser-1)
 	return end, err
 }
@@ -228,15 +231,16 @@ const (
 	deviceLifetime = 180 * 24 * time.Hour
 )
 
-// A knownDevice is a browser in which a user has signed in before.
+// A knownDevice is a browser in which a user has signed in before, in this era of their account.
 type knownDevice struct {
 	UserID string    `cbor:"1,keyasint,omitempty"`
 	Nonce  string    `cbor:"2,keyasint,omitempty"`
 	Until  time.Time `cbor:"3,keyasint,omitempty"`
+	Era    uint64    `cbor:"4,keyasint,omitempty"` // see regain.Era
 }
 
 func (fs *Flows) device(f *Flow) (string, error) {
-	d := knownDevice{UserID: f.UserID, Nonce: rand.Text(), Until: fs.cfg.DB.Now().Add(deviceLifetime)}
+	d := knownDevice{UserID: f.UserID, Nonce: rand.Text(), Until: fs.cfg.DB.Now().Add(deviceLifetime), Era: f.era}
 	if old, ok := fs.deviceOf(f, f.UserID); ok {
 		d.Nonce = old.Nonce
 	}
@@ -245,9 +249,16 @@ func (fs *Flows) device(f *Flow) (string, error) {
 
 // deviceOf returns the device that the browser brings, if it is that user's; it takes as long for nobody.
 func (fs *Flows) deviceOf(f *Flow, userID string) (d knownDevice, ok bool) {
-	if f.Browser.Device == "" {
-		return d, false
+	d = fs.openDevice(f.Need.Tenant, f.Browser.Device)
+	return d, userID != "" && d.UserID == userID
+}
+
+// openDevice returns the zero value for what is none, or none any more.
+func (fs *Flows) openDevice(tenant, text string) (d knownDevice) {
+	var era uint64
+	if text == "" || fs.openValue(devicePurpose, tenant, text, &d) != nil || !d.Until.After(fs.cfg.DB.Now()) ||
+		fs.cfg.DB.View(context.Background(), func(tx *fsm.Tx) (err error) { era, err = regain.Era(tx, tenant, d.UserID); return err }) != nil || d.Era != era {
+		return knownDevice{}
 	}
-	err := fs.openValue(devicePurpose, f.Need.Tenant, f.Browser.Device, &d)
-	return d, err == nil && userID != "" && d.UserID == userID && d.Until.After(fs.cfg.DB.Now())
+	return d
 }

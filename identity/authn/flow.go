@@ -99,6 +99,7 @@ type Flow struct {
 
 	sealed      string
 	epoch       seal.Epoch // that it was opened in
+	era         uint64     // of the account when the sign-in came to its end
 	settled     bool       // policy has found nothing missing: neither a proof nor a factor to be set up
 	deviceBound bool       // policy takes no passkey that may leave its device; see DeviceBound
 }

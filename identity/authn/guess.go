@@ -77,9 +77,5 @@ func (fs *Flows) Known(f *Flow) string { return fs.KnownIn(f.Need.Tenant, f.Brow
 
 // KnownIn is Known by the browser's Result.Device, before there is a flow.
 func (fs *Flows) KnownIn(tenant, device string) string {
-	var d knownDevice
-	if device == "" || fs.openValue(devicePurpose, tenant, device, &d) != nil || !d.Until.After(fs.cfg.DB.Now()) {
-		return ""
-	}
-	return d.UserID
+	return fs.openDevice(tenant, device).UserID
 }

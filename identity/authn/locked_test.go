@@ -110,6 +110,47 @@ func TestLockedAccountNeedsTheMailbox(t *testing.T) {
 }
 
 // A passkey may have been added by whoever was in the account; and the password is still known to them.
+// Whoever was in an account has a browser that is known there. From the lock on they wait as strangers
+// do, at every node, and stay strangers when it is unlocked; the person's browser is known anew.
+func TestNoBrowserIsKnownFromBeforeALock(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 2)
+	h.verify(t)
+	n, ctx := h.nodes[0], from(t, "192.0.2.9")
+	was, err := n.try(t, ctx, authn.Browser{}, "ann", good)
+	if err != nil || n.KnownIn(ten, was.Device) != h.ann.ID {
+		t.Fatalf("%+v, %v", was, err)
+	}
+	former := authn.Browser{Device: was.Device}
+	guess(t, n, "192.0.2.1", "ann", 10)
+	if limited(t, n, "192.0.2.1", former, "ann") != 0 {
+		t.Fatal("her browser is not known")
+	}
+	h.lockAt(t, 1)
+	unknown := func(when string) {
+		t.Helper()
+		for i, n := range h.nodes {
+			if n.KnownIn(ten, was.Device) != "" {
+				t.Errorf("%s, node %d: a browser of before is known", when, i)
+			}
+		}
+		if limited(t, n, "192.0.2.1", former, "ann") == 0 {
+			t.Errorf("%s: a browser of before does not wait", when)
+		}
+	}
+	unknown("locked")
+	f := n.fresh(t, ctx)
+	if r, err := n.Password(ctx, f, "ann", good); err != nil || r.Step != authn.StepMail {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	n.unlocked(t, ctx, f)
+	unknown("unlocked")
+	now, err := n.try(t, ctx, former, "ann", better)
+	if err != nil || n.KnownIn(ten, now.Device) != h.ann.ID || h.nodes[1].KnownIn(ten, now.Device) != h.ann.ID {
+		t.Errorf("her browser is not known anew: %v", err)
+	}
+}
+
 func TestLockedAccountNeedsTheMailboxBesideAPasskey(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 1)

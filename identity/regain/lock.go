@@ -24,12 +24,15 @@ var locks = fsm.NewTable(89, "account_locks", fsm.Spec[lock]{
 	Key:   func(l *lock) fsm.Key { return fsm.K(l.UserID) },
 })
 
-// Lock has the next sign-in of a user ask for more than they ever needed: see [Locked]. mail is the address
+// Lock has the next sign-in of a user ask for more than they ever needed: see [Locked]. A new [Era] begins. mail is the address
 // whose mailbox is theirs for sure; "" if there is none, or no mail is sent. The caller has made sure that
 // every member of the cluster reads such rows.
 func Lock(tx *fsm.Tx, tenant, userID, mail string) error {
 	set, err := passwordSet(tx, tenant, userID)
 	if err != nil {
+		return err
+	}
+	if err := endEra(tx, tenant, userID); err != nil {
 		return err
 	}
 	return locks.Put(tx, &lock{Tenant: tenant, UserID: userID, Set: set, Mail: mail})
@@ -75,8 +78,16 @@ func Locked(tx *fsm.Tx, u *directory.User) (*Bar, error) {
 	return b, nil
 }
 
-// DeleteTenant removes the locks of a tenant that is being deleted; its recoveries expire.
+// DeleteTenant removes the locks and eras of a tenant that is being deleted; its recoveries expire.
 func DeleteTenant(tx *fsm.Tx, tenant string) error {
+	for e, err := range eras.List(tx, fsm.Scope(tenant)) {
+		if err != nil {
+			return err
+		}
+		if err := eras.Delete(tx, fsm.Scope(tenant), fsm.K(e.UserID)); err != nil {
+			return err
+		}
+	}
 	for l, err := range locks.List(tx, fsm.Scope(tenant)) {
 		if err != nil {
 			return err

@@ -67,7 +67,7 @@ var (
 )
 
 // Tables are the tables of this room.
-var Tables = []fsm.Definition{recoveries, locks}
+var Tables = []fsm.Definition{recoveries, locks, eras}
 
 // gone is when a row is of no use any more.
 func (r *Recovery) gone() time.Time {
@@ -215,6 +215,9 @@ func (r *Recovery) leave(tx *fsm.Tx, rests, shut time.Time) error {
 // DeleteAllOf removes the rows of a user who is being deleted, without an event.
 func DeleteAllOf(tx *fsm.Tx, tenant, userID string) error {
 	if err := Unlock(tx, tenant, userID); err != nil {
+		return err
+	}
+	if err := eras.Delete(tx, fsm.Scope(tenant), fsm.K(userID)); err != nil {
 		return err
 	}
 	return recoveries.Delete(tx, fsm.Scope(tenant), fsm.K(userID))
