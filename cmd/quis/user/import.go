@@ -29,8 +29,8 @@ func importCommand() *cobra.Command {
 		Use:   "import FILE",
 		Short: "Create users from a CSV or JSON file",
 		Long: "The first line of a CSV file names the fields, as `quis user set --fields` has them, and groups: names with | between\n" +
-			"them. A JSON file is a list of objects. What is refused keeps nobody else out; --errors writes those users, with what is\n" +
-			"wrong, to a new file of the same form, which can be corrected and imported. - is standard input, as CSV.\n" +
+			"them. A JSON file is a list of objects. What is refused keeps nobody else out; --errors writes those users as they are,\n" +
+			"with what is wrong, to a new file of the same form, which can be corrected and imported. - is standard input, as CSV.\n" +
 			"Nobody who is there is changed.",
 		Example: "  quis user import people.csv --dry-run\n  quis user import people.csv --errors refused.csv",
 		Args:    line.Exactly("a CSV or JSON file"),
@@ -48,6 +48,8 @@ type record struct {
 	user   map[string]any
 	faults []string // what is wrong with it: found here, or else by the node
 	skip   bool     // it is somebody of an earlier part of the file, and such are passed over
+
+	head, cells []string // of CSV: the first line and this one as they are, without errors
 }
 
 func (i *importing) run(cmd *cobra.Command, file string) error {
@@ -64,6 +66,9 @@ func (i *importing) run(cmd *cobra.Command, file string) error {
 		return err
 	}
 	if i.errors != "" {
+		if isJSON(i.errors) != isJSON(file) { // what is wrong with a line can be said in lines only
+			return line.Usage(cmd, "%s must be of the form of %s, CSV or JSON", i.errors, file)
+		}
 		if _, err := os.Lstat(i.errors); err == nil {
 			return line.Exit{Code: line.Conflict, Text: i.errors + " exists already; name a new file"}
 		}
@@ -201,7 +206,7 @@ func load(cmd *cobra.Command, file string, fields map[string]client.Field) ([]re
 	if len(data) > maxImport {
 		return nil, fmt.Errorf("%s is larger than %d MiB; split it", file, maxImport>>20)
 	}
-	users, err := parse(data, strings.EqualFold(filepath.Ext(file), ".json"), fields)
+	users, err := parse(data, isJSON(file), fields)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
@@ -220,15 +225,17 @@ func (i *importing) write(users []record) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
+	if !isJSON(i.errors) {
+		return writeRefused(f, refused)
+	}
 	rows := make([]map[string]any, len(refused))
 	for n, r := range refused {
-		rows[n] = map[string]any{"errors": strings.Join(r.faults, "; ")}
+		rows[n] = map[string]any{reasons: strings.Join(r.faults, "; ")}
 		for k, v := range r.user {
 			rows[n][k] = v
 		}
 	}
-	if strings.EqualFold(filepath.Ext(i.errors), ".json") {
-		return line.WriteJSON(f, rows)
-	}
-	return writeCSV(f, rows)
+	return line.WriteJSON(f, rows)
 }
+
+func isJSON(file string) bool { return strings.EqualFold(filepath.Ext(file), ".json") }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/quis-idp/quis/api/client"
 )
@@ -24,7 +25,7 @@ func TestParse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(record{})); diff != "" {
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(record{}), asRead); diff != "" {
 		t.Error(diff)
 	}
 	for text, fault := range map[string]string{
@@ -52,14 +53,66 @@ func TestParseKeepsToTheRow(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []record{
-		{"line 2", map[string]any{"username": "ann"}, []string{"line 2 is too short: it ends with username, and email is missing"}, false},
-		{"line 4", map[string]any{"username": "bob", "email": "bob@example.com", "admin": "perhaps"}, []string{`admin: "perhaps" is neither true nor false`}, false},
-		{"line 5", map[string]any{"username": "eve", "email": "eve@example.com", "admin": false}, []string{`line 5 is too long: the first line has no field for "Doe"`}, false},
-		{"line 6", map[string]any{"username": "carol"}, nil, false},
+		{at: "line 2", user: map[string]any{"username": "ann"}, faults: []string{"line 2 is too short: it ends with username, and email is missing"}},
+		{at: "line 4", user: map[string]any{"username": "bob", "email": "bob@example.com", "admin": "perhaps"}, faults: []string{`admin: "perhaps" is neither true nor false`}},
+		{at: "line 5", user: map[string]any{"username": "eve", "email": "eve@example.com", "admin": false}, faults: []string{`line 5 is too long: the first line has no field for "Doe"`}},
+		{at: "line 6", user: map[string]any{"username": "carol"}},
 	}
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(record{})); diff != "" {
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(record{}), asRead); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// asRead leaves out how the lines of a record were written.
+var asRead = cmpopts.IgnoreFields(record{}, "head", "cells")
+
+// What was refused is refused again for the same reasons, however often, and not once it is corrected.
+func TestRefusedLinesStayAsTheyAre(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{
+		"no reasons yet":        "username,email,admin\nann\nbob,bob@example.com,perhaps\neve,eve@example.com,no,Doe,,x\n\"\"\n\" dan \",,yes please,\n",
+		"reasons in last":       "username,email,admin,errors\nann\nbob,bob@example.com,perhaps,old\neve,eve@example.com,no,old,Doe\n",
+		"reasons in the middle": "username,errors,email,admin\nann\nann,old\nbob,old,bob@example.com,perhaps\neve,old,eve@example.com,no,Doe\n",
+		"reasons first":         "errors,username,email,admin\nold\nold,ann\nold,eve,eve@example.com,no,Doe\n",
+	} {
+		first := refusedOf(t, text)
+		for range 2 {
+			var b bytes.Buffer
+			if err := writeRefused(&b, first); err != nil {
+				t.Fatal(err)
+			}
+			next := refusedOf(t, b.String())
+			if len(next) != len(first) {
+				t.Fatalf("%s: became\n%sof\n%s", name, b.String(), text)
+			}
+			for i := range next {
+				if diff := cmp.Diff(first[i].cells, next[i].cells); diff != "" || kinds(first[i]) != kinds(next[i]) {
+					t.Errorf("%s, %s: %s %q, was %q", name, first[i].at, diff, next[i].faults, first[i].faults)
+				}
+			}
+			first = next
+		}
+	}
+	if left := refusedOf(t, "errors,username,email,admin\nline 2 is too short,ann,,\nold,eve,eve@example.com,no\n"); len(left) != 0 {
+		t.Errorf("corrected, and refused: %+v", left)
+	}
+}
+
+// kinds are the faults of a record without the line that they were found in.
+func kinds(r record) string { return strings.ReplaceAll(strings.Join(r.faults, "; "), r.at, "line") }
+
+func refusedOf(t *testing.T, text string) (refused []record) {
+	t.Helper()
+	all, err := parse([]byte(text), false, fields)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range all {
+		if len(r.faults) > 0 {
+			refused = append(refused, r)
+		}
+	}
+	return refused
 }
 
 // FuzzParse: whatever is read can be written, and is read again as the same users.

@@ -16,6 +16,9 @@ import (
 	"github.com/quis-idp/quis/cmd/quis/line"
 )
 
+// reasons is the field in which --errors says what is wrong.
+const reasons = "errors"
+
 // parse reads users from CSV or JSON; fields are those that a user may have. The column
 // errors, which --errors adds, is passed over. What is wrong with one user is a fault of that
 // record; an error is what is wrong with the whole file.
@@ -31,7 +34,7 @@ func parse(data []byte, isJSON bool, fields map[string]client.Field) ([]record, 
 	all := make([]record, len(users))
 	for i, u := range users {
 		all[i] = record{at: fmt.Sprintf("user %d", i+1), user: u}
-		delete(u, "errors")
+		delete(u, reasons)
 		for f := range u {
 			if _, ok := fields[f]; !ok {
 				return nil, unknown(all[i].at, f, fields)
@@ -49,13 +52,15 @@ func parseCSV(r *csv.Reader, fields map[string]client.Field) ([]record, error) {
 	}
 	for i, f := range head {
 		head[i] = strings.ToLower(strings.TrimSpace(f))
-		if _, ok := fields[head[i]]; !ok && head[i] != "errors" {
+		if _, ok := fields[head[i]]; !ok && head[i] != reasons {
 			return nil, unknown("first line", head[i], fields)
 		}
 		if slices.Contains(head[:i], head[i]) {
 			return nil, fmt.Errorf("first line: %s appears twice", head[i])
 		}
 	}
+	why := slices.Index(head, reasons)
+	head = without(head, why)
 	var all []record
 	for {
 		cells, err := r.Read()
@@ -66,8 +71,11 @@ func parseCSV(r *csv.Reader, fields map[string]client.Field) ([]record, error) {
 			return nil, fmt.Errorf("%w; nothing was imported", err) // names the line
 		}
 		at, _ := r.FieldPos(0)
-		u := record{at: fmt.Sprintf("line %d", at), user: map[string]any{}}
+		cells = without(cells, why)
+		u := record{at: fmt.Sprintf("line %d", at), user: map[string]any{}, head: head, cells: cells}
 		switch n := len(head); {
+		case len(cells) == 0 && n > 0:
+			u.faults = append(u.faults, fmt.Sprintf("line %d is empty: %s is missing", at, head[0]))
 		case len(cells) < n:
 			u.faults = append(u.faults, fmt.Sprintf("line %d is too short: it ends with %s, and %s is missing", at, head[len(cells)-1], head[len(cells)]))
 		case len(cells) > n:
@@ -80,9 +88,17 @@ func parseCSV(r *csv.Reader, fields map[string]client.Field) ([]record, error) {
 	}
 }
 
-// take notes what a cell says. One that cannot be read stays as it is, for --errors.
+// without is cells less the one at i, if there is one.
+func without(cells []string, i int) []string {
+	if i < 0 || i >= len(cells) {
+		return cells
+	}
+	return slices.Delete(cells, i, i+1)
+}
+
+// take notes what a cell says. One that cannot be read stays as it is, for its name to be told.
 func (r *record) take(field, cell string, fields map[string]client.Field) {
-	if cell == "" || field == "errors" {
+	if cell == "" {
 		return
 	}
 	v, err := value(cell, fields[field])
@@ -128,6 +144,22 @@ func value(cell string, f client.Field) (any, error) {
 	return cell, nil
 }
 
+// writeRefused writes records of one file as they were, each behind what is wrong with it: the reasons
+// come first, so that a line that is too short or too long stays so.
+func writeRefused(out io.Writer, refused []record) error {
+	w := csv.NewWriter(out)
+	if err := w.Write(append([]string{reasons}, refused[0].head...)); err != nil {
+		return err
+	}
+	for _, r := range refused {
+		if err := w.Write(append([]string{strings.Join(r.faults, "; ")}, r.cells...)); err != nil {
+			return err
+		}
+	}
+	w.Flush()
+	return w.Error()
+}
+
 // writeCSV writes rows with a column for each field that one of them has.
 func writeCSV(out io.Writer, rows []map[string]any) error {
 	var head []string
@@ -156,13 +188,10 @@ func writeCSV(out io.Writer, rows []map[string]any) error {
 	return w.Error()
 }
 
-// place orders the columns as a person reads them: who it is first, what is wrong last.
+// place orders the columns as a person reads them: who it is first.
 func place(field string) int {
-	switch i := slices.Index([]string{"username", "email", "name"}, field); {
-	case i >= 0:
+	if i := slices.Index([]string{"username", "email", "name"}, field); i >= 0 {
 		return i
-	case field == "errors":
-		return 9
 	}
 	return 5
 }
