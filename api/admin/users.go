@@ -24,7 +24,7 @@ func (a *API) users() []route {
 		{Method: "GET", Path: "/users/{id}", Op: "getUser", Summary: "Get a user.", Tagged: true, Do: handle(a.getUser)},
 		{Method: "PUT", Path: "/users/{id}", Op: "replaceUser", Summary: "Replace what can be set of a user.", Tagged: true, Do: handle(a.changeUser)},
 		{Method: "PATCH", Path: "/users/{id}", Op: "updateUser", Summary: "Change what is mentioned of a user.", Tagged: true, Do: handle(a.changeUser)},
-		{Method: "DELETE", Path: "/users/{id}", Op: "deleteUser", Summary: "Delete a user, with sessions, credentials and memberships. Refused for the last administrator of the installation.", Tagged: true, Do: handle(a.deleteUser)},
+		{Method: "DELETE", Path: "/users/{id}", Op: "deleteUser", Summary: "Delete a user, with sessions, credentials and memberships. Refused for the last administrator of the installation who can sign in.", Tagged: true, Do: handle(a.deleteUser)},
 		{Method: "GET", Path: "/users/{id}/groups", Op: "listUserGroups", Summary: "List the groups that a user is in.", Do: handle(a.listUserGroups)},
 	}
 }
@@ -37,8 +37,8 @@ type userFields struct {
 	GivenName     string `json:"given_name" max:"200" doc:"First name."`
 	FamilyName    string `json:"family_name" max:"200" doc:"Last name."`
 	Locale        string `json:"locale" max:"35" doc:"Language tag (BCP 47)."`
-	Admin         bool   `json:"admin" doc:"Whether the user administers the tenant; in the default tenant, the installation, whose last administrator stays one."`
-	Disabled      bool   `json:"disabled" doc:"Whether the user is kept from signing in; never the last administrator of the installation."`
+	Admin         bool   `json:"admin" doc:"Whether the user administers the tenant; in the default tenant, the installation, whose last administrator who can sign in stays one."`
+	Disabled      bool   `json:"disabled" doc:"Whether the user is kept from signing in; never the last administrator of the installation who can sign in."`
 }
 
 type newUser struct {

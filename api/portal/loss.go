@@ -41,7 +41,7 @@ func (p *password) loss(r *http.Request, v *Visitor) (l Loss, err error) {
 		if err != nil {
 			return err
 		}
-		certified, err := v.certified(tx)
+		certified, err := spare.Certified(tx, v.User)
 		left.Password, left.Codes = false, set != nil && set.Left() > 0
 		if err == nil && !certified && left.OnlyPasskeys(a) {
 			l = lossOf(r, left, a, open.Recover && left.Mail)

@@ -14,6 +14,7 @@ import (
 	"github.com/quis-idp/quis/identity/language"
 	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/identity/settings"
+	"github.com/quis-idp/quis/identity/spare"
 )
 
 const passwordPath = securityPath + "/password"
@@ -56,7 +57,7 @@ func (p *password) Card(tx *fsm.Tx, r *http.Request, v *Visitor) (Card, error) {
 		return c, nil
 	}
 	if set.IsZero() {
-		enters, err := v.enters(tx)
+		enters, err := spare.Enters(tx, v.User)
 		if c.Lead = site.Text(r, "password.none"); !enters {
 			c.Lead = site.Text(r, "password.alone")
 		}

@@ -2,12 +2,10 @@ package portal
 
 import (
 	"net/http"
-	"slices"
 
 	"github.com/quis-idp/quis/api/page"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
-	"github.com/quis-idp/quis/identity/credential/certificate"
 	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/spare"
 )
@@ -84,19 +82,4 @@ func (v *Visitor) WithoutCodes(tx *fsm.Tx, r *http.Request) (Stay, error) {
 func kept(tx *fsm.Tx, r *http.Request, v *Visitor) (Stay, error) {
 	verdict, err := spare.Without(tx, v.Tenant, v.UserID, func(l *spare.Left) { l.Password = false }, ways(r)...)
 	return stays(r, verdict, keeps), err
-}
-
-// enters reports whether v, who has no password, can sign in by other means.
-func (v *Visitor) enters(tx *fsm.Tx) (bool, error) {
-	begins, err := spare.Begins(tx, v.User)
-	if err != nil || begins {
-		return begins, err
-	}
-	return v.certified(tx)
-}
-
-// certified reports whether v has a certificate that is good today.
-func (v *Visitor) certified(tx *fsm.Tx) (bool, error) {
-	all, err := certificate.Of(tx, v.Tenant, v.UserID)
-	return slices.ContainsFunc(all, func(c certificate.Certificate) bool { return tx.Now().Before(c.NotAfter) }), err
 }

@@ -5,7 +5,7 @@
 // Rules live inside the functions, so no caller can pass them by: usernames,
 // addresses and group names are unique within a tenant however they are spelled
 // (see usernameKey and emailKey), all text is bounded and normalized, the default tenant
-// keeps an administrator once it has one, and every change appends an event with what was
+// keeps an administrator once it has one, of those who can sign in if there are such, and every change appends an event with what was
 // before and after.
 //
 // A change names the revision it is based on, as a Get returned it; 0 means any.

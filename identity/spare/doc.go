@@ -12,5 +12,7 @@
 //
 // [Governed] says the same of a tenant's rules: whether they leave an administrator a way in.
 //
+// [Enters] is also by what the directory counts administrators when the last one is to stay.
+//
 // Not here: sentences, which api/portal has; administrators, who may remove anything if they say so.
 package spare

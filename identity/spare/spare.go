@@ -1,9 +1,12 @@
 package spare
 
 import (
+	"slices"
+
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/credential/certificate"
 	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/credential/recovery"
 	"github.com/quis-idp/quis/identity/credential/totp"
@@ -221,6 +224,23 @@ func Begins(tx *fsm.Tx, u *directory.User) (bool, error) {
 		return false, err
 	}
 	return !a.LocalLogin || has.begins(a), nil
+}
+
+func init() { directory.EnterBy(Enters) }
+
+// Enters reports whether u could sign in now, be it with a certificate alone.
+func Enters(tx *fsm.Tx, u *directory.User) (bool, error) {
+	begins, err := Begins(tx, u)
+	if err != nil || begins {
+		return begins, err
+	}
+	return Certified(tx, u)
+}
+
+// Certified reports whether u has a certificate that is good today.
+func Certified(tx *fsm.Tx, u *directory.User) (bool, error) {
+	all, err := certificate.Of(tx, u.Tenant, u.ID)
+	return slices.ContainsFunc(all, func(c certificate.Certificate) bool { return tx.Now().Before(c.NotAfter) }), err
 }
 
 // Without says why a user cannot spare what take takes away, and which of the ways, of which the best

@@ -165,7 +165,7 @@ func setCommand() *cobra.Command {
 
 func disableCommand() *cobra.Command {
 	return switching("disable", true, "Keep a user from signing in; sessions and tokens end",
-		"They do not come back when the user is enabled again. The last administrator of the installation is not disabled.")
+		"They do not come back when the user is enabled again. The last administrator of the installation who can sign in is not disabled.")
 }
 
 func enableCommand() *cobra.Command {
@@ -244,7 +244,7 @@ func deleteCommand() *cobra.Command {
 	var sure bool
 	c := doing(&cobra.Command{
 		Use: "delete USER", Short: "Delete a user, with sessions, credentials and memberships",
-		Long:    "The last administrator of the installation is not deleted: make another one first.",
+		Long:    "The last administrator of the installation who can sign in is not deleted: make another one first.",
 		Example: "  quis user delete alice\n  quis user delete alice --yes",
 	}, "%s is deleted.", func(ctx context.Context, c *client.Client, u *client.User) error { return c.Users.Delete(ctx, u.ID) })
 	run := c.RunE
