@@ -54,7 +54,7 @@ func (l *Login) ask(w http.ResponseWriter, r *http.Request) error {
 }
 
 // asked tells the script of the page whether there is something new: 204 as long as the flow
-// waits, 200 once it does not, whatever came of it. It reads what this node has; it counts
+// waits, 200 once it does not, whatever came of it. It reads what this node has, as long as that waits; it counts
 // for no limit, since it proves nothing and needs a flow of this browser.
 func (l *Login) asked(w http.ResponseWriter, r *http.Request) error {
 	f, err := page.Form(r)

@@ -93,15 +93,21 @@ func (fs *Flows) awake(tx *fsm.Tx, f *Flow, all []approval.Approver) (sessions [
 	return sessions, nil
 }
 
-// Approval returns what became of what f has asked for.
+// Approval returns what became of what f has asked for, perhaps through another node a moment ago:
+// only a node that has caught up says that it is gone, since it has to be asked again then.
 func (fs *Flows) Approval(ctx context.Context, f *Flow) (state approval.State, err error) {
 	if f.Step() != StepSecond || f.Asked == nil {
 		return approval.Gone, nil
 	}
-	err = fs.cfg.DB.View(ctx, func(tx *fsm.Tx) error {
-		state, err = approval.Look(tx, f.Need.Tenant, f.UserID, f.ID, f.Asked.ID)
+	err = fs.cfg.DB.Read(ctx, func(tx *fsm.Tx) (err error) {
+		if state, err = approval.Look(tx, f.Need.Tenant, f.UserID, f.ID, f.Asked.ID); err == nil && state == approval.Gone {
+			err = fsm.ErrNotFound
+		}
 		return err
 	})
+	if errors.Is(err, fsm.ErrNotFound) {
+		err = nil
+	}
 	return state, err
 }
 
@@ -112,8 +118,10 @@ func (fs *Flows) Approved(ctx context.Context, f *Flow) (Result, error) {
 		if f.Step() != StepSecond {
 			return Result{}, "dead_flow", dead("it is not at this step")
 		}
+		// Settled: it may be another node that has told the page to go on.
+		settled := Settled(ctx, fs.cfg.DB, func(*fsm.Tx) error { return nil })
 		state, err := fs.Approval(ctx, f)
-		if err != nil {
+		if err = errors.Join(settled, err); err != nil {
 			return Result{}, reasonOf(err), err
 		}
 		if state != approval.Approved {

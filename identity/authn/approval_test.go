@@ -88,6 +88,29 @@ func TestApproval(t *testing.T) {
 	}
 }
 
+// A node that lags neither asks again for what was asked through another one, nor denies what was
+// approved there.
+func TestALaggingNodeKnowsOfAnApproval(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 2)
+	b := h.approver(t, h.app(t))
+	ctx := from(t, "198.51.100.7")
+	f := h.nodes[0].half(t, ctx, authn.Browser{})
+	h.Pause(1)
+	if _, err := h.nodes[0].Ask(ctx, f); err != nil {
+		t.Fatal(err)
+	}
+	if state, err := h.nodes[1].Approval(ctx, f); err != nil || state != approval.Pending {
+		t.Errorf("asked a moment ago: %d, %v", state, err)
+	}
+	if right, err := h.approve(t, 0, b, f); !right || err != nil {
+		t.Fatalf("%v, %v", right, err)
+	}
+	if r, err := h.nodes[1].Approved(ctx, f); err != nil || r.Step != authn.StepDone {
+		t.Errorf("approved a moment ago: %+v, %v", r, err)
+	}
+}
+
 // Who may not approve: the browser that signs in, one that is signed out, one that was let in by
 // an approval itself, and any where the tenant does not want it or nothing else is left.
 func TestWhoApproves(t *testing.T) {
