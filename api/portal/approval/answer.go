@@ -39,9 +39,13 @@ func (s *Section) writeAnswer(w http.ResponseWriter, r *http.Request, v *portal.
 	case "approved", "refused", "ended", "over":
 		view.Notice = site.Text(r, "done."+v.Done)
 	}
-	err := s.cfg.DB.View(r.Context(), func(tx *fsm.Tx) error {
+	// Read: it may have been asked for at another node a moment ago.
+	err := s.cfg.DB.Read(r.Context(), func(tx *fsm.Tx) error {
 		q, err := approval.Waiting(tx, v.Tenant, v.UserID)
-		if err != nil || q == nil {
+		if err == nil && q == nil {
+			err = fsm.ErrNotFound
+		}
+		if err != nil {
 			return err
 		}
 		view.Request, view.Application = q.ID, q.Application
@@ -58,7 +62,7 @@ func (s *Section) writeAnswer(w http.ResponseWriter, r *http.Request, v *portal.
 		}
 		return nil
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, fsm.ErrNotFound) {
 		return err
 	}
 	if view.Request != "" {

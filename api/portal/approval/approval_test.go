@@ -26,6 +26,18 @@ func (s *someone) finish(waiting pagetest.Answer) pagetest.Answer {
 	return s.Post("/login/second", url.Values{"flow": waiting.Hidden("flow")[:1], "way": {"approval"}})
 }
 
+// Whoever follows a message, or the banner of another node, is not told by one that lags that nothing waits.
+func TestALaggingNodeShowsWhatWaits(t *testing.T) {
+	t.Parallel()
+	h := newHouseOver(t, 2)
+	laptop := h[0].approver()
+	laptop.URL = h[1].URL
+	laptop.Get(answerPath).Want(t, 200, "No sign-in waits")
+	h[0].Cluster.Pause(1)
+	h[0].asking()
+	laptop.Get(answerPath).Want(t, 200, "Firefox on Linux")
+}
+
 func TestASignInIsApprovedElsewhere(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)

@@ -40,13 +40,26 @@ type house struct {
 	messages chan string // where push messages go to
 }
 
-func newHouse(t *testing.T) *house {
+func newHouse(t *testing.T) *house { return newHouseOver(t, 1)[0] }
+
+// newHouseOver is newHouse of several nodes.
+func newHouseOver(t *testing.T, nodes int) (all []*house) {
 	t.Helper()
-	h := &house{House: portaltest.New(t, pending.Tables...), messages: make(chan string, 10)}
-	for _, name := range []string{"ada", "grace"} {
-		h.Person(directory.User{Username: name, Email: name + "@example.com"}, true)
+	messages := make(chan string, 10)
+	for _, h := range portaltest.NewOver(t, nodes, pending.Tables...) {
+		all = append(all, &house{House: h, messages: messages})
 	}
-	h.populate()
+	for _, name := range []string{"ada", "grace"} {
+		all[0].Person(directory.User{Username: name, Email: name + "@example.com"}, true)
+	}
+	all[0].populate()
+	for _, h := range all {
+		h.open()
+	}
+	return all
+}
+
+func (h *house) open() {
 	h.push = push.New(push.Config{DB: h.DB, Ring: h.Ring, Post: h.pushed, Lifetime: approval.Lifetime, Logger: slog.New(slog.DiscardHandler)})
 	h.SignIn(authn.Config{Tell: h.push.Tell})
 	h.Open(h.Login(login.Config{}), h.Portal(New(Config{DB: h.DB, Ring: h.Ring, Cookie: login.ApproverCookie, PushKey: h.push.Key, Check: fetch.New(fetch.Config{}).Check, Use: func(context.Context) error {
@@ -55,7 +68,6 @@ func newHouse(t *testing.T) *house {
 		}
 		return nil
 	}})))
-	return h
 }
 
 // pushed notes where a push message goes. Its service knows no subscription that ends with "gone".
