@@ -4,8 +4,8 @@
 // off at 320 px) and, with QUIS_SCREENSHOTS set to a folder, keeps pictures for a
 // human eye, light and dark, wide and narrow.
 //
-// METHODS.md says which test enrols, uses and removes each way to sign in, PAGES.md which picture
-// shows each page; tests read both, so that neither leaves anything out.
+// METHODS.md says which test enrols, uses and removes each way to sign in, and in which flows nodes
+// die, PAGES.md which picture shows each page; tests read both, so that neither leaves anything out.
 //
 // What is about the pages alone, or about hours that pass, is tested on one store in the
 // process of the test, whose clock can be set; what is about nodes, on real ones.

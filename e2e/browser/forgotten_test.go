@@ -2,12 +2,10 @@ package browser
 
 import (
 	"testing"
-	"time"
 
 	"github.com/chromedp/chromedp"
 
 	"github.com/quis-idp/quis/e2e/testbed"
-	"github.com/quis-idp/quis/identity/credential/totp"
 )
 
 const anotherPassword = "an engine that weaves algebra"
@@ -26,9 +24,9 @@ func TestForgottenPasswordOverThreeNodes(t *testing.T) {
 		{"mail and passkey", (*visit).forgetsWithPasskey},
 	} {
 		t.Run(by.name, func(t *testing.T) {
-			b := passkeyBrowser(t)
-			by.way(&visit{t: t, d: d, b: b, mail: &mailbox{b: b, at: d.Issuer()}, proxy: d.Public(0)})
-			b.expectNoProblems()
+			v := newVisit(t, d)
+			by.way(v)
+			v.b.expectNoProblems()
 		})
 	}
 }
@@ -42,7 +40,7 @@ func (v *visit) forgets(username string) {
 	v.b.says("main h1", "Get back in")
 	v.b.fill("username", username)
 	v.send("username")
-	v.b.fill("code", sixDigits.FindString(v.mail.wait(username+"@example.com", "wants to get back in. Type this code").Text))
+	v.b.fill("code", v.mail.code(username))
 	v.send("code")
 	v.b.says("main h1", "One more step")
 }
@@ -57,10 +55,7 @@ func (v *visit) renews(username string) {
 }
 
 func (v *visit) forgetsWithApp() {
-	v.withPassword("ada")
-	v.isIn("ada")
-	v.b.open(v.proxy + securityPath + "/apps/new")
-	secret := v.b.addApp()
+	secret := v.hasApp("ada")
 	v.b.leave(v.proxy)
 	v.forgets("ada")
 	v.isAskedFor("Open your authenticator app")
@@ -68,16 +63,13 @@ func (v *visit) forgetsWithApp() {
 	v.b.fill("code", "000000")
 	v.send("code")
 	v.b.says(`[role="alert"]`, "That code is not right")
-	v.b.fill("code", totp.Parameters{}.Code(secret, time.Now().Add(30*time.Second))) // the present one has been used
+	v.b.fill("code", nextCode(secret))
 	v.send("code")
 	v.renews("ada")
 }
 
 func (v *visit) forgetsWithCodes() {
-	v.withPassword("grace")
-	v.isIn("grace")
-	v.b.open(v.proxy + securityPath + "/apps/new")
-	v.b.addApp()
+	v.hasApp("grace")
 	codes := v.showsCodes()
 	v.b.leave(v.proxy)
 	v.forgets("grace")

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -41,34 +42,37 @@ func found(form *regexp.Regexp, text string) map[string]bool {
 	return all
 }
 
-// table reads the rows of the table in a file: without its head, each cell without blanks around it.
-func table(t *testing.T, file string, columns int) (rows [][]string) {
+// table reads the rows of the table in a file whose first column has this head: each cell without
+// blanks around it.
+func table(t *testing.T, file, head string) (rows [][]string) {
 	t.Helper()
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for line := range strings.Lines(string(text)) {
-		if !strings.HasPrefix(line, "| ") {
-			continue
+	_, after, _ := strings.Cut(string(text), "\n| "+head+" |")
+	columns := 0
+	for line := range strings.Lines("| " + head + " |" + after) {
+		if !strings.HasPrefix(line, "|") {
+			break
 		}
 		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
 		for i := range cells {
 			cells[i] = strings.TrimSpace(cells[i])
 		}
-		if len(cells) != columns {
+		if columns = max(columns, len(cells)); len(cells) != columns {
 			t.Fatalf("%s: %d columns: %s", file, len(cells), line)
 		}
 		rows = append(rows, cells)
 	}
-	return rows[1:]
+	return rows[min(2, len(rows)):] // below the head and its rule
 }
 
 // TestMethodsAreAllTested: METHODS.md names for every method a test that enrols it, one that uses
 // it and one that removes it, and there are these tests.
 func TestMethodsAreAllTested(t *testing.T) {
 	t.Parallel()
-	made, rows := found(madeTest, sources(t)), table(t, "METHODS.md", 4)
+	made, rows := found(madeTest, sources(t)), table(t, "METHODS.md", "Method")
 	for _, row := range rows {
 		for _, cell := range row[1:] {
 			names := namedTest.FindAllString(cell, -1)
@@ -87,12 +91,34 @@ func TestMethodsAreAllTested(t *testing.T) {
 	}
 }
 
+// TestFlowsAreAllInterrupted: METHODS.md names for every flow in which nodes die the test that goes
+// through it, and there are these flows and tests.
+func TestFlowsAreAllInterrupted(t *testing.T) {
+	t.Parallel()
+	made, said := found(madeTest, sources(t)), map[string]bool{}
+	for _, row := range table(t, "METHODS.md", "Flow") {
+		said[row[0]] = true
+		if !made[row[2]] {
+			t.Errorf("%s: there is no %s", row[0], row[2])
+		}
+	}
+	flows := slices.Concat(signIns, accountFlows)
+	for _, f := range flows {
+		if !said[f.name] {
+			t.Errorf("nothing is said of %q", f.name)
+		}
+	}
+	if len(said) != len(flows)+1 { // the set-up has a test of its own
+		t.Errorf("%d flows, of %d something is said", len(flows)+1, len(said))
+	}
+}
+
 // TestPagesAreAllLookedAt: PAGES.md names a picture for every template that is a page, and a test
 // takes it.
 func TestPagesAreAllLookedAt(t *testing.T) {
 	t.Parallel()
 	taken, shown := found(quoted, sources(t)), map[string]bool{}
-	for _, row := range table(t, "PAGES.md", 2) {
+	for _, row := range table(t, "PAGES.md", "Template") {
 		shown[row[0]] = true
 		if !taken[row[1]] {
 			t.Errorf("no test takes the picture %s of %s", row[1], row[0])

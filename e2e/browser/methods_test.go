@@ -8,7 +8,6 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/quis-idp/quis/e2e/testbed"
-	"github.com/quis-idp/quis/identity/credential/totp"
 )
 
 const securityPath = "/account/security"
@@ -37,9 +36,9 @@ func TestEveryMethodComesAndGoes(t *testing.T) {
 		{"code and link by mail", (*visit).addressThatChanges},
 	} {
 		t.Run(m.name, func(t *testing.T) {
-			b := passkeyBrowser(t)
-			m.all(&visit{t: t, d: d, b: b, mail: &mailbox{b: b, at: d.Issuer()}, proxy: d.Public(0)})
-			b.expectNoProblems()
+			v := newVisit(t, d)
+			m.all(v)
+			v.b.expectNoProblems()
 		})
 	}
 	t.Logf("all of it took %v", time.Since(begun).Round(time.Millisecond))
@@ -117,7 +116,7 @@ func (v *visit) appAndWhatBelongsToIt() {
 	v.withPassword("grace")
 	v.isAskedFor("Open your authenticator app")
 	v.b.pictures("second-app")
-	v.b.fill("code", totp.Parameters{}.Code(secret, time.Now().Add(30*time.Second))) // the present one has been used
+	v.b.fill("code", nextCode(secret))
 	v.b.do(chromedp.Click(chromedp.CSS(`input[name="trust"]`)), chromedp.Click(submitted))
 	v.isIn("grace")
 	v.b.says("main", "Trusted devices", "Trusted until")

@@ -88,11 +88,11 @@ func (b *browser) isNotified(node string) {
 	b.pictures("account-security-told")
 }
 
-// asks signs ada in at a node up to where the number is shown, and returns it.
-func (b *browser) asks(node string) (number string) {
+// asks signs somebody in at a node up to where the number is shown, and returns it.
+func (b *browser) asks(who, node string) (number string) {
 	b.t.Helper()
 	b.open(node + "/account")
-	b.signIn("ada", "correct horse battery")
+	b.signIn(who, "correct horse battery")
 	other := chromedp.CSS(`a[href*="way=approval"]`)
 	b.do(chromedp.WaitVisible(other), chromedp.Click(other))
 	b.says("main", "Ask the other browser")
@@ -153,7 +153,7 @@ func TestAPushMessageLeadsToTheApproval(t *testing.T) {
 	laptop.addApp()
 	laptop.isNotified(d.Public(2))
 	worker := laptop.worker("/account/worker.js")
-	number := phone.asks(d.Public(3))
+	number := phone.asks("ada", d.Public(3))
 
 	var m pushtest.Message
 	select {
