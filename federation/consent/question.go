@@ -4,19 +4,17 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
-
-	"github.com/fxamacker/cbor/v2"
 
 	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/keys/seal"
+	"github.com/quis-idp/quis/keys/seal/note"
 )
 
 const (
@@ -153,35 +151,15 @@ func (k *Desk) Finished(ctx context.Context, rawQuery string) (before string, t 
 	return before, t
 }
 
-var boxText = base64.RawURLEncoding.Strict() // one value, one spelling
-
 func (k *Desk) seal(purpose, tenant string, v any) (string, error) {
-	plain, err := cbor.Marshal(v)
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", purpose, err)
-	}
-	box, err := k.ring.Seal(k.ring.Passing(purpose), plain, []byte(tenant))
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", purpose, err)
-	}
-	return boxText.EncodeToString(box), nil
+	return note.Seal(k.ring, k.ring.Passing(purpose), tenant, v)
 }
 
 // open reports ErrDead for what seal did not make for this tenant; errors of the store pass.
 func (k *Desk) open(purpose, tenant, text string, v any) error {
-	if tenant == "" || len(text) > maxSealed {
+	err := note.Open(k.ring, k.ring.Passing(purpose), tenant, text, maxSealed, v)
+	if errors.Is(err, seal.ErrBox) {
 		return dead("it is incomplete or was made elsewhere")
 	}
-	box, err := boxText.DecodeString(text)
-	if err != nil {
-		return dead("it is incomplete or was made elsewhere")
-	}
-	plain, err := k.ring.Open(k.ring.Passing(purpose), box, []byte(tenant))
-	if errors.Is(err, fsm.ErrUnavailable) || errors.Is(err, seal.ErrSealed) {
-		return fmt.Errorf("%s: %w", purpose, err)
-	}
-	if err != nil || cbor.Unmarshal(plain, v) != nil {
-		return dead("it is incomplete or was made elsewhere")
-	}
-	return nil
+	return err
 }

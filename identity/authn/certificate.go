@@ -17,6 +17,7 @@ import (
 	"github.com/quis-idp/quis/identity/authn/throttle"
 	"github.com/quis-idp/quis/identity/credential/certificate"
 	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/keys/seal/note"
 )
 
 // certificateReason begins the reasons of refused certificates in events.
@@ -183,7 +184,7 @@ func hasCertificates(tx *fsm.Tx, tenant, user string) (could []assurance.Factor,
 
 func acceptCertificate(tx *fsm.Tx, tenant, user string, f assurance.Factor) error {
 	var s certificate.Shown
-	if err := flowDecoder.Unmarshal(f.Box, &s); err != nil {
+	if err := note.Decode(f.Box, &s); err != nil {
 		return err
 	}
 	return certificate.Accept(tx, tenant, user, &s)

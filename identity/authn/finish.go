@@ -16,6 +16,7 @@ import (
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/regain"
 	"github.com/quis-idp/quis/identity/session"
+	"github.com/quis-idp/quis/keys/seal/note"
 )
 
 // spentGrace keeps the mark of a spent flow beyond the flow's own end, for clocks
@@ -244,7 +245,7 @@ func (fs *Flows) device(f *Flow) (string, error) {
 	if old, ok := fs.deviceOf(f, f.UserID); ok {
 		d.Nonce = old.Nonce
 	}
-	return fs.sealValue(devicePurpose, f.Need.Tenant, d)
+	return note.Seal(fs.cfg.Ring, devicePurpose, f.Need.Tenant, d)
 }
 
 // deviceOf returns the device that the browser brings, if it is that user's; it takes as long for nobody.
@@ -256,7 +257,7 @@ func (fs *Flows) deviceOf(f *Flow, userID string) (d knownDevice, ok bool) {
 // openDevice returns the zero value for what is none, or none any more.
 func (fs *Flows) openDevice(tenant, text string) (d knownDevice) {
 	var era uint64
-	if text == "" || fs.openValue(devicePurpose, tenant, text, &d) != nil || !d.Until.After(fs.cfg.DB.Now()) ||
+	if text == "" || note.Open(fs.cfg.Ring, devicePurpose, tenant, text, maxSealed, &d) != nil || !d.Until.After(fs.cfg.DB.Now()) ||
 		fs.cfg.DB.View(context.Background(), func(tx *fsm.Tx) (err error) { era, err = regain.Era(tx, tenant, d.UserID); return err }) != nil || d.Era != era {
 		return knownDevice{}
 	}

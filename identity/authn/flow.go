@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/url"
@@ -180,6 +181,8 @@ func (fs *Flows) Begin(ctx context.Context, need Need) (string, error) {
 	return f.sealed, nil
 }
 
+var bindingText = base64.RawURLEncoding.Strict() // one value, one spelling
+
 // Bind ties a flow that is not bound to the browser with this binding value: the
 // value of its flow cookie, or empty if it has none. It returns the value to set
 // as that cookie; one serves all flows of a browser. The sealed form is a new one.
@@ -187,10 +190,10 @@ func (fs *Flows) Bind(f *Flow, binding string) (string, error) {
 	if f.Bound() {
 		return "", dead("it is bound already")
 	}
-	if raw, err := flowText.DecodeString(binding); err != nil || len(raw) != bindingSize {
+	if raw, err := bindingText.DecodeString(binding); err != nil || len(raw) != bindingSize {
 		var fresh [bindingSize]byte
 		rand.Read(fresh[:])
-		binding = flowText.EncodeToString(fresh[:])
+		binding = bindingText.EncodeToString(fresh[:])
 	}
 	hash := sha256.Sum256([]byte(binding))
 	f.Binding = hash[:]

@@ -16,6 +16,7 @@ import (
 	"github.com/quis-idp/quis/identity/credential/totp"
 	"github.com/quis-idp/quis/identity/regain"
 	"github.com/quis-idp/quis/identity/settings"
+	"github.com/quis-idp/quis/keys/seal/note"
 )
 
 // A way is a method of proving who one is for a user who is known already. check only reads;
@@ -131,7 +132,7 @@ func provedBy(a passkey.Assertion, beside bool) (assurance.Factor, error) {
 
 func acceptPasskey(tx *fsm.Tx, tenant, user string, f assurance.Factor) error {
 	var a passkey.Assertion
-	if err := flowDecoder.Unmarshal(f.Box, &a); err != nil {
+	if err := note.Decode(f.Box, &a); err != nil {
 		return err
 	}
 	if a.Tenant != tenant || a.UserID != user {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/session"
+	"github.com/quis-idp/quis/keys/seal/note"
 )
 
 const (
@@ -34,7 +35,7 @@ type Ticket struct {
 func (fs *Flows) returnTo(f *Flow, s *session.Session, kept bool) (string, error) {
 	path, query, _ := strings.Cut(f.Need.ReturnTo, "?")
 	hash := sha256.Sum256([]byte(query))
-	text, err := fs.sealValue(fs.cfg.Ring.Passing(ticketPurpose), f.Need.Tenant, Ticket{
+	text, err := note.Seal(fs.cfg.Ring, fs.cfg.Ring.Passing(ticketPurpose), f.Need.Tenant, Ticket{
 		FlowID: f.ID, Begun: f.Begun, SessionID: s.ID, Query: hash[:], Until: fs.cfg.DB.Now().Add(ticketLifetime), Kept: kept,
 	})
 	if err != nil {
@@ -68,7 +69,7 @@ func (fs *Flows) Finished(ctx context.Context, rawQuery string) (Ticket, bool) {
 	}
 	text := rawQuery[at+len(TicketParameter)+1:]
 	hash := sha256.Sum256([]byte(rawQuery[:max(at-1, 0)]))
-	if err := fs.openValue(fs.cfg.Ring.Passing(ticketPurpose), identity.TenantFrom(ctx).ID, text, &t); err != nil {
+	if err := note.Open(fs.cfg.Ring, fs.cfg.Ring.Passing(ticketPurpose), identity.TenantFrom(ctx).ID, text, maxSealed, &t); err != nil {
 		return Ticket{}, false
 	}
 	if subtle.ConstantTimeCompare(hash[:], t.Query) != 1 || !t.Until.After(fs.cfg.DB.Now()) {

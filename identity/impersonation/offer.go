@@ -2,13 +2,10 @@ package impersonation
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
-
-	"github.com/fxamacker/cbor/v2"
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
@@ -16,6 +13,7 @@ import (
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/keys/seal"
+	"github.com/quis-idp/quis/keys/seal/note"
 )
 
 const (
@@ -114,36 +112,20 @@ func (m *Offers) Make(ctx context.Context, tenant, userID, reason string, life t
 	if err != nil {
 		return "", nil, fmt.Errorf("offer impersonation: %w", err)
 	}
-	plain, err := cbor.Marshal(o)
-	if err != nil {
-		return "", nil, err
-	}
-	box, err := m.ring.Seal(m.ring.Passing(purpose), plain, []byte(tenant))
-	if err != nil {
-		return "", nil, fmt.Errorf("offer impersonation: %w", err)
-	}
-	return ticketText.EncodeToString(box), o, nil
+	ticket, err = note.Seal(m.ring, m.ring.Passing(purpose), tenant, o)
+	return ticket, o, err
 }
-
-var ticketText = base64.RawURLEncoding.Strict() // one ticket, one spelling
 
 // Open returns what a ticket of the context's tenant says, or ErrDead. It writes nothing.
 func (m *Offers) Open(ctx context.Context, ticket string) (*Offer, error) {
 	tenant := identity.TenantFrom(ctx).ID
-	if len(ticket) > maxTicket || tenant == "" {
-		return nil, dead()
-	}
-	box, err := ticketText.DecodeString(ticket)
-	if err != nil {
-		return nil, dead()
-	}
-	plain, err := m.ring.Open(m.ring.Passing(purpose), box, []byte(tenant))
-	if errors.Is(err, fsm.ErrUnavailable) || errors.Is(err, seal.ErrSealed) {
-		return nil, fmt.Errorf("open offer: %w", err)
-	}
 	o := &Offer{}
-	if err != nil || cbor.Unmarshal(plain, o) != nil || o.Tenant != tenant {
+	err := note.Open(m.ring, m.ring.Passing(purpose), tenant, ticket, maxTicket, o)
+	if errors.Is(err, seal.ErrBox) || err == nil && o.Tenant != tenant {
 		return nil, dead()
+	}
+	if err != nil {
+		return nil, err
 	}
 	if err := m.db.View(ctx, o.alive); err != nil {
 		return nil, err

@@ -2,17 +2,14 @@ package registration
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
-
-	"github.com/fxamacker/cbor/v2"
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity/credential/mailcode"
 	"github.com/quis-idp/quis/keys/seal"
+	"github.com/quis-idp/quis/keys/seal/note"
 )
 
 const (
@@ -39,37 +36,20 @@ func (p *pending) mail(tenant string) mailcode.For {
 	return f
 }
 
-var text = base64.RawURLEncoding.Strict()
-
 func (d *Desk) seal(purpose, tenant string, v any) (string, error) {
-	plain, err := cbor.Marshal(v)
-	if err != nil {
-		return "", fmt.Errorf("seal registration: %w", err)
-	}
-	box, err := d.ring.Seal(d.ring.Passing(purpose), plain, []byte(tenant))
-	if err != nil {
-		return "", fmt.Errorf("seal registration: %w", err)
-	}
-	return text.EncodeToString(box), nil
+	return note.Seal(d.ring, d.ring.Passing(purpose), tenant, v)
 }
 
 // look opens a box. One from before a backup was restored is dead: what it says may no longer
 // be so.
 func (d *Desk) look(ctx context.Context, purpose, tenant, sealed string, v any) error {
-	if tenant == "" || len(sealed) > maxBox {
-		return dead()
-	}
 	epoch := d.ring.Epoch()
-	box, err := text.DecodeString(sealed)
+	err := note.Open(d.ring, d.ring.Passing(purpose), tenant, sealed, maxBox, v)
+	if errors.Is(err, seal.ErrBox) {
+		return dead()
+	}
 	if err != nil {
-		return dead()
-	}
-	plain, err := d.ring.Open(d.ring.Passing(purpose), box, []byte(tenant))
-	if errors.Is(err, fsm.ErrUnavailable) || errors.Is(err, seal.ErrSealed) {
-		return fmt.Errorf("open registration: %w", err)
-	}
-	if err != nil || cbor.Unmarshal(plain, v) != nil {
-		return dead()
+		return err
 	}
 	err = d.db.View(ctx, func(tx *fsm.Tx) error { return seal.Check(tx, epoch) })
 	if errors.Is(err, seal.ErrBox) {

@@ -11,18 +11,16 @@ package desk
 import (
 	"context"
 	"crypto/x509"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
-	"github.com/fxamacker/cbor/v2"
-
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential/certificate"
 	"github.com/quis-idp/quis/keys/seal"
+	"github.com/quis-idp/quis/keys/seal/note"
 )
 
 const (
@@ -169,32 +167,18 @@ func (d *Desk) Found(tenant, sessionID, found string) (*certificate.Shown, error
 	return w.Found, nil
 }
 
-var text = base64.RawURLEncoding.Strict() // one value, one spelling
-
 func (d *Desk) seal(purpose, tenant string, w wanted) (string, error) {
-	plain, err := cbor.Marshal(w)
-	if err != nil {
-		return "", err
-	}
-	box, err := d.Ring.Seal(d.Ring.Passing(purpose), plain, []byte(tenant))
-	return text.EncodeToString(box), err
+	return note.Seal(d.Ring, d.Ring.Passing(purpose), tenant, w)
 }
 
 // open reads what seal has written. That this node cannot know now passes.
 func (d *Desk) open(purpose, tenant, sealed string) (w wanted, err error) {
-	if len(sealed) > maxText {
-		return w, ErrOutdated
-	}
-	box, err := text.DecodeString(sealed)
-	if err != nil {
-		return w, ErrOutdated
-	}
-	plain, err := d.Ring.Open(d.Ring.Passing(purpose), box, []byte(tenant))
-	if errors.Is(err, fsm.ErrUnavailable) || errors.Is(err, seal.ErrSealed) {
-		return w, err
-	}
-	if err != nil || cbor.Unmarshal(plain, &w) != nil || !d.DB.Now().Before(w.Until) {
+	err = note.Open(d.Ring, d.Ring.Passing(purpose), tenant, sealed, maxText, &w)
+	if errors.Is(err, seal.ErrBox) || err == nil && !d.DB.Now().Before(w.Until) {
 		return wanted{}, ErrOutdated
+	}
+	if err != nil {
+		return wanted{}, err
 	}
 	return w, nil
 }
