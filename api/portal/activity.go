@@ -5,13 +5,14 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/quis-idp/quis/api/page"
 	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/alarm"
+	"github.com/quis-idp/quis/identity/authn"
+	"github.com/quis-idp/quis/identity/credential/factor"
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/language"
 	"github.com/quis-idp/quis/identity/notify"
@@ -148,22 +149,39 @@ func (p *Portal) disown(w http.ResponseWriter, r *http.Request, v *Visitor) erro
 	if err := p.modern(r.Context()); err != nil {
 		return err
 	}
-	err = v.Update(r.Context(), func(tx *fsm.Tx) error {
-		e, err := event.Mention(tx, v.Tenant, v.UserID, f.Get("event"))
-		if err != nil {
+	var e *event.Event
+	var span alarm.Span
+	var older []string
+	err = authn.Settled(r.Context(), p.cfg.DB, func(tx *fsm.Tx) (err error) {
+		if e, err = event.Mention(tx, v.Tenant, v.UserID, f.Get("event")); err != nil {
 			return err
 		}
-		data := map[string]string{"event": e.ID, "ip": e.Request.IP}
-		switch {
-		case signedIn(e):
-			data["session"] = e.Target.ID
-		case disownable(e):
-			data["of"] = string(e.Type)
-		default:
-			return page.Unreadable(r)
+		if span, err = alarm.SpanOf(tx, v.Tenant, v.UserID, e); err != nil {
+			return err
 		}
-		return v.Disown(tx, e.Time, data)
+		older, err = factor.Between(tx, v.Tenant, v.UserID, span.Since, v.AuthTime)
+		return err
 	})
+	if err != nil {
+		return err
+	}
+	data := map[string]string{"event": e.ID, "ip": e.Request.IP}
+	switch {
+	case signedIn(e):
+		data["session"] = e.Target.ID
+	case disownable(e):
+		data["of"] = string(e.Type)
+	default:
+		return page.Unreadable(r)
+	}
+	// What this session may itself have been proved by goes only after another proof: who has but its cookie must not
+	// take the owner's second factor away. What came later goes without, for it may be all that is asked for.
+	if len(older) > 0 {
+		if ok, err := v.Fresh(w, r, activityPath); !ok {
+			return err
+		}
+	}
+	err = v.Update(r.Context(), func(tx *fsm.Tx) error { return v.Disown(tx, span, data) })
 	if err != nil {
 		return err
 	}
@@ -173,9 +191,9 @@ func (p *Portal) disown(w http.ResponseWriter, r *http.Request, v *Visitor) erro
 // DisownedPath is where a person goes on who has said that something was not their doing.
 const DisownedPath = passwordPath + "?done=disowned"
 
-// Disown takes v's word, within a transaction of Update, that something was not their doing, since when
-// somebody else may have changed the address; data say for the record which.
-func (v *Visitor) Disown(tx *fsm.Tx, since time.Time, data map[string]string) error {
+// Disown takes v's word, within a transaction of Update, that something was not their doing, in span; data say for the
+// record what.
+func (v *Visitor) Disown(tx *fsm.Tx, span alarm.Span, data map[string]string) error {
 	const why = "the user said that it was not them"
 	reads := v.User.EmailVerified && v.portal.cfg.Mails != nil
 	if reads {
@@ -184,7 +202,7 @@ func (v *Visitor) Disown(tx *fsm.Tx, since time.Time, data map[string]string) er
 			return err
 		}
 	}
-	if err := alarm.Secure(tx, v.Tenant, v.UserID, v.ID, why, since, reads); err != nil {
+	if err := alarm.Secure(tx, v.Tenant, v.UserID, v.ID, why, span, reads); err != nil {
 		return err
 	}
 	if err := family.RevokeAll(tx, v.Tenant, v.UserID, why); err != nil {

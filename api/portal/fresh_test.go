@@ -34,7 +34,7 @@ func (s *someone) stepUp(path, password string) string {
 // where they were asked for.
 func TestSensitivePagesWantAFreshProof(t *testing.T) {
 	t.Parallel()
-	for _, path := range []string{"/account/security/password", "/account/security/password?done=disowned", "/account/tokens/new"} {
+	for _, path := range []string{"/account/security/password", "/account/tokens/new"} {
 		h := newHouse(t)
 		h.Update(func(tx *fsm.Tx) error {
 			a := settings.Default(identity.DefaultTenant)

@@ -17,7 +17,10 @@ import (
 	"github.com/quis-idp/quis/identity/spare"
 )
 
-const passwordPath = securityPath + "/password"
+const (
+	passwordPath     = securityPath + "/password"
+	disownedPassword = "password-disowned" // what is done, of a password that is changed since something was not the person's doing
+)
 
 // password is the section of what the person knows by heart.
 type password struct{ *Portal }
@@ -46,7 +49,7 @@ func (p *password) Card(tx *fsm.Tx, r *http.Request, v *Visitor) (Card, error) {
 		c.Lead = site.Text(r, "password.closed")
 	}
 	switch v.Done {
-	case "password":
+	case "password", disownedPassword:
 		c.Notice = site.Text(r, "password.changed")
 	case "password-made":
 		c.Notice = site.Text(r, "password.made")
@@ -81,32 +84,45 @@ func (p *password) Routes(handle, _ Mount) {
 	handle("POST "+removePasswordPath, p.remove)
 }
 
-// has reports whether v has a password.
-func (p *password) has(r *http.Request, v *Visitor) (has bool, err error) {
+// has reports whether v has a password, and whether it is due for a change.
+func (p *password) has(r *http.Request, v *Visitor) (has, due bool, err error) {
 	err = p.cfg.DB.View(r.Context(), func(tx *fsm.Tx) error {
 		set, err := credential.PasswordSet(tx, v.Tenant, v.UserID)
-		has = !set.IsZero()
+		if has = !set.IsZero(); err != nil || !has {
+			return err
+		}
+		why, err := credential.Expired(tx, v.Tenant, v.UserID)
+		due = why != ""
 		return err
 	})
-	return has, err
+	return has, due, err
 }
 
 // ask shows the form, after a recent proof. Whoever has a password proves it there once more.
 func (p *password) ask(w http.ResponseWriter, r *http.Request, v *Visitor) error {
-	has, err := p.has(r, v)
+	has, due, err := p.has(r, v)
 	if err != nil {
 		return err
 	}
-	back := passwordPath
-	if v.Done == "disowned" {
-		if back += "?done=disowned"; !has { // nothing to change
-			return page.Onward(w, r, page.Base(r)+securityPath+"?done=disowned")
+	if v.Done == "disowned" && !due { // nothing to change, or it has been on the way here, where it was asked for
+		done := disownedPassword
+		if !has {
+			done = "disowned"
 		}
+		return page.Onward(w, r, page.Base(r)+securityPath+"?done="+done)
 	}
-	if ok, err := v.FreshToSetUp(w, r, back); !ok {
+	if ok, err := v.FreshToSetUp(w, r, v.passwordForm()); !ok {
 		return err
 	}
 	return p.write(w, r, v, has, http.StatusOK, nil)
+}
+
+// passwordForm is where the form is for v, who may have said that something was not their doing.
+func (v *Visitor) passwordForm() string {
+	if v.Done == "disowned" {
+		return DisownedPath
+	}
+	return passwordPath
 }
 
 func (p *password) write(w http.ResponseWriter, r *http.Request, v *Visitor, has bool, status int, faults []*identity.Error) error {
@@ -120,7 +136,7 @@ func (p *password) write(w http.ResponseWriter, r *http.Request, v *Visitor, has
 // writePassword is the form for passwords of at least so many characters.
 func writePassword(w http.ResponseWriter, r *http.Request, v *Visitor, has bool, status, least int, faults []*identity.Error) error {
 	view := passwordView{
-		Account: v.Account(r, "security"), Has: has, Action: page.Base(r) + passwordPath, Back: page.Base(r) + securityPath, Username: v.User.Username,
+		Account: v.Account(r, "security"), Has: has, Action: page.Base(r) + v.passwordForm(), Back: page.Base(r) + securityPath, Username: v.User.Username,
 		Current: page.Field{Name: "current", Label: site.Text(r, "password.current"), Type: "password", Autocomplete: "current-password", Focus: has},
 		Fresh:   page.Field{Name: "password", Label: site.Text(r, "password.fresh"), Type: "password", Autocomplete: "new-password", Hint: site.Text(r, "password.hint", least), Focus: !has, Check: page.CheckPath(r)},
 		Repeat:  page.Field{Name: "repeat", Label: site.Text(r, "password.repeat"), Type: "password", Autocomplete: "new-password"},
@@ -151,11 +167,11 @@ func (p *password) change(w http.ResponseWriter, r *http.Request, v *Visitor) er
 	if err != nil {
 		return err
 	}
-	has, err := p.has(r, v)
+	has, _, err := p.has(r, v)
 	if err != nil {
 		return err
 	}
-	if ok, err := v.FreshToSetUp(w, r, passwordPath); !ok {
+	if ok, err := v.FreshToSetUp(w, r, v.passwordForm()); !ok {
 		return err
 	}
 	again := func(status int, err error) error {
@@ -186,8 +202,11 @@ func (p *password) change(w http.ResponseWriter, r *http.Request, v *Visitor) er
 		return err
 	}
 	done := "password"
-	if !has {
+	switch {
+	case !has:
 		done = "password-made"
+	case v.Done == "disowned":
+		done = disownedPassword
 	}
 	return page.Onward(w, r, page.Base(r)+securityPath+"?done="+done)
 }

@@ -84,7 +84,7 @@ func removal(r *http.Request, v *Visitor) Removal {
 }
 
 func (p *password) askRemoval(w http.ResponseWriter, r *http.Request, v *Visitor) error {
-	has, err := p.has(r, v)
+	has, _, err := p.has(r, v)
 	if err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func (p *password) remove(w http.ResponseWriter, r *http.Request, v *Visitor) er
 	if ok, err := v.Fresh(w, r, m.Path); !ok {
 		return err
 	}
-	if has, err := p.has(r, v); err != nil {
+	if has, _, err := p.has(r, v); err != nil {
 		return err
 	} else if !has { // pressed twice
 		return page.Onward(w, r, page.Base(r)+securityPath+"?done=password-removed")

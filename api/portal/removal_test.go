@@ -20,8 +20,6 @@ import (
 	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/credential/passkey/passkeytest"
 	"github.com/quis-idp/quis/identity/credential/recovery"
-	"github.com/quis-idp/quis/identity/credential/totp"
-	"github.com/quis-idp/quis/identity/credential/totp/totptest"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/regain"
@@ -51,18 +49,8 @@ func (h *house) mailed() {
 // app gives ada an authenticator app, which she has used in the session of hers.
 func (h *house) app() {
 	h.T.Helper()
-	h.Update(func(tx *fsm.Tx) error {
-		e, err := totp.Begin(tx, h.Ring, identity.DefaultTenant, h.Users["ada"], totp.Label{Issuer: "Example", Account: "ada"}, totp.Parameters{})
-		if err != nil {
-			return err
-		}
-		secret, err := totptest.Secret(e.Secret.Reveal())
-		if err != nil {
-			return err
-		}
-		_, err = totp.Confirm(tx, h.Ring, identity.DefaultTenant, h.Users["ada"], e.Token, totp.Parameters{}.Code(secret, tx.Now()), "Phone")
-		return h.proves(tx, assurance.TOTP, err)
-	})
+	h.addApp("Phone")
+	h.Update(func(tx *fsm.Tx) error { return h.proves(tx, assurance.TOTP, nil) })
 }
 
 // passkey gives ada a passkey that her browser has made by itself, and she has used.
@@ -92,24 +80,8 @@ func (h *house) passkey() {
 // key gives ada a passkey that has verified her.
 func (h *house) key() {
 	h.T.Helper()
-	at := identity.Tenant{ID: identity.DefaultTenant, Issuer: portaltest.PublicURL}
-	a := &passkeytest.Authenticator{Origin: portaltest.PublicURL, UV: true}
-	h.Update(func(tx *fsm.Tx) error {
-		u, _, err := directory.GetUser(tx, identity.DefaultTenant, h.Users["ada"])
-		if err != nil {
-			return err
-		}
-		policy := settings.Default(identity.DefaultTenant).Passkey
-		options, ceremony, err := passkey.BeginRegistration(tx, at, "Example", policy, u, true)
-		if err != nil {
-			return err
-		}
-		response, err := a.Create(options)
-		if err == nil {
-			_, err = passkey.Register(tx, at, policy, u.ID, ceremony, response, "Phone")
-		}
-		return h.proves(tx, assurance.Passkey, err)
-	})
+	h.addKey()
+	h.Update(func(tx *fsm.Tx) error { return h.proves(tx, assurance.Passkey, nil) })
 }
 
 // proves has ada prove something in each session of hers.

@@ -61,7 +61,7 @@ type securityView struct {
 func (p *Portal) showSecurity(w http.ResponseWriter, r *http.Request, v *Visitor) error {
 	view := securityView{Account: v.Account(r, "security")}
 	switch v.Done {
-	case "disowned":
+	case "disowned", disownedPassword:
 		view.Notice = site.Text(r, "security.disowned")
 	case "recovery-stopped":
 		view.Notice = site.Text(r, "recovery.stopped")

@@ -1,6 +1,6 @@
 // Package alarm is what happens when a person says "this wasn't me": the token of the link
 // in a notice, and the one transaction that it starts, which [Secure] is also for people who
-// say so while they are signed in.
+// say so while they are signed in: what is taken away is the same.
 //
 // The token is sealed and names user and event; it is good for two weeks and once. Whoever
 // holds it can lock an account down, and take from it the ways to sign in that were added since

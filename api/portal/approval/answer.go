@@ -9,6 +9,7 @@ import (
 	"github.com/quis-idp/quis/api/portal"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/alarm"
 	"github.com/quis-idp/quis/identity/credential/approval"
 	"github.com/quis-idp/quis/identity/language"
 	"github.com/quis-idp/quis/identity/session"
@@ -135,7 +136,8 @@ func (s *Section) disown(w http.ResponseWriter, r *http.Request, v *portal.Visit
 		if err != nil && !errors.Is(err, fsm.ErrNotFound) {
 			return err
 		}
-		return v.Disown(tx, tx.Now().Add(-24*time.Hour), map[string]string{"approval": identity.Printable(id, 64)})
+		span := alarm.Span{Since: tx.Now(), Address: tx.Now().Add(-24 * time.Hour)} // nobody has got in by this one
+		return v.Disown(tx, span, map[string]string{"approval": identity.Printable(id, 64)})
 	})
 	if err != nil {
 		return err

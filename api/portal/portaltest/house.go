@@ -18,6 +18,7 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/fsm/fsmtest"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/alarm"
 	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/credential/passkey"
@@ -65,7 +66,7 @@ func New(t *testing.T, more ...fsm.Definition) *House {
 func NewOver(t *testing.T, nodes int, more ...fsm.Definition) (all []*House) {
 	t.Helper()
 	c := fsmtest.NewCluster(t, nodes, slices.Concat(seal.Tables, event.Tables, directory.Tables, credential.Tables, session.Tables, authn.Tables,
-		family.Tables, settings.Tables, passkey.Tables, more)...)
+		family.Tables, settings.Tables, passkey.Tables, alarm.Tables, more)...)
 	users := map[string]string{}
 	pool := credential.NewPool(credential.Config{Params: credential.Params{Memory: 64, Time: 1, Threads: 1}}, nil)
 	hash, err := pool.Hash(t.Context(), Password)
@@ -87,6 +88,9 @@ func (h *House) SignIn(cfg authn.Config) {
 	cfg.DB, cfg.Ring, cfg.Sessions = h.DB, h.Ring, h.Sessions
 	cfg.CheckPassword = func(ctx context.Context, tenant, user, password string) error {
 		return credential.CheckPassword(ctx, h.DB, h.Pool, tenant, user, password)
+	}
+	cfg.NewPassword = func(ctx context.Context, who credential.Person, password string) (string, error) {
+		return credential.Prepare(ctx, h.DB, h.Pool, credential.Checks{}, who, password)
 	}
 	h.Flows = authn.New(cfg)
 }

@@ -55,22 +55,30 @@ func RemoveAll(tx *fsm.Tx, tenant, userID, why string) error {
 	return approval.RemoveAll(tx, tenant, userID, why)
 }
 
-// RemoveBetween takes the factors away from a user that they were given at or after since, and before until
-// unless that is zero; browsers that approve are left out.
+// RemoveBetween takes the factors away from a user that [Between] names.
 func RemoveBetween(tx *fsm.Tx, tenant, userID string, since, until time.Time) error {
-	all, err := made(tx, tenant, userID)
+	ids, err := Between(tx, tenant, userID, since, until)
 	if err != nil {
 		return err
 	}
-	for id, at := range all {
-		if at.Before(since) || !until.IsZero() && !at.Before(until) {
-			continue
-		}
+	for _, id := range ids {
 		if err := Remove(tx, tenant, userID, id); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// Between returns the IDs of the factors that a user was given at or after since, and before until
+// unless that is zero; browsers that approve are left out.
+func Between(tx *fsm.Tx, tenant, userID string, since, until time.Time) (ids []string, err error) {
+	all, err := made(tx, tenant, userID)
+	for id, at := range all {
+		if !at.Before(since) && (until.IsZero() || at.Before(until)) {
+			ids = append(ids, id)
+		}
+	}
+	return ids, err
 }
 
 // Any reports whether a user has a factor, browsers that approve left out.

@@ -1,0 +1,129 @@
+package alarm
+
+import (
+	"errors"
+	"time"
+
+	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/credential/approval"
+	"github.com/quis-idp/quis/identity/credential/device"
+	"github.com/quis-idp/quis/identity/credential/factor"
+	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/pending"
+	"github.com/quis-idp/quis/identity/regain"
+	"github.com/quis-idp/quis/identity/session"
+)
+
+// A Span is the time in which somebody else may have been in an account.
+type Span struct {
+	Since   time.Time // what was added from then on to sign in with goes
+	Until   time.Time // from then on the person had it again; zero: they have not yet
+	Address time.Time // an address that it has got from then on is not for sure its person's
+}
+
+// skew is by how much the clocks of nodes may differ.
+const skew = time.Minute
+
+// SpanOf returns the span of an event which a user says was not their doing: from it, or a little before, for the
+// clocks of nodes differ, to the first alarm that was raised by a letter after it. What is said by who is signed in
+// ends no span: it may be the intruder who says it, and goes on adding.
+func SpanOf(tx *fsm.Tx, tenant, userID string, e *event.Event) (Span, error) {
+	since := e.Time.Add(-skew)
+	s := Span{Since: since, Address: since}
+	for u, err := range spent.List(tx, fsm.Scope(tenant), fsm.Prefix(fsm.K(userID))) {
+		if err != nil {
+			return s, err
+		}
+		if u.At.After(e.Time) && (s.Until.IsZero() || u.At.Before(s.Until)) {
+			s.Until = u.At
+		}
+	}
+	return s, nil
+}
+
+// about returns the span of a token's event. One of long ago spans nothing.
+func about(tx *fsm.Tx, tenant string, t *token) (Span, error) {
+	e, err := event.Mention(tx, tenant, t.UserID, t.Event)
+	if errors.Is(err, fsm.ErrNotFound) {
+		return Span{tx.Now(), tx.Now(), tx.Now()}, nil
+	}
+	if err != nil {
+		return Span{}, err
+	}
+	return SpanOf(tx, tenant, t.UserID, e)
+}
+
+// mailbox returns the address at which whoever has got a letter about something since then reads mail: the
+// user's, if it has not been changed since. One that was is confirmed no longer, for it is the intruder's.
+func mailbox(tx *fsm.Tx, tenant, userID string, since time.Time) (string, error) {
+	u, _, err := directory.GetUser(tx, tenant, userID)
+	if err != nil {
+		return "", err
+	}
+	for after := ""; ; {
+		page, next, err := event.About(tx, tenant, userID, after, 100)
+		if err != nil {
+			return "", err
+		}
+		for _, e := range page {
+			if e.Time.Before(since) {
+				return u.Email, nil
+			}
+			if e.Type == event.EmailChanged {
+				_, err := directory.UpdateUser(tx, tenant, userID, 0, func(u *directory.User) error { u.EmailVerified = false; return nil })
+				return "", err
+			}
+		}
+		if after = next; next == "" {
+			return u.Email, nil
+		}
+	}
+}
+
+// Secure shuts out of a user's account whoever else may be in it: the ways to sign in that were added within span
+// go (else whoever added them comes in by them, and their person is asked for them), and every session but keep; no
+// device is trusted and no browser approves sign-ins any more, access tokens are gone, a change of the address is
+// given up, a recovery that waits is stopped, and the password must be changed. If the person reads the mail of
+// their address, until then nobody comes in without that mailbox (see [regain.Locked]): whoever was in may know the
+// password as well, and must not be the first to choose another. why is a few words for the record. What
+// applications hold is the caller's.
+func Secure(tx *fsm.Tx, tenant, userID, keep, why string, span Span, reads bool) error {
+	if err := factor.RemoveBetween(tx, tenant, userID, span.Since, span.Until); err != nil {
+		return err
+	}
+	if _, err := session.EndOthersOf(tx, tenant, userID, keep); err != nil {
+		return err
+	}
+	if _, err := device.RevokeAll(tx, tenant, userID, why); err != nil {
+		return err
+	}
+	if _, err := regain.Stop(tx, tenant, userID, why); err != nil {
+		return err
+	}
+	if err := approval.RemoveAll(tx, tenant, userID, why); err != nil {
+		return err
+	}
+	if err := pending.CancelEmailChange(tx, tenant, userID); err != nil {
+		return err
+	}
+	if err := credential.RevokeTokens(tx, tenant, userID); err != nil {
+		return err
+	}
+	mail := ""
+	if reads {
+		var err error
+		if mail, err = mailbox(tx, tenant, userID, span.Address); err != nil {
+			return err
+		}
+	}
+	if err := regain.Lock(tx, tenant, userID, mail); err != nil {
+		return err
+	}
+	set, err := credential.PasswordSet(tx, tenant, userID)
+	if err != nil || set.IsZero() {
+		return err
+	}
+	return credential.RequireChange(tx, tenant, userID)
+}
