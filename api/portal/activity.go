@@ -70,7 +70,7 @@ func signedIn(e *event.Event) bool {
 // disownable reports whether a person may say of e that it was not them: of what they get a letter about that asks
 // whether it was. Which address was changed is not in their list.
 func disownable(e *event.Event) bool {
-	address := e.Type == event.UserUpdated && slices.ContainsFunc(e.Changes, func(c event.Change) bool { return c.Field == "email" })
+	address := e.Type == event.UserUpdated && e.Changed("email")
 	return signedIn(e) || address || notify.Alarming(e)
 }
 

@@ -20,7 +20,7 @@ import (
 type Span struct {
 	Since   time.Time // what was added from then on to sign in with goes
 	Until   time.Time // from then on the person had it again; zero: they have not yet
-	Address time.Time // an address that it has got from then on is not for sure its person's
+	Address time.Time // an address that it got from then on, until Until, is not for sure its person's
 }
 
 // skew is by how much the clocks of nodes may differ.
@@ -55,9 +55,10 @@ func about(tx *fsm.Tx, tenant string, t *token) (Span, error) {
 	return SpanOf(tx, tenant, t.UserID, e)
 }
 
-// mailbox returns the address at which whoever has got a letter about something since then reads mail: the
-// user's, if it has not been changed since. One that was is confirmed no longer, for it is the intruder's.
-func mailbox(tx *fsm.Tx, tenant, userID string, since time.Time) (string, error) {
+// mailbox returns the address at which the user reads mail for sure: theirs, if it has not got into the account
+// within span, by whatever way (a change that both mailboxes confirmed, the admin API, SCIM, a directory). One that did
+// is confirmed no longer, for it may be the intruder's.
+func mailbox(tx *fsm.Tx, tenant, userID string, span Span) (string, error) {
 	u, _, err := directory.GetUser(tx, tenant, userID)
 	if err != nil {
 		return "", err
@@ -67,11 +68,12 @@ func mailbox(tx *fsm.Tx, tenant, userID string, since time.Time) (string, error)
 		if err != nil {
 			return "", err
 		}
-		for _, e := range page {
-			if e.Time.Before(since) {
+		for i := range page {
+			switch e := &page[i]; {
+			case e.Time.Before(span.Address):
 				return u.Email, nil
-			}
-			if e.Type == event.EmailChanged {
+			case !span.Until.IsZero() && !e.Time.Before(span.Until):
+			case e.Type == event.UserUpdated && e.Changed("email"): // which every change of an address writes
 				_, err := directory.UpdateUser(tx, tenant, userID, 0, func(u *directory.User) error { u.EmailVerified = false; return nil })
 				return "", err
 			}
@@ -84,7 +86,7 @@ func mailbox(tx *fsm.Tx, tenant, userID string, since time.Time) (string, error)
 
 // Secure shuts out of a user's account whoever else may be in it: the ways to sign in that were added within span
 // go (else whoever added them comes in by them, and their person is asked for them), and every session but keep; no
-// device is trusted and no browser approves sign-ins any more, access tokens are gone, a change of the address is
+// device is trusted or known and no browser approves sign-ins any more, access tokens are gone, a change of the address is
 // given up, a recovery that waits is stopped, and the password must be changed. If the person reads the mail of
 // their address, until then nobody comes in without that mailbox (see [regain.Locked]): whoever was in may know the
 // password as well, and must not be the first to choose another. why is a few words for the record. What
@@ -111,12 +113,12 @@ func Secure(tx *fsm.Tx, tenant, userID, keep, why string, span Span, reads bool)
 	if err := credential.RevokeTokens(tx, tenant, userID); err != nil {
 		return err
 	}
-	mail := ""
-	if reads {
-		var err error
-		if mail, err = mailbox(tx, tenant, userID, span.Address); err != nil {
-			return err
-		}
+	mail, err := mailbox(tx, tenant, userID, span)
+	if err != nil {
+		return err
+	}
+	if !reads {
+		mail = ""
 	}
 	if err := regain.Lock(tx, tenant, userID, mail); err != nil {
 		return err

@@ -2,6 +2,7 @@ package event
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -63,6 +64,11 @@ func Diff(before, after [][2]string) []Change {
 		}
 	}
 	return changes
+}
+
+// Changed reports whether e is of a field that changed.
+func (e *Event) Changed(field string) bool {
+	return slices.ContainsFunc(e.Changes, func(c Change) bool { return c.Field == field })
 }
 
 // Append adds e to the journal when tx is applied. It fills what is empty: ID, and
