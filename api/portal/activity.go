@@ -156,7 +156,7 @@ func (p *Portal) disown(w http.ResponseWriter, r *http.Request, v *Visitor) erro
 		if e, err = event.Mention(tx, v.Tenant, v.UserID, f.Get("event")); err != nil {
 			return err
 		}
-		if span, err = alarm.SpanOf(tx, v.Tenant, v.UserID, e); err != nil {
+		if span, err = alarm.SpanOf(tx, v.Tenant, v.UserID, v.ID, e); err != nil {
 			return err
 		}
 		older, err = factor.Between(tx, v.Tenant, v.UserID, span.Since, v.AuthTime)

@@ -2,6 +2,7 @@ package alarm
 
 import (
 	"errors"
+	"iter"
 	"time"
 
 	"github.com/quis-idp/quis/fsm"
@@ -26,10 +27,73 @@ type Span struct {
 // skew is by how much the clocks of nodes may differ.
 const skew = time.Minute
 
-// SpanOf returns the span of an event which a user says was not their doing: from it, or a little before, for the
-// clocks of nodes differ, to the first alarm that was raised by a letter after it. What is said by who is signed in
-// ends no span: it may be the intruder who says it, and goes on adding.
-func SpanOf(tx *fsm.Tx, tenant, userID string, e *event.Event) (Span, error) {
+// lookBack is how long before an event that was not their doing an address may have been changed which a person who
+// is signed in says it of.
+const lookBack = 24 * time.Hour
+
+// SpanOf returns the span of an event which a user, signed in with the session speaks, says was not their doing. It
+// begins with the sign-in of the session that did it, where that is another one and still known: whoever it was may
+// have done more, and people disown what stands on top. Else it begins with the event. An address is looked back at
+// for a day at least, whoever changed it: the intruder may have come twice, and an account that is locked to their mailbox
+// is theirs. Of one that the person changed themselves that day it costs that the lock asks for no mailbox.
+func SpanOf(tx *fsm.Tx, tenant, userID, speaks string, e *event.Event) (Span, error) {
+	s, err := spanOf(tx, tenant, userID, e)
+	if err != nil {
+		return s, err
+	}
+	if id := e.Actor.SessionID; id != "" && id != speaks {
+		begun, err := begin(tx, tenant, userID, id)
+		if err != nil {
+			return s, err
+		}
+		if !begun.IsZero() && begun.Before(e.Time) {
+			s.Since = begun.Add(-skew)
+		}
+	}
+	if s.Address = e.Time.Add(-lookBack - skew); s.Since.Before(s.Address) {
+		s.Address = s.Since
+	}
+	return s, nil
+}
+
+// begin returns when somebody signed in to a session of a user; zero if it is not remembered.
+func begin(tx *fsm.Tx, tenant, userID, sessionID string) (at time.Time, err error) {
+	for e, err := range happened(tx, tenant, userID) {
+		if err != nil {
+			return at, err
+		}
+		if e.Type == event.SessionStarted && e.Target.ID == sessionID {
+			return e.Time, nil
+		}
+	}
+	return at, nil
+}
+
+// happened yields what happened to a user, the latest first.
+func happened(tx *fsm.Tx, tenant, userID string) iter.Seq2[*event.Event, error] {
+	return func(yield func(*event.Event, error) bool) {
+		for after := ""; ; {
+			page, next, err := event.About(tx, tenant, userID, after, 100)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for i := range page {
+				if !yield(&page[i], nil) {
+					return
+				}
+			}
+			if after = next; next == "" {
+				return
+			}
+		}
+	}
+}
+
+// spanOf returns the span of an event by itself: from it, or a little before, for the clocks of nodes differ, to the
+// first alarm that was raised by a letter after it. What is said by who is signed in ends no span: it may be the
+// intruder who says it, and goes on adding.
+func spanOf(tx *fsm.Tx, tenant, userID string, e *event.Event) (Span, error) {
 	since := e.Time.Add(-skew)
 	s := Span{Since: since, Address: since}
 	for u, err := range spent.List(tx, fsm.Scope(tenant), fsm.Prefix(fsm.K(userID))) {
@@ -43,7 +107,9 @@ func SpanOf(tx *fsm.Tx, tenant, userID string, e *event.Event) (Span, error) {
 	return s, nil
 }
 
-// about returns the span of a token's event. One of long ago spans nothing.
+// about returns the span of a token's event. One of long ago spans nothing. It does not look back: the letter has
+// come to the address that was the account's then, to whoever reads mail there, and is no way for them to take more
+// away than it says.
 func about(tx *fsm.Tx, tenant string, t *token) (Span, error) {
 	e, err := event.Mention(tx, tenant, t.UserID, t.Event)
 	if errors.Is(err, fsm.ErrNotFound) {
@@ -52,7 +118,7 @@ func about(tx *fsm.Tx, tenant string, t *token) (Span, error) {
 	if err != nil {
 		return Span{}, err
 	}
-	return SpanOf(tx, tenant, t.UserID, e)
+	return spanOf(tx, tenant, t.UserID, e)
 }
 
 // mailbox returns the address at which the user reads mail for sure: theirs, if it has not got into the account
@@ -63,25 +129,19 @@ func mailbox(tx *fsm.Tx, tenant, userID string, span Span) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for after := ""; ; {
-		page, next, err := event.About(tx, tenant, userID, after, 100)
-		if err != nil {
+	for e, err := range happened(tx, tenant, userID) {
+		switch {
+		case err != nil:
+			return "", err
+		case e.Time.Before(span.Address):
+			return u.Email, nil
+		case !span.Until.IsZero() && !e.Time.Before(span.Until):
+		case e.Type == event.UserUpdated && e.Changed("email"): // which every change of an address writes
+			_, err := directory.UpdateUser(tx, tenant, userID, 0, func(u *directory.User) error { u.EmailVerified = false; return nil })
 			return "", err
 		}
-		for i := range page {
-			switch e := &page[i]; {
-			case e.Time.Before(span.Address):
-				return u.Email, nil
-			case !span.Until.IsZero() && !e.Time.Before(span.Until):
-			case e.Type == event.UserUpdated && e.Changed("email"): // which every change of an address writes
-				_, err := directory.UpdateUser(tx, tenant, userID, 0, func(u *directory.User) error { u.EmailVerified = false; return nil })
-				return "", err
-			}
-		}
-		if after = next; next == "" {
-			return u.Email, nil
-		}
 	}
+	return u.Email, nil
 }
 
 // Secure shuts out of a user's account whoever else may be in it: the ways to sign in that were added within span
