@@ -114,17 +114,20 @@ func (fs *Flows) mailCode(ctx context.Context, f *Flow, code string) (Result, st
 	if err != nil {
 		return Result{}, reasonOf(err), err
 	}
-	if link { // nobody guesses that: whoever keeps guessing at a name, or at many, keeps out nobody who follows a link
-		known.sources = known.sources[:1]
+	check := func() error { return fs.codes.Check(f.Challenge, f.mailFor(known.userID()), open.Letter, code) }
+	failure := reasonCode
+	if link { // nobody guesses that: who follows one does not wait for those who guess, and only a wrong one counts
+		err = check()
+		failure, check = known.failure(err, reasonCode), func() error { return err }
 	}
-	failure, err := fs.attempt(ctx, f, known, reasonCode, g, func() error {
-		return fs.codes.Check(f.Challenge, f.mailFor(known.userID()), open.Letter, code)
-	})
+	if failure != "" {
+		failure, err = fs.attempt(ctx, f, known, reasonCode, g, check)
+	}
 	if errors.Is(err, identity.ErrUnauthenticated) { // one sentence, whoever it is
 		err = identity.Unauthenticated("That code is not right, or it is too old. Check it, or ask for a new one.")
 	}
 	if err != nil {
-		return Result{}, failure, fmt.Errorf("check mail code: %w", err)
+		return Result{}, cmp.Or(failure, reasonOf(err)), fmt.Errorf("check mail code: %w", err)
 	}
 	f.UserID = known.user.ID
 	return fs.passed(ctx, f, assurance.Factor{Method: assurance.Mail, Ref: known.user.Email})
