@@ -48,7 +48,7 @@ const longestLink = 2000
 
 // sendCode hands a code over to be mailed; to nobody if there is no such user.
 func (n *Node) sendCode(ctx context.Context, l authn.Letter) {
-	m := notify.Message{Letter: letter.SignInCode, Locale: l.Locales, Browser: l.Browser, Data: letter.Data{
+	m := notify.Message{Letter: letter.SignInCode, Locale: l.Locales, Browser: l.Browser, Proved: l.Proved, Data: letter.Data{
 		Application: l.Application, Code: l.Code, Minutes: int(mailcode.Lifetime.Minutes()),
 	}}
 	switch {

@@ -272,3 +272,19 @@ func TestLockedAccountWithoutAMailbox(t *testing.T) {
 		t.Errorf("by a link: %+v, %v", r, err)
 	}
 }
+
+// The letter says whether strangers can ask for it: who has proved the rest has mail of their own.
+func TestLetterTellsWhetherTheRestIsProved(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	h.verify(t)
+	h.decide(t, func(a *settings.Authentication) { a.EmailOTP = true })
+	n, ctx := h.nodes[0], from(t, "192.0.2.1")
+	if _, err := n.Mail(ctx, n.fresh(t, ctx), "ann"); err != nil || n.letter().Proved {
+		t.Errorf("anybody's: %+v, %v", n.letter(), err)
+	}
+	h.lock(t)
+	if r, err := n.Password(ctx, n.fresh(t, ctx), "ann", good); err != nil || r.Step != authn.StepMail || !n.letter().Proved {
+		t.Errorf("hers: %+v, %+v, %v", r.Step, n.letter(), err)
+	}
+}

@@ -24,6 +24,7 @@ type Letter struct {
 	Application string
 	Locales     string
 	Recover     bool   // it is to get back in, and choose another password
+	Proved      bool   // who asks has proved who they are by something else
 	Browser     string // of a browser in which the user has signed in before, its name; "": another
 }
 
@@ -77,7 +78,7 @@ func (fs *Flows) Mail(ctx context.Context, f *Flow, username string) (Result, er
 	}
 	l := Letter{
 		Tenant: f.Need.Tenant, User: known.user, Code: sent.Code, Token: sent.Token, Flow: f.sealed,
-		Application: f.Need.Application, Locales: f.Need.Locales, Recover: f.Need.Recover || f.Need.Lost,
+		Application: f.Need.Application, Locales: f.Need.Locales, Recover: f.Need.Recover || f.Need.Lost, Proved: f.UserID != "",
 	}
 	if d, ok := fs.deviceOf(f, known.userID()); ok {
 		l.Browser = d.Nonce

@@ -38,6 +38,9 @@ type Message struct {
 	// Browser names one in which the person has signed in before, in which it was asked for. Each of these has
 	// mail of its own, as has each network for all other browsers ("") in it: a stranger must not use up the owner's.
 	Browser string
+	// Proved says that it was asked for by who had proved before to be the person. They have mail of their own, too: strangers
+	// must not use up that of whoever needs it besides a password.
+	Proved bool
 }
 
 // Send hands over a message for a tenant (its ID) and returns at once; it never says what
@@ -107,10 +110,14 @@ func (r *Room) admit(j *job) bool {
 	}
 	mailbox := j.tenant + " " + strings.ToLower(to)
 	limits := map[string]rate{"network " + j.network: perNetwork, "tenant " + j.tenant: perTenant}
-	if j.message.Browser != "" {
+	switch {
+	case j.message.Browser != "":
 		limits["known "+mailbox] = perMailbox // who was in an account once may have made many
 		limits["browser "+j.message.Browser+" "+mailbox] = perAddress
-	} else {
+	case j.message.Proved:
+		limits["proved "+mailbox] = perMailbox
+		limits["proof "+j.network+" "+mailbox] = perAddress
+	default:
 		limits["mailbox "+mailbox] = perMailbox
 		limits["address "+j.network+" "+mailbox] = perAddress
 	}
