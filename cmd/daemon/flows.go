@@ -37,7 +37,7 @@ func (n *Node) newFlows() *authn.Flows {
 		Forget: func(tx *fsm.Tx, tenant, user string) error {
 			return family.RevokeAll(tx, tenant, user, "password changed")
 		},
-		SendMail: n.sendCode, Tell: n.push.Tell, Certificates: n.desk,
+		SendMail: n.sendCode, Tell: n.push.Tell, Warn: n.push.WarnOfPassword, Certificates: n.desk,
 		Modern: func(ctx context.Context) error { return n.cluster.Use(ctx, feature.Authentication) },
 		Logger: n.log, Registerer: n.metrics.Registry,
 	})

@@ -67,7 +67,7 @@ func (n *Node) newMail() (*notify.Room, error) {
 		DB: n.db, Ring: n.ring, Tenant: n.tenant, Logger: n.log, Registerer: n.metrics.Registry,
 		Carrier: &post.Carrier{Dial: n.outbound.Dial(25, 465, 587, 2525), Roots: roots},
 	}
-	cfg.Alarm, cfg.Invitation, cfg.Warn = n.alarmLink, n.invited, func(tenant, userID string) { n.push.Warn(tenant, userID) } // there is one by then
+	cfg.Alarm, cfg.Invitation, cfg.Warn = n.alarmLink, n.invited, func(tenant, userID, event string) { n.push.Warn(tenant, userID, event) } // there is one by then
 	if n.cfg.Dev {
 		n.inbox = inbox.Open(filepath.Join(filepath.Dir(n.cfg.DataDir), "mail")) // beside those of the other nodes
 		cfg.Inbox = n.inbox.Put

@@ -55,6 +55,8 @@ type Config struct {
 	// Tell has the browsers of these sessions of a user told that a sign-in waits for an
 	// approval, if they want to be, and returns at once. Nil: nobody is told.
 	Tell func(tenant, userID string, sessions []string)
+	// Warn has all of theirs told that in this flow somebody who reads their mail gets back in. Nil: nobody is told.
+	Warn func(tenant, userID, flow string)
 
 	// NewPassword is credential.Prepare with its store, pool and checks: the hash of a new
 	// password, or identity.ErrInvalid, field password.

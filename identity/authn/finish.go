@@ -32,14 +32,12 @@ type spentFlow struct {
 	Expires time.Time `cbor:"4,keyasint,omitempty"`
 }
 
-var (
-	spent = fsm.NewTable(80, "spent_flows", fsm.Spec[spentFlow]{
-		Scope:     func(s *spentFlow) fsm.Scope { return fsm.Scope(s.Tenant) },
-		Key:       func(s *spentFlow) fsm.Key { return fsm.K(s.ID) },
-		Expires:   func(s *spentFlow) time.Time { return s.Expires },
-		Transient: true,
-	})
-)
+var spent = fsm.NewTable(80, "spent_flows", fsm.Spec[spentFlow]{
+	Scope:     func(s *spentFlow) fsm.Scope { return fsm.Scope(s.Tenant) },
+	Key:       func(s *spentFlow) fsm.Key { return fsm.K(s.ID) },
+	Expires:   func(s *spentFlow) time.Time { return s.Expires },
+	Transient: true,
+})
 
 // An ending is what was read before the one transaction of a sign-in, so that a person's
 // parallel sign-ins do not conflict over it.

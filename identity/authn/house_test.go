@@ -48,6 +48,7 @@ type node struct {
 	asked    atomic.Pointer[string] // user ID of the latest check
 	checked  func()                 // after a check
 	sent     atomic.Pointer[authn.Letter]
+	warned   atomic.Pointer[string] // "user flow"
 }
 
 func newHouse(t testing.TB, n int) *house {
@@ -67,6 +68,7 @@ func newHouse(t testing.TB, n int) *house {
 		nd.Flows = authn.New(authn.Config{
 			DB: db, Ring: ring, Sessions: nd.sessions, Registerer: nd.reg, Strangers: 8, Certificates: nd.desk,
 			SendMail: func(_ context.Context, l authn.Letter) { nd.sent.Store(&l) },
+			Warn:     func(_, user, flow string) { said := user + " " + flow; nd.warned.Store(&said) },
 			NewPassword: func(ctx context.Context, who credential.Person, password string) (string, error) {
 				return credential.Prepare(ctx, db, h.pool, credential.Checks{}, who, password)
 			},

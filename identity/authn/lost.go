@@ -63,15 +63,8 @@ func (fs *Flows) Lose(ctx context.Context, f *Flow) (Result, error) {
 		}
 		return r, err
 	}
-	err := fs.cfg.DB.View(ctx, func(tx *fsm.Tx) error { return fs.advance(tx, &g) })
-	if err == nil {
-		err = fs.seal(&g)
-	}
-	if err != nil {
-		return Result{}, fmt.Errorf("next step: %w", err)
-	}
-	*f = g
-	return Result{Step: g.At, Flow: g.sealed}, nil
+	r, _, err := fs.onward(ctx, f, g)
+	return r, err
 }
 
 // loses returns with which methods the person of f has to go on who has lost all second

@@ -131,6 +131,9 @@ func (fs *Flows) mailCode(ctx context.Context, f *Flow, code string) (Result, st
 		return Result{}, cmp.Or(failure, reasonOf(err)), fmt.Errorf("check mail code: %w", err)
 	}
 	f.UserID = known.user.ID
+	if f.Need.Recover && fs.cfg.Warn != nil { // before they can end the sessions of whoever is to be told
+		fs.cfg.Warn(f.Need.Tenant, f.UserID, f.ID)
+	}
 	return fs.passed(ctx, f, assurance.Factor{Method: assurance.Mail, Ref: known.user.Email})
 }
 

@@ -62,6 +62,34 @@ func (n *node) lost(t testing.TB, ctx context.Context, name string) (*authn.Flow
 	return f, r
 }
 
+// Attack: who reads her mail sets another password. Her browsers are told while they are still hers, before anything is
+// written; not of a sign-in by mail, or of who has not got the letter.
+func TestWhoGetsBackInByMailIsToldOf(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	h.verify(t)
+	h.decide(t, func(a *settings.Authentication) { a.EmailOTP = true })
+	n, ctx := h.nodes[0], from(t, "192.0.2.1")
+	in := n.fresh(t, ctx)
+	if _, err := n.Mail(ctx, in, "ann"); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := n.MailCode(ctx, in, n.letter().Code); err != nil || r.Step != authn.StepDone {
+		t.Fatalf("%+v, %v", r.Step, err)
+	}
+	f, _ := n.lost(t, ctx, "ann")
+	if _, err := n.MailCode(ctx, f, "000 000 0"); err == nil || n.warned.Load() != nil {
+		t.Fatalf("%v; told of %v", err, n.warned.Load())
+	}
+	before := h.Entries()
+	if r, err := n.MailCode(ctx, f, n.letter().Code); err != nil || r.Step != authn.StepRenew {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if said := n.warned.Load(); said == nil || *said != h.ann.ID+" "+f.ID || h.Entries() != before {
+		t.Errorf("told of %v; %d entries", said, h.Entries()-before)
+	}
+}
+
 func TestRecover(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 1)

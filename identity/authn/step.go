@@ -107,12 +107,16 @@ func (s *subject) failure(err error, reason string) string {
 	}
 }
 
-// passed adds what was proved to the flow and decides what comes next: another step, or the
-// end. If that fails the flow is as it was.
+// passed adds what was proved to the flow and goes onward.
 func (fs *Flows) passed(ctx context.Context, f *Flow, fresh assurance.Factor) (Result, string, error) {
 	fresh.At = fs.cfg.DB.Now()
 	g := *f
 	g.Factors, g.Challenge, g.Asked, g.Certificate = assurance.Merge(f.Factors, []assurance.Factor{fresh}), nil, nil, nil
+	return fs.onward(ctx, f, g)
+}
+
+// onward decides what comes after what is proved in g, which f becomes: another step, or the end. If that fails f is as it was.
+func (fs *Flows) onward(ctx context.Context, f *Flow, g Flow) (Result, string, error) {
 	err := fs.cfg.DB.View(ctx, func(tx *fsm.Tx) error { return fs.advance(tx, &g) })
 	if errors.Is(err, fsm.ErrNotFound) { // deleted meanwhile
 		return Result{}, reasonDisabled, wrong()

@@ -288,7 +288,7 @@ func TestImpersonationIsTold(t *testing.T) {
 func TestRecoveryIsTold(t *testing.T) {
 	t.Parallel()
 	warned := make(chan string, 10)
-	h := newHouse(t, 1, func(c *notify.Config) { c.Warn = func(tenant, userID string) { warned <- tenant + " " + userID } })
+	h := newHouse(t, 1, func(c *notify.Config) { c.Warn = func(tenant, userID, _ string) { warned <- tenant + " " + userID } })
 	h.connect()
 	h.lead(0)
 	ready := time.Date(2026, 11, 30, 8, 0, 0, 0, time.UTC)

@@ -43,7 +43,7 @@ func (r *Room) hear(ctx context.Context, entry *fsm.JournalEntry[event.Event]) e
 		return err
 	}
 	if n := noticeOf(&e); n != nil && n.letter == letter.RecoveryStarted && r.cfg.Warn != nil {
-		r.cfg.Warn(e.Tenant, n.user)
+		r.cfg.Warn(e.Tenant, n.user, e.ID)
 	}
 	if len(due) == 0 && seen == nil {
 		return nil

@@ -35,7 +35,7 @@ type Config struct {
 
 	// Warn, if set, has browsers of a user told that somebody is getting back into the account: another
 	// channel than the mailbox, by which they may do so.
-	Warn func(tenant, userID string)
+	Warn func(tenant, userID, event string)
 
 	// Invitation returns what is mailed to somebody who is invited, or fsm.ErrNotFound if that
 	// was taken back or accepted; nil: no invitation is mailed.

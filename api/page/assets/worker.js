@@ -1,8 +1,8 @@
 // Tells the person that a sign-in waits for their approval, and opens the page that asks for its number; or
-// that somebody is getting back into their account, and opens the page that stops it. What comes by push is shown
+// that somebody is getting back into their account, or sets another password, and opens the page where that is seen to. What comes by push is shown
 // and nothing else: where it leads stands here, and nothing can be answered from here.
 const at = path => new URL(path, self.registration.scope).href;
-const pages = {approval: at('approvals/sign-in'), recovery: at('security')};
+const pages = {approval: at('approvals/sign-in'), recovery: at('security'), password: at('security')};
 self.addEventListener('push', e => {
   let said = {};
   try { said = e.data.json(); } catch {}

@@ -10,7 +10,8 @@
 // the node that was asked, once, and waits for nobody: what cannot be delivered within the life of
 // the question is of no use. A tenant has no more than a share of what is sent at once (lane).
 //
-// [Room.Warn] is for a recovery, which may be that of whoever reads the person's mail; it waits a day for a browser.
+// [Room.Warn] is for a recovery, or another password by mail, which may be that of whoever reads the person's
+// mail; it waits a day for a browser, and tells of the same thing once, as far as this node remembers.
 //
 // Invariants: a message says that somebody signs in, or gets back in, in words that are the same for
 // everybody; it holds no number, no name, no address and nothing that could answer. The

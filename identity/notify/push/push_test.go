@@ -241,7 +241,8 @@ func TestEveryBrowserIsWarned(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 2)
 	browsers := map[string]*pushtest.Browser{"/ses_1": h.subscribe(t, "ses_1", "de"), "/ses_2": h.subscribe(t, "ses_2", "fr")}
-	h.rooms[1].Warn(ten, alice)
+	h.rooms[1].Warn(ten, alice, "evt_1")
+	h.rooms[1].Warn(ten, alice, "evt_1") // an event that is heard again
 	for range 2 {
 		m := h.arrived(t)
 		ttl, err := strconv.Atoi(m.Header.Get("TTL"))
@@ -260,6 +261,13 @@ func TestEveryBrowserIsWarned(t *testing.T) {
 	}
 	if len(browsers) > 0 {
 		t.Errorf("not told: %v", browsers)
+	}
+	h.rooms[1].Tell(ten, alice, []string{"ses_1"}) // one person is told one thing after the other
+	h.rooms[1].WarnOfPassword(ten, alice, "flw_1")
+	for _, want := range []string{"approval", "password", "password"} {
+		if m := h.arrived(t); m.Header.Get("Topic") != want {
+			t.Errorf("told %s, want %s", m.Header.Get("Topic"), want)
+		}
 	}
 }
 

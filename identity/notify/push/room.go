@@ -32,7 +32,8 @@ type News string
 // The news.
 const (
 	SignIn   News = "approval" // a sign-in waits for approval
-	Recovery News = "recovery" // somebody is getting back into the account
+	Recovery News = "recovery" // somebody is getting back into the account, which takes time, and can be stopped
+	Password News = "password" // somebody who reads the person's mail is about to set another password
 )
 
 // Config is what a Room works with; DB, Ring, Post, Lifetime and Logger must be set, and Modern where
@@ -57,9 +58,29 @@ type Config struct {
 
 // A Room tells browsers. Run must run for it to do so.
 type Room struct {
-	cfg   Config
-	queue *lane.Queue[job]
-	sent  *prometheus.CounterVec
+	cfg    Config
+	queue  *lane.Queue[job]
+	warned recent
+	sent   *prometheus.CounterVec
+}
+
+// recent are the IDs of what was warned of last.
+type recent struct {
+	sync.Mutex
+	ids  [256]string
+	next int
+}
+
+// first reports whether id is none of them, and notes it.
+func (l *recent) first(id string) bool {
+	l.Lock()
+	defer l.Unlock()
+	if slices.Contains(l.ids[:], id) {
+		return false
+	}
+	l.ids[l.next] = id
+	l.next = (l.next + 1) % len(l.ids)
+	return true
 }
 
 // A job is a person to be told.
@@ -102,9 +123,17 @@ func (r *Room) Tell(tenant, userID string, sessions []string) {
 }
 
 // Warn has all browsers of a user that subscribed told that somebody is getting back into the account,
-// and returns at once.
-func (r *Room) Warn(tenant, userID string) {
-	r.add(job{Recovery, tenant, userID, nil, r.cfg.DB.Now().Add(untold)})
+// and returns at once. about is the ID of what says so, an event or a flow: this node warns of it once, though
+// an event may be heard, and a form be posted, again.
+func (r *Room) Warn(tenant, userID, about string) { r.warn(Recovery, tenant, userID, about) }
+
+// WarnOfPassword is Warn for somebody who is about to set another password, by what comes by mail.
+func (r *Room) WarnOfPassword(tenant, userID, about string) { r.warn(Password, tenant, userID, about) }
+
+func (r *Room) warn(news News, tenant, userID, about string) {
+	if r.warned.first(about) {
+		r.add(job{news, tenant, userID, nil, r.cfg.DB.Now().Add(untold)})
+	}
 }
 
 func (r *Room) add(j job) {

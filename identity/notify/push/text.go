@@ -15,6 +15,8 @@ var texts = language.New(map[string]string{
 	"approval.body":  "Open to answer. Approve it only if you began it yourself, just now.",
 	"recovery.title": "Somebody is getting back into your account",
 	"recovery.body":  "If it is not you, open this page and stop it.",
+	"password.title": "Somebody is about to set another password for your account",
+	"password.body":  "If it is not you, somebody else reads your mail. Secure your mailbox, and tell your administrator.",
 }, files)
 
 // message is what a browser shows of news, in t; the page's worker knows where it leads.
