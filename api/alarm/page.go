@@ -78,6 +78,8 @@ type Config struct {
 	Also func(tx *fsm.Tx, tenant, userID string) error
 	// Modern makes sure that every member heeds what is written.
 	Modern func(context.Context) error
+	// Mails says whether mail of a tenant goes anywhere.
+	Mails func(tx *fsm.Tx, tenant string) (bool, error)
 }
 
 // Pages serve the page.
@@ -125,12 +127,16 @@ func (p *Pages) raise(w http.ResponseWriter, r *http.Request) error {
 	}
 	var view doneView
 	err = p.cfg.DB.Update(ctx, func(tx *fsm.Tx) error {
-		user, err := alarm.Raise(tx, p.cfg.Ring, tenant, token)
+		mails, err := p.cfg.Mails(tx, tenant)
+		if err != nil {
+			return err
+		}
+		user, err := alarm.Raise(tx, p.cfg.Ring, tenant, token, mails)
 		if err == nil {
 			err = p.cfg.Also(tx, tenant, user)
 		}
 		if err == nil {
-			view, err = wayBack(tx, page.Base(r), tenant, user)
+			view, err = wayBack(tx, page.Base(r), tenant, user, mails)
 		}
 		return err
 	})
@@ -140,8 +146,8 @@ func (p *Pages) raise(w http.ResponseWriter, r *http.Request) error {
 	return donePage.Write(w, r, http.StatusOK, view)
 }
 
-// wayBack is how a user gets back in whose account has been locked.
-func wayBack(tx *fsm.Tx, base, tenant, userID string) (doneView, error) {
+// wayBack is how a user gets back in whose account has been locked, where mail is sent or not.
+func wayBack(tx *fsm.Tx, base, tenant, userID string, mails bool) (doneView, error) {
 	view := doneView{SignIn: base + "/login"}
 	u, _, err := directory.GetUser(tx, tenant, userID)
 	if err != nil {
@@ -156,7 +162,7 @@ func wayBack(tx *fsm.Tx, base, tenant, userID string) (doneView, error) {
 		return view, err
 	}
 	view.Code, view.Password = bar.Mail != "", bar.Password
-	if view.Password && s.LocalLogin && s.ForgotPassword && u.EmailVerified {
+	if view.Password && s.LocalLogin && s.ForgotPassword && u.EmailVerified && mails {
 		view.Recover = base + "/recover"
 	}
 	return view, nil

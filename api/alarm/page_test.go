@@ -32,6 +32,7 @@ type house struct {
 	db    *fsm.DB
 	ring  *seal.Ring
 	pages *Pages
+	mute  bool // no mail is sent
 }
 
 func newHouse(t *testing.T) *house {
@@ -40,7 +41,8 @@ func newHouse(t *testing.T) *house {
 	h := &house{t: t, db: db, ring: sealtest.Ring(t, db)}
 	h.pages = New(Config{
 		DB: db, Ring: h.ring, Modern: func(context.Context) error { return nil },
-		Also: func(*fsm.Tx, string, string) error { return nil },
+		Also:  func(*fsm.Tx, string, string) error { return nil },
+		Mails: func(*fsm.Tx, string) (bool, error) { return !h.mute, nil },
 	})
 	h.update(directory.EnsureDefault)
 	return h
@@ -146,6 +148,9 @@ func TestWayBackIsSaid(t *testing.T) {
 	check(locked("keys", "keys@example.com", true, ""), map[string]bool{code + ".": true, password: false, forgotten: false})
 	check(locked("mute", "", false, hash), map[string]bool{code: false, password: true, forgotten: false})
 	check(locked("neither", "", false, ""), map[string]bool{code: false, password: false, forgotten: false})
+	h.mute = true
+	check(locked("lovelace", "lovelace@example.com", true, hash), map[string]bool{code: false, password: true, forgotten: false})
+	h.mute = false
 	h.update(func(tx *fsm.Tx) error {
 		a := settings.Default(ten)
 		a.ForgotPassword = false

@@ -121,6 +121,9 @@ var examples = map[string]func(w http.ResponseWriter) error{
 	"mail_link_alone": func(w http.ResponseWriter) error {
 		return mailPage.Write(w, get("/login"), 200, mailView{Action: "/login/code", Flow: "FLOW", Login: "ada", Again: "/login/mail", Restart: "/login?flow=FLOW&again=yes"})
 	},
+	"mail_closed": func(w http.ResponseWriter) error {
+		return mailPage.Write(w, get("/login"), 200, mailView{Flow: "FLOW", Login: "ada", Closed: true, Restart: "/login?flow=FLOW&again=yes"})
+	},
 	"recover": func(w http.ResponseWriter) error {
 		return recoverPage.Write(w, get("/recover"), 200, recoverView{"/login/mail", "FLOW", page.Field{Name: "username", Label: "Username or email"}, "/login?flow=FLOW"})
 	},

@@ -296,3 +296,17 @@ func TestFirstLink(t *testing.T) {
 	s.Get("/").Want(t, 200, "newcomer")
 	h.someone().Get(path).Want(t, 410, "This link no longer works")
 }
+
+// Who waits for a mail where nobody signs in by mail any more is not told to wait.
+func TestMailIsClosedMeanwhile(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	h.decide(func(a *settings.Authentication) { a.EmailOTP = true })
+	s := h.someone()
+	a := s.Post("/login/mail", url.Values{"flow": {s.form("/login")}, "username": {"tester"}}).Want(t, 200, "a code is on its way")
+	h.decide(func(a *settings.Authentication) { a.EmailOTP = false })
+	a = s.Post("/login/code", url.Values{"flow": a.Hidden("flow")[:1], "code": {s.sent.Load().Code}}).Want(t, 401, "Nobody can sign in here by mail any more", "Start again")
+	if strings.Contains(a.Page, "on its way") || strings.Contains(a.Page, `name="code"`) {
+		t.Errorf("there is something to wait for: %s", a.Page)
+	}
+}

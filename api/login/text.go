@@ -140,6 +140,7 @@ var english = page.Texts{
 	"mail.lead":       "If %s has a confirmed email address here, a code is on its way to it. It works for ten minutes.",
 	"mail.lead.link":  "If %s has a confirmed email address here, a link is on its way to it. Open it in this browser. It works for ten minutes.",
 	"mail.locked":     "Your account was locked down. So that nobody but you gets back in, a code is on its way to your email address. It works for ten minutes. If you cannot read it, ask your administrator.",
+	"mail.closed":     "Nobody can sign in here by mail any more. Start again, and take another way.",
 	"mail.code":       "Code from the email",
 	"mail.wrong":      "That code is not right, or it is too old. Check it, or have another sent.",
 	"mail.wrong.link": "That link is not right, or it is too old. Have another sent.",

@@ -100,6 +100,7 @@ type (
 		Token   string // of the link that was followed; "": none
 		Login   string // as it was typed
 		Locked  bool   // it is not the first proof, but the one that a locked account needs
+		Closed  bool   // nobody signs in by mail any more
 		Alert   page.Alert
 		Code    page.Field // zero: the link alone counts, and there is nothing to be typed
 		Again   string     // sends another

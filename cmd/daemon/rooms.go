@@ -121,7 +121,7 @@ func (n *Node) frontDoor() (*api.API, http.Handler, error) {
 		Modern: func(ctx context.Context) error { return n.cluster.Use(ctx, feature.Applications) },
 	})
 	notMe := alarm.New(alarm.Config{
-		DB: n.db, Ring: n.ring, Modern: n.heedsFactors,
+		DB: n.db, Ring: n.ring, Modern: n.heedsFactors, Mails: n.mail.Sends,
 		Also: func(tx *fsm.Tx, tenant, userID string) error {
 			return family.RevokeAll(tx, tenant, userID, "this wasn't me")
 		},

@@ -119,10 +119,10 @@ func stands(tx *fsm.Tx, tenant, userID string) error {
 }
 
 // Raise spends a token: everybody is signed out of the user's account, and it is secured (see
-// [Secure]) as of the event. It returns the user's ID. It reports
-// fsm.ErrNotFound for a token that is not good. The caller revokes in the same transaction
+// [Secure]) as of the event. mails says whether mail is sent: else the account would wait for a code that does not
+// come. It returns the user's ID. It reports fsm.ErrNotFound for a token that is not good. The caller revokes in the same transaction
 // what applications hold, and has made sure that every member heeds it all.
-func Raise(tx *fsm.Tx, ring *seal.Ring, tenant, sealed string) (userID string, err error) {
+func Raise(tx *fsm.Tx, ring *seal.Ring, tenant, sealed string, mails bool) (userID string, err error) {
 	t, err := open(tx, ring, tenant, sealed)
 	if err != nil {
 		return "", err
@@ -137,7 +137,7 @@ func Raise(tx *fsm.Tx, ring *seal.Ring, tenant, sealed string) (userID string, e
 	if err := spent.Insert(tx, &used{Tenant: tenant, UserID: t.UserID, Event: t.Event, Expires: t.Expires, At: tx.Now()}); err != nil {
 		return "", err
 	}
-	if err := Secure(tx, tenant, t.UserID, "", "this wasn't me", span, true); err != nil {
+	if err := Secure(tx, tenant, t.UserID, "", "this wasn't me", span, mails); err != nil {
 		return "", err
 	}
 	return t.UserID, event.Append(tx, event.Event{

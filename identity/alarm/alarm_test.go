@@ -100,7 +100,7 @@ func TestAlarmLocksTheAccountDownOnce(t *testing.T) {
 		if err := alarm.Look(tx, h.ring, ten, token); err != nil {
 			t.Errorf("look: %v", err)
 		}
-		user, err := alarm.Raise(tx, h.ring, ten, token)
+		user, err := alarm.Raise(tx, h.ring, ten, token, true)
 		if user != h.user.ID {
 			t.Errorf("user %q", user)
 		}
@@ -130,7 +130,7 @@ func TestAlarmLocksTheAccountDownOnce(t *testing.T) {
 		return errors.Join(err, err2, err3, err4, err5)
 	})
 	for _, bad := range []string{token, again, "", "nonsense", token[:40], string(make([]byte, 10_000))} {
-		err := h.DB[0].Update(t.Context(), func(tx *fsm.Tx) error { _, err := alarm.Raise(tx, h.ring, ten, bad); return err })
+		err := h.DB[0].Update(t.Context(), func(tx *fsm.Tx) error { _, err := alarm.Raise(tx, h.ring, ten, bad, true); return err })
 		if !errors.Is(err, fsm.ErrNotFound) {
 			t.Errorf("token %.20q: %v", bad, err)
 		}
@@ -175,7 +175,7 @@ func (h *house) added(app string) (id string) {
 func (h *house) raise(event string) {
 	h.t.Helper()
 	token := h.token(event)
-	h.update(func(tx *fsm.Tx) error { _, err := alarm.Raise(tx, h.ring, ten, token); return err })
+	h.update(func(tx *fsm.Tx) error { _, err := alarm.Raise(tx, h.ring, ten, token, true); return err })
 }
 
 // apps are the names of the user's apps.
@@ -308,7 +308,7 @@ func TestAlarmRemovesWhatWasAdded(t *testing.T) {
 	h.add("theirs, too")
 	h.Advance(time.Minute)
 	for _, token := range []string{h.token("evt_long_ago"), h.token(about)} {
-		h.update(func(tx *fsm.Tx) error { _, err := alarm.Raise(tx, h.ring, ten, token); return err })
+		h.update(func(tx *fsm.Tx) error { _, err := alarm.Raise(tx, h.ring, ten, token, true); return err })
 	}
 	h.update(func(tx *fsm.Tx) error {
 		left, err := totp.List(tx, ten, h.user.ID)
@@ -329,7 +329,7 @@ func TestAlarmIsRacedOnTwoNodes(t *testing.T) {
 		var all sync.WaitGroup
 		for _, db := range h.DB {
 			all.Go(func() {
-				err := db.Update(t.Context(), func(tx *fsm.Tx) error { _, err := alarm.Raise(tx, h.ring, ten, token); return err })
+				err := db.Update(t.Context(), func(tx *fsm.Tx) error { _, err := alarm.Raise(tx, h.ring, ten, token, true); return err })
 				if err == nil {
 					accepted.Add(1)
 				} else if !errors.Is(err, fsm.ErrNotFound) && !errors.Is(err, fsm.ErrExists) {

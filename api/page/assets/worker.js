@@ -6,7 +6,7 @@ const pages = {approval: at('approvals/sign-in'), recovery: at('security'), pass
 self.addEventListener('push', e => {
   let said = {};
   try { said = e.data.json(); } catch {}
-  e.waitUntil(self.registration.showNotification(String(said.title || 'Somebody signs in as you'), {body: String(said.body || 'Open to answer.'), tag: said.news in pages ? said.news : 'approval', renotify: true}));
+  e.waitUntil(self.registration.showNotification(String(said.title || 'Somebody signs in as you'), {body: String(said.body || 'Open to answer.'), tag: Object.hasOwn(pages, said.news) ? said.news : 'approval', renotify: true}));
 });
 self.addEventListener('notificationclick', e => {
   e.notification.close();

@@ -292,7 +292,7 @@ func TestRefusesToNotify(t *testing.T) {
 func TestTheWorker(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	a := h.someone().Get("/account/worker.js").Want(t, 200, "notificationclick", "approvals/sign-in", "recovery: at(", "pushsubscriptionchange")
+	a := h.someone().Get("/account/worker.js").Want(t, 200, "notificationclick", "approvals/sign-in", "recovery: at(", "password: at(", "Object.hasOwn(pages, said.news)", "pushsubscriptionchange")
 	if !strings.HasPrefix(a.Header.Get("Content-Type"), "text/javascript") || a.Header.Get("Cache-Control") != "no-cache" ||
 		!slices.Equal(a.Header.Values("Content-Security-Policy"), []string{"default-src 'none'; connect-src 'self'; require-trusted-types-for 'script'"}) {
 		t.Errorf("%v", a.Header)
