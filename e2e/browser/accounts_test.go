@@ -4,20 +4,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 
 	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/directory"
 )
-
-// media has the page believe in other settings of the system.
-func (b *browser) media(features ...*emulation.MediaFeature) {
-	b.t.Helper()
-	if _, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: features}); err != nil {
-		b.t.Fatal(err)
-	}
-}
 
 // TestAccountsInABrowser: the browser remembers who was here and how, lets them choose and
 // forget, in any mode.
@@ -32,9 +23,6 @@ func TestAccountsInABrowser(t *testing.T) {
 	}
 	b.open(h.begin(authn.Need{ReturnTo: "/account", Application: "Web", Select: true}))
 	b.pictures("accounts")
-	b.media(&emulation.MediaFeature{Name: "forced-colors", Value: "active"})
-	b.accessible("accounts, forced colours", everyRule)
-	b.keep("accounts-forced")
 	b.do(chromedp.Click(chromedp.CSS(`.choices li:last-child a`)), chromedp.WaitVisible(passwordField))
 	if got := b.value(nameField); got != "ada" {
 		t.Errorf("chose Ada, and the form is for %q", got)
@@ -42,8 +30,6 @@ func TestAccountsInABrowser(t *testing.T) {
 	if got := b.text(".button .last"); got != "Last used" {
 		t.Errorf("the way that was used last is marked %q", got)
 	}
-	b.keep("login-last-forced")
-	b.media()
 	b.pictures("login-last")
 	b.do(chromedp.Click(chromedp.CSS(`.links a[href*="accounts=yes"]`)), chromedp.WaitVisible(chromedp.CSS(".choices")))
 	b.do(chromedp.Click(chromedp.CSS(`.choices li:first-child button`)), chromedp.WaitVisible(chromedp.CSS(`.choices li:only-child`)))

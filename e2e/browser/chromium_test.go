@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -209,60 +208,53 @@ func (b *browser) fill(name, text string) {
 }
 
 // pictures takes the page as it is in light and dark, at 1280 and at 320 px, and
-// fails the test if anything is cut off at 320 or keeps somebody out (see accessible).
+// fails the test if anything is cut off at 320 or keeps somebody out (see accessible and forEverybody).
 func (b *browser) pictures(name string) {
 	b.t.Helper()
-	b.picture(name, "light")
-	b.pictureFor(name, "dark", `["cat.color"]`)
+	b.pictureFor(name, "light", everyRule)
+	b.pictureFor(name, "dark", colourRules)
 }
 
-// picture is pictures in one scheme of colours, for paths of many pages.
+// picture is pictures with those of one scheme of colours only, for paths of many pages.
 func (b *browser) picture(name, scheme string) {
 	b.t.Helper()
 	b.pictureFor(name, scheme, everyRule)
+	other := map[string]string{"light": "dark", "dark": "light"}[scheme]
+	b.media(inScheme(other), lessMotion)
+	b.accessible(name+", "+other, colourRules)
+}
+
+// lessMotion is asked for where anything is looked at: nothing is seen on its way then.
+var lessMotion = &emulation.MediaFeature{Name: "prefers-reduced-motion", Value: "reduce"}
+
+func inScheme(scheme string) *emulation.MediaFeature {
+	return &emulation.MediaFeature{Name: "prefers-color-scheme", Value: scheme}
 }
 
 // pictureFor takes one whose page is held against these rules of axe-core.
 func (b *browser) pictureFor(name, scheme, rules string) {
 	b.t.Helper()
-	dir := os.Getenv("QUIS_SCREENSHOTS")
-	_, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-		Features: []*emulation.MediaFeature{
-			{Name: "prefers-color-scheme", Value: scheme},
-			{Name: "prefers-reduced-motion", Value: "reduce"}, // no picture of a transition
-		},
-	})
-	if err != nil {
-		b.t.Fatal(err)
-	}
+	b.media(inScheme(scheme), lessMotion)
 	b.accessible(name+", "+scheme, rules)
 	for _, width := range []int64{1280, 320} {
 		b.do(chromedp.EmulateViewport(width, 800))
-		wide, err := chromedp.Run(b.ctx, chromedp.Evaluate[int](`document.documentElement.scrollWidth`))
-		if err != nil {
-			b.t.Fatal(err)
-		}
-		if int64(wide) > width {
+		if wide := run(b, chromedp.Evaluate[int64](`document.documentElement.scrollWidth`)); wide > width {
 			b.t.Errorf("%s is %d px wide in a window of %d", name, wide, width)
 		}
-		if dir == "" {
-			continue
-		}
-		high := run(b, chromedp.Evaluate[int64](`document.documentElement.scrollHeight`))
-		b.do(chromedp.EmulateViewport(width, max(high, 800))) // all of it, also what has to be scrolled to
-		png, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
-		if err != nil {
-			b.t.Fatal(err)
-		}
-		if len(png) < 2000 {
-			b.t.Errorf("%s, %s, %d px: the page looks empty", name, scheme, width)
-		}
-		size := map[int64]string{1280: "wide", 320: "narrow"}[width]
-		if err := os.WriteFile(filepath.Join(dir, name+"-"+scheme+"-"+size+".png"), png, 0o644); err != nil {
-			b.t.Fatal(err)
-		}
+		b.keep(name+"-"+scheme+"-"+map[int64]string{1280: "wide", 320: "narrow"}[width], width)
+	}
+	if rules == everyRule {
+		b.forEverybody(name, scheme)
 	}
 	b.do(chromedp.EmulateViewport(1280, 800))
+}
+
+// media has the page believe in other settings of the system.
+func (b *browser) media(features ...*emulation.MediaFeature) {
+	b.t.Helper()
+	if _, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: features}); err != nil {
+		b.t.Fatal(err)
+	}
 }
 
 var applications = struct {

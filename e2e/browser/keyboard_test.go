@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
@@ -47,10 +46,7 @@ func (b *browser) press(selector, key string) {
 func TestKeyboardOnly(t *testing.T) {
 	t.Parallel()
 	h, b := newComfortHouse(t), newBrowser(t)
-	// A window without a screen never has the focus by itself, and then nothing in it has.
-	if _, err := chromedp.Call(b.ctx, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true}); err != nil {
-		t.Fatal(err)
-	}
+	b.focused(true)
 	for _, who := range []string{"ada", "grace"} {
 		b.do(chromedp.Navigate(h.begin(authn.Need{ReturnTo: "/account", Login: true})+"&another=yes"), chromedp.WaitVisible(nameField+":focus"))
 		b.do(chromedp.KeyEvent(who+kb.Enter), chromedp.WaitVisible(passwordField+":focus"), chromedp.KeyEvent("wrong"+kb.Enter))
