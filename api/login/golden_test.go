@@ -43,7 +43,7 @@ var examples = map[string]func(w http.ResponseWriter) error{
 	},
 	"sign_in_refused": func(w http.ResponseWriter) error {
 		return signInPage.Write(w, get("/login"), 401, signInView{
-			Action: "/login", Flow: "FLOW", Alert: page.Alert{Text: site.Text(get("/"), "sign_in.wrong")},
+			Action: "/login", Flow: "FLOW", Alert: page.Alert{Text: site.Text(get("/"), "sign_in.wrong"), AtField: true},
 			Username: page.Field{Name: "username", Label: "Username or email", Value: "ada", Describes: "alert"},
 			Password: page.Field{Name: "password", Label: "Password", Type: "password", Focus: true, Describes: "alert"},
 		})
@@ -110,8 +110,8 @@ var examples = map[string]func(w http.ResponseWriter) error{
 	},
 	"mail": func(w http.ResponseWriter) error {
 		return mailPage.Write(w, get("/login"), 401, mailView{
-			Action: "/login/code", Flow: "FLOW", Login: "ada", Alert: page.Alert{Text: "That code is not right."},
-			Code:  page.Field{Name: "code", Label: "Code from the email", Autocomplete: "one-time-code", Numeric: true, Describes: "alert"},
+			Action: "/login/code", Flow: "FLOW", Login: "ada", Alert: page.Alert{Text: "That code is not right.", AtField: true},
+			Code:  page.Field{Name: "code", Label: "Code from the email", Autocomplete: "one-time-code", Numeric: true, Focus: true, Describes: "alert"},
 			Again: "/login/mail", Restart: "/login?flow=FLOW&again=yes",
 		})
 	},

@@ -46,7 +46,7 @@ func (l *Login) showMail(w http.ResponseWriter, r *http.Request, f *authn.Flow, 
 			view.Code.Error = site.Text(r, "second.empty")
 			continue
 		}
-		view.Alert.Text, view.Code.Describes = site.Text(r, wrong), "alert"
+		view.Code.Wrong(&view.Alert, site.Text(r, wrong))
 	}
 	return mailPage.Write(w, r, status, view)
 }

@@ -71,7 +71,7 @@ func (l *Login) showSecond(w http.ResponseWriter, r *http.Request, f *authn.Flow
 			view.Alert.Text = page.Detail(r, fault)
 			continue
 		}
-		view.Alert.Text, view.Code.Describes = site.Text(r, "second."+string(way)+".wrong"), "alert"
+		view.Code.Wrong(&view.Alert, site.Text(r, "second."+string(way)+".wrong"))
 	}
 	return secondPage.Write(w, r, status, view)
 }

@@ -323,7 +323,7 @@ func (l *Login) showForm(w http.ResponseWriter, r *http.Request, f *authn.Flow, 
 	view := signInView{
 		Purpose: purpose(r, f), Action: page.Base(r) + "/login", Flow: f.Sealed(),
 		Username: page.Field{
-			Name: "username", Label: site.Text(r, "sign_in.username"), Value: identity.Printable(username, maxShown), Autocomplete: "username webauthn", Focus: username == "",
+			Name: "username", Label: site.Text(r, "sign_in.username"), Value: identity.Printable(username, maxShown), Autocomplete: "username webauthn", Focus: username == "" || !open.Password,
 		},
 		Password: page.Field{Name: "password", Label: site.Text(r, "sign_in.password"), Type: "password", Autocomplete: "current-password", Focus: username != ""},
 		Passkey:  key, Stay: days(r, open.Stay), Staying: f.Stay,
@@ -357,8 +357,11 @@ func (l *Login) showForm(w http.ResponseWriter, r *http.Request, f *authn.Flow, 
 			view.Alert.Text = page.Detail(r, fault)
 		default:
 			view.Alert.Text = site.Text(r, "sign_in.wrong")
-			view.Username.Describes, view.Password.Describes = "alert", "alert"
+			view.Username.Describes, view.Password.Describes, view.Alert.AtField = "alert", "alert", true
 		}
+	}
+	if !view.Alert.AtField {
+		view.Alert.Start(&view.Username, &view.Password)
 	}
 	view.Password.Later = open.Password && username == "" && view.Password.Error == "" && view.Password.Describes == ""
 	return signInPage.Write(w, r, status, view)

@@ -13,6 +13,15 @@
 // attribute, no script, no event handler. Pages work without JavaScript. Colours follow
 // the system, light or dark; the layout holds at a width of 320 px.
 //
+// A form that was refused says so in an [Alert] above it (role=alert), and beside each field
+// that is wrong (aria-describedby). Where the person starts decides who hears of it: what is
+// there when a page is loaded is read by few screen readers, what has the focus by all.
+// If one field is wrong and nothing else, they start there: its description says what is wrong,
+// they can type at once, and a telephone shows its keys. An alert first would cost everybody a
+// step more at what goes wrong most, a password or a code. If several are wrong, or what is
+// wrong belongs to no field, they start at the alert, which leads to each of them (see [Refuse]
+// and [Field.Wrong]). pagetest.Told holds every page that a test is answered against this.
+//
 // Not here: what the pages say and do (api/login and its siblings), and errors for
 // machines (api/problem).
 package page

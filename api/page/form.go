@@ -35,18 +35,37 @@ func CheckPath(r *http.Request) string {
 }
 
 // An Alert is a message above a form that says what went wrong and what to do; the
-// template "alert" draws it, and nothing if it is empty.
+// template "alert" draws it, and nothing if it is empty. The person starts at it, or at a field.
 type Alert struct {
-	Text   string
-	Faults []Fault // what is wrong where, if it is more than the text says
-	Focus  bool    // the person starts here, not at a field
+	Text    string
+	Faults  []Fault // what is wrong where, if it is more than the text says
+	AtField bool    // the person starts at a field, whose description says it
 }
 
 // A Fault is one line of an alert, which leads to its field.
 type Fault struct{ Name, Label, Text string }
 
-// Refuse puts what is wrong with a form beside its fields and sums it up in the alert,
-// where the person then starts. What belongs to none of the fields stands in the alert only.
+// Wrong has the alert say what is wrong with the field, where the person then starts.
+func (f *Field) Wrong(alert *Alert, text string) {
+	alert.Text, alert.AtField = text, f.Name != "" // some forms have nothing to be typed
+	f.Describes, f.Focus = "alert", true
+}
+
+// Start has the person start at the field that says what is wrong with it, if it is the only one and
+// all that is wrong, and otherwise at the alert. Those are the fields of the form.
+func (a *Alert) Start(fields ...*Field) {
+	if a.Text == "" {
+		return
+	}
+	wrong := slices.DeleteFunc(slices.Clone(fields), func(f *Field) bool { return f.Error == "" })
+	a.AtField = len(wrong) == 1 && !slices.ContainsFunc(a.Faults, func(f Fault) bool { return f.Name == "" })
+	for _, f := range fields {
+		f.Focus = a.AtField && f == wrong[0]
+	}
+}
+
+// Refuse puts what is wrong with a form beside its fields and sums it up in the alert.
+// What belongs to none of the fields stands in the alert only. See Start.
 func Refuse(r *http.Request, alert *Alert, faults []*identity.Error, fields ...*Field) {
 	lines := make([]Fault, len(fields)) // in the order of the page
 	for _, fault := range faults {
@@ -66,16 +85,16 @@ func Refuse(r *http.Request, alert *Alert, faults []*identity.Error, fields ...*
 			alert.Faults = append(alert.Faults, line)
 		}
 	}
-	if len(faults) == 0 {
+	switch {
+	case len(faults) == 0:
 		return
-	}
-	if alert.Text == "" {
+	case alert.Text != "":
+	case len(alert.Faults) == 1 && alert.Faults[0].Name == "":
+		alert.Text, alert.Faults = alert.Faults[0].Text, nil
+	default:
 		alert.Text = errorSite.Text(r, "form.check")
 	}
-	alert.Focus = true
-	for _, f := range fields {
-		f.Focus = false
-	}
+	alert.Start(fields...)
 }
 
 // Form reads the body of r, and only that: a field in the query would be one that a link can

@@ -213,7 +213,7 @@ func TestRefuse(t *testing.T) {
 		identity.Invalid("email", "is not an email address"), identity.Invalid("username", "Use at least 12 characters. Several words in a row are easy to remember."),
 		identity.Invalid("username", "second"), identity.Invalid("other", "nobody translated this"),
 	}, &name, &mail)
-	want := Alert{Text: "Etwas braucht noch einen Blick.", Focus: true, Faults: []Fault{
+	want := Alert{Text: "Etwas braucht noch einen Blick.", Faults: []Fault{
 		{Text: "nobody translated this"},
 		{"username", "Name", "Verwenden Sie mindestens 12 Zeichen. Mehrere Wörter hintereinander sind leicht zu merken."},
 		{"email", "Mail", "Das ist keine E-Mail-Adresse."},
@@ -225,8 +225,44 @@ func TestRefuse(t *testing.T) {
 		t.Errorf("fields %+v %+v", name, mail)
 	}
 	alert = Alert{}
-	if Refuse(request("GET"), &alert, nil, &name); alert.Text != "" || alert.Focus {
+	if Refuse(request("GET"), &alert, nil, &name); alert.Text != "" {
 		t.Errorf("nothing wrong: %+v", alert)
+	}
+}
+
+// TestWhereAPersonStarts: at what is wrong, where it is one field, and else at the alert, which says all.
+func TestWhereAPersonStarts(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		wrong []string
+		at    string // "": the alert
+		text  string
+		lines int
+	}{
+		"the one field":        {[]string{"b"}, "b", "Something needs another look.", 1},
+		"several":              {[]string{"a", "b"}, "", "Something needs another look.", 2},
+		"one field and more":   {[]string{"b", "other"}, "", "Something needs another look.", 2},
+		"none of the fields":   {[]string{"other"}, "", "of other", 0},
+		"several of no fields": {[]string{"other", ""}, "", "Something needs another look.", 2},
+	} {
+		a, b := Field{Name: "a", Focus: true}, Field{Name: "b"}
+		var alert Alert
+		var faults []*identity.Error
+		for _, field := range c.wrong {
+			faults = append(faults, identity.Invalid(field, "of "+field))
+		}
+		Refuse(request("GET"), &alert, faults, &a, &b)
+		if a.Focus || b.Focus != (c.at == "b") || alert.AtField != (c.at != "") || alert.Text != c.text || len(alert.Faults) != c.lines {
+			t.Errorf("%s: %+v, fields %+v %+v", name, alert, a, b)
+		}
+	}
+	var alert Alert
+	code, none := Field{Name: "code"}, Field{}
+	if code.Wrong(&alert, "no"); alert.Text != "no" || !alert.AtField || !code.Focus || code.Describes != "alert" {
+		t.Errorf("%+v, %+v", alert, code)
+	}
+	if none.Wrong(&alert, "no"); alert.AtField {
+		t.Error("the person starts at a field that is not there")
 	}
 }
 

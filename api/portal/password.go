@@ -144,19 +144,7 @@ func writePassword(w http.ResponseWriter, r *http.Request, v *Visitor, has bool,
 	if v.Done == "disowned" {
 		view.Notice = site.Text(r, "password.disowned")
 	}
-	for _, fault := range faults {
-		view.Alert.Text = site.Text(r, "form.check")
-		switch fault.Field {
-		case "current":
-			view.Current.Error = page.Detail(r, fault)
-		case "password":
-			view.Fresh.Error = page.Detail(r, fault)
-		case "repeat":
-			view.Repeat.Error = page.Detail(r, fault)
-		default:
-			view.Alert.Text = page.Detail(r, fault)
-		}
-	}
+	page.Refuse(r, &view.Alert, faults, &view.Current, &view.Fresh, &view.Repeat)
 	return passwordPage.Write(w, r, status, view)
 }
 

@@ -65,18 +65,11 @@ func (p *Portal) writeProfile(w http.ResponseWriter, r *http.Request, v *Visitor
 			return err
 		}
 	}
-	fields := map[string]*page.Field{"name": &view.Name, "given_name": &view.GivenName, "family_name": &view.FamilyName}
+	fields := []*page.Field{&view.Name, &view.GivenName, &view.FamilyName}
 	for _, f := range fields {
 		f.Optional, f.Fixed = true, view.Account.Acting
 	}
-	for _, fault := range faults {
-		view.Alert.Text = site.Text(r, "form.check")
-		if f := fields[fault.Field]; f != nil {
-			f.Error = page.Detail(r, fault)
-		} else {
-			view.Alert.Text = page.Detail(r, fault)
-		}
-	}
+	page.Refuse(r, &view.Alert, faults, fields...)
 	return profilePage.Write(w, r, status, view)
 }
 

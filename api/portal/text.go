@@ -4,7 +4,6 @@ import "github.com/quis-idp/quis/api/page"
 
 // english holds every sentence of these pages.
 var english = page.Texts{
-	"form.check": "Something needs another look.",
 
 	"naming.title": "Change %s",
 	"naming.name":  "Name",

@@ -133,14 +133,7 @@ func (p *Portal) writeNewToken(w http.ResponseWriter, r *http.Request, v *Visito
 	for i, days := range lifetimes {
 		view.Days = append(view.Days, option{strconv.Itoa(days), site.Text(r, "tokens.days", days), i == 0})
 	}
-	for _, fault := range faults {
-		view.Alert.Text = site.Text(r, "form.check")
-		if fault.Field == "name" {
-			view.Name.Error = page.Detail(r, fault)
-		} else {
-			view.Alert.Text = page.Detail(r, fault)
-		}
-	}
+	page.Refuse(r, &view.Alert, faults, &view.Name)
 	return newTokenPage.Write(w, r, status, view)
 }
 

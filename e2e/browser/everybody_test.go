@@ -40,6 +40,7 @@ func (b *browser) owes(name, scheme string) (faults []string) {
 	b.focused(true)
 	b.do(chromedp.EmulateViewport(320, 800))
 	run(b, chromedp.Evaluate[bool]("window.quis = "+everybody+", true"))
+	look("alert", "untold")
 	look("less motion", "moving")
 	look("320 px", "small")
 	stops := run(b, chromedp.Evaluate[int]("quis.begin()"))
@@ -87,9 +88,11 @@ func TestWhatKeepsPeopleOutIsSeen(t *testing.T) {
 			`forced colours: under <i></i> has the focus <a href="#" id="covered">c</a>`,
 			`forced colours: it says nothing: <button></button>`,
 		}},
-		"/trap": {`<a>x</a> <a id="trap">t</a> <a>y</a>`, []string{`keyboard: Tab 3 of 3 leads to <a href="#" id="trap">t</a>, not to <a href="#">y</a>`}},
-		"/end":  {`<a>x</a> <a id="trap">t</a>`, []string{`keyboard: behind its last element the page keeps the focus at <a href="#" id="trap">t</a>`}},
-		"/good": {`<a>x</a> <input value="what is marked"> <button>b</button>`, nil},
+		"/trap":  {`<a>x</a> <a id="trap">t</a> <a>y</a>`, []string{`keyboard: Tab 3 of 3 leads to <a href="#" id="trap">t</a>, not to <a href="#">y</a>`}},
+		"/end":   {`<a>x</a> <a id="trap">t</a>`, []string{`keyboard: behind its last element the page keeps the focus at <a href="#" id="trap">t</a>`}},
+		"/alert": {`<p id="alert">wrong</p> <input aria-describedby="x-error"> <input aria-describedby="x-hint" autofocus>`, []string{`alert: the focus is at <input aria-describedby="x-hint" autofocus=""> and says nothing of wrong`}},
+		"/told":  {`<p id="alert">wrong</p> <input aria-describedby="alert x-hint" autofocus>`, nil},
+		"/good":  {`<a>x</a> <input value="what is marked"> <button>b</button>`, nil},
 	}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html")

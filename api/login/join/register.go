@@ -139,7 +139,7 @@ func (p *Pages) showCode(w http.ResponseWriter, r *http.Request, f *authn.Flow, 
 			view.Code.Error = page.Detail(r, fault)
 			continue
 		}
-		view.Alert.Text, view.Code.Describes = site.Text(r, "code.wrong"), "alert"
+		view.Code.Wrong(&view.Alert, site.Text(r, "code.wrong"))
 	}
 	return codePage.Write(w, r, status, view)
 }

@@ -72,6 +72,9 @@ func (b *Browser) Do(r *http.Request) Answer {
 	if err != nil {
 		b.T.Fatal(err)
 	}
+	if strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html") {
+		Told(b.T, r.Method+" "+r.URL.Path, string(page))
+	}
 	return Answer{resp, string(page)}
 }
 

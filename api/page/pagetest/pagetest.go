@@ -24,6 +24,8 @@ var (
 	inline   = regexp.MustCompile(`<style|<script[^>]*>[^<]|<script>|\sstyle=|\son[a-z]+=|javascript:|ZgotmplZ`)
 	input    = regexp.MustCompile(`<input id="([^"]+)"`)
 	describe = regexp.MustCompile(`aria-describedby="([^"]*)"`)
+	start    = regexp.MustCompile(`<[^>]* autofocus[^>]*>`)
+	says     = regexp.MustCompile(`id="alert"|aria-describedby="[^"]*(alert|-error)`)
 )
 
 // Check reports what is wrong with a page whoever it is for: anything inline, no or many
@@ -49,12 +51,22 @@ func Check(t *testing.T, name, body string) {
 			t.Errorf("%s: %s has no label", name, m[1])
 		}
 	}
+	Told(t, name, body)
 	for _, ref := range describe.FindAllStringSubmatch(body, -1) {
 		for _, id := range strings.Fields(ref[1]) {
 			if !strings.Contains(body, `id="`+id+`"`) {
 				t.Errorf("%s: nothing has the id %s", name, id)
 			}
 		}
+	}
+}
+
+// Told reports an error that who does not see it is not told of: where there is an alert, the
+// page starts at it, or at a field whose description says what is wrong.
+func Told(t testing.TB, name, body string) {
+	t.Helper()
+	if starts := start.FindAllString(body, -1); strings.Contains(body, `id="alert"`) && (len(starts) != 1 || !says.MatchString(starts[0])) {
+		t.Errorf("%s: an alert, and the page starts at %q", name, starts)
 	}
 }
 

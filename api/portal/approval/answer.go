@@ -70,7 +70,7 @@ func (s *Section) writeAnswer(w http.ResponseWriter, r *http.Request, v *portal.
 		view.Account.Answer = "" // the page is this one
 		view.Number = page.Field{Name: "number", Label: site.Text(r, "answer.number"), Hint: site.Text(r, "answer.number.hint"), Autocomplete: "off", Numeric: true, Focus: true}
 		if left > 0 {
-			view.Alert.Text, view.Number.Describes = site.Text(r, "answer.wrong", left), "alert"
+			view.Number.Wrong(&view.Alert, site.Text(r, "answer.wrong", left))
 		}
 	}
 	return answerPage.Write(w, r, status, view)

@@ -201,6 +201,7 @@ func (s *Section) writeNew(w http.ResponseWriter, r *http.Request, v *portal.Vis
 			view.Alert.Text, view.Name.Error, view.Name.Value = site.Text(r, "check"), site.Text(r, "name.hint"), ""
 		}
 	}
+	view.Alert.Start(&view.Name)
 	return newPage.Write(w, r, status, view)
 }
 
@@ -286,6 +287,7 @@ func (s *Section) writeOne(w http.ResponseWriter, r *http.Request, v *portal.Vis
 	if fault != nil {
 		view.Alert.Text, view.Name.Error = site.Text(r, "check"), site.Text(r, "name.hint")
 	}
+	view.Alert.Start(&view.Name)
 	var err error
 	if view.Push, err = s.pushView(r, v, a); err != nil {
 		return err

@@ -58,7 +58,7 @@ var examples = map[string]func(w http.ResponseWriter, r *http.Request) error{
 	"answer": func(w http.ResponseWriter, r *http.Request) error { return answerPage.Write(w, r, 200, question(r)) },
 	"answer_wrong": func(w http.ResponseWriter, r *http.Request) error {
 		view := question(r)
-		view.Alert.Text, view.Number.Describes = site.Text(r, "answer.wrong", 2), "alert"
+		view.Number.Wrong(&view.Alert, site.Text(r, "answer.wrong", 2))
 		return answerPage.Write(w, r, 422, view)
 	},
 	"answer_elsewhere": func(w http.ResponseWriter, r *http.Request) error {

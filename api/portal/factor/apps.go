@@ -162,7 +162,7 @@ func (s *apps) show(w http.ResponseWriter, r *http.Request, v *portal.Visitor, s
 		view.Alert.Text = site.Text(r, "form.check")
 		switch fault.Field {
 		case "code":
-			view.Code.Error, view.Code.Focus = site.Text(r, "apps.code.wrong"), true
+			view.Code.Error = site.Text(r, "apps.code.wrong")
 		case "name":
 			view.Name.Error = site.Text(r, "apps.name.hint")
 		case "token":
@@ -171,6 +171,7 @@ func (s *apps) show(w http.ResponseWriter, r *http.Request, v *portal.Visitor, s
 			view.Alert.Text = site.Text(r, "apps.many")
 		}
 	}
+	view.Alert.Start(&view.Code, &view.Name)
 	return newAppPage.Write(w, r, status, view)
 }
 
@@ -271,6 +272,7 @@ func (s *apps) write(w http.ResponseWriter, r *http.Request, v *portal.Visitor, 
 			view.Alert.Text, view.Name.Error = site.Text(r, "form.check"), site.Text(r, "apps.name.hint")
 		}
 	}
+	view.Alert.Start(&view.Name)
 	return appPage.Write(w, r, status, view)
 }
 

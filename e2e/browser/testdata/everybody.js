@@ -116,5 +116,12 @@
     return faults;
   }
 
-  return {begin, end, small, moving, remember, forced};
+  // untold: who does not see an error hears of it by the focus, on the alert or on a field that it describes.
+  function untold() {
+    const alert = document.getElementById('alert'), at = document.activeElement;
+    const told = !alert || !shown(alert) || alert.contains(at) || (at.getAttribute('aria-describedby') || '').split(' ').some(id => /^alert$|-error$/.test(id));
+    return told ? [] : ['the focus is at ' + name(at) + ' and says nothing of ' + alert.innerText];
+  }
+
+  return {untold, begin, end, small, moving, remember, forced};
 })()
