@@ -137,11 +137,35 @@ func pushService(t *testing.T) *pushtest.Service {
 	return service
 }
 
-// TestAPushMessageLeadsToTheApproval: a person has one browser notified, signs in in another,
-// and the message that comes to the push service shows there what waits and opens it.
-func TestAPushMessageLeadsToTheApproval(t *testing.T) {
+// hears waits for the next message that the push service is sent for the browser, and returns what
+// it says, which is what is to be delivered, too.
+func (b *browser) hears(service *pushtest.Service, keys *pushtest.Browser) (said map[string]string, plain string) {
+	b.t.Helper()
+	var m pushtest.Message
+	select {
+	case m = <-service.Messages:
+	case <-b.ctx.Done():
+		b.t.Fatal("no message came to the push service")
+	}
+	if m.Err != nil || m.Path != "/laptop" {
+		b.t.Fatalf("%s: %v", m.Path, m.Err)
+	}
+	read, err := keys.Read(m.Body)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if err := json.Unmarshal(read, &said); err != nil {
+		b.t.Fatalf("the message says %s: %v", read, err)
+	}
+	return said, string(read)
+}
+
+// TestPushMessagesLeadToWhatIsToBeDone: a person has one browser notified and signs in in another;
+// then somebody gets back into the account. What comes to the push service shows what waits
+// in the browser that is signed in, and opens the page where it is approved, or stopped.
+func TestPushMessagesLeadToWhatIsToBeDone(t *testing.T) {
 	service := pushService(t)
-	d := testbed.Run(t, 3, portalBootstrap)
+	d := testbed.Run(t, 3, pagesBootstrap)
 	laptop, phone := browserOf(t), browserOf(t) // whole ones: only those are told of messages
 	keys, err := pushtest.NewBrowser()
 	if err != nil {
@@ -153,26 +177,13 @@ func TestAPushMessageLeadsToTheApproval(t *testing.T) {
 	laptop.addApp()
 	laptop.isNotified(d.Public(2))
 	worker := laptop.worker("/account/worker.js")
-	number := phone.asks("ada", d.Public(3))
 
-	var m pushtest.Message
-	select {
-	case m = <-service.Messages:
-	case <-laptop.ctx.Done():
-		t.Fatal("no message came to the push service")
+	number := phone.asks("ada", d.Public(3))
+	said, plain := laptop.hears(service, keys)
+	if strings.Contains(plain, number) {
+		t.Errorf("the message says the number %s: %s", number, plain)
 	}
-	if m.Err != nil || m.Path != "/laptop" {
-		t.Fatalf("%s: %v", m.Path, m.Err)
-	}
-	plain, err := keys.Read(m.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var said map[string]string
-	if err := json.Unmarshal(plain, &said); err != nil || strings.Contains(string(plain), number) {
-		t.Fatalf("the message says %s, of number %s: %v", plain, number, err)
-	}
-	if got, want := laptop.shows(worker, d.Public(2), string(plain)), said["title"]+"|"+said["body"]+"|approval"; got != want {
+	if got, want := laptop.shows(worker, d.Public(2), plain), said["title"]+"|"+said["body"]+"|approval"; got != want {
 		t.Errorf("the browser shows %q, want %q", got, want)
 	}
 	answer := d.Public(2) + "/account/approvals/sign-in"
@@ -185,6 +196,22 @@ func TestAPushMessageLeadsToTheApproval(t *testing.T) {
 	laptop.says(`.column [role="status"]`, "You have approved the sign-in")
 	phone.waitLocation(d.Public(3) + "/account")
 
+	phone.leave(d.Public(3))
+	phone.open(d.Public(3) + "/account")
+	phone.lose((&mailbox{b: phone, at: d.Issuer()}).code, unseen)
+	phone.submit()
+	phone.says("main", "You can go on in", "That stops all this")
+	said, plain = laptop.hears(service, keys)
+	if got, want := laptop.shows(worker, d.Public(2), plain), said["title"]+"|"+said["body"]+"|recovery"; got != want {
+		t.Errorf("the browser shows %q, want %q", got, want)
+	}
+	if got := worker.click(); got != d.Public(2)+"/account/security 0" {
+		t.Errorf("a click opens %s", got)
+	}
+	laptop.open(d.Public(2) + "/account/security")
+	laptop.do(chromedp.Click(chromedp.CSS(`.banner [type="submit"]`)))
+	laptop.says("main", "It was stopped")
+
 	laptop.open(d.Public(2) + "/account/security")
 	laptop.do(chromedp.Click(chromedp.CSS(`a[href*="/approvers/"]`)), chromedp.WaitVisible(chromedp.CSS("form[data-push-stop]")))
 	laptop.pictures("push-stop")
@@ -195,7 +222,8 @@ func TestAPushMessageLeadsToTheApproval(t *testing.T) {
 }
 
 // deliver has the browser act as if its push service had brought a message for the worker of
-// an origin.
+// an origin. What tells of workers is switched off again: only when it is switched on it tells
+// of those that there are.
 func (b *browser) deliver(origin, data string) {
 	b.t.Helper()
 	found := make(chan serviceworker.RegistrationID, 100)
@@ -219,6 +247,9 @@ func (b *browser) deliver(origin, data string) {
 		_, err = chromedp.Call(b.ctx, serviceworker.DeliverPushMessage, serviceworker.DeliverPushMessageParams{Origin: origin, RegistrationID: id, Data: data})
 	case <-b.ctx.Done():
 		err = b.ctx.Err()
+	}
+	if err == nil {
+		_, err = chromedp.Call(b.ctx, serviceworker.Disable, cdp.Empty{})
 	}
 	if err != nil {
 		b.t.Fatal(err)
