@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -38,7 +39,13 @@ func newBrowser(t *testing.T) *browser {
 // browserOf starts the first browser that is there: of those, or a whole Chromium.
 func browserOf(t *testing.T, before ...string) *browser {
 	t.Helper()
-	flags := append(chromedp.DefaultExecAllocatorOptions[:],
+	return browserWith(t, nil, before...)
+}
+
+// browserWith is browserOf with flags besides those of every browser.
+func browserWith(t *testing.T, more []chromedp.ExecAllocatorOption, before ...string) *browser {
+	t.Helper()
+	flags := append(slices.Concat(chromedp.DefaultExecAllocatorOptions[:], more),
 		chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-sync", true), chromedp.Flag("disable-quic", true))

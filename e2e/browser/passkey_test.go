@@ -66,16 +66,23 @@ func newPasskeyHouse(t *testing.T) *passkeyHouse {
 		t.Fatal(err)
 	}
 	_, port, _ := net.SplitHostPort(l.Addr().String())
-	h := &passkeyHouse{t: t, db: fsmtest.New(t, slices.Concat(passkey.Tables, settings.Tables, device.Tables, event.Tables)...), origin: "http://localhost:" + port, resident: true}
-	h.tenant = identity.Tenant{ID: identity.DefaultTenant, Issuer: h.origin}
-	h.template = page.Page[passkeyView](page.NewSite(fstest.MapFS{"passkey.html": {Data: []byte(passkeyPage)}}, page.Texts{}), "passkey.html")
-	mux := http.NewServeMux()
-	mux.Handle("/assets/", page.Assets())
-	mux.HandleFunc("/{kind}", h.serve)
+	mux, h := passkeyRooms(t, "http://localhost:"+port)
 	s := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	go s.Serve(l)
 	t.Cleanup(func() { s.Close() })
 	return h
+}
+
+// passkeyRooms are those of a house at an origin, where a server is still to be put.
+func passkeyRooms(t *testing.T, origin string) (*http.ServeMux, *passkeyHouse) {
+	t.Helper()
+	h := &passkeyHouse{t: t, db: fsmtest.New(t, slices.Concat(passkey.Tables, settings.Tables, device.Tables, event.Tables)...), origin: origin, resident: true}
+	h.tenant = identity.Tenant{ID: identity.DefaultTenant, Issuer: origin}
+	h.template = page.Page[passkeyView](page.NewSite(fstest.MapFS{"passkey.html": {Data: []byte(passkeyPage)}}, page.Texts{}), "passkey.html")
+	mux := http.NewServeMux()
+	mux.Handle("/assets/", page.Assets())
+	mux.HandleFunc("/{kind}", h.serve)
+	return mux, h
 }
 
 var passkeyUser = &directory.User{ID: "usr_alice", Username: "alice", Name: "Alice Adams"}

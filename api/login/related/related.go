@@ -5,6 +5,9 @@
 // that host only. So it names what any tenant lists. That lets nobody in elsewhere: a tenant
 // accepts what was signed at its own origins, and at no others.
 //
+// That a browser reads it, and signs in at an origin that is listed and at no other, is seen in
+// e2e/browser.
+//
 // Anybody may ask for it, and it concerns all tenants, so it is kept for [kept] and not made
 // anew for each who asks. A node knows of a change by then.
 package related
