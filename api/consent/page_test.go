@@ -25,7 +25,7 @@ var examples = map[string]func(w http.ResponseWriter, r *http.Request) error{
 		return userCodePage.Write(w, r, 200, userCodeView{nil, ada, "/device", page.Field{Name: "user_code", Label: "Code", Value: "WDJB-MJHT", Hint: site.Text(r, "code.hint"), Autocomplete: "off"}})
 	},
 	"user_code_wrong": func(w http.ResponseWriter, r *http.Request) error {
-		return userCodePage.Write(w, r, 404, userCodeView{nil, ada, "/device", page.Field{Name: "user_code", Label: "Code", Value: "WDJB-MJHT", Hint: site.Text(r, "code.hint"), Error: site.Text(r, "code.wrong")}})
+		return userCodePage.Write(w, r, 404, userCodeView{nil, ada, "/device", page.Field{Name: "user_code", Label: "Code", Value: "WDJB-MJHT", Hint: site.Text(r, "code.hint"), Error: site.Text(r, "code.wrong"), Focus: true}})
 	},
 	"device": func(w http.ResponseWriter, r *http.Request) error {
 		return devicePage.Write(w, r, 200, deviceView{

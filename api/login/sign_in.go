@@ -347,7 +347,7 @@ func (l *Login) showForm(w http.ResponseWriter, r *http.Request, f *authn.Flow, 
 	for _, fault := range faults {
 		switch fault.Field {
 		case "username":
-			view.Username.Error = page.Detail(r, fault)
+			view.Username.Error, view.Username.Focus, view.Password.Focus = page.Detail(r, fault), true, false
 		case "password":
 			view.Password.Error = page.Detail(r, fault)
 		case "passkey":

@@ -31,7 +31,7 @@ var examples = map[string]func(w http.ResponseWriter, r *http.Request) error{
 	"address": func(w http.ResponseWriter, r *http.Request) error {
 		return addressPage.Write(w, r, 422, addressView{
 			Application: "Web", Action: "/register", Flow: "FLOW", SignIn: "/login",
-			Email: page.Field{Name: "email", Label: "Email", Type: "email", Error: "This is not an email address."},
+			Email: page.Field{Name: "email", Label: "Email", Type: "email", Error: "This is not an email address.", Focus: true},
 		})
 	},
 	"code": func(w http.ResponseWriter, r *http.Request) error {

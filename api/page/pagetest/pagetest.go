@@ -25,6 +25,7 @@ var (
 	input    = regexp.MustCompile(`<input id="([^"]+)"`)
 	describe = regexp.MustCompile(`aria-describedby="([^"]*)"`)
 	start    = regexp.MustCompile(`<[^>]* autofocus[^>]*>`)
+	fault    = regexp.MustCompile(`id="alert"|class="fault" id=`)
 	says     = regexp.MustCompile(`id="alert"|aria-describedby="[^"]*(alert|-error)`)
 )
 
@@ -61,12 +62,12 @@ func Check(t *testing.T, name, body string) {
 	}
 }
 
-// Told reports an error that who does not see it is not told of: where there is an alert, the
-// page starts at it, or at a field whose description says what is wrong.
+// Told reports an error that who does not see it is not told of: where there is an alert, or something
+// wrong with a field, the page starts at the alert, or at a field whose description says what is wrong.
 func Told(t testing.TB, name, body string) {
 	t.Helper()
-	if starts := start.FindAllString(body, -1); strings.Contains(body, `id="alert"`) && (len(starts) != 1 || !says.MatchString(starts[0])) {
-		t.Errorf("%s: an alert, and the page starts at %q", name, starts)
+	if starts := start.FindAllString(body, -1); fault.MatchString(body) && (len(starts) != 1 || !says.MatchString(starts[0])) {
+		t.Errorf("%s: something is wrong, and the page starts at %q", name, starts)
 	}
 }
 

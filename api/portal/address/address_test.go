@@ -226,7 +226,7 @@ var examples = map[string]func(w http.ResponseWriter, r *http.Request) error{
 	"change": func(w http.ResponseWriter, r *http.Request) error {
 		return changePage.Write(w, r, 422, changeView{
 			Account: nav, Action: path, Back: "/account", Now: "ada@example.com", Proved: true,
-			Email: page.Field{Name: "email", Label: "New email address", Type: "email", Error: "This is your address already."},
+			Email: page.Field{Name: "email", Label: "New email address", Type: "email", Error: "This is your address already.", Focus: true},
 		})
 	},
 	"waiting": func(w http.ResponseWriter, r *http.Request) error {
