@@ -198,7 +198,8 @@ func TestPushMessagesLeadToWhatIsToBeDone(t *testing.T) {
 
 	phone.leave(d.Public(3))
 	phone.open(d.Public(3) + "/account")
-	phone.lose((&mailbox{b: phone, at: d.Issuer()}).code, unseen)
+	box := &mailbox{b: phone, at: d.Issuer()}
+	phone.lose("ada", func() string { return box.code("ada") }, unseen)
 	phone.submit()
 	phone.says("main", "You can go on in", "That stops all this")
 	said, plain = laptop.hears(service, keys)
