@@ -1,18 +1,15 @@
 package alarm
 
 import (
-	"encoding/base64"
 	"errors"
-	"fmt"
 	"time"
-
-	"github.com/fxamacker/cbor/v2"
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/keys/seal"
+	"github.com/quis-idp/quis/keys/seal/note"
 )
 
 // Lifetime is how long a link works.
@@ -48,20 +45,10 @@ var spent = fsm.NewTable(94, "alarms", fsm.Spec[used]{
 // Tables are the tables of this room.
 var Tables = []fsm.Definition{spent}
 
-var text = base64.RawURLEncoding.Strict()
-
 // Token returns a token by which a user can say that an event was not their doing; it is
 // safe in URLs. now is the store's clock. Tokens for the same event spend each other.
 func Token(ring *seal.Ring, now time.Time, tenant, userID, eventID string) (string, error) {
-	plain, err := cbor.Marshal(token{userID, eventID, now.Add(Lifetime)})
-	if err != nil {
-		return "", fmt.Errorf("alarm token: %w", err)
-	}
-	box, err := ring.Seal(ring.Passing(purpose), plain, []byte(tenant))
-	if err != nil {
-		return "", fmt.Errorf("alarm token: %w", err)
-	}
-	return text.EncodeToString(box), nil
+	return note.Seal(ring, ring.Passing(purpose), tenant, token{userID, eventID, now.Add(Lifetime)})
 }
 
 func dead() error {
@@ -69,21 +56,14 @@ func dead() error {
 }
 
 func open(tx *fsm.Tx, ring *seal.Ring, tenant, sealed string) (*token, error) {
-	if len(sealed) > maxToken {
-		return nil, dead()
-	}
 	epoch := ring.Epoch()
-	box, err := text.DecodeString(sealed)
-	if err != nil {
-		return nil, dead()
-	}
-	plain, err := ring.Open(ring.Passing(purpose), box, []byte(tenant))
-	if errors.Is(err, fsm.ErrUnavailable) || errors.Is(err, seal.ErrSealed) {
-		return nil, fmt.Errorf("alarm token: %w", err)
-	}
 	var t token
-	if err != nil || cbor.Unmarshal(plain, &t) != nil || !tx.Now().Before(t.Expires) {
+	err := note.Open(ring, ring.Passing(purpose), tenant, sealed, maxToken, &t)
+	if errors.Is(err, seal.ErrBox) || err == nil && !tx.Now().Before(t.Expires) {
 		return nil, dead()
+	}
+	if err != nil {
+		return nil, err
 	}
 	if err := seal.Check(tx, epoch); errors.Is(err, seal.ErrBox) {
 		return nil, dead()
