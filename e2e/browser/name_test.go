@@ -30,7 +30,7 @@ func TestNameThenPassword(t *testing.T) {
 		if at := run(b, chromedp.Evaluate[string](`document.activeElement.id`)); at != "password" {
 			t.Errorf("the focus is on %q", at)
 		}
-		if got := b.text(`form button:not([formaction])`); !strings.HasPrefix(got, "Sign in") { // and perhaps that it was used last
+		if got := b.text(`form button[type="submit"]:not([formaction])`); !strings.HasPrefix(got, "Sign in") { // and perhaps that it was used last
 			t.Errorf("the button says %q", got)
 		}
 		b.do(chromedp.WaitVisible(chromedp.CSS(`.links a[href*="/recover"]`)))

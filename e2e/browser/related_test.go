@@ -3,6 +3,7 @@ package browser
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"net/http/httptest"
 	"testing"
 
@@ -11,6 +12,7 @@ import (
 
 	"github.com/quis-idp/quis/api/login/related"
 	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/settings"
 )
 
@@ -25,7 +27,7 @@ func TestAPasskeyIsUsedAtARelatedOrigin(t *testing.T) {
 	a := settings.Default(h.tenant.ID)
 	a.Passkey.RelatedOrigins = []string{listed}
 	h.policy = a.Passkey
-	if err := h.db.Update(t.Context(), func(tx *fsm.Tx) error { return settings.Put(tx, 0, a) }); err != nil {
+	if err := h.db.Update(t.Context(), func(tx *fsm.Tx) error { return errors.Join(directory.EnsureDefault(tx), settings.Put(tx, 0, a)) }); err != nil {
 		t.Fatal(err)
 	}
 	s := httptest.NewTLSServer(mux)

@@ -167,7 +167,7 @@ func TestApacheSignsInAndOut(t *testing.T) {
 		t.Fatalf("signed in again: %+v, %v", p, err)
 	}
 	p, err = b.Open(t.Context(), dev.Issuer()+"/logout")
-	if err != nil || len(p.Forms) != 1 {
+	if err != nil || len(p.Forms) == 0 {
 		t.Fatalf("the page that asks whether to sign out: %+v, %v", p, err)
 	}
 	if _, err = b.Submit(t.Context(), p, p.Forms[0], nil); err != nil {

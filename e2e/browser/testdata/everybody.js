@@ -59,12 +59,12 @@
     }).map(e => `${name(e)} is ${e.getBoundingClientRect().height} px high`);
   }
 
-  // moving: who asks for less motion gets none.
+  // moving: who asks for less motion gets none. What takes no time, however late it comes, is none.
   function moving() {
-    const s = e => getComputedStyle(e), all = [...document.querySelectorAll('*')];
+    const s = e => getComputedStyle(e), lasts = times => times.split(', ').some(t => parseFloat(t) > 0), all = [...document.querySelectorAll('*')];
     return [
-      ...document.getAnimations().map(a => 'an animation of ' + name(a.effect.target)),
-      ...all.filter(e => s(e).scrollBehavior == 'smooth' || s(e).animationName != 'none' || s(e).transitionDuration.split(', ').some(t => parseFloat(t) > 0)).map(e => 'it moves: ' + name(e)),
+      ...document.getAnimations().filter(a => a.effect.getComputedTiming().duration > 0).map(a => 'an animation of ' + name(a.effect.target)),
+      ...all.filter(e => s(e).scrollBehavior == 'smooth' || s(e).animationName != 'none' && lasts(s(e).animationDuration) || lasts(s(e).transitionDuration)).map(e => 'it moves: ' + name(e)),
     ];
   }
 
