@@ -160,6 +160,14 @@ func TestNoRuleAboutModelsKeepsEveryAdministratorOut(t *testing.T) {
 	})
 	h.want(200, h.root, "PATCH", at, deny)
 	h.want(200, h.root, "PATCH", at, `{"passkey":{"deny_aaguids":["`+model+`","`+other+`"]}}`)
+	refused("in two steps", `{"mfa_policy":"passkey"}`, "mfa_policy")
+	name := "staff"
+	g, err := h.client(h.root).Groups.Create(t.Context(), client.GroupFields{Name: &name})
+	h.must(err)
+	h.must(h.client(h.root).Groups.AddMember(t.Context(), g.ID, h.rootUser))
+	if p := h.want(400, h.root, "PATCH", "/api/v1/groups/"+g.ID, `{"mfa_policy":"passkey"}`); !strings.Contains(p.Detail, "mfa_policy would leave no administrator") {
+		t.Errorf("by the policy of a group: %+v", p)
+	}
 }
 
 func TestPasskeysAreFactors(t *testing.T) {

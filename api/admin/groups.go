@@ -6,8 +6,10 @@ import (
 	"time"
 
 	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/settings"
+	"github.com/quis-idp/quis/identity/spare"
 )
 
 func (a *API) groups() []route {
@@ -161,7 +163,13 @@ func (a *API) changeGroup(c *call, in *changeGroupIn) (*group, error) {
 		if err != nil {
 			return err
 		}
-		return settings.SetOfGroup(tx, c.Tenant.ID, in.ID, cmp.Or(mfa, settings.MFAInherit))
+		left, err := spare.Govern(tx, c.Tenant.ID, func() error {
+			return settings.SetOfGroup(tx, c.Tenant.ID, in.ID, cmp.Or(mfa, settings.MFAInherit))
+		})
+		if err == nil && !left {
+			err = identity.Invalid("mfa_policy", "would leave no administrator a way to sign in: none has what it asks for. Add that to an administrator first, or make recovery codes.")
+		}
+		return err
 	})
 	if err != nil {
 		return nil, err

@@ -71,7 +71,7 @@ func showUser(u *directory.User) user {
 
 type listUsersIn struct {
 	pageIn
-	Search   string `query:"search" max:"254" doc:"Beginning of the username, of the address, or of one or more words of the name, in any order, without regard to case and accents; found in this order. A page may be short of its limit, or empty, and not be the last."`
+	Search   string `query:"search" max:"254" doc:"Beginning of the username, of the address, or of one or more of the first eight words of the name, in any order, without regard to case and accents; found in this order. A page may be short of its limit, or empty, and not be the last."`
 	Username string `query:"username" max:"128" doc:"Only the user of this name."`
 	Email    string `query:"email" max:"254" doc:"Only the user with this address."`
 }

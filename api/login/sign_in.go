@@ -73,6 +73,7 @@ func (l *Login) signIn(w http.ResponseWriter, r *http.Request) error {
 	if err := l.cfg.Flows.Prolong(f); err != nil {
 		return err
 	}
+	r = inFlow(r, f)
 	if joining(f, s) && !r.URL.Query().Has("another") {
 		return page.Onward(w, r, page.Base(r)+RegisterPath+"?"+url.Values{"flow": {f.Sealed()}}.Encode())
 	}
@@ -246,14 +247,24 @@ func (l *Login) step(w http.ResponseWriter, r *http.Request, take func(f *authn.
 		return holdBack(w, r, f, problem.Of(r.Context(), err).RetryAfter)
 	case errors.Is(err, identity.ErrDenied):
 		return refused(w, r, err)
-	case errors.Is(err, identity.ErrInvalid):
-		return again(r, f, http.StatusBadRequest, identity.Errors(err))
-	case errors.Is(err, identity.ErrUnauthenticated):
-		// RFC 9110 §11.6.1 wants a challenge with 401; browsers pass over schemes they do not know.
-		w.Header().Set("WWW-Authenticate", "Form")
-		return again(r, f, http.StatusUnauthorized, identity.Errors(err))
+	case errors.Is(err, identity.ErrInvalid), errors.Is(err, identity.ErrUnauthenticated):
+		return l.asAgain(w, r, f, err, again)
 	}
 	return err
+}
+
+// asAgain shows the form of f again with what was wrong, and with time from now on.
+func (l *Login) asAgain(w http.ResponseWriter, r *http.Request, f *authn.Flow, err error, again func(r *http.Request, f *authn.Flow, status int, faults []*identity.Error) error) error {
+	status, faults := http.StatusBadRequest, identity.Errors(err)
+	if errors.Is(err, identity.ErrUnauthenticated) {
+		// RFC 9110 §11.6.1 wants a challenge with 401; browsers pass over schemes they do not know.
+		w.Header().Set("WWW-Authenticate", "Form")
+		status = http.StatusUnauthorized
+	}
+	if err := l.cfg.Flows.Prolong(f); err != nil {
+		return err
+	}
+	return again(inFlow(r, f), f, status, faults)
 }
 
 // goOn shows the step that comes next, or leads on with the session that has been made.

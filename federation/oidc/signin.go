@@ -16,8 +16,9 @@ import (
 )
 
 // flowTime is for how long a request that was pushed or signed is good on its way through
-// the sign-in pages: longer than any flow, and than what it was pushed for.
-const flowTime = 20 * time.Minute
+// the sign-in pages: longer than any flow in which something was proved, and than what it was pushed for. Who waits
+// longer before that, and asks for more time again and again, has to begin at the application.
+const flowTime = time.Hour
 
 // signIn hands the person to the sign-in pages with a sealed flow that leads back
 // to this very request. again: somebody is signed in, but not as the request wants it.

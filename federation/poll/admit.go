@@ -32,6 +32,7 @@ func Admit(tx *fsm.Tx, tenant, application string, s *session.Session) error {
 	}
 	need := authn.Need{Application: app.DisplayName(), MFA: app.MFAPolicy, ACR: app.Tokens.DefaultACRs}
 	if age := time.Duration(app.Tokens.DefaultMaxAge) * time.Second; age > 0 {
+		age = max(age, answerTime)
 		need.MaxAge, need.Login = &age, tx.Now().Sub(s.AuthTime) > age
 	}
 	standing, err := authn.Stands(tx, s, need)
@@ -43,6 +44,10 @@ func Admit(tx *fsm.Tx, tenant, application string, s *session.Session) error {
 	}
 	return &NotEnough{standing, need}
 }
+
+// answerTime is what somebody who has just signed in for it has to type the code and to answer: what they proved is
+// not too old by then, however short an application wants it.
+const answerTime = 2 * time.Minute
 
 // NotEnough is what Admit reports of a session that has proved too little.
 type NotEnough struct {

@@ -1,6 +1,7 @@
 package poll_test
 
 import (
+	"cmp"
 	"errors"
 	"testing"
 	"time"
@@ -27,8 +28,9 @@ func TestWhoLetsAnApplicationInHasProvedWhatPolicyAsks(t *testing.T) {
 	pwd := func(now time.Time) assurance.Factor { return assurance.Factor{Method: assurance.Password, At: now} }
 	for name, c := range map[string]struct {
 		app     func(*federation.Application)
-		tenant  string // its policy
-		passkey bool   // was proved, too: one that may leave its device
+		tenant  string        // its policy
+		passkey bool          // was proved, too: one that may leave its device
+		ago     time.Duration // was the sign-in; zero: three minutes
 		want    authn.Standing
 		login   bool
 	}{
@@ -38,8 +40,9 @@ func TestWhoLetsAnApplicationInHasProvedWhatPolicyAsks(t *testing.T) {
 		"device-bound, and theirs is not": {app: func(a *federation.Application) { a.MFAPolicy = federation.MFADeviceBound }, passkey: true, want: authn.EnrolBound},
 		"a passkey, and it was used":      {app: func(a *federation.Application) { a.MFAPolicy = federation.MFAPasskey }, passkey: true, want: authn.Enough},
 		"the tenant asks":                 {tenant: settings.MFADeviceBound, want: authn.EnrolBound},
-		"a sign-in of just now":           {app: func(a *federation.Application) { a.Tokens.DefaultMaxAge = 60 }, want: authn.Enough},
-		"a sign-in that is too old":       {app: func(a *federation.Application) { a.Tokens.DefaultMaxAge = 59 }, want: authn.More, login: true},
+		"a sign-in of just now":           {app: func(a *federation.Application) { a.Tokens.DefaultMaxAge = 180 }, want: authn.Enough},
+		"one that left time to answer":    {app: func(a *federation.Application) { a.Tokens.DefaultMaxAge = 1 }, ago: 2 * time.Minute, want: authn.Enough},
+		"a sign-in that is too old":       {app: func(a *federation.Application) { a.Tokens.DefaultMaxAge = 179 }, want: authn.More, login: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -71,7 +74,7 @@ func TestWhoLetsAnApplicationInHasProvedWhatPolicyAsks(t *testing.T) {
 				if _, err := federation.Create(tx, nil, app, ""); err != nil {
 					return err
 				}
-				at := tx.Now().Add(-time.Minute)
+				at := tx.Now().Add(-cmp.Or(c.ago, 3*time.Minute))
 				s := &session.Session{ID: "ses_1", Tenant: ten, UserID: u.ID, AuthTime: at, Factors: []assurance.Factor{pwd(at)}}
 				if c.passkey {
 					s.Factors = append(s.Factors, assurance.Factor{Method: assurance.Passkey, At: at, Verified: true})

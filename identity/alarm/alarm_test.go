@@ -296,6 +296,26 @@ func TestLaterAlarmTrustsTheAddressThatWasRepaired(t *testing.T) {
 	}
 }
 
+// Attack: the intruder has given the account another address, answers a letter that came there, and adds more: the
+// owner's letter takes away all of it.
+func TestALetterToAnAddressThatCameLaterEndsNothing(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	h.add("theirs")
+	first := h.added("theirs")
+	h.Advance(time.Hour)
+	h.readdress("mallory@example.net")
+	h.Advance(time.Hour)
+	h.add("theirs, too")
+	h.raise(h.added("theirs, too"))
+	h.Advance(time.Hour)
+	h.add("theirs, still")
+	h.raise(first)
+	if left := h.apps(); len(left) > 0 {
+		t.Errorf("left is %q", left)
+	}
+}
+
 // What was added to an account since what the alarm is about is gone, and nothing else is.
 func TestAlarmRemovesWhatWasAdded(t *testing.T) {
 	t.Parallel()

@@ -91,20 +91,38 @@ func happened(tx *fsm.Tx, tenant, userID string) iter.Seq2[*event.Event, error] 
 }
 
 // spanOf returns the span of an event by itself: from it, or a little before, for the clocks of nodes differ, to the
-// first alarm that was raised by a letter after it. What is said by who is signed in ends no span: it may be the
-// intruder who says it, and goes on adding.
+// first alarm that was raised by a letter after it, to the address that the account had then. What is said by who is
+// signed in, or by who reads the mail of an address that came later, ends no span: it may be the intruder who says it,
+// and goes on adding.
 func spanOf(tx *fsm.Tx, tenant, userID string, e *event.Event) (Span, error) {
 	since := e.Time.Add(-skew)
 	s := Span{Since: since, Address: since}
+	changed, err := readdressed(tx, tenant, userID, e.Time)
+	if err != nil {
+		return s, err
+	}
 	for u, err := range spent.List(tx, fsm.Scope(tenant), fsm.Prefix(fsm.K(userID))) {
 		if err != nil {
 			return s, err
 		}
-		if u.At.After(e.Time) && (s.Until.IsZero() || u.At.Before(s.Until)) {
+		if u.At.After(e.Time) && (changed.IsZero() || u.At.Before(changed)) && (s.Until.IsZero() || u.At.Before(s.Until)) {
 			s.Until = u.At
 		}
 	}
 	return s, nil
+}
+
+// readdressed returns when a user's address was changed first after a time; zero if it was not.
+func readdressed(tx *fsm.Tx, tenant, userID string, after time.Time) (at time.Time, err error) {
+	for e, err := range happened(tx, tenant, userID) {
+		if err != nil || !e.Time.After(after) {
+			return at, err
+		}
+		if e.Type == event.UserUpdated && e.Changed("email") {
+			at = e.Time
+		}
+	}
+	return at, nil
 }
 
 // about returns the span of a token's event. One of long ago spans nothing. It does not look back: the letter has

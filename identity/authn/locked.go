@@ -12,16 +12,13 @@ import (
 func (f *Flow) Locked() bool { return f.Step() == StepMail && f.UserID != "" && !f.Need.Lost }
 
 // A bar is what is left of that which a locked account asks for (see regain.Bar); nil: it is not locked. The session
-// that was left when it was locked is raised as ever.
+// that was left when it was locked is raised by no less: it may be the intruder who has said that it was not them.
 type bar struct {
 	mail  bool // the mailbox, which whoever had got in may not have
 	renew bool // another password
 }
 
 func (fs *Flows) barred(tx *fsm.Tx, f *Flow) (*bar, error) {
-	if f.Session != "" {
-		return nil, nil
-	}
 	u, _, err := directory.GetUser(tx, f.Need.Tenant, f.UserID)
 	if err != nil {
 		return nil, err

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/credential/passkey/passkeytest"
@@ -109,7 +111,32 @@ func TestLockedAccountNeedsTheMailbox(t *testing.T) {
 	}
 }
 
-// A passkey may have been added by whoever was in the account; and the password is still known to them.
+// Attack: whoever says in a session that something was not them keeps that session. It may be the intruder, who took the
+// owner's second factor away so: to raise it, and to choose another password, they need the mailbox as everybody does.
+func TestTheSessionThatIsLeftNeedsTheMailboxToo(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	h.verify(t)
+	n, ctx := h.nodes[0], from(t, "192.0.2.1")
+	r, err := n.try(t, ctx, authn.Browser{}, "ann", good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.pass(t, 16*time.Minute)
+	h.lock(t)
+	f := n.step(t, ctx, &r.Session, n.sensitive(t, &r.Session, authn.More), authn.Browser{})
+	if r, err := n.Code(ctx, f, assurance.Password, good); err != nil || r.Step != authn.StepMail || !f.Locked() {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if _, err := n.Renew(ctx, f, better); err == nil {
+		t.Error("another password without the mailbox")
+	}
+	n.unlocked(t, ctx, f)
+	if h.locked(t) {
+		t.Error("it is locked still")
+	}
+}
+
 // Whoever was in an account has a browser that is known there. From the lock on they wait as strangers
 // do, at every node, and stay strangers when it is unlocked; the person's browser is known anew.
 func TestNoBrowserIsKnownFromBeforeALock(t *testing.T) {
@@ -151,6 +178,7 @@ func TestNoBrowserIsKnownFromBeforeALock(t *testing.T) {
 	}
 }
 
+// A passkey may have been added by whoever was in the account; and the password is still known to them.
 func TestLockedAccountNeedsTheMailboxBesideAPasskey(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 1)

@@ -45,6 +45,7 @@ func administeredBut(tx *fsm.Tx, tenant, id string, counts func(*fsm.Tx, *User) 
 		administrators.List(tx, fsm.Scope(tenant)),
 		users.List(tx, fsm.Scope(tenant)), // of everybody only where the index knows nobody else
 	}
+	others := false
 	for _, list := range all {
 		for u, err := range list {
 			if err != nil {
@@ -53,9 +54,13 @@ func administeredBut(tx *fsm.Tx, tenant, id string, counts func(*fsm.Tx, *User) 
 			if u.ID == id || !u.administers() {
 				continue
 			}
+			others = true
 			if is, err := counts(tx, u); err != nil || is {
 				return is, err
 			}
+		}
+		if others {
+			break
 		}
 	}
 	return false, nil

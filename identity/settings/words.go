@@ -18,7 +18,7 @@ var wordLists = fsm.NewTable(78, "password_words", fsm.Spec[wordList]{
 	Key:   func(*wordList) fsm.Key { return fsm.K("words") },
 })
 
-// maxWordBytes bounds all words of a list: the event of a change has the former ones beside them.
+// maxWordBytes bounds all words of a list.
 const maxWordBytes = 16 << 10
 
 // Whole is Get with Password.Blocklist, which Get leaves out.

@@ -31,6 +31,19 @@ func Governed(tx *fsm.Tx, tenant string) (bool, error) {
 	return false, nil
 }
 
+// Govern makes a change of a tenant's rules, and reports whether that leaves an administrator a way in. Where none had one
+// before it takes nothing away. Whoever calls it gives up the transaction if it does not.
+func Govern(tx *fsm.Tx, tenant string, change func() error) (bool, error) {
+	before, err := Governed(tx, tenant)
+	if err == nil {
+		err = change()
+	}
+	if err != nil || !before {
+		return true, err
+	}
+	return Governed(tx, tenant)
+}
+
 // enters reports whether a user comes as far as to a session, with which they can set up what is missing.
 // A passkey that signs nobody in is asked for as one that was lost is: after a password they need
 // something else then, for which their recovery codes do.

@@ -228,11 +228,11 @@ func Begins(tx *fsm.Tx, u *directory.User) (bool, error) {
 
 func init() { directory.EnterBy(Enters) }
 
-// Enters reports whether u could sign in now, be it with a certificate alone.
+// Enters reports whether u could sign in now, by all that policy asks for, be it with a certificate alone.
 func Enters(tx *fsm.Tx, u *directory.User) (bool, error) {
-	begins, err := Begins(tx, u)
-	if err != nil || begins {
-		return begins, err
+	in, err := enters(tx, u)
+	if err != nil || in {
+		return in, err
 	}
 	return Certified(tx, u)
 }

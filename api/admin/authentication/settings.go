@@ -167,29 +167,20 @@ func readable(tx *fsm.Tx, t identity.Tenant, before, after []string) error {
 	return passkey.CheckRelated(t.Issuer, slices.Concat(others, after))
 }
 
-// putGoverned stores after in the place of s, unless its rules about models of passkeys keep out every administrator,
-// of whom one got in before: nobody could take them back but the operator of a machine.
+// putGoverned stores after in the place of s, unless its rules keep out every administrator, of whom one got in before:
+// nobody could take them back but the operator of a machine.
 func putGoverned(tx *fsm.Tx, s, after settings.Authentication) error {
-	same := slices.Equal(s.Passkey.Allow, after.Passkey.Allow) && slices.Equal(s.Passkey.Deny, after.Passkey.Deny)
-	if same {
-		return settings.Put(tx, 0, after)
-	}
-	before, err := spare.Governed(tx, after.Tenant)
-	if err != nil {
+	left, err := spare.Govern(tx, after.Tenant, func() error { return settings.Put(tx, 0, after) })
+	if err != nil || left {
 		return err
 	}
-	if err := settings.Put(tx, 0, after); err != nil {
-		return err
-	}
-	now, err := spare.Governed(tx, after.Tenant)
-	if err != nil || now || !before {
-		return err
-	}
-	field := "passkey/deny_aaguids"
-	if slices.Equal(s.Passkey.Deny, after.Passkey.Deny) {
+	field := "mfa_policy"
+	if !slices.Equal(s.Passkey.Deny, after.Passkey.Deny) {
+		field = "passkey/deny_aaguids"
+	} else if !slices.Equal(s.Passkey.Allow, after.Passkey.Allow) {
 		field = "passkey/allow_aaguids"
 	}
-	return identity.Invalid(field, "would leave no administrator a way to sign in: none has a passkey of a model that would still be accepted, or another second factor. Add one to an administrator first, or make recovery codes.")
+	return identity.Invalid(field, "would leave no administrator a way to sign in: none has one that would still be accepted. Add a passkey or another second factor to an administrator first, or make recovery codes.")
 }
 
 type changeSettingsIn struct {

@@ -131,7 +131,7 @@ func (r *Room) Warn(tenant, userID, about string) { r.warn(Recovery, tenant, use
 func (r *Room) WarnOfPassword(tenant, userID, about string) { r.warn(Password, tenant, userID, about) }
 
 func (r *Room) warn(news News, tenant, userID, about string) {
-	if r.warned.first(about) {
+	if r.warned.first(tenant + " " + userID + " " + about) { // one flow may be more than one person's
 		r.add(job{news, tenant, userID, nil, r.cfg.DB.Now().Add(untold)})
 	}
 }
