@@ -163,9 +163,7 @@ func (a *API) changeGroup(c *call, in *changeGroupIn) (*group, error) {
 		if err != nil {
 			return err
 		}
-		left, err := spare.Govern(tx, c.Tenant.ID, func() error {
-			return settings.SetOfGroup(tx, c.Tenant.ID, in.ID, cmp.Or(mfa, settings.MFAInherit))
-		})
+		left, err := spare.Govern(tx, c.Tenant.ID, func() error { return settings.SetOfGroup(tx, c.Tenant.ID, in.ID, cmp.Or(mfa, settings.MFAInherit)) })
 		if err == nil && !left {
 			err = identity.Invalid("mfa_policy", "would leave no administrator a way to sign in: none has what it asks for. Add that to an administrator first, or make recovery codes.")
 		}

@@ -70,9 +70,6 @@ func (l *Login) signIn(w http.ResponseWriter, r *http.Request) error {
 	if err := l.bind(w, r, f); err != nil {
 		return err
 	}
-	if err := l.cfg.Flows.Prolong(f); err != nil {
-		return err
-	}
 	r = inFlow(r, f)
 	if joining(f, s) && !r.URL.Query().Has("another") {
 		return page.Onward(w, r, page.Base(r)+RegisterPath+"?"+url.Values{"flow": {f.Sealed()}}.Encode())

@@ -55,10 +55,10 @@ func (l *Login) who(r *http.Request, f *authn.Flow) (string, error) {
 	return site.Text(r, "second.as", identity.Printable(f.Login, maxShown)), nil
 }
 
-// bind ties a flow that is not bound yet to this browser.
+// bind ties a flow that is not bound yet to this browser, and gives it time from now on.
 func (l *Login) bind(w http.ResponseWriter, r *http.Request, f *authn.Flow) error {
 	if f.Bound() {
-		return nil
+		return l.cfg.Flows.Prolong(f)
 	}
 	binding, err := l.cfg.Flows.Bind(f, read(r, flowCookie))
 	if err == nil {
