@@ -9,7 +9,7 @@ import (
 )
 
 // administrators are the users who administer their tenant and are not disabled. A row that was
-// written before this index was kept, or by a member of an older release, is in it from its next change on.
+// written before this index was kept, or by a member of an older release, is in it once Reindex has come by, or with its next change.
 var administrators = users.Index(3, "administrators", func(u *User) []fsm.Key {
 	if !u.administers() {
 		return nil
