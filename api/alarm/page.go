@@ -23,7 +23,7 @@ var english = page.Texts{
 	"alarm.title":   "This wasn't me",
 	"alarm.heading": "Was it not you?",
 	"alarm.lead":    "If somebody else may have been in your account, lock it down now.",
-	"alarm.what":    "Then everybody is signed out of your account, on every device and in every application. No device is trusted any more, and access tokens stop working. The next sign-in also needs a code that is sent to your email address. You must choose a new password. A recovery of the account that is under way is stopped. Ways to sign in that were added since what the message is about are removed.",
+	"alarm.what":    "Then everybody is signed out of your account, on every device and in every application. No device is trusted any more, and access tokens stop working. The next sign-in also needs a code that is sent to your email address, if that has not changed since. You must choose a new password. A recovery of the account that is under way is stopped. Ways to sign in that were added since what the message is about are removed.",
 	"alarm.button":  "Lock my account down",
 	"alarm.back":    "It was me: change nothing",
 

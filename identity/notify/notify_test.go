@@ -2,6 +2,7 @@ package notify_test
 
 import (
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -118,19 +119,21 @@ func TestALetterSaysWhatKindOfFactor(t *testing.T) {
 
 func TestAddressChangeIsToldToBoth(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, 1)
+	h := newHouse(t, 1, func(c *notify.Config) {
+		c.Alarm = func(identity.Tenant, string, string) (string, error) { return "https://id.example.com/account/not-me", nil }
+	})
 	h.connect()
 	h.lead(0)
 	h.update(func(tx *fsm.Tx) error {
 		_, err := directory.UpdateUser(tx, ten, h.user.ID, 0, func(u *directory.User) error { u.Email = "countess@example.org"; return nil })
 		return err
 	})
-	to := map[string]bool{}
+	links := map[string]bool{}
 	for _, m := range h.smtp.Wait(t, 2) {
-		to[m.To] = true
+		links[m.To] = strings.Contains(m.Text, "/account/not-me")
 	}
-	if !to["ada@example.org"] || !to["countess@example.org"] {
-		t.Errorf("told %v", to)
+	if want := map[string]bool{"ada@example.org": true, "countess@example.org": false}; !maps.Equal(links, want) {
+		t.Errorf("told, and whether they can say that it was not them: %v, want %v", links, want)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/quis-idp/quis/fsm"
@@ -161,7 +162,8 @@ func (r *Room) dispatchOf(tx *fsm.Tx, d *Delivery) (dispatch, error) {
 		tenant: t, id: d.ID, letter: d.Letter, to: post.Address{Name: u.Name, Mailbox: d.To}, locale: u.Locale,
 		data: letter.Data{Kind: d.Kind, What: d.What, Browser: d.Browser, IP: d.IP, When: time.UnixMilli(d.When)},
 	}
-	if r.cfg.Alarm != nil {
+	// To a new address comes no link: it may be nobody's of the account, and would spend that of the former one.
+	if taken := d.Letter == letter.EmailChanged && strings.EqualFold(d.To, d.What); r.cfg.Alarm != nil && !taken {
 		if out.data.Alarm, err = r.cfg.Alarm(t, d.UserID, d.Event); err != nil {
 			return dispatch{}, err
 		}

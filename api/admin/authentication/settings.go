@@ -1,6 +1,7 @@
 package authentication
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/quis-idp/quis/fsm"
@@ -216,6 +217,13 @@ func (a *api) changeSettings(c *call, in *changeSettingsIn) (*authenticationSett
 			return err
 		}
 		after := f.of(c.Tenant.ID)
+		if after.Passkey.RequireAttested && !s.Passkey.RequireAttested {
+			if _, err := passkey.CurrentMetadata(tx); errors.Is(err, fsm.ErrNotFound) {
+				return identity.Invalid("passkey/require_attested", "needs FIDO metadata, by which makers are known, and none have been imported: no passkey could be added. Import them first (quis passkey metadata import FILE).")
+			} else if err != nil {
+				return err
+			}
+		}
 		if err := putGoverned(tx, *s, after); err != nil {
 			return err
 		}

@@ -29,6 +29,7 @@ func TestParse(t *testing.T) {
 		t.Error(diff)
 	}
 	for text, fault := range map[string]string{
+		"username\nann\nJ\xf6rg\n": "line 3 is not UTF-8",
 		"":                         "first line",
 		"username,emial\nx,y\n":    `there is no field "emial"; did you mean "email"?`,
 		"username,username\nx,y\n": "appears twice",

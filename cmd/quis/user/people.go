@@ -210,7 +210,7 @@ func signOutCommand() *cobra.Command {
 	return doing(&cobra.Command{
 		Use: "sign-out USER", Short: "Sign a user out everywhere",
 		Example: "  quis user sign-out alice\n  quis user sign-out alice@example.com",
-	}, "%s is signed out everywhere.", func(ctx context.Context, c *client.Client, u *client.User) error {
+	}, "%s is signed out everywhere. Access tokens go on: quis user token list, delete.", func(ctx context.Context, c *client.Client, u *client.User) error {
 		return c.Users.EndSessions(ctx, u.ID)
 	})
 }

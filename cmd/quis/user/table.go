@@ -10,6 +10,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/quis-idp/quis/api/client"
 	"github.com/quis-idp/quis/cmd/quis/assign"
@@ -24,6 +25,11 @@ const reasons = "errors"
 // record; an error is what is wrong with the whole file.
 func parse(data []byte, isJSON bool, fields map[string]client.Field) ([]record, error) {
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	for i, line := range bytes.Split(data, []byte("\n")) {
+		if !utf8.Valid(line) {
+			return nil, fmt.Errorf("line %d is not UTF-8: save the file as such, or convert it (iconv -f windows-1252 -t utf-8)", i+1)
+		}
+	}
 	if !isJSON {
 		return parseCSV(csv.NewReader(bytes.NewReader(data)), fields)
 	}
