@@ -46,6 +46,31 @@ func (n *node) step(t testing.TB, ctx context.Context, s *session.Session, need 
 	return f
 }
 
+// Whoever may sign in a few times without the second factor that is enforced may not do meanwhile what outlasts that.
+func TestGraceIsNotForWhatIsSensitive(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	n := h.nodes[0]
+	decide := func(enforce bool) {
+		h.update(t, 0, func(tx *fsm.Tx) error {
+			a := settings.Default(ten)
+			a.MFAPolicy, a.MFAEnforce, a.MFAGrace = settings.MFAAny, enforce, 3
+			return settings.Put(tx, 0, a)
+		})
+	}
+	decide(true)
+	r, err := n.try(t, from(t, "192.0.2.1"), authn.Browser{}, "ann", good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := n.Stands(t.Context(), &r.Session, authn.Need{Tenant: ten}); err != nil || got != authn.Enough {
+		t.Errorf("for the rest: standing %d, %v", got, err)
+	}
+	n.sensitive(t, &r.Session, authn.Enrol)
+	decide(false) // they need never
+	n.sensitive(t, &r.Session, authn.Enough)
+}
+
 // Whoever has nothing but a password proves that again, in the same session.
 func TestSensitiveWantsAFreshPassword(t *testing.T) {
 	t.Parallel()
