@@ -140,7 +140,7 @@ func TestAlarmLocksTheAccountDownOnce(t *testing.T) {
 		t.Errorf("in another tenant: %v", err)
 	}
 	late := h.token("evt_3")
-	h.Advance(alarm.Lifetime + time.Millisecond)
+	h.Advance(alarm.Lifetime + time.Second)
 	h.update(func(tx *fsm.Tx) error { // an entry that carries the time
 		return event.Append(tx, event.Event{Tenant: ten, Type: event.PasswordSet})
 	})

@@ -61,7 +61,7 @@ func TestOfferOfImpersonation(t *testing.T) {
 	if err != nil || got.UserID != h.ann.ID || got.By.UserID != root.ID || got.By.Reason != "ticket 4711" {
 		t.Errorf("%+v, %v", got, err)
 	}
-	h.pass(t, 5*time.Minute)
+	h.pass(t, 5*time.Minute+time.Second)
 	if _, err := h.nodes[2].Open(ctx, ticket); !errors.Is(err, impersonation.ErrDead) {
 		t.Errorf("after its time: %v", err)
 	}
