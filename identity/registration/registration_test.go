@@ -222,7 +222,7 @@ func TestBoxesAreForOneThing(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	h.Advance(registration.Lifetime)
+	h.Advance(registration.Lifetime + time.Second)
 	h.do(func(tx *fsm.Tx) error { return event.Append(tx, event.Event{Type: event.KeyRetired}) })
 	if _, err := d.Prove(ctx, ten, b.Box, b.Code); !errors.Is(err, registration.ErrDead) {
 		t.Errorf("late: %v", err)
