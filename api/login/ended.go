@@ -37,6 +37,17 @@ func (l *Login) ended(w http.ResponseWriter, r *http.Request, err error) error {
 	})
 }
 
+// flowFault shows that a flow has ended, which is no fault of ours; other errors stay errors.
+func flowFault(w http.ResponseWriter, r *http.Request, err error) error {
+	if !errors.Is(err, authn.ErrDeadFlow) {
+		return err
+	}
+	return messagePage.Write(w, r, http.StatusGone, messageView{
+		Title: site.Text(r, "dead.title"), Detail: site.Text(r, "dead.detail"),
+		Link: template.URL(page.Base(r) + "/"), Label: site.Text(r, "error.home"),
+	})
+}
+
 // onward is where a sign-in leads that is done: what the person came for, or, if they have
 // typed a password where they could have a passkey, the offer to make one on the way.
 func (l *Login) onward(r *http.Request, f *authn.Flow, done authn.Result) string {

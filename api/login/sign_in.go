@@ -394,14 +394,3 @@ func holdBack(w http.ResponseWriter, r *http.Request, f *authn.Flow, wait time.D
 	w.Header().Set("Retry-After", problem.RetryAfter(wait))
 	return waitPage.Write(w, r, http.StatusTooManyRequests, f.Sealed(), language.Duration(page.Language(r), wait))
 }
-
-// flowFault shows that a flow has ended, which is no fault of ours; other errors stay errors.
-func flowFault(w http.ResponseWriter, r *http.Request, err error) error {
-	if !errors.Is(err, authn.ErrDeadFlow) {
-		return err
-	}
-	return messagePage.Write(w, r, http.StatusGone, messageView{
-		Title: site.Text(r, "dead.title"), Detail: site.Text(r, "dead.detail"),
-		Link: template.URL(page.Base(r) + "/"), Label: site.Text(r, "error.home"),
-	})
-}

@@ -15,6 +15,9 @@ type Naming struct {
 	Called string // what it is known by now
 	Name   string // the name that it has; may be empty
 	Hint   string // what a name is for
+	Done   string // what the page of security then confirms; see Visitor.Done
+
+	Rename func(tx *fsm.Tx, name string) error // reports identity.ErrInvalid for a name that is none
 }
 
 type namingView struct {
@@ -24,9 +27,26 @@ type namingView struct {
 	Name                 page.Field
 }
 
-// Ask shows the page.
-func (n Naming) Ask(w http.ResponseWriter, r *http.Request, v *Visitor) error {
-	return n.write(w, r, v, http.StatusOK, false)
+// AskName shows the page of what the request names, which of finds.
+func AskName(of func(r *http.Request, v *Visitor) (Naming, error)) func(http.ResponseWriter, *http.Request, *Visitor) error {
+	return func(w http.ResponseWriter, r *http.Request, v *Visitor) error {
+		n, err := of(r, v)
+		if err != nil {
+			return err
+		}
+		return n.write(w, r, v, http.StatusOK, false)
+	}
+}
+
+// TakeName takes the form of that page, or asks again.
+func TakeName(of func(r *http.Request, v *Visitor) (Naming, error)) func(http.ResponseWriter, *http.Request, *Visitor) error {
+	return func(w http.ResponseWriter, r *http.Request, v *Visitor) error {
+		n, err := of(r, v)
+		if err != nil {
+			return err
+		}
+		return n.take(w, r, v)
+	}
 }
 
 func (n Naming) write(w http.ResponseWriter, r *http.Request, v *Visitor, status int, fault bool) error {
@@ -40,19 +60,17 @@ func (n Naming) write(w http.ResponseWriter, r *http.Request, v *Visitor, status
 	return namingPage.Write(w, r, status, view)
 }
 
-// Do gives the name that was sent by rename, which reports identity.ErrInvalid for one that is
-// none, or asks again. done is what the page of security then confirms; see Visitor.Done.
-func (n Naming) Do(w http.ResponseWriter, r *http.Request, v *Visitor, done string, rename func(tx *fsm.Tx, name string) error) error {
+func (n Naming) take(w http.ResponseWriter, r *http.Request, v *Visitor) error {
 	f, err := page.Form(r)
 	if err != nil {
 		return err
 	}
-	err = v.Update(r.Context(), func(tx *fsm.Tx) error { return rename(tx, f.Get("name")) })
+	err = v.Update(r.Context(), func(tx *fsm.Tx) error { return n.Rename(tx, f.Get("name")) })
 	if errors.Is(err, identity.ErrInvalid) {
 		return n.write(w, r, v, http.StatusUnprocessableEntity, true)
 	}
 	if err != nil {
 		return err
 	}
-	return page.Onward(w, r, page.Base(r)+securityPath+"?done="+done)
+	return page.Onward(w, r, page.Base(r)+securityPath+"?done="+n.Done)
 }

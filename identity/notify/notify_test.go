@@ -120,7 +120,9 @@ func TestALetterSaysWhatKindOfFactor(t *testing.T) {
 func TestAddressChangeIsToldToBoth(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 1, func(c *notify.Config) {
-		c.Alarm = func(identity.Tenant, string, string) (string, error) { return "https://id.example.com/account/not-me", nil }
+		c.Alarm = func(identity.Tenant, string, string) (string, error) {
+			return "https://id.example.com/account/not-me", nil
+		}
 	})
 	h.connect()
 	h.lead(0)

@@ -55,8 +55,8 @@ func (s *Section) Routes(handle, _ portal.Mount) {
 	handle("GET "+newPath, s.ask)
 	handle("POST "+newPath, s.add)
 	handle("POST "+path, s.remove)
-	handle("GET "+path+"/{id}", s.askName)
-	handle("POST "+path+"/{id}", s.rename)
+	handle("GET "+path+"/{id}", portal.AskName(s.naming))
+	handle("POST "+path+"/{id}", portal.TakeName(s.naming))
 }
 
 // Card lists the person's certificates; where none can be used, and none was, there is no card.
@@ -249,27 +249,10 @@ func (s *Section) naming(r *http.Request, v *portal.Visitor) (n portal.Naming, e
 	err = s.cfg.DB.Read(r.Context(), func(tx *fsm.Tx) error {
 		c, err := certificate.One(tx, v.Tenant, v.UserID, r.PathValue("id"))
 		if err == nil {
-			n = portal.Naming{Path: path + "/" + c.ID, Called: c.Called(), Name: c.Name, Hint: site.Text(r, "new.hint")}
+			n = portal.Naming{Path: path + "/" + c.ID, Called: c.Called(), Name: c.Name, Hint: site.Text(r, "new.hint"), Done: "certificate-renamed"}
+			n.Rename = func(tx *fsm.Tx, name string) error { return certificate.Rename(tx, v.Tenant, v.UserID, c.ID, name) }
 		}
 		return err
 	})
 	return n, err
-}
-
-func (s *Section) askName(w http.ResponseWriter, r *http.Request, v *portal.Visitor) error {
-	n, err := s.naming(r, v)
-	if err != nil {
-		return err
-	}
-	return n.Ask(w, r, v)
-}
-
-func (s *Section) rename(w http.ResponseWriter, r *http.Request, v *portal.Visitor) error {
-	n, err := s.naming(r, v)
-	if err != nil {
-		return err
-	}
-	return n.Do(w, r, v, "certificate-renamed", func(tx *fsm.Tx, name string) error {
-		return certificate.Rename(tx, v.Tenant, v.UserID, r.PathValue("id"), name)
-	})
 }

@@ -51,8 +51,8 @@ func (s *devices) Card(tx *fsm.Tx, r *http.Request, v *portal.Visitor) (portal.C
 // Routes mounts what the links and buttons of the card lead to.
 func (s *devices) Routes(handle, _ portal.Mount) {
 	handle("POST "+devicesPath, s.revoke)
-	handle("GET "+devicesPath+"/{id}", s.ask)
-	handle("POST "+devicesPath+"/{id}", s.rename)
+	handle("GET "+devicesPath+"/{id}", portal.AskName(s.naming))
+	handle("POST "+devicesPath+"/{id}", portal.TakeName(s.naming))
 }
 
 // revoke ends the trust in one device, or in all. One that is gone is as wanted.
@@ -81,27 +81,10 @@ func (s *devices) naming(r *http.Request, v *portal.Visitor) (n portal.Naming, e
 	err = s.DB.Read(r.Context(), func(tx *fsm.Tx) error {
 		d, err := device.Get(tx, v.Tenant, v.UserID, r.PathValue("id"))
 		if err == nil {
-			n = portal.Naming{Path: devicesPath + "/" + d.ID, Called: d.Name, Name: d.Name, Hint: site.Text(r, "devices.hint")}
+			n = portal.Naming{Path: devicesPath + "/" + d.ID, Called: d.Name, Name: d.Name, Hint: site.Text(r, "devices.hint"), Done: "device-renamed"}
+			n.Rename = func(tx *fsm.Tx, name string) error { return device.Rename(tx, v.Tenant, v.UserID, d.ID, name) }
 		}
 		return err
 	})
 	return n, err
-}
-
-func (s *devices) ask(w http.ResponseWriter, r *http.Request, v *portal.Visitor) error {
-	n, err := s.naming(r, v)
-	if err != nil {
-		return err
-	}
-	return n.Ask(w, r, v)
-}
-
-func (s *devices) rename(w http.ResponseWriter, r *http.Request, v *portal.Visitor) error {
-	n, err := s.naming(r, v)
-	if err != nil {
-		return err
-	}
-	return n.Do(w, r, v, "device-renamed", func(tx *fsm.Tx, name string) error {
-		return device.Rename(tx, v.Tenant, v.UserID, r.PathValue("id"), name)
-	})
 }
