@@ -130,9 +130,11 @@ func replaced(err error) bool {
 		strings.Contains(e.Message, "Cannot find context with specified id"))
 }
 
-// disturbed reports whether err says that a page was not loaded because the machine's network changed
-// meanwhile: other stories, which run beside these, put up networks of their own.
-func disturbed(err error) bool { return strings.Contains(err.Error(), "net::ERR_NETWORK_CHANGED") }
+// disturbed reports whether err says that a page was not loaded because the page before was about to lead on, or because
+// the machine's network changed meanwhile: other stories, which run beside these, put up networks of their own.
+func disturbed(err error) bool {
+	return strings.Contains(err.Error(), "net::ERR_ABORTED") || strings.Contains(err.Error(), "net::ERR_NETWORK_CHANGED")
+}
 
 func (b *browser) text(sel chromedp.CSS) string {
 	b.t.Helper()

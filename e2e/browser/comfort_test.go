@@ -26,16 +26,7 @@ const (
 // open goes to an address and waits until its page is there.
 func (b *browser) open(at string) {
 	b.t.Helper()
-	for {
-		_, err := chromedp.Run(b.ctx, chromedp.Navigate(at))
-		if err == nil {
-			break
-		}
-		if !strings.Contains(err.Error(), "net::ERR_ABORTED") && !disturbed(err) || b.ctx.Err() != nil { // by the page before, which was about to lead on
-			b.t.Fatal(err)
-		}
-	}
-	b.do(chromedp.WaitReady(chromedp.CSS("main h1")))
+	b.do(chromedp.Navigate(at), chromedp.WaitReady(chromedp.CSS("main h1")))
 }
 
 // weight is what the page and its files cost, compressed as they are sent, whether or not the

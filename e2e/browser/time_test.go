@@ -27,7 +27,9 @@ func TestTimeRunsOut(t *testing.T) {
 	}
 	b.pictures("longer")
 	b.do(chromedp.Click(chromedp.CSS(".soon button")), chromedp.WaitReady(chromedp.CSS(`input[name="username"][value="ada"]`)))
-	b.do(chromedp.WaitNotVisible(chromedp.CSS(".soon button"))) // the form may be there before its style
+	for run(b, chromedp.Evaluate[string](soon)) != "hidden" { // the form may be there before its style
+		b.wait()
+	}
 	b.signIn("ada", comfortSecret)
 	b.arrives(h.URL + "/account")
 	b.expectNoProblems()
