@@ -103,7 +103,7 @@ func (v *signInView) recall(r *http.Request, f *authn.Flow, known []remembered) 
 	}
 	v.Accounts = page.Base(r) + "/login?" + url.Values{"flow": {f.Sealed()}, "accounts": {"yes"}}.Encode()
 	ways := 0
-	for _, open := range []bool{v.Password.Name != "", v.Passkey != nil, v.Mail != "", v.Certificate != ""} {
+	for _, open := range []bool{v.Password.Name != "", v.Passkey.Options != "", v.Mail != "", v.Certificate != ""} {
 		if open {
 			ways++
 		}
@@ -112,9 +112,7 @@ func (v *signInView) recall(r *http.Request, f *authn.Flow, known []remembered) 
 		return
 	}
 	v.Last = string(lastUsed(r, known))
-	if v.Passkey != nil {
-		v.Passkey.Last = v.Last == string(assurance.Passkey)
-	}
+	v.Passkey.Last = v.Last == string(assurance.Passkey)
 }
 
 // showAccounts asks which account it shall be. The one that is signed in (u, or nil) may go on

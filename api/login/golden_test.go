@@ -43,14 +43,14 @@ var examples = map[string]func(w http.ResponseWriter) error{
 	},
 	"sign_in_refused": func(w http.ResponseWriter) error {
 		return signInPage.Write(w, get("/login"), 401, signInView{
-			Action: "/login", Flow: "FLOW", Alert: page.Alert{Text: site.Text(get("/"), "sign_in.wrong"), AtField: true},
+			Action: "/login", Flow: "FLOW", Alert: &page.Alert{Text: site.Text(get("/"), "sign_in.wrong"), AtField: true},
 			Username: page.Field{Name: "username", Label: "Username or email", Value: "ada", Describes: "alert"},
 			Password: page.Field{Name: "password", Label: "Password", Type: "password", Focus: true, Describes: "alert"},
 		})
 	},
 	"sign_in_ways": func(w http.ResponseWriter) error {
 		return signInPage.Write(w, get("/login"), 200, signInView{
-			Purpose: "to continue to Web", Action: "/login", Flow: "FLOW", Passkey: &passkeyView{"/login/passkey", "FLOW", `{"challenge":"AAAA"}`, true, false},
+			Purpose: "to continue to Web", Action: "/login", Flow: "FLOW", Passkey: passkeyView{"/login/passkey", "FLOW", `{"challenge":"AAAA"}`, true, false},
 			Username: page.Field{Name: "username", Label: "Username or email", Autocomplete: "username webauthn", Focus: true},
 			Password: page.Field{Name: "password", Label: "Password", Type: "password", Autocomplete: "current-password", Later: true},
 			Mail:     "/login/mail", Forgotten: "/recover?flow=FLOW", Register: "/register?flow=FLOW", Stay: "30 days", Staying: true, Certificate: "https://id.example.com:8443/login/certificate?flow=FLOW",
@@ -58,7 +58,7 @@ var examples = map[string]func(w http.ResponseWriter) error{
 	},
 	"sign_in_again": func(w http.ResponseWriter) error {
 		return signInPage.Write(w, get("/login"), 200, signInView{
-			Action: "/login", Flow: "FLOW", Passkey: &passkeyView{"/login/passkey", "FLOW", `{"challenge":"AAAA"}`, true, true}, Last: "passkey",
+			Action: "/login", Flow: "FLOW", Passkey: passkeyView{"/login/passkey", "FLOW", `{"challenge":"AAAA"}`, true, true}, Last: "passkey",
 			Username: page.Field{Name: "username", Label: "Username or email", Value: "ada", Autocomplete: "username webauthn"},
 			Password: page.Field{Name: "password", Label: "Password", Type: "password", Autocomplete: "current-password", Focus: true},
 			Accounts: "/login?accounts=yes&flow=FLOW",
@@ -176,9 +176,11 @@ var examples = map[string]func(w http.ResponseWriter) error{
 			Others: []accountLine{{ada, "ONE", "/login?as=ONE&flow=FLOW"}, {person{"grace", "grace"}, "TWO", "/login?as=TWO&flow=FLOW"}},
 		})
 	},
-	"crowd": func(w http.ResponseWriter) error { return crowdPage.Write(w, get("/login"), 503, "FLOW", "") },
+	"crowd": func(w http.ResponseWriter) error {
+		return waitPage.Write(w, get("/login"), 503, held(get("/login"), "crowd.detail"), "FLOW", "")
+	},
 	"wait": func(w http.ResponseWriter) error {
-		return waitPage.Write(w, get("/login"), 429, "FLOW", "2 minutes")
+		return waitPage.Write(w, get("/login"), 429, held(get("/login"), "wait.detail", page.Gap), "FLOW", "2 minutes")
 	},
 	"sign_out": func(w http.ResponseWriter) error {
 		return signOutPage.Write(w, get("/logout"), 200, signOutView{nil, ada, "/logout", "/", ""})

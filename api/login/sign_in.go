@@ -15,8 +15,6 @@ import (
 	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/credential/approval"
-	"github.com/quis-idp/quis/identity/credential/passkey"
-	"github.com/quis-idp/quis/identity/language"
 )
 
 // home is the start page.
@@ -178,7 +176,7 @@ func (l *Login) password(w http.ResponseWriter, r *http.Request) error {
 		case errors.Is(err, limit.ErrFull):
 			l.limited.WithLabelValues(ruleCrowd).Inc()
 			w.Header().Set("Retry-After", problem.RetryAfter(crowdWait))
-			return crowdPage.Write(w, r, http.StatusServiceUnavailable, r.PostForm.Get("flow"), "")
+			return waitPage.Write(w, r, http.StatusServiceUnavailable, held(r, "crowd.detail"), r.PostForm.Get("flow"), "")
 		case err != nil:
 			return nil // they have gone: there is nobody to answer
 		}
@@ -289,7 +287,7 @@ func (l *Login) goOn(w http.ResponseWriter, r *http.Request, f *authn.Flow, done
 	}
 	to := l.onward(r, f, done)
 	page.Leave(w, to)
-	return leavingPage.Write(w, r, http.StatusOK, leavingView{Application: f.Need.Application, Target: to})
+	return leavingStill.Write(w, page.Here(r, ""), http.StatusOK, leavingView{Application: f.Need.Application, Target: page.Gap}, "", to)
 }
 
 // refused tells somebody who has proved who they are why that does not let them in. Whoever has
@@ -310,87 +308,5 @@ func guessed(err error) bool {
 	return errors.Is(err, identity.ErrUnauthenticated) || errors.Is(err, identity.ErrLimited)
 }
 
-// showForm writes the form, with what is wrong with the last attempt. The cursor is where
-// the person has to type next.
-func (l *Login) showForm(w http.ResponseWriter, r *http.Request, f *authn.Flow, status int, username string, faults []*identity.Error) error {
-	if f.Need.Recover {
-		return l.showRecover(w, r, f, status, username, faults)
-	}
-	open, err := l.cfg.Flows.Open(r.Context(), f)
-	if err != nil {
-		return err
-	}
-	key, err := l.passkey(r, f)
-	if err != nil {
-		return err
-	}
-	known, err := l.remembered(r)
-	if err != nil {
-		return err
-	}
-	view := signInView{
-		Purpose: purpose(r, f), Action: page.Base(r) + "/login", Flow: f.Sealed(),
-		Username: page.Field{
-			Name: "username", Label: site.Text(r, "sign_in.username"), Value: identity.Printable(username, maxShown), Autocomplete: "username webauthn", Focus: username == "" || !open.Password,
-		},
-		Password: page.Field{Name: "password", Label: site.Text(r, "sign_in.password"), Type: "password", Autocomplete: "current-password", Focus: username != ""},
-		Passkey:  key, Stay: days(r, open.Stay), Staying: f.Stay,
-	}
-	if !open.Password {
-		view.Password = page.Field{}
-	}
-	if open.Recover {
-		view.Forgotten = page.Base(r) + "/recover?" + url.Values{"flow": {f.Sealed()}}.Encode()
-	}
-	if open.Register {
-		view.Register = page.Base(r) + RegisterPath + "?" + url.Values{"flow": {f.Sealed()}}.Encode()
-	}
-	if open.Mail {
-		view.Mail, view.MailLink = page.Base(r)+"/login/mail", !open.Letter.Code
-	}
-	if open.Certificate {
-		view.Certificate = l.certificateLink(r, f)
-	}
-	view.recall(r, f, known)
-	for _, fault := range faults {
-		switch fault.Field {
-		case "username":
-			view.Username.Error, view.Username.Focus, view.Password.Focus = page.Detail(r, fault), true, false
-		case "password":
-			view.Password.Error = page.Detail(r, fault)
-		case "passkey":
-			view.Alert.Text = site.Text(r, "sign_in.passkey.wrong")
-			view.Unknown = fault.Detail
-		case passkey.BarredField:
-			view.Alert.Text = page.Detail(r, fault)
-		default:
-			view.Alert.Text = site.Text(r, "sign_in.wrong")
-			view.Username.Describes, view.Password.Describes, view.Alert.AtField = "alert", "alert", true
-		}
-	}
-	if !view.Alert.AtField {
-		view.Alert.Start(&view.Username, &view.Password)
-	}
-	view.Password.Later = open.Password && username == "" && view.Password.Error == "" && view.Password.Describes == ""
-	return signInPage.Write(w, r, status, view)
-}
-
 // maxDeviceName bounds the name that a trusted device gets.
 const maxDeviceName = 80
-
-// maxShown bounds what is given back of a name that was typed.
-const maxShown = 256
-
-// days writes a number of days for the person; nothing of none.
-func days(r *http.Request, n int) string {
-	if n <= 0 {
-		return ""
-	}
-	return language.Duration(page.Language(r), time.Duration(n)*24*time.Hour)
-}
-
-// holdBack says when the next attempt may come.
-func holdBack(w http.ResponseWriter, r *http.Request, f *authn.Flow, wait time.Duration) error {
-	w.Header().Set("Retry-After", problem.RetryAfter(wait))
-	return waitPage.Write(w, r, http.StatusTooManyRequests, f.Sealed(), language.Duration(page.Language(r), wait))
-}

@@ -3,7 +3,6 @@ package login
 import (
 	"embed"
 	"html/template"
-	"net/http"
 
 	"github.com/quis-idp/quis/api/page"
 )
@@ -24,23 +23,23 @@ type (
 
 	// signInView is the form that asks for the name and then, or at once where it is known, for the password.
 	signInView struct {
-		Purpose     string // what for: "to continue to Web"; "": it is not known
-		Action      string // where the form goes
-		Flow        string // the sealed flow
-		Alert       page.Alert
+		Purpose     string      // what for: "to continue to Web"; "": it is not known
+		Action      string      // where the form goes
+		Flow        string      // the sealed flow
+		Alert       *page.Alert // nil: nothing is wrong
 		Username    page.Field
 		Password    page.Field
-		Passkey     *passkeyView // nil: none can be used here
-		Stay        string       // for how long the person may stay signed in, asked with the name where it counts for other ways too; "": it is not theirs to choose
-		Staying     bool         // they have chosen that
-		Mail        string       // where to ask for a code by mail; "": not open
-		MailLink    bool         // a link comes by mail, and no code
-		Certificate string       // where browsers are asked for certificates; "": not open
-		Forgotten   string       // where to go on without the password; "": not open
-		Register    string       // where to go on without an account; "": not open
-		Accounts    string       // where those are that have signed in here; "": there is none
-		Unknown     string       // the signal that the passkey which was used is not known; "": none
-		Last        string       // by which way the last sign-in here began; "": there is no choice, or none was
+		Passkey     passkeyView // zero: none can be used here
+		Stay        string      // for how long the person may stay signed in, asked with the name where it counts for other ways too; "": it is not theirs to choose
+		Staying     bool        // they have chosen that
+		Mail        string      // where to ask for a code by mail; "": not open
+		MailLink    bool        // a link comes by mail, and no code
+		Certificate string      // where browsers are asked for certificates; "": not open
+		Forgotten   string      // where to go on without the password; "": not open
+		Register    string      // where to go on without an account; "": not open
+		Accounts    string      // where those are that have signed in here; "": there is none
+		Unknown     string      // the signal that the passkey which was used is not known; "": none
+		Last        string      // by which way the last sign-in here began; "": there is no choice, or none was
 	}
 
 	// recoverView asks who has forgotten their password.
@@ -227,6 +226,7 @@ type (
 var (
 	homePage        = page.Page[homeView](site, "templates/home.html", "templates/person.html")
 	signInPage      = page.Page[signInView](site, "templates/sign_in.html", "templates/longer.html", "templates/passkey.html")
+	signInStill     = page.StillOf(signInPage)
 	secondPage      = page.Page[secondView](site, "templates/second.html", "templates/longer.html", "templates/passkey.html")
 	certificatePage = page.Page[certificateView](site, "templates/certificate.html")
 	approvalPage    = page.Page[approvalView](site, "templates/approval.html")
@@ -237,21 +237,13 @@ var (
 	renewPage       = page.Page[renewView](site, "templates/renew.html", "templates/longer.html")
 	enrolPage       = page.Page[enrolView](site, "templates/enrol.html")
 	leavingPage     = page.Page[leavingView](site, "templates/leaving.html")
+	leavingStill    = page.StillOf(leavingPage)
 	postingPage     = page.Page[postingView](site, "templates/posting.html")
 	accountPage     = page.Page[accountView](site, "templates/account.html", "templates/person.html")
 	messagePage     = page.Page[messageView](site, "templates/message.html")
 	heldPage        = page.Page[waitView](site, "templates/wait.html")
-	waitPage        = held("wait.detail", page.Gap)
-	crowdPage       = held("crowd.detail")
+	waitPage        = page.StillOf(heldPage)
 	signOutPage     = page.Page[signOutView](site, "templates/sign_out.html", "templates/person.html")
 	signedOutPage   = page.Page[signedOutView](site, "templates/signed_out.html")
 	setupPage       = page.Page[setupView](site, "templates/setup.html")
 )
-
-// held is the page of who is not let on, for the reason that a text gives; it leads back into the flow. It is what
-// a flood is answered with.
-func held(text string, args ...any) *page.Still[waitView] {
-	return page.StillOf(heldPage, func(r *http.Request) waitView {
-		return waitView{site.Text(r, text, args...), page.Base(r) + "/login?flow=" + page.Hole}
-	})
-}

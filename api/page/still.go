@@ -5,23 +5,25 @@ import (
 	"html"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 
 	"github.com/quis-idp/quis/identity/language"
 )
 
-// A Still is a page that shows nothing of whoever reads it, and keeps what was written: for those
-// on whom nothing may be spent. Its language cannot be changed on it. What it says may have a
-// [Hole] for where they came from, and a [Gap].
-type Still[T any] struct {
+// A Still is a page that keeps what was written, for the next who get the same but for what stands in its [Hole] and
+// its [Gap]: to fill those in costs a hundredth of writing it. Everything else that it shows is part of what it is
+// kept by, so nobody sees what was meant for another; what is somebody's own, and not in a hole, only fills its room.
+//
+// Its language can be changed on it where r says [Within] of an address in which a Hole may stand.
+type Still[T comparable] struct {
 	page *Template[T]
-	data func(r *http.Request) T
 
 	mu   sync.Mutex
-	kept map[stillKey][]byte
+	kept map[stillKey][]piece
 }
 
-// A stillKey is all that a Still depends on.
+// A stillKey is all that a Still depends on: a frame with its data.
 type stillKey struct {
 	tag language.Tag
 	frame
@@ -30,45 +32,76 @@ type stillKey struct {
 // maxStills bounds what one page keeps: so many tenants' looks in so many languages.
 const maxStills = 256
 
-// StillOf is a Still that is written as p. What it shows may depend on the language of r only.
-func StillOf[T any](p *Template[T], data func(r *http.Request) T) *Still[T] {
-	return &Still[T]{page: p, data: data, kept: map[stillKey][]byte{}}
+// StillOf is a Still that is written as p.
+func StillOf[T comparable](p *Template[T]) *Still[T] {
+	return &Still[T]{page: p, kept: map[stillKey][]piece{}}
 }
 
-// Hole stands in an address that a Still shows, for the value of a parameter that it is given when
-// it is written.
+// Hole stands in an address, or for all of a form's field, for a value that needs no quotes there: it is escaped as
+// a parameter of an address is.
 const Hole = "still-hole"
 
-// Gap stands in the text of a Still, for a few words.
+// Gap stands in a text, or for a whole attribute, for a few words. Where it stands for an address it is not looked
+// at as the template does, which knows what leads elsewhere: see authn.LocalPath.
 const Gap = "still-gap"
 
-// Write answers with the page, which has value in place of the [Hole], and words in place of the [Gap].
-func (s *Still[T]) Write(w http.ResponseWriter, r *http.Request, status int, value, words string) error {
+// Write answers with the page of data, which has value in place of the [Hole], and words in place of the [Gap].
+func (s *Still[T]) Write(w http.ResponseWriter, r *http.Request, status int, data T, value, words string) error {
 	key := stillKey{Language(r), frameOf(r)}
-	body, err := s.body(r, key)
+	key.Data = data
+	if known, _ := r.Context().Value(wishKey{}).(wish); known.here != "" {
+		key.Languages = choices(r, key.tag)
+	}
+	pieces, err := s.pieces(key)
 	if err != nil {
 		return err
 	}
-	body = bytes.ReplaceAll(body, []byte(Gap), []byte(html.EscapeString(words)))
-	send(w, r, status, key.tag, ContentSecurityPolicy, bytes.ReplaceAll(body, []byte(Hole), []byte(url.QueryEscape(value))))
+	b := sheets.Get().(*bytes.Buffer)
+	defer sheets.Put(b)
+	b.Reset()
+	fill := map[string]string{Hole: url.QueryEscape(value), Gap: html.EscapeString(words)}
+	for _, p := range pieces {
+		b.WriteString(p.text)
+		b.WriteString(fill[p.then])
+	}
+	send(w, r, status, key.tag, ContentSecurityPolicy, b.Bytes())
 	return nil
 }
 
-func (s *Still[T]) body(r *http.Request, key stillKey) ([]byte, error) {
+// A piece is what stands before a [Hole], a [Gap], or the end: "".
+type piece struct{ text, then string }
+
+// pieces returns what was written, once for all with that key.
+func (s *Still[T]) pieces(key stillKey) ([]piece, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if body := s.kept[key]; body != nil {
-		return body, nil
+	if kept := s.kept[key]; kept != nil {
+		return kept, nil
 	}
 	var b bytes.Buffer
-	f := key.frame
-	f.Data = s.data(r)
-	if err := s.page.render(&b, key.tag, f); err != nil {
+	if err := s.page.render(&b, key.tag, key.frame); err != nil {
 		return nil, err
 	}
 	if len(s.kept) == maxStills {
 		clear(s.kept)
 	}
-	s.kept[key] = b.Bytes()
+	s.kept[key] = cut(b.String())
 	return s.kept[key], nil
+}
+
+// cut cuts a page at its holes.
+func cut(body string) (pieces []piece) {
+	for {
+		at, then := len(body), ""
+		for _, mark := range []string{Hole, Gap} {
+			if i := strings.Index(body, mark); i >= 0 && i < at {
+				at, then = i, mark
+			}
+		}
+		pieces = append(pieces, piece{body[:at], then})
+		if then == "" {
+			return pieces
+		}
+		body = body[at+len(then):]
+	}
 }
