@@ -1,5 +1,4 @@
-// Package login is the face of quis: the pages on which people sign in and out, the start
-// page, and the one that makes the first administrator.
+// Package login is the face of quis: the pages on which people sign in and out, and the start page.
 //
 // A protocol sends a person here with a sealed flow (/login?flow=…); without one, the
 // person begins a flow to the start page. The flow is bound to the browser by a cookie
@@ -7,7 +6,8 @@
 // URL, signs nobody in. The steps themselves are [authn.Flows]; here are forms, cookies, words.
 //
 // Pages of other rooms that end a flow, such as those on which people join (api/login/join),
-// do so by [Login.Visit] and [Login.Enter].
+// do so by [Login.Visit] and [Login.Enter]; that on which an administrator is made (api/login/setup)
+// ends none, and does so by [Login.EnterHome].
 //
 // An administrator who is given leave to act as somebody else begins and ends that here; the
 // session that their browser had is put aside meanwhile.

@@ -1,17 +1,11 @@
 package login
 
 import (
-	"flag"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
-	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/quis-idp/quis/api/page"
 	"github.com/quis-idp/quis/api/page/pagetest"
@@ -20,8 +14,6 @@ import (
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/authn"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
 
 func get(path string) *http.Request {
 	r := httptest.NewRequest(http.MethodGet, path, nil)
@@ -203,17 +195,6 @@ var examples = map[string]func(w http.ResponseWriter) error{
 	"refused": func(w http.ResponseWriter) error {
 		return refused(w, get("/login"), identity.Denied("This needs a way to sign in that cannot be set up here. An administrator can help."))
 	},
-	"setup": func(w http.ResponseWriter) error {
-		return writeSetup(w, get("/setup/TOKEN"), 200, true, 15, newcomer{}, nil)
-	},
-	"setup_another": func(w http.ResponseWriter) error {
-		return writeSetup(w, get("/setup/TOKEN"), 200, false, 15, newcomer{}, nil)
-	},
-	"setup_wrong": func(w http.ResponseWriter) error {
-		who := newcomer{username: "ada", email: "ada", name: "Ada", password: "a", repeat: "b"}
-		return writeSetup(w, get("/setup/TOKEN"), 422, true, 15, who, append(who.check(get("/")), identity.Invalid("email", "This is not an email address.")))
-	},
-	"setup_dead": func(w http.ResponseWriter) error { return setupFault(w, get("/setup/TOKEN"), errDeadLink) },
 	"error": func(w http.ResponseWriter) error {
 		page.Error(w, get("/x"), 500, "", "")
 		return nil
@@ -230,29 +211,9 @@ func TestGolden(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		file := filepath.Join("testdata", name+".html")
-		// The drawings and the asset hashes are not what these files are about.
-		got := drawing.ReplaceAllString(hash.ReplaceAllString(w.Body.String(), "$1-HASH."), "<svg/>")
-		if *update {
-			if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-				t.Fatal(err)
-			}
-			continue
-		}
-		want, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if d := cmp.Diff(string(want), got); d != "" {
-			t.Errorf("%s (-want +got, -update accepts):\n%s", name, d)
-		}
+		pagetest.Golden(t, name, w.Body.String())
 	}
 }
-
-var (
-	drawing = regexp.MustCompile(`(?s)<svg.*?</svg>`)
-	hash    = regexp.MustCompile(`(/assets/[a-z]+)-[\w-]{12}\.`)
-)
 
 // Nothing inline, no script but an asset, one h1, and a label for every input: on every page.
 func TestEveryPage(t *testing.T) {
@@ -274,11 +235,9 @@ func TestTextsAreTranslated(t *testing.T) {
 // Texts that no page and no code names would be translated for nothing.
 func TestEveryTextIsUsed(t *testing.T) {
 	t.Parallel()
-	pagetest.EveryTextIsUsed(t, english, func(key, code string) bool {
+	pagetest.EveryTextIsUsed(t, english, func(key, _ string) bool {
 		prefix, field, _ := strings.Cut(key, ".")
-		if prefix == "second" && (strings.HasSuffix(field, ".lead") || strings.HasSuffix(field, ".code") || strings.HasSuffix(field, ".wrong") || strings.HasSuffix(field, ".choose")) {
-			return true // named by method
-		}
-		return prefix == "setup" && strings.Contains(code, `field("`+field+`"`)
-	}, homePage.Keys(), signInPage.Keys(), secondPage.Keys(), certificatePage.Keys(), approvalPage.Keys(), mailPage.Keys(), recoverPage.Keys(), renewPage.Keys(), enrolPage.Keys(), leavingPage.Keys(), messagePage.Keys(), heldPage.Keys(), postingPage.Keys(), accountPage.Keys(), signOutPage.Keys(), signedOutPage.Keys(), impersonatePage.Keys(), lostPage.Keys(), linkPage.Keys(), setupPage.Keys())
+		// Those are named by method.
+		return prefix == "second" && (strings.HasSuffix(field, ".lead") || strings.HasSuffix(field, ".code") || strings.HasSuffix(field, ".wrong") || strings.HasSuffix(field, ".choose"))
+	}, homePage.Keys(), signInPage.Keys(), secondPage.Keys(), certificatePage.Keys(), approvalPage.Keys(), mailPage.Keys(), recoverPage.Keys(), renewPage.Keys(), enrolPage.Keys(), leavingPage.Keys(), messagePage.Keys(), heldPage.Keys(), postingPage.Keys(), accountPage.Keys(), signOutPage.Keys(), signedOutPage.Keys(), impersonatePage.Keys(), lostPage.Keys(), linkPage.Keys())
 }

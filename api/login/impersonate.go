@@ -2,7 +2,6 @@ package login
 
 import (
 	"errors"
-	"html/template"
 	"net/http"
 	"time"
 
@@ -44,10 +43,7 @@ func (l *Login) offer(w http.ResponseWriter, r *http.Request) (*impersonation.Of
 }
 
 func deadOffer(w http.ResponseWriter, r *http.Request) error {
-	return messagePage.Write(w, r, http.StatusGone, messageView{
-		Title: site.Text(r, "link_dead.title"), Detail: site.Text(r, "impersonate.dead.detail"),
-		Link: template.URL(page.Base(r) + "/"), Label: site.Text(r, "error.home"),
-	})
+	return DeadLink(w, r, site.Text(r, "impersonate.dead.detail"))
 }
 
 // askImpersonate says what is about to begin. It changes nothing: programs follow links, too.

@@ -89,8 +89,7 @@ const (
 	ruleAddress = "signin_address" // too many failures from one address
 	ruleName    = "signin_name"    // too many failures for one name, or no room to hash passwords
 	ruleCrowd   = "signin_crowd"   // too many browsers at once that are not known
-	ruleSetup   = "setup_address"
-	ruleLink    = "recovery_link" // links that do not work, from one address
+	ruleLink    = "recovery_link"  // links that do not work, from one address
 
 	ruleImpersonation = "impersonation_address"
 )
@@ -124,8 +123,6 @@ func (l *Login) Routes(mux *http.ServeMux) {
 	mux.Handle("POST /login/forget", page.Handle(l.forget))
 	mux.Handle("GET /logout", page.Handle(l.askSignOut))
 	mux.Handle("POST /logout", page.Handle(l.signOut))
-	mux.Handle("GET /setup/{token}", page.Handle(l.askSetup))
-	mux.Handle("POST /setup/{token}", page.Handle(l.setup))
 }
 
 // admit counts an attempt of r's address against rule. When it is refused, wait says for

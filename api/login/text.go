@@ -205,19 +205,4 @@ var english = page.Texts{
 	"denied.title":  "This application is not open to you",
 	"denied.detail": "You are signed in, but you may not use %s. If you think you should, ask your administrator.",
 	"denied.link":   "Back to %s",
-
-	"setup.title":        "First administrator",
-	"setup.heading":      "You go first",
-	"setup.lead":         "Make the first account. It may administer everything here; the others come later.",
-	"setup.another":      "Another administrator",
-	"setup.another_lead": "Make your account. It may administer everything here.",
-	"setup.username":     "Username",
-	"setup.email":        "Email",
-	"setup.name":         "Full name",
-	"setup.password":     "Password",
-	"setup.repeat":       "The same password again",
-	"setup.differ":       "The two passwords are not the same.",
-	"setup.submit":       "Create account",
-
-	"setup_dead.detail": "A setup link works once and for an hour. Make a new one with “quis setup-link” on one of the nodes.",
 }

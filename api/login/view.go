@@ -211,14 +211,6 @@ type (
 		ReturnTo string // where to go afterwards; "" nowhere
 	}
 
-	// setupView is the form for an administrator.
-	setupView struct {
-		Action                                  string
-		First                                   bool // there is none yet
-		Alert                                   page.Alert
-		Username, Email, Name, Password, Repeat page.Field
-	}
-
 	// person is who is signed in.
 	person struct{ Name, Login string }
 )
@@ -245,5 +237,4 @@ var (
 	waitPage        = page.StillOf(heldPage)
 	signOutPage     = page.Page[signOutView](site, "templates/sign_out.html", "templates/person.html")
 	signedOutPage   = page.Page[signedOutView](site, "templates/signed_out.html")
-	setupPage       = page.Page[setupView](site, "templates/setup.html")
 )

@@ -2,12 +2,14 @@ package login
 
 import (
 	"errors"
+	"html/template"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/quis-idp/quis/api/page"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/session"
 )
@@ -93,6 +95,28 @@ func (l *Login) Visit(w http.ResponseWriter, r *http.Request, sealed string) (*a
 // Enter leads on with the session that has been made.
 func (l *Login) Enter(w http.ResponseWriter, r *http.Request, f *authn.Flow, done authn.Result) error {
 	return l.goOn(w, r, f, done)
+}
+
+// EnterHome leads on to the start page with a session that a page beside any flow has made, of
+// somebody who came in by method.
+func (l *Login) EnterHome(w http.ResponseWriter, r *http.Request, started *session.Started, method assurance.Method) error {
+	cookie, err := l.cfg.Sessions.Cookie(started)
+	if err != nil {
+		return err
+	}
+	write(w, r, sessionCookie, cookie, 0)
+	l.cfg.Memory.Remember(w, r, started.Session.UserID, method)
+	home := page.Base(r) + "/"
+	page.Leave(w, home)
+	return leavingPage.Write(w, r, http.StatusOK, leavingView{Target: home})
+}
+
+// DeadLink tells who has followed a link that it does not work, and what to do.
+func DeadLink(w http.ResponseWriter, r *http.Request, detail string) error {
+	return messagePage.Write(w, r, http.StatusGone, messageView{
+		Title: site.Text(r, "link_dead.title"), Detail: detail,
+		Link: template.URL(page.Base(r) + "/"), Label: site.Text(r, "error.home"),
+	})
 }
 
 // Admit counts an attempt of r's address against rule, as attempts to sign in are: wait says

@@ -109,6 +109,9 @@ func TestNodeServesAndStops(t *testing.T) {
 			t.Errorf("%s: %d %s", path, code, body)
 		}
 	}
+	if code, body := get(t, n.PublicAddr(), "/setup/guess"); code != http.StatusGone || !strings.Contains(body, "quis setup-link") {
+		t.Errorf("/setup: %d %s", code, body)
+	}
 	if code, body := get(t, n.OperationsAddr(), "/readyz?verbose"); code != 200 || !strings.Contains(body, `"setup"`) {
 		t.Errorf("/readyz: %d %s", code, body)
 	}

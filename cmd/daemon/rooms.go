@@ -16,6 +16,7 @@ import (
 	"github.com/quis-idp/quis/api/login/join"
 	"github.com/quis-idp/quis/api/login/memory"
 	"github.com/quis-idp/quis/api/login/related"
+	"github.com/quis-idp/quis/api/login/setup"
 	"github.com/quis-idp/quis/api/page"
 	"github.com/quis-idp/quis/api/portal"
 	"github.com/quis-idp/quis/cluster/feature"
@@ -109,9 +110,8 @@ func (n *Node) frontDoor() (*api.API, http.Handler, error) {
 		},
 	})
 	typing := feedback.New(n.db, n.passwordChecks, signIn.Refused)
-	joining := join.New(join.Config{
-		DB: n.db, Ring: n.ring, SignIn: signIn, Flows: n.flows, Pool: n.passwords, Checks: n.passwordChecks, Mail: n.mail, Modern: n.heedsFactors,
-	})
+	joining := join.New(join.Config{DB: n.db, Ring: n.ring, SignIn: signIn, Flows: n.flows, Pool: n.passwords, Checks: n.passwordChecks, Mail: n.mail, Modern: n.heedsFactors})
+	founding := setup.New(setup.Config{DB: n.db, Sessions: n.sessions, SignIn: signIn, Pool: n.passwords, Checks: n.passwordChecks})
 	n.logout = logout.New(logout.Config{
 		DB: n.db, Tenant: n.tenant, Token: provider.LogoutToken, Post: n.outbound.Post, Logger: n.log, Registerer: n.metrics.Registry,
 	})
@@ -132,7 +132,7 @@ func (n *Node) frontDoor() (*api.API, http.Handler, error) {
 	}
 	door, err := api.New(api.Config{
 		PublicURL: n.cfg.PublicURL, Look: api.TenantLook(n.db), DB: n.db,
-		Rooms:          []api.Room{provider, signIn, typing, joining, decisions, account, registration, notMe},
+		Rooms:          []api.Room{provider, signIn, typing, joining, founding, decisions, account, registration, notMe},
 		Global:         global,
 		TrustedProxies: proxies, CertificateHeader: n.cfg.TLS.ClientHeader,
 		Metrics: n.metrics,

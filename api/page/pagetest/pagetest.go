@@ -1,7 +1,7 @@
 // Package pagetest holds what the tests of every room with pages ask of them: nothing
 // inline, a heading, labels, and no sentence that nobody says.
 //
-// Not here: how a page looks; that is for people and for golden files.
+// How a page looks is for people, and for golden files ([Golden]).
 package pagetest
 
 import (
@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/quis-idp/quis/api/page"
 	"github.com/quis-idp/quis/identity"
@@ -100,6 +102,34 @@ func Keep(t *testing.T, name, body string) {
 	}
 	if err := os.WriteFile(filepath.Join(*pagesTo, name+".html"), []byte(body), 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+var update = flag.Bool("update", false, "write the golden files of pages")
+
+var (
+	drawing = regexp.MustCompile(`(?s)<svg.*?</svg>`)
+	hash    = regexp.MustCompile(`(/assets/[a-z]+)-[\w-]{12}\.`)
+)
+
+// Golden compares a page with the file of its name in testdata, which -update writes. Drawings and
+// the hashes of assets are not what these files are about.
+func Golden(t *testing.T, name, body string) {
+	t.Helper()
+	file := filepath.Join("testdata", name+".html")
+	got := drawing.ReplaceAllString(hash.ReplaceAllString(body, "$1-HASH."), "<svg/>")
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(string(want), got); d != "" {
+		t.Errorf("%s (-want +got, -update accepts):\n%s", name, d)
 	}
 }
 

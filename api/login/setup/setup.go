@@ -1,10 +1,11 @@
-package login
+package setup
 
 import (
 	"context"
 	"errors"
 	"net/http"
 
+	"github.com/quis-idp/quis/api/login"
 	"github.com/quis-idp/quis/api/page"
 	"github.com/quis-idp/quis/api/problem"
 	"github.com/quis-idp/quis/fsm"
@@ -17,31 +18,58 @@ import (
 	"github.com/quis-idp/quis/identity/session"
 )
 
+// ruleSetup is that of quis_rate_limited_total: links that do not work, from one address.
+const ruleSetup = "setup_address"
+
+// maxShown bounds what is given back of what was typed, in bytes.
+const maxShown = 256
+
+// Config says what the pages work with; all but Checks is needed.
+type Config struct {
+	DB       *fsm.DB
+	Sessions *session.Store
+	SignIn   *login.Login
+	Pool     *credential.Pool
+	Checks   credential.Checks // of new passwords; zero: the policy alone
+}
+
+// Pages serve the pages.
+type Pages struct{ cfg Config }
+
+// New returns the pages.
+func New(cfg Config) *Pages { return &Pages{cfg} }
+
+// Routes mounts the pages under the paths within a tenant; there are links to that of the house only.
+func (p *Pages) Routes(mux *http.ServeMux) {
+	mux.Handle("GET /setup/{token}", page.Handle(p.askSetup))
+	mux.Handle("POST /setup/{token}", page.Handle(p.setup))
+}
+
 // askSetup shows the form to whoever has a setup link that still works.
-func (l *Login) askSetup(w http.ResponseWriter, r *http.Request) error {
-	wait, giveBack := l.admit(r, ruleSetup)
+func (p *Pages) askSetup(w http.ResponseWriter, r *http.Request) error {
+	wait, giveBack := p.cfg.SignIn.Admit(r, ruleSetup)
 	if wait > 0 {
 		return identity.Limited("", wait)
 	}
-	if _, err := l.setupStands(r); err != nil {
+	if _, err := p.setupStands(r); err != nil {
 		return setupFault(w, r, err)
 	}
 	giveBack()
-	return l.showSetup(w, r, http.StatusOK, newcomer{}, nil)
+	return p.showSetup(w, r, http.StatusOK, newcomer{}, nil)
 }
 
 // setup makes an administrator, mostly the first, and signs them in, in one transaction with the use
 // of the link: of two people with the same link, one comes in.
-func (l *Login) setup(w http.ResponseWriter, r *http.Request) error {
+func (p *Pages) setup(w http.ResponseWriter, r *http.Request) error {
 	if _, err := page.Form(r); err != nil {
 		return err
 	}
 	r = page.Here(r, r.URL.Path)
-	wait, giveBack := l.admit(r, ruleSetup)
+	wait, giveBack := p.cfg.SignIn.Admit(r, ruleSetup)
 	if wait > 0 {
 		return identity.Limited("", wait)
 	}
-	by, err := l.setupStands(r)
+	by, err := p.setupStands(r)
 	if err != nil { // before a hash is spent on a stranger
 		return setupFault(w, r, err)
 	}
@@ -51,34 +79,27 @@ func (l *Login) setup(w http.ResponseWriter, r *http.Request) error {
 		password: identity.Secret(r.PostForm.Get("password")), repeat: identity.Secret(r.PostForm.Get("repeat")),
 	}
 	if faults := who.check(r); faults != nil {
-		return l.showSetup(w, r, http.StatusUnprocessableEntity, who, faults)
+		return p.showSetup(w, r, http.StatusUnprocessableEntity, who, faults)
 	}
-	phc, err := credential.Prepare(r.Context(), l.cfg.DB, l.cfg.Pool, l.cfg.Checks, who.person(), who.password.Reveal())
+	phc, err := credential.Prepare(r.Context(), p.cfg.DB, p.cfg.Pool, p.cfg.Checks, who.person(), who.password.Reveal())
 	var started *session.Started
 	if err == nil {
-		started, err = l.admitFirst(identity.WithActor(r.Context(), by), r.PathValue("token"), who, phc)
+		started, err = p.admitFirst(identity.WithActor(r.Context(), by), r.PathValue("token"), who, phc)
 	}
 	if faults := identity.Errors(err); len(faults) > 0 && faults[0].Field != "" {
-		return l.showSetup(w, r, http.StatusUnprocessableEntity, who, faults)
+		return p.showSetup(w, r, http.StatusUnprocessableEntity, who, faults)
 	}
 	if err != nil {
 		return setupFault(w, r, err)
 	}
-	cookie, err := l.cfg.Sessions.Cookie(started)
-	if err != nil {
-		return err
-	}
-	write(w, r, sessionCookie, cookie, 0)
-	l.cfg.Memory.Remember(w, r, started.Session.UserID, assurance.Password)
-	page.Leave(w, "/")
-	return leavingPage.Write(w, r, http.StatusOK, leavingView{Target: "/"})
+	return p.cfg.SignIn.EnterHome(w, r, started, assurance.Password)
 }
 
 // admitFirst is the transaction of setup. It is whoever made the link that acts: an administrator
 // who follows their own does not become another one whom the operator has appointed.
-func (l *Login) admitFirst(ctx context.Context, token string, who newcomer, phc string) (started *session.Started, err error) {
+func (p *Pages) admitFirst(ctx context.Context, token string, who newcomer, phc string) (started *session.Started, err error) {
 	tenant := identity.DefaultTenant
-	err = l.cfg.DB.Update(ctx, func(tx *fsm.Tx) error {
+	err = p.cfg.DB.Update(ctx, func(tx *fsm.Tx) error {
 		if err := credential.UseSetup(tx, token); err != nil {
 			return dead(err)
 		}
@@ -91,7 +112,7 @@ func (l *Login) admitFirst(ctx context.Context, token string, who newcomer, phc 
 		if err := credential.ChoosePassword(tx, tenant, u.ID, phc); err != nil {
 			return err
 		}
-		started, err = l.cfg.Sessions.Start(tx, session.Session{
+		started, err = p.cfg.Sessions.Start(tx, session.Session{
 			Tenant: tenant, UserID: u.ID, Factors: []assurance.Factor{{Method: assurance.Password, At: tx.Now()}},
 		})
 		return err
@@ -110,11 +131,11 @@ func dead(err error) error {
 }
 
 // setupStands returns who made the link of r, if it works.
-func (l *Login) setupStands(r *http.Request) (by identity.Actor, err error) {
+func (p *Pages) setupStands(r *http.Request) (by identity.Actor, err error) {
 	if identity.TenantFrom(r.Context()).ID != identity.DefaultTenant {
 		return by, problem.ErrRoute
 	}
-	err = l.cfg.DB.Read(r.Context(), func(tx *fsm.Tx) (err error) {
+	err = p.cfg.DB.Read(r.Context(), func(tx *fsm.Tx) (err error) {
 		by, err = credential.FindSetup(tx, r.PathValue("token"))
 		return dead(err)
 	})
@@ -125,10 +146,7 @@ func setupFault(w http.ResponseWriter, r *http.Request, err error) error {
 	if !errors.Is(err, errDeadLink) {
 		return err
 	}
-	return messagePage.Write(w, r, http.StatusGone, messageView{
-		Title: site.Text(r, "link_dead.title"), Detail: site.Text(r, "setup_dead.detail"),
-		Link: "/", Label: site.Text(r, "error.home"),
-	})
+	return login.DeadLink(w, r, site.Text(r, "setup_dead.detail"))
 }
 
 // A newcomer is what the setup form says.
@@ -150,13 +168,13 @@ func (n newcomer) check(r *http.Request) []*identity.Error {
 	return nil
 }
 
-func (l *Login) showSetup(w http.ResponseWriter, r *http.Request, status int, who newcomer, faults []*identity.Error) error {
-	policy, err := credential.PolicyNow(r.Context(), l.cfg.DB, identity.DefaultTenant)
+func (p *Pages) showSetup(w http.ResponseWriter, r *http.Request, status int, who newcomer, faults []*identity.Error) error {
+	policy, err := credential.PolicyNow(r.Context(), p.cfg.DB, identity.DefaultTenant)
 	if err != nil {
 		return err
 	}
 	var others bool
-	err = authn.Settled(r.Context(), l.cfg.DB, func(tx *fsm.Tx) (err error) {
+	err = authn.Settled(r.Context(), p.cfg.DB, func(tx *fsm.Tx) (err error) {
 		others, err = directory.Administered(tx, identity.DefaultTenant)
 		return err
 	})
