@@ -207,8 +207,8 @@ func waysOf(tx *fsm.Tx, u *directory.User) (w ways, err error) {
 	if w.begins, err = spare.Begins(tx, u); err != nil {
 		return w, err
 	}
-	all, err := certificate.Of(tx, u.Tenant, u.ID)
-	w.certified = slices.ContainsFunc(all, func(c certificate.Certificate) bool { return c.By != "" && tx.Now().Before(c.NotAfter) })
+	good, err := certificate.GoodOf(tx, u.Tenant, u.ID)
+	w.certified = slices.ContainsFunc(good, func(h certificate.Held) bool { return h.By != "" })
 	return w, err
 }
 

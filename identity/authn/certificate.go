@@ -114,7 +114,7 @@ func (fs *Flows) certificate(ctx context.Context, f *Flow) (Result, string, erro
 	if err != nil {
 		return Result{}, "internal", err
 	}
-	fresh := provedWith(with)
+	fresh := with.Proves()
 	fresh.Box = box
 	proved := *f
 	proved.UserID = known.user.ID
@@ -152,34 +152,12 @@ func (fs *Flows) takesCertificate(ctx context.Context, f *Flow) (bool, error) {
 	return slices.Contains(ways, assurance.Certificate), err
 }
 
-// provedWith is the factor that a certificate of an authority is, as its administrator declares.
-func provedWith(a *certificate.Authority) assurance.Factor {
-	kept := a.Key == certificate.KeyHardware || a.Key == certificate.KeySmartCard
-	return assurance.Factor{
-		Method: assurance.Certificate, Verified: !a.Pinless, Bound: kept, Attested: kept, Card: a.Key == certificate.KeySmartCard,
-	}
-}
-
-// hasCertificates are those that were added to the user, and those that they have used, which a
-// rule makes theirs.
 func hasCertificates(tx *fsm.Tx, tenant, user string) (could []assurance.Factor, err error) {
-	all, err := certificate.Of(tx, tenant, user)
-	if err != nil {
-		return nil, err
+	held, err := certificate.HeldBy(tx, tenant, user)
+	for _, h := range held {
+		could = append(could, h.Proves())
 	}
-	for _, c := range all {
-		a, _, err := certificate.Get(tx, tenant, c.Authority)
-		if errors.Is(err, fsm.ErrNotFound) || err == nil && !tx.Now().Before(c.NotAfter) && c.By != certificate.BySubject {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		factor := provedWith(a)
-		factor.Unasked = c.By == ""
-		could = append(could, factor)
-	}
-	return could, nil
+	return could, err
 }
 
 func acceptCertificate(tx *fsm.Tx, tenant, user string, f assurance.Factor) error {

@@ -10,7 +10,10 @@
 // is not kept from removing things. [Without] is asked inside the transaction that removes:
 // of two nodes that remove two things at once, one finds the other's gone.
 //
-// [Governed] says the same of a tenant's rules: whether they leave an administrator a way in.
+// [Governed] says the same of a tenant's rules: whether they leave an administrator a way in. It is asked of
+// every change of the tenant's settings, of what a group asks for, and of authorities, but not of lists of what
+// was revoked, which hold whomever they shut out. Here certificates count, as long as they are good today (see
+// certificate.GoodOf): the operator who stops asking browsers for them can also make another administrator.
 //
 // [Enters] is also by what the directory counts administrators when the last one is to stay.
 //

@@ -1,8 +1,6 @@
 package spare
 
 import (
-	"slices"
-
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/credential"
@@ -92,7 +90,7 @@ func (l Left) Known(a *settings.Authentication) bool { return l.Password && a.Pa
 func (l Left) mailed(a *settings.Authentication) bool { return l.Mail && (a.EmailOTP || a.MagicLink) }
 
 // begins reports whether l begins a sign-in in a tenant that has decided a. Certificates do as well, and are
-// left out on purpose: an operator may stop asking browsers for them.
+// left out on purpose: an operator may stop asking browsers for them. Of administrators they count: see Enters.
 func (l Left) begins(a *settings.Authentication) bool {
 	return a.LocalLogin && (l.Known(a) || l.Alone > 0 && a.PasskeyLogin || l.mailed(a))
 }
@@ -226,21 +224,10 @@ func Begins(tx *fsm.Tx, u *directory.User) (bool, error) {
 	return !a.LocalLogin || has.begins(a), nil
 }
 
-func init() { directory.EnterBy(Enters) }
-
-// Enters reports whether u could sign in now, by all that policy asks for, be it with a certificate alone.
-func Enters(tx *fsm.Tx, u *directory.User) (bool, error) {
-	in, err := enters(tx, u)
-	if err != nil || in {
-		return in, err
-	}
-	return Certified(tx, u)
-}
-
 // Certified reports whether u has a certificate that is good today.
 func Certified(tx *fsm.Tx, u *directory.User) (bool, error) {
-	all, err := certificate.Of(tx, u.Tenant, u.ID)
-	return slices.ContainsFunc(all, func(c certificate.Certificate) bool { return tx.Now().Before(c.NotAfter) }), err
+	good, err := certificate.GoodOf(tx, u.Tenant, u.ID)
+	return len(good) > 0, err
 }
 
 // Without says why a user cannot spare what take takes away, and which of the ways, of which the best

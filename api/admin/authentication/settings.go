@@ -29,7 +29,7 @@ type authenticationSettings struct {
 	MFAReauth        int64    `json:"mfa_reauth_interval_minutes" min:"0" max:"10080" default:"0" doc:"Minutes after which the second factor is asked for again within a session; 0: once per session."`
 	TrustedDevices   int64    `json:"trusted_device_duration_days" min:"0" max:"365" default:"0" doc:"Days that a person may have a device trusted, which spares them the second factor there; 0: not offered."`
 	LocalLogin       bool     `json:"allow_local_login" default:"true" doc:"Whether people may sign in here at all, rather than through another provider."`
-	PasswordLogin    bool     `json:"allow_password_login" default:"true" doc:"Whether a password is a way to sign in."`
+	PasswordLogin    bool     `json:"allow_password_login" default:"true" doc:"Whether a password is a way to sign in. To switch a way off is refused if that leaves no administrator (of the first 50) one; a certificate that is good today is one, too."`
 	PasskeyLogin     bool     `json:"allow_passkey_login" default:"true" doc:"Whether a passkey is a way to sign in, without a username."`
 	EmailOTP         bool     `json:"allow_email_otp" doc:"Whether a code sent by mail is a way to sign in. A letter to get back in has a code in any case."`
 	MagicLink        bool     `json:"allow_magic_link" doc:"Whether a link sent by mail is a way to sign in, in the browser that asked for it. A letter to get back in has one in any case."`
@@ -168,24 +168,38 @@ func readable(tx *fsm.Tx, t identity.Tenant, before, after []string) error {
 	return passkey.CheckRelated(t.Issuer, slices.Concat(others, after))
 }
 
-// putGoverned stores after in the place of s, unless what it asks of second factors and models keeps out every administrator, of whom one got in before:
-// nobody could take them back but the operator of a machine.
+// putGoverned stores after in the place of s, unless that keeps out every administrator, of whom one got in before:
+// nobody could take it back but the operator of a machine.
 func putGoverned(tx *fsm.Tx, s, after settings.Authentication) error {
-	if s.MFAPolicy == after.MFAPolicy && slices.Equal(s.MFAMethods, after.MFAMethods) &&
-		slices.Equal(s.Passkey.Allow, after.Passkey.Allow) && slices.Equal(s.Passkey.Deny, after.Passkey.Deny) {
-		return settings.Put(tx, 0, after)
-	}
 	left, err := spare.Govern(tx, after.Tenant, func() error { return settings.Put(tx, 0, after) })
 	if err != nil || left {
 		return err
 	}
-	field := "mfa_policy"
-	if !slices.Equal(s.Passkey.Deny, after.Passkey.Deny) {
-		field = "passkey/deny_aaguids"
-	} else if !slices.Equal(s.Passkey.Allow, after.Passkey.Allow) {
-		field = "passkey/allow_aaguids"
+	return identity.Invalid(narrowed(&s, &after), "would leave no administrator a way to sign in: none has one that would still be accepted. Give an administrator one first: a passkey, a certificate or, beside a password that signs in, another second factor or recovery codes.")
+}
+
+// narrowed is the field to name of a change that takes ways to sign in away: what is switched off or listed before what is asked for.
+func narrowed(s, after *settings.Authentication) string {
+	for _, f := range []struct {
+		field   string
+		changed bool
+	}{
+		{"passkey/deny_aaguids", !slices.Equal(s.Passkey.Deny, after.Passkey.Deny)},
+		{"passkey/allow_aaguids", !slices.Equal(s.Passkey.Allow, after.Passkey.Allow)},
+		{"allow_local_login", s.LocalLogin && !after.LocalLogin},
+		{"allow_password_login", s.PasswordLogin && !after.PasswordLogin},
+		{"allow_passkey_login", s.PasskeyLogin && !after.PasskeyLogin},
+		{"allow_email_otp", s.EmailOTP && !after.EmailOTP},
+		{"allow_magic_link", s.MagicLink && !after.MagicLink},
+		{"mfa_policy", s.MFAPolicy != after.MFAPolicy},
+		{"mfa_allowed_methods", !slices.Equal(s.MFAMethods, after.MFAMethods)},
+		{"mfa_enforce_enrollment", s.MFAEnforce != after.MFAEnforce},
+	} {
+		if f.changed {
+			return f.field
+		}
 	}
-	return identity.Invalid(field, "would leave no administrator a way to sign in: none has one that would still be accepted. Add a passkey or another second factor to an administrator first, or make recovery codes.")
+	return ""
 }
 
 type changeSettingsIn struct {

@@ -8,10 +8,12 @@ import (
 	"time"
 
 	"github.com/quis-idp/quis/api/admin/dispatch"
+	"github.com/quis-idp/quis/api/problem"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential/certificate"
 	"github.com/quis-idp/quis/identity/settings"
+	"github.com/quis-idp/quis/identity/spare"
 )
 
 func (a *api) authorities() []route {
@@ -22,7 +24,7 @@ func (a *api) authorities() []route {
 		{Method: "GET", Path: one, Op: "getCertificateAuthority", Summary: "Get an authority.", Tagged: true, Do: handle(a.get)},
 		{Method: "PUT", Path: one, Op: "replaceCertificateAuthority", Summary: "Replace what can be set of an authority.", Tagged: true, Do: handle(a.change)},
 		{Method: "PATCH", Path: one, Op: "updateCertificateAuthority", Summary: "Change what is mentioned of an authority.", Tagged: true, Do: handle(a.change)},
-		{Method: "DELETE", Path: one, Op: "deleteCertificateAuthority", Summary: "Trust an authority no more: its certificates let nobody in, and those that were added to people are forgotten. Sessions stay.", Tagged: true, Do: handle(a.remove)},
+		{Method: "DELETE", Path: one, Op: "deleteCertificateAuthority", Summary: "Trust an authority no more: its certificates let nobody in, and those that were added to people are forgotten. Sessions stay. Refused if that leaves no administrator (of the first 50) a way in.", Tagged: true, Do: handle(a.remove)},
 	}
 }
 
@@ -188,14 +190,16 @@ func (a *api) change(c *call, in *changeIn) (*authority, error) {
 		if err := settings.Alone(tx, c.Tenant.ID); err != nil {
 			return err
 		}
-		_, err := certificate.Update(tx, c.Tenant.ID, in.ID, rev, func(old *certificate.Authority) error {
-			f, err := in.Body.Onto(fieldsOf(old), standard)
-			if err != nil {
-				return err
-			}
-			return f.onto(old)
+		return governed(tx, c.Tenant.ID, func() error {
+			_, err := certificate.Update(tx, c.Tenant.ID, in.ID, rev, func(old *certificate.Authority) error {
+				f, err := in.Body.Onto(fieldsOf(old), standard)
+				if err != nil {
+					return err
+				}
+				return f.onto(old)
+			})
+			return err
 		})
-		return err
 	})
 	if err != nil {
 		return nil, err
@@ -208,5 +212,16 @@ func (a *api) remove(c *call, in *byID) (*none, error) {
 	if err != nil {
 		return nil, err
 	}
-	return nil, a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error { return certificate.Remove(tx, c.Tenant.ID, in.ID, rev) })
+	return nil, a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
+		return governed(tx, c.Tenant.ID, func() error { return certificate.Remove(tx, c.Tenant.ID, in.ID, rev) })
+	})
+}
+
+// governed makes a change of an authority, unless certificates of it were all that let an administrator in.
+func governed(tx *fsm.Tx, tenant string, change func() error) error {
+	left, err := spare.Govern(tx, tenant, change)
+	if err != nil || left {
+		return err
+	}
+	return &identity.Error{Kind: problem.ErrState, Detail: "This would leave no administrator a way to sign in, so nothing was changed: they have certificates of this authority and nothing else that would do. Give an administrator another way first, such as a passkey."}
 }

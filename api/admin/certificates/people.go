@@ -105,6 +105,7 @@ func (a *api) add(c *call, in *addIn) (*userCertificate, error) {
 		if err != nil {
 			return useless(err)
 		}
+		names.Issued = len(chain.Certs) == 2
 		made, err := certificate.Bind(tx, chain.Authority, names, in.ID, by, in.Body.Name)
 		if err == nil {
 			out = showOf(made)

@@ -230,7 +230,7 @@ func (s *Section) remove(w http.ResponseWriter, r *http.Request, v *portal.Visit
 }
 
 // last reports whether without this certificate nothing is left that v could sign in with. Of
-// others only those count that are good today: nobody gets in with one that has run out.
+// others only those count that are good today: nobody gets in with one that has run out, or was revoked.
 func last(tx *fsm.Tx, v *portal.Visitor, id string) (bool, error) {
 	u, _, err := directory.GetUser(tx, v.Tenant, v.UserID)
 	if err != nil {
@@ -240,8 +240,8 @@ func last(tx *fsm.Tx, v *portal.Visitor, id string) (bool, error) {
 	if err != nil || begins {
 		return false, err
 	}
-	all, err := certificate.Of(tx, v.Tenant, v.UserID)
-	return !slices.ContainsFunc(all, func(c certificate.Certificate) bool { return c.ID != id && tx.Now().Before(c.NotAfter) }), err
+	good, err := certificate.GoodOf(tx, v.Tenant, v.UserID)
+	return !slices.ContainsFunc(good, func(h certificate.Held) bool { return h.ID != id }), err
 }
 
 // naming is for another name of the certificate of the path, or fsm.ErrNotFound.

@@ -43,6 +43,8 @@ type Certificate struct {
 	Created   time.Time `cbor:"10,keyasint,omitempty"`
 	LastUsed  time.Time `cbor:"11,keyasint,omitempty"` // zero: never
 	Print     []byte    `cbor:"12,keyasint,omitempty"` // SHA-256 of the certificate that was added or seen last
+	Number    []byte    `cbor:"13,keyasint,omitempty"` // its serial number; none in what an older release wrote, until it is used
+	Issued    bool      `cbor:"14,keyasint,omitempty"` // by the authority itself, whose list then says whether it is revoked
 }
 
 var (
@@ -125,6 +127,7 @@ func Bind(tx *fsm.Tx, a *Authority, n *Names, userID, by, name string) (*Certifi
 	c := &Certificate{
 		ID: identity.NewID(identity.PrefixCertificate), Tenant: a.Tenant, UserID: userID, Authority: a.ID, By: by, Match: match,
 		Name: strings.TrimSpace(identity.Printable(name, maxName)), Title: n.Title, NotAfter: n.NotAfter, Created: tx.Now(), Print: n.Fingerprint,
+		Number: n.Number, Issued: n.Issued,
 	}
 	if err := certificates.Insert(tx, c); err != nil {
 		return nil, err
@@ -334,6 +337,7 @@ func Accept(tx *fsm.Tx, tenant, userID string, s *Shown) error {
 		}
 	}
 	seen.LastUsed, seen.Title, seen.NotAfter, seen.Print = tx.Now(), s.Names.Title, s.Names.NotAfter, s.Names.Fingerprint
+	seen.Number, seen.Issued = s.Names.Number, s.Names.Issued
 	return certificates.Put(tx, seen)
 }
 

@@ -6,7 +6,8 @@
 // keys are kept, and how strictly revocation is looked at. [Verify] builds the chain,
 // [Sources.Check] asks whether anything in it has been revoked, [Authority.Match] finds the user;
 // [Accept] does what of that can be done without the network once more, in the transaction that
-// finishes the sign-in.
+// finishes the sign-in. [GoodOf] says which of a user's certificates are a way in today, as far as can be
+// known without the network, and [HeldBy] which they are asked for.
 //
 // Invariants: a certificate is taken only if its extended key usage says that it is for
 // signing in; what it says is believed only as its authority's rules have it; no user, and more
