@@ -246,4 +246,17 @@ func TestRelatedOriginsOfAllTenants(t *testing.T) {
 	set(200, h.acme, "https://three.test")
 	set(200, h.root, "https://one.test", "https://two.test", "https://five.test")
 	set(400, h.acme, "https://three.test", "https://four.test")
+
+	enable := func(status int) string {
+		t.Helper()
+		return fmt.Sprintf("%+v", h.want(status, h.root, "PATCH", "/api/v1/tenants/"+h.acmeTenant, `{"disabled":false}`))
+	}
+	h.want(200, h.root, "PATCH", "/api/v1/tenants/"+h.acmeTenant, `{"disabled":true}`)
+	set(200, h.root, "https://one.test", "https://two.test", "https://five.test", "https://six.test") // its origins do not count
+	if said := enable(400); !strings.Contains(said, "disabled cannot be false") || !strings.Contains(said, "Take some off the list") {
+		t.Error(said)
+	}
+	h.want(200, h.root, "PATCH", "/api/v1/settings/authentication?tenant=acme", `{"passkey":{"related_origins":["https://six.test"]}}`)
+	enable(200) // it lists none that is not listed already
+	enable(200)
 }

@@ -61,12 +61,11 @@ func (a *API) readTenant(c *call, id string) (*tenant, error) {
 	var out tenant
 	err := a.cfg.DB.Read(c.Ctx, func(tx *fsm.Tx) error {
 		t, rev, err := directory.GetTenant(tx, id)
-		if err != nil {
-			return err
+		if err == nil {
+			out = showTenant(t)
+			c.Revision(rev)
 		}
-		out = showTenant(t)
-		c.Revision(rev)
-		return nil
+		return err
 	})
 	return &out, err
 }
@@ -78,11 +77,10 @@ func (a *API) createTenant(c *call, in *createTenantIn) (*tenant, error) {
 	err := a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
 		f := in.Body
 		t, err := directory.CreateTenant(tx, directory.Tenant{Slug: f.Slug, Name: f.Name, Disabled: f.Disabled})
-		if err != nil {
-			return err
+		if err == nil {
+			id = t.ID
 		}
-		id = t.ID
-		return nil
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -107,6 +105,9 @@ func (a *API) changeTenant(c *call, in *changeTenantIn) (*tenant, error) {
 	err = a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
 		_, err := directory.UpdateTenant(tx, in.ID, rev, func(t *directory.Tenant) error {
 			f, err := in.Body.Onto(tenantFields{t.Slug, t.Name, t.Disabled}, tenantFields{Slug: t.Slug})
+			if err == nil && t.Disabled && !f.Disabled {
+				err = passkey.AdmitEnabled(tx, a.cfg.PublicURL, t.ID)
+			}
 			t.Slug, t.Name, t.Disabled = f.Slug, f.Name, f.Disabled
 			return err
 		})

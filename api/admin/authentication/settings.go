@@ -88,7 +88,7 @@ type passkeyRules struct {
 	Allow            []string `json:"allow_aaguids" max:"100" item_max:"36" doc:"Models that may be enrolled and sign in, by AAGUID; none: all. Whoever has only others, or only some that do not tell their model, signs in no more: they need another way, or your help. A model that the FIDO metadata in use describe has to be vouched for by its maker: passkeys that were made under attestation none and only claim it sign in no more either, and are to be added anew. Of a model that they do not describe, or without metadata, the claim counts."`
 	Deny             []string `json:"deny_aaguids" max:"100" item_max:"36" doc:"Models that may not. Passkeys of theirs that people have already sign in no more, until you take that back; sessions and trusted browsers that they have won last until they end. What would leave no administrator (of the first 50) a way in is refused."`
 	ForbidSynced     bool     `json:"forbid_synced" doc:"Whether only those may be enrolled that never leave their device, as they say themselves: see require_attested."`
-	RelatedOrigins   []string `json:"related_origins" max:"20" item_max:"200" doc:"Other origins where the same passkeys may be used. Browsers read origins of at most five different names for all tenants together, the server's own among them; one that would be a name too many is refused. Nodes tell browsers of a change within a minute."`
+	RelatedOrigins   []string `json:"related_origins" max:"20" item_max:"200" doc:"Other origins where the same passkeys may be used. Browsers read origins of at most five different names for all tenants together, the server's own among them; one that would be a name too many is refused, and so is to enable a tenant again whose would be. Nodes tell browsers of a change within a minute."`
 }
 
 type registrationRules struct {
@@ -153,19 +153,6 @@ func (a *api) getSettings(c *call, _ *none) (*authenticationSettings, error) {
 		return nil
 	})
 	return &out, err
-}
-
-// readable reports identity.ErrInvalid if a tenant lists further origins, and with those of all tenants
-// there would be more than browsers read.
-func readable(tx *fsm.Tx, t identity.Tenant, before, after []string) error {
-	if !slices.ContainsFunc(after, func(o string) bool { return !slices.Contains(before, o) }) {
-		return nil
-	}
-	others, err := settings.RelatedOrigins(tx, t.ID)
-	if err != nil {
-		return err
-	}
-	return passkey.CheckRelated(t.Issuer, slices.Concat(others, after))
 }
 
 // putGoverned stores after in the place of s, unless that keeps out every administrator, of whom one got in before:
@@ -245,7 +232,7 @@ func (a *api) changeSettings(c *call, in *changeSettingsIn) (*authenticationSett
 		if err := putGoverned(tx, *s, after); err != nil {
 			return err
 		}
-		return readable(tx, c.Tenant, s.Passkey.RelatedOrigins, after.Passkey.RelatedOrigins)
+		return passkey.AdmitRelated(tx, c.Tenant.Issuer, c.Tenant.ID, s.Passkey.RelatedOrigins, after.Passkey.RelatedOrigins)
 	})
 	if err != nil {
 		return nil, err

@@ -2,7 +2,6 @@ package passkey
 
 import (
 	"encoding/hex"
-	"fmt"
 	"net"
 	"net/url"
 	"strings"
@@ -40,51 +39,6 @@ func originOf(issuer string) string {
 		return ""
 	}
 	return u.Scheme + "://" + u.Host
-}
-
-// RelatedOrigins is the document at /.well-known/webauthn (WebAuthn L3 §5.11.1): which
-// origins may use the passkeys of the house at issuer; nil if there are none but our own. Of
-// origins beyond the five different names (example in www.example.com) that browsers read, our own among
-// them, none is in it.
-func RelatedOrigins(issuer string, related []string) ([]byte, error) {
-	if len(related) == 0 {
-		return nil, nil
-	}
-	document, _, err := readable(issuer, related)
-	if err != nil {
-		return nil, err
-	}
-	return document.Bytes()
-}
-
-// CheckRelated reports identity.ErrInvalid if browsers would read only some of these origins.
-func CheckRelated(issuer string, related []string) error {
-	_, all, err := readable(issuer, related)
-	if err == nil && !all {
-		err = identity.Invalid("passkey/related_origins", "Browsers read origins of at most five different names, such as example in www.example.com, and with these there would be more: the server's own name counts, and so do those of other tenants. /.well-known/webauthn shows which there are. It holds 200 origins at most.")
-	}
-	return err
-}
-
-// maxRelated bounds the document: browsers read it before a passkey is asked for.
-const maxRelated = 200
-
-// readable is the document with our own origin and as many others as browsers read, and
-// whether these are all.
-func readable(issuer string, related []string) (document *protocol.RelatedOrigins, all bool, err error) {
-	var read []string
-	names := map[string]bool{}
-	for _, o := range append([]string{originOf(issuer)}, related...) {
-		name, err := protocol.DefaultRelatedOriginLabeler(o)
-		if err != nil || len(read) > maxRelated || !names[name] && len(names) == protocol.MaximumRelatedOriginLabels {
-			continue
-		}
-		names[name], read = true, append(read, o)
-	}
-	if document, err = protocol.NewRelatedOrigins(read...); err != nil {
-		return nil, false, fmt.Errorf("related origins: %w", err)
-	}
-	return document, len(read) == 1+len(related), nil
 }
 
 // zeroAAGUID is what an authenticator says that does not tell its model.
