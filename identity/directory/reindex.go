@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/quis-idp/quis/fsm"
 )
@@ -23,7 +24,8 @@ var reindexings = fsm.NewTable(39, "user_reindexing", fsm.Spec[reindexing]{Key: 
 
 // Reindex writes users again whom an older release has written, who are not in every index of this one.
 // announced gives another number after every change of a member's release: it goes through all users once
-// for each, so those are found whom an older member wrote meanwhile.
+// for each, so those are found whom an older member wrote meanwhile. Between its parts it rests as long as the last one
+// took, so that those who sign in have at least half of the time, until ctx ends; whoever leads next begins anew.
 func Reindex(ctx context.Context, db *fsm.DB, announced func(context.Context) (uint64, error)) error {
 	since, err := announced(ctx)
 	if err != nil {
@@ -33,10 +35,15 @@ func Reindex(ctx context.Context, db *fsm.DB, announced func(context.Context) (u
 	if err != nil || all == nil {
 		return err
 	}
-	for _, tenant := range all {
-		if err := reindex(ctx, db, tenant); err != nil {
-			return fmt.Errorf("index of users: %w", err)
+	after := ""
+	err = paced(ctx, func() (more bool, err error) {
+		if after, err = reindex(ctx, db, all[0], after); after == "" {
+			all = all[1:]
 		}
+		return len(all) > 0, err
+	})
+	if err != nil {
+		return fmt.Errorf("index of users: %w", err)
 	}
 	return db.Update(ctx, func(tx *fsm.Tx) error { return reindexings.Put(tx, &reindexing{since}) })
 }
@@ -67,21 +74,29 @@ func Tidy(ctx context.Context, db *fsm.DB, announced func(context.Context) (uint
 	return errors.Join(Sweep(ctx, db), Reindex(ctx, db, announced))
 }
 
-func reindex(ctx context.Context, db *fsm.DB, tenant string) error {
-	for after := ""; ; {
-		missing, next, err := unindexed(ctx, db, tenant, after)
-		if err != nil {
+// paced does one part after the other while there are more, and rests after each as long as it took.
+func paced(ctx context.Context, part func() (more bool, err error)) error {
+	for {
+		begun := time.Now()
+		more, err := part()
+		if err != nil || !more {
 			return err
 		}
-		if len(missing) > 0 {
-			if err := db.Update(ctx, func(tx *fsm.Tx) error { return rewrite(tx, tenant, missing) }); err != nil {
-				return err
-			}
-		}
-		if after = next; after == "" {
-			return nil
+		select {
+		case <-time.After(time.Since(begun)):
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
+}
+
+// reindex writes those again of the next users of a tenant who are not in every index, and returns where to go on; "": nowhere.
+func reindex(ctx context.Context, db *fsm.DB, tenant, after string) (next string, err error) {
+	missing, next, err := unindexed(ctx, db, tenant, after)
+	if err == nil && len(missing) > 0 {
+		err = db.Update(ctx, func(tx *fsm.Tx) error { return rewrite(tx, tenant, missing) })
+	}
+	return next, err
 }
 
 // unindexed returns the IDs of those among the next users of a tenant who are not in every index, and

@@ -171,3 +171,49 @@ func TestReindex(t *testing.T) {
 		t.Errorf("not found again: %v", err)
 	}
 }
+
+// It goes through the users of all tenants, in parts, also where a tenant has nobody.
+func TestReindexGoesOnWhereItWas(t *testing.T) {
+	t.Parallel()
+	db := cluster(t, 1).DB[0]
+	tenants := []string{ten}
+	for _, slug := range []string{"nobody", "crowd"} {
+		update(t, db, func(tx *fsm.Tx) error {
+			made, err := directory.CreateTenant(tx, directory.Tenant{Slug: slug, Name: slug})
+			if err == nil {
+				tenants = append(tenants, made.ID)
+			}
+			return err
+		})
+	}
+	update(t, db, func(tx *fsm.Tx) error {
+		for i := range 120 {
+			u, err := directory.CreateUser(tx, tenants[i%2*2], directory.User{Username: fmt.Sprint("old", i), Admin: true})
+			if err != nil {
+				return err
+			}
+			if err := bare.Put(tx, u); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err := reindex(t, db, 1); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []int{60, 0, 60} {
+		n := 0
+		view(t, db, func(tx *fsm.Tx) error {
+			for _, err := range directory.Administrators(tx, tenants[i]) {
+				if err != nil {
+					return err
+				}
+				n++
+			}
+			return nil
+		})
+		if n != want {
+			t.Errorf("of tenant %d there are %d in the index, want %d", i, n, want)
+		}
+	}
+}
