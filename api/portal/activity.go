@@ -188,8 +188,11 @@ func (p *Portal) disown(w http.ResponseWriter, r *http.Request, v *Visitor) erro
 	return page.Onward(w, r, page.Base(r)+DisownedPath)
 }
 
-// DisownedPath is where a person goes on who has said that something was not their doing.
-const DisownedPath = passwordPath + "?done=disowned"
+// Where a person goes on who has said that something was not their doing; RefusedPath: a sign-in by which nobody got in.
+const (
+	DisownedPath = passwordPath + "?done=" + disowned
+	RefusedPath  = passwordPath + "?done=" + refused
+)
 
 // Disown takes v's word, within a transaction of Update, that something was not their doing, in span; data say for the
 // record what.

@@ -18,8 +18,10 @@ import (
 )
 
 const (
-	passwordPath     = securityPath + "/password"
-	disownedPassword = "password-disowned" // what is done, of a password that is changed since something was not the person's doing
+	passwordPath  = securityPath + "/password"
+	disowned      = "disowned"         // what is done: the person has said that something was not their doing
+	refused       = "disowned-refused" // the same of a sign-in by which nobody got in
+	passwordAfter = "password-"        // before these two: the password was changed since then
 )
 
 // password is the section of what the person knows by heart.
@@ -49,7 +51,7 @@ func (p *password) Card(tx *fsm.Tx, r *http.Request, v *Visitor) (Card, error) {
 		c.Lead = site.Text(r, "password.closed")
 	}
 	switch v.Done {
-	case "password", disownedPassword:
+	case "password", passwordAfter + disowned, passwordAfter + refused:
 		c.Notice = site.Text(r, "password.changed")
 	case "password-made":
 		c.Notice = site.Text(r, "password.made")
@@ -104,10 +106,10 @@ func (p *password) ask(w http.ResponseWriter, r *http.Request, v *Visitor) error
 	if err != nil {
 		return err
 	}
-	if v.Done == "disowned" && !due { // nothing to change, or it has been on the way here, where it was asked for
-		done := disownedPassword
+	if v.disowned() && !due { // nothing to change, or it has been on the way here, where it was asked for
+		done := passwordAfter + v.Done
 		if !has {
-			done = "disowned"
+			done = v.Done
 		}
 		return page.Onward(w, r, page.Base(r)+securityPath+"?done="+done)
 	}
@@ -119,11 +121,13 @@ func (p *password) ask(w http.ResponseWriter, r *http.Request, v *Visitor) error
 
 // passwordForm is where the form is for v, who may have said that something was not their doing.
 func (v *Visitor) passwordForm() string {
-	if v.Done == "disowned" {
-		return DisownedPath
+	if v.disowned() {
+		return passwordPath + "?done=" + v.Done
 	}
 	return passwordPath
 }
+
+func (v *Visitor) disowned() bool { return v.Done == disowned || v.Done == refused }
 
 func (p *password) write(w http.ResponseWriter, r *http.Request, v *Visitor, has bool, status int, faults []*identity.Error) error {
 	policy, err := credential.PolicyNow(r.Context(), p.cfg.DB, v.Tenant)
@@ -141,8 +145,11 @@ func writePassword(w http.ResponseWriter, r *http.Request, v *Visitor, has bool,
 		Fresh:   page.Field{Name: "password", Label: site.Text(r, "password.fresh"), Type: "password", Autocomplete: "new-password", Hint: site.Text(r, "password.hint", least), Focus: !has, Check: page.CheckPath(r)},
 		Repeat:  page.Field{Name: "repeat", Label: site.Text(r, "password.repeat"), Type: "password", Autocomplete: "new-password"},
 	}
-	if v.Done == "disowned" {
+	switch v.Done {
+	case disowned:
 		view.Notice = site.Text(r, "password.disowned")
+	case refused:
+		view.Notice = site.Text(r, "password.refused")
 	}
 	page.Refuse(r, &view.Alert, faults, &view.Current, &view.Fresh, &view.Repeat)
 	return passwordPage.Write(w, r, status, view)
@@ -193,8 +200,8 @@ func (p *password) change(w http.ResponseWriter, r *http.Request, v *Visitor) er
 	switch {
 	case !has:
 		done = "password-made"
-	case v.Done == "disowned":
-		done = disownedPassword
+	case v.disowned():
+		done = passwordAfter + v.Done
 	}
 	return page.Onward(w, r, page.Base(r)+securityPath+"?done="+done)
 }

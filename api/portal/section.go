@@ -61,8 +61,10 @@ type securityView struct {
 func (p *Portal) showSecurity(w http.ResponseWriter, r *http.Request, v *Visitor) error {
 	view := securityView{Account: v.Account(r, "security")}
 	switch v.Done {
-	case "disowned", disownedPassword:
+	case disowned, passwordAfter + disowned:
 		view.Notice = site.Text(r, "security.disowned")
+	case refused, passwordAfter + refused:
+		view.Notice = site.Text(r, "security.refused")
 	case "recovery-stopped":
 		view.Notice = site.Text(r, "recovery.stopped")
 	}

@@ -108,6 +108,7 @@ var english = page.Texts{
 	"sessions.ended_others": "You are signed out everywhere but here.",
 
 	"security.disowned": "You are signed out everywhere but here, and ways to sign in that were added since then are removed. Look through what stands below, and remove what is not yours.",
+	"security.refused":  "Nobody was let in by that sign-in, and you are signed out everywhere but here. Look through what stands below, and remove what is not yours.",
 
 	"recovery.warning":     "Somebody is about to get into your account without your ways to sign in, and can do so in %s.",
 	"recovery.warning.now": "Somebody can get into your account now without your ways to sign in.",
@@ -115,6 +116,7 @@ var english = page.Texts{
 	"recovery.stopped":     "It was stopped. Nobody gets into your account any more without your ways to sign in.",
 
 	"password.disowned": "You are signed out everywhere but here, and ways to sign in that were added since then are removed. Choose another password now, so that whoever it was cannot come back.",
+	"password.refused":  "Nobody was let in by that sign-in, and you are signed out everywhere but here. Choose another password now, as whoever it was may know this one.",
 
 	"activity.title":         "Activity",
 	"activity.lead":          "What happened to your account in the last 90 days.",

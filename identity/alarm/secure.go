@@ -56,6 +56,26 @@ func SpanOf(tx *fsm.Tx, tenant, userID, speaks string, e *event.Event) (Span, er
 	return s, nil
 }
 
+// SpanOfApproval returns the span of a sign-in that asked the user to approve it, which they say was not their doing. Nobody
+// got in by one that they did not approve, and so its span begins now. Another tab or browser of theirs may have approved it before
+// they say so: then given is true, and the span is that of the approval, if it is of the last day.
+func SpanOfApproval(tx *fsm.Tx, tenant, userID, speaks, id string) (s Span, given bool, err error) {
+	since := tx.Now().Add(-lookBack)
+	for e, err := range happened(tx, tenant, userID) {
+		if err != nil {
+			return s, false, err
+		}
+		if e.Time.Before(since) {
+			break
+		}
+		if e.Type == event.ApprovalGiven && e.Target.ID == id {
+			s, err = SpanOf(tx, tenant, userID, speaks, e)
+			return s, true, err
+		}
+	}
+	return Span{Since: tx.Now(), Address: since}, false, nil
+}
+
 // begin returns when somebody signed in to a session of a user; zero if it is not remembered.
 func begin(tx *fsm.Tx, tenant, userID, sessionID string) (at time.Time, err error) {
 	for e, err := range happened(tx, tenant, userID) {

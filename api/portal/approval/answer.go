@@ -3,7 +3,6 @@ package approval
 import (
 	"errors"
 	"net/http"
-	"time"
 
 	"github.com/quis-idp/quis/api/page"
 	"github.com/quis-idp/quis/api/portal"
@@ -126,21 +125,32 @@ func (s *Section) approve(w http.ResponseWriter, r *http.Request, v *portal.Visi
 }
 
 // disown refuses a sign-in that the person did not begin: somebody has their password. One
-// that is over already was still not theirs.
+// that is over already was still not theirs, and one that was approved by then let somebody in. What
+// this session may itself have been proved by stays: to take that away needs another proof.
 func (s *Section) disown(w http.ResponseWriter, r *http.Request, v *portal.Visitor, id string) error {
 	if err := s.cfg.Use(r.Context()); err != nil {
 		return err
 	}
+	onward := portal.RefusedPath
 	err := v.Update(r.Context(), func(tx *fsm.Tx) error {
 		err := approval.Refuse(tx, v.Tenant, v.UserID, id, "this wasn't me")
 		if err != nil && !errors.Is(err, fsm.ErrNotFound) {
 			return err
 		}
-		span := alarm.Span{Since: tx.Now(), Address: tx.Now().Add(-24 * time.Hour)} // nobody has got in by this one
+		span, given, err := alarm.SpanOfApproval(tx, v.Tenant, v.UserID, v.ID, id)
+		if err != nil {
+			return err
+		}
+		if onward = portal.RefusedPath; given {
+			onward = portal.DisownedPath
+		}
+		if span.Since.Before(v.AuthTime) {
+			span.Since = v.AuthTime
+		}
 		return v.Disown(tx, span, map[string]string{"approval": identity.Printable(id, 64)})
 	})
 	if err != nil {
 		return err
 	}
-	return page.Onward(w, r, page.Base(r)+portal.DisownedPath)
+	return page.Onward(w, r, page.Base(r)+onward)
 }

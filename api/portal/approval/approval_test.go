@@ -2,6 +2,7 @@ package approval
 
 import (
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -12,6 +13,8 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/credential/approval"
+	"github.com/quis-idp/quis/identity/credential/totp"
+	"github.com/quis-idp/quis/identity/credential/totp/totptest"
 	"github.com/quis-idp/quis/identity/settings"
 )
 
@@ -136,7 +139,8 @@ func TestNotMe(t *testing.T) {
 	laptop, other := h.approver(), h.enter()
 	phone, waiting, _ := h.asking()
 	question := laptop.Get(answerPath)
-	laptop.done(answerPath, url.Values{"request": question.Hidden("request")[:1], "decision": {"disown"}}).Want(t, 200, "Choose another password now")
+	laptop.done(answerPath, url.Values{"request": question.Hidden("request")[:1], "decision": {"disown"}}).Want(t, 200, "Nobody was let in by that sign-in", "Choose another password now")
+	laptop.Get("/account/security?done=password-disowned-refused").Want(t, 200, "Nobody was let in by that sign-in", "Look through what stands below")
 	phone.finish(waiting).Want(t, 400)
 	other.Get("/account").Want(t, 303)
 	if n := len(h.approvers()); n != 0 {
@@ -150,6 +154,40 @@ func TestNotMe(t *testing.T) {
 		return err
 	})
 	laptop.Get("/account/activity").Want(t, 200, "You said that a sign-in was not yours")
+}
+
+// Attack: in another tab the person has approved by mistake, and whoever got in by it has added a way to sign in. It goes when the
+// question that still stands in this tab is answered with no, and what was there before stays.
+func TestNotMeAfterItWasApproved(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	laptop := h.approver()
+	phone, waiting, number := h.asking()
+	request := laptop.Get(answerPath).Hidden("request")[:1]
+	laptop.done(answerPath, url.Values{"request": request, "decision": {"approve"}, "number": {number}}).Want(t, 200, "You have approved the sign-in")
+	phone.finish(waiting).Want(t, 200)
+	apps := func() (names []string) {
+		h.Update(func(tx *fsm.Tx) error {
+			all, err := totp.List(tx, ten, h.Users["ada"])
+			names = nil
+			for _, a := range all {
+				names = append(names, a.Name)
+			}
+			return err
+		})
+		return names
+	}
+	before := apps()
+	h.Update(func(tx *fsm.Tx) error {
+		_, _, err := totptest.Add(tx, h.Ring, ten, h.Users["ada"], "theirs")
+		return err
+	})
+	laptop.done(answerPath, url.Values{"request": request, "decision": {"disown"}}).
+		Want(t, 200, "ways to sign in that were added since then are removed", "Choose another password now")
+	phone.Get("/account").Want(t, 303)
+	if left := apps(); len(before) == 0 || !slices.Equal(left, before) {
+		t.Errorf("left are %v, there were %v", left, before)
+	}
 }
 
 func TestTooLate(t *testing.T) {
