@@ -176,12 +176,14 @@ func (p *Portal) disown(w http.ResponseWriter, r *http.Request, v *Visitor) erro
 	}
 	// What this session may itself have been proved by goes only after another proof: who has but its cookie must not
 	// take the owner's second factor away. What came later goes without, for it may be all that is asked for.
+	update := v.Update
 	if len(older) > 0 {
 		if ok, err := v.Fresh(w, r, activityPath); !ok {
 			return err
 		}
+		update = v.UpdateFresh
 	}
-	err = v.Update(r.Context(), func(tx *fsm.Tx) error { return v.Disown(tx, span, data) })
+	err = update(r.Context(), func(tx *fsm.Tx) error { return v.Disown(tx, span, data) })
 	if err != nil {
 		return err
 	}

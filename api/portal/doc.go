@@ -16,7 +16,9 @@
 // (another password, a new factor, a token) needs a proof that is younger than
 // the tenant's settings say, of all that its policy asks: [Visitor.Fresh] sends the person through
 // sign-in and back to the form; what they had posted is not kept. Only where they set up what policy
-// asks for does it let pass who has not got that yet ([Visitor.FreshToSetUp]).
+// asks for does it let pass who has not got that yet ([Visitor.FreshToSetUp]). The same is asked once more in the
+// transaction that makes the change ([Visitor.UpdateFresh], [Visitor.UpdateToSetUp]): a factor that its person has set up elsewhere
+// a moment ago keeps out whoever has the session.
 //
 // An administrator who acts as somebody else sees these pages with a banner, and can change
 // nothing here: every form is refused, and so is every page that wants a fresh proof.

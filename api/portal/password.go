@@ -236,7 +236,7 @@ func (p *password) prove(r *http.Request, v *Visitor, current string) (set time.
 // set is one log entry. A password that somebody has set meanwhile is not the one that was
 // proved.
 func (p *password) set(r *http.Request, v *Visitor, known time.Time, phc string) error {
-	return v.Update(r.Context(), func(tx *fsm.Tx) error {
+	return v.UpdateToSetUp(r.Context(), func(tx *fsm.Tx) error {
 		set, err := credential.PasswordSet(tx, v.Tenant, v.UserID)
 		if err != nil {
 			return err

@@ -121,7 +121,14 @@ func (p *Portal) signedIn(h Handler) http.Handler {
 			return session.ErrImpersonated
 		}
 		r = r.WithContext(identity.WithActor(r.Context(), v.Actor()))
-		return h(w, page.Account(r, v.User.Locale), v)
+		r = page.Account(r, v.User.Locale)
+		if err = h(w, r, v); !errors.Is(err, errShort) {
+			return err
+		}
+		if ok, err := v.Fresh(w, r, securityPath); !ok {
+			return err
+		}
+		return page.Onward(w, r, page.Base(r)+securityPath)
 	})
 }
 
@@ -234,19 +241,29 @@ func (v *Visitor) Update(ctx context.Context, change func(tx *fsm.Tx) error) err
 	return v.update(ctx, func(tx *fsm.Tx, _ *session.Session) error { return change(tx) })
 }
 
-// errShort is what UpdateFresh reports of a session that Fresh does not let pass any more.
-var errShort = identity.Denied("This needs a way to sign in that cannot be set up here. An administrator can help.")
+// errShort is what UpdateFresh reports of a session that Fresh does not let pass any more. What a handler makes no
+// answer of leads to where that is proved, and then to the page of security.
+var errShort = fmt.Errorf("the session falls short: %w", identity.ErrUnauthenticated)
 
 // UpdateFresh is Update for what outlasts the session: what Fresh wants must stand in the transaction, too, for
-// this node may have been behind when it was asked, or policy have been made stricter since. Else it reports
-// errShort, and has to be begun anew.
+// this node may have been behind when it was asked, or policy have been made stricter since, or its person have
+// set up a factor elsewhere, against whoever has this session. Else it has to be begun anew.
 func (v *Visitor) UpdateFresh(ctx context.Context, change func(tx *fsm.Tx) error) error {
+	return v.updateFresh(ctx, false, change)
+}
+
+// UpdateToSetUp is UpdateFresh for what FreshToSetUp is asked of.
+func (v *Visitor) UpdateToSetUp(ctx context.Context, change func(tx *fsm.Tx) error) error {
+	return v.updateFresh(ctx, true, change)
+}
+
+func (v *Visitor) updateFresh(ctx context.Context, setUp bool, change func(tx *fsm.Tx) error) error {
 	return v.update(ctx, func(tx *fsm.Tx, s *session.Session) error {
 		standing, _, err := authn.Sensitive(tx, s)
 		if err != nil {
 			return err
 		}
-		if standing != authn.Enough {
+		if lacks := standing == authn.Enrol || standing == authn.EnrolBound; standing != authn.Enough && !(lacks && setUp) {
 			return errShort
 		}
 		return change(tx)

@@ -56,7 +56,7 @@ func (m Removal) Do(w http.ResponseWriter, r *http.Request, v *Visitor, done str
 		return err
 	}
 	var stay Stay
-	err := v.Update(r.Context(), func(tx *fsm.Tx) (err error) {
+	err := v.UpdateFresh(r.Context(), func(tx *fsm.Tx) (err error) {
 		if stay, err = take(tx); err == nil && stay.Why != "" {
 			err = identity.Denied(stay.Why)
 		}

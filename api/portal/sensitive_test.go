@@ -18,6 +18,7 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/credential/totp/totptest"
 	"github.com/quis-idp/quis/identity/settings"
 )
 
@@ -60,6 +61,28 @@ func TestATokenIsMadeByThePolicyOfItsEntry(t *testing.T) {
 	s.Get("/account/tokens/new").Leads(t, "/login/enrol?kind=bound")
 	if n := h.tokens(); n != 0 {
 		t.Errorf("%d tokens", n)
+	}
+}
+
+// Attack: whoever has found a browser open, and the password, sets another one in the very moment in which its owner sets up a
+// factor elsewhere, by which they would be asked for it.
+func TestAPasswordIsSetByWhatIsAskedForThen(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	breached := func(context.Context, string) (int, error) { // asked after the session is looked at
+		h.Update(func(tx *fsm.Tx) error {
+			_, _, err := totptest.Add(tx, h.Ring, identity.DefaultTenant, h.Users["ada"], "Hers")
+			return err
+		})
+		return 0, nil
+	}
+	h.Open(h.Login(login.Config{}), portal.New(portal.Config{
+		DB: h.DB, Sessions: h.Sessions, Flows: h.Flows, Pool: h.Pool, SessionCookie: login.SessionCookie, Checks: credential.Checks{Breached: breached},
+	}))
+	s := h.enter("ada")
+	s.Post("/account/security/password", url.Values{"current": {secret}, "password": {another}, "repeat": {another}}).Leads(t, "/login?flow=")
+	if err := credential.CheckPassword(t.Context(), h.DB, h.Pool, identity.DefaultTenant, h.Users["ada"], secret); err != nil {
+		t.Errorf("the password is another one: %v", err)
 	}
 }
 

@@ -122,7 +122,7 @@ func (s *Section) begin(w http.ResponseWriter, r *http.Request, v *portal.Visito
 		return err
 	}
 	var b *pending.Begun
-	err = v.Update(r.Context(), func(tx *fsm.Tx) error {
+	err = v.UpdateFresh(r.Context(), func(tx *fsm.Tx) error {
 		sends, err := s.cfg.Mail.Sends(tx, v.Tenant)
 		if err == nil && !sends {
 			err = identity.Denied(site.Text(r, "closed"))

@@ -222,7 +222,7 @@ func (s *Section) allow(w http.ResponseWriter, r *http.Request, v *portal.Visito
 		return err
 	}
 	cookie := ""
-	err = v.Update(r.Context(), func(tx *fsm.Tx) error {
+	err = v.UpdateFresh(r.Context(), func(tx *fsm.Tx) error {
 		if _, _, err := directory.GetUser(tx, v.Tenant, v.UserID); err != nil { // a row of nobody would never be deleted
 			return err
 		}

@@ -187,7 +187,7 @@ func (s *Section) add(w http.ResponseWriter, r *http.Request, v *portal.Visitor)
 	if err != nil {
 		return err
 	}
-	err = v.Update(r.Context(), func(tx *fsm.Tx) error {
+	err = v.UpdateToSetUp(r.Context(), func(tx *fsm.Tx) error {
 		return shown.Add(tx, v.Tenant, v.UserID, f.Get("name"))
 	})
 	if errors.Is(err, identity.ErrInvalid) || errors.Is(err, fsm.ErrExists) {
@@ -212,7 +212,7 @@ func (s *Section) remove(w http.ResponseWriter, r *http.Request, v *portal.Visit
 		return err
 	}
 	done := "certificate-removed"
-	err = v.Update(r.Context(), func(tx *fsm.Tx) error {
+	err = v.UpdateFresh(r.Context(), func(tx *fsm.Tx) error {
 		only, err := last(tx, v, f.Get("certificate"))
 		if err != nil {
 			return err

@@ -188,7 +188,7 @@ func (s *apps) confirm(w http.ResponseWriter, r *http.Request, v *portal.Visitor
 		return err
 	}
 	next := ""
-	err = update(v, r, func(tx *fsm.Tx, u *directory.User) error {
+	err = v.UpdateToSetUp(r.Context(), standing(v, func(tx *fsm.Tx, u *directory.User) error {
 		app, err := totp.Confirm(tx, s.Ring, v.Tenant, u.ID, f.Get("token"), f.Get("code"), f.Get("name"))
 		if err != nil {
 			return err
@@ -203,7 +203,7 @@ func (s *apps) confirm(w http.ResponseWriter, r *http.Request, v *portal.Visitor
 			next = codesPath + "?done=app" // the moment to think of the day on which it is lost
 		}
 		return err
-	})
+	}))
 	if errors.Is(err, identity.ErrInvalid) {
 		return s.again(w, r, v, f.Get("token"), f.Get("name"), err)
 	}
@@ -292,12 +292,12 @@ func (s *apps) remove(w http.ResponseWriter, r *http.Request, v *portal.Visitor)
 	if ok, err := v.Fresh(w, r, appsPath+"/"+r.PathValue("id")); !ok {
 		return err
 	}
-	err := update(v, r, func(tx *fsm.Tx, u *directory.User) error {
+	err := v.UpdateFresh(r.Context(), standing(v, func(tx *fsm.Tx, u *directory.User) error {
 		if needed, err := v.Without(tx, r, lose); err != nil || needed.Why != "" {
 			return cmp.Or[error](err, identity.Denied(needed.Why))
 		}
 		return totp.Remove(tx, v.Tenant, u.ID, r.PathValue("id"))
-	})
+	}))
 	return s.changed(w, r, v, "app-removed", err)
 }
 

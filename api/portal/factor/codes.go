@@ -103,10 +103,10 @@ func (s *codes) generate(w http.ResponseWriter, r *http.Request, v *portal.Visit
 		return err
 	}
 	view := s.view(r, v)
-	err := update(v, r, func(tx *fsm.Tx, u *directory.User) (err error) {
+	err := v.UpdateFresh(r.Context(), standing(v, func(tx *fsm.Tx, u *directory.User) (err error) {
 		view.Codes, err = recovery.Generate(tx, s.Ring, v.Tenant, u.ID)
 		return err
-	})
+	}))
 	if err != nil {
 		return err
 	}

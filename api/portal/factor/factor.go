@@ -2,7 +2,6 @@ package factor
 
 import (
 	"context"
-	"net/http"
 
 	"github.com/quis-idp/quis/api/portal"
 	"github.com/quis-idp/quis/fsm"
@@ -29,13 +28,13 @@ func Sections(cfg Config) []portal.Section {
 	return []portal.Section{&apps{cfg}, &codes{cfg}, &devices{cfg}}
 }
 
-// update runs change if the user still stands: a row of nobody would never be deleted.
-func update(v *portal.Visitor, r *http.Request, change func(tx *fsm.Tx, u *directory.User) error) error {
-	return v.Update(r.Context(), func(tx *fsm.Tx) error {
+// standing is change if the user still stands: a row of nobody would never be deleted.
+func standing(v *portal.Visitor, change func(tx *fsm.Tx, u *directory.User) error) func(*fsm.Tx) error {
+	return func(tx *fsm.Tx) error {
 		u, _, err := directory.GetUser(tx, v.Tenant, v.UserID)
 		if err != nil {
 			return err
 		}
 		return change(tx, u)
-	})
+	}
 }

@@ -85,6 +85,39 @@ func TestAddingAnApp(t *testing.T) {
 	s.Post(newApp, expired).Leads(t, "/login?flow=")
 }
 
+// Attack: whoever has a stolen password adds something that lasts in the very moment in which its owner sets a factor up
+// elsewhere, by which they would be asked for it.
+func TestAFactorThatComesMeanwhileIsAskedFor(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	s := h.enter("ada")
+	theirs := s.form(s.Get(newApp), "Theirs")
+	h.meanwhile = func() {
+		h.Update(func(tx *fsm.Tx) error { _, _, err := totptest.Add(tx, h.Ring, ten, s.id, "Hers"); return err })
+	}
+	s.Post(newApp, theirs).Leads(t, "/login?flow=")
+	h.view(func(tx *fsm.Tx) error {
+		all, err := totp.List(tx, ten, s.id)
+		if len(all) != 1 || all[0].Name != "Hers" {
+			t.Errorf("apps: %+v", all)
+		}
+		return err
+	})
+
+	s = h.enter("grace")
+	h.meanwhile = func() {
+		h.Update(func(tx *fsm.Tx) error { _, _, err := totptest.Add(tx, h.Ring, ten, s.id, "Hers"); return err })
+	}
+	s.Post(codesPath, nil).Leads(t, "/login?flow=")
+	h.view(func(tx *fsm.Tx) error {
+		set, err := recovery.Get(tx, ten, s.id)
+		if set != nil {
+			t.Error("codes were made")
+		}
+		return err
+	})
+}
+
 func TestNoFactorWhileAMemberIsOlder(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)

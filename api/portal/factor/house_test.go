@@ -22,6 +22,8 @@ const ten = identity.DefaultTenant
 type house struct {
 	*portaltest.House
 	older bool // a member is of an older release
+
+	meanwhile func() // what happens once elsewhere, after the session was looked at
 }
 
 func newHouse(t *testing.T) *house {
@@ -34,6 +36,10 @@ func newHouse(t *testing.T) *house {
 		DB: h.DB, Ring: h.Ring, Use: func(context.Context) error {
 			if h.older {
 				return fsm.ErrUnavailable
+			}
+			if then := h.meanwhile; then != nil {
+				h.meanwhile = nil
+				then()
 			}
 			return nil
 		},

@@ -271,7 +271,7 @@ func (s *Section) register(r *http.Request, v *portal.Visitor, sealed string, f 
 		return nil, err
 	}
 	t := identity.TenantFrom(r.Context())
-	err = v.Update(r.Context(), func(tx *fsm.Tx) error {
+	err = v.UpdateToSetUp(r.Context(), func(tx *fsm.Tx) error {
 		decided, _, err := settings.Get(tx, t.ID)
 		if err != nil {
 			return err
@@ -376,7 +376,7 @@ func (s *Section) remove(w http.ResponseWriter, r *http.Request, v *portal.Visit
 	if ok, err := v.Fresh(w, r, path+"/"+r.PathValue("id")); !ok {
 		return err
 	}
-	err := v.Update(r.Context(), func(tx *fsm.Tx) error {
+	err := v.UpdateFresh(r.Context(), func(tx *fsm.Tx) error {
 		k, err := passkey.Get(tx, v.Tenant, v.UserID, r.PathValue("id"))
 		if err != nil {
 			return err
