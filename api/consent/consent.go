@@ -132,7 +132,7 @@ func (p *Pages) raise(w http.ResponseWriter, r *http.Request, v *visitor, lacks 
 	back = page.Base(r) + back
 	switch lacks.Standing {
 	case authn.Enrol, authn.EnrolBound:
-		return portal.Enrol(w, r, lacks.Standing, back)
+		return portal.Enrol(w, r, lacks.Standing, lacks.Application, back)
 	case authn.More:
 		need := lacks.Need
 		need.ReturnTo, need.LoginHint = back, v.user.Username

@@ -55,11 +55,12 @@ func TestADeviceIsNotLetInByLessThanPolicyAsks(t *testing.T) {
 	s := h.someone()
 	ticket := s.question(a)
 	h.wants(federation.MFADeviceBound)
+	app := "application=" + h.apps[identity.DefaultTenant].ID
 	back := url.QueryEscape("/device?user_code=" + a.UserCode)
-	s.Post("/device/decision", allow(ticket)).Leads(t, "/login/enrol?kind=bound&then="+back)
-	s.Post("/device", url.Values{"user_code": {a.UserCode}}).Leads(t, "/login/enrol?kind=bound&then="+back)
+	s.Post("/device/decision", allow(ticket)).Leads(t, "/login/enrol?"+app+"&kind=bound&then="+back)
+	s.Post("/device", url.Values{"user_code": {a.UserCode}}).Leads(t, "/login/enrol?"+app+"&kind=bound&then="+back)
 	h.wants(federation.MFAAny)
-	s.Post("/device/decision", allow(ticket)).Leads(t, "/login/enrol?then="+back)
+	s.Post("/device/decision", allow(ticket)).Leads(t, "/login/enrol?"+app+"&then="+back)
 	if h.state(a) != device.Pending {
 		t.Fatal("let in")
 	}
@@ -98,7 +99,7 @@ func TestAnApprovalTakesWhatPolicyAsks(t *testing.T) {
 	}
 	h.wants(federation.MFADeviceBound)
 	ticket := s.Get("/account/approvals").Want(t, 200, "pay", more).Hidden("flow|ticket")[0]
-	s.Post("/account/approvals", allow(ticket)).Leads(t, "/login/enrol?kind=bound&then=%2Faccount%2Fapprovals")
+	s.Post("/account/approvals", allow(ticket)).Leads(t, "/login/enrol?application="+h.apps[identity.DefaultTenant].ID+"&kind=bound&then=%2Faccount%2Fapprovals")
 	secret := h.telephone()
 	h.wants(federation.MFAOTP)
 	late := s.Post("/account/approvals", allow(ticket))

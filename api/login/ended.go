@@ -42,9 +42,13 @@ func flowFault(w http.ResponseWriter, r *http.Request, err error) error {
 	if !errors.Is(err, authn.ErrDeadFlow) {
 		return err
 	}
-	return messagePage.Write(w, r, http.StatusGone, messageView{
-		Title: site.Text(r, "dead.title"), Detail: site.Text(r, "dead.detail"),
-		Link: template.URL(page.Base(r) + "/"), Label: site.Text(r, "error.home"),
+	return tell(w, r, http.StatusGone, "dead.title", "dead.detail")
+}
+
+// tell shows a page that has these texts and leads home.
+func tell(w http.ResponseWriter, r *http.Request, status int, title, detail string) error {
+	return messagePage.Write(w, r, status, messageView{
+		Title: site.Text(r, title), Detail: site.Text(r, detail), Link: template.URL(page.Base(r) + "/"), Label: site.Text(r, "error.home"),
 	})
 }
 

@@ -139,13 +139,13 @@ var examples = map[string]func(w http.ResponseWriter) error{
 		return renewPage.Write(w, get("/login"), 200, renewView{"/login/renew", "FLOW", "recover", "ada", page.Field{Name: "password", Label: "New password", Type: "password", Hint: site.Text(get("/"), "password.hint", 15)}})
 	},
 	"enrol": func(w http.ResponseWriter) error {
-		return showEnrol(w, get("/login"), "/oauth2/authorize?a=b", &authn.Enrolment{Optional: true, Left: 2})
+		return (&Login{}).showEnrol(w, get("/login"), &authn.Flow{Need: authn.Need{Application: "Web"}}, "/oauth2/authorize?a=b", &authn.Enrolment{Optional: true, Left: 2, Organization: true})
 	},
 	"enrol_bound": func(w http.ResponseWriter) error {
-		return showEnrol(w, get("/login"), "/", &authn.Enrolment{Bound: true})
+		return (&Login{}).showEnrol(w, get("/login"), &authn.Flow{Login: "ada", Need: authn.Need{Application: "Web"}}, "/", &authn.Enrolment{Bound: true})
 	},
 	"enrol_must": func(w http.ResponseWriter) error {
-		return showEnrol(w, get("/login"), "/", &authn.Enrolment{})
+		return (&Login{}).showEnrol(w, get("/login"), &authn.Flow{}, "/", &authn.Enrolment{Organization: true})
 	},
 	"leaving": func(w http.ResponseWriter) error {
 		return leavingPage.Write(w, get("/login"), 200, leavingView{"Web", "/oauth2/authorize?a=b&c=d"})

@@ -14,6 +14,7 @@ import (
 	"github.com/quis-idp/quis/api/login/memory"
 	"github.com/quis-idp/quis/api/metrics"
 	"github.com/quis-idp/quis/api/page/pagetest"
+	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/fsm/fsmtest"
 	"github.com/quis-idp/quis/identity"
@@ -51,7 +52,7 @@ type house struct {
 
 func newHouse(t *testing.T, change func(*Config)) *house {
 	t.Helper()
-	c := fsmtest.NewCluster(t, 1, slices.Concat(seal.Tables, event.Tables, directory.Tables, credential.Tables, session.Tables, authn.Tables, settings.Tables, passkey.Tables)...)
+	c := fsmtest.NewCluster(t, 1, slices.Concat(seal.Tables, event.Tables, directory.Tables, credential.Tables, session.Tables, authn.Tables, settings.Tables, passkey.Tables, federation.Tables)...)
 	h := &house{t: t, cluster: c, db: c.DB[0]}
 	ring := sealtest.Ring(t, h.db)
 	h.ring = ring

@@ -2,7 +2,6 @@ package login
 
 import (
 	"errors"
-	"html/template"
 	"net/http"
 	"net/url"
 	"time"
@@ -152,8 +151,5 @@ func linkFault(w http.ResponseWriter, r *http.Request, err error) error {
 	case !errors.Is(err, fsm.ErrNotFound) && !errors.Is(err, identity.ErrUnauthenticated):
 		return err
 	}
-	return messagePage.Write(w, r, status, messageView{
-		Title: site.Text(r, title), Detail: site.Text(r, detail),
-		Link: template.URL(page.Base(r) + "/"), Label: site.Text(r, "error.home"),
-	})
+	return tell(w, r, status, title, detail)
 }

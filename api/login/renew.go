@@ -1,7 +1,6 @@
 package login
 
 import (
-	"html/template"
 	"net/http"
 	"net/url"
 
@@ -38,10 +37,7 @@ func (l *Login) showRecover(w http.ResponseWriter, r *http.Request, f *authn.Flo
 		return err
 	}
 	if !open.Mail {
-		return messagePage.Write(w, r, http.StatusForbidden, messageView{
-			Title: site.Text(r, "recover.closed.title"), Detail: site.Text(r, "recover.closed.detail"),
-			Link: template.URL(page.Base(r) + "/"), Label: site.Text(r, "error.home"),
-		})
+		return tell(w, r, http.StatusForbidden, "recover.closed.title", "recover.closed.detail")
 	}
 	need := f.Need
 	need.Recover = false

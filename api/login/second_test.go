@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/quis-idp/quis/api/page/pagetest"
+	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/authn"
@@ -78,6 +79,35 @@ func TestADeniedModelIsTold(t *testing.T) {
 	}
 }
 
+// Who is told to set up a second factor is told who asks for it: the application, by its ID alone, or the
+// organization, which may let them put it off.
+func TestWhoAsksForASecondFactorIsSaid(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	app := &federation.Application{Tenant: identity.DefaultTenant, Name: "Wiki & more", IsPublic: true, RedirectURIs: []string{"https://wiki.example.com/cb"}}
+	h.update(func(tx *fsm.Tx) error { _, err := federation.Create(tx, nil, app, ""); return err })
+	const web, organization = "to continue to", "Your organization asks for this."
+	s := h.someone()
+	if a := s.Get("/login/enrol?then=/oauth2/authorize&application="+app.ID).Want(t, 200, web+" Wiki &amp; more<"); strings.Contains(a.Page, organization) {
+		t.Error("what the application asks is said to be the organization's wish")
+	}
+	if a := s.Get("/login/enrol?then=/oauth2/authorize&application=Your+bank").Want(t, 200, organization); strings.Contains(a.Page, web) {
+		t.Error("a name that nobody has is shown")
+	}
+	h.update(func(tx *fsm.Tx) error {
+		s := settings.Default(identity.DefaultTenant)
+		s.MFAPolicy, s.MFAEnforce, s.MFAGrace = settings.MFAAny, true, 1
+		return settings.Put(tx, 0, s)
+	})
+	need := authn.Need{ReturnTo: "/oauth2/authorize?client_id=wiki", Application: "Wiki"}
+	if a := s.try(s.form("/login?flow="+h.begin(need)), "tester", secret).Want(t, 200, organization+" Times that you can still put this off: 1."); strings.Contains(a.Page, web) {
+		t.Error("who may put it off is told that they cannot go on without")
+	}
+	h.someone().try(s.form("/login?flow="+h.begin(need)), "tester", secret)
+	s = h.someone()
+	s.try(s.form("/login?flow="+h.begin(need)), "tester", secret).Want(t, 200, organization+" You need one before you can go on.", web+" Wiki<")
+}
+
 // Whoever has a passkey is asked for it after the password.
 func TestPasskeyIsAskedForAsSecondFactor(t *testing.T) {
 	t.Parallel()
@@ -94,9 +124,10 @@ func TestDeviceBoundIsSaid(t *testing.T) {
 	h := newHouse(t, nil)
 	need := authn.Need{ReturnTo: "/oauth2/authorize?client_id=wiki", Application: "Wiki", MFA: settings.MFADeviceBound}
 	const use, get, either = "Use a passkey that stays on one device", "asks for a passkey that stays on one device", "an authenticator app keeps out"
+	const organization = "Your organization asks for this. You need one before you can go on."
 	s := h.someone()
-	s.try(s.form("/login?flow="+h.begin(need)), "tester", secret).Want(t, http.StatusOK, get, "You need one before you can go on.")
-	s.Get("/login/enrol?kind=bound").Want(t, http.StatusOK, get)
+	s.try(s.form("/login?flow="+h.begin(need)), "tester", secret).Want(t, http.StatusOK, get, "You need one before you can go on.", ">to continue to Wiki<", "as tester.")
+	s.Get("/login/enrol?kind=bound&then=/account/security/apps/new").Want(t, http.StatusOK, get, ">to change how you sign in<", organization, "You are signed in as tester@example.com.")
 	if a := s.Get("/login/enrol").Want(t, http.StatusOK, either); strings.Contains(a.Page, get) {
 		t.Error("who may set up anything is told of one device")
 	}

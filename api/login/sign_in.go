@@ -283,7 +283,7 @@ func (l *Login) goOn(w http.ResponseWriter, r *http.Request, f *authn.Flow, done
 	}
 	l.cfg.Memory.Remember(w, r, done.Session.UserID, began(f))
 	if done.Enrol != nil {
-		return showEnrol(w, r, done.ReturnTo, done.Enrol)
+		return l.showEnrol(w, r, f, done.ReturnTo, done.Enrol)
 	}
 	to := l.onward(r, f, done)
 	page.Leave(w, to)

@@ -117,6 +117,7 @@ var english = page.Texts{
 	"enrol.title":    "Protect your account",
 	"enrol.lead":     "A passkey or an authenticator app keeps out whoever has got hold of your password. Setting one up takes a minute.",
 	"enrol.bound":    "This asks for a passkey that stays on one device: on a security key, or on this computer alone. One that is copied to your other devices, or an app, is not enough.",
+	"enrol.asked":    "Your organization asks for this.",
 	"enrol.must":     "You need one before you can go on.",
 	"enrol.left":     "Times that you can still put this off: %d.",
 	"enrol.setup":    "Set one up",

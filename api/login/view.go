@@ -52,11 +52,14 @@ type (
 
 	// enrolView says that a second factor should be set up.
 	enrolView struct {
-		Setup    string // where that is done
-		Continue string // where to go on
-		Optional bool   // now already
-		Left     int    // so often still, if it may be put off; 0: as often as they like
-		Bound    bool   // it has to be a passkey that never leaves its device
+		Purpose      string // what for: "to continue to Web"; "": it is not known, or goes without
+		Who          string // a sentence that says as whom; "": nobody is signed in
+		Organization bool   // the tenant, or a group, asks for it
+		Setup        string // where that is done
+		Continue     string // where to go on
+		Optional     bool   // now already
+		Left         int    // so often still, if it may be put off; 0: as often as they like
+		Bound        bool   // it has to be a passkey that never leaves its device
 	}
 
 	// renewView asks for another password.

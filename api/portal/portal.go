@@ -208,7 +208,7 @@ func (v *Visitor) fresh(w http.ResponseWriter, r *http.Request, back string, set
 	case standing == authn.Enough, lacks && setUp:
 		return true, nil
 	case lacks:
-		return false, Enrol(w, r, standing, page.Base(r)+back)
+		return false, Enrol(w, r, standing, "", page.Base(r)+back)
 	case standing == authn.More:
 	case p.cfg.DB.Now().Sub(v.AuthTime) > *need.MaxAge: // nothing that they have is asked for at a step-up, such as a mail
 		need.Login, need.Sensitive = true, false
@@ -220,9 +220,12 @@ func (v *Visitor) fresh(w http.ResponseWriter, r *http.Request, back string, set
 }
 
 // Enrol leads somebody who lacks a factor, of the kind that standing says, to where they are told so,
-// and from there to then.
-func Enrol(w http.ResponseWriter, r *http.Request, standing authn.Standing, then string) error {
+// and from there to then. The application is the ID of what asks for it; "": none does.
+func Enrol(w http.ResponseWriter, r *http.Request, standing authn.Standing, application, then string) error {
 	query := url.Values{"then": {then}}
+	if application != "" {
+		query.Set("application", application)
+	}
 	if standing == authn.EnrolBound {
 		query.Set("kind", "bound")
 	}

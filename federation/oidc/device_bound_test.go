@@ -109,10 +109,10 @@ func TestDeviceBoundApplication(t *testing.T) {
 			w.enrol(phone)
 			w.cookie = nil
 			_, params := w.back(w.authorize())
-			if r := w.prove(1, params, phone); r.Enrol == nil || !r.Enrol.Bound || r.Enrol.Optional {
+			if r := w.prove(1, params, phone); r.Enrol == nil || !r.Enrol.Bound || r.Enrol.Optional || r.Enrol.Organization != (name == "of a group") {
 				t.Fatalf("told %+v", r.Enrol)
 			}
-			if u, params := w.back(w.authorize()); u.Path != "/login/enrol" || params.Get("kind") != "bound" {
+			if u, params := w.back(w.authorize()); u.Path != "/login/enrol" || params.Get("kind") != "bound" || params.Get("application") != w.app.ID {
 				t.Fatalf("a passkey that may be copied leads to %s", u)
 			}
 			w.authorizeError(w.authorize(set("prompt", "none")), "login_required")

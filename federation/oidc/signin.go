@@ -59,7 +59,7 @@ func (p *Provider) enrol(w http.ResponseWriter, r *http.Request, q *authorizeReq
 		return
 	}
 	to := basePath(t) + authorizePath + "?" + back.Encode()
-	query := url.Values{"then": {to}}
+	query := url.Values{"application": {q.app.ID}, "then": {to}}
 	if d == boundEnrolment {
 		query.Set("kind", "bound")
 	}

@@ -42,7 +42,7 @@ func Admit(tx *fsm.Tx, tenant, application string, s *session.Session) error {
 	if err != nil || standing == authn.Enough {
 		return err
 	}
-	return &NotEnough{standing, need}
+	return &NotEnough{standing, need, app.ID}
 }
 
 // answerTime is what somebody who has just signed in for it has to type the code and to answer: what they proved is
@@ -53,6 +53,8 @@ const answerTime = 2 * time.Minute
 type NotEnough struct {
 	Standing authn.Standing // never Enough
 	Need     authn.Need     // of the flow that helps with authn.More; without ReturnTo
+
+	Application string // its ID
 }
 
 var errNotEnough = identity.Denied("This needs a way to sign in that cannot be set up here. An administrator can help.")

@@ -243,7 +243,8 @@ func enrolment(tx *fsm.Tx, f *Flow) (*Enrolment, error) {
 			return nil, err
 		}
 	}
-	return &Enrolment{Methods: d.Methods, Optional: d.Optional, Left: d.Left, Bound: d.Bound}, nil
+	asks := func(r policy.Reason) bool { return !r.Met && (r.Rule == "tenant" || r.Rule == "group") }
+	return &Enrolment{d.Methods, d.Optional, d.Left, d.Bound, slices.ContainsFunc(d.Reasons, asks)}, nil
 }
 
 // An Enrolment is second factors of which the person should set up one.
@@ -252,4 +253,6 @@ type Enrolment struct {
 	Optional bool // they may go on without it
 	Left     int  // if Optional: so often, this time included; -1: for ever
 	Bound    bool // a passkey has to be one that never leaves its device
+
+	Organization bool // the tenant or a group of theirs asks for it, and not the application alone
 }
