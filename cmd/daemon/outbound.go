@@ -98,7 +98,7 @@ func (n *Node) invited(tx *fsm.Tx, t identity.Tenant, id string) (notify.Invited
 		return notify.Invited{}, err
 	}
 	secret, err := i.Secret(n.ring)
-	return notify.Invited{Name: i.Name, Locale: i.Locale, Link: t.Issuer + pending.InvitationPath + secret}, err
+	return notify.Invited{Name: i.Name, Locale: i.Locale, Link: t.Issuer + pending.InvitationPath + secret, Until: i.Expires}, err
 }
 
 // trust returns the system's certificate authorities and those in file.

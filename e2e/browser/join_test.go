@@ -98,7 +98,7 @@ func TestJoinOverThreeNodes(t *testing.T) {
 
 	mail := &mailbox{b: b, at: d.Issuer()}
 	quis("user", "invite", "grace@example.com", "--name", "Grace")
-	link := linkOf(t, mail.wait("grace@example.com", ""))
+	link := linkOf(t, mail.wait("grace@example.com", "works once, until 20"))
 	at(b, 2, link)
 	b.pictures("invitation")
 	b.submit("username", "grace", "password", "a compiler of many words")

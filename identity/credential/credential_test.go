@@ -255,6 +255,44 @@ func TestTokens(t *testing.T) {
 	}
 }
 
+// The event of a token says what the token is good for, and until when, for whoever is told of it.
+func TestATokenIsMadeOnTheRecord(t *testing.T) {
+	t.Parallel()
+	db := newCluster(t, 1).DB[0]
+	var got []map[string]string
+	err := db.Update(t.Context(), func(tx *fsm.Tx) error {
+		if _, _, err := credential.CreateToken(tx, tenant, alice, "backups", "", tx.Now().Add(time.Hour), "me", "read"); err != nil {
+			return err
+		}
+		_, _, err := credential.CreateToken(tx, tenant, alice, "all", "", time.Time{})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ends []time.Time
+	err = db.View(t.Context(), func(tx *fsm.Tx) error {
+		for tok, err := range credential.ListTokens(tx, tenant, alice) {
+			if err != nil {
+				return err
+			}
+			ends = append(ends, tok.Expires)
+		}
+		page, _, err := event.List(tx, tenant, event.Query{Oldest: true})
+		for _, e := range page {
+			got = append(got, e.Data)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []map[string]string{{"user_id": alice, "scopes": "me read", "expires": ends[0].UTC().Format(time.RFC3339)}, {"user_id": alice, "scopes": "write"}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestCreateTokenRefuses(t *testing.T) {
 	t.Parallel()
 	db := newCluster(t, 1).DB[0]

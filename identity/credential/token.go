@@ -102,7 +102,7 @@ func CreateToken(tx *fsm.Tx, tenant, userID, name, value string, expires time.Ti
 	if err := tokens.Insert(tx, t); err != nil {
 		return nil, "", err
 	}
-	return t, value, appendToken(tx, event.TokenCreated, t)
+	return t, value, appendToken(tx, event.TokenCreated, t, t.terms())
 }
 
 func checkToken(tx *fsm.Tx, name, value string, expires time.Time) error {
@@ -147,7 +147,7 @@ func DeleteToken(tx *fsm.Tx, tenant, userID, id string) error {
 	if err := tokenUse.Delete(tx, fsm.Global, fsm.K(id)); err != nil {
 		return err
 	}
-	return appendToken(tx, event.TokenDeleted, t)
+	return appendToken(tx, event.TokenDeleted, t, map[string]string{})
 }
 
 // RevokeTokens ends all tokens of a user.
@@ -196,11 +196,21 @@ func deleteTokens(tx *fsm.Tx, owner fsm.Key) error {
 	return nil
 }
 
-func appendToken(tx *fsm.Tx, what event.Type, t *Token) error {
-	return event.Append(tx, event.Event{
-		Tenant: t.Tenant, Type: what, Target: event.Target{Kind: "token", ID: t.ID, Name: t.Name},
-		Data: map[string]string{"user_id": t.UserID},
-	})
+func appendToken(tx *fsm.Tx, what event.Type, t *Token, data map[string]string) error {
+	data["user_id"] = t.UserID
+	return event.Append(tx, event.Event{Tenant: t.Tenant, Type: what, Target: event.Target{Kind: "token", ID: t.ID, Name: t.Name}, Data: data})
+}
+
+// terms are what the event says of a token that is made: scopes, apart by spaces, and, unless it never ends, when it does.
+func (t *Token) terms() map[string]string {
+	terms := map[string]string{"scopes": ScopeWrite}
+	if len(t.Scopes) > 0 {
+		terms["scopes"] = strings.Join(t.Scopes, " ")
+	}
+	if !t.Expires.IsZero() {
+		terms["expires"] = t.Expires.UTC().Format(time.RFC3339)
+	}
+	return terms
 }
 
 func hashOf(value string) []byte {

@@ -49,6 +49,9 @@ type Delivery struct {
 	Invitation string `cbor:"19,keyasint,omitempty"` // ID of what is mailed, instead of UserID
 
 	Kind letter.Kind `cbor:"20,keyasint,omitempty"` // of What, if it is a name of that
+
+	Scopes string `cbor:"21,keyasint,omitempty"` // of a token, apart by spaces
+	Until  int64  `cbor:"22,keyasint,omitempty"` // the token is good; 0: for ever
 }
 
 // deliveries lie in order of time: the ID begins with it. After a restore they would tell

@@ -3,6 +3,7 @@ package notify_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
@@ -20,7 +21,7 @@ func TestInvitationIsMailed(t *testing.T) {
 			if id == "inv_gone" {
 				return notify.Invited{}, fsm.ErrNotFound
 			}
-			return notify.Invited{Name: "Grace", Locale: "de", Link: ten.Issuer + "/invite/SECRET"}, nil
+			return notify.Invited{Name: "Grace", Locale: "de", Link: ten.Issuer + "/invite/SECRET", Until: time.Date(2026, 12, 5, 21, 30, 0, 0, time.UTC)}, nil
 		}
 	})
 	h.connect()
@@ -32,7 +33,7 @@ func TestInvitationIsMailed(t *testing.T) {
 	invite("inv_shown", event.InvitationCreated, nil)
 	invite("inv_1", event.InvitationCreated, mail)
 	m := h.smtp.Wait(t, 1)[0]
-	if m.To != "grace@example.org" || !strings.Contains(m.Text, "https://id.example.com/invite/SECRET") || !strings.Contains(m.Text, "Guten Tag Grace,") || strings.Contains(m.Text, "Ihres Kontos") {
+	if m.To != "grace@example.org" || !strings.Contains(m.Text, "https://id.example.com/invite/SECRET") || !strings.Contains(m.Text, "bis 2026-12-05 21:30 UTC.") || !strings.Contains(m.Text, "Guten Tag Grace,") || strings.Contains(m.Text, "Ihres Kontos") {
 		t.Errorf("to %s: %s", m.To, m.Text)
 	}
 	d := h.settled(notify.Done)[0]

@@ -17,6 +17,9 @@ type notice struct {
 	former string // another address that it goes to as well
 	hidden bool   // where from is not the person's to know
 
+	scopes string    // of a token, apart by spaces
+	until  time.Time // it is good; zero: for ever
+
 	invitation string // ID of one that is to be mailed to whom it invites, who is no user yet
 	to         string // its address
 }
@@ -60,6 +63,10 @@ func noticeOf(e *event.Event) *notice {
 		n.what = e.Target.Name
 	}
 	n.kind = kindOf(e)
+	if e.Type == event.TokenCreated { // an event of an older release says neither
+		n.scopes = e.Data["scopes"]
+		n.until, _ = time.Parse(time.RFC3339, e.Data["expires"])
+	}
 	if l, ok := letters[e.Type]; ok {
 		switch n.letter = l; {
 		case e.Type == event.PasswordSet && e.Data[event.FirstKey] != "":

@@ -117,6 +117,28 @@ func TestALetterSaysWhatKindOfFactor(t *testing.T) {
 	}
 }
 
+// What a token may do, and when it ends, is told by its letter, as far as the event says it: one of an older release does not.
+func TestALetterSaysWhatATokenMayDo(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	h.connect()
+	h.lead(0)
+	for i, c := range []struct {
+		data map[string]string
+		want string
+	}{
+		{map[string]string{"scopes": "me later", "expires": "2027-01-31T12:00:00Z"}, "What it may do: See and change your own account; later\nGood until: 2027-01-31 12:00 UTC\n"},
+		{map[string]string{"scopes": "write"}, "What it may do: Everything that you may do\nGood until: it is revoked\n"},
+		{map[string]string{}, "What: Backups\n\nIf it was you"},
+	} {
+		c.data["user_id"] = h.user.ID
+		h.happen(event.Event{Type: event.TokenCreated, Target: event.Target{Kind: "token", ID: "x", Name: "Backups"}, Data: c.data})
+		if m := h.smtp.Wait(t, i+1)[i]; !strings.Contains(strings.ReplaceAll(m.Text, "\r\n", "\n"), c.want) {
+			t.Errorf("%v: the letter lacks %q:\n%s", c.data, c.want, m.Text)
+		}
+	}
+}
+
 func TestAddressChangeIsToldToBoth(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 1, func(c *notify.Config) {

@@ -101,6 +101,9 @@ func (r *Room) calledFor(tx *fsm.Tx, e *event.Event) (due []Delivery, seen *brow
 			Tenant: e.Tenant, UserID: n.user, Invitation: n.invitation, To: address, Letter: n.letter, Event: e.ID, Kind: n.kind, What: identity.Printable(n.what, maxFact),
 			Browser: browserName(e.Request.UserAgent), IP: e.Request.IP, When: e.Time.UnixMilli(),
 		}
+		if d.Scopes = n.scopes; !n.until.IsZero() {
+			d.Until = n.until.UnixMilli()
+		}
 		if n.hidden {
 			d.Browser, d.IP = "", ""
 		}
@@ -160,7 +163,10 @@ func (r *Room) dispatchOf(tx *fsm.Tx, d *Delivery) (dispatch, error) {
 	}
 	out := dispatch{
 		tenant: t, id: d.ID, letter: d.Letter, to: post.Address{Name: u.Name, Mailbox: d.To}, locale: u.Locale,
-		data: letter.Data{Kind: d.Kind, What: d.What, Browser: d.Browser, IP: d.IP, When: time.UnixMilli(d.When)},
+		data: letter.Data{Kind: d.Kind, What: d.What, Scopes: strings.Fields(d.Scopes), Browser: d.Browser, IP: d.IP, When: time.UnixMilli(d.When)},
+	}
+	if d.Until != 0 {
+		out.data.Until = time.UnixMilli(d.Until)
 	}
 	// To a new address comes no link: it may be nobody's of the account, and would spend that of the former one.
 	if taken := d.Letter == letter.EmailChanged && strings.EqualFold(d.To, d.What); r.cfg.Alarm != nil && !taken {
@@ -182,6 +188,6 @@ func (r *Room) invitation(tx *fsm.Tx, t identity.Tenant, d *Delivery) (dispatch,
 	}
 	return dispatch{
 		tenant: t, id: d.ID, letter: d.Letter, to: post.Address{Name: i.Name, Mailbox: d.To}, locale: i.Locale,
-		data: letter.Data{Link: i.Link},
+		data: letter.Data{Link: i.Link, Until: i.Until},
 	}, nil
 }

@@ -49,7 +49,10 @@ type Config struct {
 }
 
 // Invited is what a letter to somebody who is no user yet needs.
-type Invited struct{ Name, Locale, Link string }
+type Invited struct {
+	Name, Locale, Link string
+	Until              time.Time // the link is good
+}
 
 // A Room sends mail. Run Read and Deliver on the leader, and Run everywhere.
 type Room struct {

@@ -121,6 +121,9 @@ type Data struct {
 	Minutes     int    // how long code and link are good for
 	Alarm       string // "this wasn't me" link
 
+	Scopes []string  // of a token
+	Until  time.Time // link or token are good; zero: a token is until it is revoked
+
 	// Of the facts.
 	When    time.Time
 	Browser string
@@ -201,12 +204,14 @@ func viewOf(n Name, s spec, w words, d Data) *view {
 	return v
 }
 
-func (v *view) facts(n Name, w words, d Data) {
-	add := func(key, value string) {
-		if value != "" {
-			v.Facts = append(v.Facts, fact{w.text("fact." + key), identity.Printable(value, maxData)})
-		}
+func (v *view) add(w words, key, value string) {
+	if value != "" {
+		v.Facts = append(v.Facts, fact{w.text("fact." + key), identity.Printable(value, maxData)})
 	}
+}
+
+func (v *view) facts(n Name, w words, d Data) {
+	add := func(key, value string) { v.add(w, key, value) }
 	if !d.When.IsZero() {
 		add("when", Moment(d.When))
 	}
@@ -218,12 +223,32 @@ func (v *view) facts(n Name, w words, d Data) {
 	default:
 		add("what", d.What)
 	}
+	v.token(w, d)
 	if _, _, both := strings.Cut(d.Browser, on); both {
 		add("browser", w.text("browser.on"))
 	} else {
 		add("browser", d.Browser)
 	}
 	add("ip", d.IP)
+}
+
+// token says what a token may do, and until when.
+func (v *view) token(w words, d Data) {
+	if len(d.Scopes) == 0 {
+		return
+	}
+	may := make([]string, len(d.Scopes))
+	for i, s := range d.Scopes {
+		if may[i] = s; english["scope."+s] != "" {
+			may[i] = w.text("scope." + s)
+		}
+	}
+	v.add(w, "may", strings.Join(may, "; "))
+	if d.Until.IsZero() {
+		v.add(w, "until", w.text("until.revoked"))
+	} else {
+		v.add(w, "until", Moment(d.Until))
+	}
 }
 
 // Moment writes a time so that it reads the same in every language.
@@ -254,7 +279,9 @@ func Sample(n Name) Data {
 	case FactorAdded, FactorRemoved, PasskeySuspicious:
 		d.Kind, d.What = Passkey, "Laptop"
 	case TokenMade:
-		d.What = "Backups"
+		d.What, d.Scopes, d.Until = "Backups", []string{"me", "read"}, d.When.Add(90*24*time.Hour)
+	case Invitation:
+		d.Until = d.When.Add(7 * 24 * time.Hour)
 	case Impersonated:
 		d.What = "Ticket 4711"
 	case EmailChanged, EmailOld:

@@ -11,7 +11,7 @@ import (
 )
 
 // Texts are the words of one language by key. In braces stands what varies: {place},
-// {person}, {what}, {application}, {minutes}.
+// {person}, {what}, {application}, {minutes}, {until}.
 type Texts map[string]string
 
 //go:embed texts
@@ -76,7 +76,7 @@ func replacer(d Data) *strings.Replacer {
 	short := func(s string) string { return identity.Printable(s, maxData) }
 	browser, system, _ := strings.Cut(d.Browser, on)
 	return strings.NewReplacer("{browser}", short(browser), "{system}", short(system), "{place}", short(d.Place), "{person}", short(d.Person), "{what}", short(d.What),
-		"{application}", short(d.Application), "{minutes}", strconv.Itoa(d.Minutes))
+		"{until}", Moment(d.Until), "{application}", short(d.Application), "{minutes}", strconv.Itoa(d.Minutes))
 }
 
 var english = Texts{
@@ -89,9 +89,16 @@ var english = Texts{
 	"fact.when":    "When",
 	"fact.what":    "What",
 	"fact.ready":   "Possible from",
+	"fact.may":     "What it may do",
+	"fact.until":   "Good until",
 	"fact.browser": "Browser",
 	"fact.ip":      "Network address",
 	"browser.on":   "{browser} on {system}",
+
+	"scope.me":      "See and change your own account",
+	"scope.read":    "Look at whatever you may look at",
+	"scope.write":   "Everything that you may do",
+	"until.revoked": "it is revoked",
 
 	"kind.totp":        "Authenticator app “{what}”",
 	"kind.passkey":     "Passkey “{what}”",
@@ -129,7 +136,7 @@ var english = Texts{
 	"invitation.subject": "You are invited to {place}",
 	"invitation.lead":    "An administrator of {place} invites you to make yourself an account there. Begin with the link below.",
 	"invitation.button":  "Make my account",
-	"invitation.more":    "The link works once. If you do not know {place}, do nothing.",
+	"invitation.more":    "The link works once, until {until}. If you do not know {place}, do nothing.",
 
 	"new_sign_in.subject": "A new sign-in at {place}",
 	"new_sign_in.lead":    "Somebody signed in to your account from a browser that has not been used for it before.",
