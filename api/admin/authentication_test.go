@@ -1,11 +1,15 @@
 package admin_test
 
 import (
+	"context"
 	"encoding/json"
 	"strings"
 	"testing"
 
+	"github.com/quis-idp/quis/api/admin/authentication"
+	"github.com/quis-idp/quis/cluster/checkup"
 	"github.com/quis-idp/quis/cluster/feature"
+	"github.com/quis-idp/quis/identity/credential"
 )
 
 // said calls, checks for success and returns the answer.
@@ -27,6 +31,37 @@ func (h *house) etag(path string) string {
 	h.t.Helper()
 	res, _ := h.call(h.root, "GET", path, "")
 	return res.Header.Get("ETag")
+}
+
+// Passwords are to be looked up in leaks, as by default, and this node has nowhere to look: whoever asks is told, and what is told may be sent back.
+func TestNothingIsLookedUpUnnoticed(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	const at = "/api/v1/settings/authentication"
+	first := h.said("GET", at, "")
+	if w, _ := first["warnings"].([]any); len(w) != 1 || !strings.Contains(w[0].(string), "quis breach build") {
+		t.Errorf("warnings: %v", first["warnings"])
+	}
+	first["brand_name"] = "Acme"
+	whole, err := json.Marshal(first)
+	h.must(err)
+	if got := h.said("PUT", at, string(whole)); got["brand_name"] != "Acme" || len(got["warnings"].([]any)) != 1 {
+		t.Errorf("%v", got)
+	}
+	found := func(c credential.Checks) checkup.Finding { return authentication.Finding(t.Context(), h.db, c) }
+	nowhere, somewhere := credential.Checks{}, credential.Checks{Breached: func(context.Context, string) (int, error) { return 0, nil }}
+	if f := found(nowhere); f.Level != checkup.Warn || !strings.Contains(f.Found, "nothing is looked up") || !strings.Contains(f.Advice, "quis breach build") {
+		t.Errorf("doctor: %+v", f)
+	}
+	if f := found(somewhere); f.Level != checkup.OK || f.Found != "new passwords are looked up" {
+		t.Errorf("doctor of a node that looks: %+v", f)
+	}
+	if got := h.said("PATCH", at, `{"password":{"check_breached":false}}`); got["warnings"] != nil {
+		t.Errorf("warnings where nothing is wanted: %v", got["warnings"])
+	}
+	if f := found(nowhere); f.Level != checkup.OK || !strings.Contains(f.Found, "is off") {
+		t.Errorf("doctor where nothing is wanted: %+v", f)
+	}
 }
 
 func TestAuthenticationSettings(t *testing.T) {

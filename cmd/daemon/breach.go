@@ -12,17 +12,16 @@ import (
 
 // newPasswordChecks returns how new passwords are looked up in leaks. The set stays open for
 // as long as the process runs: another one takes a restart.
-func (n *Node) newPasswordChecks() (credential.Checks, error) {
+func (n *Node) newPasswordChecks() (checks credential.Checks, err error) {
 	cfg := breach.Config{Logger: n.log, Registerer: n.metrics.Registry}
 	if file := n.cfg.BreachFile; file != "" {
-		var err error
 		if cfg.Set, err = breach.Open(file); err != nil {
-			return credential.Checks{}, fmt.Errorf("breach_file: %w", err)
+			return checks, fmt.Errorf("breach_file: %w", err)
 		}
 	}
 	if url := n.cfg.BreachURL; url != "" {
 		if err := n.outbound.Check(url); err != nil {
-			return credential.Checks{}, fmt.Errorf("breach_url: %w", err)
+			return checks, fmt.Errorf("breach_url: %w", err)
 		}
 		// An answer has about 800 lines of 40 bytes, and as many of padding.
 		document := fetch.Document{
@@ -34,6 +33,6 @@ func (n *Node) newPasswordChecks() (credential.Checks, error) {
 			return answer.Body, err
 		}
 	}
-	checker := breach.New(cfg)
-	return credential.Checks{Breached: checker.Check, BreachedHere: checker.CheckHere}, nil
+	checks.Breached, checks.BreachedHere = breach.New(cfg).Asks()
+	return checks, nil
 }

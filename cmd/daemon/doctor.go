@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/quis-idp/quis/api/admin/authentication"
 	"github.com/quis-idp/quis/cluster/checkup"
 	"github.com/quis-idp/quis/cluster/form"
 	"github.com/quis-idp/quis/keys/seal"
@@ -31,7 +32,7 @@ func (n *Node) examine(ctx context.Context) []checkup.Finding {
 		out = append(out, lookAtCertificate(n.cert.Expires(), time.Now()))
 	}
 	all.Wait()
-	return append(out, issuer)
+	return append(out, issuer, authentication.Finding(ctx, n.db, n.passwordChecks))
 }
 
 // Examine finds what can be found of a node that does not run: its files, its ports, the

@@ -102,7 +102,7 @@ func TestOperatorsCommands(t *testing.T) {
 	if code != want {
 		t.Errorf("exit code %d, want %d:\n%s%s", code, want, found, said)
 	}
-	for _, check := range []string{"each of 3 nodes reaches every other", "answers and is who it should be", "disk space", "disk speed", "root key", "issuer", "node certificate", "open files", "clock", "gossip", "release"} {
+	for _, check := range []string{"each of 3 nodes reaches every other", "answers and is who it should be", "disk space", "disk speed", "root key", "issuer", "node certificate", "open files", "clock", "gossip", "release", "breached passwords"} {
 		if !strings.Contains(found, check) {
 			t.Errorf("the doctor did not look at %q:\n%s", check, found)
 		}

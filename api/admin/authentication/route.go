@@ -6,6 +6,7 @@ import (
 
 	"github.com/quis-idp/quis/api/admin/dispatch"
 	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity/credential"
 )
 
 // The parts that every route is made of, by the names that they have here.
@@ -30,6 +31,8 @@ type Config struct {
 	Modern func(context.Context) error
 	// Factors makes sure of that for a policy of second factors.
 	Factors func(ctx context.Context, mfa string) error
+	// Checks are those of new passwords at this node.
+	Checks credential.Checks
 }
 
 type api struct{ cfg Config }

@@ -50,6 +50,8 @@ type authenticationSettings struct {
 
 	AllowImpersonation bool `json:"allow_impersonation" doc:"Whether administrators may act as other users, for an hour at most and with every step on record."`
 	QuietImpersonation bool `json:"quiet_impersonation" doc:"Whether people are not told by mail that an administrator acts as them; they see it among their activity in any case."`
+
+	Warnings []string `json:"warnings,omitempty" max:"10" item_max:"1000" example:"nothing" doc:"What is decided here and does not happen at the node that answers, and what to do about it. What is sent here is passed over."`
 }
 
 type passwordRules struct {
@@ -149,6 +151,7 @@ func (a *api) getSettings(c *call, _ *none) (*authenticationSettings, error) {
 			return err
 		}
 		out = show(s)
+		out.Warnings = a.warnings(s)
 		c.Revision(rev)
 		return nil
 	})

@@ -29,7 +29,10 @@ type Single struct {
 
 // Commands are get and set.
 func (s Single) Commands() []*cobra.Command {
-	get := line.Online(&cobra.Command{Use: "get", Short: s.Get, Example: s.Examples["get"], Args: line.None, RunE: line.Answer(s.Row, s.Show)})
+	get := line.Online(&cobra.Command{
+		Use: "get", Short: s.Get, Example: s.Examples["get"], Args: line.None,
+		RunE: line.Answer(s.Row, func(cmd *cobra.Command, now *client.Row) error { return warn(cmd, now, s.Show(cmd, now)) }),
+	})
 	return []*cobra.Command{get, s.set()}
 }
 
@@ -47,6 +50,7 @@ func (s Single) set() *cobra.Command {
 		return nil
 	}
 	form := func(known map[string]client.Field) assign.Form {
+		delete(known, warnings)
 		return assign.Form{Fields: known, Help: "quis " + s.Word + " set --fields"}
 	}
 	c.RunE = func(cmd *cobra.Command, args []string) error {
@@ -67,10 +71,29 @@ func (s Single) set() *cobra.Command {
 				return nil, err
 			}
 			return s.Put(c, ctx, before, set)
-		}, func(cmd *cobra.Command, after *client.Row) error { return showChange(cmd, before, after) })(cmd, args)
+		}, func(cmd *cobra.Command, after *client.Row) error {
+			return warn(cmd, after, showChange(cmd, before, after))
+		})(cmd, args)
 	}
 	c.Flags().BoolVar(&fields, "fields", false, "show the fields and what they mean; change nothing")
 	return c
+}
+
+// warnings is the field that says what is decided and does not happen. Nobody sets it.
+const warnings = "warnings"
+
+// warn says on standard error what r warns of, unless r could not be shown. JSON has it in its place.
+func warn(cmd *cobra.Command, r *client.Row, err error) error {
+	if json, _ := line.AsJSON(cmd); json || err != nil {
+		return err
+	}
+	all, _ := r.Fields[warnings].([]any)
+	for _, w := range all {
+		if _, err := fmt.Fprintln(cmd.ErrOrStderr(), "Warning: "+line.Plain(fmt.Sprint(w))); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // showChange prints what has changed; as JSON, how everything is now.
@@ -93,10 +116,13 @@ func showChange(cmd *cobra.Command, before, after *client.Row) error {
 	})
 }
 
-// Flat is fields as a person reads them, those within others as field.part.
+// Flat is fields as a person reads them, those within others as field.part, without warnings.
 func Flat(fields map[string]any) map[string]string {
 	out := map[string]string{}
 	for n, v := range fields {
+		if n == warnings {
+			continue
+		}
 		if inner, ok := v.(map[string]any); ok {
 			for part, text := range Flat(inner) {
 				out[n+"."+part] = text

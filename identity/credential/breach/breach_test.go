@@ -239,6 +239,18 @@ func TestChecker(t *testing.T) {
 	}
 }
 
+// Who has nobody to ask does not seem to ask somebody.
+func TestNobodyToAsk(t *testing.T) {
+	t.Parallel()
+	if all, here := breach.New(breach.Config{}).Asks(); all != nil || here != nil {
+		t.Error("nobody is asked")
+	}
+	all, here := breach.New(breach.Config{Range: func(context.Context, string) ([]byte, error) { return nil, nil }}).Asks()
+	if all == nil || here == nil {
+		t.Error("a service is not asked")
+	}
+}
+
 func TestNobodyWaitsForTheService(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

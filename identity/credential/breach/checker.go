@@ -52,6 +52,14 @@ func New(cfg Config) *Checker {
 	return c
 }
 
+// Asks returns Check and CheckHere, or nil if there is nobody to ask.
+func (c *Checker) Asks() (everybody, here func(context.Context, string) (int, error)) {
+	if c.cfg.Set == nil && c.cfg.Range == nil {
+		return nil, nil
+	}
+	return c.Check, c.CheckHere
+}
+
 // Check returns how often a password was leaked, at least; 0 is unknown. An error says that
 // not everybody could be asked; it has been counted and logged.
 func (c *Checker) Check(ctx context.Context, password string) (count int, err error) {
