@@ -93,7 +93,7 @@ func TestAuthenticationSettings(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 	h.want(400, h.root, "POST", "/api/v1/users", `{"username":"wile","password":"acme acme acme acme"}`)
-	h.want(400, h.root, "PATCH", at, `{"password":{"blocklist":["abc"]}}`)
+	h.want(400, h.root, "PATCH", at, `{"password":{"blocklist":["ab"]}}`)
 	h.want(400, h.root, "PATCH", at, `{"password":{"min_length":65}}`)
 	h.want(400, h.root, "PATCH", at, `{"mfa_policy":"inherit"}`)
 	h.want(400, h.root, "PATCH", at, `{"allow_local_login":false}`)

@@ -97,7 +97,7 @@ func (p *Password) check(f *faults) {
 	f.within(p.History, 0, 24, "password/history")
 	f.within(p.MaxAge, 0, 3650, "password/max_age_days")
 	f.unless(len(strings.Join(p.Blocklist, "")) <= maxWordBytes, "password/blocklist", "must have at most 16384 bytes in all its words")
-	f.each(p.Blocklist, strength.MaxBlocked, "password/blocklist", "must be a word of 4 to 64 characters, without a space at its ends", strength.Blockable)
+	f.each(p.Blocklist, strength.MaxBlocked, "password/blocklist", "must be a word of 3 to 64 characters, without a space at its ends", strength.Blockable)
 }
 
 func (s *Session) check(f *faults) {

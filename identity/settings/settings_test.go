@@ -148,7 +148,7 @@ func TestRefuses(t *testing.T) {
 		"allow_forgot_password": func(a *settings.Authentication) { a.PasswordLogin = false },
 		"password/min_length":   func(a *settings.Authentication) { a.Password.MinLength = 7 },
 		"password/min_length ":  func(a *settings.Authentication) { a.Password.MinLength = 65 },
-		"password/blocklist/1":  func(a *settings.Authentication) { a.Password.Blocklist = []string{"acme", "abc"} },
+		"password/blocklist/1":  func(a *settings.Authentication) { a.Password.Blocklist = []string{"acme", "ab"} },
 		"password/blocklist/2":  func(a *settings.Authentication) { a.Password.Blocklist = []string{"acme", "rockets", "acme"} },
 		"password/blocklist": func(a *settings.Authentication) {
 			for i := range 1001 {

@@ -64,7 +64,7 @@ type passwordRules struct {
 	History   int64 `json:"history" min:"0" max:"24" default:"0" doc:"Former passwords that may not come back."`
 	MaxAge    int64 `json:"max_age_days" min:"0" max:"3650" default:"0" doc:"Days after which a new one is asked for; 0: never."`
 
-	Blocklist []string `json:"blocklist" max:"1000" item_min:"4" item_max:"64" example:"acme rockets" doc:"Words that are no password here, such as the names of the house and its products: in capitals or not, repeated, and with whatever digits and signs around them. 16 KiB in all."`
+	Blocklist []string `json:"blocklist" max:"1000" item_min:"3" item_max:"64" example:"acme rockets" doc:"Words that are no password here, such as the names of the house and its products: in capitals or not (ß is ss), repeated, and with whatever digits and signs around them. A password that has one among other words is accepted, so that words of three letters do no harm; of two there is nothing to say: a password of two signs over and over is refused anyway. 16 KiB in all."`
 }
 
 type sessionRules struct {

@@ -12,6 +12,8 @@ import (
 	"github.com/nbutton23/zxcvbn-go/frequency"
 	"github.com/nbutton23/zxcvbn-go/match"
 	"github.com/nbutton23/zxcvbn-go/matching"
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/quis-idp/quis/identity"
 )
@@ -122,18 +124,19 @@ func Judge(p Policy, password string, about About) Verdict {
 	if n == 0 {
 		return v
 	}
-	kernel := core(password)
+	whole := fold(strings.TrimSpace(password))
+	kernel := core(whole)
 	is := func(list []string) bool {
 		return slices.ContainsFunc(list, func(word string) bool {
-			word = strings.ToLower(strings.TrimSpace(word))
-			return word != "" && (word == strings.ToLower(strings.TrimSpace(password)) || core(word) == kernel && kernel != "")
+			word = fold(strings.TrimSpace(word))
+			return word != "" && (word == whole || kernel != "" && strings.Contains(word, kernel) && core(word) == kernel)
 		})
 	}
 	known := len(v.Faults)
 	switch {
 	case utf8.RuneCountInString(unit(password)) <= 2 && n > 4:
 		v.add(Repeated, 0)
-	case common[strings.ToLower(strings.TrimSpace(password))] || common[kernel]:
+	case common[whole] || common[kernel]:
 		v.add(Common, 0)
 	case is(words):
 		v.add(Personal, 0)
@@ -158,10 +161,19 @@ func Judge(p Policy, password string, about About) Verdict {
 	return v
 }
 
-// core is what is left of a password without what people put around a word: its repetition,
+// fold is s as it is compared: in capitals or not, full width or not, and with ß as SS (Unicode, NFKC and case
+// folding), as names are in the directory. Of ASCII, which most words are, that is the small letters.
+func fold(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool { return r > unicode.MaxASCII }) {
+		return cases.Fold().String(norm.NFKC.String(s))
+	}
+	return strings.ToLower(s)
+}
+
+// core is what is left of a folded password without what people put around a word: its repetition,
 // and the digits and signs at its ends.
-func core(password string) string {
-	s := strings.TrimFunc(strings.ToLower(password), func(r rune) bool { return !unicode.IsLetter(r) })
+func core(folded string) string {
+	s := strings.TrimFunc(folded, func(r rune) bool { return !unicode.IsLetter(r) })
 	return strings.TrimFunc(unit(s), func(r rune) bool { return !unicode.IsLetter(r) })
 }
 

@@ -18,7 +18,7 @@ const (
 	LongestMinimum = 64 // characters that can be asked for: NIST SP 800-63B-4 wants passwords of 64 to be possible
 
 	MaxBlocked = 1000 // words of a Blocklist
-	minBlocked = 4    // characters of one
+	minBlocked = 3    // characters of one: a password is compared as a whole, so short words are not found within others
 	maxBlocked = 64
 )
 
@@ -36,7 +36,8 @@ type Policy struct {
 	RequireSpecial   bool
 
 	// Blocklist are words of the house (its name, its products) that cannot be a password,
-	// in capitals or not, repeated, and with whatever digits and signs around them. See Blockable.
+	// in capitals or not, repeated, and with whatever digits and signs around them: ß is ss, and full width
+	// no other letter. A password that has one among others is fine. See Blockable.
 	Blocklist []string
 
 	// AllowBreached lets passwords through that are known from leaks.
@@ -50,7 +51,7 @@ var Default = Policy{MinLength: 15, MinScore: 2}
 // Least is the number of characters that p asks for.
 func (p Policy) Least() int { return min(max(p.MinLength, Shortest), LongestMinimum) }
 
-// Blockable reports whether word can stand in a Blocklist: it has 4 to 64 characters, and nothing
+// Blockable reports whether word can stand in a Blocklist: it has 3 to 64 characters, and nothing
 // at its ends that comparing would take away.
 func Blockable(word string) bool {
 	n := utf8.RuneCountInString(word)

@@ -28,6 +28,8 @@ func TestJudge(t *testing.T) {
 	t.Parallel()
 	short := strength.Policy{MinLength: 8}
 	house := strength.Policy{MinLength: 8, Blocklist: []string{"Wolpertinger", "motto of the house"}}
+	folded := strength.Policy{MinLength: 8, Blocklist: []string{"IBM", "Große Straße", "ＦＵＬＬ", "STRASSE"}}
+	brief := strength.Policy{MinLength: 15, MinScore: 2, Blocklist: []string{"cor", "rec", "hor", "ors", "bat", "ter", "ery"}}
 	kinds := strength.Policy{MinLength: 8, RequireUppercase: true, RequireNumber: true, RequireSpecial: true}
 	for _, c := range []struct {
 		policy   strength.Policy
@@ -63,6 +65,16 @@ func TestJudge(t *testing.T) {
 		{house, "2026Wolpertinger!!", []string{strength.Blocked}},
 		{house, "Motto of the house", []string{strength.Blocked}},
 		{house, "two wolpertingers dance", nil},
+		{folded, "ibm 2026!", []string{strength.Blocked}},
+		{folded, "Ibm-Ibm-Ibm", []string{strength.Blocked}},
+		{folded, "the ibmers", nil},
+		{folded, "flibmont", nil},
+		{folded, "GROSSE STRASSE 7", []string{strength.Blocked}},
+		{folded, "straße2026", []string{strength.Blocked}},
+		{folded, "full2026", []string{strength.Blocked}},
+		{folded, "ｓｔｒａｓｓｅ２０２６", []string{strength.Blocked}},
+		{brief, "correct horse battery", nil},
+		{short, "ＰａｓｓＷｏｒｄ", []string{strength.Common}},
 		{kinds, "only small letters", []string{strength.Uppercase, strength.Number}},
 		{kinds, "OnlyLetters", []string{strength.Number, strength.Special}},
 		{kinds, "Ärger 7 mal", nil},
@@ -125,7 +137,7 @@ func TestJudgingIsBounded(t *testing.T) {
 func TestBounds(t *testing.T) {
 	t.Parallel()
 	for word, want := range map[string]bool{
-		"acme": true, "Motto of the house": true, "日本航空": true, strings.Repeat("ü", 64): true, "abc": false, "日本語": false, strings.Repeat("ü", 65): false,
+		"acme": true, "Motto of the house": true, "日本航空": true, strings.Repeat("ü", 64): true, "abc": true, "日本語": true, "ab": false, "日本": false, strings.Repeat("ü", 65): false,
 		" acme": false, "acme\n": false, "ac\x00me": false, "acme\xff": false, "    ": false,
 	} {
 		if got := strength.Blockable(word); got != want {
