@@ -201,7 +201,7 @@ func TestMoreTime(t *testing.T) {
 	for range 3 {
 		h.pass(13 * time.Minute)
 		a := s.Post("/login", url.Values{"flow": {flow}, "longer": {"yes"}, "username": {"tester"}, "password": {secret}})
-		a.Want(t, 200, `value="tester"`, "to continue to Web", `name="longer"`)
+		a.Want(t, 200, `value="tester"`, "to continue to Web", `name="longer"`, `class="soon in13"`)
 		if strings.Contains(a.Page, secret) {
 			t.Error("the password is on the page")
 		}
@@ -213,7 +213,12 @@ func TestMoreTime(t *testing.T) {
 	a = s.Post("/login/second", url.Values{"flow": a.Hidden("flow"), "way": {"totp"}, "longer": {"yes"}})
 	a.Want(t, 200, `name="code"`)
 	h.pass(13 * time.Minute)
-	s.Post("/login/second", url.Values{"flow": a.Hidden("flow"), "way": {"totp"}, "code": {"000000"}}).Want(t, 401)
+	a = s.Post("/login/second", url.Values{"flow": a.Hidden("flow"), "way": {"totp"}, "code": {"000000"}}).Want(t, 401)
+	h.pass(10 * time.Minute) // 36 since the name and password were proved: nine are left of 45, and there is no more
+	a = s.Post("/login/second", url.Values{"flow": a.Hidden("flow"), "way": {"totp"}, "longer": {"yes"}})
+	if a.Want(t, 200, `class="soon in7"`, "There is no more to be had."); strings.Contains(a.Page, `name="longer"`) {
+		t.Error("more time is offered where there is none")
+	}
 	h.someone().Post("/login", url.Values{"flow": {flow}, "longer": {"yes"}}).Want(t, 410) // not theirs
 }
 

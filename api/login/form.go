@@ -34,7 +34,7 @@ func (l *Login) showForm(w http.ResponseWriter, r *http.Request, f *authn.Flow, 
 	}
 	var alert page.Alert
 	view := signInView{
-		Purpose: purpose(r, f), Action: page.Base(r) + "/login", Flow: f.Sealed(),
+		timed: l.timed(f), Purpose: purpose(r, f), Action: page.Base(r) + "/login", Flow: f.Sealed(),
 		Username: page.Field{
 			Name: "username", Label: site.Text(r, "sign_in.username"), Value: identity.Printable(username, maxShown), Autocomplete: "username webauthn", Focus: username == "" || !open.Password,
 		},

@@ -117,7 +117,7 @@ var examples = map[string]func(w http.ResponseWriter) error{
 		return mailPage.Write(w, get("/login"), 200, mailView{Flow: "FLOW", Login: "ada", Closed: true, Restart: "/login?flow=FLOW&again=yes"})
 	},
 	"recover": func(w http.ResponseWriter) error {
-		return recoverPage.Write(w, get("/recover"), 200, recoverView{"/login/mail", "FLOW", page.Field{Name: "username", Label: "Username or email"}, "/login?flow=FLOW"})
+		return recoverPage.Write(w, get("/recover"), 200, recoverView{"/login/mail", "FLOW", page.Field{Name: "username", Label: "Username or email"}, "/login?flow=FLOW", timed{"in4", false}})
 	},
 	"lost": func(w http.ResponseWriter) error {
 		return lostPage.Write(w, get("/login"), 200, lostView{"/login/regain", "FLOW", "", "", "24 hours", "/login?flow=FLOW&again=yes"})
@@ -136,7 +136,7 @@ var examples = map[string]func(w http.ResponseWriter) error{
 	},
 	"link_gone": func(w http.ResponseWriter) error { return linkFault(w, get("/regain/SECRET"), fsm.ErrNotFound) },
 	"renew": func(w http.ResponseWriter) error {
-		return renewPage.Write(w, get("/login"), 200, renewView{"/login/renew", "FLOW", "recover", "ada", page.Field{Name: "password", Label: "New password", Type: "password", Hint: site.Text(get("/"), "password.hint", 15)}})
+		return renewPage.Write(w, get("/login"), 200, renewView{"/login/renew", "FLOW", "recover", "ada", page.Field{Name: "password", Label: "New password", Type: "password", Hint: site.Text(get("/"), "password.hint", 15)}, timed{"in0", true}})
 	},
 	"enrol": func(w http.ResponseWriter) error {
 		return (&Login{}).showEnrol(w, get("/login"), &authn.Flow{Need: authn.Need{Application: "Web"}}, "/oauth2/authorize?a=b", &authn.Enrolment{Optional: true, Left: 2, Organization: true})

@@ -46,7 +46,7 @@ func (l *Login) showRecover(w http.ResponseWriter, r *http.Request, f *authn.Flo
 		return err
 	}
 	view := recoverView{
-		Action: page.Base(r) + "/login/mail", Flow: f.Sealed(), SignIn: page.Base(r) + "/login?" + url.Values{"flow": {back}}.Encode(),
+		timed: l.timed(f), Action: page.Base(r) + "/login/mail", Flow: f.Sealed(), SignIn: page.Base(r) + "/login?" + url.Values{"flow": {back}}.Encode(),
 		Username: page.Field{Name: "username", Label: site.Text(r, "sign_in.username"), Value: identity.Printable(username, maxShown), Autocomplete: "username", Focus: true},
 	}
 	if len(faults) > 0 {
@@ -62,7 +62,7 @@ func (l *Login) showRenew(w http.ResponseWriter, r *http.Request, f *authn.Flow,
 		return err
 	}
 	view := renewView{
-		Action: page.Base(r) + "/login/renew", Flow: f.Sealed(), Why: "due",
+		timed: l.timed(f), Action: page.Base(r) + "/login/renew", Flow: f.Sealed(), Why: "due",
 		Login: identity.Printable(f.Login, maxShown),
 		Password: page.Field{
 			Name: "password", Label: site.Text(r, "renew.password"), Type: "password", Autocomplete: "new-password", Focus: true,

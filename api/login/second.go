@@ -44,7 +44,7 @@ func (l *Login) showSecond(w http.ResponseWriter, r *http.Request, f *authn.Flow
 		Purpose: purpose(r, f), Who: who, Action: page.Base(r) + "/login/second", Flow: f.Sealed(), Way: string(way),
 		Lead:    site.Text(r, "second."+string(way)+".lead"),
 		Passkey: key, Typed: way != assurance.Passkey && way != assurance.Certificate, Trust: days(r, open.Trust),
-		Others: others(r, f, ways, way), Restart: again(r, f),
+		Others: others(r, f, ways, way), Restart: again(r, f), timed: l.timed(f),
 	}
 	if way == assurance.Passkey && f.DeviceBound() {
 		view.Lead = site.Text(r, "second.bound.lead")

@@ -147,6 +147,7 @@ var english = page.Texts{
 	"mail.wrong.link": "That link is not right, or it is too old. Have another sent.",
 	"mail.link":       "You followed the link in the email. Press the button to sign in here.",
 	"longer.soon":     "This page soon runs out of time.",
+	"longer.final":    "This page runs out of time in about two minutes. There is no more to be had.",
 	"longer.submit":   "I need more time",
 	"mail.again":      "Send another code",
 	"mail.again.link": "Send another link",

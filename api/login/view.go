@@ -40,6 +40,13 @@ type (
 		Accounts    string      // where those are that have signed in here; "": there is none
 		Unknown     string      // the signal that the passkey which was used is not known; "": none
 		Last        string      // by which way the last sign-in here began; "": there is no choice, or none was
+		timed
+	}
+
+	// timed is when a form warns that its time runs out.
+	timed struct {
+		Soon  string // class of the warning, see quis.css
+		Final bool   // there is no more time to be had
 	}
 
 	// recoverView asks who has forgotten their password.
@@ -48,6 +55,7 @@ type (
 		Flow     string
 		Username page.Field
 		SignIn   string // for who has remembered it
+		timed
 	}
 
 	// enrolView says that a second factor should be set up.
@@ -69,6 +77,7 @@ type (
 		Why      string // "first", "recover" (it was forgotten), or "due": too old, or an administrator wants it
 		Login    string // for password managers
 		Password page.Field
+		timed
 	}
 
 	// lostView says how far the recovery is of somebody who has lost their second factors.
@@ -107,6 +116,7 @@ type (
 		Code    page.Field // zero: the link alone counts, and there is nothing to be typed
 		Again   string     // sends another
 		Restart string     // begins again as somebody else
+		timed
 	}
 
 	// secondView is the form that asks for a second factor.
@@ -127,6 +137,7 @@ type (
 		Lost        string       // where who can use none of them goes on; "" nowhere
 		Ask         bool         // who can use none of them must ask an administrator
 		Restart     string       // begins again as somebody else
+		timed
 	}
 	link struct{ Label, To string }
 

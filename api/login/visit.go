@@ -2,6 +2,7 @@ package login
 
 import (
 	"errors"
+	"fmt"
 	"html/template"
 	"net/http"
 	"strings"
@@ -124,4 +125,10 @@ func DeadLink(w http.ResponseWriter, r *http.Request, detail string) error {
 // to be honest.
 func (l *Login) Admit(r *http.Request, rule string) (wait time.Duration, giveBack func()) {
 	return l.admit(r, rule)
+}
+
+// timed is when a form of f warns: about two minutes before its time is up, at the end of the full minutes that its class says.
+func (l *Login) timed(f *authn.Flow) timed {
+	left, more := l.cfg.Flows.Left(f)
+	return timed{fmt.Sprint("in", min(max(0, int((left-90*time.Second)/time.Minute)), 13)), !more}
 }

@@ -1,7 +1,9 @@
 package browser
 
 import (
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 
@@ -29,6 +31,31 @@ func TestTimeRunsOut(t *testing.T) {
 	b.do(chromedp.Click(chromedp.CSS(".soon button")), chromedp.WaitReady(chromedp.CSS(`input[name="username"][value="ada"]`)))
 	for run(b, chromedp.Evaluate[string](soon)) != "hidden" { // the form may be there before its style
 		b.wait()
+	}
+	b.signIn("ada", comfortSecret)
+	b.arrives(h.URL + "/account")
+	b.expectNoProblems()
+}
+
+// TestTimeThatIsLess: a flow that ends earlier than a step does warns earlier, by a class since no page has a style of its
+// own, and offers no time that there is not.
+func TestTimeThatIsLess(t *testing.T) {
+	t.Parallel()
+	h, b := newComfortHouse(t), newBrowser(t)
+	b.open(h.begin(authn.Need{ReturnTo: "/account", Application: "Web", Until: h.DB.Now().Add(5 * time.Minute)}))
+	at := func(seconds int) string {
+		return run(b, chromedp.Evaluate[string](fmt.Sprintf(`(document.querySelector(".soon").getAnimations().forEach(a => { a.currentTime = %d000 }), getComputedStyle(document.querySelector(".soon")).visibility)`, seconds)))
+	}
+	if got := at(100); got != "hidden" {
+		t.Errorf("warns more than three minutes before: %s", got)
+	}
+	if got := at(200); got != "visible" {
+		t.Errorf("does not warn two minutes before: %s", got)
+	}
+	b.pictures("longer-final")
+	b.says(".soon", "There is no more to be had.")
+	if run(b, chromedp.Evaluate[bool](`document.querySelector(".soon button") !== null`)) {
+		t.Error("offers time that there is not")
 	}
 	b.signIn("ada", comfortSecret)
 	b.arrives(h.URL + "/account")

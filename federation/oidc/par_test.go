@@ -10,6 +10,8 @@ import (
 
 	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/fsm"
+	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/event"
 )
 
 // pushed pushes a request of the world's application to node i and returns its request_uri.
@@ -107,6 +109,40 @@ func TestPushedRequestSurvivesSignIn(t *testing.T) {
 		t.Fatalf("coming back from sign-in: %v", params)
 	}
 	w.want(w.post(0, "/oauth2/token", w.codeForm(params.Get("code"))), 200)
+}
+
+// The sign-in that a pushed request leads to ends before the request does, however often the person asks for more time: nobody
+// signs in for nothing.
+func TestASignInEndsBeforeItsRequest(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	flows, ctx := w.nodes[0].flows, identity.WithTenant(t.Context(), tenant)
+	_, params := w.back(w.byURI(0, w.pushed(0, set("prompt", "login"))))
+	f, err := flows.Load(ctx, params.Get("flow"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = flows.Bind(f, ""); err != nil {
+		t.Fatal(err)
+	}
+	for more := true; more; {
+		w.cluster.Advance(14 * time.Minute)
+		w.update(0, func(tx *fsm.Tx) error { return event.Append(tx, event.Event{Type: event.KeyRetired}) })
+		if err := flows.Prolong(f); err != nil {
+			t.Fatal(err)
+		}
+		_, more = flows.Left(f)
+	}
+	left, _ := flows.Left(f)
+	w.cluster.Advance(left - time.Second)
+	r, err := flows.Password(ctx, f, "tester", "right")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.cookie = &http.Cookie{Name: "quis_session", Value: r.Cookie}
+	if _, params := w.back(w.get(0, r.ReturnTo, true)); params.Get("code") == "" {
+		t.Errorf("at the end of the sign-in: %v", params)
+	}
 }
 
 func TestRefusesExpiredPushedRequest(t *testing.T) {

@@ -16,8 +16,8 @@ import (
 )
 
 // flowTime is for how long a request that was pushed or signed is good on its way through
-// the sign-in pages: longer than any flow in which something was proved, and than what it was pushed for. Who waits
-// longer before that, and asks for more time again and again, has to begin at the application.
+// the sign-in pages: longer than any flow in which something was proved, and than what it was pushed for. The flow ends a
+// minute earlier, and its pages say so in time, for whoever asks for more time again and again before that: they begin at the application.
 const flowTime = time.Hour
 
 // signIn hands the person to the sign-in pages with a sealed flow that leads back
@@ -33,6 +33,9 @@ func (p *Provider) signIn(w http.ResponseWriter, r *http.Request, q *authorizeRe
 	need := authn.Need{
 		Tenant: t.ID, ReturnTo: base + authorizePath + "?" + back.Encode(), Login: again, Select: q.prompts("select_account"), Create: q.prompts(promptCreate),
 		LoginHint: q.loginHint, Application: q.app.DisplayName(), Locales: q.Form.Get("ui_locales"), ACR: q.acr, MFA: q.app.MFAPolicy,
+	}
+	if q.pushed || q.signed { // the pages tell of the time that there is
+		need.Until = p.db.Now().Add(flowTime - time.Minute)
 	}
 	if q.maxAge != anyAge {
 		age := time.Duration(q.maxAge) * time.Second

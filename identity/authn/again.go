@@ -18,7 +18,8 @@ type Ended struct {
 }
 
 // Ended tells whoever comes back to a flow that is dead how they can go on. It is nil for a
-// flow that is alive, belongs to another browser, or was never one: of those nothing is known.
+// flow that is alive, belongs to another browser, or was never one: of those nothing is known. Nor has who
+// comes after Need.Until anywhere to go.
 func (fs *Flows) Ended(ctx context.Context, sealed, binding string) (*Ended, error) {
 	f, err := fs.open(identity.TenantFrom(ctx).ID, sealed)
 	if errors.Is(err, ErrDeadFlow) {
@@ -41,6 +42,9 @@ func (fs *Flows) Ended(ctx context.Context, sealed, binding string) (*Ended, err
 		used, err := spent.Has(tx, fsm.Scope(f.Need.Tenant), fsm.K(f.ID))
 		if err != nil {
 			return err
+		}
+		if until := f.Need.Until; !until.IsZero() && !tx.Now().Before(until) {
+			return nil
 		}
 		if used || !tx.Now().Before(f.Expires) {
 			e = &Ended{ReturnTo: f.Need.ReturnTo, Used: used}

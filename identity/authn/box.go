@@ -13,6 +13,9 @@ import (
 // seal is what a step of f ends with: there is time for the next one from now on.
 func (fs *Flows) seal(f *Flow) error {
 	f.Expires = f.Begun.Add(min(fs.cfg.DB.Now().Sub(f.Begun)+lifetime, maxLifetime))
+	if until := f.Need.Until; !until.IsZero() && until.Before(f.Expires) {
+		f.Expires = until
+	}
 	epoch := fs.cfg.Ring.Epoch()
 	text, err := note.Seal(fs.cfg.Ring, fs.cfg.Ring.Passing(flowPurpose), f.Need.Tenant, f)
 	if err != nil {

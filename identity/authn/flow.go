@@ -52,6 +52,8 @@ type Need struct {
 
 	Sensitive bool `cbor:"13,keyasint,omitempty"` // whatever counts was proved within MaxAge; see Flows.Sensitive
 	Lost      bool `cbor:"14,keyasint,omitempty"` // the second factors are lost; see Lose
+
+	Until time.Time `cbor:"15,keyasint,omitempty"` // what ReturnTo leads to is good for no longer, so neither is the flow; zero: for ever
 }
 
 // A Step is what a flow is waiting for.
@@ -129,7 +131,7 @@ func (fs *Flows) Restart(f *Flow) error {
 	return fs.seal(f)
 }
 
-// A flow lives for lifetime from its last step, but for maxLifetime at most from its first; the mark of a spent
+// A flow lives for lifetime from its last step, but for maxLifetime at most from its first, and as long as what it is for; the mark of a spent
 // one outlives all its copies (spentGrace).
 const lifetime, maxLifetime = 15 * time.Minute, 45 * time.Minute
 
@@ -144,6 +146,12 @@ func (fs *Flows) Prolong(f *Flow) error {
 		f.ID, f.Begun, f.Challenge, f.Certificate = identity.NewID(identity.PrefixFlow), now, nil, nil
 	}
 	return fs.seal(f)
+}
+
+// Left says how long f is good still as it is sealed, and whether Prolong could give it more.
+func (fs *Flows) Left(f *Flow) (left time.Duration, more bool) {
+	more = f.Step() == StepPassword || f.Begun.Add(maxLifetime).After(f.Expires)
+	return f.Expires.Sub(fs.cfg.DB.Now()), more && !f.Expires.Equal(f.Need.Until)
 }
 
 // proved is everything that is known of the person: what the session had, and this flow's.

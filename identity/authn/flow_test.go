@@ -151,6 +151,54 @@ func TestProlongHasAnEnd(t *testing.T) {
 	}
 }
 
+// What a flow is for may end before it would, and then no more time is promised, and nobody is led there.
+func TestAFlowEndsWithWhatItIsFor(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	n := h.nodes[0]
+	ctx := from(t, "192.0.2.1")
+	begun := n.db.Now()
+	left := func(f *authn.Flow, want time.Duration, more bool) {
+		t.Helper()
+		if got, can := n.Left(f); got.Round(time.Second) != want || can != more {
+			t.Errorf("left %s, more %v, want %s, %v", got, can, want, more)
+		}
+	}
+	begin := func(until time.Time) (*authn.Flow, string) {
+		t.Helper()
+		open, err := n.Begin(ctx, authn.Need{ReturnTo: "/", Until: until})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := n.load(t, ctx, open, "")
+		binding, err := n.Bind(f, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f, binding
+	}
+	f, binding := begin(begun.Add(20 * time.Minute))
+	endless, _ := begin(time.Time{})
+	left(f, 15*time.Minute, true)
+	h.pass(t, 14*time.Minute)
+	for _, f := range []*authn.Flow{f, endless} {
+		if err := n.Prolong(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	left(endless, 15*time.Minute, true)
+	left(f, 6*time.Minute, false)
+	f = n.load(t, ctx, f.Sealed(), binding) // through another page, or node
+	left(f, 6*time.Minute, false)
+	h.pass(t, 6*time.Minute+time.Second)
+	if _, err := n.Load(ctx, f.Sealed(), binding); !errors.Is(err, authn.ErrDeadFlow) {
+		t.Errorf("outlives what it is for: %v", err)
+	}
+	if e, err := n.Ended(ctx, f.Sealed(), binding); e != nil || err != nil {
+		t.Errorf("leads to what has ended: %+v, %v", e, err)
+	}
+}
+
 func TestReturnTo(t *testing.T) {
 	t.Parallel()
 	for path, ok := range map[string]bool{
