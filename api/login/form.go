@@ -83,7 +83,7 @@ func (l *Login) showForm(w http.ResponseWriter, r *http.Request, f *authn.Flow, 
 		view.Alert = &alert
 	}
 	view.Password.Later = open.Password && username == "" && view.Password.Error == "" && view.Password.Describes == ""
-	if view.Alert == nil && username == "" {
+	if len(faults) == 0 && username == "" {
 		return view.still(w, r, f.Sealed())
 	}
 	return signInPage.Write(w, r, status, view)
