@@ -2,6 +2,7 @@ package identity
 
 import (
 	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
@@ -110,6 +111,15 @@ func ParseID(prefix, id string) (u [16]byte, err error) {
 		}
 	}
 	return u, nil
+}
+
+// TimeOf returns when an ID with this prefix was made, by the clock of the node that made it.
+func TimeOf(prefix, id string) (time.Time, error) {
+	u, err := ParseID(prefix, id)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return time.UnixMilli(int64(binary.BigEndian.Uint64(u[:8]) >> 16)), nil
 }
 
 // ValidID reports whether id is an ID with this prefix.

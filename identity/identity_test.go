@@ -3,7 +3,6 @@ package identity_test
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,11 +31,10 @@ func TestIDsSortByCreation(t *testing.T) {
 	if len(slices.Compact(ids)) != 10_000 {
 		t.Error("an ID was made twice")
 	}
-	u, err := identity.ParseID(identity.PrefixUser, ids[0])
+	made, err := identity.TimeOf(identity.PrefixUser, ids[0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	made := time.UnixMilli(int64(binary.BigEndian.Uint64(append([]byte{0, 0}, u[:6]...))))
 	if age := time.Since(made); age < -time.Minute || age > time.Minute {
 		t.Errorf("says that it was made %v ago", age)
 	}

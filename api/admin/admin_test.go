@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/quis-idp/quis/api/client"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
@@ -282,6 +284,19 @@ func TestEvents(t *testing.T) {
 	if page, err = c.Events(ctx, client.EventFilter{Type: "user.*", OldestFirst: true}); err != nil || len(page.Data) < 3 {
 		t.Errorf("user.*: %+v, %v", page, err)
 	}
+	if page, err = c.Events(ctx, client.EventFilter{User: h.rootUser, Since: time.Now().Add(-time.Hour), Type: "user.created"}); err != nil || len(page.Data) != 2 || page.Data[0].Actor.Name != "root" {
+		t.Errorf("of root: %+v, %v", page, err)
+	}
+	one, err := c.Event(ctx, page.Data[0].ID)
+	h.must(err)
+	if diff := cmp.Diff(&page.Data[0], one); diff != "" {
+		t.Error(diff)
+	}
+	if page, err = c.Events(ctx, client.EventFilter{Since: time.Now().Add(time.Hour)}); err != nil || len(page.Data) != 0 {
+		t.Errorf("in an hour: %+v, %v", page, err)
+	}
+	h.want(404, h.root, "GET", "/api/v1/events/"+identity.NewID(identity.PrefixEvent), "")
+	h.want(400, h.root, "GET", "/api/v1/events?since=yesterday", "")
 	v, err := c.VerifyAudit(ctx)
 	h.must(err)
 	if !v.Intact || v.Entries == 0 || v.NodeID != "n1" {

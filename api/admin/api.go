@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/quis-idp/quis/api/admin/audit"
 	"github.com/quis-idp/quis/api/admin/authentication"
 	"github.com/quis-idp/quis/api/admin/certificates"
 	"github.com/quis-idp/quis/api/admin/dispatch"
@@ -123,7 +124,7 @@ func New(cfg Config) (*API, error) {
 	a := &API{cfg: cfg, failures: limit.New(limit.Rate{Burst: 20, Every: time.Second}), requests: limit.New(limit.Rate{Burst: 1000, Every: 2 * time.Millisecond}),
 		uses: limit.New(limit.Rate{Burst: 1, Every: 15 * time.Minute})}
 	a.table = slices.Concat(a.tenants(), a.users(), a.credentials(), a.groups(), oauth.Routes(cfg.oauth()), authentication.Routes(cfg.authentication()), people.Routes(cfg.people()), certificates.Routes(certificates.Config{DB: cfg.DB, Modern: cfg.modern(feature.Authentication), Take: a.takeFactors}), mail.Routes(mail.Config{DB: cfg.DB, Ring: cfg.Ring, Mail: cfg.Mail, Modern: cfg.modern(feature.Authentication)}),
-		a.factors(), a.me(), a.sessions(), a.signingKeys(), a.events(), a.installation(), a.backups(), a.clusterRoutes(), a.admission(), a.rootKeys())
+		a.factors(), a.me(), a.sessions(), a.signingKeys(), audit.Routes(audit.Config{DB: cfg.DB, Node: func(ctx context.Context) string { return cfg.Cluster.Status(ctx).NodeID }}), a.installation(), a.backups(), a.clusterRoutes(), a.admission(), a.rootKeys())
 	var err error
 	a.openapi, err = dispatch.Document(a.table, cfg.Version)
 	return a, err

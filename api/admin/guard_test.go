@@ -15,6 +15,7 @@ import (
 	"github.com/quis-idp/quis/identity/credential/certificate"
 	"github.com/quis-idp/quis/identity/credential/certificate/certificatetest"
 	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/regain"
 	"github.com/quis-idp/quis/identity/session"
 )
@@ -219,6 +220,11 @@ func (h *house) things() map[string]string {
 		}
 		return directory.AddMember(tx, h.acmeTenant, g.ID, h.acmeUser)
 	})
+	h.must(h.db.View(h.t.Context(), func(tx *fsm.Tx) error {
+		all, _, err := event.List(tx, h.acmeTenant, event.Query{Limit: 1})
+		ids["events"] = all[0].ID
+		return err
+	}))
 	return ids
 }
 

@@ -26,7 +26,10 @@ type Event struct {
 type Party struct {
 	Kind string `json:"kind"`
 	ID   string `json:"id"`
-	Name string `json:"name"` // as it was called then
+	Name string `json:"name"` // a target as it was called then, a user who acted as they are now
+
+	SessionID    string `json:"session_id"`
+	Impersonator string `json:"impersonator_id"` // of an actor: the administrator who acted in their name
 }
 
 // A Change is one field before and after.
@@ -39,25 +42,35 @@ type Change struct {
 // An EventFilter narrows a list of events. Zero values match everything.
 type EventFilter struct {
 	List
-	Type        string // user.created, or a prefix as user.*
-	Actor       string // ID
-	Target      string // ID
-	Request     string // ID of a request, or of an error page
+	Type        string    // user.created, or a prefix as user.*
+	User        string    // ID: what they did, and what was done to them or is about them
+	Actor       string    // ID
+	Target      string    // ID
+	Request     string    // ID of a request, or of an error page
+	Since       time.Time // what happened then or later
 	OldestFirst bool
 }
 
 // Events returns one page of the tenant's events, newest first unless asked otherwise.
 func (c *Client) Events(ctx context.Context, f EventFilter) (*Page[Event], error) {
 	q := f.query()
-	for name, v := range map[string]string{"type": f.Type, "actor": f.Actor, "target": f.Target, "request": f.Request} {
+	for name, v := range map[string]string{"type": f.Type, "user": f.User, "actor": f.Actor, "target": f.Target, "request": f.Request} {
 		if v != "" {
 			q.Set(name, v)
 		}
+	}
+	if !f.Since.IsZero() {
+		q.Set("since", f.Since.UTC().Format(time.RFC3339Nano))
 	}
 	if f.OldestFirst {
 		q.Set("order", "asc")
 	}
 	return list[Event](ctx, c, "/events", q)
+}
+
+// Event returns one event.
+func (c *Client) Event(ctx context.Context, id string) (*Event, error) {
+	return fetch[Event](ctx, c, http.MethodGet, join("events", id), request{}, nil)
 }
 
 // A Verification is the outcome of checking the chain of all events.

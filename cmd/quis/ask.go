@@ -24,40 +24,6 @@ func setupLinkCommand() *cobra.Command {
 	})
 }
 
-func auditCommand() *cobra.Command {
-	c := &cobra.Command{
-		Use:     "audit",
-		Short:   "The record of everything that happened",
-		Example: "  quis audit verify\n  quis audit verify -o json",
-	}
-	group(c)
-	c.AddCommand(online(&cobra.Command{
-		Use:     "verify",
-		Short:   "Prove that no event was removed or changed (exit code 1 if one was)",
-		Long:    "Recomputes the chain of hashes over every event on the node asked. Note the head down and compare it later: it must be found again in the same place.",
-		Example: "  quis audit verify\n  quis audit verify -o json | jq -r .head",
-		Args:    none,
-		RunE:    answer((*client.Client).VerifyAudit, printVerification),
-	}))
-	return c
-}
-
-func printVerification(cmd *cobra.Command, v *client.Verification) error {
-	err := emit(cmd, v, nil, func(row func(...any)) {
-		row("Intact", yes(v.Intact))
-		row("Events", v.Entries)
-		row("Head", v.Head)
-		row("Node", v.NodeID)
-		if v.Fault != "" {
-			row("Fault", v.Fault)
-		}
-	})
-	if err == nil && !v.Intact {
-		return exitError{Code: exitFailed, Text: "the record of events is not intact: " + v.Fault}
-	}
-	return err
-}
-
 func keysCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "keys",

@@ -8,6 +8,7 @@ import (
 	"github.com/quis-idp/quis/cmd/daemon"
 	"github.com/quis-idp/quis/cmd/quis/app"
 	"github.com/quis-idp/quis/cmd/quis/archive"
+	"github.com/quis-idp/quis/cmd/quis/audit"
 	"github.com/quis-idp/quis/cmd/quis/breach"
 	"github.com/quis-idp/quis/cmd/quis/certificate"
 	groups "github.com/quis-idp/quis/cmd/quis/group" // group is a function here
@@ -61,7 +62,7 @@ func newRoot() *cobra.Command {
 	root.PersistentFlags().StringP("output", "o", defaultFormat(), "how to print data: table or json")
 	complete(root, "output", "table", "json")
 	root.AddCommand(devCommand(), serverCommand(), initCommand(), joinCommand(), statusCommand(), doctorCommand(), rootKeyCommand(), setupLinkCommand(),
-		auditCommand(), keysCommand(), clusterCommand(), archive.Backup(), archive.Restore(), archive.Recover(), breach.Command(),
+		audit.Command(), keysCommand(), clusterCommand(), archive.Backup(), archive.Restore(), archive.Recover(), breach.Command(),
 		app.Command(try.AppTest()), oauth.Scope(), oauth.Resource(), oauth.Registration(), settings.Command(), user.Command(), groups.Command(), mail.Command(), passkey.Command(), policy.Command(), try.Command(), try.Token(), certificate.Command(), versionCommand())
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()

@@ -3,7 +3,7 @@
 // neither can be there without the other.
 //
 // It is read in two ways. As the audit trail: [List] pages through a tenant's
-// events, [Verify] recomputes the chain and [VerifyAgainst] proves that nothing
+// events, [Get] finds one, [Verify] recomputes the chain and [VerifyAgainst] proves that nothing
 // an auditor had seen has been changed or removed since. As the outbox: [Follow]
 // hands every event to a reader at least once and in order, keeping its place in a
 // replicated cursor; the event's ID is the reader's idempotency key.

@@ -1,10 +1,12 @@
 package event_test
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -86,13 +88,15 @@ func TestListFilters(t *testing.T) {
 	t.Parallel()
 	db := fsmtest.New(t, event.Tables...)
 	one := named("a", event.UserCreated, "x")
-	one.Actor = identity.Actor{Kind: identity.ActorUser, ID: "usr_admin"}
-	add(t, db, one, named("a", event.UserUpdated, "x"), named("a", event.GroupCreated, "y"))
+	one.Actor = identity.Actor{Kind: identity.ActorUser, ID: "usr_admin", Impersonator: "usr_helper"}
+	about := event.Event{Tenant: "a", Type: event.GroupMemberAdded, Target: event.Target{Kind: "group", ID: "grp_z"}, Data: map[string]string{"user_id": "usr_x"}}
+	add(t, db, one, named("a", event.UserUpdated, "x"), named("a", event.GroupCreated, "y"), about)
 	for _, c := range []struct {
 		q    event.Query
 		want int
 	}{
-		{event.Query{}, 3}, {event.Query{Type: "user."}, 2}, {event.Query{Type: "user.updated"}, 1},
+		{event.Query{}, 4}, {event.Query{Type: "user."}, 2}, {event.Query{Type: "user.updated"}, 1},
+		{event.Query{User: "usr_x"}, 3}, {event.Query{User: "usr_admin"}, 1}, {event.Query{User: "usr_helper"}, 1}, {event.Query{User: "usr_z"}, 0},
 		{event.Query{Actor: "usr_admin"}, 1}, {event.Query{Target: "usr_x"}, 2}, {event.Query{Target: "usr_x", Type: "group."}, 0},
 	} {
 		if page, _ := list(t, db, "a", c.q); len(page) != c.want {
@@ -106,6 +110,84 @@ func TestListFilters(t *testing.T) {
 	if !errors.Is(err, identity.ErrInvalid) {
 		t.Errorf("bad cursor: got %v, want ErrInvalid", err)
 	}
+}
+
+// What is older than asked for is no part of a list, in neither order and with no page to come.
+func TestListSince(t *testing.T) {
+	t.Parallel()
+	c := fsmtest.NewCluster(t, 1, event.Tables...)
+	db := c.DB[0]
+	var at []time.Time
+	for i := range 9 {
+		add(t, db, named("b", event.UserCreated, "other"), named("a", event.UserCreated, fmt.Sprint(i)), named("a", event.UserCreated, fmt.Sprint(i)))
+		page, _ := list(t, db, "a", event.Query{Limit: 1})
+		at = append(at, page[0].Time)
+		c.Advance(time.Hour)
+	}
+	for i, since := range at {
+		for _, q := range []event.Query{{Since: since}, {Since: since.Add(-time.Minute), Oldest: true}, {Since: since, Limit: 2 * (9 - i)}} {
+			page, next := list(t, db, "a", q)
+			if len(page) != 2*(9-i) || next != "" {
+				t.Errorf("%+v: %v, next %q", q, names(page), next)
+			}
+		}
+		page, next := list(t, db, "a", event.Query{Since: since, Oldest: true, Limit: 1})
+		if names(page)[0] != fmt.Sprint(i) {
+			t.Errorf("oldest first since %d: %v", i, names(page))
+		}
+		if page, _ = list(t, db, "a", event.Query{Since: since, Oldest: true, After: next}); len(page) != 2*(9-i)-1 {
+			t.Errorf("the next page since %d: %v", i, names(page))
+		}
+	}
+	for _, q := range []event.Query{{Since: at[8].Add(time.Second)}, {Since: at[8].Add(time.Second), Oldest: true}} {
+		if page, next := list(t, db, "a", q); len(page) != 0 || next != "" {
+			t.Errorf("%+v: %v, next %q", q, names(page), next)
+		}
+	}
+}
+
+func TestGet(t *testing.T) {
+	t.Parallel()
+	c := fsmtest.NewCluster(t, 1, event.Tables...)
+	db := c.DB[0]
+	var ids []string
+	for i := range 9 {
+		add(t, db, named("b", event.UserCreated, "other"), named("a", event.UserCreated, fmt.Sprint(i)))
+		page, _ := list(t, db, "a", event.Query{Limit: 1})
+		// Its ID is by the clock of the machine, which stays while the state's goes on.
+		late := named("a", event.UserUpdated, fmt.Sprint(i))
+		late.ID = idAt(page[0].Time.Add(time.Duration(i-4) * 10 * time.Second))
+		add(t, db, late)
+		ids = append(ids, late.ID)
+		c.Advance(time.Hour)
+	}
+	get := func(tenant, id string) (e *event.Event, err error) {
+		return e, db.View(t.Context(), func(tx *fsm.Tx) error {
+			e, err = event.Get(tx, tenant, id)
+			return err
+		})
+	}
+	for i, id := range ids {
+		e, err := get("a", id)
+		if err != nil || e.Target.Name != fmt.Sprint(i) || e.Tenant != "a" || e.Cursor == "" {
+			t.Errorf("%s: %+v, %v", id, e, err)
+		}
+		if _, err := get("b", id); !errors.Is(err, fsm.ErrNotFound) {
+			t.Errorf("%s in another tenant: %v", id, err)
+		}
+	}
+	for _, id := range []string{"", "evt_x", "usr_" + ids[0][4:], identity.NewID(identity.PrefixEvent), idAt(time.Time{}), idAt(time.Now().AddDate(100, 0, 0))} {
+		if _, err := get("a", id); !errors.Is(err, fsm.ErrNotFound) {
+			t.Errorf("%q: %v", id, err)
+		}
+	}
+}
+
+// idAt is an ID of an event that was made then.
+func idAt(made time.Time) string {
+	var u [16]byte
+	binary.BigEndian.PutUint64(u[:], uint64(made.UnixMilli())<<16)
+	return identity.FormatID(identity.PrefixEvent, u)
 }
 
 func TestEventsAreBoundedAndReadable(t *testing.T) {

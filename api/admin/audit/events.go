@@ -1,26 +1,22 @@
-package admin
+package audit
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/quis-idp/quis/api/admin/dispatch"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
 )
-
-func (a *API) events() []route {
-	return []route{
-		{Method: "GET", Path: "/events", Op: "listEvents", Summary: "List what happened in the tenant, newest first. With a filter a page may be short and still have a next one.", Do: handle(a.listEvents)},
-		{Method: "GET", Path: "/audit/verify", Needs: ofInstallation, Op: "verifyAudit", Summary: "Recompute the chain of all events of all tenants on this node.", Do: handle(a.verifyAudit)},
-	}
-}
 
 type party struct {
 	Kind      string `json:"kind" doc:"user, application, operator, system, group, session, key …"`
 	ID        string `json:"id,omitempty" doc:"ID, if it has one."`
-	Name      string `json:"name,omitempty" doc:"As it was called then."`
+	Name      string `json:"name,omitempty" doc:"What it is called: a target as it was then, a user who acted as they are now."`
 	SessionID string `json:"session_id,omitempty" doc:"The session in which the actor acted."`
 
 	Impersonator string `json:"impersonator_id,omitempty" doc:"The administrator who acted in the actor's name."`
@@ -61,37 +57,72 @@ func showEvent(e *event.Event) happening {
 	return out
 }
 
-type listEventsIn struct {
+type listIn struct {
 	pageIn
-	Type    string `query:"type" max:"64" doc:"Only this type; user.* is every type that begins so."`
-	Actor   string `query:"actor" max:"64" doc:"Only what the actor with this ID did."`
-	Target  string `query:"target" max:"64" doc:"Only what was done to the thing with this ID."`
-	Request string `query:"request" max:"64" doc:"Only what happened in the request with this ID, or on the error page that showed it."`
-	Order   string `query:"order" enum:"asc|desc" default:"desc" doc:"asc: oldest first."`
+	Type    string    `query:"type" max:"64" doc:"Only this type; user.* is every type that begins so."`
+	User    string    `query:"user" max:"64" doc:"Only what the user with this ID did, in whose name it may have been, and what was done to them or is about them."`
+	Actor   string    `query:"actor" max:"64" doc:"Only what the actor with this ID did."`
+	Target  string    `query:"target" max:"64" doc:"Only what was done to the thing with this ID."`
+	Request string    `query:"request" max:"64" doc:"Only what happened in the request with this ID, or on the error page that showed it."`
+	Since   time.Time `query:"since" doc:"Only what happened then or later."`
+	Order   string    `query:"order" enum:"asc|desc" default:"desc" doc:"asc: oldest first."`
 }
 
-func (a *API) listEvents(c *call, in *listEventsIn) (*page[happening], error) {
+func (a *api) list(c *call, in *listIn) (*page[happening], error) {
 	prefix, wild := strings.CutSuffix(in.Type, "*")
 	q := event.Query{
-		After: in.After, Limit: in.Count(), Oldest: in.Order == "asc",
-		Type: prefix, Actor: in.Actor, Target: in.Target, Request: in.Request,
+		After: in.After, Limit: in.Count(), Oldest: in.Order == "asc", Since: in.Since,
+		Type: prefix, User: in.User, Actor: in.Actor, Target: in.Target, Request: in.Request,
 	}
-	var rows []event.Event
-	var next string
-	err := a.cfg.DB.View(c.Ctx, func(tx *fsm.Tx) (err error) {
-		rows, next, err = event.List(tx, c.Tenant.ID, q)
-		return err
-	})
-	if !wild && in.Type != "" { // a prefix there, the whole type here
-		exact := rows[:0]
-		for _, e := range rows {
-			if string(e.Type) == in.Type {
-				exact = append(exact, e)
-			}
+	var out *page[happening]
+	err := a.cfg.DB.View(c.Ctx, func(tx *fsm.Tx) error {
+		rows, next, err := event.List(tx, c.Tenant.ID, q)
+		if err != nil {
+			return err
 		}
-		rows = exact
+		if !wild && in.Type != "" { // a prefix there, the whole type here
+			rows = slices.DeleteFunc(rows, func(e event.Event) bool { return string(e.Type) != in.Type })
+		}
+		out = dispatch.Show(rows, next, showEvent)
+		return named(tx, c.Tenant.ID, out.Data)
+	})
+	return out, err
+}
+
+func (a *api) get(c *call, in *byID) (*happening, error) {
+	out := make([]happening, 1)
+	err := a.cfg.DB.Read(c.Ctx, func(tx *fsm.Tx) error {
+		e, err := event.Get(tx, c.Tenant.ID, in.ID)
+		if err != nil {
+			return err
+		}
+		out[0] = showEvent(e)
+		return named(tx, c.Tenant.ID, out)
+	})
+	return &out[0], err
+}
+
+// named says what the users of the tenant who acted are called now.
+func named(tx *fsm.Tx, tenant string, rows []happening) error {
+	known := map[string]string{}
+	for i := range rows {
+		by := &rows[i].Actor
+		if by.Kind != string(identity.ActorUser) {
+			continue
+		}
+		name, ok := known[by.ID]
+		if !ok {
+			switch u, _, err := directory.GetUser(tx, tenant, by.ID); {
+			case err == nil:
+				name = u.Username
+			case !errors.Is(err, fsm.ErrNotFound): // deleted, or of another tenant
+				return err
+			}
+			known[by.ID] = name
+		}
+		by.Name = name
 	}
-	return show(rows, next, showEvent), err
+	return nil
 }
 
 type verifyIn struct {
@@ -106,7 +137,7 @@ type verification struct {
 	NodeID  string `json:"node_id" doc:"The node that checked its own copy."`
 }
 
-func (a *API) verifyAudit(c *call, in *verifyIn) (*verification, error) {
+func (a *api) verify(c *call, in *verifyIn) (*verification, error) {
 	var noted event.Anchor
 	if in.Anchor != "" {
 		var err error
@@ -115,7 +146,7 @@ func (a *API) verifyAudit(c *call, in *verifyIn) (*verification, error) {
 		}
 	}
 	head, err := event.VerifyAgainst(c.Ctx, a.cfg.DB, noted)
-	out := &verification{Intact: err == nil, Entries: head.Count, Head: head.String(), NodeID: a.cfg.Cluster.Status(c.Ctx).NodeID}
+	out := &verification{Intact: err == nil, Entries: head.Count, Head: head.String(), NodeID: a.cfg.Node(c.Ctx)}
 	if errors.Is(err, fsm.ErrCorrupt) {
 		out.Fault = err.Error() // names positions, and nothing of the events
 		return out, nil
