@@ -1,13 +1,17 @@
 package admin_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/notify"
 	"github.com/quis-idp/quis/identity/notify/post"
 	"github.com/quis-idp/quis/identity/pending"
@@ -134,8 +138,53 @@ func TestImport(t *testing.T) {
 	if got := fmt.Sprint(outcomes(again)); got != "[skipped skipped refused skipped refused skipped]" {
 		t.Errorf("%v", again)
 	}
+	if rows := h.said("GET", "/api/v1/users?username=ann&groups=true", "")["data"].([]any); fmt.Sprint(rows[0].(map[string]any)["groups"]) != "[staff]" {
+		t.Errorf("%v", rows)
+	}
+	if rows := h.said("GET", "/api/v1/users?username=ann", "")["data"].([]any); rows[0].(map[string]any)["groups"] != nil {
+		t.Errorf("groups, unasked: %v", rows)
+	}
 	h.want(403, h.plain, "POST", "/api/v1/users/import", `{"users":[{"username":"x"}]}`)
 	h.want(400, h.root, "POST", "/api/v1/users/import", `{"users":[`+strings.Repeat(`{"username":"x"},`, 25)+`{"username":"x"}]}`)
+}
+
+// People are in many groups, and a transaction holds so many memberships.
+func TestImportIntoGroups(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	var names []string
+	for i := range 101 {
+		names = append(names, fmt.Sprintf("%03d %s", i, strings.Repeat("x", 196)))
+	}
+	for part := range slices.Chunk(names, 50) {
+		h.update(func(tx *fsm.Tx) error {
+			for _, name := range part {
+				if _, err := directory.CreateGroup(tx, identity.DefaultTenant, directory.Group{Name: name}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	people := func(users map[string][]string) string {
+		var all []map[string]any
+		for _, u := range slices.Sorted(maps.Keys(users)) {
+			all = append(all, map[string]any{"username": u, "groups": users[u]})
+		}
+		body, err := json.Marshal(map[string]any{"users": all})
+		h.must(err)
+		return string(body)
+	}
+	got := h.said("POST", "/api/v1/users/import", people(map[string][]string{"ann": names[:100], "bob": names[:1], "cat": {}}))
+	if got["created"] != 2.0 || !strings.Contains(fmt.Sprint(got["rows"].([]any)[1]), "100, all told") {
+		t.Errorf("%v", got)
+	}
+	if rows := h.said("GET", "/api/v1/users?username=ann&groups=true", "")["data"].([]any); len(rows[0].(map[string]any)["groups"].([]any)) != 100 {
+		t.Errorf("%v", rows)
+	}
+	if got = h.said("POST", "/api/v1/users/import", people(map[string][]string{"bob": names[:1], "dan": names})); got["created"] != 1.0 {
+		t.Errorf("%v", got)
+	}
 }
 
 func TestImportOfHashes(t *testing.T) {

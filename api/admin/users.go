@@ -51,6 +51,7 @@ type user struct {
 	userFields
 	CreatedAt time.Time `json:"created_at" doc:"When it was made."`
 	UpdatedAt time.Time `json:"updated_at" doc:"When it last changed."`
+	Groups    []string  `json:"groups,omitempty" doc:"Names of the groups that the user is in, where a list was asked for them."`
 }
 
 func fieldsOfUser(u *directory.User) userFields {
@@ -74,12 +75,14 @@ type listUsersIn struct {
 	Search   string `query:"search" max:"254" doc:"Beginning of the username, of the address, or of one or more of the first eight words of the name, in any order, without regard to case and accents; found in this order. A page may be short of its limit, or empty, and not be the last."`
 	Username string `query:"username" max:"128" doc:"Only the user of this name."`
 	Email    string `query:"email" max:"254" doc:"Only the user with this address."`
+	Groups   bool   `query:"groups" doc:"Whether each comes with the names of the groups that they are in."`
 }
 
 func (a *API) listUsers(c *call, in *listUsersIn) (*page[user], error) {
-	var rows []directory.User
-	var next string
+	var out *page[user]
 	err := a.cfg.DB.View(c.Ctx, func(tx *fsm.Tx) (err error) {
+		var rows []directory.User
+		var next string
 		switch {
 		case in.Username != "":
 			rows, err = oneOrNone(directory.UserByUsername(tx, c.Tenant.ID, in.Username))
@@ -89,9 +92,17 @@ func (a *API) listUsers(c *call, in *listUsersIn) (*page[user], error) {
 			q := directory.UserQuery{Search: in.Search, After: in.After, Limit: in.Count()}
 			rows, next, err = directory.ListUsers(tx, c.Tenant.ID, q)
 		}
+		out = show(rows, next, showUser)
+		for i := 0; in.Groups && err == nil && i < len(out.Data); i++ {
+			var all []directory.Group
+			all, err = directory.GroupsOf(tx, c.Tenant.ID, out.Data[i].ID)
+			for _, g := range all {
+				out.Data[i].Groups = append(out.Data[i].Groups, g.Name)
+			}
+		}
 		return err
 	})
-	return show(rows, next, showUser), err
+	return out, err
 }
 
 func (a *API) getUser(c *call, in *byID) (*user, error) {

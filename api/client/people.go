@@ -65,8 +65,11 @@ func (u Users) Impersonate(ctx context.Context, id, reason string, minutes int) 
 	return fetch[Impersonation](ctx, u.c, http.MethodPost, join("users", id, "impersonation"), request{body: body}, nil)
 }
 
-// MaxImport is how many users one import takes.
-const MaxImport = 25
+// MaxImport is how many users one import takes, and MaxJoined in how many groups it puts them, all told.
+const (
+	MaxImport = 25
+	MaxJoined = 100
+)
 
 // An Import is users to be created, each by the names of its fields on the wire.
 type Import struct {
@@ -110,6 +113,13 @@ func (u Users) Fields(ctx context.Context) (map[string]Field, error) {
 func (u Users) Search(ctx context.Context, beginning string, l List) (*Page[User], error) {
 	q := l.query()
 	q.Set("search", beginning)
+	return list[User](ctx, u.c, "/users", q)
+}
+
+// Exported returns one page of all users with the names of their groups.
+func (u Users) Exported(ctx context.Context, l List) (*Page[User], error) {
+	q := l.query()
+	q.Set("groups", "true")
 	return list[User](ctx, u.c, "/users", q)
 }
 

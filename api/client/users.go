@@ -20,6 +20,7 @@ type User struct {
 	Disabled      bool      `json:"disabled"`
 	CreatedAt     time.Time `json:"created_at"`
 	UpdatedAt     time.Time `json:"updated_at"`
+	Groups        []string  `json:"groups,omitempty"` // names, of lists that were asked for them
 
 	ETag string `json:"-"` // of the answer that it came in; lists have none
 }

@@ -2,6 +2,7 @@ package people
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -38,7 +39,7 @@ type importedUser struct {
 	Admin         bool            `json:"admin" doc:"Whether the user administers the tenant."`
 	Disabled      bool            `json:"disabled" doc:"Whether the user is kept from signing in."`
 	PasswordHash  identity.Secret `json:"password_hash" max:"2048" doc:"Hash of the password as another system stored it (bcrypt, argon2, pbkdf2, scrypt, sha-crypt, SSHA and others); empty: none yet."`
-	Groups        []string        `json:"groups" max:"10" item_max:"200" doc:"Names of groups, which must be there."`
+	Groups        []string        `json:"groups" max:"500" item_max:"200" doc:"Names of groups, which must be there; the users of one request can be put in 100, all told."`
 }
 
 type importResult struct {
@@ -54,6 +55,10 @@ type importedRow struct {
 	Faults  []string `json:"faults,omitempty" doc:"What is wrong with it."`
 }
 
+// maxJoined is how many memberships one import makes at most: with their events they must fit in a
+// transaction.
+const maxJoined = 100
+
 type importIn struct{ Body importRequest }
 
 // errDry gives up a transaction that was only to be tried.
@@ -68,10 +73,14 @@ func (a *api) importUsers(c *call, in *importIn) (*importResult, error) {
 	var out importResult
 	err := a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
 		out = importResult{Rows: make([]importedRow, 0, len(in.Body.Users))}
+		left := maxJoined
 		for i := range in.Body.Users {
-			row, err := importOne(tx, c.Tenant.ID, &in.Body.Users[i], in.Body.SkipExisting)
+			row, err := importOne(tx, c.Tenant.ID, &in.Body.Users[i], in.Body.SkipExisting, left)
 			if err != nil {
 				return err
+			}
+			if row.Outcome == "created" {
+				left -= len(in.Body.Users[i].Groups)
 			}
 			out.count(row, in.Body.DryRun)
 		}
@@ -102,8 +111,9 @@ func (r *importResult) count(row importedRow, dry bool) {
 }
 
 // importOne creates one user, or says why not. Everything that can be refused is looked at
-// before the first write, so that a row that is refused leaves nothing in the transaction.
-func importOne(tx *fsm.Tx, tenant string, f *importedUser, skip bool) (importedRow, error) {
+// before the first write, so that a row that is refused leaves nothing in the transaction. It can be
+// put in so many groups as are left.
+func importOne(tx *fsm.Tx, tenant string, f *importedUser, skip bool, left int) (importedRow, error) {
 	u := directory.User{
 		Username: f.Username, Email: f.Email, EmailVerified: f.EmailVerified, Name: f.Name, GivenName: f.GivenName, FamilyName: f.FamilyName,
 		Locale: f.Locale, Admin: f.Admin, Disabled: f.Disabled,
@@ -120,6 +130,9 @@ func importOne(tx *fsm.Tx, tenant string, f *importedUser, skip bool) (importedR
 		return importedRow{}, err
 	}
 	faults = append(faults, missing...)
+	if len(f.Groups) > left {
+		faults = append(faults, identity.Invalid("groups", fmt.Sprintf("are more than one import can make memberships of: %d, all told", maxJoined)))
+	}
 	if f.PasswordHash != "" {
 		if _, err := foreign.Parse(f.PasswordHash.Reveal()); err != nil {
 			faults = append(faults, identity.Invalid("password_hash", "is in no form that can be imported, or would cost more to verify than is allowed"))

@@ -1,9 +1,11 @@
 package user
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,7 +17,10 @@ import (
 	"github.com/quis-idp/quis/cmd/quis/line"
 )
 
-const maxImport = 64 << 20 // bytes of a file
+const (
+	maxImport = 64 << 20 // bytes of a file
+	told      = 1000     // users, after which it is said how far it is
+)
 
 // An importing is `quis user import` with its flags.
 type importing struct {
@@ -29,7 +34,7 @@ func importCommand() *cobra.Command {
 		Use:   "import FILE",
 		Short: "Create users from a CSV or JSON file",
 		Long: "The first line of a CSV file names the fields, as `quis user set --fields` has them, and groups: names with | between\n" +
-			"them. A JSON file is a list of objects. What is refused keeps nobody else out; --errors writes those users as they are,\n" +
+			"them (\\| is a | in a name, and \\\\ a \\), of groups that are there: `quis group create` makes them. A JSON file is a list of objects. What is refused keeps nobody else out; --errors writes those users as they are,\n" +
 			"with what is wrong, to a new file of the same form, which can be corrected and imported. - is standard input, as CSV.\n" +
 			"Nobody who is there is changed.",
 		Example: "  quis user import people.csv --dry-run\n  quis user import people.csv --errors refused.csv",
@@ -116,7 +121,7 @@ func (i *importing) send(cmd *cobra.Command, c *client.Client, users []record) (
 	total.Rows = []client.ImportedRow{}
 	w, done := cmd.ErrOrStderr(), 0
 	before := earlier{}
-	for part := range slices.Chunk(users, client.MaxImport) {
+	for part := range parts(users) {
 		if i.dry { // the node has made nobody of the parts before
 			before.mark(part, i.skip)
 		}
@@ -133,11 +138,51 @@ func (i *importing) send(cmd *cobra.Command, c *client.Client, users []record) (
 				fmt.Fprintf(w, "%s %s: %s\n", r.at, line.Plain(name(r.user)), line.Plain(strings.Join(r.faults, "; ")))
 			}
 		}
-		if done += len(part); done%(40*client.MaxImport) == 0 {
+		if done += len(part); done/told > (done-len(part))/told {
 			fmt.Fprintf(w, "%d of %d users\n", done, len(users))
 		}
 	}
 	return total, nil
+}
+
+// maxPart is how many bytes of JSON the users of one request are at most, so that the node takes it.
+const maxPart = 128 << 10
+
+// parts divides users into what one request takes.
+func parts(users []record) iter.Seq[[]record] {
+	return func(yield func([]record) bool) {
+		from, joined, size := 0, 0, 0
+		for i, r := range users {
+			j, n := groupsOf(r), sizeOf(r)
+			if i-from == client.MaxImport || i > from && (joined+j > client.MaxJoined || size+n > maxPart) {
+				if !yield(users[from:i]) {
+					return
+				}
+				from, joined, size = i, 0, 0
+			}
+			joined, size = joined+j, size+n
+		}
+		if from < len(users) {
+			yield(users[from:])
+		}
+	}
+}
+
+// groupsOf is how many groups a user is to be put in.
+func groupsOf(r record) int {
+	switch v := r.user["groups"].(type) {
+	case []string:
+		return len(v)
+	case []any:
+		return len(v)
+	}
+	return 0
+}
+
+// sizeOf is how many bytes a user is in a request.
+func sizeOf(r record) int {
+	b, _ := json.Marshal(r.user) // what was read is written
+	return len(b)
 }
 
 // sendPart sends those of part that nothing is known to be wrong with, and adds what became of all.

@@ -2,6 +2,7 @@ package user
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,6 +27,13 @@ func TestParse(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(record{}), asRead); diff != "" {
+		t.Error(diff)
+	}
+	names := []string{`a|b`, `c\`, `DOMAIN\d`, `\\e`, `f`}
+	if diff := cmp.Diff(names, split(joined(names))); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{`DOMAIN\d`, `f|g`}, split(` DOMAIN\d ||f\|g|`)); diff != "" {
 		t.Error(diff)
 	}
 	for text, fault := range map[string]string{
@@ -150,6 +158,31 @@ func usersOf(text string) (users []map[string]any, err error) {
 		}
 	}
 	return users, err
+}
+
+// One request takes so many users of such a size, and puts them in so many groups: only a user alone may want more.
+func TestParts(t *testing.T) {
+	t.Parallel()
+	in := func(n int) record {
+		return record{user: map[string]any{"groups": make([]any, n)}}
+	}
+	for _, c := range []struct {
+		users []record
+		want  []int
+	}{
+		{nil, nil}, {make([]record, 25), []int{25}}, {make([]record, 51), []int{25, 25, 1}},
+		{[]record{in(40), in(60), in(1), in(99), in(1)}, []int{2, 2, 1}},
+		{[]record{in(400), in(1), in(400)}, []int{1, 1, 1}},
+		{slices.Repeat([]record{{user: map[string]any{"name": strings.Repeat("x", 50<<10)}}}, 5), []int{2, 2, 1}},
+	} {
+		var got []int
+		for part := range parts(c.users) {
+			got = append(got, len(part))
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%d: %s", len(c.users), diff)
+		}
+	}
 }
 
 // A dry run makes nobody, and so finds by itself who is in two of the parts that the node is sent.

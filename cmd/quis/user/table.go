@@ -136,18 +136,48 @@ func value(cell string, f client.Field) (any, error) {
 		}
 		return nil, fmt.Errorf("%q is neither true nor false", line.Plain(cell))
 	case "array":
-		list := []string{}
-		for e := range strings.SplitSeq(cell, "|") {
-			if e = strings.TrimSpace(e); e != "" {
-				list = append(list, e)
-			}
+		if list := split(cell); len(list) > 0 {
+			return list, nil
 		}
-		if len(list) == 0 {
-			return nil, nil
-		}
-		return list, nil
+		return nil, nil
 	}
 	return cell, nil
+}
+
+// split is the entries of a list in a cell: between them is |, \| is one in an entry, and \\ a
+// backslash. Any other backslash stands for itself.
+func split(cell string) []string {
+	list, b := []string{}, strings.Builder{}
+	end := func() {
+		if e := strings.TrimSpace(b.String()); e != "" {
+			list = append(list, e)
+		}
+		b.Reset()
+	}
+	for i := 0; i < len(cell); i++ {
+		switch next := cell[i+1:]; {
+		case cell[i] == '\\' && next != "" && (next[0] == '|' || next[0] == '\\'):
+			i++
+			b.WriteByte(cell[i])
+		case cell[i] == '|':
+			end()
+		default:
+			b.WriteByte(cell[i])
+		}
+	}
+	end()
+	return list
+}
+
+var escape = strings.NewReplacer(`\`, `\\`, `|`, `\|`)
+
+// joined is the cell that split reads as list.
+func joined(list []string) string {
+	out := make([]string, len(list))
+	for i, e := range list {
+		out[i] = escape.Replace(e)
+	}
+	return strings.Join(out, "|")
 }
 
 // writeRefused writes records of one file as they were, each behind what is wrong with it: the reasons
@@ -209,13 +239,7 @@ func cell(v any) string {
 	case string:
 		return v
 	case []string:
-		return strings.Join(v, "|")
-	case []any:
-		parts := make([]string, len(v))
-		for i, e := range v {
-			parts[i] = cell(e)
-		}
-		return strings.Join(parts, "|")
+		return joined(v)
 	}
 	return fmt.Sprint(v)
 }
