@@ -126,6 +126,11 @@ func TestImport(t *testing.T) {
 	if fmt.Sprint(outcomes(got)) != want || got["created"] != 2.0 || got["refused"] != 4.0 {
 		t.Errorf("%v", got)
 	}
+	for i, there := range []any{nil, nil, nil, true, nil, true} {
+		if row := got["rows"].([]any)[i].(map[string]any); row["exists"] != there {
+			t.Errorf("row %d: %v", i, row)
+		}
+	}
 	faults := got["rows"].([]any)[2].(map[string]any)["faults"].([]any)
 	if len(faults) != 2 || !strings.HasPrefix(faults[0].(string), "email ") {
 		t.Errorf("%v", faults)

@@ -91,6 +91,7 @@ type ImportedRow struct {
 	Outcome string   `json:"outcome"` // created, skipped or refused
 	ID      string   `json:"id,omitempty"`
 	Faults  []string `json:"faults,omitempty"`
+	Exists  bool     `json:"exists,omitempty"` // of one that was refused: SkipExisting would pass over it
 }
 
 // Import creates users, at most MaxImport. What is refused keeps none of the others out.

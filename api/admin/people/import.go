@@ -53,6 +53,7 @@ type importedRow struct {
 	Outcome string   `json:"outcome" enum:"created|skipped|refused" doc:"What became of it, or would."`
 	ID      string   `json:"id,omitempty" doc:"usr_…, of one that was created."`
 	Faults  []string `json:"faults,omitempty" doc:"What is wrong with it."`
+	Exists  bool     `json:"exists,omitempty" doc:"Of one that was refused: whether there is a user of this name or address, as skip_existing passes over."`
 }
 
 // maxJoined is how many memberships one import makes at most: with their events they must fit in a
@@ -139,6 +140,7 @@ func importOne(tx *fsm.Tx, tenant string, f *importedUser, skip bool, left int) 
 		}
 	}
 	row, err := judge(errors.Join(faults...))
+	row.Exists = errors.Is(faults[0], fsm.ErrExists)
 	if err != nil || row.Outcome != "created" {
 		return row, err
 	}

@@ -75,7 +75,7 @@ func (i *importing) run(cmd *cobra.Command, file string) error {
 			return line.Usage(cmd, "%s must be of the form of %s, CSV or JSON", i.errors, file)
 		}
 		if _, err := os.Lstat(i.errors); err == nil {
-			return line.Exit{Code: line.Conflict, Text: i.errors + " exists already; name a new file"}
+			return line.Exit{Code: line.Conflict, Text: i.errors + " exists already, perhaps from a dry run: nothing was imported. Name a new file, or remove that one"}
 		}
 	}
 	total, err := i.send(cmd, c, users)
@@ -96,24 +96,33 @@ func (i *importing) run(cmd *cobra.Command, file string) error {
 	}); err != nil {
 		return err
 	}
-	return i.end(cmd, len(users), total.Refused)
+	return i.end(cmd, file, len(users), total)
 }
 
 // end says what the figures do not.
-func (i *importing) end(cmd *cobra.Command, users, refused int) error {
-	verb := "are"
+func (i *importing) end(cmd *cobra.Command, file string, users int, total client.Imported) error {
+	verb, next := "are", "correct and import that"
 	if i.dry {
-		verb = "would be"
+		verb, next = "would be", "correct them in "+file+", or import "+file+" as it is and then that, corrected"
 		fmt.Fprintln(cmd.ErrOrStderr(), "Nothing was made: this was a dry run.")
 	}
-	if refused == 0 {
+	there := 0
+	for _, r := range total.Rows {
+		if r.Exists {
+			there++
+		}
+	}
+	if there > 0 {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%d of those that %s refused have a name or an address that is taken, perhaps by themselves from an earlier import: --skip-existing passes over them.\n", there, verb)
+	}
+	if total.Refused == 0 {
 		return nil
 	}
 	where := "--errors FILE writes them to a file"
 	if i.errors != "" {
-		where = "they are in " + i.errors + ": correct and import that"
+		where = "they are in " + i.errors + ": " + next
 	}
-	return line.Exit{Code: line.Failed, Text: fmt.Sprintf("%d of %d users %s refused; %s", refused, users, verb, where)}
+	return line.Exit{Code: line.Failed, Text: fmt.Sprintf("%d of %d users %s refused; %s", total.Refused, users, verb, where)}
 }
 
 // send imports in parts, which the node takes one transaction each, and notes what it refuses.
