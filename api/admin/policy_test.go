@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -169,6 +170,39 @@ func TestEvaluateTellsNothingFromZero(t *testing.T) {
 		h.must(json.Unmarshal([]byte(body), &v))
 		if v.Outcome != outcome {
 			t.Errorf("%s: %s, not %s", more, v.Outcome, outcome)
+		}
+	}
+}
+
+// Whoever asks about a level hears of it, also where it cannot be reached and a sign-in leaves it out.
+func TestEvaluateSaysWhatCannotBeReached(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	people := map[string]string{"nothing else": h.someone("bare"), "a synced passkey": h.someone("synced", &passkeytest.Authenticator{UV: true, Synced: true})}
+	for _, c := range []struct {
+		has, more, why string
+		level          int
+	}{
+		{"nothing else", ``, "", 1},
+		{"nothing else", ``, "it takes a passkey that verifies its user, or a password and something else that they have, and all that this person has comes to level 1;", 2},
+		{"nothing else", `,"trusted_device":true`, "all that this person has comes to level 1;", 2}, // nothing is missing that the device would stand for
+		{"nothing else", ``, "it takes a passkey or a card that cannot leave its device, for which its maker vouches, and all that this person has comes to level 1;", 3},
+		{"a synced passkey", ``, "", 2},
+		{"a synced passkey", `,"trusted_device":true`, "and all that this person has comes to level 2;", 3},
+	} {
+		got := h.said("POST", "/api/v1/policies/evaluate", fmt.Sprintf(`{"user_id":%q,"factors":[{"method":"password"}],"acr":%q%s}`, people[c.has], assurance.Level(c.level).ACR(), c.more))
+		n := 0
+		for _, r := range got["reasons"].([]any) {
+			if r := r.(map[string]any); r["rule"] == "acr" {
+				n++
+				why, _ := r["why"].(string)
+				if r["asks"] != fmt.Sprintf("level %d", c.level) || !strings.Contains(why, c.why) || (c.why == "") != (why == "") || why != "" && r["met"] != false {
+					t.Errorf("%+v: %v", c, r)
+				}
+			}
+		}
+		if n != 1 {
+			t.Errorf("%+v: %d rows in %v", c, n, got)
 		}
 	}
 }

@@ -172,6 +172,7 @@ type PolicyReason struct {
 	Name string `json:"name"`
 	Asks string `json:"asks"`
 	Met  bool   `json:"met"`
+	Why  string `json:"why,omitempty"` // of a level that cannot be reached
 }
 
 // EvaluatePolicy says what a sign-in would need. It changes nothing.

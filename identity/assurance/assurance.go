@@ -133,6 +133,17 @@ func Of(factors []Factor) Level {
 	return level
 }
 
+// Takes says what the level is made of, to an administrator; see Of.
+func (l Level) Takes() string {
+	switch l {
+	case 3:
+		return "it takes a passkey or a card that cannot leave its device, for which its maker vouches"
+	case 2:
+		return "it takes a passkey that verifies its user, or a password and something else that they have"
+	}
+	return "it takes a way to sign in"
+}
+
 func alone(f Factor) Level {
 	if (f.Method == Passkey || f.Method == Certificate) && f.Verified {
 		if f.Bound && f.Attested {

@@ -158,7 +158,7 @@ func decide(facts policy.Facts, need Need, proved []assurance.Factor) policy.Dec
 		proved = slices.DeleteFunc(slices.Clone(proved), func(p assurance.Factor) bool { return p.Method == assurance.Device })
 	}
 	facts.Proved, facts.Application = proved, policy.MFA(need.MFA)
-	reachable := max(assurance.Of(proved), assurance.Of(append(facts.Enrolled, proved...)))
+	reachable := reachable(facts, proved)
 	for _, acr := range need.ACR {
 		if l := assurance.LevelOf(acr); l > 0 && l <= reachable {
 			facts.Level = l
@@ -170,15 +170,25 @@ func decide(facts policy.Facts, need Need, proved []assurance.Factor) policy.Dec
 
 // Suppose says what policy would decide of a sign-in with these proofs and that need, as the sign-in itself would:
 // a trusted device counts where something would be missing without it. Of the need MFA, ACR and MaxAge
-// count. It changes nothing.
+// count; a level that cannot be reached has a reason that says so. It changes nothing.
 func Suppose(facts policy.Facts, need Need, proved []assurance.Factor, trusted bool) policy.Decision {
 	facts.MaxAge = need.MaxAge
 	d := decide(facts, need, proved)
-	if d.Outcome != policy.StepUp || !trusted {
-		return d
+	if d.Outcome == policy.StepUp && trusted {
+		facts.Trusted = true
+		proved = append(slices.Clone(proved), assurance.Factor{Method: assurance.Device, At: facts.Now})
+		d = decide(facts, need, proved)
 	}
-	facts.Trusted = true
-	return decide(facts, need, append(slices.Clone(proved), assurance.Factor{Method: assurance.Device, At: facts.Now}))
+	if most := reachable(facts, proved); len(need.ACR) > 0 && assurance.LevelOf(need.ACR[0]) > most {
+		l := assurance.LevelOf(need.ACR[0])
+		d.Reasons = append(d.Reasons, policy.Reason{Rule: "acr", Asks: fmt.Sprintf("level %d", l), Why: fmt.Sprintf("%s, and all that this person has comes to level %d; a sign-in leaves it out", l.Takes(), most)})
+	}
+	return d
+}
+
+// reachable is the level that all that a person has, and has proved, comes to.
+func reachable(facts policy.Facts, proved []assurance.Factor) assurance.Level {
+	return max(assurance.Of(proved), assurance.Of(slices.Concat(facts.Enrolled, proved)))
 }
 
 // Facts returns what policy has to know of a user: what is asked of them by their tenant and

@@ -43,6 +43,7 @@ type Reason struct {
 	Name string // of the group
 	Asks string
 	Met  bool
+	Why  string // of what cannot be met: the reason, for an administrator
 }
 
 // A demand is what must be met at once.
@@ -362,7 +363,9 @@ func place(m assurance.Method) int {
 func (f *Facts) reasons() []Reason {
 	proved := f.proved()
 	var out []Reason
-	add := func(rule, name, asks string, met bool) { out = append(out, Reason{rule, name, asks, met}) }
+	add := func(rule, name, asks string, met bool) {
+		out = append(out, Reason{Rule: rule, Name: name, Asks: asks, Met: met})
+	}
 	ask := func(rule, name string, p MFA) {
 		if p != "" && p != Inherit {
 			add(rule, name, string(p), f.second(demand{mfa: p}, proved))

@@ -140,9 +140,9 @@ func TestReasons(t *testing.T) {
 		Enrolled: []assurance.Factor{pwd, totp}, Proved: at(0, pwd, totp), Trusted: true,
 	}).Reasons
 	want := []Reason{
-		{"tenant", "", "any", true}, {"group", "admins", "passkey", false}, {"application", "", "device_bound", false}, {"own", "", "any", true},
-		{"acr", "", "level 2", true}, {"max_age", "", "a proof of the last 1m0s", true},
-		{"trusted_device", "", "stands for a second factor, but not for a passkey", true},
+		{"tenant", "", "any", true, ""}, {"group", "admins", "passkey", false, ""}, {"application", "", "device_bound", false, ""}, {"own", "", "any", true, ""},
+		{"acr", "", "level 2", true, ""}, {"max_age", "", "a proof of the last 1m0s", true, ""},
+		{"trusted_device", "", "stands for a second factor, but not for a passkey", true, ""},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

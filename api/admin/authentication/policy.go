@@ -22,7 +22,7 @@ type policyQuestion struct {
 	Application string        `json:"application" max:"64" doc:"ID of the application that it would be for; empty: none."`
 	Factors     []givenFactor `json:"factors" max:"20" doc:"What they would have proved."`
 	Trusted     bool          `json:"trusted_device" doc:"Whether in a browser that is a trusted device of theirs."`
-	ACR         string        `json:"acr" max:"200" enum:"urn:quis:acr:aal1|urn:quis:acr:aal2|urn:quis:acr:aal3|" doc:"Level that the request would ask for. It is left out if they cannot reach it, as at sign-in."`
+	ACR         string        `json:"acr" max:"200" enum:"urn:quis:acr:aal1|urn:quis:acr:aal2|urn:quis:acr:aal3|" doc:"Level that the request would ask for. It is left out if they cannot reach it, as at sign-in; its reason then says why."`
 	MaxAge      *int64        `json:"max_age" min:"0" max:"34560000" doc:"Seconds since the last proof that the request would allow; absent: any."`
 	Skipped     *int64        `json:"skipped" min:"0" max:"1000" doc:"How often they would have put enrolment off; absent: as often as they have."`
 }
@@ -50,6 +50,7 @@ type policyReason struct {
 	Name string `json:"name" example:"admins" doc:"Of the group."`
 	Asks string `json:"asks" example:"any" doc:"What it asks for."`
 	Met  bool   `json:"met" doc:"Whether what was proved meets it."`
+	Why  string `json:"why,omitempty" doc:"Of a level that cannot be reached: the reason. Nothing then hangs on it."`
 }
 
 type evaluateIn struct{ Body policyQuestion }

@@ -113,9 +113,20 @@ func show(cmd *cobra.Command, d *client.PolicyDecision) error {
 		row("outcome", outcome(d))
 		row("level", d.Level)
 		for _, r := range d.Reasons {
-			row(strings.TrimSpace(r.Rule+" "+r.Name), r.Asks, map[bool]string{true: "met", false: "not met"}[r.Met])
+			row(strings.TrimSpace(r.Rule+" "+r.Name), r.Asks, standing(r))
 		}
 	})
+}
+
+// standing is whether what a rule asks for is met or, of a level, can be.
+func standing(r client.PolicyReason) string {
+	switch {
+	case r.Met:
+		return "met"
+	case r.Why != "":
+		return "cannot be reached: " + r.Why
+	}
+	return "not met"
 }
 
 // either is one method, or those of which one will do.
