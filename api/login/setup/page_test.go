@@ -1,6 +1,7 @@
 package setup
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -19,7 +20,7 @@ var examples = map[string]func(w http.ResponseWriter, r *http.Request) error{
 	},
 	"setup_wrong": func(w http.ResponseWriter, r *http.Request) error {
 		who := newcomer{username: "ada", email: "ada", name: "Ada", password: "a", repeat: "b"}
-		return writeSetup(w, followed(r), 422, true, 15, who, append(who.check(r), identity.Invalid("email", "This is not an email address.")))
+		return writeSetup(w, followed(r), 422, true, 15, who, identity.Errors(errors.Join(who.differ(r), identity.Invalid("email", "This is not an email address."))))
 	},
 	"setup_dead": func(w http.ResponseWriter, r *http.Request) error { return setupFault(w, followed(r), errDeadLink) },
 }

@@ -78,10 +78,10 @@ func (p *Pages) setup(w http.ResponseWriter, r *http.Request) error {
 		username: r.PostForm.Get("username"), email: r.PostForm.Get("email"), name: r.PostForm.Get("name"),
 		password: identity.Secret(r.PostForm.Get("password")), repeat: identity.Secret(r.PostForm.Get("repeat")),
 	}
-	if faults := who.check(r); faults != nil {
-		return p.showSetup(w, r, http.StatusUnprocessableEntity, who, faults)
-	}
 	phc, err := credential.Prepare(r.Context(), p.cfg.DB, p.cfg.Pool, p.cfg.Checks, who.person(), who.password.Reveal())
+	err = errors.Join(err, who.differ(r), p.cfg.DB.View(r.Context(), func(tx *fsm.Tx) error { // all faults are shown at once
+		return directory.CheckUser(tx, identity.DefaultTenant, who.user())
+	}))
 	var started *session.Started
 	if err == nil {
 		started, err = p.admitFirst(identity.WithActor(r.Context(), by), r.PathValue("token"), who, phc)
@@ -98,22 +98,19 @@ func (p *Pages) setup(w http.ResponseWriter, r *http.Request) error {
 // admitFirst is the transaction of setup. It is whoever made the link that acts: an administrator
 // who follows their own does not become another one whom the operator has appointed.
 func (p *Pages) admitFirst(ctx context.Context, token string, who newcomer, phc string) (started *session.Started, err error) {
-	tenant := identity.DefaultTenant
 	err = p.cfg.DB.Update(ctx, func(tx *fsm.Tx) error {
 		if err := credential.UseSetup(tx, token); err != nil {
 			return dead(err)
 		}
-		u, err := directory.CreateUser(tx, tenant, directory.User{
-			Username: who.username, Email: who.email, Name: who.name, Admin: true,
-		})
+		u, err := directory.CreateUser(tx, identity.DefaultTenant, who.user())
 		if err != nil {
 			return err
 		}
-		if err := credential.ChoosePassword(tx, tenant, u.ID, phc); err != nil {
+		if err := credential.ChoosePassword(tx, u.Tenant, u.ID, phc); err != nil {
 			return err
 		}
 		started, err = p.cfg.Sessions.Start(tx, session.Session{
-			Tenant: tenant, UserID: u.ID, Factors: []assurance.Factor{{Method: assurance.Password, At: tx.Now()}},
+			Tenant: u.Tenant, UserID: u.ID, Factors: []assurance.Factor{{Method: assurance.Password, At: tx.Now()}},
 		})
 		return err
 	})
@@ -160,10 +157,13 @@ func (n newcomer) person() credential.Person {
 	return credential.Person{Tenant: identity.DefaultTenant, About: strength.About{Username: n.username, Email: n.email, Name: n.name}}
 }
 
-// check finds what neither the directory nor the rules for passwords know of.
-func (n newcomer) check(r *http.Request) []*identity.Error {
+func (n newcomer) user() directory.User {
+	return directory.User{Username: n.username, Email: n.email, Name: n.name, Admin: true}
+}
+
+func (n newcomer) differ(r *http.Request) error {
 	if n.password != n.repeat {
-		return []*identity.Error{identity.Invalid("repeat", site.Text(r, "setup.differ"))}
+		return identity.Invalid("repeat", site.Text(r, "setup.differ"))
 	}
 	return nil
 }

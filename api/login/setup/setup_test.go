@@ -24,6 +24,8 @@ func TestSetup(t *testing.T) {
 	if strings.Contains(a.Page, secret) {
 		t.Error("the password came back")
 	}
+	wrong := url.Values{"username": {"a b"}, "email": {"ada"}, "password": {"short"}, "repeat": {"shorter"}}
+	s.Post(link, wrong).Want(t, 422, `id="username-error"`, `id="email-error"`, `id="password-error"`, `id="repeat-error"`)
 	form.Set("repeat", secret)
 	form.Set("username", "tester")
 	s.Post(link, form).Want(t, 422, `id="username-error"`)
