@@ -34,6 +34,7 @@ type Client struct {
 	RegistrationTokens Rows
 
 	CertificateAuthorities Rows
+	TenantRows             Rows // Tenants, by the names on the wire
 
 	base   *url.URL
 	token  string
@@ -81,7 +82,7 @@ func New(addr, token string, opts ...Option) (*Client, error) {
 	}
 	c.Users, c.Groups, c.Applications, c.Tenants = Users{c}, Groups{c}, Applications{c}, Tenants{c}
 	c.Scopes, c.ResourceServers, c.RegistrationTokens = Rows{c, "scopes"}, Rows{c, "resource-servers"}, Rows{c, "registration/tokens"}
-	c.CertificateAuthorities = Rows{c, "certificate-authorities"}
+	c.CertificateAuthorities, c.TenantRows = Rows{c, "certificate-authorities"}, Rows{c, "tenants"}
 	return c, nil
 }
 

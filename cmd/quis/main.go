@@ -17,15 +17,27 @@ import (
 	"os"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"github.com/quis-idp/quis/api/client"
+	"github.com/quis-idp/quis/cmd/quis/line"
 )
 
 func main() { os.Exit(Main()) }
 
+// run executes root, and takes a command that is not there for a mistake also where its help is asked for.
+func run(root *cobra.Command) (err error) {
+	var mistake error
+	root.SetHelpFunc(line.HelpOf(root.HelpFunc(), &mistake))
+	if err = root.ExecuteContext(context.Background()); err == nil {
+		err = mistake
+	}
+	return err
+}
+
 // Main runs the command line of this process and returns its exit code.
 func Main() int {
-	root := newRoot()
-	err := root.ExecuteContext(context.Background())
+	err := run(newRoot())
 	if err == nil {
 		return exitOK
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -65,4 +66,41 @@ func TestEveryCommandHasTwoExamples(t *testing.T) {
 		}
 	}
 	walk(newRoot())
+}
+
+// Every command prints its own help, and a group none for a command that it does not hold.
+func TestEveryCommandHasItsOwnHelp(t *testing.T) {
+	t.Parallel()
+	help := func(c *cobra.Command, more ...string) (string, error) {
+		root, out := newRoot(), &strings.Builder{}
+		root.SetOut(out)
+		root.SetErr(out)
+		root.SetArgs(append(strings.Fields(c.CommandPath())[1:], more...))
+		err := run(root)
+		return out.String(), err
+	}
+	n := 0
+	var walk func(c *cobra.Command)
+	walk = func(c *cobra.Command) {
+		n++
+		c.InitDefaultHelpFlag()
+		usage := "\nUsage:\n  " + c.UseLine() + "\n"
+		if out, err := help(c, "--help"); err != nil || !strings.Contains(out, usage) && c.Name() != "help" {
+			t.Errorf("%s --help: %v, want %q in\n%s", c.CommandPath(), err, usage, out)
+		}
+		if c.HasSubCommands() {
+			for _, more := range [][]string{{"nosuch", "--help"}, {"--help", "nosuch"}, {"nosuch", "-h", "-o", "json"}} {
+				if out, err := help(c, more...); err == nil || !strings.Contains(err.Error(), `unknown command "nosuch"`) || out != "" {
+					t.Errorf("%s %v: %v\n%s", c.CommandPath(), more, err, out)
+				}
+			}
+		}
+		for _, sub := range c.Commands() {
+			walk(sub)
+		}
+	}
+	walk(newRoot())
+	if n < 100 {
+		t.Errorf("only %d commands", n)
+	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/quis-idp/quis/cmd/quis/passkey"
 	"github.com/quis-idp/quis/cmd/quis/policy"
 	"github.com/quis-idp/quis/cmd/quis/settings"
+	"github.com/quis-idp/quis/cmd/quis/tenant"
 	"github.com/quis-idp/quis/cmd/quis/try"
 	"github.com/quis-idp/quis/cmd/quis/user"
 )
@@ -63,7 +64,7 @@ func newRoot() *cobra.Command {
 	complete(root, "output", "table", "json")
 	root.AddCommand(devCommand(), serverCommand(), initCommand(), joinCommand(), statusCommand(), doctorCommand(), rootKeyCommand(), setupLinkCommand(),
 		audit.Command(), keysCommand(), clusterCommand(), archive.Backup(), archive.Restore(), archive.Recover(), breach.Command(),
-		app.Command(try.AppTest()), oauth.Scope(), oauth.Resource(), oauth.Registration(), settings.Command(), user.Command(), groups.Command(), mail.Command(), passkey.Command(), policy.Command(), try.Command(), try.Token(), certificate.Command(), versionCommand())
+		app.Command(try.AppTest()), oauth.Scope(), oauth.Resource(), oauth.Registration(), settings.Command(), user.Command(), groups.Command(), mail.Command(), passkey.Command(), policy.Command(), try.Command(), try.Token(), certificate.Command(), tenant.Command(), versionCommand())
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {

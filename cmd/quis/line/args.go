@@ -34,6 +34,19 @@ func GroupArgs(cmd *cobra.Command, args []string) error {
 	return Usage(cmd, "%s", noCommand(cmd, args[0]))
 }
 
+// HelpOf is help, less for a word that is no command of one that holds others: there the help of that one
+// would pass for the word's. What is wrong then is stored in mistake.
+func HelpOf(help func(*cobra.Command, []string), mistake *error) func(*cobra.Command, []string) {
+	return func(cmd *cobra.Command, args []string) {
+		if cmd.HasSubCommands() {
+			if *mistake = GroupArgs(cmd, cmd.Flags().Args()); *mistake != nil {
+				return
+			}
+		}
+		help(cmd, args)
+	}
+}
+
 // noCommand says that cmd holds no such command, and which one was perhaps meant.
 func noCommand(cmd *cobra.Command, word string) string {
 	text := "unknown command \"" + word + "\""
