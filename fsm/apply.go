@@ -111,6 +111,9 @@ func (a *applier) commit() error {
 	if err := a.b.Set(keyState, a.st.encode(), nil); err != nil {
 		return engineError("write", err)
 	}
+	if err := a.eng.rows.Written(a.st.applied, a.b); err != nil {
+		return err
+	}
 	db := a.db
 	db.mu.Lock()
 	db.committing = true

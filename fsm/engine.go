@@ -13,6 +13,8 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/quis-idp/quis/fsm/kept"
 )
 
 // An engine is one open generation of the embedded store. A restore builds the
@@ -21,6 +23,7 @@ import (
 type engine struct {
 	db   *pebble.DB
 	name string // directory of the generation, within Config.Dir
+	rows kept.Rows
 
 	mu      sync.Mutex
 	refs    int

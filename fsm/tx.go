@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -104,11 +103,10 @@ func (tx *Tx) row(key []byte, use func(r *row) error) (there bool, err error) {
 
 // stored is row for whatever is stored, expired or not.
 func (tx *Tx) stored(key []byte, use func(r *row) error) error {
-	v, own, c, err := tx.value(key)
+	v, own, err := tx.value(key)
 	if err != nil || v == nil {
 		return err
 	}
-	defer c.Close()
 	r, err := decodeRow(v)
 	if err != nil {
 		return err
@@ -119,23 +117,23 @@ func (tx *Tx) stored(key []byte, use func(r *row) error) error {
 	return use(&r)
 }
 
-// value returns what key holds for this transaction, valid until it is closed, or nil, and
-// whether it has written that itself. A miss in the snapshot is recorded here, a hit by the caller.
-func (tx *Tx) value(key []byte) (v []byte, own bool, c io.Closer, err error) {
+// value returns what key holds for this transaction, or nil, and whether it has written that itself; it is not to be
+// changed. A miss in the snapshot is recorded here, a hit by the caller.
+func (tx *Tx) value(key []byte) (v []byte, own bool, err error) {
 	if v, own = tx.overlay[string(key)]; own {
-		return v, own, nothingToClose, nil
+		return v, own, nil
 	}
 	if tx.snap == nil {
-		return nil, false, nil, errEnded
+		return nil, false, errEnded
 	}
 	if len(key) > maxKey { // no row can have it
-		return nil, false, nil, nil
+		return nil, false, nil
 	}
-	v, c, err = tx.view.get(key)
+	v, err = tx.view.get(key)
 	if v == nil && err == nil {
 		tx.saw(key, 0, false)
 	}
-	return v, false, c, err
+	return v, false, err
 }
 
 func (tx *Tx) saw(key []byte, rev uint64, alive bool) {
@@ -151,11 +149,10 @@ func (tx *Tx) saw(key []byte, rev uint64, alive bool) {
 
 // holder returns the raw data key that a unique index entry points to, or nil.
 func (tx *Tx) holder(key []byte) ([]byte, error) {
-	v, own, c, err := tx.value(key)
+	v, own, err := tx.value(key)
 	if err != nil || v == nil {
 		return nil, err
 	}
-	defer c.Close()
 	if !own {
 		tx.saw(key, indexRevision(v), true)
 	}

@@ -1,8 +1,6 @@
 package fsm
 
 import (
-	"errors"
-	"io"
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -22,32 +20,23 @@ type view struct {
 	kept kept.State
 }
 
-// keepAfter is how many transactions a view has served before what they read is kept: while
+// keepAfter is how many transactions a view has served before what they make of it is kept: while
 // every second one commits, keeping costs more than it saves.
 const keepAfter = 16
 
 func (v *view) keeps() bool { return v.held.Load() >= keepAfter }
 
-var nothingToClose = io.NopCloser(nil)
-
-// get returns what key holds in this state, nil for nothing, valid until the closer is
-// closed. In a state that stays for a while, nobody asks the engine twice.
-func (v *view) get(key []byte) ([]byte, io.Closer, error) {
-	if !v.keeps() {
-		return v.ask(key)
+// get returns what key holds in this state, nil for nothing; it is shared, and stays as it is. Nobody asks the engine
+// twice for what nobody has written meanwhile.
+func (v *view) get(key []byte) ([]byte, error) {
+	if row, known := v.eng.rows.Get(v.st.applied, key); known {
+		return row, nil
 	}
-	row, known := v.kept.Row(key)
-	if !known {
-		stored, c, err := v.ask(key)
-		if err != nil {
-			return nil, nil, err
-		}
-		row = v.kept.KeepRow(key, stored)
-		if c != nil {
-			c.Close()
-		}
+	row, err := get(v.snap, key)
+	if err == nil {
+		v.eng.rows.Keep(v.st.applied, key, row)
 	}
-	return row, nothingToClose, nil
+	return row, err
 }
 
 // Once returns what f makes of the state that tx reads. While that state stays, all
@@ -66,18 +55,6 @@ func Once[T any](tx *Tx, key any, f func() (T, error)) (T, error) {
 		tx.view.kept.Keep(key, made)
 	}
 	return made, err
-}
-
-// ask reads from the engine.
-func (v *view) ask(key []byte) ([]byte, io.Closer, error) {
-	value, c, err := v.snap.Get(key)
-	if errors.Is(err, pebble.ErrNotFound) {
-		return nil, nil, nil
-	}
-	if err != nil {
-		return nil, nil, engineError("read", err)
-	}
-	return value, c, nil
 }
 
 // hold pins the view, unless it has been closed.

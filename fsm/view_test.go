@@ -35,6 +35,9 @@ func TestViewsOfOneState(t *testing.T) {
 			if n := name(inner); n != "new" || inner.Index() <= outer.Index() {
 				t.Errorf("after the commit at %d: %q at %d", outer.Index(), n, inner.Index())
 			}
+			if n := name(outer); n != "old" { // what others have read of a newer state is not for it
+				t.Errorf("a snapshot from before the commit has %q, once the new is kept", n)
+			}
 			return nil
 		})
 	})

@@ -10,10 +10,11 @@ import (
 )
 
 const (
-	followBatch = 100             // events read at once
-	followRead  = 5 * time.Second // at most before the cursor is written while a slow reader works
-	noteAfter   = 1000            // events handed out between two writes of the cursor
-	noteEvery   = time.Second     // and at most between them while there is news
+	followBatch = 100              // events read at once
+	followRead  = 5 * time.Second  // at most before the cursor is written while a slow reader works
+	noteAfter   = 1000             // events handed out between two writes of the cursor
+	noteEvery   = time.Second      // and at most between them while there is news
+	followRest  = time.Second / 20 // at least between two looks at a log that is busy: a look costs as much as ten events
 )
 
 // A cursor is how far one reader has come. The row is replicated, so a new leader
@@ -42,7 +43,7 @@ func Follow(ctx context.Context, db *fsm.DB, name string, fn func(context.Contex
 	at, err := placeOf(ctx, db, name)
 	f := follower{ctx: ctx, db: db, name: name, at: at, noted: at}
 	for err == nil {
-		changed := db.Changed()
+		changed, looked := db.Changed(), time.Now()
 		var more bool
 		if more, err = f.hand(fn); err == nil && f.due() {
 			err = f.note()
@@ -52,6 +53,7 @@ func Follow(ctx context.Context, db *fsm.DB, name string, fn func(context.Contex
 		}
 		select {
 		case <-changed:
+			err = rest(ctx, followRest-time.Since(looked))
 		case <-f.timer():
 		case <-ctx.Done():
 			err = ctx.Err()
@@ -64,6 +66,19 @@ func Follow(ctx context.Context, db *fsm.DB, name string, fn func(context.Contex
 		return nil
 	}
 	return fmt.Errorf("follow events as %s: %w", name, err)
+}
+
+// rest waits so long, if it is more than nothing, or returns the error of ctx.
+func rest(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // A follower is one run of Follow.
