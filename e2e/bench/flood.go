@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/quis-idp/quis/e2e/testbed"
@@ -44,16 +45,12 @@ func flood(ctx context.Context, o options) (figures []figure, err error) {
 			return nil, err
 		}
 	}
-	idle, err := c.paced(ctx)
-	if err != nil {
-		return nil, err
-	}
 	during, err := n.flooded(ctx, c, owners)
 	if err != nil {
 		return nil, err
 	}
 	few, err := n.fromFew(ctx)
-	sent, busy := during.sent, during.busy
+	sent, idle, busy := during.sent, during.idle, during.busy
 	return []figure{
 		{Name: "flood: bad sign-ins", Value: during.perSecond(sent.Refused + sent.Hashed), Unit: "/s", Goal: fmt.Sprintf("%d offered", floodRate),
 			Note: fmt.Sprintf("%.0f/s told to wait, %.0f/s checked, %d connections cut; node and load generator share the processors", during.perSecond(sent.Refused), during.perSecond(sent.Hashed), sent.Cut)},
@@ -73,7 +70,7 @@ type siege struct {
 	took         time.Duration // of what is measured from then on:
 	sent         counted
 	entries      float64
-	busy         load // tokens
+	idle, busy   load // tokens, in turns without and with the flood
 	known, fresh luck // browsers, after that
 }
 
@@ -90,16 +87,31 @@ func (n *houseNode) flooded(ctx context.Context, c *spread, owners []*stranger) 
 	if s.noticed, err = n.noticed(ctx); err != nil {
 		return s, err
 	}
-	before, began := *f.last.Load(), time.Now()
+	if err := f.pause(); err != nil {
+		return s, err
+	}
 	entries, err := n.entries(ctx)
 	if err != nil {
 		return s, err
 	}
-	if s.busy, err = c.paced(ctx); err != nil {
+	before := *f.last.Load()
+	var stopped error
+	s.idle, s.busy, err = c.inTurns(ctx, func() (func(), error) {
+		began := time.Now()
+		end := func() {
+			s.took += time.Since(began)
+			stopped = errors.Join(stopped, f.pause())
+		}
+		return end, f.signal(syscall.SIGCONT)
+	})
+	if err := errors.Join(err, stopped); err != nil {
 		return s, err
 	}
 	after, err := n.entries(ctx)
-	s.entries, s.took, s.sent = after-entries, time.Since(began), *f.last.Load()
+	if err := errors.Join(err, f.signal(syscall.SIGCONT)); err != nil {
+		return s, err
+	}
+	s.entries, s.sent = after-entries, *f.last.Load()
 	s.sent.Refused, s.sent.Hashed = s.sent.Refused-before.Refused, s.sent.Hashed-before.Hashed
 	s.known, s.fresh = people(ctx, owners), people(ctx, newStrangers(n.public))
 	return s, err

@@ -63,8 +63,18 @@ func startFlood(ctx context.Context, node string, networks int) (*flooding, erro
 	return f, err
 }
 
+func (f *flooding) signal(s os.Signal) error { return f.process.Signal(s) }
+
+// pause stops it until it is told to go on, and waits until the node has answered what was on its way.
+func (f *flooding) pause() error {
+	err := f.signal(syscall.SIGSTOP)
+	time.Sleep(time.Second)
+	return err
+}
+
 // stop ends it, and returns what was wrong.
 func (f *flooding) stop() error {
+	_ = f.signal(syscall.SIGCONT) // or it never hears of its end
 	f.end()
 	select {
 	case err := <-f.errs:

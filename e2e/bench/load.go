@@ -72,6 +72,7 @@ type load struct {
 	cpu     time.Duration // of the server process
 	p50     time.Duration
 	p99     time.Duration
+	times   []time.Duration // of paced: each call's
 }
 
 func (l load) perSecond() float64 { return float64(l.calls) / l.elapsed.Seconds() }
@@ -124,6 +125,13 @@ func (l *load) percentiles(times [][]time.Duration) {
 	if l.calls = len(all); l.calls > 0 {
 		l.p50, l.p99 = all[l.calls/2], all[l.calls*99/100]
 	}
+}
+
+// add makes l what both did together.
+func (l *load) add(m load) {
+	times := slices.Concat(l.times, m.times)
+	*l = load{elapsed: l.elapsed + m.elapsed, cpu: l.cpu + m.cpu, times: times}
+	l.percentiles([][]time.Duration{times})
 }
 
 var errDone = errors.New("nothing left to do")

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -211,27 +212,23 @@ func tokensWhileHashing(ctx context.Context, o options) (figures []figure, err e
 		if err != nil {
 			return err
 		}
-		idle, err := c.paced(ctx)
-		if err != nil {
-			return err
-		}
-		hashing, stop := context.WithCancel(ctx)
-		var people sync.WaitGroup
 		var signedIn, refused atomic.Int64
-		for i := range crowd {
-			people.Go(func() {
-				for hashing.Err() == nil {
-					if _, err := testbed.NewPerson(member(i), "correct horse battery").Authorize(hashing, c.nodes[0], web); err == nil {
-						signedIn.Add(1)
-					} else {
-						refused.Add(1)
+		idle, busy, err := c.inTurns(ctx, func() (func(), error) {
+			hashing, stop := context.WithCancel(ctx)
+			var people sync.WaitGroup
+			for i := range crowd {
+				people.Go(func() {
+					for hashing.Err() == nil {
+						if _, err := testbed.NewPerson(member(i), "correct horse battery").Authorize(hashing, c.nodes[0], web); err == nil {
+							signedIn.Add(1)
+						} else {
+							refused.Add(1)
+						}
 					}
-				}
-			})
-		}
-		busy, err := c.paced(ctx)
-		stop()
-		people.Wait()
+				})
+			}
+			return func() { stop(); people.Wait() }, nil
+		})
 		if err != nil {
 			return err
 		}
@@ -243,8 +240,7 @@ func tokensWhileHashing(ctx context.Context, o options) (figures []figure, err e
 	return figures, err
 }
 
-// paced sends client_credentials, fifty requests a second from each of four callers, six times as long as other loads:
-// of a thousand requests, the tenth slowest says little.
+// paced sends client_credentials, fifty requests a second from each of four callers, as long as other loads.
 func (c *spread) paced(ctx context.Context) (load, error) {
 	ticks := make([]*time.Ticker, 4)
 	for i := range ticks {
@@ -252,7 +248,7 @@ func (c *spread) paced(ctx context.Context) (load, error) {
 		defer ticks[i].Stop()
 	}
 	times := make([][]time.Duration, len(ticks))
-	l, err := drive(ctx, c.pids, len(ticks), 6*c.o.duration, func(ctx context.Context, w int) error {
+	l, err := drive(ctx, c.pids, len(ticks), c.o.duration, func(ctx context.Context, w int) error {
 		<-ticks[w].C
 		at := time.Now()
 		_, err := web.Token(ctx, c.nodes[0], url.Values{"grant_type": {"client_credentials"}})
@@ -260,7 +256,34 @@ func (c *spread) paced(ctx context.Context) (load, error) {
 		return err
 	})
 	if err == nil {
+		l.times = slices.Concat(times...)
 		l.percentiles(times)
 	}
 	return l, err
+}
+
+// turns is how often tokens are measured in and out of what disturbs them: of a thousand requests the tenth slowest says
+// little, and what else the machine does meanwhile both have to bear alike.
+const turns = 6
+
+// inTurns measures tokens in turns, without and with what begin begins and its result ends.
+func (c *spread) inTurns(ctx context.Context, begin func() (end func(), err error)) (idle, busy load, err error) {
+	for range turns {
+		l, err := c.paced(ctx)
+		if err != nil {
+			return idle, busy, err
+		}
+		idle.add(l)
+		end, err := begin()
+		if err != nil {
+			return idle, busy, err
+		}
+		l, err = c.paced(ctx)
+		end()
+		if err != nil {
+			return idle, busy, err
+		}
+		busy.add(l)
+	}
+	return idle, busy, nil
 }

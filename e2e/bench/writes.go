@@ -128,8 +128,9 @@ func writesOn(ctx context.Context, o options, n int, dir string) (writeResult, e
 
 // A benchChild is a node of writesOn, which lives until its standard input ends.
 type benchChild struct {
-	in   io.Closer
-	done chan struct{}
+	process *os.Process
+	in      io.Closer
+	done    chan struct{}
 }
 
 func (c *benchChild) end() {
@@ -172,7 +173,7 @@ func startChild(ctx context.Context, env string, order any, line func([]byte), e
 	if err := testbed.StartChild(cmd); err != nil {
 		return nil, err
 	}
-	child := &benchChild{in: in, done: make(chan struct{})}
+	child := &benchChild{process: cmd.Process, in: in, done: make(chan struct{})}
 	go func() {
 		defer close(child.done)
 		s := bufio.NewScanner(out)
