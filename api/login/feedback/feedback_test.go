@@ -47,7 +47,7 @@ func TestPasswordIsJudgedWhileItIsTyped(t *testing.T) {
 	before := c.Entries()
 	ask := func(form url.Values) (int, map[string]any) {
 		t.Helper()
-		r, err := http.PostForm(server.URL+"/password/check", form)
+		r, err := server.Client().PostForm(server.URL+"/password/check", form)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -72,7 +72,7 @@ func TestPasswordIsJudgedWhileItIsTyped(t *testing.T) {
 			t.Errorf("%q: %d %v", password, status, v)
 		}
 	}
-	answer, err := http.PostForm(server.URL+"/password/check?lang=de", url.Values{"password": {"short"}})
+	answer, err := server.Client().PostForm(server.URL+"/password/check?lang=de", url.Values{"password": {"short"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func TestPasswordIsJudgedWhileItIsTyped(t *testing.T) {
 	if b, err := io.ReadAll(answer.Body); err != nil || !strings.Contains(string(b), "Verwenden Sie mindestens 15 Zeichen.") {
 		t.Errorf("in German: %s %v", b, err)
 	}
-	r, err := http.Get(server.URL + "/password/policy")
+	r, err := server.Client().Get(server.URL + "/password/policy")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,8 +26,10 @@ func NewBrowser(t testing.TB, url string) *Browser {
 	if err != nil {
 		t.Fatal(err)
 	}
+	own := &http.Transport{} // whenever one of httptest's servers is closed, it closes what is idle of the default one, under others' feet
+	t.Cleanup(own.CloseIdleConnections)
 	return &Browser{T: t, URL: url, Cookie: jar, client: &http.Client{
-		Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport: own, Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }
 
