@@ -52,16 +52,10 @@ func (c *spread) drive(ctx context.Context, d time.Duration, call func(ctx conte
 	return drive(ctx, c.pids, callers, d, call)
 }
 
-// tokenRates measures the endpoints that make and judge tokens, of one node with its
-// log on disk as in production.
-func tokenRates(ctx context.Context, o options) (figures []figure, err error) {
-	return tokenRatesOf(ctx, o, 1)
-}
-
-// tokenRatesOfThree measures the same over three nodes on this machine: what a core
-// does when every change is replicated twice.
-func tokenRatesOfThree(ctx context.Context, o options) (figures []figure, err error) {
-	return tokenRatesOf(ctx, o, 3)
+// tokenRates measures the endpoints that make and judge tokens, of nodes on this machine with their
+// log on disk as in production. With three it is what a core does when every change is replicated twice.
+func tokenRates(nodes int) func(ctx context.Context, o options) ([]figure, error) {
+	return func(ctx context.Context, o options) ([]figure, error) { return tokenRatesOf(ctx, o, nodes) }
 }
 
 func tokenRatesOf(ctx context.Context, o options, nodes int) (figures []figure, err error) {

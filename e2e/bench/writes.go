@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/quis-idp/quis/cluster"
+	"github.com/quis-idp/quis/e2e/bench/sealing"
 	"github.com/quis-idp/quis/e2e/testbed"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/keys/seal"
@@ -77,7 +78,7 @@ func replicatedWrites(ctx context.Context, o options) ([]figure, error) {
 		}
 		figures = append(figures, figure{Name: v.name, Value: r.rate(), Unit: "/s", Note: fmt.Sprintf("%s; p50 %.1f ms, p99 %.1f ms", v.note, ms(r.P50), ms(r.P99))})
 	}
-	tls, err := sealingCost()
+	tls, err := sealing.Cost()
 	return append(figures, figure{Name: "TLS of a write", Value: tls, Unit: "µs CPU", Note: "sent to two followers in groups of 77, beside plain TCP"}), err
 }
 
