@@ -19,7 +19,7 @@ import (
 type Still[T comparable] struct {
 	page *Template[T]
 
-	mu   sync.Mutex
+	mu   sync.RWMutex
 	kept map[stillKey][]piece
 }
 
@@ -71,22 +71,27 @@ func (s *Still[T]) Write(w http.ResponseWriter, r *http.Request, status int, dat
 // A piece is what stands before a [Hole], a [Gap], or the end: "".
 type piece struct{ text, then string }
 
-// pieces returns what was written, once for all with that key.
+// pieces returns what was written with that key. While one is written all others are answered: whoever asks for pages that nobody has
+// asked for yet must not hold them up.
 func (s *Still[T]) pieces(key stillKey) ([]piece, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if kept := s.kept[key]; kept != nil {
+	s.mu.RLock()
+	kept := s.kept[key]
+	s.mu.RUnlock()
+	if kept != nil {
 		return kept, nil
 	}
 	var b bytes.Buffer
 	if err := s.page.render(&b, key.tag, key.frame); err != nil {
 		return nil, err
 	}
+	fresh := cut(b.String())
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if len(s.kept) == maxStills {
 		clear(s.kept)
 	}
-	s.kept[key] = cut(b.String())
-	return s.kept[key], nil
+	s.kept[key] = fresh
+	return fresh, nil
 }
 
 // cut cuts a page at its holes.

@@ -50,3 +50,38 @@ func TestStillIsWrittenOnce(t *testing.T) {
 		t.Errorf("%d are kept", len(s.kept))
 	}
 }
+
+// A slowly is data that takes until its channel is closed to be written.
+type slowly struct {
+	Begun, Until chan struct{}
+}
+
+func (s slowly) Wait() string {
+	if s.Until != nil {
+		close(s.Begun)
+		<-s.Until
+	}
+	return "done"
+}
+
+// Attack: a stranger asks for one page after the other that nobody has asked for yet. Those that are kept go on being given.
+func TestNobodyWaitsForAStillOfAnother(t *testing.T) {
+	t.Parallel()
+	s := StillOf(Page[slowly](NewSite(files(`{{.Wait}}`), nil), "p.html"))
+	write := func(data slowly) {
+		if err := s.Write(httptest.NewRecorder(), request("GET"), http.StatusOK, data, "", ""); err != nil {
+			t.Error(err)
+		}
+	}
+	write(slowly{})
+	others := slowly{make(chan struct{}), make(chan struct{})}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		write(others)
+	}()
+	<-others.Begun
+	write(slowly{})
+	close(others.Until)
+	<-ended
+}
