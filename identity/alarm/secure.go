@@ -58,8 +58,9 @@ func SpanOf(tx *fsm.Tx, tenant, userID, speaks string, e *event.Event) (Span, er
 
 // SpanOfApproval returns the span of a sign-in that asked the user to approve it, which they say was not their doing. Nobody
 // got in by one that they did not approve, and so its span begins now. Another tab or browser of theirs may have approved it before
-// they say so: then given is true, and the span is that of the approval, if it is of the last day.
-func SpanOfApproval(tx *fsm.Tx, tenant, userID, speaks, id string) (s Span, given bool, err error) {
+// they say so: then given is true, and the span begins with the approval, if it is of the last day, and not with the sign-in of that
+// browser, which is theirs.
+func SpanOfApproval(tx *fsm.Tx, tenant, userID, id string) (s Span, given bool, err error) {
 	since := tx.Now().Add(-lookBack)
 	for e, err := range happened(tx, tenant, userID) {
 		if err != nil {
@@ -69,7 +70,7 @@ func SpanOfApproval(tx *fsm.Tx, tenant, userID, speaks, id string) (s Span, give
 			break
 		}
 		if e.Type == event.ApprovalGiven && e.Target.ID == id {
-			s, err = SpanOf(tx, tenant, userID, speaks, e)
+			s, err = SpanOf(tx, tenant, userID, e.Actor.SessionID, e)
 			return s, true, err
 		}
 	}

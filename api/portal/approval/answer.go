@@ -3,6 +3,7 @@ package approval
 import (
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/quis-idp/quis/api/page"
 	"github.com/quis-idp/quis/api/portal"
@@ -126,29 +127,33 @@ func (s *Section) approve(w http.ResponseWriter, r *http.Request, v *portal.Visi
 
 // disown refuses a sign-in that the person did not begin: somebody has their password. One
 // that is over already was still not theirs, and one that was approved by then let somebody in. What
-// this session may itself have been proved by stays: to take that away needs another proof.
+// this session may itself have been proved by goes only if that was of late: who has but its cookie takes no more away than came later.
 func (s *Section) disown(w http.ResponseWriter, r *http.Request, v *portal.Visitor, id string) error {
 	if err := s.cfg.Use(r.Context()); err != nil {
 		return err
 	}
 	onward := portal.RefusedPath
-	err := v.Update(r.Context(), func(tx *fsm.Tx) error {
+	disown := func(tx *fsm.Tx, least time.Time) error {
 		err := approval.Refuse(tx, v.Tenant, v.UserID, id, "this wasn't me")
 		if err != nil && !errors.Is(err, fsm.ErrNotFound) {
 			return err
 		}
-		span, given, err := alarm.SpanOfApproval(tx, v.Tenant, v.UserID, v.ID, id)
+		span, given, err := alarm.SpanOfApproval(tx, v.Tenant, v.UserID, id)
 		if err != nil {
 			return err
 		}
 		if onward = portal.RefusedPath; given {
 			onward = portal.DisownedPath
 		}
-		if span.Since.Before(v.AuthTime) {
-			span.Since = v.AuthTime
+		if span.Since.Before(least) {
+			span.Since = least
 		}
 		return v.Disown(tx, span, map[string]string{"approval": identity.Printable(id, 64)})
-	})
+	}
+	err := v.UpdateFresh(r.Context(), func(tx *fsm.Tx) error { return disown(tx, time.Time{}) })
+	if errors.Is(err, identity.ErrUnauthenticated) { // not of late, or the session has ended
+		err = v.Update(r.Context(), func(tx *fsm.Tx) error { return disown(tx, v.AuthTime) })
+	}
 	if err != nil {
 		return err
 	}

@@ -157,37 +157,51 @@ func TestNotMe(t *testing.T) {
 }
 
 // Attack: in another tab the person has approved by mistake, and whoever got in by it has added a way to sign in. It goes when the
-// question that still stands in this tab is answered with no, and what was there before stays.
+// question that still stands in this tab is answered with no, and what was there before stays: also if they have proved
+// meanwhile who they are, which the page of security asks of who has a look there first.
 func TestNotMeAfterItWasApproved(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	laptop := h.approver()
-	phone, waiting, number := h.asking()
-	request := laptop.Get(answerPath).Hidden("request")[:1]
-	laptop.done(answerPath, url.Values{"request": request, "decision": {"approve"}, "number": {number}}).Want(t, 200, "You have approved the sign-in")
-	phone.finish(waiting).Want(t, 200)
-	apps := func() (names []string) {
-		h.Update(func(tx *fsm.Tx) error {
-			all, err := totp.List(tx, ten, h.Users["ada"])
-			names = nil
-			for _, a := range all {
-				names = append(names, a.Name)
+	for name, proves := range map[string]bool{"at once": false, "after another proof": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t)
+			h.Pass(2 * time.Minute)
+			laptop := h.approver()
+			phone, waiting, number := h.asking()
+			request := laptop.Get(answerPath).Hidden("request")[:1]
+			laptop.done(answerPath, url.Values{"request": request, "decision": {"approve"}, "number": {number}}).Want(t, 200, "You have approved the sign-in")
+			phone.finish(waiting).Want(t, 200)
+			before := h.apps()
+			h.Update(func(tx *fsm.Tx) error {
+				_, _, err := totptest.Add(tx, h.Ring, ten, h.Users["ada"], "theirs")
+				return err
+			})
+			if proves {
+				h.Pass(time.Hour)
+				flow := laptop.Get(laptop.Get(newPath).Want(t, 303).Header.Get("Location")).Hidden("flow")[:1]
+				laptop.code(laptop.Post("/login", url.Values{"flow": flow, "username": {"ada"}, "password": {portaltest.Password}}))
 			}
-			return err
+			laptop.done(answerPath, url.Values{"request": request, "decision": {"disown"}}).
+				Want(t, 200, "ways to sign in that were added since then are removed", "Choose another password now")
+			phone.Get("/account").Want(t, 303)
+			if left := h.apps(); len(before) == 0 || !slices.Equal(left, before) {
+				t.Errorf("left are %v, there were %v", left, before)
+			}
 		})
-		return names
 	}
-	before := apps()
+}
+
+// apps are the names of ada's.
+func (h *house) apps() (names []string) {
 	h.Update(func(tx *fsm.Tx) error {
-		_, _, err := totptest.Add(tx, h.Ring, ten, h.Users["ada"], "theirs")
+		all, err := totp.List(tx, ten, h.Users["ada"])
+		names = nil
+		for _, a := range all {
+			names = append(names, a.Name)
+		}
 		return err
 	})
-	laptop.done(answerPath, url.Values{"request": request, "decision": {"disown"}}).
-		Want(t, 200, "ways to sign in that were added since then are removed", "Choose another password now")
-	phone.Get("/account").Want(t, 303)
-	if left := apps(); len(before) == 0 || !slices.Equal(left, before) {
-		t.Errorf("left are %v, there were %v", left, before)
-	}
+	return names
 }
 
 func TestTooLate(t *testing.T) {
