@@ -2,6 +2,7 @@ package fsm_test
 
 import (
 	"errors"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -96,6 +97,73 @@ func TestViewsWhileOthersCommit(t *testing.T) {
 	if err := db.View(t.Context(), func(*fsm.Tx) error { return nil }); !errors.Is(err, fsm.ErrClosed) {
 		t.Errorf("a view of a closed store: %v", err)
 	}
+}
+
+// TestRowsAreThoseOfTheSnapshot: a row that is asked for by its key, which may have been kept, is that which a walk finds in the
+// same state, whatever others commit, miss and catch up with, or restore meanwhile.
+func TestRowsAreThoseOfTheSnapshot(t *testing.T) {
+	c := fsmtest.NewCluster(t, 2, schema...)
+	const rows = 5
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	look := func(tx *fsm.Tx) error {
+		walked := map[string]string{}
+		for l, err := range links.List(tx, fsm.Global) {
+			if err != nil {
+				return err
+			}
+			walked[l.ID] = l.Names[0]
+		}
+		for i := range rows {
+			id, name := strconv.Itoa(i), ""
+			l, err := links.Get(tx, fsm.Global, fsm.K(id))
+			if err == nil {
+				name = l.Names[0]
+			}
+			if name != walked[id] || err != nil && !errors.Is(err, fsm.ErrNotFound) {
+				t.Errorf("at %d row %s is %q by its key, %q by a walk: %v", tx.Index(), id, name, walked[id], err)
+			}
+		}
+		return nil
+	}
+	for i := range 4 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				if err := c.DB[i%2].View(t.Context(), func(outer *fsm.Tx) error {
+					return errors.Join(look(outer), c.DB[i%2].View(t.Context(), look), look(outer))
+				}); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	for n := range 400 {
+		update(t, c.DB[0], func(tx *fsm.Tx) error {
+			if n%3 == 0 {
+				return links.Delete(tx, fsm.Global, fsm.K(strconv.Itoa(n%rows)))
+			}
+			return links.Put(tx, &link{ID: strconv.Itoa(n * 7 % rows), Names: []string{strconv.Itoa(n)}})
+		})
+		switch n % 40 {
+		case 10:
+			c.Pause(1)
+		case 20:
+			c.Resume(t, 1) // many entries, one commit
+		case 25:
+			c.Pause(1)
+		case 35:
+			c.Install(t, 1, 0)
+			c.Resume(t, 1)
+		}
+	}
+	close(done)
+	wg.Wait()
 }
 
 // hot begins so many views of the present state that what they read is kept.
