@@ -34,7 +34,7 @@ func importCommand() *cobra.Command {
 		Use:   "import FILE",
 		Short: "Create users from a CSV or JSON file",
 		Long: "The first line of a CSV file names the fields, as `quis user set --fields` has them, and groups: names with | between\n" +
-			"them (\\| is a | in a name, and \\\\ a \\), of groups that are there: `quis group create` makes them. A JSON file is a list of objects. What is refused keeps nobody else out; --errors writes those users as they are,\n" +
+			"them (\\| is a | in a name, and \\\\ a \\), of at most 100 groups that are there: `quis group create` makes them. A JSON file is a list of objects. What is refused keeps nobody else out; --errors writes those users as they are,\n" +
 			"with what is wrong, to a new file of the same form, which can be corrected and imported. - is standard input, as CSV.\n" +
 			"Nobody who is there is changed.",
 		Example: "  quis user import people.csv --dry-run\n  quis user import people.csv --errors refused.csv",

@@ -50,9 +50,10 @@ func HeldBy(tx *fsm.Tx, tenant, userID string) (held []Held, err error) {
 	return held, nil
 }
 
-// GoodOf returns those of a user's certificates that let them in now, as far as the store knows: a rule of
-// the authority leads to them, neither has run out, and the authority's uploaded list does not name them. What only its
-// servers know is asked at a sign-in alone; where revocation has to be known and there is nowhere to ask, nobody gets in.
+// GoodOf returns those of a user's certificates that let them in now, as far as the store knows: the authority has a rule of
+// the kind that led to them (whether it still does is seen at a sign-in, where their names are), neither has run out, and the
+// authority's uploaded list does not name them. What only its servers know is asked at a sign-in alone; where revocation has
+// to be known and there is nowhere to ask, nobody gets in.
 func GoodOf(tx *fsm.Tx, tenant, userID string) (good []Held, err error) {
 	held, err := HeldBy(tx, tenant, userID)
 	if err != nil {
