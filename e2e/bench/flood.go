@@ -102,7 +102,7 @@ func (n *houseNode) flooded(ctx context.Context, c *spread, owners []*stranger) 
 			s.took += time.Since(began)
 			stopped = errors.Join(stopped, f.pause())
 		}
-		return end, f.signal(syscall.SIGCONT)
+		return end, errors.Join(f.signal(syscall.SIGCONT), sleep(ctx, time.Second)) // until all who come at once have come
 	})
 	if err := errors.Join(err, stopped); err != nil {
 		return s, err
