@@ -160,8 +160,7 @@ func (l *Login) keep(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return flowFault(w, r, err)
 	}
-	page.Leave(w, to)
-	return leavingPage.Write(w, r, http.StatusOK, leavingView{Application: f.Need.Application, Target: to})
+	return leave(w, r, f.Need.Application, to)
 }
 
 // forget has this browser forget an account, and shows those that are left. It proves and

@@ -42,13 +42,13 @@ func flowFault(w http.ResponseWriter, r *http.Request, err error) error {
 	if !errors.Is(err, authn.ErrDeadFlow) {
 		return err
 	}
-	return tell(w, r, http.StatusGone, "dead.title", "dead.detail")
+	return tell(w, r, http.StatusGone, "dead.title", site.Text(r, "dead.detail"))
 }
 
-// tell shows a page that has these texts and leads home.
+// tell shows a page that says detail under the title of that key, and leads home.
 func tell(w http.ResponseWriter, r *http.Request, status int, title, detail string) error {
 	return messagePage.Write(w, r, status, messageView{
-		Title: site.Text(r, title), Detail: site.Text(r, detail), Link: template.URL(page.Base(r) + "/"), Label: site.Text(r, "error.home"),
+		Title: site.Text(r, title), Detail: detail, Link: template.URL(page.Base(r) + "/"), Label: site.Text(r, "error.home"),
 	})
 }
 

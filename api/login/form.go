@@ -36,7 +36,7 @@ func (l *Login) showForm(w http.ResponseWriter, r *http.Request, f *authn.Flow, 
 	view := signInView{
 		timed: l.timed(f), Purpose: purpose(r, f), Action: page.Base(r) + "/login", Flow: f.Sealed(),
 		Username: page.Field{
-			Name: "username", Label: site.Text(r, "sign_in.username"), Value: identity.Printable(username, maxShown), Autocomplete: "username webauthn", Focus: username == "" || !open.Password,
+			Name: "username", Label: site.Text(r, "sign_in.username"), Value: page.Typed(username), Autocomplete: "username webauthn", Focus: username == "" || !open.Password,
 		},
 		Password: page.Field{Name: "password", Label: site.Text(r, "sign_in.password"), Type: "password", Autocomplete: "current-password", Focus: username != ""},
 		Stay:     days(r, open.Stay), Staying: f.Stay,
@@ -100,9 +100,6 @@ func (v *signInView) still(w http.ResponseWriter, r *http.Request, flow string) 
 	}
 	return signInStill.Write(w, page.Here(r, page.Base(r)+"/login?flow="+page.Hole), http.StatusOK, *v, flow, options)
 }
-
-// maxShown bounds what is given back of a name that was typed.
-const maxShown = 256
 
 // days writes a number of days for the person; nothing of none.
 func days(r *http.Request, n int) string {

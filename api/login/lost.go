@@ -151,5 +151,5 @@ func linkFault(w http.ResponseWriter, r *http.Request, err error) error {
 	case !errors.Is(err, fsm.ErrNotFound) && !errors.Is(err, identity.ErrUnauthenticated):
 		return err
 	}
-	return tell(w, r, status, title, detail)
+	return tell(w, r, status, title, site.Text(r, detail))
 }

@@ -26,7 +26,7 @@ func (l *Login) showMail(w http.ResponseWriter, r *http.Request, f *authn.Flow, 
 	}
 	view := mailView{
 		Purpose: purpose(r, f), Action: page.Base(r) + "/login/code", Flow: f.Sealed(),
-		Token: r.URL.Query().Get("token"), Login: identity.Printable(f.Login, maxShown), Locked: f.Locked(), Closed: !open.Mail,
+		Token: r.URL.Query().Get("token"), Login: page.Typed(f.Login), Locked: f.Locked(), Closed: !open.Mail,
 		Again: page.Base(r) + "/login/mail", Restart: again(r, f), timed: l.timed(f),
 		Code: page.Field{Name: "code", Label: site.Text(r, "mail.code"), Autocomplete: "one-time-code", Numeric: true, Focus: true},
 	}

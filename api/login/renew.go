@@ -37,7 +37,7 @@ func (l *Login) showRecover(w http.ResponseWriter, r *http.Request, f *authn.Flo
 		return err
 	}
 	if !open.Mail {
-		return tell(w, r, http.StatusForbidden, "recover.closed.title", "recover.closed.detail")
+		return tell(w, r, http.StatusForbidden, "recover.closed.title", site.Text(r, "recover.closed.detail"))
 	}
 	need := f.Need
 	need.Recover = false
@@ -47,7 +47,7 @@ func (l *Login) showRecover(w http.ResponseWriter, r *http.Request, f *authn.Flo
 	}
 	view := recoverView{
 		timed: l.timed(f), Action: page.Base(r) + "/login/mail", Flow: f.Sealed(), SignIn: page.Base(r) + "/login?" + url.Values{"flow": {back}}.Encode(),
-		Username: page.Field{Name: "username", Label: site.Text(r, "sign_in.username"), Value: identity.Printable(username, maxShown), Autocomplete: "username", Focus: true},
+		Username: page.Field{Name: "username", Label: site.Text(r, "sign_in.username"), Value: page.Typed(username), Autocomplete: "username", Focus: true},
 	}
 	if len(faults) > 0 {
 		view.Username.Error = site.Text(r, "recover.empty")
@@ -63,7 +63,7 @@ func (l *Login) showRenew(w http.ResponseWriter, r *http.Request, f *authn.Flow,
 	}
 	view := renewView{
 		timed: l.timed(f), Action: page.Base(r) + "/login/renew", Flow: f.Sealed(), Why: "due",
-		Login: identity.Printable(f.Login, maxShown),
+		Login: page.Typed(f.Login),
 		Password: page.Field{
 			Name: "password", Label: site.Text(r, "renew.password"), Type: "password", Autocomplete: "new-password", Focus: true,
 			Hint: site.Text(r, "password.hint", policy.Least()), Check: page.CheckPath(r),

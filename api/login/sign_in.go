@@ -285,9 +285,7 @@ func (l *Login) goOn(w http.ResponseWriter, r *http.Request, f *authn.Flow, done
 	if done.Enrol != nil {
 		return l.showEnrol(w, r, f, done.ReturnTo, done.Enrol)
 	}
-	to := l.onward(r, f, done)
-	page.Leave(w, to)
-	return leavingStill.Write(w, page.Here(r, ""), http.StatusOK, leavingView{Application: f.Need.Application, Target: page.Gap}, "", to)
+	return leave(w, r, f.Need.Application, l.onward(r, f, done))
 }
 
 // refused tells somebody who has proved who they are why that does not let them in. Whoever has

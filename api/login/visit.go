@@ -3,13 +3,11 @@ package login
 import (
 	"errors"
 	"fmt"
-	"html/template"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/quis-idp/quis/api/page"
-	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/session"
@@ -55,7 +53,7 @@ func (l *Login) who(r *http.Request, f *authn.Flow) (string, error) {
 	if f.Login == "" {
 		return "", nil
 	}
-	return site.Text(r, "second.as", identity.Printable(f.Login, maxShown)), nil
+	return site.Text(r, "second.as", page.Typed(f.Login)), nil
 }
 
 // bind ties a flow that is not bound yet to this browser, and gives it time from now on.
@@ -107,17 +105,18 @@ func (l *Login) EnterHome(w http.ResponseWriter, r *http.Request, started *sessi
 	}
 	write(w, r, sessionCookie, cookie, 0)
 	l.cfg.Memory.Remember(w, r, started.Session.UserID, method)
-	home := page.Base(r) + "/"
-	page.Leave(w, home)
-	return leavingPage.Write(w, r, http.StatusOK, leavingView{Target: home})
+	return leave(w, r, "", page.Base(r)+"/")
+}
+
+// leave leads on to a path of ours, from which it may go to an application.
+func leave(w http.ResponseWriter, r *http.Request, application, to string) error {
+	page.Leave(w, to)
+	return leavingStill.Write(w, page.Here(r, ""), http.StatusOK, leavingView{Application: application, Target: page.Gap}, "", to)
 }
 
 // DeadLink tells who has followed a link that it does not work, and what to do.
 func DeadLink(w http.ResponseWriter, r *http.Request, detail string) error {
-	return messagePage.Write(w, r, http.StatusGone, messageView{
-		Title: site.Text(r, "link_dead.title"), Detail: detail,
-		Link: template.URL(page.Base(r) + "/"), Label: site.Text(r, "error.home"),
-	})
+	return tell(w, r, http.StatusGone, "link_dead.title", detail)
 }
 
 // Admit counts an attempt of r's address against rule, as attempts to sign in are: wait says

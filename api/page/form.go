@@ -34,6 +34,12 @@ func CheckPath(r *http.Request) string {
 	return Base(r) + "/password/check?" + url.Values{choiceParameter: {string(Language(r))}}.Encode()
 }
 
+// maxTyped bounds what is given back of what was typed, in bytes.
+const maxTyped = 256
+
+// Typed is what is given back of what somebody typed: as much as a form shows, and nothing that cannot be printed.
+func Typed(text string) string { return identity.Printable(text, maxTyped) }
+
 // An Alert is a message above a form that says what went wrong and what to do; the
 // template "alert" draws it, and nothing if it is empty. The person starts at it, or at a field.
 type Alert struct {

@@ -12,7 +12,7 @@ import (
 )
 
 // A Still is a page that keeps what was written, for the next who get the same but for what stands in its [Hole] and
-// its [Gap]: to fill those in costs a hundredth of writing it. Everything else that it shows is part of what it is
+// its [Gap]: to fill those in costs a third of writing it, or less. Everything else that it shows is part of what it is
 // kept by, so nobody sees what was meant for another; what is somebody's own, and not in a hole, only fills its room.
 //
 // Its language can be changed on it where r says [Within] of an address in which a Hole may stand.

@@ -204,10 +204,10 @@ func (v *Visitor) fresh(w http.ResponseWriter, r *http.Request, back string, set
 	if err != nil {
 		return false, err
 	}
-	switch lacks := standing == authn.Enrol || standing == authn.EnrolBound; {
-	case standing == authn.Enough, lacks && setUp:
+	switch {
+	case passes(standing, setUp):
 		return true, nil
-	case lacks:
+	case lacks(standing):
 		return false, Enrol(w, r, standing, "", page.Base(r)+back)
 	case standing == authn.More:
 	case p.cfg.DB.Now().Sub(v.AuthTime) > *need.MaxAge: // nothing that they have is asked for at a step-up, such as a mail
@@ -217,6 +217,15 @@ func (v *Visitor) fresh(w http.ResponseWriter, r *http.Request, back string, set
 	}
 	need.ReturnTo, need.LoginHint = page.Base(r)+back, v.User.Username
 	return false, p.signIn(w, r, need)
+}
+
+// passes reports whether a session that stands so is let pass, or to what sets up what policy asks for.
+func passes(standing authn.Standing, setUp bool) bool {
+	return standing == authn.Enough || lacks(standing) && setUp
+}
+
+func lacks(standing authn.Standing) bool {
+	return standing == authn.Enrol || standing == authn.EnrolBound
 }
 
 // Enrol leads somebody who lacks a factor, of the kind that standing says, to where they are told so,
@@ -266,7 +275,7 @@ func (v *Visitor) updateFresh(ctx context.Context, setUp bool, change func(tx *f
 		if err != nil {
 			return err
 		}
-		if lacks := standing == authn.Enrol || standing == authn.EnrolBound; standing != authn.Enough && !(lacks && setUp) {
+		if !passes(standing, setUp) {
 			return errShort
 		}
 		return change(tx)

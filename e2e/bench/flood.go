@@ -87,7 +87,7 @@ func (n *houseNode) flooded(ctx context.Context, c *spread, owners []*stranger) 
 	if s.noticed, err = n.noticed(ctx); err != nil {
 		return s, err
 	}
-	if err := f.pause(); err != nil {
+	if err := f.pause(ctx); err != nil {
 		return s, err
 	}
 	entries, err := n.entries(ctx)
@@ -100,7 +100,7 @@ func (n *houseNode) flooded(ctx context.Context, c *spread, owners []*stranger) 
 		began := time.Now()
 		end := func() {
 			s.took += time.Since(began)
-			stopped = errors.Join(stopped, f.pause())
+			stopped = errors.Join(stopped, f.pause(ctx))
 		}
 		return end, errors.Join(f.signal(syscall.SIGCONT), sleep(ctx, time.Second)) // until all who come at once have come
 	})

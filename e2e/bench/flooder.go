@@ -66,10 +66,8 @@ func startFlood(ctx context.Context, node string, networks int) (*flooding, erro
 func (f *flooding) signal(s os.Signal) error { return f.process.Signal(s) }
 
 // pause stops it until it is told to go on, and waits until the node has answered what was on its way.
-func (f *flooding) pause() error {
-	err := f.signal(syscall.SIGSTOP)
-	time.Sleep(time.Second)
-	return err
+func (f *flooding) pause(ctx context.Context) error {
+	return errors.Join(f.signal(syscall.SIGSTOP), sleep(ctx, time.Second))
 }
 
 // stop ends it, and returns what was wrong.

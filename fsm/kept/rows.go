@@ -68,13 +68,14 @@ func (r *Rows) Keep(state uint64, key, value []byte) {
 
 func (r *Rows) put(key string, v row) {
 	need := len(key) + len(v.value) + rowCosts
+	if need > half {
+		return
+	}
 	if r.used+need > half || r.young == nil {
 		r.young, r.old, r.used = map[string]row{}, r.young, 0
 	}
-	if need <= half {
-		r.young[key] = v
-		r.used += need
-	}
+	r.young[key] = v
+	r.used += need
 }
 
 // Written is told what a commit is about to write and the state that it leads to, before anybody can read that. What it

@@ -16,9 +16,6 @@ import (
 	"github.com/quis-idp/quis/identity/settings"
 )
 
-// maxShown bounds what is given back of what was typed, in bytes.
-const maxShown = 256
-
 // An entry is an account that somebody may make, and what their form says of it.
 type entry struct {
 	id      string   // of the invitation or registration: what a passkey is begun for
@@ -175,9 +172,9 @@ func (p *Pages) askAccount(w http.ResponseWriter, r *http.Request, e *entry, sta
 	}
 	view := accountView{
 		Email: e.email, Login: e.login(), Action: e.action, Hidden: e.hidden, Chooses: e.chooses, WithPassword: ways.password,
-		Name: page.Field{Name: "name", Label: site.Text(r, "account.name"), Value: identity.Printable(e.name, maxShown), Autocomplete: "name", Optional: true, Focus: true},
+		Name: page.Field{Name: "name", Label: site.Text(r, "account.name"), Value: page.Typed(e.name), Autocomplete: "name", Optional: true, Focus: true},
 		Username: page.Field{
-			Name: "username", Label: site.Text(r, "account.username"), Value: identity.Printable(e.username, maxShown), Autocomplete: "username",
+			Name: "username", Label: site.Text(r, "account.username"), Value: page.Typed(e.username), Autocomplete: "username",
 			Hint: site.Text(r, "account.username.hint"), Optional: true,
 		},
 		Password: page.Field{

@@ -66,7 +66,7 @@ func showAddress(w http.ResponseWriter, r *http.Request, f *authn.Flow, status i
 		Application: f.Need.Application, Action: page.Base(r) + login.RegisterPath, Flow: f.Sealed(),
 		SignIn: page.Base(r) + "/login?" + url.Values{"flow": {f.Sealed()}, "another": {"yes"}}.Encode(),
 		Email: page.Field{
-			Name: "email", Label: site.Text(r, "address.email"), Type: "email", Value: identity.Printable(email, maxShown), Autocomplete: "email", Focus: true,
+			Name: "email", Label: site.Text(r, "address.email"), Type: "email", Value: page.Typed(email), Autocomplete: "email", Focus: true,
 		},
 	}
 	page.Refuse(r, &view.Alert, faults, &view.Email)

@@ -21,9 +21,6 @@ import (
 // ruleSetup is that of quis_rate_limited_total: links that do not work, from one address.
 const ruleSetup = "setup_address"
 
-// maxShown bounds what is given back of what was typed, in bytes.
-const maxShown = 256
-
 // Config says what the pages work with; all but Checks is needed.
 type Config struct {
 	DB       *fsm.DB
@@ -190,7 +187,7 @@ func writeSetup(w http.ResponseWriter, r *http.Request, status int, first bool, 
 	field := func(name, kind, value, autocomplete string) page.Field {
 		return page.Field{
 			Name: name, Label: site.Text(r, "setup."+name), Type: kind,
-			Value: identity.Printable(value, maxShown), Autocomplete: autocomplete,
+			Value: page.Typed(value), Autocomplete: autocomplete,
 		}
 	}
 	view := setupView{

@@ -75,7 +75,7 @@ func (s *Section) write(w http.ResponseWriter, r *http.Request, v *portal.Visito
 	view := changeView{
 		Account: v.Account(r, "profile"), Action: base + path, Cancel: base + cancelPath, Back: base + "/account", Now: v.User.Email, Proved: v.User.EmailVerified,
 		Email: page.Field{
-			Name: "email", Label: site.Text(r, "new"), Type: "email", Value: identity.Printable(typed, maxShown), Autocomplete: "email", Focus: true,
+			Name: "email", Label: site.Text(r, "new"), Type: "email", Value: page.Typed(typed), Autocomplete: "email", Focus: true,
 		},
 	}
 	switch v.Done { // a stranger can make a link with any value
@@ -103,8 +103,6 @@ func (s *Section) write(w http.ResponseWriter, r *http.Request, v *portal.Visito
 	page.Refuse(r, &view.Alert, faults, &view.Email)
 	return changePage.Write(w, r, status, view)
 }
-
-const maxShown = 256 // bytes
 
 // begin has the links sent.
 func (s *Section) begin(w http.ResponseWriter, r *http.Request, v *portal.Visitor) error {
