@@ -63,7 +63,7 @@ type API struct {
 // door is the public handler.
 type door struct {
 	cfg    Config
-	https  bool
+	always http.Header // of every answer
 	log    *slog.Logger
 	origin *http.CrossOriginProtection
 	root   *http.ServeMux // default tenant
@@ -81,7 +81,7 @@ func New(cfg Config) (*API, error) {
 	}
 	cfg.PublicURL = public.Scheme + "://" + public.Host
 	d := &door{
-		cfg: cfg, https: public.Scheme == "https", log: cfg.Logger,
+		cfg: cfg, always: secure(public.Scheme == "https"), log: cfg.Logger,
 		root: http.NewServeMux(), tenant: http.NewServeMux(),
 	}
 	if d.log == nil {

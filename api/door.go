@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"runtime/debug"
 	"time"
@@ -22,12 +23,15 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 	info := d.identify(r)
 	rec.Header().Set("X-Request-Id", info.ID)
-	d.secure(rec.Header())
+	maps.Copy(rec.Header(), d.always)
 	ctx := problem.WithLogger(identity.WithRequest(r.Context(), info), d.log)
 	if certs := d.certificates(r); len(certs) > 0 {
 		ctx = identity.WithCertificate(ctx, certs...)
 	}
 	ctx = identity.WithTenant(ctx, identity.Tenant{ID: identity.DefaultTenant, Issuer: d.cfg.PublicURL})
+	if d.cfg.Look != nil {
+		ctx = page.WithLook(ctx, d.cfg.Look)
+	}
 	r = r.WithContext(ctx)
 	defer func() { d.recovered(rec, r, recover()) }()
 
@@ -39,10 +43,6 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if tenant.ID != identity.DefaultTenant {
 		mux, r = d.tenant, inside(r, tenant, path)
-	}
-	if d.cfg.Look != nil {
-		ctx := r.Context()
-		r = r.WithContext(page.WithLook(ctx, func() page.Look { return d.cfg.Look(ctx) }))
 	}
 	if err := limitBody(rec, r); err != nil {
 		page.Answer(rec, r, err)

@@ -17,18 +17,22 @@ const (
 
 var errPanic = errors.New("handler panicked")
 
-// secure sets what every answer carries; handlers may tighten it.
-func (d *door) secure(h http.Header) {
-	h.Set("Content-Security-Policy", page.ContentSecurityPolicy)
-	h.Set("X-Content-Type-Options", "nosniff")
-	// Not no-referrer: with that, browsers send "Origin: null" with our own forms.
-	h.Set("Referrer-Policy", "same-origin")
-	h.Set("Cross-Origin-Opener-Policy", "same-origin")
-	h.Set("Cross-Origin-Resource-Policy", "same-origin")
-	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=(), browsing-topics=()")
-	if d.https {
+// secure is what every answer carries; handlers may tighten it. All answers share the values, which
+// http.Header replaces and never writes into.
+func secure(https bool) http.Header {
+	h := http.Header{
+		"Content-Security-Policy": {page.ContentSecurityPolicy},
+		"X-Content-Type-Options":  {"nosniff"},
+		// Not no-referrer: with that, browsers send "Origin: null" with our own forms.
+		"Referrer-Policy":              {"same-origin"},
+		"Cross-Origin-Opener-Policy":   {"same-origin"},
+		"Cross-Origin-Resource-Policy": {"same-origin"},
+		"Permissions-Policy":           {"camera=(), geolocation=(), microphone=(), payment=(), usb=(), browsing-topics=()"},
+	}
+	if https {
 		h.Set("Strict-Transport-Security", "max-age=63072000")
 	}
+	return h
 }
 
 // limitBody bounds what a handler can read of r, and refuses at once what says itself

@@ -112,7 +112,7 @@ func days(r *http.Request, n int) string {
 // holdBack says when the next attempt may come.
 func holdBack(w http.ResponseWriter, r *http.Request, f *authn.Flow, wait time.Duration) error {
 	w.Header().Set("Retry-After", problem.RetryAfter(wait))
-	r = page.Here(r, "") // a choice of languages would cost more than the rest
+	r = page.Within(r, f.Need.Locales, "") // a choice of languages would cost more than the rest
 	return waitPage.Write(w, r, http.StatusTooManyRequests, held(r, "wait.detail", page.Gap), f.Sealed(), language.Duration(page.Language(r), wait))
 }
 

@@ -131,7 +131,7 @@ func (l *Login) begin(w http.ResponseWriter, r *http.Request) (f *authn.Flow, gi
 	f.Browser.Device, f.Browser.Trust, f.Browser.Approver = read(r, deviceCookie), read(r, trustCookie), read(r, ApproverCookie)
 	wait, giveBack := l.admitFlow(r, f)
 	if wait > 0 {
-		return nil, nil, holdBack(w, inFlow(r, f), f, wait)
+		return nil, nil, holdBack(w, r, f, wait)
 	}
 	if read(r, sessionCookie) != "" {
 		limit.Leave(w) // the leader may have to be asked
@@ -227,19 +227,20 @@ func (l *Login) step(w http.ResponseWriter, r *http.Request, take func(f *authn.
 	if f == nil {
 		return err
 	}
-	r = inFlow(r, f)
 	done, err := take(f)
 	if !guessed(err) {
 		giveBack()
 	}
+	if errors.Is(err, identity.ErrLimited) {
+		l.limited.WithLabelValues(ruleName).Inc()
+		return holdBack(w, r, f, problem.Of(r.Context(), err).RetryAfter)
+	}
+	r = inFlow(r, f)
 	switch {
 	case err == nil:
 		return l.goOn(w, r, f, done)
 	case errors.Is(err, authn.ErrDeadFlow):
 		return l.ended(w, r, err)
-	case errors.Is(err, identity.ErrLimited):
-		l.limited.WithLabelValues(ruleName).Inc()
-		return holdBack(w, r, f, problem.Of(r.Context(), err).RetryAfter)
 	case errors.Is(err, identity.ErrDenied):
 		return refused(w, r, err)
 	case errors.Is(err, identity.ErrInvalid), errors.Is(err, identity.ErrUnauthenticated):

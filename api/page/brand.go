@@ -22,16 +22,26 @@ type Look struct {
 
 type lookKey struct{}
 
-// WithLook has pages look as load says. It is called once, by the first page that is written.
-func WithLook(ctx context.Context, load func() Look) context.Context {
-	return context.WithValue(ctx, lookKey{}, sync.OnceValue(load))
+// A looked is a look that the first page that is written asks for.
+type looked struct {
+	once sync.Once
+	load func(context.Context) Look
+	look Look
+}
+
+// WithLook has pages look as load says. It is called once, by the first page that is written, with the context of the
+// request as it is then, so it may be set before the tenant.
+func WithLook(ctx context.Context, load func(context.Context) Look) context.Context {
+	return context.WithValue(ctx, lookKey{}, &looked{load: load})
 }
 
 func lookOf(r *http.Request) Look {
-	if load, ok := r.Context().Value(lookKey{}).(func() Look); ok {
-		return load()
+	l, ok := r.Context().Value(lookKey{}).(*looked)
+	if !ok {
+		return Look{}
 	}
-	return Look{}
+	l.once.Do(func() { l.look = l.load(r.Context()) })
+	return l.look
 }
 
 // brandPrefix begins the path of the style sheet of a colour, which ends with it:

@@ -1,6 +1,7 @@
 package page
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"net/http/httptest"
@@ -42,7 +43,7 @@ func TestBrand(t *testing.T) {
 	t.Parallel()
 	r := asking("/", "fr", "", false)
 	loads := 0
-	r = r.WithContext(WithLook(r.Context(), func() Look {
+	r = r.WithContext(WithLook(r.Context(), func(context.Context) Look {
 		loads++
 		return Look{Name: "Acme & Co", Color: "#1D4ED8", Languages: []language.Tag{"de", "en"}, Default: "de"}
 	}))

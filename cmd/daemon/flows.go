@@ -14,6 +14,7 @@ import (
 	"github.com/quis-idp/quis/api/portal/factor"
 	ownpasskeys "github.com/quis-idp/quis/api/portal/passkey"
 	"github.com/quis-idp/quis/cluster/feature"
+	"github.com/quis-idp/quis/cmd/daemon/pace"
 	"github.com/quis-idp/quis/federation/oidc/family"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
@@ -27,7 +28,7 @@ import (
 // newFlows is signing in, with what it needs of other rooms.
 func (n *Node) newFlows() *authn.Flows {
 	return authn.New(authn.Config{
-		DB: n.db, Ring: n.ring, Sessions: n.sessions, Strangers: 32 * hashers,
+		DB: n.db, Ring: n.ring, Sessions: n.sessions, Strangers: 32 * pace.Hashers,
 		CheckPassword: func(ctx context.Context, tenant, userID, password string) error {
 			return credential.CheckPassword(ctx, n.db, n.passwords, tenant, userID, password)
 		},

@@ -20,6 +20,7 @@ import (
 	"github.com/quis-idp/quis/cluster/disk"
 	"github.com/quis-idp/quis/cluster/rootkey"
 	"github.com/quis-idp/quis/cmd/daemon/bootstrap"
+	"github.com/quis-idp/quis/cmd/daemon/pace"
 	"github.com/quis-idp/quis/cmd/daemon/restored"
 	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/federation/fetch"
@@ -95,8 +96,7 @@ type Node struct {
 // not start or go on. It sets limits of the whole process; tests that run several
 // nodes in one use Start.
 func Run(ctx context.Context, cfg Config) error {
-	tuneMemory()
-	spreadCores()
+	pace.Set()
 	n, err := Start(ctx, cfg)
 	if err != nil {
 		if ctx.Err() != nil {

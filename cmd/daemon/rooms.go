@@ -20,6 +20,7 @@ import (
 	"github.com/quis-idp/quis/api/page"
 	"github.com/quis-idp/quis/api/portal"
 	"github.com/quis-idp/quis/cluster/feature"
+	"github.com/quis-idp/quis/cmd/daemon/pace"
 	"github.com/quis-idp/quis/federation"
 	"github.com/quis-idp/quis/federation/logout"
 	"github.com/quis-idp/quis/federation/oidc"
@@ -48,7 +49,7 @@ func (n *Node) openRooms(ctx context.Context) (err error) {
 	n.metrics.Registry.MustRegister(n.keys, event.Collector())
 	n.openBackups()
 	n.rootKeys = n.newRootKeys()
-	n.passwords = credential.NewPool(credential.Config{Workers: hashers}, n.metrics.Registry)
+	n.passwords = credential.NewPool(credential.Config{Workers: pace.Hashers}, n.metrics.Registry)
 	n.sessions = session.NewStore(session.Config{
 		DB: n.db, Ring: n.ring, Fresh: n.fresh, Logger: n.log, Registerer: n.metrics.Registry,
 	})
@@ -102,7 +103,7 @@ func (n *Node) frontDoor() (*api.API, http.Handler, error) {
 		ErrorPage: page.Error, PostPage: login.Post, DeniedPage: login.Denied, SignedOutPage: login.SignedOut, ConsentPage: decisions.Ask, SessionCookie: login.SessionCookie, Logger: n.log, Registerer: n.metrics.Registry,
 	})
 	signIn := login.New(login.Config{
-		DB: n.db, Sessions: n.sessions, Flows: n.flows, Offers: offers, Pool: n.passwords, Checks: n.passwordChecks, Strangers: hashers, Registerer: n.metrics.Registry,
+		DB: n.db, Sessions: n.sessions, Flows: n.flows, Offers: offers, Pool: n.passwords, Checks: n.passwordChecks, Strangers: pace.Hashers, Registerer: n.metrics.Registry,
 		Memory: memory.Memory{Ring: n.ring}, Offer: n.ownPasskeys().Offer, Certificates: n.cfg.TLS.CertificateURL, Desk: n.desk,
 		Called: func(r *http.Request) string { return portal.Claimed(r, r.UserAgent()) },
 		Frames: func(tx *fsm.Tx, t identity.Tenant, userID, sessionID string) ([]string, error) {

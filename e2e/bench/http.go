@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"os"
 	"slices"
 	"sync"
@@ -16,12 +15,10 @@ import (
 
 const callers = 32
 
-// oneCore makes the servers started from here use one core, and the callers keep
-// their connections.
+// oneCore makes the servers started from here use one core.
 func oneCore() (restore func()) {
 	before, had := os.LookupEnv("GOMAXPROCS")
 	os.Setenv("GOMAXPROCS", "1")
-	http.DefaultTransport.(*http.Transport).MaxIdleConnsPerHost = 2 * callers
 	return func() {
 		if had {
 			os.Setenv("GOMAXPROCS", before)

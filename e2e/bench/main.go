@@ -18,6 +18,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net/http"
 	"os"
 	"os/signal"
 	"runtime"
@@ -79,7 +80,8 @@ func main() {
 			return
 		}
 	}
-	debug.SetGCPercent(1000) // collections of the load generator are not what is measured
+	debug.SetGCPercent(1000)                                                  // collections of the load generator are not what is measured
+	http.DefaultTransport.(*http.Transport).MaxIdleConnsPerHost = 2 * callers // who keep their connections
 	var o options
 	file := flag.String("json", "", "write the figures to this `file`")
 	only := flag.String("only", "", "comma-separated `names` of measurements: writes,start,rss,tokens,tokens3,busy,signin,passkey,flood,timing (the default), scale")

@@ -113,8 +113,17 @@ func form(t Tag, n int64) string {
 	if n = max(n, -n); n >= large {
 		n = n%large + large
 	}
-	return formNames[plural.Cardinal.MatchPlural(language.Make(string(t)), int(n), 0, 0, 0, 0)]
+	return formNames[plural.Cardinal.MatchPlural(parsed[t], int(n), 0, 0, 0, 0)]
 }
+
+// parsed is each Tag as x/text knows it: to read one for each number costs more than to say it.
+var parsed = func() map[Tag]language.Tag {
+	tags := map[Tag]language.Tag{}
+	for _, t := range All {
+		tags[t] = language.Make(string(t))
+	}
+	return tags
+}()
 
 // forms are the plural forms of whole numbers in t, with how many of the first thousand each stands for.
 func forms(t Tag) map[string]int {
