@@ -3,9 +3,10 @@
 // what became of its batch.
 //
 // There is no timer: a group is what has come together while the groups before it
-// were under way, so a lone batch goes at once and a crowd shares its fsyncs. Exactly
-// one of the packer, which sends a batch, and its proposer, who gives up, decides
-// whether it was sent; so "certainly not in the log" is never said of one that was.
+// were under way, and what all who can run have to propose: a lone batch goes at once, a
+// crowd shares its fsyncs. Exactly one of the packer, which sends a batch, and its
+// proposer, who gives up, decides whether it was sent; so "certainly not in the log" is
+// never said of one that was.
 //
 // Not here: how a group reaches the log, and when to try again.
 package group
@@ -13,6 +14,7 @@ package group
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -158,6 +160,8 @@ func (c *Packer) next(ctx context.Context) []*Batch {
 			return nil
 		}
 	}
+	// A worker that is woken runs next, so the first of a crowd would go alone: let the others come.
+	runtime.Gosched()
 	for {
 		select {
 		case p := <-c.queue:

@@ -3,6 +3,8 @@ package group
 import (
 	"context"
 	"errors"
+	"runtime"
+	"sync"
 	"sync/atomic"
 	"testing"
 )
@@ -70,5 +72,33 @@ func TestDrainAnswersWhatWaits(t *testing.T) {
 	c.Drain(errEnded)
 	if r := left.Wait(t.Context(), nil, nil); r.Fate != NotApplied || !errors.Is(r.Err, errEnded) {
 		t.Errorf("%v, %v", r.Fate, r.Err)
+	}
+}
+
+// TestCrowdGoesTogether: of a crowd that can run, the first does not go alone, whom Go would let run on to the end.
+func TestCrowdGoesTogether(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // one after the other
+	var groups atomic.Int32
+	ctx, cancel := context.WithCancel(t.Context())
+	c := New(ctx, func(batches []*Batch) {
+		groups.Add(1)
+		for _, p := range batches {
+			p.Answer(Result{})
+		}
+	})
+	const crowd = 32
+	var all sync.WaitGroup
+	for range crowd {
+		all.Go(func() {
+			p := NewBatch(nil, false)
+			c.Add(p)
+			p.Wait(ctx, nil, errEnded)
+		})
+	}
+	all.Wait()
+	cancel()
+	c.Drain(errEnded)
+	if got := groups.Load(); got > crowd/4 {
+		t.Errorf("%d groups of %d who came at once", got, crowd)
 	}
 }

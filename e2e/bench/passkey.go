@@ -17,7 +17,7 @@ import (
 
 // keyHolders is how many people sign in with passkeys: few sign in twice within one load, and
 // nobody has so many sessions that the oldest gives way.
-const keyHolders = 64
+const keyHolders = 256
 
 // A keyHolder is one of them, with an authenticator in software.
 type keyHolder struct {
