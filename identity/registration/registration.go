@@ -20,8 +20,9 @@ import (
 )
 
 const (
-	// Lifetime is how long a proved address may be made an account with.
-	Lifetime = 30 * time.Minute
+	// Lifetime is how long a proved address may be made an account with: so long that nobody has to
+	// be asked whether they need more time (WCAG 2.2, 2.2.1).
+	Lifetime = 24 * time.Hour
 
 	// Prefix begins the IDs of registrations.
 	Prefix = "reg"

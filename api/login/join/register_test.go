@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/quis-idp/quis/api/page/pagetest"
 	"github.com/quis-idp/quis/identity"
@@ -171,4 +172,35 @@ func TestMailOfStrangersIsLimited(t *testing.T) {
 			t.Error("it does not say until when")
 		}
 	}
+}
+
+// TestWhoTakesTheirTimeRegisters: the way on is there for as long as each page is looked at for less than a quarter
+// of an hour, and the account for a day.
+func TestWhoTakesTheirTimeRegisters(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	h.decide(func(*settings.Authentication) {})
+	sealed, err := h.flows[0].Begin(identity.WithTenant(t.Context(), identity.Tenant{ID: ten}), authn.Need{ReturnTo: "/oauth2/authorize?client_id=web"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := h.someone(0)
+	a := b.Get("/register?flow="+sealed).Want(t, 200)
+	h.pass(13 * time.Minute)
+	a = b.Post("/register", url.Values{"flow": a.Hidden("flow"), "email": {"grace@example.com"}}).Want(t, 200)
+	h.pass(9 * time.Minute)
+	a = b.Post("/register/code", url.Values{"flow": a.Hidden("flow")[:1], "join": a.Hidden("join"), "code": {codeOf(t, h.letter())}}).Want(t, 200)
+	h.pass(13 * time.Minute)
+	form := url.Values{"flow": a.Hidden("flow"), "proved": a.Hidden("proved"), "password": {"short"}}
+	a = b.Post("/register/account", form).Want(t, 422)
+	form = url.Values{"flow": a.Hidden("flow"), "proved": a.Hidden("proved"), "password": {"a compiler of many words"}}
+	if to := isIn(t, b.Post("/register/account", form)); to != "/oauth2/authorize?client_id=web" {
+		t.Errorf("led to %s", to)
+	}
+	other := h.someone(0)
+	a, form = ask(t, other, "/register", "ida@example.com")
+	form.Set("code", codeOf(t, h.letter()))
+	a = other.Post("/register/code", form).Want(t, 200)
+	h.pass(20 * time.Hour)
+	isIn(t, other.Post("/register/account", url.Values{"flow": a.Hidden("flow"), "proved": a.Hidden("proved"), "password": {"a compiler of many words"}}))
 }
