@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/quis-idp/quis/api/problem"
 )
@@ -25,7 +26,7 @@ var assetFiles embed.FS
 type asset struct {
 	path, kind string
 	content    []byte
-	packed     []byte // by gzip; nil: not worth it
+	packed     func() []byte // by gzip, when somebody asks for it first; nil: not worth it
 }
 
 // pack compresses what is the same for everybody. Pages are not: the length of what is
@@ -43,6 +44,9 @@ func pack(content []byte) []byte {
 	}
 	return b.Bytes()
 }
+
+// asItIs is for what is too short to be packed.
+func asItIs() []byte { return nil }
 
 // lean leaves out the lines of a script that are comments, and the indentation: they are for who reads the source.
 // No text in our scripts goes over two lines.
@@ -97,7 +101,7 @@ func loadAssets() (byName, byPath map[string]asset) {
 		a := asset{
 			path: "/assets/" + strings.TrimSuffix(e.Name(), ext) + "-" +
 				base64.RawURLEncoding.EncodeToString(sum[:9]) + ext,
-			kind: kinds[ext], content: content, packed: pack(content),
+			kind: kinds[ext], content: content, packed: sync.OnceValue(func() []byte { return pack(content) }),
 		}
 		byName[e.Name()], byPath[a.path] = a, a
 	}
@@ -130,7 +134,7 @@ func Assets() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a, ok := assetsByPath[r.URL.Path]
 		if sheet, brand := brandSheet(r.URL.Path); !ok && brand {
-			a, ok = asset{kind: "text/css; charset=utf-8", content: []byte(sheet)}, true
+			a, ok = asset{kind: kinds[".css"], content: []byte(sheet), packed: asItIs}, true
 		}
 		if !ok {
 			Answer(w, r, problem.ErrRoute)
@@ -140,11 +144,11 @@ func Assets() http.Handler {
 		h.Set("Content-Type", a.kind)
 		h.Set("Cache-Control", "public, max-age=31536000, immutable")
 		content := a.content
-		if a.packed != nil {
+		if packed := a.packed(); packed != nil {
 			h.Set("Vary", "Accept-Encoding")
 			if takesGzip(r) {
 				h.Set("Content-Encoding", "gzip")
-				content = a.packed
+				content = packed
 			}
 		}
 		h.Set("Content-Length", strconv.Itoa(len(content)))

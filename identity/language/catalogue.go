@@ -17,7 +17,6 @@ import (
 type Catalogue struct {
 	tables  map[Tag]map[string]sentence
 	plurals map[string]bool // keys that have an entry for each plural form
-	faults  []string
 }
 
 // Behind the key of a sentence that depends on a number: "key#few".
@@ -57,7 +56,6 @@ func New(english map[string]string, files fs.FS) *Catalogue {
 		}
 		c.add(t, texts)
 	}
-	c.check()
 	return c
 }
 
@@ -134,12 +132,10 @@ func forms(t Tag) map[string]int {
 	return all
 }
 
-// Faults says what is wrong with the translations, sorted; empty: nothing.
-func (c *Catalogue) Faults() []string { return c.faults }
-
-func (c *Catalogue) check() {
+// Faults says what is wrong with the translations, sorted; empty: nothing. It takes a while: tests ask for it.
+func (c *Catalogue) Faults() (faults []string) {
 	fault := func(t Tag, key, format string, args ...any) {
-		c.faults = append(c.faults, fmt.Sprintf("%s: %s: ", t, key)+fmt.Sprintf(format, args...))
+		faults = append(faults, fmt.Sprintf("%s: %s: ", t, key)+fmt.Sprintf(format, args...))
 	}
 	for _, t := range All {
 		wanted := map[string]string{} // key in t -> key of its English twin
@@ -167,7 +163,8 @@ func (c *Catalogue) check() {
 			}
 		}
 	}
-	slices.Sort(c.faults)
+	slices.Sort(faults)
+	return faults
 }
 
 // samePlaces compares what is said with what English says. The number may be left out of
