@@ -50,6 +50,11 @@ func (echo) Routes(mux *http.ServeMux) {
 		mux.Handle(pattern, problem.Handle(show))
 	}
 	mux.HandleFunc("GET /panic", func(http.ResponseWriter, *http.Request) { panic("the roof is on fire") })
+	mux.HandleFunc("GET /tight", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Referrer-Policy", "no-referrer")
+		w.Header().Add("Permissions-Policy", "midi=()")
+		w.Header().Del("Cross-Origin-Opener-Policy")
+	})
 	mux.HandleFunc("GET /half", func(w http.ResponseWriter, _ *http.Request) {
 		io.WriteString(w, "half an ans")
 		panic("wer")
@@ -322,9 +327,13 @@ func TestCrossOrigin(t *testing.T) {
 	}
 }
 
+// TestHeaders: also after an answer that had others.
 func TestHeaders(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, nil)
+	if got := h.call("GET", "/tight", "").Header(); got.Get("Referrer-Policy") != "no-referrer" || len(got["Permissions-Policy"]) != 2 || got.Get("Cross-Origin-Opener-Policy") != "" {
+		t.Errorf("a handler has not its way: %v", got)
+	}
 	for _, target := range []string{"/echo", "/nothing", "/panic", "/t/acme/echo", "/livez"} {
 		got := h.call("GET", target, "", "Accept: text/html").Header()
 		for name, want := range map[string]string{
