@@ -67,6 +67,16 @@ var textVariables = []string{
 	"app.id", "app.client_id", "app.name", "request.grant", "request.ip", "request.acr",
 }
 
+// checking lets one expression be checked at a time: cel-go v0.33.2 makes a list of all names for the first fault that
+// it finds, while it copies that for others.
+var checking sync.Mutex
+
+func checked(env *cel.Env, tree *cel.Ast) (*cel.Ast, *cel.Issues) {
+	checking.Lock()
+	defer checking.Unlock()
+	return env.Check(tree)
+}
+
 // compile turns an expression into a program, or says why not.
 func compile(expression string) *program {
 	env, err := environment()
@@ -81,7 +91,7 @@ func compile(expression string) *program {
 	if len(loops) > maxAllLoops {
 		return &program{fault: fmt.Sprintf("has more than %d of all, exists, exists_one, filter and map", maxAllLoops)}
 	}
-	if tree, issues = env.Check(tree); issues.Err() != nil {
+	if tree, issues = checked(env, tree); issues.Err() != nil {
 		return &program{fault: explain(issues)}
 	}
 	p := &program{}
