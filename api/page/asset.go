@@ -33,10 +33,9 @@ type asset struct {
 // compressed tells of the secrets in it to who may put words beside them (BREACH).
 func pack(content []byte) []byte {
 	var b bytes.Buffer
-	w, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
-	if err != nil {
-		panic(err) // the level is a constant
-	}
+	w := packers.Get().(*gzip.Writer)
+	defer packers.Put(w)
+	w.Reset(&b)
 	_, _ = w.Write(content) // a Buffer takes all
 	_ = w.Close()
 	if b.Len() > len(content)*9/10 {
@@ -44,6 +43,15 @@ func pack(content []byte) []byte {
 	}
 	return b.Bytes()
 }
+
+// packers have more than half a MiB each, and are asked for one after the other when the first page is looked at.
+var packers = sync.Pool{New: func() any {
+	w, err := gzip.NewWriterLevel(nil, gzip.BestCompression)
+	if err != nil {
+		panic(err) // the level is a constant
+	}
+	return w
+}}
 
 // asItIs is for what is too short to be packed.
 func asItIs() []byte { return nil }
