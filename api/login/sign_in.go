@@ -231,7 +231,7 @@ func (l *Login) step(w http.ResponseWriter, r *http.Request, take func(f *authn.
 	if !guessed(err) {
 		giveBack()
 	}
-	if errors.Is(err, identity.ErrLimited) {
+	if errors.Is(err, identity.ErrLimited) { // what a flood is answered with: before r costs more
 		l.limited.WithLabelValues(ruleName).Inc()
 		return holdBack(w, r, f, problem.Of(r.Context(), err).RetryAfter)
 	}
