@@ -166,11 +166,11 @@ func TestFlowsThatStoodOpen(t *testing.T) {
 	const to = "/oauth2/authorize?client_id=web&state=a"
 	sealed := h.begin(authn.Need{ReturnTo: to, Application: "Web"})
 	flow := s.form("/login?flow=" + sealed)
-	h.pass(10 * time.Minute)
+	h.cluster.Pass(t, 10*time.Minute)
 	s.form("/login?flow=" + sealed) // a tab that is loaded again
 	s.try(flow, "tester", "wrong").Want(t, 401)
 	const link = `href="/oauth2/authorize?client_id=web&amp;state=a"`
-	h.pass(6 * time.Minute)
+	h.cluster.Pass(t, 6*time.Minute)
 	s.try(flow, "tester", secret).Want(t, 410, "That took a little long", link, "Start again")
 	s.Get("/login?flow="+sealed).Want(t, 410, "That took a little long", link)
 	other.try(flow, "tester", secret).Want(t, 410, "This page no longer works") // not theirs
@@ -199,7 +199,7 @@ func TestMoreTime(t *testing.T) {
 	s := h.someone()
 	flow := s.form("/login?flow=" + h.begin(authn.Need{ReturnTo: "/oauth2/authorize", Application: "Web"}))
 	for range 3 {
-		h.pass(13 * time.Minute)
+		h.cluster.Pass(t, 13*time.Minute)
 		a := s.Post("/login", url.Values{"flow": {flow}, "longer": {"yes"}, "username": {"tester"}, "password": {secret}})
 		a.Want(t, 200, `value="tester"`, "to continue to Web", `name="longer"`, `class="soon in13"`)
 		if strings.Contains(a.Page, secret) {
@@ -209,12 +209,12 @@ func TestMoreTime(t *testing.T) {
 	}
 	a := s.try(flow, "tester", secret)
 	a.Want(t, 200, `name="code"`, `name="longer"`)
-	h.pass(13 * time.Minute)
+	h.cluster.Pass(t, 13*time.Minute)
 	a = s.Post("/login/second", url.Values{"flow": a.Hidden("flow"), "way": {"totp"}, "longer": {"yes"}})
 	a.Want(t, 200, `name="code"`)
-	h.pass(13 * time.Minute)
+	h.cluster.Pass(t, 13*time.Minute)
 	a = s.Post("/login/second", url.Values{"flow": a.Hidden("flow"), "way": {"totp"}, "code": {"000000"}}).Want(t, 401)
-	h.pass(10 * time.Minute) // 36 since the name and password were proved: nine are left of 45, and there is no more
+	h.cluster.Pass(t, 10*time.Minute) // 36 since the name and password were proved: nine are left of 45, and there is no more
 	a = s.Post("/login/second", url.Values{"flow": a.Hidden("flow"), "way": {"totp"}, "longer": {"yes"}})
 	if a.Want(t, 200, `class="soon in7"`, "There is no more to be had."); strings.Contains(a.Page, `name="longer"`) {
 		t.Error("more time is offered where there is none")

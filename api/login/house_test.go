@@ -8,7 +8,6 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/quis-idp/quis/api"
 	"github.com/quis-idp/quis/api/login/memory"
@@ -110,13 +109,6 @@ func (h *house) update(fn func(tx *fsm.Tx) error) {
 	if err := h.db.Update(h.t.Context(), fn); err != nil {
 		h.t.Fatal(err)
 	}
-}
-
-// pass moves the state's time forward by writing something under a later stamp.
-func (h *house) pass(d time.Duration) {
-	h.t.Helper()
-	h.cluster.Advance(d)
-	h.update(func(tx *fsm.Tx) error { return event.Append(tx, event.Event{Type: event.KeyRetired}) })
 }
 
 // begin makes a flow as a protocol does.

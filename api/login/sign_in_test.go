@@ -130,7 +130,7 @@ func TestTwoTabs(t *testing.T) {
 	first := s.form("/login?flow=" + h.begin(authn.Need{ReturnTo: "/one"}))
 	second := s.form("/login?flow=" + h.begin(authn.Need{ReturnTo: "/two"}))
 	strict := s.form("/login?flow=" + h.begin(authn.Need{ReturnTo: "/three", Login: true}))
-	h.pass(time.Second) // nobody types within the millisecond in which a flow is begun
+	h.cluster.Pass(t, time.Second) // nobody types within the millisecond in which a flow is begun
 	s.try(first, "tester", secret).Want(t, 200)
 	if a := s.Get("/login?flow=" + second); a.StatusCode != 303 || a.Header.Get("Location") != "/two" {
 		t.Errorf("second tab: %d %q", a.StatusCode, a.Header.Get("Location"))

@@ -156,6 +156,15 @@ func (c *Cluster) Advance(d time.Duration) {
 	c.skew += d
 }
 
+// Pass lets time go by, and an empty entry tell every replica of it.
+func (c *Cluster) Pass(t testing.TB, d time.Duration) {
+	t.Helper()
+	c.Advance(d)
+	if _, _, err := c.Propose(0); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Entries returns how many entries the log holds.
 func (c *Cluster) Entries() int {
 	c.mu.Lock()

@@ -28,7 +28,7 @@ func (h *house) enter(t testing.TB, a app, b authn.Browser) session.Session {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.pass(t, 30*time.Second) // to the next code
+	h.Pass(t, 30*time.Second) // to the next code
 	return r.Session
 }
 
@@ -205,7 +205,7 @@ func TestApprovalRaises(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.decide(t, func(s *settings.Authentication) { s.MFAPolicy, s.MFAReauth = settings.MFAAny, 5 })
-	h.pass(t, 6*time.Minute)
+	h.Pass(t, 6*time.Minute)
 	f := n.fresh(t, ctx)
 	f.Browser.SessionID = r.Session.ID
 	if raised, err := n.Raise(ctx, f, &r.Session); !raised || err != nil {

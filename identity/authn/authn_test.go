@@ -178,7 +178,7 @@ func TestChangesBetweenCheckAndFinish(t *testing.T) {
 			h := newHouse(t, 2)
 			phc := h.hash(t, "another good password")
 			h.nodes[0].checked = func() {
-				h.pass(t, time.Second)
+				h.Pass(t, time.Second)
 				h.update(t, 1, func(tx *fsm.Tx) error { return change(tx, h, phc) })
 			}
 			_, err := h.nodes[0].try(t, from(t, "192.0.2.1"), authn.Browser{}, "ann", good)

@@ -175,7 +175,7 @@ func TestCertificateIsJudgedAtTheEnd(t *testing.T) {
 	ca, _ := h.trust(t, nil)
 	n, ctx := h.nodes[0], from(t, "192.0.2.1")
 	f := n.show(t, ctx, n.fresh(t, ctx), ca.Person(t, "ann").Leaf)
-	h.pass(t, 3*time.Minute)
+	h.Pass(t, 3*time.Minute)
 	if _, err := n.Certificate(ctx, f); !errors.Is(err, authn.ErrDeadFlow) {
 		t.Errorf("shown three minutes ago: %v", err)
 	}
@@ -215,7 +215,7 @@ func TestCertificateIsAskedAboutAgain(t *testing.T) {
 		ctx := from(t, "192.0.2.1")
 		f := h.nodes[0].show(t, ctx, h.nodes[0].fresh(t, ctx), cert)
 		if c.later > 0 {
-			h.pass(t, c.later)
+			h.Pass(t, c.later)
 		}
 		status = c.then
 		_, err := h.nodes[1].Certificate(ctx, f)
@@ -251,7 +251,7 @@ func TestOneStepPostedManyTimesAsksOnce(t *testing.T) {
 		shown[i] = n.show(t, ctx, n.load(t, ctx, sealed, binding), cert).Sealed()
 	}
 	for _, want := range []int{2 + 2, 2 + 4} {
-		h.pass(t, 6*time.Second)
+		h.Pass(t, 6*time.Second)
 		for range 3 {
 			for _, sealed := range shown {
 				if r, err := n.Certificate(ctx, n.load(t, ctx, sealed, binding)); err != nil || r.Step != authn.StepSecond {

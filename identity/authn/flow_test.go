@@ -41,7 +41,7 @@ func TestDeadFlows(t *testing.T) {
 	if _, err := n.Bind(f, ""); !errors.Is(err, authn.ErrDeadFlow) {
 		t.Errorf("bound twice: got %v", err)
 	}
-	h.pass(t, 16*time.Minute)
+	h.Pass(t, 16*time.Minute)
 	if _, err := n.Load(ctx, sealed, binding); !errors.Is(err, authn.ErrDeadFlow) {
 		t.Errorf("expired: got %v", err)
 	}
@@ -86,7 +86,7 @@ func TestProlong(t *testing.T) {
 	begun := h.nodes[0].db.Now()
 	prolong := func(i int) *authn.Flow {
 		t.Helper()
-		h.pass(t, 14*time.Minute)
+		h.Pass(t, 14*time.Minute)
 		f, before := h.nodes[i%2].load(t, ctx, sealed, binding), h.Entries()
 		if err := h.nodes[i%2].Prolong(f); err != nil || h.Entries() != before {
 			t.Fatalf("%d entries, %v", h.Entries()-before, err)
@@ -113,7 +113,7 @@ func TestProlong(t *testing.T) {
 	if _, err := h.nodes[0].Code(ctx, first, assurance.TOTP, a.code(h.nodes[0].db.Now())); err != nil {
 		t.Fatal(err)
 	}
-	h.pass(t, f.Expires.Sub(h.nodes[0].db.Now())-time.Second)
+	h.Pass(t, f.Expires.Sub(h.nodes[0].db.Now())-time.Second)
 	if _, err := h.nodes[1].Load(ctx, f.Sealed(), binding); !errors.Is(err, authn.ErrDeadFlow) {
 		t.Errorf("a copy with more time has outlived the mark of the one that was used: %v", err)
 	}
@@ -144,7 +144,7 @@ func TestProlongHasAnEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 		sealed = f.Sealed()
-		h.pass(t, 4*time.Minute)
+		h.Pass(t, 4*time.Minute)
 	}
 	if got := n.db.Now().Sub(begun).Round(time.Minute); got != 48*time.Minute { // it was good at 44
 		t.Errorf("a password that was proved was good for %s", got)
@@ -180,7 +180,7 @@ func TestAFlowEndsWithWhatItIsFor(t *testing.T) {
 	f, binding := begin(begun.Add(20 * time.Minute))
 	endless, _ := begin(time.Time{})
 	left(f, 15*time.Minute, true)
-	h.pass(t, 14*time.Minute)
+	h.Pass(t, 14*time.Minute)
 	for _, f := range []*authn.Flow{f, endless} {
 		if err := n.Prolong(f); err != nil {
 			t.Fatal(err)
@@ -190,7 +190,7 @@ func TestAFlowEndsWithWhatItIsFor(t *testing.T) {
 	left(f, 6*time.Minute, false)
 	f = n.load(t, ctx, f.Sealed(), binding) // through another page, or node
 	left(f, 6*time.Minute, false)
-	h.pass(t, 6*time.Minute+time.Second)
+	h.Pass(t, 6*time.Minute+time.Second)
 	if _, err := n.Load(ctx, f.Sealed(), binding); !errors.Is(err, authn.ErrDeadFlow) {
 		t.Errorf("outlives what it is for: %v", err)
 	}

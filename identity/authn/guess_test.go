@@ -143,7 +143,7 @@ func TestFailuresAreForgotten(t *testing.T) {
 	if err := n.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	h.pass(t, 16*time.Minute)
+	h.Pass(t, 16*time.Minute)
 	guess(t, n, "192.0.2.1", "ann", 4)
 }
 

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -113,13 +112,6 @@ func (h *house) hash(t testing.TB, password string) string {
 		t.Fatal(err)
 	}
 	return phc
-}
-
-// pass moves the state's time forward by writing something under a later stamp.
-func (h *house) pass(t testing.TB, d time.Duration) {
-	t.Helper()
-	h.Advance(d)
-	h.update(t, 0, func(tx *fsm.Tx) error { return event.Append(tx, event.Event{Type: event.KeyRetired}) })
 }
 
 // events returns the tenant's events of a type, newest first.

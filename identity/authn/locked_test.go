@@ -122,7 +122,7 @@ func TestTheSessionThatIsLeftNeedsTheMailboxToo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.pass(t, 16*time.Minute)
+	h.Pass(t, 16*time.Minute)
 	h.lock(t)
 	f := n.step(t, ctx, &r.Session, n.sensitive(t, &r.Session, authn.More), authn.Browser{})
 	if r, err := n.Code(ctx, f, assurance.Password, good); err != nil || r.Step != authn.StepMail || !f.Locked() {

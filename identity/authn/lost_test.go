@@ -73,7 +73,7 @@ func TestLostSecondFactor(t *testing.T) {
 	if h.apps(t) != 1 || len(h.events(t, event.RecoveryStarted)) != 1 {
 		t.Errorf("%d apps, %d events", h.apps(t), len(h.events(t, event.RecoveryStarted)))
 	}
-	h.pass(t, 24*time.Hour)
+	h.Pass(t, 24*time.Hour)
 	if _, err := h.nodes[0].Regain(ctx, f, ""); !errors.Is(err, authn.ErrDeadFlow) {
 		t.Errorf("with yesterday's flow: %v", err)
 	}
@@ -192,7 +192,7 @@ func TestSigningInStopsARecovery(t *testing.T) {
 	if e := h.events(t, event.RecoveryCancelled); len(e) != 1 || e[0].Actor.ID != h.ann.ID {
 		t.Errorf("events %+v", e)
 	}
-	h.pass(t, 24*time.Hour)
+	h.Pass(t, 24*time.Hour)
 	if r, err := n.Regain(ctx, n.loses(t, ctx), ""); err != nil || r.Step != authn.StepLost || h.apps(t) != 1 {
 		t.Errorf("%+v, %v", r, err)
 	}

@@ -119,7 +119,7 @@ func TestALinkWorksWhileOthersGuess(t *testing.T) {
 	h := newHouse(t, 1)
 	h.verify(t)
 	n := h.nodes[0]
-	h.pass(t, 10*time.Minute)
+	h.Pass(t, 10*time.Minute)
 	ctx := from(t, "192.0.2.1")
 	hers, _ := n.lost(t, ctx, "ann")
 	letter := *n.letter()

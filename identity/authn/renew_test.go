@@ -234,7 +234,7 @@ func TestMailCodes(t *testing.T) {
 		t.Errorf("a code to get back in: %v", err)
 	}
 	f = mailed()
-	h.pass(t, 11*time.Minute)
+	h.Pass(t, 11*time.Minute)
 	if _, err := n.MailCode(ctx, f, n.letter().Code); !errors.Is(err, identity.ErrUnauthenticated) {
 		t.Errorf("after eleven minutes: %v", err)
 	}

@@ -31,7 +31,7 @@ func (h *house) app(t testing.TB) app {
 		_, a.secret, err = totptest.Add(tx, h.ring, ten, h.ann.ID, "telephone")
 		return err
 	})
-	h.pass(t, 30*time.Second)
+	h.Pass(t, 30*time.Second)
 	return a
 }
 
@@ -155,7 +155,7 @@ func TestOnceOnTwoNodes(t *testing.T) {
 			}
 			h.Age(t)
 		}
-		h.pass(t, 30*time.Second)
+		h.Pass(t, 30*time.Second)
 	}
 }
 
@@ -167,7 +167,7 @@ func (h *house) Age(t testing.TB) {
 			t.Fatal(err)
 		}
 	}
-	h.pass(t, 16*time.Minute)
+	h.Pass(t, 16*time.Minute)
 }
 
 func TestRaise(t *testing.T) {
@@ -190,7 +190,7 @@ func TestRaise(t *testing.T) {
 	stands(authn.Enough) // it is wished for, and she has nothing that would give it
 	a := h.app(t)
 	stands(authn.More)
-	h.pass(t, time.Minute)
+	h.Pass(t, time.Minute)
 	open, err := n.Begin(ctx, need)
 	if err != nil {
 		t.Fatal(err)
@@ -294,7 +294,7 @@ func TestDeviceBecomesTrusted(t *testing.T) {
 		if err != nil || (r.Trust != "") != (days > 0) || r.TrustFor != time.Duration(days)*24*time.Hour {
 			t.Fatalf("%d days: trust %q for %v, %v", days, r.Trust, r.TrustFor, err)
 		}
-		h.pass(t, 30*time.Second)
+		h.Pass(t, 30*time.Second)
 		if days == 0 {
 			continue
 		}

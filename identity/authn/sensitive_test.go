@@ -82,7 +82,7 @@ func TestSensitiveWantsAFreshPassword(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.sensitive(t, &r.Session, authn.Enough)
-	h.pass(t, 16*time.Minute)
+	h.Pass(t, 16*time.Minute)
 	need := h.nodes[1].sensitive(t, &r.Session, authn.More)
 	f := n.step(t, ctx, &r.Session, need, authn.Browser{})
 	if ways, err := n.Offer(ctx, f); err != nil || !slices.Equal(ways, []assurance.Method{assurance.Password}) {
@@ -91,7 +91,7 @@ func TestSensitiveWantsAFreshPassword(t *testing.T) {
 	if _, err := n.Code(ctx, f, assurance.Password, "wrong"); !errors.Is(err, identity.ErrUnauthenticated) {
 		t.Errorf("wrong password: %v", err)
 	}
-	h.pass(t, 14*time.Minute) // the person is slow; what they prove counts all the same
+	h.Pass(t, 14*time.Minute) // the person is slow; what they prove counts all the same
 	done, err := n.Code(ctx, f, assurance.Password, good)
 	if err != nil || done.Step != authn.StepDone || done.Session.ID != r.Session.ID {
 		t.Fatalf("%+v, %v", done, err)
@@ -116,7 +116,7 @@ func TestSensitiveWantsTheSecondFactor(t *testing.T) {
 		t.Fatalf("%+v, %v", first, err)
 	}
 	n.sensitive(t, &first.Session, authn.Enough)
-	h.pass(t, time.Minute)
+	h.Pass(t, time.Minute)
 	trusted, err := n.try(t, ctx, authn.Browser{Trust: first.Trust}, "ann", good)
 	if err != nil || trusted.Session.Level() != 2 {
 		t.Fatalf("%+v, %v", trusted, err)
@@ -132,7 +132,7 @@ func TestSensitiveWantsTheSecondFactor(t *testing.T) {
 		t.Fatalf("%+v, %v", done, err)
 	}
 	n.sensitive(t, &done.Session, authn.Enough)
-	h.pass(t, 16*time.Minute)
+	h.Pass(t, 16*time.Minute)
 	n.sensitive(t, &done.Session, authn.More)
 }
 
@@ -153,7 +153,7 @@ func TestReauthenticationInterval(t *testing.T) {
 		return settings.Put(tx, 0, s)
 	})
 	n.sensitive(t, &r.Session, authn.Enough)
-	h.pass(t, 6*time.Minute)
+	h.Pass(t, 6*time.Minute)
 	need := n.sensitive(t, &r.Session, authn.More)
 	if got, err := n.Stands(ctx, &r.Session, authn.Need{}); err != nil || got != authn.More {
 		t.Errorf("for an application: %d, %v", got, err)
@@ -222,7 +222,7 @@ func TestStay(t *testing.T) {
 	if r.CookieFor != 30*24*time.Hour || !r.Session.Remembered {
 		t.Errorf("%v, %+v", r.CookieFor, r.Session)
 	}
-	h.pass(t, 16*time.Minute)
+	h.Pass(t, 16*time.Minute)
 	f := n.step(t, ctx, &r.Session, n.sensitive(t, &r.Session, authn.More), authn.Browser{})
 	done, err := n.Code(ctx, f, assurance.Password, good)
 	if err != nil || !done.Session.Remembered || done.CookieFor != 30*24*time.Hour {

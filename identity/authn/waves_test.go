@@ -63,7 +63,7 @@ func (h *house) owners(t testing.TB) (anns *passkeytest.Authenticator, bobs auth
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.pass(t, 10*time.Minute)
+	h.Pass(t, 10*time.Minute)
 	return anns, authn.Browser{Device: r.Device}
 }
 
@@ -115,7 +115,7 @@ func TestKnownBrowsersPassAWave(t *testing.T) {
 func TestASprayedPassword(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 3)
-	h.pass(t, 10*time.Minute)
+	h.Pass(t, 10*time.Minute)
 	for i := range 57 {
 		if d := h.nodes[i%3].held(t, apart(i%15), authn.Browser{}, fmt.Sprint("nobody", i)); d != 0 {
 			t.Fatalf("guess %d waits %v", i, d)
@@ -152,7 +152,7 @@ func TestAListFromEverywhereIsBounded(t *testing.T) {
 		return errors.Is(err, identity.ErrUnauthenticated)
 	}
 	for range seconds {
-		h.pass(t, time.Second)
+		h.Pass(t, time.Second)
 		for i, n := range h.nodes {
 			for range knocks {
 				if guess(n, fmt.Sprint("nobody", next)) {
@@ -168,7 +168,7 @@ func TestAListFromEverywhereIsBounded(t *testing.T) {
 	}
 	n, at1 := h.nodes[0], 0
 	for range 20 {
-		h.pass(t, 2*time.Second)
+		h.Pass(t, 2*time.Second)
 		if guess(n, "bob") {
 			at1++
 		}
@@ -226,7 +226,7 @@ func TestAFloodIsFewEntries(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 1)
 	n := h.nodes[0]
-	h.pass(t, 10*time.Minute)
+	h.Pass(t, 10*time.Minute)
 	const flood = 1000
 	for i := range flood { // at 99 names, and at last at the one that makes it a wave, which would be let through slowly
 		n.wrong(t, apart(i), fmt.Sprint("nobody", i%99+i/(flood-1)*99))
@@ -271,7 +271,7 @@ func TestGuessedCodesAreAWave(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 1)
 	n := h.nodes[0]
-	h.pass(t, 10*time.Minute)
+	h.Pass(t, 10*time.Minute)
 	ctx := from(t, "192.0.2.1")
 	for i := range 21 {
 		f, _ := n.lost(t, ctx, fmt.Sprint("nobody", i))
@@ -291,7 +291,7 @@ func TestAdmittedBeforeItIsHashed(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 1)
 	n := h.nodes[0]
-	h.pass(t, 10*time.Minute) // the state's time stands still from here on
+	h.Pass(t, 10*time.Minute) // the state's time stands still from here on
 	for i := 0; ; i++ {
 		f, admitted, before := n.fresh(t, from(t, "192.0.2.7")), false, n.checks.Load()
 		f.Admitted = func() {

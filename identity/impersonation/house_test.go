@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/fsm/fsmtest"
@@ -57,13 +56,6 @@ func (h *house) update(t testing.TB, node int, fn func(tx *fsm.Tx) error) {
 	if err := h.DB[node].Update(t.Context(), fn); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// pass moves the state's time forward by writing something under a later stamp.
-func (h *house) pass(t testing.TB, d time.Duration) {
-	t.Helper()
-	h.Advance(d)
-	h.update(t, 0, func(tx *fsm.Tx) error { return event.Append(tx, event.Event{Type: event.KeyRetired}) })
 }
 
 // admin is root, and the context of what they do.

@@ -61,7 +61,7 @@ func TestOfferOfImpersonation(t *testing.T) {
 	if err != nil || got.UserID != h.ann.ID || got.By.UserID != root.ID || got.By.Reason != "ticket 4711" {
 		t.Errorf("%+v, %v", got, err)
 	}
-	h.pass(t, 5*time.Minute+time.Second)
+	h.Pass(t, 5*time.Minute+time.Second)
 	if _, err := h.nodes[2].Open(ctx, ticket); !errors.Is(err, impersonation.ErrDead) {
 		t.Errorf("after its time: %v", err)
 	}
@@ -115,7 +115,7 @@ func TestOfferIsUsedOnceOnTwoNodes(t *testing.T) {
 		if _, err := h.nodes[2].Open(ctx, ticket); !errors.Is(err, impersonation.ErrDead) {
 			t.Fatalf("round %d: it opens again: %v", round, err)
 		}
-		h.pass(t, 2*time.Minute)
+		h.Pass(t, 2*time.Minute)
 	}
 }
 

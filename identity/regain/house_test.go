@@ -95,13 +95,6 @@ func (h *house) decide(change func(*settings.Recovery)) {
 	})
 }
 
-// pass lets time pass; it goes on with an entry.
-func (h *house) pass(d time.Duration) {
-	h.t.Helper()
-	h.Advance(d)
-	h.do(func(tx *fsm.Tx) error { return event.Append(tx, event.Event{Type: event.KeyRetired}) })
-}
-
 func (h *house) begin() (r *regain.Recovery) {
 	h.t.Helper()
 	h.do(func(tx *fsm.Tx) (err error) {

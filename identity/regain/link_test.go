@@ -52,7 +52,7 @@ func TestLinkWorksOnce(t *testing.T) {
 	if err := h.follow(first); !errors.Is(err, fsm.ErrNotFound) {
 		t.Errorf("a link that another took the place of: %v", err)
 	}
-	h.pass(time.Hour)
+	h.Pass(t, time.Hour)
 	if err := h.follow(second); !errors.Is(err, fsm.ErrNotFound) {
 		t.Errorf("an hour later: %v", err)
 	}
@@ -190,7 +190,7 @@ func TestLinkIsNotApprovedByAnAccountOfOnesOwn(t *testing.T) {
 			t.Errorf("at once: %v", err)
 		}
 	}
-	h.pass(settings.Probation)
+	h.Pass(t, settings.Probation)
 	r, _ := h.link(root)
 	if err := h.approve(puppet, r.ID); err != nil {
 		t.Errorf("a day later: %v", err)
@@ -206,7 +206,7 @@ func TestOwnRecoveryIsNotApproved(t *testing.T) {
 	if err := h.approve(h.admin("usr_root"), r.ID); !errors.Is(err, fsm.ErrNotFound) {
 		t.Errorf("approved: %v", err)
 	}
-	h.pass(24 * time.Hour)
+	h.Pass(t, 24*time.Hour)
 	h.do(h.finish(r.ID))
 }
 
@@ -234,11 +234,11 @@ func TestFirstTimeIsNoRecovery(t *testing.T) {
 	}{
 		"nothing yet":         {nothing, nothing, true, true},
 		"strangers knock":     {nothing, knock, true, true},
-		"made long ago":       {func(h *house) { h.pass(100 * 24 * time.Hour) }, nothing, true, true},
+		"made long ago":       {func(h *house) { h.Pass(t, 100*24*time.Hour) }, nothing, true, true},
 		"an app":              {(*house).app, nothing, false, false},
 		"an app, taken away":  {func(h *house) { h.app(); signIn(h); h.lose() }, nothing, false, false},
 		"a sign-in by mail":   {signIn, nothing, false, false},
-		"a sign-in long ago":  {func(h *house) { signIn(h); h.pass(100 * 24 * time.Hour) }, nothing, false, false},
+		"a sign-in long ago":  {func(h *house) { signIn(h); h.Pass(t, 100*24*time.Hour) }, nothing, false, false},
 		"a sign-in meanwhile": {nothing, signIn, true, false},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -133,7 +133,7 @@ func TestLeaderChange(t *testing.T) {
 		t.Errorf("followed: %v, %d events", err, len(h.events(event.RecoveryFinished)))
 	}
 	h.Repeat(1) // sent twice, done once
-	h.pass(25 * time.Hour)
+	h.Pass(t, 25*time.Hour)
 	h.begin()
 	if n := len(h.events(event.RecoveryStarted)); n != 2 {
 		t.Errorf("%d begun", n)

@@ -45,11 +45,11 @@ func TestRecoveryWaitsForItsDelay(t *testing.T) {
 	if err := h.try(t.Context(), h.finish(r.ID)); !errors.Is(err, identity.ErrDenied) {
 		t.Errorf("too early: %v", err)
 	}
-	h.pass(24*time.Hour - time.Second)
+	h.Pass(t, 24*time.Hour-time.Second)
 	if err := h.try(t.Context(), h.finish(r.ID)); !errors.Is(err, identity.ErrDenied) {
 		t.Errorf("a second too early: %v", err)
 	}
-	h.pass(time.Second)
+	h.Pass(t, time.Second)
 	h.do(h.finish(r.ID))
 	h.do(func(tx *fsm.Tx) error {
 		apps, err := totp.List(tx, ten, h.ann)
@@ -111,7 +111,7 @@ func TestAccountRests(t *testing.T) {
 	if err := held(); !errors.Is(err, identity.ErrDenied) || h.waiting() != nil {
 		t.Errorf("without %s: %v", r.ID, err)
 	}
-	h.pass(2 * time.Hour)
+	h.Pass(t, 2*time.Hour)
 	if err := held(); err != nil {
 		t.Errorf("later: %v", err)
 	}
@@ -135,7 +135,7 @@ func TestRecoveryIsStopped(t *testing.T) {
 		return err
 	}
 	h.do(stop)
-	h.pass(25 * time.Hour)
+	h.Pass(t, 25*time.Hour)
 	if err := h.try(t.Context(), h.finish(r.ID)); !errors.Is(err, fsm.ErrNotFound) {
 		t.Errorf("finished: %v", err)
 	}
@@ -145,7 +145,7 @@ func TestRecoveryIsStopped(t *testing.T) {
 	}
 	h.link(h.admin("usr_root"))
 	h.do(stop)
-	h.pass(7 * 24 * time.Hour)
+	h.Pass(t, 7*24*time.Hour)
 	h.do(begin)
 	cancelled := h.events(event.RecoveryCancelled)
 	if len(cancelled) != 2 || cancelled[0].Data["reason"] != "stopped by the user" || cancelled[1].Data[regain.QuietKey] != "" || cancelled[0].Actor.ID != h.ann {
@@ -158,7 +158,7 @@ func TestRecoveryExpires(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 1)
 	r := h.begin()
-	h.pass(8*24*time.Hour + time.Second)
+	h.Pass(t, 8*24*time.Hour+time.Second)
 	if err := h.try(t.Context(), h.finish(r.ID)); !errors.Is(err, fsm.ErrNotFound) || h.waiting() != nil {
 		t.Errorf("finished: %v", err)
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/fsm/fsmtest"
@@ -82,13 +81,6 @@ func (h *house) start(t testing.TB, node int, user string) (session.Session, str
 		t.Fatal(err)
 	}
 	return s.Session, cookie
-}
-
-// pass moves the state's time forward by writing something under a later stamp.
-func (h *house) pass(t testing.TB, d time.Duration) {
-	t.Helper()
-	h.Advance(d)
-	h.update(t, 0, func(tx *fsm.Tx) error { return event.Append(tx, event.Event{Type: event.KeyRetired}) })
 }
 
 func (h *house) find(t testing.TB, node int, cookie string, want error) *session.Session {

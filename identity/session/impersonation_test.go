@@ -179,7 +179,7 @@ func TestImpersonationEndsWithWhatItRestsOn(t *testing.T) {
 		"user": {func(h *house, _ *directory.User) {
 			h.change(t, 1, h.user, func(u *directory.User) { u.Disabled = true })
 		}, "withdrawn"},
-		"time": {func(h *house, _ *directory.User) { h.pass(t, 21*time.Minute) }, "expired"},
+		"time": {func(h *house, _ *directory.User) { h.Pass(t, 21*time.Minute) }, "expired"},
 		"sessions": {func(h *house, admin *directory.User) {
 			h.update(t, 1, func(tx *fsm.Tx) error {
 				n, err := session.EndAllOf(tx, ten, admin.ID)
@@ -198,7 +198,7 @@ func TestImpersonationEndsWithWhatItRestsOn(t *testing.T) {
 			h.allow(t, 0, true)
 			_, cookie := h.impersonate(t, 0, admin, 20*time.Minute)
 			_, own := h.start(t, 0, admin.ID)
-			h.pass(t, 19*time.Minute)
+			h.Pass(t, 19*time.Minute)
 			for node := range h.DB {
 				h.find(t, node, cookie, nil)
 			}
@@ -247,7 +247,7 @@ func TestEndIsToldOnceThereIsALeader(t *testing.T) {
 	admin := h.member(t, ten, "admin", true)
 	h.allow(t, 0, true)
 	_, cookie := h.impersonate(t, 0, admin, time.Minute)
-	h.pass(t, 2*time.Minute)
+	h.Pass(t, 2*time.Minute)
 	h.SetLeader(false)
 	for node := range h.DB {
 		if err := h.stores[node].Sweep(t.Context()); !errors.Is(err, fsm.ErrUnavailable) {

@@ -37,7 +37,7 @@ func TestLoweredLifetimesEndLivingSessions(t *testing.T) {
 	} {
 		h := newHouse(t, 3, session.Config{})
 		s, cookie := h.start(t, 0, h.user.ID)
-		h.pass(t, 40*time.Minute)
+		h.Pass(t, 40*time.Minute)
 		h.decide(t, 1, lower)
 		for node := range h.DB {
 			h.find(t, node, cookie, identity.ErrUnauthenticated)
@@ -55,7 +55,7 @@ func TestLoweredLifetimesEndLivingSessions(t *testing.T) {
 		}
 		h.decide(t, 2, func(s *settings.Session) { s.Idle, s.Absolute = 24*60, 30*24*60 })
 		h.find(t, 1, cookie, nil)
-		h.pass(t, s.Expires.Sub(s.AuthTime)-40*time.Minute)
+		h.Pass(t, s.Expires.Sub(s.AuthTime)-40*time.Minute)
 		h.find(t, 2, cookie, identity.ErrUnauthenticated)
 	}
 }
@@ -65,7 +65,7 @@ func TestStaleNodeDoesNotOutliveLoweredLifetime(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 2, session.Config{})
 	_, cookie := h.start(t, 0, h.user.ID)
-	h.pass(t, 40*time.Minute)
+	h.Pass(t, 40*time.Minute)
 	h.find(t, 1, cookie, nil)
 	h.Pause(1)
 	h.decide(t, 0, func(s *settings.Session) { s.Idle, s.Absolute = 10, 10 })
@@ -86,14 +86,14 @@ func TestRememberedSessions(t *testing.T) {
 		t.Errorf("remembered although the tenant does not offer it: %+v", s)
 	}
 	h.decide(t, 1, func(s *settings.Session) { s.RememberMe = 10 })
-	h.pass(t, 3*time.Hour)
+	h.Pass(t, 3*time.Hour)
 	h.find(t, 0, cookie, identity.ErrUnauthenticated) // idle; it never was one that is remembered
 
 	s, cookie = h.remember(t, 0)
 	if !s.Remembered || !s.Expires.Equal(s.AuthTime.Add(10*24*time.Hour)) {
 		t.Fatalf("%+v", s)
 	}
-	h.pass(t, 9*24*time.Hour)
+	h.Pass(t, 9*24*time.Hour)
 	for node := range h.DB {
 		if got := h.find(t, node, cookie, nil); got == nil || !got.Expires.Equal(s.Expires) {
 			t.Errorf("node %d: %+v", node, got)
@@ -106,7 +106,7 @@ func TestRememberedSessions(t *testing.T) {
 	h.decide(t, 2, func(s *settings.Session) { s.RememberMe = 0 }) // it is one like any other then
 	h.find(t, 0, cookie, identity.ErrUnauthenticated)
 	h.decide(t, 2, func(s *settings.Session) { s.RememberMe = 365 })
-	h.pass(t, 24*time.Hour)
+	h.Pass(t, 24*time.Hour)
 	h.find(t, 0, cookie, identity.ErrUnauthenticated)
 }
 
@@ -116,9 +116,9 @@ func TestIdleCountsOnceNobodyIsRemembered(t *testing.T) {
 	h := newHouse(t, 1, session.Config{})
 	h.decide(t, 0, func(s *settings.Session) { s.RememberMe = 1 })
 	_, cookie := h.remember(t, 0)
-	h.pass(t, 4*time.Hour)
+	h.Pass(t, 4*time.Hour)
 	h.find(t, 0, cookie, nil)
-	h.pass(t, 4*time.Hour)
+	h.Pass(t, 4*time.Hour)
 	h.decide(t, 0, func(s *settings.Session) { s.RememberMe = 0 })
 	h.find(t, 0, cookie, identity.ErrUnauthenticated)
 }

@@ -36,17 +36,17 @@ func TestPushSubscriptionsGoWithTheSession(t *testing.T) {
 	if all := subscribed(); len(all) != 1 || all[0].Session != second.ID {
 		t.Fatalf("after the end of the first: %+v", all)
 	}
-	h.pass(t, 11*time.Hour)
+	h.Pass(t, 11*time.Hour)
 	var renewed *session.Started
 	h.update(t, 0, func(tx *fsm.Tx) (err error) {
 		renewed, err = h.stores[0].Renew(tx, second.ID, session.Session{Tenant: ten, UserID: second.UserID, AMR: []string{"pwd"}})
 		return err
 	})
-	h.pass(t, 2*time.Hour) // longer than it would have lasted
+	h.Pass(t, 2*time.Hour) // longer than it would have lasted
 	if all := subscribed(); len(all) != 1 || !all[0].Expires.Equal(renewed.Session.Expires) {
 		t.Fatalf("after being renewed until %s: %+v", renewed.Session.Expires, all)
 	}
-	h.pass(t, 11*time.Hour)
+	h.Pass(t, 11*time.Hour)
 	if all := subscribed(); len(all) != 0 {
 		t.Errorf("after its time: %+v", all)
 	}

@@ -87,19 +87,19 @@ func TestAbsoluteAndIdleLifetime(t *testing.T) {
 	h := newHouse(t, 1, session.Config{Flush: time.Minute})
 	h.decide(t, 0, func(s *settings.Session) { s.Idle, s.Absolute = 60, 180 })
 	_, cookie := h.start(t, 0, h.user.ID)
-	h.pass(t, 58*time.Minute)
+	h.Pass(t, 58*time.Minute)
 	h.find(t, 0, cookie, nil)
-	h.pass(t, 58*time.Minute) // since it was seen, by the time of the state
+	h.Pass(t, 58*time.Minute) // since it was seen, by the time of the state
 	h.find(t, 0, cookie, nil)
-	h.pass(t, 62*time.Minute)
+	h.Pass(t, 62*time.Minute)
 	h.find(t, 0, cookie, identity.ErrUnauthenticated)
 
 	h = newHouse(t, 1, session.Config{})
 	h.decide(t, 0, func(s *settings.Session) { s.Idle, s.Absolute = 180, 180 })
 	_, cookie = h.start(t, 0, h.user.ID)
-	h.pass(t, 179*time.Minute)
+	h.Pass(t, 179*time.Minute)
 	h.find(t, 0, cookie, nil)
-	h.pass(t, 2*time.Minute)
+	h.Pass(t, 2*time.Minute)
 	h.find(t, 0, cookie, identity.ErrUnauthenticated)
 }
 
@@ -180,7 +180,7 @@ func TestRenew(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 1, session.Config{})
 	s, old := h.start(t, 0, h.user.ID)
-	h.pass(t, time.Hour)
+	h.Pass(t, time.Hour)
 	renew := func(user string) (session.Session, string) {
 		var r *session.Started
 		h.update(t, 0, func(tx *fsm.Tx) (err error) {
@@ -217,7 +217,7 @@ func TestCookieFromALifeBeforeTheRestore(t *testing.T) {
 	// The wait of two seconds is real here: the store knows nothing of a fake clock.
 	h := newHouse(t, 1, session.Config{})
 	for range 5 {
-		h.pass(t, 0)
+		h.Pass(t, 0)
 	}
 	_, cookie := h.start(t, 0, h.user.ID)
 	back := newHouse(t, 1, session.Config{})
@@ -295,7 +295,7 @@ func TestExcessCountsWhatStands(t *testing.T) {
 	for range 12 {
 		h.start(t, 0, h.user.ID)
 	}
-	h.pass(t, 13*time.Hour) // nothing purges
+	h.Pass(t, 13*time.Hour) // nothing purges
 	var want []string
 	for range 4 {
 		s, _ := h.start(t, 0, h.user.ID)

@@ -93,13 +93,6 @@ func (c *council) want(two bool) {
 	}
 }
 
-// pass lets time pass; it goes on with an entry.
-func (c *council) pass(d time.Duration) {
-	c.t.Helper()
-	c.Advance(d)
-	c.must(c.DB[0].Update(c.t.Context(), func(tx *fsm.Tx) error { return event.Append(tx, event.Event{Type: event.KeyRetired}) }))
-}
-
 func (c *council) events(what event.Type) (found []event.Event) {
 	c.t.Helper()
 	c.must(c.DB[0].View(c.t.Context(), func(tx *fsm.Tx) (err error) {
@@ -191,7 +184,7 @@ func TestAnAccountOfOnesOwnIsNoSecondAdministrator(t *testing.T) {
 		t.Errorf("%d of 8 are denied", n)
 	}
 	c.want(true)
-	c.pass(settings.Probation)
+	c.Pass(t, settings.Probation)
 	if n := try(); n != 0 {
 		t.Errorf("%d are denied a day later", n)
 	}
@@ -222,7 +215,7 @@ func TestALoweringDoesNotOutliveItsRule(t *testing.T) {
 		t.Errorf("withdrawn: %v", err)
 	}
 	id = c.ask(root)
-	c.pass(7 * 24 * time.Hour)
+	c.Pass(t, 7*24*time.Hour)
 	if err := c.agree(other, id); !errors.Is(err, fsm.ErrNotFound) {
 		t.Errorf("too late: %v", err)
 	}

@@ -106,13 +106,6 @@ func (h *house) update(fn func(tx *fsm.Tx) error) {
 	}
 }
 
-// pass lets time go by, and an entry tell of it.
-func (h *house) pass(d time.Duration) {
-	h.t.Helper()
-	h.log.Advance(d)
-	h.update(func(tx *fsm.Tx) error { return event.Append(tx, event.Event{Type: event.KeyRetired}) })
-}
-
 // decide lets strangers register, as change says.
 func (h *house) decide(change func(*settings.Authentication)) {
 	h.t.Helper()

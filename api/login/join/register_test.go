@@ -186,11 +186,11 @@ func TestWhoTakesTheirTimeRegisters(t *testing.T) {
 	}
 	b := h.someone(0)
 	a := b.Get("/register?flow="+sealed).Want(t, 200)
-	h.pass(13 * time.Minute)
+	h.log.Pass(t, 13*time.Minute)
 	a = b.Post("/register", url.Values{"flow": a.Hidden("flow"), "email": {"grace@example.com"}}).Want(t, 200)
-	h.pass(9 * time.Minute)
+	h.log.Pass(t, 9*time.Minute)
 	a = b.Post("/register/code", url.Values{"flow": a.Hidden("flow")[:1], "join": a.Hidden("join"), "code": {codeOf(t, h.letter())}}).Want(t, 200)
-	h.pass(13 * time.Minute)
+	h.log.Pass(t, 13*time.Minute)
 	form := url.Values{"flow": a.Hidden("flow"), "proved": a.Hidden("proved"), "password": {"short"}}
 	b.Post("/register/account", form).Want(t, 422)
 	form.Set("password", "a compiler of many words")
@@ -201,6 +201,6 @@ func TestWhoTakesTheirTimeRegisters(t *testing.T) {
 	_, form = ask(t, other, "/register", "ida@example.com")
 	form.Set("code", codeOf(t, h.letter()))
 	a = other.Post("/register/code", form).Want(t, 200)
-	h.pass(20 * time.Hour)
+	h.log.Pass(t, 20*time.Hour)
 	isIn(t, other.Post("/register/account", url.Values{"flow": a.Hidden("flow"), "proved": a.Hidden("proved"), "password": {"a compiler of many words"}}))
 }

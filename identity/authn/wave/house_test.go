@@ -35,7 +35,7 @@ func newHouse(t *testing.T, n int) *house {
 	}
 	// The state's time stands still while it is ahead of the clock: no test straddles two windows.
 	now := h.DB[0].Now()
-	h.pass(t, now.Truncate(5*time.Minute).Add(10*time.Minute+time.Second).Sub(now))
+	h.Pass(t, now.Truncate(5*time.Minute).Add(10*time.Minute+time.Second).Sub(now))
 	return h
 }
 
@@ -82,13 +82,6 @@ func (h *house) settle(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-}
-
-// pass moves the state's time forward.
-func (h *house) pass(t *testing.T, d time.Duration) {
-	t.Helper()
-	h.Advance(d)
-	h.update(t, func(tx *fsm.Tx) error { return event.Append(tx, event.Event{Type: event.KeyRetired}) })
 }
 
 func (h *house) events(t *testing.T, what event.Type) (page []event.Event) {

@@ -33,7 +33,7 @@ func TestStuffing(t *testing.T) {
 		}
 		w := h.watch[i]
 		w.Passed(w.Guess(from(t, apart(1000)), ten, "new", "new", "x"))
-		h.pass(t, time.Second)
+		h.Pass(t, time.Second)
 		if d := h.wait(t, i, apart(1000), "next", "y"); d != 0 {
 			t.Errorf("node %d: after somebody signed in there, the next waits %v", i, d)
 		}
@@ -54,7 +54,7 @@ func (h *house) among(t *testing.T, networks, first, calm int) (people, bots int
 		if second >= calm && h.wait(t, 0, apart(1000+second), fmt.Sprint("owner", second), fmt.Sprint("own", second)) == 0 {
 			people++
 		}
-		h.pass(t, time.Second)
+		h.Pass(t, time.Second)
 	}
 	return people, bots
 }
@@ -114,7 +114,7 @@ func TestStuffingFromEverywhereIsBounded(t *testing.T) {
 	if !h.watch[0].Stuffed(ten) || h.watch[0].Stuffed("ten_other") {
 		t.Error("it is not known for what it is, or where it is not")
 	}
-	h.pass(t, time.Second)
+	h.Pass(t, time.Second)
 	through := 0
 	for i := range 100 {
 		if h.wait(t, 0, apart(1000+i), fmt.Sprint("more", i), fmt.Sprint("password", i)) == 0 {

@@ -72,7 +72,7 @@ func TestOneNetworkManyNames(t *testing.T) {
 			t.Errorf("node %d: the neighbour waits %v", i, d)
 		}
 	}
-	h.pass(t, 2*time.Second)
+	h.Pass(t, 2*time.Second)
 	if d := h.wait(t, 0, "192.0.2.1", "name", "x"); d != 0 {
 		t.Errorf("after the wait: %v", d)
 	}
@@ -199,12 +199,12 @@ func TestAWaveIsTwoEvents(t *testing.T) {
 	if begun := h.events(t, event.AttackBegun); len(begun) != 1 || begun[0].Data["from"] != "192.0.2.1 192.0.2.0/24" {
 		t.Fatalf("%+v", begun)
 	}
-	h.pass(t, 10*time.Minute-time.Second) // it may begin within a window, so it lasts ten minutes at least
+	h.Pass(t, 10*time.Minute-time.Second) // it may begin within a window, so it lasts ten minutes at least
 	together()
 	if ended := h.events(t, event.AttackEnded); len(ended) != 0 {
 		t.Errorf("it ended at once: %+v", ended)
 	}
-	h.pass(t, 5*time.Minute+2*time.Second)
+	h.Pass(t, 5*time.Minute+2*time.Second)
 	together()
 	if ended := h.events(t, event.AttackEnded); len(ended) != 1 || ended[0].Data["begun"] == "" {
 		t.Errorf("%+v", ended)
@@ -318,7 +318,7 @@ func TestDeletedTenantIsForgotten(t *testing.T) {
 		}
 	})
 	h.update(t, func(tx *fsm.Tx) error { return directory.DeleteTenant(tx, gone.ID, 0) })
-	h.pass(t, 16*time.Minute)
+	h.Pass(t, 16*time.Minute)
 	h.settle(t)
 	h.view(t, func(_ []wave.Stored, waves int) {
 		if waves != 0 {

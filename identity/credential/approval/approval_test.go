@@ -48,15 +48,6 @@ func (h *house) update(t testing.TB, node int, fn func(tx *fsm.Tx) error) {
 	}
 }
 
-// pass moves the state's time: any write brings it.
-func (h *house) pass(t testing.TB, d time.Duration) {
-	t.Helper()
-	h.Advance(d)
-	h.update(t, 0, func(tx *fsm.Tx) error {
-		return event.Append(tx, event.Event{Tenant: "ten_time", Type: event.UserUpdated})
-	})
-}
-
 func (h *house) try(t testing.TB, node int, user, session, name string) (a *approval.Approver, cookie string, err error) {
 	t.Helper()
 	err = h.DB[node].Update(t.Context(), func(tx *fsm.Tx) (err error) {

@@ -124,7 +124,7 @@ func TestANumberApproves(t *testing.T) {
 	if err := h.accept(t, 0, "flw_2", id); !errors.Is(err, identity.ErrUnauthenticated) {
 		t.Errorf("spent by another flow: %v", err)
 	}
-	h.pass(t, approval.Lifetime) // what was approved in time may be spent a little later
+	h.Pass(t, approval.Lifetime) // what was approved in time may be spent a little later
 	if err := h.accept(t, 0, "flw_1", id); err != nil {
 		t.Fatal(err)
 	}
@@ -182,16 +182,16 @@ func TestARequestEnds(t *testing.T) {
 			}
 			return approval.Refused
 		},
-		"too late": func(id, _ string) approval.State { h.pass(t, approval.Lifetime); return approval.Gone },
+		"too late": func(id, _ string) approval.State { h.Pass(t, approval.Lifetime); return approval.Gone },
 		"approved, and not spent": func(id, number string) approval.State {
 			if _, right, err := h.answer(t, 1, "ses_1", id, number); !right || err != nil {
 				t.Fatalf("%v, %v", right, err)
 			}
-			h.pass(t, 10*time.Minute)
+			h.Pass(t, 10*time.Minute)
 			return approval.Gone
 		},
 	} {
-		h.pass(t, time.Hour)
+		h.Pass(t, time.Hour)
 		id, number := h.asked(t, "flw_"+name)
 		want := end(id, number)
 		if got := h.state(t, "flw_"+name, id); got != want {
@@ -228,16 +228,16 @@ func TestNobodyIsWornDown(t *testing.T) {
 		t.Errorf("the same flow again: %v", err)
 	}
 	for range approval.PerHour - 2 {
-		h.pass(t, approval.Lifetime)
+		h.Pass(t, approval.Lifetime)
 		h.asked(t, "flw_3")
 	}
-	h.pass(t, approval.Lifetime)
+	h.Pass(t, approval.Lifetime)
 	_, _, err = h.ask(t, 1, "flw_4")
 	limited, ok := errors.AsType[*identity.Error](err)
 	if !ok || !errors.Is(err, identity.ErrLimited) || limited.RetryAfter <= 0 || limited.RetryAfter > time.Hour {
 		t.Errorf("one too many: %v", err)
 	}
-	h.pass(t, limited.RetryAfter+time.Second)
+	h.Pass(t, limited.RetryAfter+time.Second)
 	if _, _, err := h.ask(t, 1, "flw_4"); err != nil {
 		t.Errorf("an hour later: %v", err)
 	}
@@ -255,7 +255,7 @@ func TestRaced(t *testing.T) {
 	h.allow(t, alice, "ses_1", "Laptop")
 	approved := 0
 	for round := range races {
-		h.pass(t, 15*time.Minute)
+		h.Pass(t, 15*time.Minute)
 		var wg sync.WaitGroup
 		var ids, numbers [2]string
 		var errs [3]error

@@ -63,15 +63,6 @@ func (h *house) now(t testing.TB) (now time.Time) {
 	return now
 }
 
-// pass moves the state's time: any write brings it.
-func (h *house) pass(t testing.TB, d time.Duration) {
-	t.Helper()
-	h.Advance(d)
-	h.update(t, 0, func(tx *fsm.Tx) error {
-		return event.Append(tx, event.Event{Tenant: "ten_time", Type: event.UserUpdated})
-	})
-}
-
 func (h *house) begin(t testing.TB, user string) (e *totp.Enrolment) {
 	t.Helper()
 	h.view(t, 0, func(tx *fsm.Tx) (err error) {
@@ -161,7 +152,7 @@ func TestEnrolment(t *testing.T) {
 		t.Errorf("the code that confirmed signs in: %v", err)
 	}
 	late := h.begin(t, alice)
-	h.pass(t, totp.EnrolmentLifetime)
+	h.Pass(t, totp.EnrolmentLifetime)
 	if _, err := h.confirm(t, 0, alice, late.Token, h.codes(t, late)(0), "late"); !errors.Is(err, identity.ErrInvalid) {
 		t.Errorf("after its lifetime: %v", err)
 	}
@@ -199,7 +190,7 @@ func TestCheckAndAccept(t *testing.T) {
 	h := newHouse(t, 2)
 	phone, codeOfPhone := h.enrol(t, alice, "phone")
 	tablet, codeOfTablet := h.enrol(t, alice, "tablet")
-	h.pass(t, 5*time.Minute)
+	h.Pass(t, 5*time.Minute)
 	before := h.Entries()
 	for ahead := int64(-3); ahead <= 3; ahead++ {
 		id, step, err := h.check(t, 1, alice, codeOfTablet(ahead))
@@ -256,7 +247,7 @@ func TestStepsRaced(t *testing.T) {
 		races = 100
 	}
 	for range races {
-		h.pass(t, 30*time.Second)
+		h.Pass(t, 30*time.Second)
 		c := code(0)
 		var won atomic.Int32
 		var wg sync.WaitGroup
@@ -284,7 +275,7 @@ func TestRenamingAndRemoving(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 2)
 	phone, code := h.enrol(t, alice, "phone")
-	h.pass(t, time.Minute)
+	h.Pass(t, time.Minute)
 	h.update(t, 1, func(tx *fsm.Tx) error {
 		if err := totp.Rename(tx, ten, alice, phone.ID, "phone"); err != nil {
 			return err
