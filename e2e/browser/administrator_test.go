@@ -8,10 +8,15 @@ import (
 )
 
 // quis runs a command as the operator of the machine, once what it does may be done: what is of
-// this release waits until every member is known to read it.
+// this release waits until every member is known to read it. Every node knows of it then: the
+// next page may come from any.
 func quis(b *browser, d *testbed.Dev, args ...string) string {
 	b.t.Helper()
-	return command(b, d, "", append(args, "--data-dir", d.Dir)...)
+	out := command(b, d, "", append(args, "--data-dir", d.Dir)...)
+	if err := d.Agree(b.ctx); err != nil {
+		b.t.Fatal(err)
+	}
+	return out
 }
 
 func command(b *browser, d *testbed.Dev, token string, args ...string) string {

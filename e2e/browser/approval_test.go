@@ -68,7 +68,7 @@ func TestApprovalInAnotherBrowser(t *testing.T) {
 	laptop.do(chromedp.SendKeys(chromedp.CSS(`input[name="number"]`), number), chromedp.Click(button), chromedp.WaitVisible(chromedp.CSS(`.column [role="status"]`)))
 	says(laptop, "You have approved the sign-in")
 
-	phone.waitLocation(d.Public(2) + "/account") // by itself
+	phone.arrives(d.Public(2) + "/account") // by itself
 	phone.do(chromedp.WaitVisible(chromedp.CSS(`input[name="given_name"]`)))
 
 	at(laptop, 1, "/account/security")

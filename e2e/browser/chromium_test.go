@@ -298,5 +298,5 @@ func (b *browser) signOutEverywhere() {
 	if b.present(string(choice)) {
 		b.do(chromedp.Click(choice))
 	}
-	b.do(chromedp.Click(chromedp.CSS(`form [type="submit"]`)), chromedp.WaitNotPresent(choice))
+	b.do(chromedp.Click(chromedp.CSS(`form[action="/logout"] [type="submit"]`)), chromedp.WaitNotPresent(choice))
 }

@@ -47,7 +47,7 @@ func (b *browser) value(field chromedp.CSS) string {
 func (b *browser) leave(house string) {
 	b.t.Helper()
 	b.open(house + "/logout")
-	b.do(chromedp.Click(chromedp.CSS(`form [type="submit"]`)))
+	b.do(chromedp.Click(chromedp.CSS(`form[action="/logout"] [type="submit"]`)))
 	b.says("main", "You are signed out") // a form that is gone may not have arrived yet
 }
 
@@ -61,7 +61,7 @@ func TestPasskeyIsOfferedInABrowser(t *testing.T) {
 		b.open(h.begin(authn.Need{ReturnTo: "/account/activity", Login: true}))
 		b.do(chromedp.WaitVisible(chromedp.CSS(`form[data-passkey]`)), chromedp.WaitReady(chromedp.CSS(`[data-passkey-makes][value="yes"]`)))
 		b.signIn(who, comfortSecret)
-		b.waitLocation(h.URL + leads)
+		b.arrives(h.URL + leads)
 	}
 	const offer = "/account/security/passkeys/offer"
 	signIn("ada", offer)
@@ -71,7 +71,7 @@ func TestPasskeyIsOfferedInABrowser(t *testing.T) {
 	}
 	b.pictures("offer")
 	b.do(chromedp.Click(chromedp.CSS(`.actions a`)))
-	b.waitLocation(h.URL + "/account/activity")
+	b.arrives(h.URL + "/account/activity")
 	signIn("ada", "/account/activity") // not now
 	signIn("grace", offer)
 	held := b.holds(h.URL + "/account/activity")
@@ -81,7 +81,7 @@ func TestPasskeyIsOfferedInABrowser(t *testing.T) {
 	b.pictures("offer-taken")
 	held.end()
 	b.do(chromedp.Click(chromedp.CSS(`.actions a`)))
-	b.waitLocation(h.URL + "/account/activity")
+	b.arrives(h.URL + "/account/activity")
 	if n := b.keys(id); n != 1 {
 		t.Fatalf("%d passkeys", n)
 	}
@@ -128,7 +128,7 @@ func TestPasskeyIsMadeUnasked(t *testing.T) {
 		b.open(h.begin(authn.Need{ReturnTo: "/account/activity", Login: true}))
 		b.do(chromedp.WaitReady(chromedp.CSS(`[data-passkey-makes][value="yes"]`)))
 		b.signIn("ada", comfortSecret)
-		b.waitLocation(h.URL + "/account/activity")
+		b.arrives(h.URL + "/account/activity")
 	}
 	b.open(h.URL + "/")
 	run(b, chromedp.Evaluate[bool](`(sessionStorage.refuse = "yes") === "yes"`))
@@ -153,7 +153,7 @@ func TestPasswordIsJudgedInABrowser(t *testing.T) {
 	h, b := newComfortHouse(t), newBrowser(t)
 	b.open(h.URL + "/account/security/password?lang=de")
 	b.signIn("ada", comfortSecret)
-	b.waitLocation(h.URL + "/account/security/password")
+	b.arrives(h.URL + "/account/security/password")
 	b.do(chromedp.WaitVisible(passwordField))
 	height := func() float64 {
 		return run(b, chromedp.Evaluate[float64](`document.querySelector(".column").getBoundingClientRect().height`))
@@ -200,9 +200,9 @@ func TestFlowsThatStoodOpen(t *testing.T) {
 	other := b.tab()
 	other.open(second)
 	b.signIn("ada", comfortSecret)
-	b.waitLocation(h.URL + "/account/activity")
+	b.arrives(h.URL + "/account/activity")
 	other.signIn("ada", comfortSecret) // its form was there before, and is as good
-	other.waitLocation(h.URL + "/account/sessions")
+	other.arrives(h.URL + "/account/sessions")
 	b.do(chromedp.NavigateBack(), chromedp.WaitReady(chromedp.CSS("main h1")))
 	for strings.Contains(run(b, chromedp.Location()), "/account/") { // over what only led on
 		b.do(chromedp.NavigateBack(), chromedp.WaitReady(chromedp.CSS("main h1")))
@@ -212,6 +212,6 @@ func TestFlowsThatStoodOpen(t *testing.T) {
 	}
 	b.pictures("used")
 	b.do(chromedp.Click(chromedp.CSS(`.actions a`)))
-	b.waitLocation(h.URL + "/account/activity")
+	b.arrives(h.URL + "/account/activity")
 	b.expectNoProblems()
 }

@@ -49,7 +49,7 @@ func TestImpersonationOverThreeNodes(t *testing.T) {
 	root.picture("impersonate", "light")
 	root.submit()
 	root.says(".warning", "You are acting as this person")
-	root.waitLocation(at + "/account")
+	root.arrives(at + "/account")
 	root.says("nav.account .login", "ada")
 	for _, path := range []string{"/account", "/account/security", "/account/sessions", "/account/activity", "/account/applications", "/account/approvals", "/account/tokens", "/apps"} {
 		root.open(at + path)

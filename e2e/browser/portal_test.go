@@ -77,7 +77,7 @@ func TestAccountOverThreeNodes(t *testing.T) {
 	for _, b := range []*browser{b, other} {
 		at(b, 1, "/account")
 		b.signIn("ada", "correct horse battery")
-		b.waitLocation(d.Public(1) + "/account")
+		b.arrives(d.Public(1) + "/account")
 		b.do(chromedp.WaitVisible(chromedp.CSS(`input[name="given_name"]`)))
 	}
 	b.pictures("account-profile")

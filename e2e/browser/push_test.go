@@ -194,7 +194,7 @@ func TestPushMessagesLeadToWhatIsToBeDone(t *testing.T) {
 	laptop.fill("number", number)
 	laptop.do(chromedp.Click(submitted))
 	laptop.says(`.column [role="status"]`, "You have approved the sign-in")
-	phone.waitLocation(d.Public(3) + "/account")
+	phone.arrives(d.Public(3) + "/account")
 
 	phone.leave(d.Public(3))
 	phone.open(d.Public(3) + "/account")

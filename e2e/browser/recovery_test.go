@@ -183,7 +183,7 @@ func TestRecoveryAfterItsDelay(t *testing.T) {
 	b.submit()
 	b.says("main", "Protect your account")
 	b.do(chromedp.Click(chromedp.CSS(`.actions .quiet`)))
-	b.waitLocation(h.URL + "/account/activity")
+	b.arrives(h.URL + "/account/activity")
 	b.says("main", "The recovery of your account was begun", "Your account was recovered")
 	b.picture("lost-activity", "light")
 

@@ -254,6 +254,28 @@ func (d *Dev) Metric(ctx context.Context, i int, name string) (float64, error) {
 	return Sample(ctx, d.Operations(i), name)
 }
 
+// Agree waits until every node that answers has applied what any of them had applied at the call.
+func (d *Dev) Agree(ctx context.Context) error {
+	const applied = "quis_raft_applied_index"
+	var want float64
+	for i := range d.Nodes {
+		n, _ := d.Metric(ctx, i+1, applied) // of a node that is dead: nothing
+		want = max(want, n)
+	}
+	for i := range d.Nodes {
+		for {
+			n, err := d.Metric(ctx, i+1, applied)
+			if err != nil && ctx.Err() == nil || n >= want {
+				break
+			}
+			if err := pause(ctx, 5*time.Millisecond); err != nil {
+				return fmt.Errorf("node %d is at %.0f, another was at %.0f: %w", i+1, n, want, err)
+			}
+		}
+	}
+	return nil
+}
+
 // Sample reads one sample, named as it is exposed, from the operations listener with that base URL.
 func Sample(ctx context.Context, operations, name string) (float64, error) {
 	_, body, err := fetch(ctx, operations+"/metrics")
