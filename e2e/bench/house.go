@@ -122,13 +122,12 @@ func (h *house) startNode(n *houseNode) error {
 
 func (n *houseNode) run(cmd *exec.Cmd, env []string) error {
 	n.out.Reset()
-	n.done = make(chan struct{})
-	n.cmd = cmd
 	cmd.Env, cmd.Stderr = env, &n.out
 	if err := testbed.StartChild(cmd); err != nil {
 		return err
 	}
-	done := n.done
+	done := make(chan struct{})
+	n.cmd, n.done = cmd, done
 	go func() {
 		cmd.Wait() // that it ended is what counts
 		close(done)
