@@ -32,6 +32,10 @@ func (n *Node) newFlows() *authn.Flows {
 		CheckPassword: func(ctx context.Context, tenant, userID, password string) error {
 			return credential.CheckPassword(ctx, n.db, n.passwords, tenant, userID, password)
 		},
+		FailPassword: func(ctx context.Context, tenant, userID, password string) error {
+			return credential.FailPassword(ctx, n.db, n.passwords, tenant, userID, password)
+		},
+		NameKey: n.root.Derive("names that nobody has"),
 		NewPassword: func(ctx context.Context, who credential.Person, password string) (string, error) {
 			return credential.Prepare(ctx, n.db, n.passwords, n.passwordChecks, who, password)
 		},

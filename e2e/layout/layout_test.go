@@ -67,7 +67,7 @@ const (
 var largeRooms = map[string]int{
 	"fsm":             4850, // the ground: one store, whose parts share their types
 	"api/admin":       2800, // the resources, on anybody's account and on one's own, whose answers share their shapes
-	"identity/authn":  3200, // one state machine, whose steps share the flow
+	"identity/authn":  3300, // one state machine, whose steps share the flow
 	"cmd/daemon":      2900, // the wiring of every room
 	"api/login":       2600, // the pages of one sign-in, which asks for the name first
 	"e2e/bench":       2700, // measurements, one after the other

@@ -3,13 +3,17 @@ package authn_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/credential/passkey/passkeytest"
+	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/settings"
 )
 
@@ -72,6 +76,40 @@ func TestAskingForMailLooksAlike(t *testing.T) {
 				t.Errorf("somebody and nobody (-, +):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestStrangersTakeAsLongAsSomebody: a name that nobody has, or whose owner has no password, fails as slowly as a user whom
+// chance has chosen for it, by whatever it is spelled and at every node; that user's own password is as wrong as any.
+func TestStrangersTakeAsLongAsSomebody(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 2)
+	users := map[string]bool{h.ann.ID: true, h.user(t, directory.User{Username: "bob"}, good).ID: true}
+	h.update(t, 0, func(tx *fsm.Tx) error {
+		u, err := directory.CreateUser(tx, ten, directory.User{Username: "passkeys", Email: "passkeys@example.com"})
+		if err == nil {
+			users[u.ID] = true
+		}
+		return err
+	})
+	drawn := map[string]string{}
+	for i, name := range []string{"zoe", "ZOE ", "zoe@example.com", "passkeys", "passkeys@example.com"} {
+		for _, n := range h.nodes {
+			n.standIn.Store(nil)
+			_, err := n.try(t, from(t, fmt.Sprint("192.0.2.", i)), authn.Browser{}, name, good)
+			if !errors.Is(err, identity.ErrUnauthenticated) {
+				t.Fatalf("%s: %v", name, err)
+			}
+			who, _, _ := strings.Cut(strings.ToLower(strings.TrimSpace(name)), "@")
+			got := n.standIn.Load()
+			if got == nil || !users[*got] {
+				t.Fatalf("%s: checked instead: %v", name, got)
+			}
+			if former, there := drawn[who]; there && former != *got {
+				t.Errorf("%s: %s, and %s before", name, *got, former)
+			}
+			drawn[who] = *got
+		}
 	}
 }
 

@@ -47,6 +47,12 @@ type Config struct {
 	// user's password, identity.ErrUnauthenticated for any other. For the empty user
 	// ID, nobody, it takes the same time and fails.
 	CheckPassword func(ctx context.Context, tenant, userID, password string) error
+	// FailPassword is credential.FailPassword with them: it takes the time of CheckPassword for
+	// that user, and fails. Nil: CheckPassword for nobody.
+	FailPassword func(ctx context.Context, tenant, userID, password string) error
+	// NameKey chooses users whose passwords take as long as names that nobody has. It is a secret, and
+	// the same on every node for as long as may be.
+	NameKey [32]byte
 
 	// SendMail hands a letter over to be sent and returns at once, so that the time it takes
 	// does not tell whether there is a letter. Nil: nobody can sign in by mail.
@@ -97,6 +103,11 @@ func New(cfg Config) *Flows {
 	}
 	if cfg.CheckPassword == nil {
 		panic("authn: Config.CheckPassword is needed")
+	}
+	if cfg.FailPassword == nil {
+		cfg.FailPassword = func(ctx context.Context, tenant, _, password string) error {
+			return cfg.CheckPassword(ctx, tenant, "", password)
+		}
 	}
 	if cfg.Strangers <= 0 {
 		cfg.Strangers = 32 * max(1, runtime.GOMAXPROCS(0)/2)

@@ -46,6 +46,7 @@ type node struct {
 	checks   atomic.Int64
 	asked    atomic.Pointer[string] // user ID of the latest check
 	checked  func()                 // after a check
+	standIn  atomic.Pointer[string] // user ID of the latest check that could only fail
 	sent     atomic.Pointer[authn.Letter]
 	warned   atomic.Pointer[string] // "user flow"
 }
@@ -75,6 +76,16 @@ func newHouse(t testing.TB, n int) *house {
 				nd.checks.Add(1)
 				nd.asked.Store(&user)
 				err := credential.CheckPassword(ctx, db, h.pool, tenant, user, password)
+				if nd.checked != nil {
+					nd.checked()
+				}
+				return err
+			},
+			FailPassword: func(ctx context.Context, tenant, user, password string) error {
+				nd.checks.Add(1)
+				nd.asked.Store(new(string))
+				nd.standIn.Store(&user)
+				err := credential.FailPassword(ctx, db, h.pool, tenant, user, password)
 				if nd.checked != nil {
 					nd.checked()
 				}

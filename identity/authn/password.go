@@ -3,8 +3,11 @@ package authn
 import (
 	"cmp"
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/quis-idp/quis/fsm"
@@ -55,6 +58,9 @@ func (fs *Flows) password(ctx context.Context, f *Flow, username, password strin
 		return Result{}, reasonOf(err), err
 	}
 	failure, err := fs.attempt(ctx, f, known, reasonWrong, g, func() error {
+		if known.passwordSet.IsZero() {
+			return fs.cfg.FailPassword(ctx, f.Need.Tenant, known.standIn, password)
+		}
 		return fs.cfg.CheckPassword(ctx, f.Need.Tenant, known.userID(), password)
 	})
 	if failure == reasonWrong || failure == reasonUnknown || failure == reasonDisabled {
@@ -74,6 +80,7 @@ func wrong() error {
 // A subject is whom an attempt is about, as the store knew them when it began.
 type subject struct {
 	user        *directory.User   // nil: nobody of that name
+	standIn     string            // whose password takes as long as that of nobody of that name
 	passwordSet time.Time         // when the password that is being checked was set
 	sources     []throttle.Source // where failures count
 }
@@ -106,6 +113,9 @@ func (fs *Flows) lookUp(ctx context.Context, f *Flow, find func(tx *fsm.Tx) (*di
 		if known.passwordSet, err = credential.PasswordSet(tx, tenant, known.userID()); err != nil {
 			return err
 		}
+		if known.standIn, err = directory.UserAt(tx, tenant, fs.lotOf(tenant, f.Login)); err != nil {
+			return err
+		}
 		known.sources = fs.sources(ctx, f, known.user)
 		return throttle.LoadAll(tx, known.sources)
 	})
@@ -113,6 +123,16 @@ func (fs *Flows) lookUp(ctx context.Context, f *Flow, find func(tx *fsm.Tx) (*di
 		return nil, fmt.Errorf("sign in: %w", err)
 	}
 	return known, nil
+}
+
+// lotOf draws a user for a name, the same one for the same name and for what it is beside an @: a person
+// is known by both, and takes as long by either.
+func (fs *Flows) lotOf(tenant, login string) (at directory.Lot) {
+	name, _, _ := strings.Cut(login, "@")
+	mac := hmac.New(sha256.New, fs.cfg.NameKey[:])
+	mac.Write([]byte(tenant + "\x00" + nameOf(name)))
+	copy(at[:], mac.Sum(nil))
+	return at
 }
 
 // Settled is a View that first catches up with the leader whatever it would find:

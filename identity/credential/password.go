@@ -182,32 +182,25 @@ func DeleteTenant(tx *fsm.Tx, tenant string) error {
 }
 
 // CheckPassword returns nil if password is the user's, else identity.ErrUnauthenticated.
-// For the empty user ID, and for a user without a password, it does the same work and
-// fails. It reads this node's state: whoever must see a password set elsewhere a moment
+// For the empty user ID, and for a user without a password, it does the work of a hash of
+// ours and fails. It reads this node's state: whoever must see a password set elsewhere a moment
 // ago catches up first. identity.ErrLimited and errors of ctx say that nothing was learned.
 //
 // A hash with other parameters than the pool's is renewed on success.
 func CheckPassword(ctx context.Context, db *fsm.DB, pool *Pool, tenant, userID, password string) error {
-	stored, known, err := lookUp(ctx, db, tenant, userID)
+	stored, err := lookUp(ctx, db, tenant, userID)
 	if err != nil {
 		return fmt.Errorf("check password: %w", err)
 	}
-	if !known {
+	if stored == "" {
 		stored = pool.decoy()
 	}
 	ok, rehash, err := pool.Verify(ctx, stored, password)
 	if err != nil {
 		return fmt.Errorf("check password: %w", err)
 	}
-	if _, err := parsePHC(stored); err != nil && !ok {
-		// An imported hash that costs next to nothing must not tell that somebody is there
-		// by how soon it fails; the one that is right is renewed, which takes as long.
-		if _, _, err := pool.Verify(ctx, pool.decoy(), password); err != nil {
-			return fmt.Errorf("check password: %w", err)
-		}
-	}
-	if !ok || !known {
-		return identity.Unauthenticated("That name and password do not match.")
+	if !ok {
+		return unmatched(ctx, pool, stored, password)
 	}
 	if rehash {
 		// The password is right whether or not its hash can be renewed now; the next
@@ -217,18 +210,47 @@ func CheckPassword(ctx context.Context, db *fsm.DB, pool *Pool, tenant, userID, 
 	return nil
 }
 
-func lookUp(ctx context.Context, db *fsm.DB, tenant, userID string) (phc string, known bool, err error) {
+// FailPassword does the work of checking a password of the user and fails whatever it is: for a name that
+// nobody has, or whose owner has no password, with a user whom chance chose for that name. Hashes of other
+// systems take longer than ours until their owners have signed in; so do as many of the names that nobody has.
+func FailPassword(ctx context.Context, db *fsm.DB, pool *Pool, tenant, userID, password string) error {
+	stored, err := lookUp(ctx, db, tenant, userID)
+	if err != nil {
+		return fmt.Errorf("check password: %w", err)
+	}
+	if stored == "" {
+		stored = pool.decoy()
+	}
+	if _, _, err := pool.Verify(ctx, stored, password); err != nil {
+		return fmt.Errorf("check password: %w", err)
+	}
+	return unmatched(ctx, pool, stored, password)
+}
+
+// unmatched is the end of a check that failed. An imported hash that costs next to nothing must not tell that
+// somebody is there by how soon it fails; the one that is right is renewed, which takes as long.
+func unmatched(ctx context.Context, pool *Pool, stored, password string) error {
+	if _, err := parsePHC(stored); err != nil {
+		if _, _, err := pool.Verify(ctx, pool.decoy(), password); err != nil {
+			return fmt.Errorf("check password: %w", err)
+		}
+	}
+	return identity.Unauthenticated("That name and password do not match.")
+}
+
+// lookUp returns the hash of a user's password, "" for none.
+func lookUp(ctx context.Context, db *fsm.DB, tenant, userID string) (phc string, err error) {
 	err = db.View(ctx, func(tx *fsm.Tx) error {
 		p, err := passwords.Get(tx, fsm.Scope(tenant), fsm.K(userID))
 		if errors.Is(err, fsm.ErrNotFound) {
 			return nil
 		}
 		if err == nil {
-			phc, known = p.PHC, true
+			phc = p.PHC
 		}
 		return err
 	})
-	return phc, known, err
+	return phc, err
 }
 
 // renew replaces a hash by one with today's parameters, unless it was changed meanwhile.

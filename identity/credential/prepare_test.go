@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/crypto/bcrypt"
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
@@ -277,4 +279,48 @@ func TestImportPassword(t *testing.T) {
 	if diff := cmp.Diff([]string{"password.imported", "password.imported"}, news(t, db)); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// TestCheckThatCanOnlyFail takes the work of the user's own hash, of whatever system it is, says nothing of it, and renews nothing.
+func TestCheckThatCanOnlyFail(t *testing.T) {
+	t.Parallel()
+	c, reg := newCluster(t, 1), prometheus.NewRegistry()
+	db, p := c.DB[0], credential.NewPool(credential.Config{Params: cheap}, reg)
+	imported, err := bcrypt.GenerateFromPassword([]byte(right), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	update(t, db, func(tx *fsm.Tx) error { return credential.ImportPassword(tx, tenant, alice, string(imported)) })
+	setPassword(t, db, bob, mustHash(t, p, right))
+	var ours int
+	p.OnCompute(func(real func() []byte, _ credential.Params) []byte { ours++; return real() })
+	for user, theirs := range map[string]uint64{alice: 1, bob: 0, "": 0, "nobody": 0} {
+		for _, password := range []string{right, wrong} {
+			ours = 0
+			entries, foreign := c.Entries(), computed(t, reg, "bcrypt")
+			if err := credential.FailPassword(t.Context(), db, p, tenant, user, password); !errors.Is(err, identity.ErrUnauthenticated) {
+				t.Errorf("%q: %v", user, err)
+			}
+			if n := computed(t, reg, "bcrypt") - foreign; n != theirs || ours != 1 || c.Entries() != entries {
+				t.Errorf("%q: %d hashes of bcrypt, %d of ours, %d entries", user, n, ours, c.Entries()-entries)
+			}
+		}
+	}
+}
+
+// computed is how many hashes of an algorithm a pool has computed.
+func computed(t *testing.T, reg *prometheus.Registry, alg string) (n uint64) {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == "quis_password_hash_duration_seconds" && m.GetLabel()[0].GetValue() == alg {
+				n += m.GetHistogram().GetSampleCount()
+			}
+		}
+	}
+	return n
 }
