@@ -48,7 +48,7 @@ type Config struct {
 	// ID, nobody, it takes the same time and fails.
 	CheckPassword func(ctx context.Context, tenant, userID, password string) error
 	// FailPassword is credential.FailPassword with them: it takes the time of CheckPassword for
-	// that user, and fails. Nil: CheckPassword for nobody.
+	// that user, and fails. Nil: CheckPassword does, for nobody.
 	FailPassword func(ctx context.Context, tenant, userID, password string) error
 	// NameKey chooses users whose passwords take as long as names that nobody has. It is a secret, and
 	// the same on every node for as long as may be.
@@ -104,11 +104,7 @@ func New(cfg Config) *Flows {
 	if cfg.CheckPassword == nil {
 		panic("authn: Config.CheckPassword is needed")
 	}
-	if cfg.FailPassword == nil {
-		cfg.FailPassword = func(ctx context.Context, tenant, _, password string) error {
-			return cfg.CheckPassword(ctx, tenant, "", password)
-		}
-	}
+
 	if cfg.Strangers <= 0 {
 		cfg.Strangers = 32 * max(1, runtime.GOMAXPROCS(0)/2)
 	}

@@ -58,7 +58,7 @@ func (fs *Flows) password(ctx context.Context, f *Flow, username, password strin
 		return Result{}, reasonOf(err), err
 	}
 	failure, err := fs.attempt(ctx, f, known, reasonWrong, g, func() error {
-		if known.passwordSet.IsZero() {
+		if known.passwordSet.IsZero() && fs.cfg.FailPassword != nil {
 			return fs.cfg.FailPassword(ctx, f.Need.Tenant, known.standIn, password)
 		}
 		return fs.cfg.CheckPassword(ctx, f.Need.Tenant, known.userID(), password)
