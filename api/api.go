@@ -12,6 +12,7 @@ import (
 
 	"github.com/quis-idp/quis/api/metrics"
 	"github.com/quis-idp/quis/api/page"
+	"github.com/quis-idp/quis/api/problem"
 	"github.com/quis-idp/quis/fsm"
 )
 
@@ -62,12 +63,13 @@ type API struct {
 
 // door is the public handler.
 type door struct {
-	cfg    Config
-	always http.Header // of every answer
-	log    *slog.Logger
-	origin *http.CrossOriginProtection
-	root   *http.ServeMux // default tenant
-	tenant *http.ServeMux // the others, their prefix taken off
+	cfg      Config
+	always   http.Header // of every answer
+	log      *slog.Logger
+	mistakes *problem.Log
+	origin   *http.CrossOriginProtection
+	root     *http.ServeMux // default tenant
+	tenant   *http.ServeMux // the others, their prefix taken off
 }
 
 // New checks cfg and builds the handlers. It starts nothing.
@@ -87,6 +89,7 @@ func New(cfg Config) (*API, error) {
 	if d.log == nil {
 		d.log = slog.Default()
 	}
+	d.mistakes = problem.NewLog(d.log)
 	if d.origin, err = crossOrigin(cfg.PublicURL, cfg.CrossOrigin); err != nil {
 		return nil, err
 	}

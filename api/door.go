@@ -24,7 +24,7 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	info := d.identify(r)
 	rec.Header().Set("X-Request-Id", info.ID)
 	maps.Copy(rec.Header(), d.always)
-	ctx := problem.WithLogger(identity.WithRequest(r.Context(), info), d.log)
+	ctx := problem.WithLog(identity.WithRequest(r.Context(), info), d.mistakes)
 	if certs := d.certificates(r); len(certs) > 0 {
 		ctx = identity.WithCertificate(ctx, certs...)
 	}

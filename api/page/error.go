@@ -33,6 +33,7 @@ func Error(w http.ResponseWriter, r *http.Request, status int, title, detail str
 }
 
 func fail(w http.ResponseWriter, r *http.Request, status int, f failure) {
+	problem.Instead(w.Header())
 	f.Home = Base(r) + "/"
 	f.Title = cmp.Or(f.Title, about(r, status, "title"))
 	f.Detail = cmp.Or(f.Detail, about(r, status, "detail"))
@@ -42,7 +43,7 @@ func fail(w http.ResponseWriter, r *http.Request, status int, f failure) {
 }
 
 // Fail answers with err as an error page: the status from the table of api/problem, the
-// detail from an identity.Error if there is one. An unexpected error is logged. Who acts as
+// detail from an identity.Error if there is one. The log has it, see problem.Report. Who acts as
 // somebody else is offered to stop, and not sent to an administrator: that is who they are.
 func Fail(w http.ResponseWriter, r *http.Request, err error) {
 	problem.Report(r, err)

@@ -3,9 +3,9 @@
 //
 // The rule of the table in kind.go: a status and a title per kind; a detail only if an
 // [identity.Error] carries one, since nothing else was written for strangers to read;
-// the request ID as instance, so that a report can be found in the log. An error of no
-// known kind is 500 without detail, and is logged here, once; a caller that returns an
-// error to [Handle] must not log it too.
+// the request ID as instance, under which the log has it. An error of no known kind is 500
+// without detail. All are logged here, once ([Report]); a caller that returns an error to
+// [Handle] must not log it too.
 //
 // Not here: OAuth and SCIM errors, which have formats and tables of their own, and
 // error pages for people (api/page), which share this table through [Of].

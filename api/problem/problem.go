@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
@@ -71,18 +70,6 @@ func sentence(e *identity.Error) string {
 	return strings.TrimPrefix(e.Field, "/") + " " + e.Detail
 }
 
-// Report logs err if nobody expects it, that is if it is a fault of ours, and reports
-// whether it did. It is for writers of other formats; Write does it by itself.
-func Report(r *http.Request, err error) bool {
-	ctx := r.Context()
-	if kindOf(err).err != nil || gone(ctx, err) {
-		return false
-	}
-	logger(ctx).ErrorContext(ctx, "request failed",
-		"request_id", identity.RequestFrom(ctx).ID, "method", r.Method, "route", Route(r), "error", err)
-	return true
-}
-
 // Route is what logs say about where r went: the pattern that serves it, which unlike the
 // path holds no secret; or the path, if nothing serves it.
 func Route(r *http.Request) string {
@@ -92,7 +79,7 @@ func Route(r *http.Request) string {
 	return r.URL.Path
 }
 
-// Write answers r with err as application/problem+json. An unexpected error is logged.
+// Write answers r with err as application/problem+json, and logs it as [Report] does.
 func Write(w http.ResponseWriter, r *http.Request, err error) {
 	Report(r, err)
 	if gone(r.Context(), err) {
@@ -101,9 +88,7 @@ func Write(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	p := Of(r.Context(), err)
 	h := w.Header()
-	for _, name := range []string{"Content-Length", "Content-Encoding", "ETag", "Last-Modified"} {
-		h.Del(name) // they described the answer that did not come to be
-	}
+	Instead(h)
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Cache-Control", "no-store")
 	if p.RetryAfter > 0 {
@@ -115,6 +100,13 @@ func Write(w http.ResponseWriter, r *http.Request, err error) {
 	w.WriteHeader(p.Status)
 	if r.Method != http.MethodHead {
 		_ = json.NewEncoder(w).Encode(p) // the client has left: nobody to tell
+	}
+}
+
+// Instead takes away what described the answer that did not come to be.
+func Instead(h http.Header) {
+	for _, name := range []string{"Content-Length", "Content-Encoding", "ETag", "Last-Modified"} {
+		h.Del(name)
 	}
 }
 
@@ -131,20 +123,6 @@ func Handle(h func(w http.ResponseWriter, r *http.Request) error) http.Handler {
 			Write(w, r, err)
 		}
 	})
-}
-
-type loggerKey struct{}
-
-// WithLogger makes Write log to log what goes wrong within ctx; without it, slog's default is used.
-func WithLogger(ctx context.Context, log *slog.Logger) context.Context {
-	return context.WithValue(ctx, loggerKey{}, log)
-}
-
-func logger(ctx context.Context) *slog.Logger {
-	if log, ok := ctx.Value(loggerKey{}).(*slog.Logger); ok {
-		return log
-	}
-	return slog.Default()
 }
 
 // gone reports whether err only says that the client went away.

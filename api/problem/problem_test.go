@@ -24,7 +24,7 @@ import (
 func answer(t *testing.T, ctx context.Context, err error) (*httptest.ResponseRecorder, Problem, string) {
 	t.Helper()
 	var log bytes.Buffer
-	ctx = WithLogger(identity.WithRequest(ctx, identity.Request{ID: "req_1"}), slog.New(slog.NewTextHandler(&log, nil)))
+	ctx = WithLog(identity.WithRequest(ctx, identity.Request{ID: "req_1"}), NewLog(slog.New(slog.NewTextHandler(&log, nil))))
 	w := httptest.NewRecorder()
 	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/api/v1/users", nil)
 	w.Header().Set("ETag", `"7"`)
@@ -83,8 +83,8 @@ func TestKinds(t *testing.T) {
 		if w.Header().Get("ETag") != "" || w.Header().Get("Cache-Control") != "no-store" {
 			t.Errorf("%v: headers of the failed answer remain: %v", tc.err, w.Header())
 		}
-		if log != "" {
-			t.Errorf("%v: an expected error was logged: %s", tc.err, log)
+		if strings.Count(log, "\n") != 1 || !strings.Contains(log, "level=INFO") || !strings.Contains(log, "request_id=req_1") || !strings.Contains(log, fmt.Sprint("status=", tc.status)) {
+			t.Errorf("%v: the log has %q", tc.err, log)
 		}
 	}
 }
@@ -139,5 +139,33 @@ func TestRetryAfterRoundsUp(t *testing.T) {
 		if got := RetryAfter(d); got != want {
 			t.Errorf("%v: %s, want %s", d, got, want)
 		}
+	}
+}
+
+// TestLogIsBounded: strangers who make mistakes all day fill no disk, and what was left out is said; a fault of ours is never left out.
+func TestLogIsBounded(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	l := NewLog(slog.New(slog.NewTextHandler(&out, nil)))
+	r := httptest.NewRequestWithContext(WithLog(t.Context(), l), http.MethodGet, "/"+strings.Repeat("x", 2000), nil)
+	for range 5 * atOnce {
+		Report(r, ErrRoute)
+	}
+	Report(r, errors.New("on fire"))
+	if n := strings.Count(out.String(), "request refused"); n < atOnce || n > atOnce+2*aSecond {
+		t.Errorf("%d lines at once", n)
+	}
+	if !strings.Contains(out.String(), "on fire") || strings.Contains(out.String(), strings.Repeat("x", longest)) {
+		t.Errorf("the log ends with %q", out.String()[out.Len()-2000:])
+	}
+	now := l.since
+	if _, may := l.admit(now); may {
+		t.Error("there is room at once")
+	}
+	if left, may := l.admit(now.Add(time.Second)); !may || left < 5*atOnce-atOnce-2*aSecond {
+		t.Errorf("after a second: %v, %d left out", may, left)
+	}
+	if left, may := l.admit(now.Add(time.Second)); !may || left != 0 {
+		t.Errorf("said twice: %v, %d", may, left)
 	}
 }

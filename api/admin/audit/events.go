@@ -63,7 +63,7 @@ type listIn struct {
 	User    string    `query:"user" max:"64" doc:"Only what the user with this ID did, in whose name it may have been, and what was done to them or is about them."`
 	Actor   string    `query:"actor" max:"64" doc:"Only what the actor with this ID did."`
 	Target  string    `query:"target" max:"64" doc:"Only what was done to the thing with this ID."`
-	Request string    `query:"request" max:"64" doc:"Only what happened in the request with this ID, or on the error page that showed it."`
+	Request string    `query:"request" max:"128" doc:"Only what happened in the request with this ID, or on the error page that showed it."`
 	Since   time.Time `query:"since" doc:"Only what happened then or later."`
 	Order   string    `query:"order" enum:"asc|desc" default:"desc" doc:"asc: oldest first."`
 }
