@@ -45,6 +45,16 @@ func TestJudge(t *testing.T) {
 		"clock far off":   {func(m []Member) { m[1].Offset = time.Minute }, Fail, "clock", "b", "1m0s ahead of that of a"},
 		"clock not sure":  {func(m []Member) { m[1].Offset, m[1].Uncertain = time.Second, time.Second }, OK, "clock", "", "1s apart at most"},
 		"two releases":    {func(m []Member) { m[1].Version = "1.1" }, Warn, "release", "", "1.0 on a c; 1.1 on b"},
+		"two settings": {func(m []Member) {
+			for i, url := range []string{"https://id.example", "https://id.example", "https://id.example:8443"} {
+				m[i].Report.Findings = []Finding{{Check: "issuer", Found: "answers", Same: url}}
+			}
+		}, Fail, "issuer", "", "https://id.example on a b; https://id.example:8443 on c"},
+		"one setting": {func(m []Member) {
+			for i := range m {
+				m[i].Report.Findings = []Finding{{Check: "issuer", Found: "answers", Same: "https://id.example"}}
+			}
+		}, OK, "issuer", "b", "answers"},
 		"disk of one": {func(m []Member) {
 			m[1].Report.Findings = []Finding{{Check: "disk space", Level: Warn, Found: "little"}}
 		}, Warn, "disk space", "b", "little"},

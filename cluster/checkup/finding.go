@@ -3,6 +3,7 @@ package checkup
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -36,6 +37,7 @@ type Finding struct {
 	Found  string `cbor:"3,keyasint,omitempty"` // what was found, for a person
 	Advice string `cbor:"4,keyasint,omitempty"` // what to do about it; empty if nothing
 	Node   string `cbor:"5,keyasint,omitempty"` // whom it concerns; empty: the whole cluster
+	Same   string `cbor:"6,keyasint,omitempty"` // a setting that every node should have alike; empty: none
 }
 
 // A Peer is a member as another one finds it.
@@ -103,6 +105,7 @@ func Judge(asked string, members []Member) []Finding {
 	out = append(out, gossip(members)...)
 	out = append(out, clocks(asked, members)...)
 	out = append(out, versions(members)...)
+	out = append(out, differences(members)...)
 	for _, m := range members {
 		if m.Report == nil {
 			continue
@@ -247,4 +250,32 @@ func versions(members []Member) []Finding {
 		Check: "release", Level: Warn, Found: "the nodes run different releases:" + listed(of),
 		Advice: "Upgrade the others, too. New features wait until every node runs the newer release.",
 	}}
+}
+
+// differences says which settings the nodes do not have alike.
+func differences(members []Member) []Finding {
+	of := map[string]map[string]string{} // check to setting to nodes
+	for _, m := range members {
+		if m.Report == nil {
+			continue
+		}
+		for _, f := range m.Report.Findings {
+			if f.Same != "" {
+				if of[f.Check] == nil {
+					of[f.Check] = map[string]string{}
+				}
+				of[f.Check][f.Same] += " " + m.ID
+			}
+		}
+	}
+	var out []Finding
+	for _, check := range slices.Sorted(maps.Keys(of)) {
+		if nodes := of[check]; len(nodes) > 1 {
+			out = append(out, Finding{
+				Check: check, Level: Fail, Found: "the nodes are configured differently:" + listed(nodes),
+				Advice: "Give every node the same, and start those again whose configuration you change.",
+			})
+		}
+	}
+	return out
 }

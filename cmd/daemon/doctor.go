@@ -169,7 +169,7 @@ const (
 // lookAtIssuer asks for the discovery document as an application does, at the origin that the
 // operator configured.
 func lookAtIssuer(ctx context.Context, publicURL string) checkup.Finding {
-	f := checkup.Finding{Check: "issuer"}
+	f := checkup.Finding{Check: "issuer", Same: publicURL}
 	claimed, err := fetchIssuer(ctx, publicURL)
 	var untrusted *tls.CertificateVerificationError
 	switch {
