@@ -58,6 +58,7 @@ func newHouse(t *testing.T, change func(*Config)) *house {
 	pool := credential.NewPool(credential.Config{Params: credential.Params{Memory: 64, Time: 1, Threads: 1}}, nil)
 	sessions := session.NewStore(session.Config{DB: h.db, Ring: ring})
 	h.flows = authn.New(authn.Config{DB: h.db, Ring: ring, Sessions: sessions, SendMail: h.keep, Certificates: &desk.Desk{DB: h.db, Ring: ring}, NewPassword: passwords(h, pool),
+		Leaked: func(_ context.Context, _, password string) bool { return password == leaked },
 		CheckPassword: func(ctx context.Context, tenant, user, password string) error {
 			if before := h.check.Load(); before != nil {
 				(*before)()

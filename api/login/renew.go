@@ -74,6 +74,8 @@ func (l *Login) showRenew(w http.ResponseWriter, r *http.Request, f *authn.Flow,
 		view.Why = "first"
 	case f.Need.Recover || f.Recovery != "":
 		view.Why = "recover"
+	case f.Leaked:
+		view.Why = "leaked"
 	}
 	for _, fault := range faults {
 		view.Password.Error = page.Detail(r, fault)

@@ -87,6 +87,7 @@ var english = page.Texts{
 	"renew.lead.first":      "Choose the password that you will sign in with.",
 	"renew.lead.recover":    "Choose a new password. You will be signed out everywhere else.",
 	"renew.lead.due":        "Your password has to be replaced before you can go on. You will be signed out everywhere else.",
+	"renew.lead.leaked":     "This password is known from data that was stolen elsewhere, so others may try it. Choose another before you go on. You will be signed out everywhere else.",
 	"renew.password":        "New password",
 	"renew.submit":          "Set the password and sign in",
 

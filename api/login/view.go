@@ -74,7 +74,7 @@ type (
 	renewView struct {
 		Action   string
 		Flow     string
-		Why      string // "first", "recover" (it was forgotten), or "due": too old, or an administrator wants it
+		Why      string // "first", "recover" (it was forgotten), "leaked", or "due": too old, or an administrator wants it
 		Login    string // for password managers
 		Password page.Field
 		timed

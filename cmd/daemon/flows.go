@@ -35,6 +35,9 @@ func (n *Node) newFlows() *authn.Flows {
 		FailPassword: func(ctx context.Context, tenant, userID, password string) error {
 			return credential.FailPassword(ctx, n.db, n.passwords, tenant, userID, password)
 		},
+		Leaked: func(ctx context.Context, tenant, password string) bool {
+			return credential.Leaked(ctx, n.db, n.passwordChecks, tenant, password)
+		},
 		NameKey: n.root.Derive("names that nobody has"),
 		NewPassword: func(ctx context.Context, who credential.Person, password string) (string, error) {
 			return credential.Prepare(ctx, n.db, n.passwords, n.passwordChecks, who, password)

@@ -50,6 +50,9 @@ type Config struct {
 	// FailPassword is credential.FailPassword with them: it takes the time of CheckPassword for
 	// that user, and fails. Nil: CheckPassword does, for nobody.
 	FailPassword func(ctx context.Context, tenant, userID, password string) error
+	// Leaked is credential.Leaked with its store and checks: whoever proves such a password must choose
+	// another before they are in. It is asked only about one that is right. Nil: nobody knows.
+	Leaked func(ctx context.Context, tenant, password string) bool
 	// NameKey chooses users whose passwords take as long as names that nobody has. It is a secret, and
 	// the same on every node for as long as may be.
 	NameKey [32]byte

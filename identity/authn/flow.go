@@ -83,6 +83,7 @@ type Flow struct {
 	Login       string             `cbor:"10,keyasint,omitempty"` // the name as it was typed
 	PasswordSet int64              `cbor:"11,keyasint,omitempty"` // when the password that was proved was set, in Unix nanoseconds
 	Challenge   []byte             `cbor:"12,keyasint,omitempty"` // of a passkey, or of a mail, that is being waited for
+	Leaked      bool               `cbor:"22,keyasint,omitempty"` // the password that was proved is known from leaks, and has to be replaced
 	Stay        bool               `cbor:"16,keyasint,omitempty"` // the person wants to stay signed in; set it before the first step
 
 	// Of the session that is to be raised, in the browser that it belongs to; see Raise:

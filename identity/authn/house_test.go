@@ -46,6 +46,7 @@ type node struct {
 	checks   atomic.Int64
 	asked    atomic.Pointer[string] // user ID of the latest check
 	checked  func()                 // after a check
+	leaked   atomic.Pointer[string] // a password that is known from leaks
 	standIn  atomic.Pointer[string] // user ID of the latest check that could only fail
 	sent     atomic.Pointer[authn.Letter]
 	warned   atomic.Pointer[string] // "user flow"
@@ -80,6 +81,10 @@ func newHouse(t testing.TB, n int) *house {
 					nd.checked()
 				}
 				return err
+			},
+			Leaked: func(_ context.Context, _, password string) bool {
+				known := nd.leaked.Load()
+				return known != nil && *known == password
 			},
 			FailPassword: func(ctx context.Context, tenant, user, password string) error {
 				nd.checks.Add(1)

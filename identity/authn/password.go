@@ -69,8 +69,15 @@ func (fs *Flows) password(ctx context.Context, f *Flow, username, password strin
 	if err != nil {
 		return Result{}, failure, fmt.Errorf("check password: %w", err)
 	}
-	f.UserID, f.PasswordSet = known.user.ID, known.passwordSet.UnixNano()
+	f.UserID = known.user.ID
+	fs.proved(ctx, f, known, password)
 	return fs.passed(ctx, f, assurance.Factor{Method: assurance.Password})
+}
+
+// proved notes which password was right, and whether it may stay (ASVS V2.1.7).
+func (fs *Flows) proved(ctx context.Context, f *Flow, known *subject, password string) {
+	f.PasswordSet = known.passwordSet.UnixNano()
+	f.Leaked = fs.cfg.Leaked != nil && fs.cfg.Leaked(ctx, f.Need.Tenant, password)
 }
 
 func wrong() error {

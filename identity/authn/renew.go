@@ -84,7 +84,7 @@ func (fs *Flows) setPassword(tx *fsm.Tx, f *Flow, phc string) error {
 // renews reports whether the person of f, whose account is barred by b, must choose a password before
 // the flow ends.
 func renews(tx *fsm.Tx, f *Flow, b *bar) (bool, error) {
-	if f.Need.Recover || b != nil && b.renew {
+	if f.Need.Recover || f.Leaked || b != nil && b.renew {
 		return true, nil
 	}
 	if assurance.Has(f.Factors, assurance.Vouched) {

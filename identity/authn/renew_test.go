@@ -264,6 +264,43 @@ func TestPasswordDue(t *testing.T) {
 	}
 }
 
+// TestLeakedPasswordIsReplaced: who signs in with a password that is known from leaks, at either step, chooses another
+// before they are in, at whatever node they go on; a wrong one is asked nothing about.
+func TestLeakedPasswordIsReplaced(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 2)
+	ctx := from(t, "192.0.2.1")
+	for _, n := range h.nodes {
+		known := good
+		n.leaked.Store(&known)
+	}
+	n := h.nodes[0]
+	sealed, binding := n.begin(t, ctx)
+	r, err := n.Password(ctx, n.load(t, ctx, sealed, binding), "ann", good)
+	if err != nil || r.Step != authn.StepRenew || r.Cookie != "" {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if !h.nodes[1].load(t, ctx, r.Flow, binding).Leaked {
+		t.Error("the page would not know why")
+	}
+	if _, err := n.try(t, ctx, authn.Browser{}, "ann", "a wrong one"); !errors.Is(err, identity.ErrUnauthenticated) {
+		t.Errorf("a wrong password: %v", err)
+	}
+	if r, err := n.try(t, ctx, authn.Browser{}, "ann", good); err != nil || r.Step != authn.StepRenew {
+		t.Errorf("once more: %+v, %v", r.Step, err)
+	}
+	f := n.fresh(t, ctx)
+	if r, err = n.Password(ctx, f, "ann", good); err != nil || r.Step != authn.StepRenew {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if r, err = n.Renew(ctx, f, better); err != nil || r.Step != authn.StepDone {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if r, err := n.try(t, ctx, authn.Browser{}, "ann", better); err != nil || r.Step != authn.StepDone {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
 // Where second factors are enforced they may be put off as often as the tenant says.
 func TestEnrolmentIsPutOff(t *testing.T) {
 	t.Parallel()

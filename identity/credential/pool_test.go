@@ -259,3 +259,12 @@ func BenchmarkVerify(b *testing.B) {
 		})
 	}
 }
+
+// TestParamsOfStandards: what passwords are hashed with is no less than ASVS 4.0.3 V2.4.5 asks, 15 MiB and two passes, and than
+// OWASP's cheat sheet, 19 MiB.
+func TestParamsOfStandards(t *testing.T) {
+	t.Parallel()
+	if p := credential.DefaultParams; p.Memory < 19<<10 || p.Time < 2 || p.Threads < 1 || !p.Within() {
+		t.Errorf("passwords are hashed with %+v", p)
+	}
+}

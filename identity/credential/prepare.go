@@ -112,6 +112,20 @@ func Examine(ctx context.Context, db *fsm.DB, checks Checks, who Person, passwor
 	return examine(ctx, policy, checks.BreachedHere, who, password)
 }
 
+// Leaked reports whether a password that is right is known from leaks, where the tenant minds, as far as this
+// node knows by itself: whoever signs in does not wait for a service, nor does that learn when they do.
+func Leaked(ctx context.Context, db *fsm.DB, checks Checks, tenant, password string) bool {
+	if checks.BreachedHere == nil {
+		return false
+	}
+	policy, err := PolicyNow(ctx, db, tenant)
+	if err != nil || policy.AllowBreached {
+		return false
+	}
+	n, err := checks.BreachedHere(ctx, password)
+	return err == nil && n > 0
+}
+
 func examine(ctx context.Context, p strength.Policy, breached func(context.Context, string) (int, error), who Person, password string) (strength.Verdict, error) {
 	v := strength.Judge(p, password, who.About)
 	if len(v.Faults) > 0 || p.AllowBreached || breached == nil {

@@ -324,3 +324,27 @@ func computed(t *testing.T, reg *prometheus.Registry, alg string) (n uint64) {
 	}
 	return n
 }
+
+// TestLeaked asks only what this node knows by itself, and where the tenant minds.
+func TestLeaked(t *testing.T) {
+	t.Parallel()
+	db := newCluster(t, 1).DB[0]
+	known := func(n int, err error) credential.Checks {
+		return credential.Checks{
+			Breached:     func(context.Context, string) (int, error) { t.Error("the service was asked"); return 0, nil },
+			BreachedHere: func(context.Context, string) (int, error) { return n, err },
+		}
+	}
+	for _, c := range []struct {
+		checks credential.Checks
+		want   bool
+	}{{known(3, nil), true}, {known(0, nil), false}, {known(3, errors.New("unreadable")), false}, {credential.Checks{}, false}} {
+		if got := credential.Leaked(t.Context(), db, c.checks, tenant, right); got != c.want {
+			t.Errorf("%+v: %v", c.checks, got)
+		}
+	}
+	decide(t, db, func(p *settings.Password) { p.Breached = false })
+	if credential.Leaked(t.Context(), db, known(3, nil), tenant, right) {
+		t.Error("a tenant that does not mind is asked for another")
+	}
+}
