@@ -19,8 +19,8 @@ const (
 	timedNames = 40 // that somebody has, and as many that nobody has: below a hundred together, which would be a list
 	timedTurns = 10 // how often each is asked about
 
-	// What chance alone makes of so many samples three times in a thousand.
-	timedGoal = "≤ 0.12"
+	// What chance alone makes of so many samples three times in a thousand; twice in a row it is none.
+	timedMost = 0.12
 )
 
 // A question is something that a stranger can ask about a name.
@@ -34,6 +34,9 @@ type question struct {
 var questions = []question{
 	{"a wrong password", "/login", func(name string) (string, url.Values) {
 		return "/login", url.Values{"username": {name}, "password": {fmt.Sprint("not it ", rand.Uint64())}}
+	}, http.StatusUnauthorized},
+	{"a wrong password, by address", "/login", func(name string) (string, url.Values) {
+		return "/login", url.Values{"username": {name + "@example.com"}, "password": {fmt.Sprint("not it ", rand.Uint64())}}
 	}, http.StatusUnauthorized},
 	{"a code by mail", "/login", func(name string) (string, url.Values) {
 		return "/login/mail", url.Values{"username": {name}}
@@ -52,34 +55,45 @@ var questions = []question{
 // timing asks a node about names that somebody has and such that nobody has, in turn, and compares
 // how long the answers take. The value is what an attacker gains who sees one answer of each kind
 // and says which was which (Somers' D of the two samples, from the rank sums of Mann and Whitney):
-// 0 is chance, 1 is certainty. Other work on the machine falls on both kinds alike.
+// 0 is chance, 1 is certainty. One that is over what chance makes, twice, is an error. Other work on the machine falls on both kinds alike.
 func timing(ctx context.Context, _ options) (figures []figure, err error) {
+	var told []error
+	for _, q := range questions {
+		f, err := q.fresh(ctx)
+		if err == nil && f.Value > timedMost {
+			f, err = q.fresh(ctx)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", q.name, err)
+		}
+		if figures = append(figures, f); f.Value > timedMost {
+			told = append(told, fmt.Errorf("%s tells who is there by the time that it takes: %.2f, twice", q.name, f.Value))
+		}
+	}
+	return figures, errors.Join(told...)
+}
+
+// fresh asks a node that was never asked before: who asks about too many names tries out a list.
+func (q question) fresh(ctx context.Context) (f figure, err error) {
 	h, err := newHouse(1, bootstrap)
 	if err != nil {
-		return nil, err
+		return f, err
 	}
 	defer func() { err = errors.Join(err, h.remove()) }()
 	if _, err := h.start(ctx); err != nil {
-		return nil, err
+		return f, err
 	}
 	node := h.nodes[0].public
 	if err := administer(ctx, http.MethodPatch, node+"/api/v1/settings/authentication", `{"allow_email_otp":true}`); err != nil {
-		return nil, err
+		return f, err
 	}
 	for i := range timedNames {
 		body := fmt.Sprintf(`{"username":%q,"email":%q,"email_verified":true,"password":"seven green horses on a hill %d"}`, somebody(i), somebody(i)+"@example.com", i)
 		if err := administer(ctx, http.MethodPost, node+"/api/v1/users", body); err != nil {
-			return nil, err
+			return f, err
 		}
 	}
-	for _, q := range questions {
-		f, err := q.compare(ctx, node)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", q.name, err)
-		}
-		figures = append(figures, f)
-	}
-	return figures, nil
+	return q.compare(ctx, node)
 }
 
 // Names of one length, so that nothing else differs.
@@ -105,7 +119,7 @@ func (q question) compare(ctx context.Context, node string) (figure, error) {
 	slices.Sort(took[1])
 	half := len(took[0]) / 2
 	return figure{
-		Name: "timing: known and unknown names, " + q.name, Value: math.Abs(advantage(took[0], took[1])), Unit: "advantage", Goal: timedGoal,
+		Name: "timing: known and unknown names, " + q.name, Value: math.Abs(advantage(took[0], took[1])), Unit: "advantage", Goal: fmt.Sprint("≤ ", timedMost),
 		Note: fmt.Sprintf("medians %.3f and %.3f ms of %d each; 0 is chance, 1 certainty", ms(took[0][half]), ms(took[1][half]), len(took[0])),
 	}, nil
 }
