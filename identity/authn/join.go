@@ -3,6 +3,7 @@ package authn
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
@@ -10,14 +11,49 @@ import (
 	"github.com/quis-idp/quis/identity/session"
 )
 
+func joins(f *Flow) error {
+	if !f.Bound() || f.Step() != StepPassword || f.Need.Recover {
+		return dead("it is not at this step")
+	}
+	return nil
+}
+
+// Hash has the first password of somebody hashed who is about to Join, if an account can come of it:
+// may says so of a state that is as new as any acknowledged write. They take the room of a stranger,
+// whose browser it may be: whoever has made one account has a browser that is known. It reports
+// ErrDeadFlow, identity.ErrLimited, and what may and hash report.
+func (fs *Flows) Hash(ctx context.Context, f *Flow, may func(tx *fsm.Tx) error, hash func() error) error {
+	if err := joins(f); err != nil {
+		return err
+	}
+	if fs.attempts.Full() { // before anything is read, as at sign-in
+		return tooMany(time.Second)
+	}
+	err := Settled(ctx, fs.cfg.DB, func(tx *fsm.Tx) error {
+		if err := alive(tx, f); err != nil {
+			return err
+		}
+		return may(tx)
+	})
+	if err != nil {
+		return fmt.Errorf("join: %w", err)
+	}
+	attempt, wait := fs.attempts.Admit(nil, time.Now())
+	if wait > 0 {
+		return tooMany(wait)
+	}
+	defer fs.attempts.Release(attempt)
+	return hash()
+}
+
 // Join ends a flow for somebody who makes themselves an account meanwhile: makes does that, in
 // the transaction that makes their session and spends the flow, and returns the user's ID with
 // what they have proved in doing so. Whoever was signed in in the browser no longer is. It
 // reports ErrDeadFlow, and what makes reports. What they proved may be less than the flow
 // needs: the protocol asks for the rest.
 func (fs *Flows) Join(ctx context.Context, f *Flow, makes func(tx *fsm.Tx) (userID string, proved []assurance.Factor, err error)) (Result, error) {
-	if !f.Bound() || f.Step() != StepPassword || f.Need.Recover {
-		return Result{}, dead("it is not at this step")
+	if err := joins(f); err != nil {
+		return Result{}, err
 	}
 	var g Flow
 	var started *session.Started

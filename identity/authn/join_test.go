@@ -102,3 +102,71 @@ func TestJoinOnTwoNodes(t *testing.T) {
 		}
 	}
 }
+
+// TestNewcomersLeaveRoom: a first password is hashed in the room of strangers, whatever browser it
+// comes from, so that who has one account already cannot keep out those who work here with others.
+func TestNewcomersLeaveRoom(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	n := h.nodes[0]
+	ctx := from(t, "192.0.2.1")
+	device, err := n.try(t, ctx, authn.Browser{}, "ann", good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fine := func(*fsm.Tx) error { return nil }
+	hash := func(inside func() error) error {
+		f := n.fresh(t, ctx)
+		f.Browser = authn.Browser{Device: device.Device}
+		return n.Hash(ctx, f, fine, inside)
+	}
+	var fill func(room int) error
+	fill = func(room int) error {
+		if room > 0 {
+			return hash(func() error { return fill(room - 1) })
+		}
+		if err := hash(func() error { t.Error("one too many is hashed"); return nil }); !errors.Is(err, identity.ErrLimited) {
+			t.Errorf("one too many: %v", err)
+		}
+		if d := n.held(t, apart(1), authn.Browser{}, "nobody"); d == 0 {
+			t.Error("a stranger finds room")
+		}
+		if d := limited(t, n, "192.0.2.1", authn.Browser{Device: device.Device}, "ann"); d != 0 {
+			t.Errorf("ann, in her own browser, waits %v", d)
+		}
+		return nil
+	}
+	if err := fill(8); err != nil { // see newHouse
+		t.Fatal(err)
+	}
+	if d := n.held(t, apart(1), authn.Browser{}, "nobody"); d != 0 {
+		t.Errorf("when there is room again, a stranger waits %v", d)
+	}
+}
+
+// TestNoHashForNothing: a flow that nobody can join with has nothing hashed, nor what may not be.
+func TestNoHashForNothing(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	n := h.nodes[0]
+	ctx := from(t, "192.0.2.1")
+	hash := func(f *authn.Flow, may error) error {
+		return n.Hash(ctx, f, func(*fsm.Tx) error { return may }, func() error { t.Error("it is hashed"); return nil })
+	}
+	f := n.fresh(t, ctx)
+	spent := *f
+	if _, err := n.Join(ctx, f, makes("bob")); err != nil {
+		t.Fatal(err)
+	}
+	if err := hash(&spent, nil); !errors.Is(err, authn.ErrDeadFlow) {
+		t.Errorf("a spent flow: %v", err)
+	}
+	further := n.fresh(t, ctx)
+	further.At = authn.StepMail
+	if err := hash(further, nil); !errors.Is(err, authn.ErrDeadFlow) {
+		t.Errorf("a flow that is further: %v", err)
+	}
+	if err := hash(n.fresh(t, ctx), identity.Exists("email", "is taken")); !errors.Is(err, fsm.ErrExists) {
+		t.Errorf("what may not be: %v", err)
+	}
+}

@@ -169,6 +169,15 @@ func (i *Invitation) made(a Acceptance) directory.User {
 	return who
 }
 
+// CheckAcceptance reports what Accept would, and writes nothing.
+func CheckAcceptance(tx *fsm.Tx, tenant, secret string, a Acceptance) error {
+	i, err := FindInvitation(tx, tenant, secret)
+	if err != nil {
+		return err
+	}
+	return directory.CheckUser(tx, tenant, i.made(a))
+}
+
 // Accept spends an invitation and makes the account; a first credential is the caller's
 // to add in the same transaction. It reports what FindInvitation and directory.CreateUser report.
 func Accept(tx *fsm.Tx, tenant, secret string, a Acceptance) (*directory.User, error) {

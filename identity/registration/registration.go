@@ -168,18 +168,25 @@ func (d *Desk) Open(ctx context.Context, tenant, box string) (*Proved, error) {
 	return &p, nil
 }
 
+// Check reports what Finish would, and writes nothing: it is for what costs much beside it.
+func (d *Desk) Check(tx *fsm.Tx, tenant string, p *Proved) error {
+	if !tx.Now().Before(p.Expires) {
+		return dead()
+	}
+	taken, err := possible(tx, tenant, p.Email)
+	if err == nil && taken {
+		err = identity.Exists("email", "is taken by another user")
+	}
+	return err
+}
+
 // Finish makes the account of a proved address, under that name to be shown, in the groups that
 // the tenant has chosen; a first credential is the caller's to add in the same transaction. It
 // reports ErrDead, identity.ErrDenied if strangers may not register any more, and what
 // directory.CreateUser does: fsm.ErrExists, field email, if somebody else has got the address.
 func (d *Desk) Finish(tx *fsm.Tx, tenant string, p *Proved, name, locale string) (*directory.User, error) {
-	if !tx.Now().Before(p.Expires) {
-		return nil, dead()
-	}
-	if taken, err := possible(tx, tenant, p.Email); err != nil {
+	if err := d.Check(tx, tenant, p); err != nil {
 		return nil, err
-	} else if taken {
-		return nil, identity.Exists("email", "is taken by another user")
 	}
 	u, err := directory.CreateUser(tx, tenant, directory.User{Username: usernameFor(p.Email), Email: p.Email, EmailVerified: true, Name: name, Locale: locale})
 	if err != nil {

@@ -30,7 +30,11 @@ type entry struct {
 	name     string
 	proved   []assurance.Factor // by the way here
 
+	may   func(tx *fsm.Tx, e *entry) error // what makes would report
 	makes func(tx *fsm.Tx, e *entry) (*directory.User, error)
+
+	giveBack     func() // undoes that the network was counted
+	hashed, made bool   // what a post came to
 }
 
 // whose is what a passkey's ceremony is bound to.
@@ -84,6 +88,7 @@ func (p *Pages) submit(w http.ResponseWriter, r *http.Request, e *entry) error {
 	}
 	switch {
 	case err == nil:
+		e.made = true
 		return p.cfg.SignIn.Enter(w, r, e.flow, done)
 	case errors.Is(err, authn.ErrDeadFlow):
 		return message(w, r, http.StatusGone, "late")
@@ -100,7 +105,8 @@ func (p *Pages) submit(w http.ResponseWriter, r *http.Request, e *entry) error {
 	return err
 }
 
-// withPassword hashes the password that was typed, outside of any transaction.
+// withPassword hashes the password that was typed, outside of any transaction, if an account can come
+// of it: a proof or an invitation that makes none would cost a hash as often as it is posted.
 func (p *Pages) withPassword(r *http.Request, e *entry) (first, error) {
 	ways, err := p.ways(r)
 	if err != nil {
@@ -111,7 +117,12 @@ func (p *Pages) withPassword(r *http.Request, e *entry) (first, error) {
 	}
 	tenant := identity.TenantFrom(r.Context()).ID
 	who := credential.Person{Tenant: tenant, About: strength.About{Username: e.username, Email: e.email, Name: e.name}}
-	phc, err := credential.Prepare(r.Context(), p.cfg.DB, p.cfg.Pool, p.cfg.Checks, who, r.PostForm.Get("password"))
+	var phc string
+	err = p.cfg.Flows.Hash(r.Context(), e.flow, func(tx *fsm.Tx) error { return e.may(tx, e) }, func() (err error) {
+		phc, err = credential.Prepare(r.Context(), p.cfg.DB, p.cfg.Pool, p.cfg.Checks, who, r.PostForm.Get("password"))
+		return err
+	})
+	e.hashed = phc != ""
 	if err != nil {
 		return nil, err
 	}

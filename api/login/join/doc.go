@@ -8,6 +8,7 @@
 //
 // Invariants: looking at a link uses nothing up, for mail programs do that; a link that is
 // dead says so and no more; who asks for an account learns nothing of others, in words or in
-// time; nothing is stored before an address was proved. All of it but passkeys works without
+// time; nothing is stored before an address was proved; no password is hashed of which no account
+// can come, and the others in the room of strangers ([authn.Flows.Hash]). All of it but passkeys works without
 // JavaScript.
 package join

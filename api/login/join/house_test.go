@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/quis-idp/quis/api"
 	"github.com/quis-idp/quis/api/login"
 	"github.com/quis-idp/quis/api/metrics"
@@ -36,6 +38,7 @@ const (
 	publicURL = "http://localhost:8080"
 	ten       = identity.DefaultTenant
 	secret    = "correct horse battery"
+	strangers = 4 // see authn.Config
 )
 
 // house is running front doors, one for each node, with these pages and those of sign-in, and
@@ -46,6 +49,7 @@ type house struct {
 	rings []*seal.Ring
 	urls  []string
 	flows []*authn.Flows
+	pools []*prometheus.Registry
 	mail  chan *post.Message
 }
 
@@ -71,9 +75,10 @@ func newHouse(t *testing.T, nodes int) *house {
 // open is one node.
 func (h *house) open(db *fsm.DB, ring *seal.Ring) {
 	h.t.Helper()
-	pool := credential.NewPool(credential.Config{Params: credential.Params{Memory: 64, Time: 1, Threads: 1}}, nil)
+	counted := prometheus.NewRegistry()
+	pool := credential.NewPool(credential.Config{Params: credential.Params{Memory: 64, Time: 1, Threads: 1}}, counted)
 	sessions := session.NewStore(session.Config{DB: db, Ring: ring})
-	flows := authn.New(authn.Config{DB: db, Ring: ring, Sessions: sessions, SendMail: func(context.Context, authn.Letter) {},
+	flows := authn.New(authn.Config{DB: db, Ring: ring, Sessions: sessions, Strangers: strangers, SendMail: func(context.Context, authn.Letter) {},
 		CheckPassword: func(ctx context.Context, tenant, user, password string) error {
 			return credential.CheckPassword(ctx, db, pool, tenant, user, password)
 		}})
@@ -96,7 +101,26 @@ func (h *house) open(db *fsm.DB, ring *seal.Ring) {
 	}
 	s := httptest.NewServer(door.Public)
 	h.t.Cleanup(s.Close)
-	h.urls, h.flows = append(h.urls, s.URL), append(h.flows, flows)
+	h.urls, h.flows, h.pools = append(h.urls, s.URL), append(h.flows, flows), append(h.pools, counted)
+}
+
+// hashes is how many passwords all nodes have hashed.
+func (h *house) hashes() (n uint64) {
+	h.t.Helper()
+	for _, counted := range h.pools {
+		families, err := counted.Gather()
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		for _, f := range families {
+			if f.GetName() == "quis_password_hash_duration_seconds" {
+				for _, m := range f.GetMetric() {
+					n += m.GetHistogram().GetSampleCount()
+				}
+			}
+		}
+	}
+	return n
 }
 
 func (h *house) update(fn func(tx *fsm.Tx) error) {

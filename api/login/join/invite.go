@@ -15,6 +15,14 @@ import (
 
 var errUsed = errors.New("invitation does not stand")
 
+// used says that it is the invitation that is not found.
+func used(err error) error {
+	if errors.Is(err, fsm.ErrNotFound) {
+		return errors.Join(errUsed, err)
+	}
+	return err
+}
+
 // invited returns the account that an invitation lets its holder make. It uses nothing up. nil:
 // it has answered already.
 func (p *Pages) invited(w http.ResponseWriter, r *http.Request) (*entry, *http.Request, error) {
@@ -34,20 +42,19 @@ func (p *Pages) invited(w http.ResponseWriter, r *http.Request) (*entry, *http.R
 	if err != nil {
 		return nil, r, err
 	}
-	giveBack()
 	w.Header().Set("Referrer-Policy", "no-referrer") // the address holds the secret
 	action := page.Base(r) + pending.InvitationPath + secret
 	r = page.Within(r, i.Locale, action)
 	e := &entry{
-		id: i.ID, action: action, passkey: action + "/passkey", email: i.Email, username: i.Username, chooses: i.Username == "", name: i.Name,
+		id: i.ID, action: action, passkey: action + "/passkey", email: i.Email, username: i.Username, chooses: i.Username == "", name: i.Name, giveBack: giveBack,
+		may: func(tx *fsm.Tx, e *entry) error {
+			return used(pending.CheckAcceptance(tx, tenant, secret, pending.Acceptance{Username: e.username, Name: e.name}))
+		},
 		makes: func(tx *fsm.Tx, e *entry) (*directory.User, error) {
 			u, err := pending.Accept(tx, tenant, secret, pending.Acceptance{
 				Username: e.username, Name: e.name, Locale: cmp.Or(i.Locale, string(page.Language(r))),
 			})
-			if errors.Is(err, fsm.ErrNotFound) {
-				err = errors.Join(errUsed, err)
-			}
-			return u, err
+			return u, used(err)
 		},
 	}
 	if i.Mailed {
@@ -61,10 +68,11 @@ func (p *Pages) askInvited(w http.ResponseWriter, r *http.Request) error {
 	if e == nil {
 		return err
 	}
+	e.giveBack()
 	return p.askAccount(w, r, e, http.StatusOK, nil)
 }
 
-// accept takes the form of an invitation.
+// accept takes the form of an invitation. The network stays counted after a hash of which no account came.
 func (p *Pages) accept(w http.ResponseWriter, r *http.Request) error {
 	if _, err := page.Form(r); err != nil {
 		return err
@@ -73,6 +81,11 @@ func (p *Pages) accept(w http.ResponseWriter, r *http.Request) error {
 	if e == nil {
 		return err
 	}
+	defer func() {
+		if e.made || !e.hashed {
+			e.giveBack()
+		}
+	}()
 	if e.flow, err = p.cfg.SignIn.Visit(w, r, ""); err != nil {
 		return err
 	}
@@ -91,5 +104,6 @@ func (p *Pages) invitedByPasskey(w http.ResponseWriter, r *http.Request) error {
 	if e == nil {
 		return err
 	}
+	e.giveBack()
 	return p.byPasskey(w, r, e)
 }
