@@ -2,12 +2,15 @@ package authn
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/assurance"
+	"github.com/quis-idp/quis/identity/authn/throttle"
+	"github.com/quis-idp/quis/identity/credential/mailcode"
 	"github.com/quis-idp/quis/identity/session"
 )
 
@@ -44,6 +47,36 @@ func (fs *Flows) Hash(ctx context.Context, f *Flow, may func(tx *fsm.Tx) error, 
 	}
 	defer fs.attempts.Release(attempt)
 	return hash()
+}
+
+// ProveAddress lets a code be checked that was mailed to an address, for an account to be made. Wrong ones
+// count for the address, from that network and from everywhere, however many codes were sent to it, and
+// whether or not it is somebody's already; whoever follows a link does not wait for those who guess. It
+// reports identity.ErrLimited after too many, and what check reports, of which identity.ErrUnauthenticated
+// is a wrong code. A wrong one writes nothing at once (see Run).
+func (fs *Flows) ProveAddress(ctx context.Context, tenant, address, code string, check func() error) error {
+	if mailcode.IsToken(code) { // nobody guesses that
+		return check()
+	}
+	sources := fs.strange(ctx, tenant, "register "+nameOf(address))
+	if err := Settled(ctx, fs.cfg.DB, func(tx *fsm.Tx) error { return throttle.LoadAll(tx, sources) }); err != nil {
+		return fmt.Errorf("prove address: %w", err)
+	}
+	attempt, wait := fs.attempts.Admit(sources, time.Now())
+	if wait > 0 {
+		return tooMany(wait)
+	}
+	err := check()
+	if !errors.Is(err, identity.ErrUnauthenticated) {
+		fs.attempts.Release(attempt)
+		return err
+	}
+	r := identity.RequestFrom(ctx)
+	kind := throttle.Kind{Tenant: tenant, Reason: reasonNewcomer, IP: r.IP, Method: assurance.Mail}
+	if fs.attempts.Fail(attempt, kind, throttle.Failure{Request: r}) {
+		fs.metrics.lost.Inc()
+	}
+	return err
 }
 
 // Join ends a flow for somebody who makes themselves an account meanwhile: makes does that, in

@@ -45,10 +45,14 @@ func (fs *Flows) sources(ctx context.Context, f *Flow, u *directory.User) []thro
 	default:
 		name = throttle.Passwords + nameOf(login)
 	}
-	network := "network " + identity.RequestFrom(ctx).Network()
+	return fs.strange(ctx, f.Need.Tenant, name)
+}
+
+// strange says where an attempt counts of whoever is not known: with their network, and with all others.
+func (fs *Flows) strange(ctx context.Context, tenant, name string) []throttle.Source {
 	return []throttle.Source{
-		{Tenant: f.Need.Tenant, Name: name, From: network},
-		{Tenant: f.Need.Tenant, Name: name, From: throttle.Everywhere, Wave: fs.waves.Stuffed(f.Need.Tenant)},
+		{Tenant: tenant, Name: name, From: "network " + identity.RequestFrom(ctx).Network()},
+		{Tenant: tenant, Name: name, From: throttle.Everywhere, Wave: fs.waves.Stuffed(tenant)},
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 const (
 	reasonWrong    = "wrong_password"
 	reasonCode     = "wrong_code"
+	reasonNewcomer = "wrong_registration_code"
 	reasonPasskey  = "wrong_passkey"
 	reasonUnknown  = "unknown_user"
 	reasonDisabled = "disabled_user"

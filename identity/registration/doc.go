@@ -7,6 +7,9 @@
 // of an address that is taken looks the same, and no code is ever right for it. It is not
 // bound to a browser: whoever reads the mail may go on where they read it.
 //
+// Wrong codes count for the address, at all nodes, whichever box they were for and whether or not it is
+// taken (authn.Flows.ProveAddress); else each box would be five guesses more.
+//
 // Single use is the directory's: an address has one user. Of two who finish with one address
 // at once, on whatever nodes, one finds it taken.
 //

@@ -43,12 +43,13 @@ func dead() error {
 type Desk struct {
 	db    *fsm.DB
 	ring  *seal.Ring
+	flows *authn.Flows
 	codes *mailcode.Codes
 }
 
-// New returns a Desk.
-func New(db *fsm.DB, ring *seal.Ring) *Desk {
-	return &Desk{db: db, ring: ring, codes: mailcode.New(ring, db.Now)}
+// New returns a Desk. flows counts wrong codes.
+func New(db *fsm.DB, ring *seal.Ring, flows *authn.Flows) *Desk {
+	return &Desk{db: db, ring: ring, flows: flows, codes: mailcode.New(ring, db.Now)}
 }
 
 // Begun is what is to be sent, and what the browser carries meanwhile.
@@ -122,7 +123,8 @@ func usernameFor(email string) string {
 
 // Prove takes the code, or the token of the link, and returns the box of an address that is
 // proved. It reports ErrDead, identity.ErrUnauthenticated for a wrong code, and
-// identity.ErrLimited after five.
+// identity.ErrLimited after five of them for the box, or too many for the address, whichever box
+// they were for: then it says when to come back.
 func (d *Desk) Prove(ctx context.Context, tenant, box, code string) (string, error) {
 	var p pending
 	if err := d.look(ctx, pendingPurpose, tenant, box, &p); err != nil {
@@ -134,7 +136,10 @@ func (d *Desk) Prove(ctx context.Context, tenant, box, code string) (string, err
 	if code = strings.TrimSpace(code); code == "" || len(code) > maxCode {
 		return "", identity.Invalid("code", "Enter the code.")
 	}
-	if err := d.codes.Check(p.State, p.mail(tenant), mailcode.Means{Code: true, Link: true}, code); err != nil {
+	err := d.flows.ProveAddress(ctx, tenant, p.Email, code, func() error {
+		return d.codes.Check(p.State, p.mail(tenant), mailcode.Means{Code: true, Link: true}, code)
+	})
+	if err != nil {
 		return "", err
 	}
 	return d.seal(provedPurpose, tenant, &Proved{

@@ -1,6 +1,7 @@
 package registration_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"sync"
@@ -10,9 +11,11 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/fsm/fsmtest"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/registration"
+	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/identity/settings"
 	"github.com/quis-idp/quis/keys/seal"
 	"github.com/quis-idp/quis/keys/seal/sealtest"
@@ -25,12 +28,13 @@ type house struct {
 	*fsmtest.Cluster
 	t     *testing.T
 	desks []*registration.Desk
+	flows []*authn.Flows
 	group string
 }
 
 func newHouse(t *testing.T, n int) *house {
 	t.Helper()
-	h := &house{t: t, Cluster: fsmtest.NewCluster(t, n, slices.Concat(seal.Tables, event.Tables, directory.Tables, settings.Tables)...)}
+	h := &house{t: t, Cluster: fsmtest.NewCluster(t, n, slices.Concat(seal.Tables, event.Tables, directory.Tables, settings.Tables, session.Tables, authn.Tables)...)}
 	rings := sealtest.Rings(t, h.DB...)
 	h.do(func(tx *fsm.Tx) error {
 		if err := directory.EnsureDefault(tx); err != nil {
@@ -45,7 +49,11 @@ func newHouse(t *testing.T, n int) *house {
 		return err
 	})
 	for i, db := range h.DB {
-		h.desks = append(h.desks, registration.New(db, rings[i]))
+		flows := authn.New(authn.Config{
+			DB: db, Ring: rings[i], Sessions: session.NewStore(session.Config{DB: db, Ring: rings[i]}),
+			CheckPassword: func(context.Context, string, string, string) error { return identity.ErrUnauthenticated },
+		})
+		h.flows, h.desks = append(h.flows, flows), append(h.desks, registration.New(db, rings[i], flows))
 	}
 	h.decide(func(*settings.Authentication) {})
 	return h

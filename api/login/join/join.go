@@ -53,7 +53,7 @@ type Pages struct {
 
 // New returns the pages.
 func New(cfg Config) *Pages {
-	return &Pages{cfg: cfg, desk: registration.New(cfg.DB, cfg.Ring), network: limit.New(PerNetwork), tenant: limit.New(PerTenant)}
+	return &Pages{cfg: cfg, desk: registration.New(cfg.DB, cfg.Ring, cfg.Flows), network: limit.New(PerNetwork), tenant: limit.New(PerTenant)}
 }
 
 // Routes mounts the pages under the paths within a tenant.

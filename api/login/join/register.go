@@ -4,9 +4,11 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/quis-idp/quis/api/login"
 	"github.com/quis-idp/quis/api/page"
+	"github.com/quis-idp/quis/api/problem"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/assurance"
@@ -139,7 +141,11 @@ func (p *Pages) showCode(w http.ResponseWriter, r *http.Request, f *authn.Flow, 
 			view.Code.Error = page.Detail(r, fault)
 			continue
 		}
-		view.Code.Wrong(&view.Alert, site.Text(r, "code.wrong"))
+		text := site.Text(r, "code.wrong")
+		if fault.RetryAfter > 0 { // it was not looked at: it may be right
+			text = page.Detail(r, fault)
+		}
+		view.Code.Wrong(&view.Alert, text)
 	}
 	return codePage.Write(w, r, status, view)
 }
@@ -164,7 +170,12 @@ func (p *Pages) takeCode(w http.ResponseWriter, r *http.Request) error {
 	case errors.Is(err, registration.ErrDead):
 		return message(w, r, http.StatusGone, "late")
 	case guessed, errors.Is(err, identity.ErrInvalid):
-		return p.showCode(w, r, f, http.StatusUnprocessableEntity, box, "", identity.Errors(err))
+		status, faults := http.StatusUnprocessableEntity, identity.Errors(err)
+		if wait := longest(faults); wait > 0 {
+			status = http.StatusTooManyRequests
+			w.Header().Set("Retry-After", problem.RetryAfter(wait))
+		}
+		return p.showCode(w, r, f, status, box, "", faults)
 	case err != nil:
 		return err
 	}
@@ -173,6 +184,14 @@ func (p *Pages) takeCode(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return p.askAccount(w, r, e, http.StatusOK, nil)
+}
+
+// longest is when to come back, if one of faults says so.
+func longest(faults []*identity.Error) (wait time.Duration) {
+	for _, f := range faults {
+		wait = max(wait, f.RetryAfter)
+	}
+	return wait
 }
 
 // proved returns the account that a proved address lets its owner make. nil: it has answered.

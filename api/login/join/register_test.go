@@ -204,3 +204,29 @@ func TestWhoTakesTheirTimeRegisters(t *testing.T) {
 	h.log.Pass(t, 20*time.Hour)
 	isIn(t, other.Post("/register/account", url.Values{"flow": a.Hidden("flow"), "proved": a.Hidden("proved"), "password": {"a compiler of many words"}}))
 }
+
+// TestCodesAreNotGuessed: another code for an address is not another five guesses. Who types the right
+// one meanwhile is told to wait, not that it is wrong, and who follows the link goes on.
+func TestCodesAreNotGuessed(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	h.decide(func(*settings.Authentication) {})
+	b := h.someone(0)
+	_, form := ask(t, b, "/register", "grace@example.com")
+	form.Set("code", "000000")
+	if codeOf(t, h.letter()) == "000000" {
+		form.Set("code", "000001")
+	}
+	for range 5 {
+		b.Post("/register/code", form).Want(t, 422, "That code is not right")
+	}
+	_, form = ask(t, b, "/register", "grace@example.com")
+	m := h.letter()
+	form.Set("code", codeOf(t, m))
+	a := b.Post("/register/code", form).Want(t, http.StatusTooManyRequests, "Too many attempts. Wait a moment", `name="code"`)
+	if a.Header.Get("Retry-After") == "" || strings.Contains(a.Page, "That code is not right") {
+		t.Errorf("%s", a.Page)
+	}
+	a = b.Get(linkOf(t, m)).Want(t, 200, "You followed the link")
+	b.Post("/register/code", url.Values{"join": a.Hidden("join"), "code": a.Hidden("code")}).Want(t, 200, "Make your account")
+}
