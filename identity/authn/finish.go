@@ -23,7 +23,7 @@ import (
 // that differ.
 const spentGrace = time.Hour
 
-// A spentFlow is a flow that has made its session. The row made at completion is
+// A spentFlow is a flow that has made its session, or what has made an account (Spend). The row made at completion is
 // the only thing that makes a flow single-use.
 type spentFlow struct {
 	Tenant  string    `cbor:"1,keyasint,omitempty"`

@@ -241,7 +241,7 @@ func alive(tx *fsm.Tx, f *Flow) error {
 	if !tx.Now().Before(f.Expires) {
 		return dead("it has expired")
 	}
-	has, err := spent.Has(tx, fsm.Scope(f.Need.Tenant), fsm.K(f.ID))
+	has, err := Spent(tx, f.Need.Tenant, f.ID)
 	if err != nil {
 		return err
 	}

@@ -79,9 +79,20 @@ func (fs *Flows) ProveAddress(ctx context.Context, tenant, address, code string,
 	return err
 }
 
+// Spend marks as used until then what makes one account, in the transaction that makes it: of two that
+// do, on whatever nodes, one runs again and finds it Spent.
+func Spend(tx *fsm.Tx, tenant, id string, until time.Time) error {
+	return spent.Insert(tx, &spentFlow{Tenant: tenant, ID: id, Expires: until.Add(spentGrace)})
+}
+
+// Spent reports whether that was spent; a flow is when it has made its session.
+func Spent(tx *fsm.Tx, tenant, id string) (bool, error) {
+	return spent.Has(tx, fsm.Scope(tenant), fsm.K(id))
+}
+
 // Join ends a flow for somebody who makes themselves an account meanwhile: makes does that, in
 // the transaction that makes their session and spends the flow, and returns the user's ID with
-// what they have proved in doing so. Whoever was signed in in the browser no longer is. It
+// what they have proved in doing so: now, unless it says when. Whoever was signed in in the browser no longer is. It
 // reports ErrDeadFlow, and what makes reports. What they proved may be less than the flow
 // needs: the protocol asks for the rest.
 func (fs *Flows) Join(ctx context.Context, f *Flow, makes func(tx *fsm.Tx) (userID string, proved []assurance.Factor, err error)) (Result, error) {
@@ -100,7 +111,9 @@ func (fs *Flows) Join(ctx context.Context, f *Flow, makes func(tx *fsm.Tx) (user
 			return err
 		}
 		for i := range g.Factors {
-			g.Factors[i].At = tx.Now()
+			if g.Factors[i].At.IsZero() {
+				g.Factors[i].At = tx.Now()
+			}
 		}
 		if started, err = fs.begun(tx, &g); err != nil {
 			return err

@@ -25,6 +25,7 @@ type pending struct {
 	Taken   bool      `cbor:"2,keyasint"`
 	State   []byte    `cbor:"3,keyasint,omitempty"`
 	Expires time.Time `cbor:"4,keyasint,omitempty"`
+	ID      string    `cbor:"5,keyasint,omitempty"` // of the registration, however often it is proved; none if an older node made it
 }
 
 // mail is what the code is for.

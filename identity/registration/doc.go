@@ -10,8 +10,10 @@
 // Wrong codes count for the address, at all nodes, whichever box they were for and whether or not it is
 // taken (authn.Flows.ProveAddress); else each box would be five guesses more.
 //
-// Single use is the directory's: an address has one user. Of two who finish with one address
-// at once, on whatever nodes, one finds it taken.
+// A registration makes one account, which its mark says until its box has expired (authn.Spend): the box
+// is of no use once that account is gone or has another address. Of two who finish with one address
+// at once, on whatever nodes, one finds it taken. When the address was proved is in the box, since
+// an account may be made with it a day later.
 //
 // Not here: sending the mail, the pages, how much a stranger may ask for, and what proves
 // who the person is from then on.

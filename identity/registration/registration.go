@@ -1,6 +1,7 @@
 package registration
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -32,7 +33,7 @@ const (
 	newcomer = "newcomer" // for whom codes are made; an address that is taken has nobody
 )
 
-// ErrDead is the kind of a registration that cannot be gone on with: too old, or none of ours.
+// ErrDead is the kind of a registration that cannot be gone on with: too old, used, or none of ours.
 var ErrDead = fmt.Errorf("registration is dead: %w", identity.ErrInvalid)
 
 func dead() error {
@@ -76,7 +77,7 @@ func (d *Desk) Begin(ctx context.Context, tenant, email string) (*Begun, error) 
 	if err != nil {
 		return nil, err
 	}
-	p := pending{Email: email, Taken: b.Taken, Expires: d.db.Now().Add(mailcode.Lifetime)}
+	p := pending{Email: email, Taken: b.Taken, ID: identity.NewID(Prefix), Expires: d.db.Now().Add(mailcode.Lifetime)}
 	sent, err := d.codes.New(p.mail(tenant))
 	if err != nil {
 		return nil, err
@@ -142,8 +143,9 @@ func (d *Desk) Prove(ctx context.Context, tenant, box, code string) (string, err
 	if err != nil {
 		return "", err
 	}
+	now := d.db.Now()
 	return d.seal(provedPurpose, tenant, &Proved{
-		ID: identity.NewID(Prefix), Email: p.Email, Expires: d.db.Now().Add(Lifetime),
+		ID: cmp.Or(p.ID, identity.NewID(Prefix)), Email: p.Email, Expires: now.Add(Lifetime), At: now,
 	})
 }
 
@@ -159,6 +161,7 @@ type Proved struct {
 	ID      string    `cbor:"1,keyasint,omitempty"` // reg_…: of this registration
 	Email   string    `cbor:"2,keyasint,omitempty"`
 	Expires time.Time `cbor:"3,keyasint,omitempty"`
+	At      time.Time `cbor:"4,keyasint,omitempty"` // when it was proved; older nodes leave it out
 }
 
 // Open returns what a box of Prove says, or ErrDead.
@@ -169,6 +172,9 @@ func (d *Desk) Open(ctx context.Context, tenant, box string) (*Proved, error) {
 	}
 	if !d.db.Now().Before(p.Expires) {
 		return nil, dead()
+	}
+	if p.At.IsZero() {
+		p.At = p.Expires.Add(-Lifetime)
 	}
 	return &p, nil
 }
@@ -182,15 +188,25 @@ func (d *Desk) Check(tx *fsm.Tx, tenant string, p *Proved) error {
 	if err == nil && taken {
 		err = identity.Exists("email", "is taken by another user")
 	}
+	if err != nil {
+		return err
+	}
+	used, err := authn.Spent(tx, tenant, p.ID)
+	if err == nil && used {
+		err = dead()
+	}
 	return err
 }
 
-// Finish makes the account of a proved address, under that name to be shown, in the groups that
+// Finish makes the account of a proved address, the only one that it ever makes, under that name to be shown, in the groups that
 // the tenant has chosen; a first credential is the caller's to add in the same transaction. It
-// reports ErrDead, identity.ErrDenied if strangers may not register any more, and what
+// reports ErrDead, also if it has made one that is gone or has another address, identity.ErrDenied if strangers may not register any more, and what
 // directory.CreateUser does: fsm.ErrExists, field email, if somebody else has got the address.
 func (d *Desk) Finish(tx *fsm.Tx, tenant string, p *Proved, name, locale string) (*directory.User, error) {
 	if err := d.Check(tx, tenant, p); err != nil {
+		return nil, err
+	}
+	if err := authn.Spend(tx, tenant, p.ID, p.Expires); err != nil {
 		return nil, err
 	}
 	u, err := directory.CreateUser(tx, tenant, directory.User{Username: usernameFor(p.Email), Email: p.Email, EmailVerified: true, Name: name, Locale: locale})

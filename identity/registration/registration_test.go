@@ -3,6 +3,7 @@ package registration_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -18,6 +19,7 @@ import (
 	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/identity/settings"
 	"github.com/quis-idp/quis/keys/seal"
+	"github.com/quis-idp/quis/keys/seal/note"
 	"github.com/quis-idp/quis/keys/seal/sealtest"
 )
 
@@ -29,13 +31,14 @@ type house struct {
 	t     *testing.T
 	desks []*registration.Desk
 	flows []*authn.Flows
+	rings []*seal.Ring
 	group string
 }
 
 func newHouse(t *testing.T, n int) *house {
 	t.Helper()
 	h := &house{t: t, Cluster: fsmtest.NewCluster(t, n, slices.Concat(seal.Tables, event.Tables, directory.Tables, settings.Tables, session.Tables, authn.Tables)...)}
-	rings := sealtest.Rings(t, h.DB...)
+	h.rings = sealtest.Rings(t, h.DB...)
 	h.do(func(tx *fsm.Tx) error {
 		if err := directory.EnsureDefault(tx); err != nil {
 			return err
@@ -50,10 +53,10 @@ func newHouse(t *testing.T, n int) *house {
 	})
 	for i, db := range h.DB {
 		flows := authn.New(authn.Config{
-			DB: db, Ring: rings[i], Sessions: session.NewStore(session.Config{DB: db, Ring: rings[i]}),
+			DB: db, Ring: h.rings[i], Sessions: session.NewStore(session.Config{DB: db, Ring: h.rings[i]}),
 			CheckPassword: func(context.Context, string, string, string) error { return identity.ErrUnauthenticated },
 		})
-		h.flows, h.desks = append(h.flows, flows), append(h.desks, registration.New(db, rings[i], flows))
+		h.flows, h.desks = append(h.flows, flows), append(h.desks, registration.New(db, h.rings[i], flows))
 	}
 	h.decide(func(*settings.Authentication) {})
 	return h
@@ -257,6 +260,93 @@ func TestOneAddressOneAccount(t *testing.T) {
 		}
 		all.Wait()
 		if (errs[0] == nil) == (errs[1] == nil) || !errors.Is(errors.Join(errs...), fsm.ErrExists) {
+			t.Fatalf("%v", errs)
+		}
+	}
+}
+
+// TestOneRegistrationOneAccount: when its account is gone, or has another address, what proved the
+// address makes no other, nor does the same code once more. The address is free for who proves it.
+func TestOneRegistrationOneAccount(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 2)
+	b := h.begin("bob@example.com")
+	p, again := h.prove(b.Box, b.Code), h.prove(b.Box, b.Code)
+	u, err := h.finish(0, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead := func(what string) {
+		t.Helper()
+		for node := range h.desks {
+			for _, p := range []*registration.Proved{p, again} {
+				if _, err := h.finish(node, p); !errors.Is(err, registration.ErrDead) {
+					t.Errorf("%s: %v", what, err)
+				}
+			}
+		}
+	}
+	h.do(func(tx *fsm.Tx) error { return moved(tx, u.ID, "bobby") })
+	dead("the address changed")
+	h.do(func(tx *fsm.Tx) error { return directory.DeleteUser(tx, ten, u.ID, 0) })
+	dead("deleted")
+	h.Pass(t, registration.Lifetime-time.Minute)
+	dead("a day later")
+	b = h.begin("bob@example.com")
+	if _, err := h.finish(1, h.prove(b.Box, b.Code)); err != nil {
+		t.Errorf("proved anew: %v", err)
+	}
+}
+
+// TestBoxOfAnOlderNode: it says when it ends, and so when the address was proved.
+func TestBoxOfAnOlderNode(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	proved := h.DB[0].Now().Add(-time.Hour)
+	box, err := note.Seal(h.rings[0], h.rings[0].Passing("registration proved"), ten, &registration.Proved{
+		ID: "reg_1", Email: "bob@example.com", Expires: proved.Add(registration.Lifetime),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := h.desks[0].Open(t.Context(), ten, box)
+	if err != nil || p.At.Sub(proved).Abs() > time.Second {
+		t.Errorf("%+v %v, want %v", p, err, proved)
+	}
+}
+
+// moved gives a user another name and address.
+func moved(tx *fsm.Tx, id, name string) error {
+	_, err := directory.UpdateUser(tx, ten, id, 0, func(u *directory.User) error {
+		u.Username, u.Email = name, name+"@example.com"
+		return nil
+	})
+	return err
+}
+
+// TestOneRegistrationRaced: whoever races with one on two nodes, one account is made, though its
+// address is free again at once.
+func TestOneRegistrationRaced(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 2)
+	for i := range 100 {
+		b := h.begin("bob@example.com")
+		p := h.prove(b.Box, b.Token)
+		var all sync.WaitGroup
+		errs := make([]error, 2)
+		for n := range errs {
+			all.Go(func() {
+				errs[n] = h.DB[n].Update(t.Context(), func(tx *fsm.Tx) error {
+					u, err := h.desks[n].Finish(tx, ten, p, "Bob", "de")
+					if err != nil {
+						return err
+					}
+					return moved(tx, u.ID, fmt.Sprint("bob", i, "at", n))
+				})
+			})
+		}
+		all.Wait()
+		if (errs[0] == nil) == (errs[1] == nil) || !errors.Is(errors.Join(errs...), registration.ErrDead) {
 			t.Fatalf("%v", errs)
 		}
 	}

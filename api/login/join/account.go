@@ -13,6 +13,7 @@ import (
 	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/credential/strength"
 	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/registration"
 	"github.com/quis-idp/quis/identity/settings"
 )
 
@@ -90,7 +91,7 @@ func (p *Pages) submit(w http.ResponseWriter, r *http.Request, e *entry) error {
 	case err == nil:
 		e.made = true
 		return p.cfg.SignIn.Enter(w, r, e.flow, done)
-	case errors.Is(err, authn.ErrDeadFlow):
+	case errors.Is(err, authn.ErrDeadFlow), errors.Is(err, registration.ErrDead):
 		return message(w, r, http.StatusGone, "late")
 	case errors.Is(err, identity.ErrInvalid), errors.Is(err, fsm.ErrExists):
 		faults := identity.Errors(err)

@@ -207,7 +207,7 @@ func (p *Pages) proved(w http.ResponseWriter, r *http.Request, f *authn.Flow, bo
 	base := page.Base(r) + login.RegisterPath
 	return &entry{
 		id: a.ID, action: base + "/account", passkey: base + "/passkey", email: a.Email, flow: f,
-		hidden: []hidden{{"flow", f.Sealed()}, {"proved", box}}, proved: []assurance.Factor{{Method: assurance.Mail, Ref: a.Email}},
+		hidden: []hidden{{"flow", f.Sealed()}, {"proved", box}}, proved: []assurance.Factor{{Method: assurance.Mail, Ref: a.Email, At: a.At}},
 		may: func(tx *fsm.Tx, _ *entry) error { return p.desk.Check(tx, tenant, a) },
 		makes: func(tx *fsm.Tx, e *entry) (*directory.User, error) {
 			return p.desk.Finish(tx, tenant, a, e.name, string(page.Language(r)))

@@ -10,10 +10,12 @@ import (
 	"time"
 
 	"github.com/quis-idp/quis/api/page/pagetest"
+	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/authn"
 	"github.com/quis-idp/quis/identity/credential/passkey/passkeytest"
+	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/settings"
 )
 
@@ -229,4 +231,31 @@ func TestCodesAreNotGuessed(t *testing.T) {
 	}
 	a = b.Get(linkOf(t, m)).Want(t, 200, "You followed the link")
 	b.Post("/register/code", url.Values{"join": a.Hidden("join"), "code": a.Hidden("code")}).Want(t, 200, "Make your account")
+}
+
+// TestOldProofIsNoFreshOne: the mailbox was proved when it was, not when the account is made; and what
+// proved it makes no other account, in whatever browser it was kept.
+func TestOldProofIsNoFreshOne(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 2)
+	h.decide(func(*settings.Authentication) {})
+	form := h.proves(h.someone(0), "ida@example.com")
+	h.log.Pass(t, 23*time.Hour)
+	isIn(t, h.someone(0).Post("/register/account", form))
+	u, sessions := h.user("ida@example.com")
+	age := map[assurance.Method]time.Duration{}
+	for _, f := range sessions[0].Factors {
+		age[f.Method] = h.log.DB[0].Now().Sub(f.At).Round(time.Hour)
+	}
+	if age[assurance.Mail] != 23*time.Hour || age[assurance.Password] != 0 {
+		t.Errorf("proved %v ago", age)
+	}
+	h.update(func(tx *fsm.Tx) error { return directory.DeleteUser(tx, ten, u.ID, 0) })
+	before := h.hashes()
+	for node := range 2 {
+		h.someone(node).Post("/register/account", form).Want(t, http.StatusGone, "This page no longer works")
+	}
+	if n := h.hashes() - before; n != 0 {
+		t.Errorf("%d hashes", n)
+	}
 }
