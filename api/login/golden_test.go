@@ -12,6 +12,7 @@ import (
 	"github.com/quis-idp/quis/federation/oidc"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/authn"
 )
 
@@ -61,6 +62,12 @@ var examples = map[string]func(w http.ResponseWriter) error{
 			Purpose: "to continue to Web", Action: "/login/second", Flow: "FLOW", Way: "totp", Who: "You are signing in as ada.", Lead: "Enter the code.", Typed: true, Trust: "30 days",
 			Code:   page.Field{Name: "code", Label: "Code from the app", Autocomplete: "one-time-code", Numeric: true, Focus: true},
 			Others: []link{{"Use a recovery code", "/login?flow=FLOW&way=recovery"}}, Restart: "/login?flow=FLOW&again=yes", Lost: "/login/lost",
+		})
+	},
+	"second_password": func(w http.ResponseWriter) error {
+		return secondPage.Write(w, get("/login"), 400, secondView{
+			Action: "/login/second", Flow: "FLOW", Way: "password", Who: "You are signing in as ada.", Lead: "Enter your password.", Forgotten: true, Typed: true,
+			Code: typed(get("/login"), assurance.Password), Restart: "/login?flow=FLOW&again=yes",
 		})
 	},
 	"second_passkey": func(w http.ResponseWriter) error {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quis-idp/quis/api/page/pagetest"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/authn"
@@ -89,6 +90,48 @@ func TestLostPasskeysOfWhoHasNoPassword(t *testing.T) {
 	keep(true)
 	s, flow = forgotten()
 	s.Post("/login/second", url.Values{"flow": {flow}, "way": {"recovery"}, "code": codes[:1]}).Want(t, 200, "Choose a new password")
+}
+
+// A password beside a code by mail is a field for passwords, and who has lost the rest, and may have forgotten
+// that as well, is told why it is asked for and whom to ask.
+func TestPasswordAsSecondProof(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	h.protect()
+	h.update(func(tx *fsm.Tx) error {
+		a := settings.Default(identity.DefaultTenant)
+		a.EmailOTP, a.MFAPolicy = true, settings.MFAOTP
+		return settings.Put(tx, 0, a)
+	})
+	const why = "If you do not know it, ask your administrator to let you back in."
+	isPassword := func(a pagetest.Answer) pagetest.Answer {
+		a.Want(t, 200, "One more step", `name="code" type="password" value="" autocomplete="current-password"`, `class="link peek"`)
+		if strings.Contains(a.Page, "one-time-code") {
+			t.Error("a password is taken for a code")
+		}
+		pagetest.Check(t, "second", a.Page)
+		return a
+	}
+	byMail := func(s *someone, a pagetest.Answer) pagetest.Answer {
+		a = s.Post("/login/mail", url.Values{"flow": a.Hidden("flow")[:1], "username": {"tester"}})
+		return s.Post("/login/code", url.Values{"flow": a.Hidden("flow")[:1], "code": {s.sent.Load().Code}}).Want(t, 200, "One more step")
+	}
+	s := h.someone()
+	a := byMail(s, s.Get("/login"))
+	a = isPassword(s.Get("/login?way=password&flow=" + a.Hidden("flow")[0]))
+	if strings.Contains(a.Page, why) {
+		t.Error("who has lost nothing is told of it")
+	}
+	flow := a.Hidden("flow")[:1]
+	a = s.Post("/login/second", url.Values{"flow": flow, "way": {"password"}, "code": {""}})
+	if a.Want(t, 400, `id="code-error">Enter your password.<`); strings.Contains(a.Page, "Enter the code.") {
+		t.Error("a code is asked for")
+	}
+	s.Post("/login/second", url.Values{"flow": flow, "way": {"password"}, "code": {secret}}).Want(t, 200, "Open your authenticator app")
+
+	s = h.someone()
+	a = byMail(s, s.Get(s.Get("/recover").Want(t, 303).Header.Get("Location")))
+	isPassword(s.Post("/login/lost", url.Values{"flow": a.Hidden("flow")[:1]})).Want(t, 200, why)
 }
 
 // Somebody who has lost the second factor gets back in, in two visits.

@@ -53,7 +53,7 @@ func (l *Login) showSecond(w http.ResponseWriter, r *http.Request, f *authn.Flow
 		view.Certificate = l.certificateLink(r, f)
 	}
 	if view.Typed { // of a passkey there is nothing to be typed, and no word for it
-		view.Code = page.Field{Name: "code", Label: site.Text(r, "second."+string(way)+".code"), Autocomplete: "one-time-code", Numeric: way == assurance.TOTP, Focus: true}
+		view.Code, view.Forgotten = typed(r, way), way == assurance.Password && f.Need.Lost
 	}
 	may, err := l.cfg.Flows.MayLose(r.Context(), f)
 	if err != nil {
@@ -65,7 +65,7 @@ func (l *Login) showSecond(w http.ResponseWriter, r *http.Request, f *authn.Flow
 	for _, fault := range faults {
 		switch fault.Field {
 		case "code":
-			view.Code.Error = site.Text(r, "second.empty")
+			view.Code.Error = page.Detail(r, fault)
 			continue
 		case passkey.BarredField:
 			view.Alert.Text = page.Detail(r, fault)
@@ -74,6 +74,15 @@ func (l *Login) showSecond(w http.ResponseWriter, r *http.Request, f *authn.Flow
 		view.Code.Wrong(&view.Alert, site.Text(r, "second."+string(way)+".wrong"))
 	}
 	return secondPage.Write(w, r, status, view)
+}
+
+// typed is the field for what a person types: a password looks, and is filled in, as at the first step.
+func typed(r *http.Request, way assurance.Method) page.Field {
+	field := page.Field{Name: "code", Label: site.Text(r, "second."+string(way)+".code"), Autocomplete: "one-time-code", Numeric: way == assurance.TOTP, Focus: true}
+	if way == assurance.Password {
+		field.Type, field.Autocomplete = "password", "current-password"
+	}
+	return field
 }
 
 // others leads to the methods besides way.

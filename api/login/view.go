@@ -136,6 +136,7 @@ type (
 		Others      []link       // other methods
 		Lost        string       // where who can use none of them goes on; "" nowhere
 		Ask         bool         // who can use none of them must ask an administrator
+		Forgotten   bool         // who has lost the second factors is asked for the password, and may have forgotten it as well
 		Restart     string       // begins again as somebody else
 		timed
 	}

@@ -57,12 +57,12 @@ func (fs *Flows) code(ctx context.Context, f *Flow, m assurance.Method, code str
 	if how.check == nil && m != assurance.Password || !slices.Contains(ways, m) {
 		return Result{}, "malformed", errWay
 	}
-	longest := maxPassword
+	longest, want := maxPassword, "Enter your password."
 	if m != assurance.Password {
-		code, longest = strings.TrimSpace(code), maxCode
+		code, longest, want = strings.TrimSpace(code), maxCode, "Enter the code."
 	}
 	if code == "" || len(code) > longest {
-		return Result{}, "malformed", identity.Invalid("code", "Enter the code.")
+		return Result{}, "malformed", identity.Invalid("code", want)
 	}
 	known, err := fs.lookUp(ctx, f, fs.claimant(f))
 	if err != nil {
