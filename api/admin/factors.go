@@ -46,6 +46,7 @@ type aPasskey struct {
 	Make     string     `json:"make" example:"YubiKey 5 Series" doc:"What FIDO metadata call it; empty if they did not describe it when it was added, nor at a sign-in since."`
 	Synced   bool       `json:"synced" doc:"Whether it may be copied to other devices."`
 	Attested bool       `json:"attested" doc:"Whether its make was verified by FIDO metadata, when it was added or at its first sign-in after they were imported."`
+	Hardware bool       `json:"hardware" doc:"Whether its make was verified and FIDO metadata say that hardware protects its key, which urn:quis:acr:aal3 takes."`
 	Suspect  *time.Time `json:"suspect_since,omitempty" doc:"Since when it is refused because there may be a copy of it."`
 	Refused  string     `json:"refused,omitempty" enum:"copied|denied|unsafe|unproved" doc:"Why it signs nobody in; absent: it does. copied: there may be a copy of it; denied: the tenant denies its model or allows only others; unsafe: FIDO metadata report its model; unproved: the tenant allows the model that it claims, FIDO metadata describe that, and its maker has not vouched for it."`
 }
@@ -70,7 +71,7 @@ func listPasskeys(tx *fsm.Tx, tenant, user string) (out []aFactor, err error) {
 		}
 		out = append(out, aFactor{
 			ID: k.ID, Type: "passkey", Name: k.Name, CreatedAt: k.Created, LastUsedAt: ever(k.LastUsed),
-			Passkey: &aPasskey{k.Model(), k.Make, k.Synced, k.Attested, ever(k.Suspect), string(bar)},
+			Passkey: &aPasskey{k.Model(), k.Make, k.Synced, k.Attested, k.Hardware, ever(k.Suspect), string(bar)},
 		})
 	}
 	return out, nil

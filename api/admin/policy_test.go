@@ -186,7 +186,7 @@ func TestEvaluateSaysWhatCannotBeReached(t *testing.T) {
 		{"nothing else", ``, "", 1},
 		{"nothing else", ``, "it takes a passkey that verifies its user, or a password and something else that they have, and all that this person has comes to level 1;", 2},
 		{"nothing else", `,"trusted_device":true`, "all that this person has comes to level 1;", 2}, // nothing is missing that the device would stand for
-		{"nothing else", ``, "it takes a passkey or a card that cannot leave its device, for which its maker vouches, and all that this person has comes to level 1;", 3},
+		{"nothing else", ``, "it takes a passkey or a card that cannot leave its device, and whose maker vouches that hardware protects its key, and all that this person has comes to level 1;", 3},
 		{"a synced passkey", ``, "", 2},
 		{"a synced passkey", `,"trusted_device":true`, "and all that this person has comes to level 2;", 3},
 	} {

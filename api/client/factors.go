@@ -23,6 +23,7 @@ type Passkey struct {
 	Make         string     `json:"make"`
 	Synced       bool       `json:"synced"`        // may be copied to other devices
 	Attested     bool       `json:"attested"`      // its make was verified
+	Hardware     bool       `json:"hardware"`      // and hardware protects its key
 	SuspectSince *time.Time `json:"suspect_since"` // refused since, because there may be a copy of it; nil: it is not
 	Refused      string     `json:"refused"`       // why it signs nobody in: copied, denied, unsafe or unproved; "": it does
 }

@@ -36,7 +36,7 @@ type Factor struct {
 	// Of a passkey or certificate:
 	Verified bool `cbor:"3,keyasint,omitempty"` // it asked for a PIN or a fingerprint (WebAuthn UV)
 	Bound    bool `cbor:"4,keyasint,omitempty"` // its key cannot leave the device (WebAuthn BE=0)
-	Attested bool `cbor:"5,keyasint,omitempty"` // its maker vouches for that, by FIDO metadata or an authority
+	Attested bool `cbor:"5,keyasint,omitempty"` // its maker vouches that hardware protects its key, by FIDO metadata or an authority
 	Card     bool `cbor:"9,keyasint,omitempty"` // it is a smart card
 	Unasked  bool `cbor:"-"`                    // of what a person has: it came to them, they did not choose it
 
@@ -120,7 +120,8 @@ func Meets(asked []string, reached Level) bool {
 // One factor is level 1. Level 2 is a passkey that verified its user, or a password with
 // something that the person has. What is sent to a mailbox is never that something (SP
 // 800-63B-4 §3.1.3.1), nor is a recovery code or a trusted device more than level 2. Level 3
-// needs a key that cannot leave its device, vouched for by its maker.
+// needs a key that cannot leave its device, and whose maker vouches that hardware protects it (SP
+// 800-63B-4 §2.3.2).
 func Of(factors []Factor) Level {
 	level := Level(0)
 	knows := Has(factors, Password)
@@ -137,7 +138,7 @@ func Of(factors []Factor) Level {
 func (l Level) Takes() string {
 	switch l {
 	case 3:
-		return "it takes a passkey or a card that cannot leave its device, for which its maker vouches"
+		return "it takes a passkey or a card that cannot leave its device, and whose maker vouches that hardware protects its key"
 	case 2:
 		return "it takes a passkey that verifies its user, or a password and something else that they have"
 	}
@@ -170,12 +171,13 @@ func withPassword(f Factor) Level {
 // Resistant reports whether one of the factors cannot be phished.
 func Resistant(factors []Factor) bool { return Has(factors, Passkey) || Has(factors, Certificate) }
 
-// kept says where the key of a passkey or certificate is.
+// kept says where the key of a passkey or certificate is: in hardware only by its maker's word, as anything can
+// say of itself that it stays on its device.
 func kept(f Factor) string {
 	switch {
 	case f.Card:
 		return "sc"
-	case f.Bound:
+	case f.Bound && f.Attested:
 		return "hwk"
 	}
 	return "swk"

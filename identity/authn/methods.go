@@ -112,7 +112,7 @@ func hasPasskeys(tx *fsm.Tx, tenant, user string) (could []assurance.Factor, err
 		}
 		if k.Suspect.IsZero() {
 			could = append(could, assurance.Factor{
-				Method: assurance.Passkey, Verified: k.UVInitialized, Bound: !k.Synced, Attested: k.Attested, Unasked: k.Unasked,
+				Method: assurance.Passkey, Verified: k.UVInitialized, Bound: !k.Synced, Attested: k.Hardware, Unasked: k.Unasked,
 			})
 		}
 	}
@@ -125,7 +125,7 @@ func provedBy(a passkey.Assertion, beside bool) (assurance.Factor, error) {
 	a.Initialize = beside
 	box, err := cbor.Marshal(a)
 	return assurance.Factor{
-		Method: assurance.Passkey, Verified: a.UV || beside && a.VerifiedNow, Bound: !a.Synced, Attested: a.Attested,
+		Method: assurance.Passkey, Verified: a.UV || beside && a.VerifiedNow, Bound: !a.Synced, Attested: a.Hardware,
 		Ref: a.ID, Box: box,
 	}, err
 }

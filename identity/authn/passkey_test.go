@@ -147,32 +147,41 @@ func TestMetadataRaiseTheLevelOfAKey(t *testing.T) {
 	a := &passkeytest.Authenticator{Origin: origin, UV: true, AAGUID: [16]byte{1}, Format: passkeytest.Packed, Maker: maker}
 	h.passkey(t, a)
 	n, ctx := h.nodes[1], at(t)
-	level := func() assurance.Level {
+	level := func(amr string) assurance.Level {
 		t.Helper()
 		f := n.fresh(t, ctx)
 		r, err := n.Passkey(ctx, f, n.answer(t, ctx, f, a))
 		if err != nil || r.Step != authn.StepDone {
 			t.Fatalf("%+v, %v", r, err)
 		}
+		if !slices.Contains(r.Session.AMR, amr) {
+			t.Errorf("amr %v, want %s", r.Session.AMR, amr)
+		}
 		return r.Session.Level()
 	}
-	if got := level(); got != 2 {
+	if got := level("swk"); got != 2 {
 		t.Errorf("level %d without metadata", got)
 	}
-	blob, err := fido.Blob(1, time.Now().AddDate(0, 1, 0), passkeytest.Model{AAGUID: "01000000-0000-0000-0000-000000000000", Description: "A key", Roots: maker.Roots()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := passkey.ParseMetadata(blob, fido.Roots, time.Now())
-	if err == nil {
-		err = m.Import(t.Context(), h.DB[0])
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range 2 {
-		if got := level(); got != 3 {
-			t.Errorf("level %d with them", got)
+	for i, c := range []struct {
+		protection []string
+		level      assurance.Level
+		amr        string
+	}{{[]string{}, 2, "swk"}, {[]string{"software"}, 2, "swk"}, {[]string{"hardware"}, 3, "hwk"}} {
+		blob, err := fido.Blob(i+1, time.Now().AddDate(0, 1, 0), passkeytest.Model{AAGUID: "01000000-0000-0000-0000-000000000000", Description: "A key", Roots: maker.Roots(), Protection: c.protection})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := passkey.ParseMetadata(blob, fido.Roots, time.Now())
+		if err == nil {
+			err = m.Import(t.Context(), h.DB[0])
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if got := level(c.amr); got != c.level {
+				t.Errorf("level %d where the metadata say %v", got, c.protection)
+			}
 		}
 	}
 }

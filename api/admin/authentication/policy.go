@@ -32,7 +32,7 @@ type givenFactor struct {
 	Age      int64  `json:"age_seconds" min:"0" max:"34560000" doc:"How long ago."`
 	Verified bool   `json:"user_verified" doc:"Of a passkey: it asked for a PIN or a fingerprint."`
 	Bound    bool   `json:"device_bound" doc:"Of a passkey: it cannot leave its device."`
-	Attested bool   `json:"attested" doc:"Of a passkey: its maker vouches for that."`
+	Attested bool   `json:"attested" doc:"Of a passkey: its maker vouches that hardware protects its key."`
 }
 
 type policyDecision struct {

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,6 +43,7 @@ type model struct {
 	Types       []string `cbor:"2,keyasint,omitempty"` // of attestation that it gives
 	Roots       [][]byte `cbor:"3,keyasint,omitempty"` // certificates in DER: trust anchors
 	Reports     []report `cbor:"4,keyasint,omitempty"`
+	Protection  []string `cbor:"5,keyasint,omitempty"` // of its keys (FIDO Registry §3.2); none of rows that are older than the field
 }
 
 // A report is one status of a model: certified, revoked, …
@@ -198,6 +200,9 @@ func rowsOf(j metadata.EntryJSON) ([]metadataRow, error) {
 	for _, t := range e.MetadataStatement.AttestationTypes {
 		m.Types = append(m.Types, string(t))
 	}
+	for _, p := range e.MetadataStatement.KeyProtection {
+		m.Protection = append(m.Protection, identity.Printable(p, 40))
+	}
 	for _, c := range e.MetadataStatement.AttestationRootCertificates {
 		m.Roots = append(m.Roots, c.Raw)
 	}
@@ -226,6 +231,13 @@ func rowsOf(j metadata.EntryJSON) ([]metadataRow, error) {
 		}
 	}
 	return rows, nil
+}
+
+// hardware reports whether the maker says that hardware protects the model's keys, and no software does (FIDO
+// Registry §3.2): a maker that says nothing does not say it.
+func (m *model) hardware() bool {
+	kept := slices.ContainsFunc(m.Protection, func(p string) bool { return p == "hardware" || p == "tee" || p == "secure_element" })
+	return kept && !slices.Contains(m.Protection, "software")
 }
 
 // entry is the model as the library wants to see it.

@@ -225,8 +225,8 @@ func (p *Passkey) modelName() string {
 	return p.Model()
 }
 
-// attest sets what metadata make of a new passkey: its make, and whether its attestation
-// holds; described says that they know its model. A model that is reported as unsafe is refused whoever asks for it.
+// attest sets what metadata make of a new passkey: its make, whether its attestation
+// holds, and whether hardware protects its key; described says that they know its model. A model that is reported as unsafe is refused whoever asks for it.
 func (p *Passkey) attest(tx *fsm.Tx, made *webauthn.Credential) (described bool, err error) {
 	if p.Model() == zeroAAGUID {
 		p.CertificateID = certificateID(made)
@@ -240,6 +240,7 @@ func (p *Passkey) attest(tx *fsm.Tx, made *webauthn.Credential) (described bool,
 	}
 	p.Make = m.Description
 	p.Attested, err = m.vouches(p, made)
+	p.Hardware = p.Attested && m.hardware()
 	return true, err
 }
 

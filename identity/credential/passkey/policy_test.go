@@ -205,6 +205,58 @@ func TestAttestationPolicy(t *testing.T) {
 	}
 }
 
+// Hardware protects a passkey's key only where its maker vouches for it and says so; other metadata may say it
+// later, or no more.
+func TestHardware(t *testing.T) {
+	t.Parallel()
+	h, fido, maker := newHouse(t, 1), newFIDO(t), newMaker(t)
+	h.policy.Attestation = "direct"
+	imports := func(number int, protection []string) {
+		t.Helper()
+		if err := h.imports(fido, number, passkeytest.Model{AAGUID: aaguid, Description: "Key One", Roots: maker.Roots(), Protection: protection}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, c := range []struct {
+		protection []string
+		hardware   bool
+	}{
+		{[]string{}, false},
+		{[]string{"software"}, false},
+		{[]string{"remote_handle"}, false},
+		{[]string{"hardware", "software"}, false},
+		{[]string{"hardware"}, true},
+		{[]string{"hardware", "tee"}, true},
+		{[]string{"tee", "remote_handle"}, true},
+		{[]string{"secure_element"}, true},
+	} {
+		imports(10*i+1, c.protection)
+		a := keyOf(maker)
+		k := h.register(home, alice, a)
+		if !k.Attested || k.Hardware != c.hardware {
+			t.Errorf("%v: registered as attested %v, hardware %v", c.protection, k.Attested, k.Hardware)
+		}
+		holds := func(want bool) {
+			t.Helper()
+			got, err := h.signIn(home, alice.ID, a)
+			if stored := h.stored(k); err != nil || !got.Attested || got.Hardware != want || stored.Hardware != want {
+				t.Errorf("%v: signs in as %+v, kept as hardware %v, %v", c.protection, got, stored.Hardware, err)
+			}
+		}
+		holds(c.hardware)
+		imports(10*i+2, []string{"hardware"})
+		holds(true)
+		imports(10*i+3, []string{"software"})
+		holds(false)
+	}
+	impostor := keyOf(newMaker(t))
+	imports(100, nil)
+	k := h.register(home, bob, impostor)
+	if got, err := h.signIn(home, bob.ID, impostor); err != nil || k.Hardware || got.Hardware {
+		t.Errorf("what nobody vouches for: %+v, %v", got, err)
+	}
+}
+
 func TestMetadata(t *testing.T) {
 	t.Parallel()
 	h, fido, maker := newHouse(t, 2), newFIDO(t), newMaker(t)

@@ -42,6 +42,7 @@ type Assertion struct {
 	Challenge  []byte `cbor:"14,keyasint,omitempty"`
 	Judged     uint64 `cbor:"15,keyasint,omitempty"` // generation of the metadata that have nothing against its make; 0: none
 	Make       string `cbor:"16,keyasint,omitempty"` // what they call it, if that was not known
+	Hardware   bool   `cbor:"17,keyasint,omitempty"` // it is attested, and its maker says that hardware protects its key
 }
 
 // Wanted is which of a user's passkeys would do.
@@ -139,6 +140,7 @@ func Finish(ctx context.Context, db *fsm.DB, tenant string, session, response []
 		Tenant: tenant, UserID: k.UserID, ID: k.ID, Name: k.Name, CredentialID: k.CredentialID,
 		UV: flags.HasUserVerified() && k.UVInitialized, VerifiedNow: flags.HasUserVerified() && !k.Second,
 		Synced: k.Synced, BackedUp: flags.HasBackupState(), Attested: attested, Judged: on.judged, Make: on.makes(),
+		Hardware:  attested && on.model.hardware(),
 		SignCount: parsed.Response.AuthenticatorData.Counter, Clone: used.Authenticator.CloneWarning, Challenge: c.Challenge,
 	}
 	if a.Clone {
@@ -277,6 +279,7 @@ func Accept(tx *fsm.Tx, a Assertion) error {
 	}
 	if same {
 		k.Attested, k.Make, k.Judged = k.Attested || a.Attested, cmp.Or(k.Make, a.Make), a.Judged
+		k.Hardware = a.Hardware
 	}
 	k.SignCount, k.LastUsed, k.LastChallenge, k.BackedUp = a.SignCount, tx.Now(), a.Challenge, a.BackedUp
 	k.UVInitialized = k.UVInitialized || a.Initialize && a.VerifiedNow

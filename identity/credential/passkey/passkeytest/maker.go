@@ -109,8 +109,9 @@ type Model struct {
 	CertificateID string
 	Description   string
 	Roots         []*x509.Certificate
-	Status        string // empty: FIDO_CERTIFIED
-	Padding       int    // bytes of an icon
+	Status        string   // empty: FIDO_CERTIFIED
+	Padding       int      // bytes of an icon
+	Protection    []string // of its keys; nil: hardware, empty: it is not said
 }
 
 // Blob returns metadata with a number, the next of which are due at next.
@@ -120,6 +121,12 @@ func (f *FIDO) Blob(number int, next time.Time, models ...Model) ([]byte, error)
 		statement := map[string]any{
 			"description": m.Description, "attestationTypes": []string{"basic_full"}, "protocolFamily": "fido2",
 			"icon": "data:image/png;base64," + fmt.Sprintf("%0*d", m.Padding, 0),
+		}
+		if m.Protection == nil {
+			m.Protection = []string{"hardware", "secure_element"}
+		}
+		if len(m.Protection) > 0 {
+			statement["keyProtection"] = m.Protection
 		}
 		var roots [][]byte
 		for _, r := range m.Roots {
