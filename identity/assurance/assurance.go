@@ -24,7 +24,7 @@ const (
 	Certificate Method = "certificate" // X.509, smart card
 	Approval    Method = "approval"    // in another browser in which the person is signed in
 	Federated   Method = "federated"   // by another provider, who knows how
-	Device      Method = "device"      // a trusted device in place of a second factor
+	Device      Method = "device"      // a trusted device: it spares its person a second factor, and proves nothing
 	Vouched     Method = "vouched"     // an administrator vouches for the person, by a link to get back in
 )
 
@@ -119,7 +119,8 @@ func Meets(asked []string, reached Level) bool {
 //
 // One factor is level 1. Level 2 is a passkey that verified its user, or a password with
 // something that the person has. What is sent to a mailbox is never that something (SP
-// 800-63B-4 §3.1.3.1), nor is a recovery code or a trusted device more than level 2. Level 3
+// 800-63B-4 §3.1.3.1), nor is a recovery code more than level 2. A trusted device is no authenticator
+// there, but a cookie beside a password, and counts for nothing. Level 3
 // needs a key that cannot leave its device, and whose maker vouches that hardware protects it (SP
 // 800-63B-4 §2.3.2).
 func Of(factors []Factor) Level {
@@ -146,6 +147,9 @@ func (l Level) Takes() string {
 }
 
 func alone(f Factor) Level {
+	if f.Method == Device {
+		return 0
+	}
 	if (f.Method == Passkey || f.Method == Certificate) && f.Verified {
 		if f.Bound && f.Attested {
 			return 3
@@ -157,7 +161,7 @@ func alone(f Factor) Level {
 
 func withPassword(f Factor) Level {
 	switch f.Method {
-	case TOTP, Recovery, Approval, Device:
+	case TOTP, Recovery, Approval:
 		return 2
 	case Passkey, Certificate:
 		if f.Bound && f.Attested {
@@ -167,6 +171,10 @@ func withPassword(f Factor) Level {
 	}
 	return 1
 }
+
+// Spared reports whether a trusted device stands, beside a password, for the second factor that a policy asks for:
+// the person is not asked for one, and no better known.
+func Spared(factors []Factor) bool { return Has(factors, Password) && Has(factors, Device) }
 
 // Resistant reports whether one of the factors cannot be phished.
 func Resistant(factors []Factor) bool { return Has(factors, Passkey) || Has(factors, Certificate) }

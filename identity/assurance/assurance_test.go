@@ -40,7 +40,7 @@ func TestLevels(t *testing.T) {
 		{"password and totp", []Factor{pwd, totp}, 2, "mfa otp pwd"},
 		{"the order does not count", []Factor{totp, pwd}, 2, "mfa otp pwd"},
 		{"password and recovery code", []Factor{pwd, code}, 2, "mfa otp pwd"},
-		{"password on a trusted device", []Factor{pwd, trusted}, 2, "mfa pwd"},
+		{"password on a trusted device: a cookie is no factor", []Factor{pwd, trusted}, 1, "pwd"},
 		{"password and approval", []Factor{pwd, approval}, 2, "mca mfa pwd"},
 		{"a key that is only touched", []Factor{touch}, 1, "swk user"},
 		{"password and such a key", []Factor{pwd, touch}, 2, "mfa pwd swk user"},

@@ -242,6 +242,8 @@ func TestRaiseOfAnEndedSession(t *testing.T) {
 	}
 }
 
+// A trusted device spares the factor that a policy asks for. It is none: no level and no amr says so, and who asks for
+// a level gets it proved.
 func TestTrustedDevice(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 1)
@@ -255,8 +257,24 @@ func TestTrustedDevice(t *testing.T) {
 		return err
 	})
 	r, err := n.try(t, ctx, authn.Browser{Trust: cookie}, "ann", good)
-	if err != nil || r.Step != authn.StepDone || r.Session.Level() != 2 {
+	if err != nil || r.Step != authn.StepDone || r.Session.Level() != 1 || r.Session.ACR != assurance.Level(1).ACR() || !slices.Equal(r.Session.AMR, []string{"pwd"}) {
 		t.Fatalf("%+v, %v", r, err)
+	}
+	for _, c := range []struct {
+		need authn.Need
+		want authn.Standing
+	}{
+		{authn.Need{Tenant: ten, MFA: settings.MFAOTP}, authn.Enough},
+		{authn.Need{Tenant: ten, MFA: settings.MFAPasskey}, authn.Enrol},
+		{authn.Need{Tenant: ten, ACR: []string{assurance.Level(2).ACR()}}, authn.More},
+	} {
+		if got, err := n.Stands(ctx, &r.Session, c.need); err != nil || got != c.want {
+			t.Errorf("%+v: %v, want %v, %v", c.need, got, c.want, err)
+		}
+	}
+	raised := n.step(t, ctx, &r.Session, authn.Need{Tenant: ten, ReturnTo: "/", ACR: []string{assurance.Level(2).ACR()}}, authn.Browser{Trust: cookie})
+	if raised.Step() != authn.StepSecond {
+		t.Errorf("a level that is asked for: %q", raised.Step())
 	}
 	n.half(t, ctx, authn.Browser{Trust: cookie + "x"})
 	n.half(t, ctx, authn.Browser{Remember: "desk"}) // nobody is trusted for wanting it

@@ -219,7 +219,7 @@ func (f *Facts) second(d demand, factors []assurance.Factor) bool {
 	factors = slices.DeleteFunc(factors, func(p assurance.Factor) bool {
 		return !d.lifted && !counts(f.Allowed, p.Method) || d.bound() && !p.Bound && assurance.Resistant([]assurance.Factor{p})
 	})
-	if d.mfa.rank() > 0 && assurance.Of(factors) < 2 {
+	if d.mfa.rank() > 0 && assurance.Of(factors) < 2 && !assurance.Spared(factors) {
 		return false
 	}
 	switch order[d.mfa.rank()] {
@@ -389,7 +389,7 @@ func (f *Facts) reasons() []Reason {
 		add("max_age", "", fmt.Sprintf("a proof of the last %s", *f.MaxAge), f.met(demand{}, proved))
 	}
 	if f.Trusted {
-		add("trusted_device", "", "stands for a second factor, but not for a passkey", true)
+		add("trusted_device", "", "stands for a second factor, but not for a passkey, nor for a level", true)
 	}
 	return out
 }

@@ -14,7 +14,7 @@ type MFA string
 const (
 	Inherit  MFA = "inherit"  // no say; the same as ""
 	Disabled MFA = "disabled" // none is asked for
-	Any      MFA = "any"      // level 2 by whatever means
+	Any      MFA = "any"      // level 2 by whatever means, of which a trusted device spares who has one
 	OTP      MFA = "otp"      // a one-time code, or what is stronger
 	Passkey  MFA = "passkey"  // what cannot be phished: a passkey or a certificate
 

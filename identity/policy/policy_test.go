@@ -102,6 +102,8 @@ func TestRules(t *testing.T) {
 		{"reauth", Facts{Global: Any, Reauth: minute, Enrolled: have(pwd, totp), Proved: at(time.Hour, pwd, totp)}, Decision{Outcome: StepUp, Level: 2, MaxAge: minute, Methods: methods(assurance.TOTP)}},
 		{"reauth is about second factors", Facts{Reauth: minute, Enrolled: have(pwd), Proved: at(time.Hour, pwd)}, Decision{Outcome: Allow, Level: 1}},
 		{"trusted device", Facts{Global: OTP, Trusted: true, Enrolled: have(pwd, totp), Proved: fresh(pwd)}, Decision{Outcome: Allow, Level: 2}},
+		{"trusted device is no level", Facts{Global: OTP, Level: 2, Trusted: true, Enrolled: have(pwd, totp), Proved: fresh(pwd)}, Decision{Outcome: StepUp, Level: 2, Methods: methods(assurance.TOTP)}},
+		{"trusted device spares the factor of an application", Facts{Application: OTP, Trusted: true, Enrolled: have(pwd, totp), Proved: fresh(pwd)}, Decision{Outcome: Allow, Level: 2}},
 		{"trusted device is no passkey", Facts{Global: Passkey, Trusted: true, Enrolled: have(pwd, synced), Proved: fresh(pwd)}, Decision{Outcome: StepUp, Level: 2, Methods: methods(assurance.Passkey)}},
 		{"enrolment, put off for ever", Facts{Global: Any, Enrolled: have(pwd), Proved: fresh(pwd)}, Decision{Outcome: Enrol, Level: 2, Methods: methods(assurance.Passkey, assurance.TOTP), Optional: true, Left: -1}},
 		{"enrolment, put off twice more", Facts{Global: Any, Enforce: true, Grace: 3, Skipped: 1, Enrolled: have(pwd), Proved: fresh(pwd)}, Decision{Outcome: Enrol, Level: 2, Methods: methods(assurance.Passkey, assurance.TOTP), Optional: true, Left: 2}},
@@ -142,7 +144,7 @@ func TestReasons(t *testing.T) {
 	want := []Reason{
 		{"tenant", "", "any", true, ""}, {"group", "admins", "passkey", false, ""}, {"application", "", "device_bound", false, ""}, {"own", "", "any", true, ""},
 		{"acr", "", "level 2", true, ""}, {"max_age", "", "a proof of the last 1m0s", true, ""},
-		{"trusted_device", "", "stands for a second factor, but not for a passkey", true, ""},
+		{"trusted_device", "", "stands for a second factor, but not for a passkey, nor for a level", true, ""},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

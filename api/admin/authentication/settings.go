@@ -27,7 +27,7 @@ type authenticationSettings struct {
 	MFAEnforce       bool     `json:"mfa_enforce_enrollment" default:"true" doc:"Whether people without the second factor that is asked for must enrol one when they sign in; off: they may put it off for ever."`
 	MFAGrace         int64    `json:"mfa_enrollment_grace" min:"0" max:"100" default:"3" doc:"Sign-ins after which enrolment can no longer be put off."`
 	MFAReauth        int64    `json:"mfa_reauth_interval_minutes" min:"0" max:"10080" default:"0" doc:"Minutes after which the second factor is asked for again within a session; 0: once per session."`
-	TrustedDevices   int64    `json:"trusted_device_duration_days" min:"0" max:"365" default:"0" doc:"Days that a person may have a device trusted, which spares them the second factor there; 0: not offered."`
+	TrustedDevices   int64    `json:"trusted_device_duration_days" min:"0" max:"365" default:"0" doc:"Days that a person may have a device trusted, which spares them there the second factor that mfa_policy asks for; it is none, so that acr and amr do not say that there was one, and an application that asks for urn:quis:acr:aal2 gets it proved; 0: not offered."`
 	LocalLogin       bool     `json:"allow_local_login" default:"true" doc:"Whether people may sign in here at all, rather than through another provider."`
 	PasswordLogin    bool     `json:"allow_password_login" default:"true" doc:"Whether a password is a way to sign in. To switch a way off is refused if that leaves no administrator (of the first 50) one; a certificate that is good today is one, too."`
 	PasskeyLogin     bool     `json:"allow_passkey_login" default:"true" doc:"Whether a passkey is a way to sign in, without a username."`
