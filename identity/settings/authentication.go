@@ -182,6 +182,9 @@ func Put(tx *fsm.Tx, rev uint64, a Authentication) error {
 	if err := a.check(); err != nil {
 		return err
 	}
+	if err := a.Recovery.checkLetters(&old.Recovery); err != nil {
+		return err
+	}
 	if err := a.checkGroups(tx, old); err != nil {
 		return err
 	}

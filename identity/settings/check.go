@@ -120,6 +120,17 @@ func (r *Recovery) check(f *faults) {
 	f.within(r.CoolingOff, 0, 30*24, "recovery/cooling_off_hours")
 }
 
+// checkLetters refuses a combination without email that is new: every recovery begins with a letter, so that one says
+// less than is asked. One that was taken once stays, and keeps nobody from deciding something else.
+func (r *Recovery) checkLetters(old *Recovery) error {
+	for i, m := range r.Methods {
+		if !slices.Contains(strings.Split(m, "+"), "email") && !slices.Contains(old.Methods, m) {
+			return identity.Invalid("recovery/methods/"+strconv.Itoa(i), "must have email, with a letter to which every recovery begins: email+"+m)
+		}
+	}
+	return nil
+}
+
 func (p *Passkey) check(f *faults) {
 	f.oneOf(p.UserVerification, []string{"required", "preferred", "discouraged"}, "passkey/user_verification")
 	f.oneOf(p.Attestation, []string{"none", "indirect", "direct", "enterprise"}, "passkey/attestation")

@@ -169,6 +169,8 @@ func TestRefuses(t *testing.T) {
 		"session/sensitive_reauth_minutes": func(a *settings.Authentication) { a.Session.Sensitive = 0 },
 		"recovery/methods/0":               func(a *settings.Authentication) { a.Recovery.Methods = []string{"email+email"} },
 		"recovery/methods/1":               func(a *settings.Authentication) { a.Recovery.Methods = []string{"email+totp", ""} },
+		"recovery/methods/0 ":              func(a *settings.Authentication) { a.Recovery.Methods = []string{"passkey"} },
+		"recovery/methods/1 ":              func(a *settings.Authentication) { a.Recovery.Methods = []string{"email", "totp+recovery_code"} },
 		"recovery/delay_hours":             func(a *settings.Authentication) { a.Recovery.Delay = 721 },
 		"recovery/cooling_off_hours":       func(a *settings.Authentication) { a.Recovery.CoolingOff = -1 },
 		"passkey/user_verification":        func(a *settings.Authentication) { a.Passkey.UserVerification = "" },
@@ -201,6 +203,40 @@ func TestRefuses(t *testing.T) {
 	a.MFAPolicy, a.Password.MinLength, a.BrandColor = "x", 0, "x"
 	if n := len(identity.Errors(put(t, db, 0, a))); n != 3 {
 		t.Errorf("%d of 3 faults are named", n)
+	}
+}
+
+// TestStoredCombination: those without email were taken once. They are read, and may stay beside another change, until
+// they are taken out.
+func TestStoredCombination(t *testing.T) {
+	t.Parallel()
+	db := open(t)
+	a := settings.Default(ten)
+	a.Recovery.Methods = []string{"passkey", "email+totp"}
+	if err := db.Update(t.Context(), func(tx *fsm.Tx) error { return settings.Store(tx, a) }); err != nil {
+		t.Fatal(err)
+	}
+	decide := func(methods ...string) []*identity.Error {
+		t.Helper()
+		var now *settings.Authentication
+		err := db.View(t.Context(), func(tx *fsm.Tx) (err error) { now, _, err = settings.Get(tx, ten); return err })
+		if err != nil {
+			t.Fatal(err)
+		}
+		now.Recovery.Methods, now.Recovery.Delay = methods, now.Recovery.Delay+1
+		return identity.Errors(put(t, db, 0, *now))
+	}
+	if bad := decide("passkey", "email+totp"); len(bad) != 0 {
+		t.Errorf("another change: %v", bad)
+	}
+	if bad := decide("passkey", "totp"); len(bad) != 1 || !strings.Contains(bad[0].Detail, "email+totp") {
+		t.Errorf("one more of them: %v", bad)
+	}
+	if bad := decide("email+passkey"); len(bad) != 0 {
+		t.Error(bad)
+	}
+	if bad := decide("passkey"); len(bad) != 1 || bad[0].Field != "recovery/methods/0" {
+		t.Errorf("again, after it was taken out: %v", bad)
 	}
 }
 

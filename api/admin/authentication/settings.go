@@ -75,7 +75,7 @@ type sessionRules struct {
 }
 
 type recoveryRules struct {
-	Methods   []string `json:"methods" max:"10" item_max:"64" example:"email+recovery_code email+totp" doc:"Any of these is enough. Each is one or more of email, totp, recovery_code and passkey, joined by +. None: only an administrator lets people back in."`
+	Methods   []string `json:"methods" max:"10" item_max:"64" example:"email+recovery_code email+totp" doc:"Any of these is enough. Each is email, with a letter to which every recovery begins, or email and one or more of totp, recovery_code and passkey, joined by +. None: only an administrator lets people back in."`
 	Delay     int64    `json:"delay_hours" min:"0" max:"720" default:"24" doc:"Hours until a recovery that replaces second factors takes effect."`
 	Notify    bool     `json:"notify" default:"true" doc:"Whether every address known of the person is told at once."`
 	TwoPerson bool     `json:"two_person" doc:"Whether an administrator's help needs a second administrator. On it counts at once; to switch it off a second one has to agree, too: see approveLowering. While it is on only the operator of the machine changes which certificates count and which server carries the mail, allows impersonation, and names further origins for passkeys."`
