@@ -25,6 +25,7 @@ import (
 	"github.com/quis-idp/quis/identity/credential/passkey"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/identity/settings"
 )
 
@@ -76,7 +77,7 @@ func newPasskeyHouse(t *testing.T) *passkeyHouse {
 // passkeyRooms are those of a house at an origin, where a server is still to be put.
 func passkeyRooms(t *testing.T, origin string) (*http.ServeMux, *passkeyHouse) {
 	t.Helper()
-	h := &passkeyHouse{t: t, db: fsmtest.New(t, slices.Concat(passkey.Tables, settings.Tables, device.Tables, directory.Tables, event.Tables)...), origin: origin, resident: true}
+	h := &passkeyHouse{t: t, db: fsmtest.New(t, slices.Concat(passkey.Tables, settings.Tables, device.Tables, session.Tables, directory.Tables, event.Tables)...), origin: origin, resident: true}
 	h.tenant = identity.Tenant{ID: identity.DefaultTenant, Issuer: origin}
 	h.template = page.Page[passkeyView](page.NewSite(fstest.MapFS{"passkey.html": {Data: []byte(passkeyPage)}}, page.Texts{}), "passkey.html")
 	mux := http.NewServeMux()

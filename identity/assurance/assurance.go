@@ -26,6 +26,7 @@ const (
 	Federated   Method = "federated"   // by another provider, who knows how
 	Device      Method = "device"      // a trusted device: it spares its person a second factor, and proves nothing
 	Vouched     Method = "vouched"     // an administrator vouches for the person, by a link to get back in
+	Removed     Method = "removed"     // with what is theirs no more: a session that is left over, and was never proved
 )
 
 // A Factor is one proof that a person has given.
@@ -40,7 +41,7 @@ type Factor struct {
 	Card     bool `cbor:"9,keyasint,omitempty"` // it is a smart card
 	Unasked  bool `cbor:"-"`                    // of what a person has: it came to them, they did not choose it
 
-	// What is spent when the sign-in is finished, and nothing of it is worth telling:
+	// What is spent when the sign-in is finished, and nothing of it is worth telling but which app or passkey it was:
 	Ref   string `cbor:"6,keyasint,omitempty"` // which of the person's credentials
 	Count int64  `cbor:"7,keyasint,omitempty"` // TOTP step, signature counter
 	Box   []byte `cbor:"8,keyasint,omitempty"` // whatever else the method needs then
@@ -57,14 +58,21 @@ func (f Factor) Asks() bool {
 	return false
 }
 
-// Told returns factors without what is spent at the end: what a session keeps.
+// Told returns factors without what is spent at the end: what a session keeps. An app and a passkey it keeps by
+// their IDs, as one of several may be removed.
 func Told(factors []Factor) []Factor {
 	out := slices.Clone(factors)
 	for i := range out {
-		out[i].Ref, out[i].Count, out[i].Box = "", 0, nil
+		if out[i].Count, out[i].Box = 0, nil; out[i].Method != TOTP && out[i].Method != Passkey {
+			out[i].Ref = ""
+		}
 	}
 	return out
 }
+
+// With reports whether f was proved with the credential id of method m. What does not say with which may
+// have been.
+func (f Factor) With(m Method, id string) bool { return f.Method == m && (f.Ref == "" || f.Ref == id) }
 
 // A Level is an authentication assurance level, 1 to 3; 0: nothing has been proved.
 type Level int

@@ -103,7 +103,10 @@ func (fs *Flows) Raise(ctx context.Context, f *Flow, s *session.Session) (bool, 
 		return false, nil
 	}
 	raised := *f
-	raised.UserID, raised.Session, raised.Have, raised.Stay = s.UserID, s.ID, s.Factors, s.Remembered
+	raised.UserID, raised.Session, raised.Have, raised.Stay = s.UserID, s.ID, slices.Clone(s.Factors), s.Remembered
+	for i := range raised.Have { // the session says it, and a flow travels in addresses
+		raised.Have[i].Ref = ""
+	}
 	err := fs.cfg.DB.View(ctx, func(tx *fsm.Tx) error { return fs.advance(tx, &raised) })
 	if err != nil || raised.At != StepSecond {
 		return false, err

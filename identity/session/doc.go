@@ -12,6 +12,8 @@
 // signed in, and may, idleness does not count, but the end does. "Last seen" is kept in memory and written together for all
 // sessions now and then ([Store.Run]), never an entry for a request.
 //
+// What was proved in a session counts as long as what it was proved with is the person's ([Disown]).
+//
 // An administrator can act as somebody else in a session that says so ([Impersonation]): for
 // an hour at most, while the tenant allows it and the administrator may, and every event of
 // it names who acted.

@@ -181,6 +181,38 @@ func Prove(tx *fsm.Tx, tenant, id string, fresh assurance.Factor) error {
 	return sessions.Put(tx, s)
 }
 
+// Disown takes out of a user's sessions what was proved with something that is theirs no more: whoever has it, and came
+// in with it, is no better known than by the rest. A session that rests on nothing else ends, but the one in which
+// it is removed, which stays for what asks for no recent proof.
+func Disown(tx *fsm.Tx, tenant, user string, gone func(assurance.Factor) bool) error {
+	var touched []*Session
+	for s, err := range sessionsByUser.List(tx, fsm.Scope(tenant), fsm.Prefix(fsm.K(user))) {
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(s.Factors, gone) {
+			touched = append(touched, s)
+		}
+	}
+	for _, s := range touched {
+		s.Factors = slices.DeleteFunc(slices.Clone(s.Factors), gone)
+		if assurance.Of(s.Factors) == 0 {
+			if s.ID != identity.ActorFrom(tx.Context()).SessionID {
+				if err := End(tx, tenant, s.ID); err != nil {
+					return err
+				}
+				continue
+			}
+			s.Factors = []assurance.Factor{{Method: assurance.Removed}}
+		}
+		s.AMR, s.ACR = assurance.AMR(s.Factors), assurance.Of(s.Factors).ACR()
+		if err := sessions.Put(tx, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // LastSignin returns when a user last signed in; zero if never.
 func LastSignin(tx *fsm.Tx, tenant, user string) (time.Time, error) {
 	ms, err := lastSignin.Get(tx, fsm.Scope(tenant), fsm.K(user))

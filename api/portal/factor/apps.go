@@ -194,7 +194,7 @@ func (s *apps) confirm(w http.ResponseWriter, r *http.Request, v *portal.Visitor
 			return err
 		}
 		if app.Created.Equal(tx.Now()) { // else it is a double click: its code is spent, and proves nothing more
-			if err := session.Prove(tx, v.Tenant, v.ID, assurance.Factor{Method: assurance.TOTP}); err != nil {
+			if err := session.Prove(tx, v.Tenant, v.ID, assurance.Factor{Method: assurance.TOTP, Ref: app.ID}); err != nil {
 				return err
 			}
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/quis-idp/quis/identity/credential/device"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/session"
 )
 
 const ten = identity.DefaultTenant
@@ -29,7 +30,7 @@ type house struct {
 
 func newHouse(t testing.TB, nodes int, change func(*certificate.Authority)) *house {
 	t.Helper()
-	h := &house{Cluster: fsmtest.NewCluster(t, nodes, slices.Concat(certificate.Tables, device.Tables, directory.Tables, event.Tables)...)}
+	h := &house{Cluster: fsmtest.NewCluster(t, nodes, slices.Concat(certificate.Tables, device.Tables, session.Tables, directory.Tables, event.Tables)...)}
 	h.ca = certificatetest.New(t, "People", nil)
 	h.update(t, directory.EnsureDefault)
 	h.update(t, func(tx *fsm.Tx) (err error) {

@@ -19,7 +19,7 @@ import (
 	"github.com/quis-idp/quis/identity/credential/totp/totptest"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
-	"github.com/quis-idp/quis/identity/notify/push"
+	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/keys/seal"
 	"github.com/quis-idp/quis/keys/seal/sealtest"
 )
@@ -29,7 +29,7 @@ const ten = identity.DefaultTenant
 func TestRemove(t *testing.T) {
 	t.Parallel()
 	db := fsmtest.New(t, slices.Concat(seal.Tables, event.Tables, directory.Tables, totp.Tables, recovery.Tables,
-		device.Tables, passkey.Tables, certificate.Tables, approval.Tables, push.Tables)...)
+		device.Tables, passkey.Tables, certificate.Tables, approval.Tables, session.Tables)...)
 	ring := sealtest.Ring(t, db)
 	var ada, bob *directory.User
 	var ids []string // an app's, the codes', a browser's

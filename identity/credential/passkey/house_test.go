@@ -13,6 +13,7 @@ import (
 	"github.com/quis-idp/quis/identity/credential/passkey/passkeytest"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/identity/settings"
 )
 
@@ -36,7 +37,7 @@ type house struct {
 
 func newHouse(t testing.TB, nodes int) *house {
 	t.Helper()
-	return &house{Cluster: fsmtest.NewCluster(t, nodes, slices.Concat(passkey.Tables, settings.Tables, device.Tables, event.Tables)...), t: t}
+	return &house{Cluster: fsmtest.NewCluster(t, nodes, slices.Concat(passkey.Tables, settings.Tables, device.Tables, session.Tables, event.Tables)...), t: t}
 }
 
 func (h *house) update(f func(tx *fsm.Tx) error) error { return h.DB[0].Update(h.t.Context(), f) }

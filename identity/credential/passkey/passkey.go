@@ -13,8 +13,10 @@ import (
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/credential/device"
 	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/session"
 )
 
 // Bounds of passkeys.
@@ -142,8 +144,10 @@ func Delete(tx *fsm.Tx, tenant, userID, id string) error {
 	if err := appendEvent(tx, event.PasskeyDeleted, p, nil); err != nil {
 		return err
 	}
-	_, err = device.RevokeAll(tx, tenant, userID, "passkey removed")
-	return err
+	if _, err := device.RevokeAll(tx, tenant, userID, "passkey removed"); err != nil {
+		return err
+	}
+	return session.Disown(tx, tenant, userID, func(f assurance.Factor) bool { return f.With(assurance.Passkey, id) })
 }
 
 // DeleteAllOf removes a user's passkeys and handle, without events: the user's deletion is one.

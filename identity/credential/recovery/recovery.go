@@ -10,8 +10,10 @@ import (
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/credential/device"
 	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/keys/seal"
 )
 
@@ -159,8 +161,10 @@ func Remove(tx *fsm.Tx, tenant, userID string) error {
 	if err := tell(tx, event.FactorRemoved, s); err != nil {
 		return err
 	}
-	_, err = device.RevokeAll(tx, tenant, userID, "recovery codes removed")
-	return err
+	if _, err := device.RevokeAll(tx, tenant, userID, "recovery codes removed"); err != nil {
+		return err
+	}
+	return session.Disown(tx, tenant, userID, func(f assurance.Factor) bool { return f.With(assurance.Recovery, "") })
 }
 
 // DeleteAllOf removes the codes of a user who is being deleted, without events.

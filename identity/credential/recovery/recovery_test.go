@@ -18,6 +18,7 @@ import (
 	"github.com/quis-idp/quis/identity/credential/device"
 	"github.com/quis-idp/quis/identity/credential/recovery"
 	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/keys/seal"
 	"github.com/quis-idp/quis/keys/seal/sealtest"
 )
@@ -35,7 +36,7 @@ type house struct {
 
 func newHouse(t testing.TB, n int) *house {
 	t.Helper()
-	h := &house{Cluster: fsmtest.NewCluster(t, n, slices.Concat(recovery.Tables, device.Tables, event.Tables, seal.Tables)...)}
+	h := &house{Cluster: fsmtest.NewCluster(t, n, slices.Concat(recovery.Tables, device.Tables, session.Tables, event.Tables, seal.Tables)...)}
 	h.rings = sealtest.Rings(t, h.DB...)
 	return h
 }
