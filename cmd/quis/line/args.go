@@ -68,11 +68,30 @@ func None(cmd *cobra.Command, args []string) error {
 // Exactly asks for that many arguments, which it names.
 func Exactly(names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if len(args) != len(names) {
-			return Usage(cmd, "%s wants %s", cmd.CommandPath(), strings.Join(names, " "))
+		switch {
+		case len(args) < len(names):
+			return Usage(cmd, "%s wants %s", cmd.CommandPath(), strings.Join(names, " and "))
+		case len(args) > len(names):
+			return Surplus(cmd, len(names), args)
 		}
 		return nil
 	}
+}
+
+// Surplus says which of args is more than the number that cmd takes, and which flag it was perhaps meant to be.
+func Surplus(cmd *cobra.Command, takes int, args []string) error {
+	count, more := "one argument", args[takes]
+	if takes > 1 {
+		count = [...]string{"two", "three", "four"}[takes-2] + " arguments"
+	}
+	name, value, assigned := strings.Cut(more, "=")
+	name, hint := strings.ReplaceAll(name, "_", "-"), ""
+	for _, f := range FlagNames(cmd) {
+		if assigned && (f == name || strings.HasPrefix(name, f+"-")) {
+			hint = "; write --" + f + "=" + value
+		}
+	}
+	return Usage(cmd, "%s takes %s, found %q besides%s", cmd.CommandPath(), count, more, hint)
 }
 
 // AtMost is exactly for an argument that may be left out.

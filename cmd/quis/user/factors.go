@@ -102,7 +102,9 @@ func removal(r removing) *cobra.Command {
 	c := line.Online(&cobra.Command{Use: r.use + " [ID]", Short: r.short, Long: r.short + ".\n\n" + r.long, Example: r.example})
 	c.Args = func(cmd *cobra.Command, args []string) error {
 		switch {
-		case len(args) == 0 || len(args) > 2:
+		case len(args) > 2:
+			return line.Surplus(cmd, 2, args)
+		case len(args) == 0:
 			return line.Usage(cmd, "%s wants %s, and the ID of a %s or --all", cmd.CommandPath(), whom, r.what)
 		case len(args) == 1 && !all:
 			return line.Usage(cmd, "say which %s by its ID (`quis user %ss %s` shows them), or --all", r.what, r.what, args[0])

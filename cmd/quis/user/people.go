@@ -2,9 +2,7 @@ package user
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -212,31 +210,6 @@ func signOutCommand() *cobra.Command {
 		Example: "  quis user sign-out alice\n  quis user sign-out alice@example.com",
 	}, "%s is signed out everywhere. Access tokens go on: quis user token list, delete.", func(ctx context.Context, c *client.Client, u *client.User) error {
 		return c.Users.EndSessions(ctx, u.ID)
-	})
-}
-
-func passwordCommand() *cobra.Command {
-	c := &cobra.Command{
-		Use: "password USER", Short: "Give a user a new password, read from standard input",
-		Long:    "The first line of standard input is the password: on the command line it would stay in the history of your shell.\nThe user is signed out everywhere.",
-		Example: "  quis user password alice < password.txt\n  pwgen 20 1 | quis user password alice",
-	}
-	var change bool
-	c.Flags().BoolVar(&change, "must-change", false, "the user must choose another one at the next sign-in")
-	return doing(c, "%s has a new password and is signed out everywhere.", func(ctx context.Context, n *client.Client, u *client.User) error {
-		const most = 2 << 10
-		text, err := io.ReadAll(io.LimitReader(c.InOrStdin(), most))
-		if err != nil {
-			return err
-		}
-		first, _, _ := strings.Cut(string(text), "\n")
-		if first = strings.TrimRight(first, "\r"); first == "" || len(text) == most {
-			return errors.New("standard input must have the password in one line")
-		}
-		if change {
-			return n.Users.SetTemporaryPassword(ctx, u.ID, first)
-		}
-		return n.Users.SetPassword(ctx, u.ID, first)
 	})
 }
 

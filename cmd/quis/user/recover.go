@@ -90,7 +90,7 @@ func recoverApproveCommand() *cobra.Command {
 		Short:   "Approve the recovery link that another administrator has made",
 		Long:    "The ID says which link: one that took its place meanwhile is not approved. Who made the link cannot approve it, nor can the user.",
 		Example: "  quis user recover approve alice rcv_01jc8q2v7m3k5t9w0x4y6z8a1b\n  quis user recover list",
-		Args:    line.Exactly(whom, "and the ID of a recovery"),
+		Args:    line.Exactly(whom, "the ID of a recovery"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return line.Answer(func(c *client.Client, ctx context.Context) (*client.Recovery, error) {
 				u, err := Find(ctx, c, args[0])

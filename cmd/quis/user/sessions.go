@@ -41,7 +41,7 @@ func endSessionCommand() *cobra.Command {
 		Short:   "Sign a user out in one browser",
 		Long:    "ID is that of a session: `quis user sessions USER` shows them. `quis user sign-out USER` ends all.",
 		Example: "  quis user end-session alice ses_01jc8q2v7m3k5t9w0x4y6z8a1b\n  quis user end-session alice@example.com ses_01jc8q2v7m3k5t9w0x4y6z8a1b",
-		Args:    line.Exactly(whom, "and the ID of a session"),
+		Args:    line.Exactly(whom, "the ID of a session"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return line.Answer(func(c *client.Client, ctx context.Context) (*client.User, error) {
 				u, err := Find(ctx, c, args[0])

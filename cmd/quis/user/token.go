@@ -33,7 +33,7 @@ func createTokenCommand() *cobra.Command {
 			"QUIS_TOKEN_FILE names, it lets this program ask a node elsewhere; others send it as Authorization: Bearer.\n" +
 			"It works for 365 days, or as many as --days says; for more only the operator can make one, at the socket of a node.",
 		Example: "  quis user token create alice backups --days 90\n  quis user token create alice ci --scope read -o json | jq -r .token",
-		Args:    line.Exactly(whom, "and what the token is for"),
+		Args:    line.Exactly(whom, "what the token is for"),
 	})
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		return line.Answer(func(c *client.Client, ctx context.Context) (*client.Token, error) {
@@ -96,7 +96,7 @@ func deleteTokenCommand() *cobra.Command {
 		Short:   "End an access token of a user",
 		Long:    "TOKEN is what the token is for, if the user has one only of that name, or its ID.",
 		Example: "  quis user token delete alice backups\n  quis user token delete alice tok_01jc8q2v7m3k5t9w0x4y6z8a1b",
-		Args:    line.Exactly(whom, "and the name or ID of an access token"),
+		Args:    line.Exactly(whom, "the name or ID of an access token"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return line.Answer(func(c *client.Client, ctx context.Context) (*client.User, error) {
 				u, err := Find(ctx, c, args[0])
