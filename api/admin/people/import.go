@@ -180,7 +180,7 @@ func groupsNamed(tx *fsm.Tx, tenant string, names []string) (ids []string, fault
 	for _, name := range names {
 		g, err := directory.GroupByName(tx, tenant, name)
 		if errors.Is(err, fsm.ErrNotFound) {
-			faults = append(faults, identity.Invalid("groups", "there is no group "+identity.Printable(name, 64)))
+			faults = append(faults, identity.Invalid("", "groups: there is no group "+identity.Printable(name, 64)))
 			continue
 		}
 		if err != nil {

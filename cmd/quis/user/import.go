@@ -113,7 +113,11 @@ func (i *importing) end(cmd *cobra.Command, file string, users int, total client
 		}
 	}
 	if there > 0 {
-		fmt.Fprintf(cmd.ErrOrStderr(), "%d of those that %s refused have a name or an address that is taken, perhaps by themselves from an earlier import: --skip-existing passes over them.\n", there, verb)
+		have := "have"
+		if there == 1 {
+			have = "has"
+		}
+		fmt.Fprintf(cmd.ErrOrStderr(), "%d of those that %s refused %s a name or an address that is taken, perhaps by themselves from an earlier import: --skip-existing passes over them.\n", there, verb, have)
 	}
 	if total.Refused == 0 {
 		return nil

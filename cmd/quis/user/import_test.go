@@ -38,7 +38,9 @@ func TestParse(t *testing.T) {
 	}
 	for text, fault := range map[string]string{
 		"username\nann\nJ\xf6rg\n": "line 3 is not UTF-8",
-		"":                         "first line",
+		"":                         "the file is empty",
+		" \n":                      "the file is empty",
+		"username;email\nx;y\n":    `fields are separated by commas, and not as in "username;email"`,
 		"username,emial\nx,y\n":    `there is no field "emial"; did you mean "email"?`,
 		"username,username\nx,y\n": "appears twice",
 		"username\nann\n\"x\n":     "line 3, column 4: extraneous or missing \" in quoted-field; nothing was imported",
@@ -47,9 +49,16 @@ func TestParse(t *testing.T) {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
-	for _, text := range []string{"", "{}", "[1]", `[{"usernme":"x"}]`} {
-		if _, err := parse([]byte(text), true, fields); err == nil {
-			t.Errorf("%q passes", text)
+	for text, fault := range map[string]string{
+		"":                                   "the file is empty",
+		"{}":                                 "line 1, column 1: found a JSON object",
+		"[1]":                                "line 1, column 2: found a JSON number",
+		`[{"usernme":"x"}]`:                  `did you mean "username"`,
+		"[\n  {\"username\": \"x\"},\n  ]\n": "line 3, column 3: invalid character ']'",
+		"[\n{":                               "line 2, column 1: unexpected end of JSON input",
+	} {
+		if _, err := parse([]byte(text), true, fields); err == nil || !strings.Contains(err.Error(), fault) {
+			t.Errorf("%q: %v", text, err)
 		}
 	}
 }
@@ -62,9 +71,9 @@ func TestParseKeepsToTheRow(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []record{
-		{at: "line 2", user: map[string]any{"username": "ann"}, faults: []string{"line 2 is too short: it ends with username, and email is missing"}},
+		{at: "line 2", user: map[string]any{"username": "ann"}, faults: []string{"the line is too short: it ends with username, and email is missing"}},
 		{at: "line 4", user: map[string]any{"username": "bob", "email": "bob@example.com", "admin": "perhaps"}, faults: []string{`admin: "perhaps" is neither true nor false`}},
-		{at: "line 5", user: map[string]any{"username": "eve", "email": "eve@example.com", "admin": false}, faults: []string{`line 5 is too long: the first line has no field for "Doe"`}},
+		{at: "line 5", user: map[string]any{"username": "eve", "email": "eve@example.com", "admin": false}, faults: []string{`the line is too long: the first line has no field for "Doe"`}},
 		{at: "line 6", user: map[string]any{"username": "carol"}},
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(record{}), asRead); diff != "" {
@@ -138,7 +147,7 @@ func FuzzParse(f *testing.F) {
 			t.Fatal(err)
 		}
 		again, err := usersOf(b.String())
-		if b.Len() > 0 && err != nil && !strings.Contains(err.Error(), "first line") {
+		if b.Len() > 0 && err != nil && !strings.Contains(err.Error(), "first line") && !strings.Contains(err.Error(), "empty") {
 			t.Fatalf("%q: %v", b.String(), err)
 		}
 		if err == nil && len(again) == len(users) {
@@ -193,8 +202,8 @@ func TestTwiceInTheFile(t *testing.T) {
 	}
 	for skip, want := range map[bool][]record{
 		false: {
-			{at: "line 30", faults: []string{"username: line 2 of this file has it already", "email: line 3 of this file has it already"}},
-			{at: "line 31", faults: []string{"username: line 2 of this file has it already"}},
+			{at: "line 30", faults: []string{"username: twice in this file, first in line 2", "email: twice in this file, first in line 3"}},
+			{at: "line 31", faults: []string{"username: twice in this file, first in line 2"}},
 			{at: "line 32"}, {at: "line 33"},
 		},
 		true: {{at: "line 30", skip: true}, {at: "line 31", skip: true}, {at: "line 32"}, {at: "line 33"}},

@@ -30,12 +30,15 @@ func parse(data []byte, isJSON bool, fields map[string]client.Field) ([]record, 
 			return nil, fmt.Errorf("line %d is not UTF-8: save the file as such, or convert it (iconv -f windows-1252 -t utf-8)", i+1)
 		}
 	}
+	if len(bytes.TrimSpace(data)) == 0 {
+		return nil, errors.New("the file is empty")
+	}
 	if !isJSON {
 		return parseCSV(csv.NewReader(bytes.NewReader(data)), fields)
 	}
 	var users []map[string]any
 	if err := json.Unmarshal(data, &users); err != nil {
-		return nil, errors.New("is not a JSON list of objects")
+		return nil, notJSON(data, err)
 	}
 	all := make([]record, len(users))
 	for i, u := range users {
@@ -50,6 +53,21 @@ func parse(data []byte, isJSON bool, fields map[string]client.Field) ([]record, 
 	return all, nil
 }
 
+// notJSON says where data is no list of objects.
+func notJSON(data []byte, err error) error {
+	at := func(offset int64) string {
+		before := data[:max(0, min(int(offset)-1, len(data)))] // the last byte that was read is the wrong one
+		return fmt.Sprintf("line %d, column %d", 1+bytes.Count(before, []byte("\n")), len(before)-bytes.LastIndexByte(before, '\n'))
+	}
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return fmt.Errorf("%s: %w; it must be a JSON list of objects", at(syntax.Offset), err)
+	}
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return fmt.Errorf("%s: found a JSON %s; it must be a JSON list of objects", at(wrong.Offset), wrong.Value)
+	}
+	return errors.New("is not a JSON list of objects")
+}
+
 func parseCSV(r *csv.Reader, fields map[string]client.Field) ([]record, error) {
 	r.FieldsPerRecord = -1 // a row of another length is a fault of its own
 	head, err := r.Read()
@@ -59,6 +77,9 @@ func parseCSV(r *csv.Reader, fields map[string]client.Field) ([]record, error) {
 	for i, f := range head {
 		head[i] = strings.ToLower(strings.TrimSpace(f))
 		if _, ok := fields[head[i]]; !ok && head[i] != reasons {
+			if strings.ContainsAny(head[i], ";\t") {
+				return nil, fmt.Errorf("first line: fields are separated by commas, and not as in %q", line.Plain(f))
+			}
 			return nil, unknown("first line", head[i], fields)
 		}
 		if slices.Contains(head[:i], head[i]) {
@@ -81,11 +102,11 @@ func parseCSV(r *csv.Reader, fields map[string]client.Field) ([]record, error) {
 		u := record{at: fmt.Sprintf("line %d", at), user: map[string]any{}, head: head, cells: cells}
 		switch n := len(head); {
 		case len(cells) == 0 && n > 0:
-			u.faults = append(u.faults, fmt.Sprintf("line %d is empty: %s is missing", at, head[0]))
+			u.faults = append(u.faults, fmt.Sprintf("the line is empty: %s is missing", head[0]))
 		case len(cells) < n:
-			u.faults = append(u.faults, fmt.Sprintf("line %d is too short: it ends with %s, and %s is missing", at, head[len(cells)-1], head[len(cells)]))
+			u.faults = append(u.faults, fmt.Sprintf("the line is too short: it ends with %s, and %s is missing", head[len(cells)-1], head[len(cells)]))
 		case len(cells) > n:
-			u.faults = append(u.faults, fmt.Sprintf("line %d is too long: the first line has no field for %q", at, line.Plain(cells[n])))
+			u.faults = append(u.faults, fmt.Sprintf("the line is too long: the first line has no field for %q", line.Plain(cells[n])))
 		}
 		for i, cell := range cells[:min(len(cells), len(head))] {
 			u.take(head[i], strings.TrimSpace(cell), fields)
