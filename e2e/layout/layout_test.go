@@ -52,6 +52,7 @@ var confined = []struct{ module, rooms, reason string }{
 	{"rsc.io/qr", "identity/credential/totp", "QR codes for authenticator apps"},
 	{"filippo.io/age", "cluster/backup", "how backups are sealed"},
 	{"github.com/minio/minio-go", "cluster/backup", "S3-compatible stores for backups"},
+	{"golang.org/x/term", "cmd/quis/line", "passwords that a terminal does not show"},
 	{"golang.org/x/text", "identity api federation", "Unicode normal forms of names"},
 }
 

@@ -1,41 +1,24 @@
 package user
 
 import (
-	"context"
-	"errors"
-	"io"
-	"strings"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
-	"github.com/quis-idp/quis/api/client"
 	"github.com/quis-idp/quis/cmd/quis/line"
 )
 
 func passwordCommand() *cobra.Command {
-	c := &cobra.Command{
-		Use: "password USER", Short: "Give a user a new password, read from standard input",
-		Long:    "The first line of standard input is the password: on the command line it would stay in the history of your shell.\nThe user is signed out everywhere.",
-		Example: "  quis user password alice < password.txt\n  pwgen 20 1 | quis user password alice",
-	}
 	var change bool
-	c.Flags().BoolVar(&change, "must-change", false, "the user must choose another one at the next sign-in")
-	c = doing(c, "%s has a new password and is signed out everywhere.", func(ctx context.Context, n *client.Client, u *client.User) error {
-		const most = 2 << 10
-		text, err := io.ReadAll(io.LimitReader(c.InOrStdin(), most))
-		if err != nil {
-			return err
-		}
-		first, _, _ := strings.Cut(string(text), "\n")
-		if first = strings.TrimRight(first, "\r"); first == "" || len(text) == most {
-			return errors.New("standard input must have the password in one line")
-		}
-		if change {
-			return n.Users.SetTemporaryPassword(ctx, u.ID, first)
-		}
-		return n.Users.SetPassword(ctx, u.ID, first)
+	c := line.Online(&cobra.Command{
+		Use: "password USER", Short: "Give a user a new password, typed at the terminal or read from standard input",
+		Long: "At a terminal it is asked for twice, and not shown; else the first line of standard input is the password. On the\n" +
+			"command line it would stay in the history of your shell. The user is signed out everywhere.",
+		Example: "  quis user password alice\n  quis user password alice < password.txt",
+		Args:    withoutPassword,
+		RunE:    func(cmd *cobra.Command, args []string) error { return setPassword(cmd, args[0], change) },
 	})
-	c.Args = withoutPassword
+	c.Flags().BoolVar(&change, "must-change", false, "the user must choose another one at the next sign-in")
 	return c
 }
 
@@ -45,4 +28,33 @@ func withoutPassword(cmd *cobra.Command, args []string) error {
 		return line.Usage(cmd, "%s takes one argument: the password is read from the terminal or standard input, as here it would stay in the history of your shell", cmd.CommandPath())
 	}
 	return line.Exactly(whom)(cmd, args)
+}
+
+// setPassword asks whether the user is there before it asks for a password, which may take its time.
+func setPassword(cmd *cobra.Command, word string, temporary bool) error {
+	n, err := line.Connect(cmd)
+	if err != nil {
+		return err
+	}
+	looking, cancel := line.Asking(cmd)
+	defer cancel()
+	u, err := Find(looking, n, word)
+	if err != nil {
+		return err
+	}
+	password, err := line.NewPassword(cmd, u.Username)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := line.Asking(cmd)
+	defer cancel()
+	set := n.Users.SetPassword
+	if temporary {
+		set = n.Users.SetTemporaryPassword
+	}
+	if err := set(ctx, u.ID, password); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(cmd.ErrOrStderr(), "%s has a new password and is signed out everywhere.\n", line.Plain(u.Username))
+	return err
 }
