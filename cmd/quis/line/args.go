@@ -60,7 +60,7 @@ func noCommand(cmd *cobra.Command, word string) string {
 // None refuses arguments, as a usage error.
 func None(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return Usage(cmd, "%s takes no argument, found %q", cmd.CommandPath(), args[0])
+		return Usage(cmd, "%s takes no argument, found %q%s", cmd.CommandPath(), args[0], asFlag(cmd, args[0]))
 	}
 	return nil
 }
@@ -84,14 +84,23 @@ func Surplus(cmd *cobra.Command, takes int, args []string) error {
 	if takes > 1 {
 		count = [...]string{"two", "three", "four"}[takes-2] + " arguments"
 	}
-	name, value, assigned := strings.Cut(more, "=")
-	name, hint := strings.ReplaceAll(name, "_", "-"), ""
-	for _, f := range FlagNames(cmd) {
-		if assigned && (f == name || strings.HasPrefix(name, f+"-")) {
-			hint = "; write --" + f + "=" + value
+	return Usage(cmd, "%s takes %s, found %q besides%s", cmd.CommandPath(), count, more, asFlag(cmd, more))
+}
+
+// asFlag is how word is written if it was meant for a flag: mfa_policy=any for --mfa, or 20s
+// after a --wait that takes a value only behind =.
+func asFlag(cmd *cobra.Command, word string) (hint string) {
+	name, value, assigned := strings.Cut(word, "=")
+	name = strings.ReplaceAll(name, "_", "-")
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		switch {
+		case assigned && !f.Hidden && (f.Name == name || strings.HasPrefix(name, f.Name+"-")):
+			hint = "; write --" + f.Name + "=" + value
+		case f.Changed && f.NoOptDefVal != "" && f.Value.Type() != "bool":
+			hint = "; write --" + f.Name + "=" + word
 		}
-	}
-	return Usage(cmd, "%s takes %s, found %q besides%s", cmd.CommandPath(), count, more, hint)
+	})
+	return hint
 }
 
 // AtMost is exactly for an argument that may be left out.
@@ -129,6 +138,8 @@ func FlagMistake(cmd *cobra.Command, err error) string {
 	}
 	if s := probe.SuggestionsFor(name); len(s) > 0 {
 		text += "; did you mean --" + s[0] + "?"
+	} else if strings.Contains(cmd.Use, "FIELD=VALUE") {
+		text += "; fields are written without dashes: write " + strings.ReplaceAll(name, "-", "_") + "=…"
 	}
 	return text
 }
