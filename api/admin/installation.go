@@ -21,13 +21,14 @@ func (a *API) installation() []route {
 type setupLink struct {
 	URL       string    `json:"url" doc:"Open it in a browser; it works once."`
 	ExpiresAt time.Time `json:"expires_at" doc:"When it stops working."`
+	Replaced  bool      `json:"replaced" doc:"Whether an earlier link still worked, which does no longer."`
 }
 
 func (a *API) createSetupLink(c *call, _ *none) (*setupLink, error) {
 	var out setupLink
 	err := a.cfg.DB.Update(c.Ctx, func(tx *fsm.Tx) error {
-		secret, err := credential.CreateSetup(tx)
-		out.URL, out.ExpiresAt = a.cfg.PublicURL+"/setup/"+secret, tx.Now().Add(credential.SetupLifetime)
+		secret, replaced, err := credential.CreateSetup(tx)
+		out.Replaced, out.URL, out.ExpiresAt = replaced, a.cfg.PublicURL+"/setup/"+secret, tx.Now().Add(credential.SetupLifetime)
 		return err
 	})
 	return &out, err

@@ -57,6 +57,7 @@ func (t Tenants) Delete(ctx context.Context, id string) error {
 type SetupLink struct {
 	URL       string    `json:"url"`
 	ExpiresAt time.Time `json:"expires_at"`
+	Replaced  bool      `json:"replaced"` // an earlier link that still worked
 }
 
 // SetupLink makes a new one-time setup link.

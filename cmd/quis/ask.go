@@ -14,11 +14,15 @@ func setupLinkCommand() *cobra.Command {
 	return online(&cobra.Command{
 		Use:     "setup-link",
 		Short:   "Make a new one-time link to create an administrator",
+		Long:    "Makes a new one-time link to create an administrator. Whoever has it can be one, so give it to that person alone.\nOnly the newest link works.",
 		Example: "  quis setup-link\n  quis setup-link --data-dir /var/lib/quis",
 		Args:    none,
 		RunE: answer((*client.Client).SetupLink, func(cmd *cobra.Command, link *client.SetupLink) error {
 			err := emit(cmd, link, nil, func(row func(...any)) { row(link.URL) })
 			fmt.Fprintf(cmd.ErrOrStderr(), "It works once, until %s.\n", link.ExpiresAt.Local().Format("15:04"))
+			if link.Replaced {
+				fmt.Fprintln(cmd.ErrOrStderr(), "The former link no longer works.")
+			}
 			return err
 		}),
 	})

@@ -204,8 +204,11 @@ func TestDeleteTenant(t *testing.T) {
 func TestSetupLink(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 3)
+	var replaced []bool
 	create := func() (secret string) {
-		update(t, c.DB[0], func(tx *fsm.Tx) (err error) { secret, err = credential.CreateSetup(tx); return err })
+		former := false
+		update(t, c.DB[0], func(tx *fsm.Tx) (err error) { secret, former, err = credential.CreateSetup(tx); return err })
+		replaced = append(replaced, former)
 		return secret
 	}
 	use := func(db *fsm.DB, secret string) error {
@@ -253,5 +256,9 @@ func TestSetupLink(t *testing.T) {
 	})
 	if err := use(c.DB[0], late); !errors.Is(err, fsm.ErrNotFound) {
 		t.Errorf("after 61 minutes: %v", err)
+	}
+	create()
+	if diff := cmp.Diff([]bool{false, true, false, false}, replaced); diff != "" {
+		t.Errorf("one replaced, one used and one that ended by itself: %s", diff)
 	}
 }

@@ -28,21 +28,23 @@ var setups = fsm.NewTable(62, "setup_links", fsm.Spec[setup]{
 	Transient: true,
 })
 
-// CreateSetup makes a setup link's secret, safe in a URL, and voids all earlier ones.
-func CreateSetup(tx *fsm.Tx) (secret string, err error) {
+// CreateSetup makes a setup link's secret, safe in a URL, and voids all earlier ones: it reports
+// whether one of them still worked.
+func CreateSetup(tx *fsm.Tx) (secret string, replaced bool, err error) {
 	for s, err := range setups.List(tx, fsm.Global) {
 		if err != nil {
-			return "", err
+			return "", false, err
 		}
 		if err := setups.Delete(tx, fsm.Global, fsm.K(string(s.Hash))); err != nil {
-			return "", err
+			return "", false, err
 		}
+		replaced = replaced || tx.Now().Before(s.Created.Add(SetupLifetime))
 	}
 	secret = randomText(setupSize)
 	if err := setups.Insert(tx, &setup{Hash: hashOf(secret), Created: tx.Now(), By: identity.ActorFrom(tx.Context())}); err != nil {
-		return "", err
+		return "", false, err
 	}
-	return secret, event.Append(tx, event.Event{Tenant: identity.DefaultTenant, Type: event.SetupCreated, Target: setupTarget})
+	return secret, replaced, event.Append(tx, event.Event{Tenant: identity.DefaultTenant, Type: event.SetupCreated, Target: setupTarget})
 }
 
 var setupTarget = event.Target{Kind: "tenant", ID: identity.DefaultTenant}
@@ -50,7 +52,7 @@ var setupTarget = event.Target{Kind: "tenant", ID: identity.DefaultTenant}
 // FindSetup returns who made the link, if its secret could be used now, else fsm.ErrNotFound
 // with a sentence for the person.
 func FindSetup(tx *fsm.Tx, secret string) (by identity.Actor, err error) {
-	gone := identity.NotFound("This setup link has been used or has expired. Make a new one with: quis setup-link")
+	gone := identity.NotFound("This setup link has been used, has expired, or was replaced by a newer one. Make a new one with: quis setup-link")
 	if len(secret) != (setupSize*8+5)/6 {
 		return by, gone
 	}

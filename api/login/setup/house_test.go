@@ -91,7 +91,7 @@ func (h *house) link(by identity.Actor) string {
 	h.t.Helper()
 	var token string
 	err := h.db.Update(identity.WithActor(h.t.Context(), by), func(tx *fsm.Tx) (err error) {
-		token, err = credential.CreateSetup(tx)
+		token, _, err = credential.CreateSetup(tx)
 		return err
 	})
 	if err != nil {

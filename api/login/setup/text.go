@@ -17,5 +17,5 @@ var english = page.Texts{
 	"setup.differ":       "The two passwords are not the same.",
 	"setup.submit":       "Create account",
 
-	"setup_dead.detail": "A setup link works once and for an hour. Make a new one with “quis setup-link” on one of the nodes.",
+	"setup_dead.detail": "A setup link works once, for an hour, and only until a newer one is made. Make a new one with “quis setup-link” on one of the nodes.",
 }
