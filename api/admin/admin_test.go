@@ -278,7 +278,14 @@ func TestEvents(t *testing.T) {
 	if len(page.Data) != 1 || page.Data[0].Actor.ID != h.rootUser || page.Data[0].Actor.Kind != "user" {
 		t.Errorf("got %+v", page)
 	}
-	if page, err = c.Events(ctx, client.EventFilter{Type: "user.c"}); err != nil || len(page.Data) != 0 {
+	for name, hint := range map[string]string{
+		"user.c": `did you mean "user.created"?`, "user.nonsense": "there are user.created, ", "user.creatd": `did you mean "user.created"?`, "usr.*": `did you mean "user.*"?`, "nonsense": "nor what one begins with", "nonsense*": "nor what",
+	} {
+		if _, err := c.Events(ctx, client.EventFilter{Type: name}); err == nil || !strings.Contains(err.Error(), hint) {
+			t.Errorf("type %s: %v, want %q", name, err, hint)
+		}
+	}
+	if page, err = c.Events(ctx, client.EventFilter{Type: "tenant.deleted"}); err != nil || len(page.Data) != 0 {
 		t.Errorf("half a type: %+v, %v", page, err)
 	}
 	if page, err = c.Events(ctx, client.EventFilter{Type: "user.*", OldestFirst: true}); err != nil || len(page.Data) < 3 {

@@ -2,11 +2,14 @@ package audit
 
 import (
 	"errors"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/quis-idp/quis/api/admin/dispatch"
+	"github.com/quis-idp/quis/api/admin/shape"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/directory"
@@ -70,6 +73,9 @@ type listIn struct {
 
 func (a *api) list(c *call, in *listIn) (*page[happening], error) {
 	prefix, wild := strings.CutSuffix(in.Type, "*")
+	if err := known(prefix, wild); err != nil {
+		return nil, err
+	}
 	q := event.Query{
 		After: in.After, Limit: in.Count(), Oldest: in.Order == "asc", Since: in.Since,
 		Type: prefix, User: in.User, Actor: in.Actor, Target: in.Target, Request: in.Request,
@@ -87,6 +93,34 @@ func (a *api) list(c *call, in *listIn) (*page[happening], error) {
 		return named(tx, c.Tenant.ID, out.Data)
 	})
 	return out, err
+}
+
+// known refuses a type that no event has: an empty list would say that nothing of it happened.
+func known(name string, wild bool) error {
+	if _, ok := event.Catalogue[event.Type(name)]; ok || name == "" {
+		return nil
+	}
+	var types, nouns, alike []string
+	noun, _, _ := strings.Cut(name, ".")
+	for _, t := range slices.Sorted(maps.Keys(event.Catalogue)) {
+		if wild && strings.HasPrefix(string(t), name) {
+			return nil
+		}
+		n, _, _ := strings.Cut(string(t), ".")
+		types, nouns = append(types, string(t)), append(nouns, n+".*")
+		if n == noun {
+			alike = append(alike, string(t))
+		}
+	}
+	hint := shape.DidYouMean(name, types)
+	switch {
+	case hint != "":
+	case len(alike) > 0:
+		hint = "; there are " + strings.Join(alike, ", ")
+	default:
+		hint = shape.DidYouMean(noun+".*", nouns)
+	}
+	return identity.Invalid("type", fmt.Sprintf("%q is no type of event, nor what one begins with%s", identity.Printable(name, 64), hint))
 }
 
 func (a *api) get(c *call, in *byID) (*happening, error) {

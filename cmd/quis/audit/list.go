@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -119,8 +120,16 @@ func showCommand() *cobra.Command {
 		Example: "  quis audit show evt_01jc8q2v7m3k5t9w0x4y6z8a1b\n  quis audit show evt_01jc8q2v7m3k5t9w0x4y6z8a1b -o json",
 		Args:    line.Exactly("the ID of an event"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			id := line.Plain(args[0])
+			if !strings.HasPrefix(id, "evt_") {
+				return line.Usage(cmd, "%q is not the ID of an event, which begins with evt_: `quis audit list` shows them. `%s` shows what happened in the request with an ID", id, line.Next(cmd, "audit list --request "+id))
+			}
 			return line.Answer(func(c *client.Client, ctx context.Context) (*client.Event, error) {
-				return c.Event(ctx, args[0])
+				e, err := c.Event(ctx, args[0])
+				if client.Status(err) == http.StatusNotFound {
+					err = line.Exit{Code: line.NotFound, Text: fmt.Sprintf("there is no event %q: `quis audit list` shows them", id)}
+				}
+				return e, err
 			}, printEvent)(cmd, args)
 		},
 	})

@@ -127,7 +127,11 @@ func removal(r removing) *cobra.Command {
 			case all:
 				return u, LastWay(cmd, u, r.all(c.Users, ctx, u.ID, force))
 			}
-			return u, LastWay(cmd, u, r.one(c.Users, ctx, u.ID, args[1], force))
+			err = r.one(c.Users, ctx, u.ID, args[1], force)
+			if client.Status(err) == http.StatusNotFound {
+				err = line.Exit{Code: line.NotFound, Text: fmt.Sprintf("%s has no %s %q; `%s` shows them", line.Plain(u.Username), r.what, line.Plain(args[1]), line.Next(cmd, "user "+r.what+"s "+u.Username))}
+			}
+			return u, LastWay(cmd, u, err)
 		}, func(cmd *cobra.Command, u *client.User) (err error) {
 			if all {
 				_, err = fmt.Fprintf(cmd.ErrOrStderr(), r.doneAll+"\n", line.Plain(u.Username))
