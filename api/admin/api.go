@@ -78,7 +78,7 @@ func (c Config) oauth() oauth.Config {
 
 // authentication is the part of c that the resources about signing in work on.
 func (c Config) authentication() authentication.Config {
-	return authentication.Config{DB: c.DB, Modern: c.modern(feature.Authentication), Factors: c.factors, Checks: c.Checks}
+	return authentication.Config{DB: c.DB, Modern: c.modern(feature.Authentication), Factors: c.factors, Checks: c.Checks, Mail: c.Mail}
 }
 
 // people is the part of c that the resources that bring people in work on.

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/quis-idp/quis/api/admin/authentication"
 	"github.com/quis-idp/quis/cluster/checkup"
 	"github.com/quis-idp/quis/cluster/feature"
@@ -33,11 +35,39 @@ func (h *house) etag(path string) string {
 	return res.Header.Get("ETag")
 }
 
+// What needs mail, at a node that sends none, is not silently nothing.
+func TestWhatNeedsMailIsWarnedOf(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	const at = "/api/v1/settings/authentication"
+	about := func(got map[string]any) (fields []string) {
+		all, _ := got["warnings"].([]any)
+		for _, w := range all {
+			if field, rest, _ := strings.Cut(w.(string), " "); strings.Contains(rest, "quis mail set") {
+				fields = append(fields, field)
+			}
+		}
+		return fields
+	}
+	if diff := cmp.Diff([]string{"allow_forgot_password"}, about(h.said("GET", at, ""))); diff != "" {
+		t.Error(diff)
+	}
+	all := `{"allow_magic_link":true,"allow_email_otp":true,"allow_self_registration":true,"allow_forgot_password":false}`
+	if diff := cmp.Diff([]string{"allow_magic_link", "allow_email_otp", "allow_self_registration"}, about(h.said("PATCH", at, all))); diff != "" {
+		t.Error(diff)
+	}
+	h.said("PUT", "/api/v1/settings/mail", `{"host":"smtp.example.com","from":"noreply@example.com"}`)
+	if got := about(h.said("GET", at, "")); got != nil {
+		t.Errorf("at a node that sends mail: %v", got)
+	}
+}
+
 // Passwords are to be looked up in leaks, as by default, and this node has nowhere to look: whoever asks is told, and what is told may be sent back.
 func TestNothingIsLookedUpUnnoticed(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	const at = "/api/v1/settings/authentication"
+	h.said("PUT", "/api/v1/settings/mail", `{"host":"smtp.example.com","from":"noreply@example.com"}`)
 	first := h.said("GET", at, "")
 	if w, _ := first["warnings"].([]any); len(w) != 1 || !strings.Contains(w[0].(string), "quis breach build") {
 		t.Errorf("warnings: %v", first["warnings"])

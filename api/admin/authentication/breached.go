@@ -15,14 +15,6 @@ const (
 	lookUp          = "Make a set (quis breach build LIST FILE) and name it in breach_file on every node, or name a service in breach_url; or switch password.check_breached off."
 )
 
-// warnings say what of s is decided and does not happen at this node.
-func (a *api) warnings(s *settings.Authentication) []string {
-	if !s.Password.Breached || a.cfg.Checks.Breached != nil {
-		return nil
-	}
-	return []string{lookedUpNowhere + ". " + lookUp}
-}
-
 // Finding says whether a node looks new passwords up in leaks, if the default tenant wants that, for the doctor.
 func Finding(ctx context.Context, db *fsm.DB, checks credential.Checks) checkup.Finding {
 	f := checkup.Finding{Check: "breached passwords"}

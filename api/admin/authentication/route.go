@@ -7,6 +7,7 @@ import (
 	"github.com/quis-idp/quis/api/admin/dispatch"
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/notify"
 )
 
 // The parts that every route is made of, by the names that they have here.
@@ -33,6 +34,8 @@ type Config struct {
 	Factors func(ctx context.Context, mfa string) error
 	// Checks are those of new passwords at this node.
 	Checks credential.Checks
+	// Mail knows whether a tenant sends any.
+	Mail *notify.Room
 }
 
 type api struct{ cfg Config }

@@ -151,9 +151,9 @@ func (a *api) getSettings(c *call, _ *none) (*authenticationSettings, error) {
 			return err
 		}
 		out = show(s)
-		out.Warnings = a.warnings(s)
 		c.Revision(rev)
-		return nil
+		out.Warnings, err = a.warnings(tx, s)
+		return err
 	})
 	return &out, err
 }

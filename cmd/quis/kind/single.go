@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -31,7 +32,7 @@ type Single struct {
 func (s Single) Commands() []*cobra.Command {
 	get := line.Online(&cobra.Command{
 		Use: "get", Short: s.Get, Example: s.Examples["get"], Args: line.None,
-		RunE: line.Answer(s.Row, func(cmd *cobra.Command, now *client.Row) error { return warn(cmd, now, s.Show(cmd, now)) }),
+		RunE: line.Answer(s.Row, func(cmd *cobra.Command, now *client.Row) error { return warn(cmd, now, nil, s.Show(cmd, now)) }),
 	})
 	return []*cobra.Command{get, s.set()}
 }
@@ -55,6 +56,7 @@ func (s Single) set() *cobra.Command {
 	}
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		var before *client.Row
+		var set map[string]any
 		if fields {
 			return line.Answer(s.Fields, func(cmd *cobra.Command, known map[string]client.Field) error { return form(known).Print(cmd) })(cmd, args)
 		}
@@ -66,13 +68,12 @@ func (s Single) set() *cobra.Command {
 			if before, err = s.Row(c, ctx); err != nil {
 				return nil, err
 			}
-			set, err := form(known).Read(cmd, args, before.Fields)
-			if err != nil {
+			if set, err = form(known).Read(cmd, args, before.Fields); err != nil {
 				return nil, err
 			}
 			return s.Put(c, ctx, before, set)
 		}, func(cmd *cobra.Command, after *client.Row) error {
-			return warn(cmd, after, showChange(cmd, before, after))
+			return warn(cmd, after, set, showChange(cmd, before, after))
 		})(cmd, args)
 	}
 	c.Flags().BoolVar(&fields, "fields", false, "show the fields and what they mean; change nothing")
@@ -82,13 +83,20 @@ func (s Single) set() *cobra.Command {
 // warnings is the field that says what is decided and does not happen. Nobody sets it.
 const warnings = "warnings"
 
-// warn says on standard error what r warns of, unless r could not be shown. JSON has it in its place.
-func warn(cmd *cobra.Command, r *client.Row, err error) error {
+// warn says on standard error what r warns of, unless r could not be shown, and after a change of what is
+// set only what concerns that: a warning begins with its field. JSON has all in its place.
+func warn(cmd *cobra.Command, r *client.Row, set map[string]any, err error) error {
 	if json, _ := line.AsJSON(cmd); json || err != nil {
 		return err
 	}
 	all, _ := r.Fields[warnings].([]any)
 	for _, w := range all {
+		about, _, _ := strings.Cut(fmt.Sprint(w), " ")
+		field, _, _ := strings.Cut(about, ".")
+		_, known := r.Fields[field]
+		if _, changed := set[field]; set != nil && known && !changed {
+			continue
+		}
 		if _, err := fmt.Fprintln(cmd.ErrOrStderr(), "Warning: "+line.Plain(fmt.Sprint(w))); err != nil {
 			return err
 		}
