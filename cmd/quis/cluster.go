@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/quis-idp/quis/api/client"
+	"github.com/quis-idp/quis/cmd/quis/line"
 )
 
 func clusterCommand() *cobra.Command {
@@ -232,15 +234,33 @@ func promoteCommand() *cobra.Command {
 
 // change asks whoever sits there to confirm, does it, and prints the cluster as it then is.
 func change(cmd *cobra.Command, node string, sure bool, warning string, do func(*client.Client, context.Context) error, said string, args ...any) error {
+	if err := isMember(cmd, node); err != nil {
+		return err
+	}
+	if err := confirm(cmd, node, sure, warning); err != nil {
+		return err
+	}
 	return answer(func(c *client.Client, ctx context.Context) (*client.ClusterStatus, error) {
-		if err := confirm(cmd, node, sure, warning); err != nil {
-			return nil, err
-		}
 		if err := do(c, ctx); err != nil {
 			return nil, err
 		}
 		return c.Status(ctx)
 	}, func(cmd *cobra.Command, s *client.ClusterStatus) error { return done(cmd, s, said, args...) })(cmd, nil)
+}
+
+// isMember makes sure that the cluster has such a node.
+func isMember(cmd *cobra.Command, node string) error {
+	return answer((*client.Client).Status, func(_ *cobra.Command, s *client.ClusterStatus) error {
+		var names []string
+		for _, m := range s.Members {
+			names = append(names, m.ID)
+		}
+		if slices.Contains(names, node) {
+			return nil
+		}
+		slices.Sort(names)
+		return exitError{Code: exitNotFound, Text: fmt.Sprintf("%s is no member of this cluster; it has %s", line.Plain(node), strings.Join(names, ", "))}
+	})(cmd, nil)
 }
 
 // done says on standard error what was done, and on standard output how things are now.

@@ -52,6 +52,18 @@ func find(ctx context.Context, c *client.Client, word string) (*client.Group, er
 	return nil, line.Exit{Code: line.NotFound, Text: fmt.Sprintf("there is no group %q", line.Plain(word))}
 }
 
+// look makes sure that a group is there, before a person is asked, who may take their time.
+func look(cmd *cobra.Command, word string) error {
+	c, err := line.Connect(cmd)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := line.Asking(cmd)
+	defer cancel()
+	_, err = find(ctx, c, word)
+	return err
+}
+
 func show(cmd *cobra.Command, g *client.Group) error {
 	return line.Emit(cmd, g, nil, func(row func(...any)) {
 		row("id", g.ID)
@@ -179,6 +191,9 @@ func deleteCommand() *cobra.Command {
 		Args:    line.Exactly(which),
 	})
 	c.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := look(cmd, args[0]); err != nil {
+			return err
+		}
 		if err := line.Confirm(cmd, args[0], sure, "What its members may by it, they may no longer."); err != nil {
 			return err
 		}

@@ -205,7 +205,9 @@ func (k Kind) delete() *cobra.Command {
 		if err := line.Confirm(cmd, r.Text(k.First), sure, k.Warning); err != nil {
 			return err
 		}
-		if err := k.Rows(n).Delete(ctx, r.Text(k.Key)); err != nil {
+		doing, cancel := line.Asking(cmd) // whoever was asked may have taken their time
+		defer cancel()
+		if err := k.Rows(n).Delete(doing, r.Text(k.Key)); err != nil {
 			return err
 		}
 		fmt.Fprintf(cmd.ErrOrStderr(), "%s is deleted.\n", r.Text(k.First))

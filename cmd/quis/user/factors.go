@@ -115,6 +115,9 @@ func removal(r removing) *cobra.Command {
 	}
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		if r.warning != "" {
+			if _, err := look(cmd, args[0]); err != nil {
+				return err
+			}
 			if err := line.Confirm(cmd, args[0], sure, fmt.Sprintf(r.warning, line.Plain(args[0]))); err != nil {
 				return err
 			}

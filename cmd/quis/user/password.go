@@ -32,17 +32,15 @@ func withoutPassword(cmd *cobra.Command, args []string) error {
 
 // setPassword asks whether the user is there before it asks for a password, which may take its time.
 func setPassword(cmd *cobra.Command, word string, temporary bool) error {
-	n, err := line.Connect(cmd)
-	if err != nil {
-		return err
-	}
-	looking, cancel := line.Asking(cmd)
-	defer cancel()
-	u, err := Find(looking, n, word)
+	u, err := look(cmd, word)
 	if err != nil {
 		return err
 	}
 	password, err := line.NewPassword(cmd, u.Username)
+	if err != nil {
+		return err
+	}
+	n, err := line.Connect(cmd)
 	if err != nil {
 		return err
 	}

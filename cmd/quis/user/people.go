@@ -222,6 +222,9 @@ func deleteCommand() *cobra.Command {
 	}, "%s is deleted.", func(ctx context.Context, c *client.Client, u *client.User) error { return c.Users.Delete(ctx, u.ID) })
 	run := c.RunE
 	c.RunE = func(cmd *cobra.Command, args []string) error {
+		if _, err := look(cmd, args[0]); err != nil {
+			return err
+		}
 		if err := line.Confirm(cmd, args[0], sure, "The account and all that hangs on it will not come back."); err != nil {
 			return err
 		}

@@ -41,6 +41,17 @@ func meant[T any](all []T, word string, called func(*T) (id, name string)) (foun
 
 const whom = "the username, address or ID of a user"
 
+// look asks the node of cmd for a user, before a person is asked, who may take their time.
+func look(cmd *cobra.Command, word string) (*client.User, error) {
+	c, err := line.Connect(cmd)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := line.Asking(cmd)
+	defer cancel()
+	return Find(ctx, c, word)
+}
+
 // Find returns the user that a person means: by ID, username or address.
 func Find(ctx context.Context, c *client.Client, word string) (*client.User, error) {
 	ways := []func(context.Context, string) (*client.User, error){c.Users.Find, c.Users.FindByEmail}
