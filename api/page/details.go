@@ -5,7 +5,7 @@ var detailTexts = Texts{
 	"is of a domain that is not admitted here":                                 "Addresses of this domain cannot be used here.",
 	"must be another address than the one of now":                              "This is your address already.",
 	"is not an email address":                                                  "This is not an email address.",
-	"must be 1 to 128 letters and digits, without spaces":                      "Use 1 to 128 letters and digits, without spaces.",
+	"must be 1 to 128 letters, digits and . _ - + @, without spaces":           "Use 1 to 128 letters, digits and . _ - + @, without spaces.",
 	"may have letters, digits and . _ - + @ and begins with a letter or digit": "Use letters, digits and . _ - + @, and begin with a letter or digit.",
 	"must not mix alphabets that look alike":                                   "Do not mix alphabets that look alike.",
 	"with an @ must be the user's own email address":                           "With an @ it must be your own email address.",

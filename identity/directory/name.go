@@ -64,7 +64,7 @@ func usernameKey(s string) string {
 func checkUsername(name, email string) error {
 	key := usernameKey(name)
 	if key == "" {
-		return identity.Invalid("username", "must be 1 to 128 letters and digits, without spaces")
+		return identity.Invalid("username", "must be 1 to 128 letters, digits and . _ - + @, without spaces")
 	}
 	for i, r := range key {
 		letter := unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.IsMark(r)
@@ -207,7 +207,8 @@ func (u *User) check() error {
 	return errors.Join(errs...)
 }
 
-// validLocale checks the shape of a language tag; whether we speak it is for the pages.
+// validLocale checks the shape of a language tag (BCP 47; nobody has registered a language of more than three
+// letters); whether we speak it is for the pages.
 func validLocale(s string) bool {
 	if s == "" {
 		return true
@@ -219,7 +220,7 @@ func validLocale(s string) bool {
 		if sub == "" || len(sub) > 8 || strings.ContainsFunc(sub, func(r rune) bool { return !isAlphanumeric(r) }) {
 			return false
 		}
-		if i == 0 && (len(sub) < 2 || strings.ContainsAny(sub, "0123456789")) {
+		if i == 0 && (len(sub) < 2 || len(sub) > 3 || strings.ContainsAny(sub, "0123456789")) {
 			return false
 		}
 	}

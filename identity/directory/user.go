@@ -141,7 +141,7 @@ func UpdateUser(tx *fsm.Tx, tenant, id string, rev uint64, change func(*User) er
 	}
 	u.ID, u.Tenant, u.Created, u.Updated = old.ID, old.Tenant, old.Created, tx.Now()
 	u.appoint(tx, old)
-	if err := u.check(); err != nil {
+	if err := u.checkChange(old); err != nil {
 		return nil, err
 	}
 	changes := event.Diff(old.fields(), u.fields())
@@ -207,6 +207,18 @@ func (u *User) fields() []field {
 		{"name", u.Name}, {"given_name", u.GivenName}, {"family_name", u.FamilyName}, {"locale", u.Locale},
 		{"admin", strconv.FormatBool(u.Admin)}, {"disabled", strconv.FormatBool(u.Disabled)},
 	}
+}
+
+// checkChange checks what u became. A locale that old has, which was accepted once, keeps nobody from
+// changing something else.
+func (u *User) checkChange(old *User) error {
+	locale := u.Locale
+	if locale == old.Locale {
+		u.Locale = ""
+	}
+	err := u.check()
+	u.Locale = locale
+	return err
 }
 
 // userFree says in a person's words what the unique indexes would say.

@@ -112,7 +112,7 @@ func TestAllBadFieldsAreNamed(t *testing.T) {
 	db := cluster(t, 1).DB[0]
 	err := db.Update(t.Context(), func(tx *fsm.Tx) error {
 		_, err := directory.CreateUser(tx, ten, directory.User{
-			Username: "a b", Email: "x", Name: strings.Repeat("n", 201), Locale: "?", EmailVerified: true,
+			Username: "a b", Email: "x", Name: strings.Repeat("n", 201), Locale: "klingon", EmailVerified: true,
 		})
 		return err
 	})

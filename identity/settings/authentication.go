@@ -188,6 +188,9 @@ func Put(tx *fsm.Tx, rev uint64, a Authentication) error {
 	if err := a.checkGroups(tx, old); err != nil {
 		return err
 	}
+	if err := a.checkLanguages(old); err != nil {
+		return err
+	}
 	if err := a.mayReplace(tx, old); err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential/strength"
 	"github.com/quis-idp/quis/identity/directory"
+	"github.com/quis-idp/quis/identity/language"
 )
 
 // Bounds of lists and text.
@@ -163,6 +164,30 @@ func (a *Authentication) checkGroups(tx *fsm.Tx, old *Authentication) error {
 		}
 	}
 	return nil
+}
+
+// checkLanguages refuses languages that pages and mail are not in. One that old has, which was accepted
+// once, keeps nobody from deciding something else.
+func (a *Authentication) checkLanguages(old *Authentication) error {
+	var f faults
+	spoken := func(name, field string) {
+		if _, ok := language.Match(name); !ok {
+			names := make([]string, len(language.All))
+			for i, t := range language.All {
+				names[i] = string(t)
+			}
+			f.unless(false, field, identity.Printable(name, 64)+" is a language that pages and mail are not in; they are in "+strings.Join(names, ", "))
+		}
+	}
+	for i, name := range a.Languages {
+		if !slices.Contains(old.Languages, name) {
+			spoken(name, "languages/"+strconv.Itoa(i))
+		}
+	}
+	if a.DefaultLanguage != "" && a.DefaultLanguage != old.DefaultLanguage {
+		spoken(a.DefaultLanguage, "default_language")
+	}
+	return errors.Join(f.all...)
 }
 
 func origin(s string) bool {

@@ -187,10 +187,12 @@ func TestRefuses(t *testing.T) {
 		"registration/allowed_domains/1": func(a *settings.Authentication) { a.Registration.Domains = []string{"example.com", "*.example.com"} },
 		"registration/groups/0":          func(a *settings.Authentication) { a.Registration.Groups = []string{"grp_none"} },
 
-		"languages/0":      func(a *settings.Authentication) { a.Languages = []string{"Deutsch!"} },
-		"default_language": func(a *settings.Authentication) { a.Languages, a.DefaultLanguage = []string{"de"}, "fr" },
-		"brand_name":       func(a *settings.Authentication) { a.BrandName = "a\nb" },
-		"brand_color":      func(a *settings.Authentication) { a.BrandColor = "red" },
+		"languages/0":       func(a *settings.Authentication) { a.Languages = []string{"Deutsch!"} },
+		"default_language":  func(a *settings.Authentication) { a.Languages, a.DefaultLanguage = []string{"de"}, "fr" },
+		"languages/1":       func(a *settings.Authentication) { a.Languages = []string{"de-AT", "nl"} },
+		"default_language ": func(a *settings.Authentication) { a.DefaultLanguage = "xx" },
+		"brand_name":        func(a *settings.Authentication) { a.BrandName = "a\nb" },
+		"brand_color":       func(a *settings.Authentication) { a.BrandColor = "red" },
 	} {
 		a := settings.Default(ten)
 		change(&a)
