@@ -88,7 +88,7 @@ func TestSecondFactor(t *testing.T) {
 	if err != nil || s.Level() != 2 || s.ACR != "urn:quis:acr:aal2" || !slices.Equal(s.AMR, []string{"mfa", "otp", "pwd"}) {
 		t.Errorf("%+v, %v", s, err)
 	}
-	if len(s.Factors) != 2 || s.Factors[0].Ref != "" || s.Factors[0].At.IsZero() {
+	if len(s.Factors) != 2 || s.Factors[0].Ref == "" || s.Factors[0].Count != 0 || s.Factors[0].At.IsZero() {
 		t.Errorf("factors %+v", s.Factors)
 	}
 	if _, err := h.nodes[0].Load(ctx, f.Sealed(), binding); !errors.Is(err, authn.ErrDeadFlow) {

@@ -185,7 +185,7 @@ func TestSettingUpProves(t *testing.T) {
 		return session.Prove(tx, ten, r.Session.ID, assurance.Factor{Method: assurance.TOTP, Ref: "otp_1"})
 	})
 	s, err := n.sessions.Find(ctx, ten, r.Cookie)
-	if err != nil || s.Level() != 2 || !slices.Contains(s.AMR, "mfa") || !s.AuthTime.Equal(r.Session.AuthTime) || s.Factors[0].Ref != "" {
+	if err != nil || s.Level() != 2 || !slices.Contains(s.AMR, "mfa") || !s.AuthTime.Equal(r.Session.AuthTime) || s.Factors[0].Ref != "otp_1" {
 		t.Fatalf("%+v, %v", s, err)
 	}
 	n.sensitive(t, s, authn.Enough)
