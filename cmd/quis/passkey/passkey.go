@@ -42,7 +42,8 @@ func metadataCommand() *cobra.Command {
 		Long: "Sends the file to a node, which verifies that FIDO has signed it; then all nodes use it. Nothing is fetched: get\n" +
 			"the file from https://mds3.fidoalliance.org, on a machine that reaches it, and import a newer one every month. Passkeys\n" +
 			"of models that it reports as revoked or broken sign nobody in from then on, and those that are older than the\n" +
-			"file are verified by it when they sign in next.",
+			"file are verified by it when they sign in next. It also says whose keys hardware protects, which level 3 takes: import\n" +
+			"it again if that was done with a release that did not read this (quis user factors USER -o json says hardware).",
 		Example: "  curl -Lo blob.jwt https://mds3.fidoalliance.org && quis passkey metadata import blob.jwt\n  quis passkey metadata import /mnt/usb/blob.jwt",
 		Args:    line.Exactly("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
