@@ -35,6 +35,8 @@ type Options struct {
 	Version   string // for the banner
 	Program   string // what a person types for this program
 
+	made []string // of the data directory: what this run put there first
+
 	Out io.Writer // what a person reads
 	// SetupLink asks a running node, by its data directory, for a fresh setup link,
 	// and whether it would make the first administrator.
@@ -91,7 +93,7 @@ func (h *house) run(parent context.Context) error {
 
 	listeners, err := h.listen(ctx)
 	if err != nil {
-		return err
+		return errors.Join(err, h.unmake())
 	}
 	var background sync.WaitGroup
 	defer background.Wait()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -68,6 +69,9 @@ func prepareLocked(o *Options) error {
 		return fmt.Errorf("%s holds a cluster at port %d: use --port %d to go on with it, or --reset to begin anew", o.Dir, there, there)
 	}
 	keyFile := filepath.Join(o.Dir, "root.key")
+	if _, err := os.Stat(keyFile); errors.Is(err, os.ErrNotExist) {
+		o.made = append(o.made, keyFile)
+	}
 	if err := makeRootKey(keyFile, len(old) > 0); err != nil {
 		return err
 	}
@@ -83,8 +87,22 @@ func prepareLocked(o *Options) error {
 		f.Close()
 	}
 	for i := range o.Nodes {
+		if dir := o.placeOf(i + 1).Dir; !slices.Contains(old, dir) {
+			o.made = append(o.made, dir)
+		}
 		if err := writeNode(*o, o.placeOf(i+1), keyFile, bootstrap); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// unmake removes what a run that came to nothing has put into the data directory: the next one would take it
+// for a cluster that goes on.
+func (o *Options) unmake() error {
+	for _, path := range o.made {
+		if err := os.RemoveAll(path); err != nil {
+			return fmt.Errorf("data directory: %w", err)
 		}
 	}
 	return nil

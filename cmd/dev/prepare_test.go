@@ -5,8 +5,10 @@ import (
 	"cmp"
 	"errors"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -67,6 +69,31 @@ func TestPrepareSaysWhatIsThere(t *testing.T) {
 		prepared(t, &o, false)()
 		if said.String() != step.want {
 			t.Errorf("%d nodes: %q", step.nodes, said.String())
+		}
+	}
+}
+
+// A run that finds a port taken leaves nothing behind that the next would go on with, and takes nothing away.
+func TestPortTakenLeavesNoCluster(t *testing.T) {
+	t.Parallel()
+	foreign, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { foreign.Close() })
+	dir := t.TempDir()
+	for _, step := range []struct{ there, nodes, want int }{{0, 3, 0}, {1, 3, 1}} {
+		if step.there > 0 {
+			prepared(t, &Options{Dir: dir, Nodes: step.there, Port: foreign.Addr().(*net.TCPAddr).Port}, false)()
+		}
+		err := Run(t.Context(), Options{Dir: dir, Nodes: step.nodes, Port: foreign.Addr().(*net.TCPAddr).Port, Out: io.Discard})
+		if err == nil || !strings.Contains(err.Error(), "in use by another program") {
+			t.Errorf("%+v: %v", step, err)
+		}
+		nodes, err := filepath.Glob(filepath.Join(dir, "node-*"))
+		keys, _ := filepath.Glob(filepath.Join(dir, "root.key"))
+		if err != nil || len(nodes) != step.want || len(keys) != min(step.want, 1) {
+			t.Errorf("%+v: left %q and %q, %v", step, nodes, keys, err)
 		}
 	}
 }
