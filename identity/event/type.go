@@ -155,8 +155,8 @@ const (
 	ClusterRootKeyRotated    Type = "cluster.root_key_rotated"
 )
 
-// FirstKey is in the data of a [PasswordSet] of a user who had no password before: nothing was
-// changed then, and nobody should be told so.
+// FirstKey is in the data of a [PasswordSet] of a user who had no password before, and of a
+// [RecoveryCodesCreated] of one who had no codes: nothing was changed then, and nobody should be told so.
 const FirstKey = "first"
 
 // SecondKey is in the data of the events of a passkey that is a security key, asked for only after

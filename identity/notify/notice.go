@@ -73,6 +73,8 @@ func noticeOf(e *event.Event) *notice {
 			n.letter = letter.PasswordFirst
 		case e.Type == event.FactorRemoved && e.Target.Kind == "recovery_codes": // which have no name to tell them by
 			n.letter = letter.CodesRemoved
+		case e.Type == event.RecoveryCodesCreated && e.Data[event.FirstKey] != "":
+			n.kind = letter.First
 		}
 	} else if e.Type == event.ImpersonationStarted {
 		n.letter, n.what, n.hidden = letter.Impersonated, e.Data["reason"], true

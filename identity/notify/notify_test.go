@@ -12,6 +12,7 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/credential"
+	"github.com/quis-idp/quis/identity/credential/recovery"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/notify"
@@ -65,6 +66,20 @@ func TestFirstPasswordIsNoChange(t *testing.T) {
 		h.update(func(tx *fsm.Tx) error { return credential.SetPassword(tx, ten, h.user.ID, phc) })
 		if m := h.smtp.Wait(t, i+1)[i]; m.Subject() != want {
 			t.Errorf("of password %d: %q, want %q", i+1, m.Subject(), want)
+		}
+	}
+}
+
+// Who gets recovery codes for the first time has no former ones.
+func TestFirstRecoveryCodesReplaceNone(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	h.connect()
+	h.lead(0)
+	for i := range 2 {
+		h.update(func(tx *fsm.Tx) error { _, err := recovery.Generate(tx, h.ring, ten, h.user.ID); return err })
+		if m := h.smtp.Wait(t, i+1)[i]; strings.Contains(m.Text, "no longer work") != (i == 1) || !strings.Contains(m.Text, "recovery codes was made for your account") {
+			t.Errorf("of set %d: %s", i+1, m.Text)
 		}
 	}
 }

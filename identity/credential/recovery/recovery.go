@@ -75,10 +75,16 @@ func Generate(tx *fsm.Tx, ring *seal.Ring, tenant, userID string) ([]string, err
 		}
 		codes, s.MACs = append(codes, shown(code)), append(s.MACs, m)
 	}
+	var more []string
+	if former, err := Get(tx, tenant, userID); err != nil {
+		return nil, err
+	} else if former == nil {
+		more = []string{event.FirstKey, "yes"}
+	}
 	if err := sets.Put(tx, s); err != nil {
 		return nil, err
 	}
-	return codes, tell(tx, event.RecoveryCodesCreated, s)
+	return codes, tell(tx, event.RecoveryCodesCreated, s, more...)
 }
 
 // Get returns a user's set, or nil if there is none.
@@ -196,9 +202,14 @@ func UsesSealingKey(tx *fsm.Tx, id uint32) (bool, error) {
 	return false, nil
 }
 
-func tell(tx *fsm.Tx, what event.Type, s *Set) error {
+// tell appends an event about s, with more data in pairs of key and value.
+func tell(tx *fsm.Tx, what event.Type, s *Set, more ...string) error {
+	data := map[string]string{"user_id": s.UserID, "left": strconv.Itoa(s.Left())}
+	for i := 0; i+1 < len(more); i += 2 {
+		data[more[i]] = more[i+1]
+	}
 	return event.Append(tx, event.Event{
 		Tenant: s.Tenant, Type: what, Target: event.Target{Kind: "recovery_codes", ID: s.ID},
-		Data: map[string]string{"user_id": s.UserID, "left": strconv.Itoa(s.Left())},
+		Data: data,
 	})
 }

@@ -51,6 +51,8 @@ const (
 	Key         Kind = "key"
 	Certificate Kind = "certificate"
 	Approver    Kind = "approver" // a browser in which sign-ins are approved
+
+	First Kind = "first" // of recovery codes that replace none; a release that does not know it says that they did
 )
 
 // Known reports whether a letter has a word for k.
@@ -176,6 +178,9 @@ const maxData = 200 // bytes of what varies, links excepted
 func viewOf(n Name, s spec, w words, d Data) *view {
 	v := &view{
 		Lang: w.lang, Subject: w.of(n, "subject"), Greeting: w.text("greeting"), Lead: w.of(n, "lead"), Foot: w.text("foot"),
+	}
+	if n == RecoveryCodesMade && d.Kind == First {
+		v.Lead = w.of(n, "first")
 	}
 	if s.stranger {
 		v.Foot = w.text("foot.stranger")

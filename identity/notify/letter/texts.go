@@ -188,6 +188,7 @@ var english = Texts{
 
 	"recovery_codes_added.subject": "New recovery codes for {place}",
 	"recovery_codes_added.lead":    "A new set of recovery codes was made for your account. The former ones no longer work.",
+	"recovery_codes_added.first":   "A set of recovery codes was made for your account.",
 	"recovery_codes_added.more":    "If it was you, keep them in a safe place.",
 
 	"recovery_codes_removed.subject": "Your recovery codes for {place} were removed",
