@@ -90,6 +90,7 @@ const (
 	ruleName    = "signin_name"    // too many failures for one name, or no room to hash passwords
 	ruleCrowd   = "signin_crowd"   // too many browsers at once that are not known
 	ruleLink    = "recovery_link"  // links that do not work, from one address
+	ruleMail    = "signin_mail"    // too many letters asked for from one address, of which no code came back; told as ruleName
 
 	ruleImpersonation = "impersonation_address"
 )
@@ -131,13 +132,13 @@ func (l *Login) admit(r *http.Request, rule string) (wait time.Duration, giveBac
 	return l.admitAs(rule+" "+identity.RequestFrom(r.Context()).Network(), rule)
 }
 
-// admitFlow is admit for a step of a flow. A browser in which somebody has signed in before counts
+// keyOf is under what a step of a flow counts. A browser in which somebody has signed in before counts
 // for itself: a stranger behind the same address cannot use up what is its.
-func (l *Login) admitFlow(r *http.Request, f *authn.Flow) (wait time.Duration, giveBack func()) {
+func (l *Login) keyOf(r *http.Request, f *authn.Flow, rule string) string {
 	if browser := l.cfg.Flows.Known(f); browser != "" {
-		return l.admitAs(ruleAddress+" browser "+browser, ruleAddress)
+		return rule + " browser " + browser
 	}
-	return l.admit(r, ruleAddress)
+	return rule + " " + identity.RequestFrom(r.Context()).Network()
 }
 
 func (l *Login) admitAs(key, rule string) (wait time.Duration, giveBack func()) {

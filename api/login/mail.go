@@ -8,9 +8,14 @@ import (
 	"github.com/quis-idp/quis/identity/authn"
 )
 
-// mail sends a code to whoever was named, if they have an address, and says so in any case.
+// mail sends a code to whoever was named, if they have an address, and says so in any case. It is counted
+// for itself, since anybody can be named, and given back by the code: who signs in by mail uses up nothing, and
+// those who do not keep nobody behind the same address from using a password.
 func (l *Login) mail(w http.ResponseWriter, r *http.Request) error {
 	return l.step(w, r, func(f *authn.Flow) (authn.Result, error) {
+		if wait := l.address.Take(l.keyOf(r, f, ruleMail)); wait > 0 {
+			return authn.Result{}, identity.Limited("Too many attempts. Wait a moment and try again.", wait)
+		}
 		return l.cfg.Flows.Mail(r.Context(), f, r.PostForm.Get("username"))
 	}, func(r *http.Request, f *authn.Flow, status int, faults []*identity.Error) error {
 		return l.showForm(w, r, f, status, r.PostForm.Get("username"), faults)
@@ -54,7 +59,11 @@ func (l *Login) showMail(w http.ResponseWriter, r *http.Request, f *authn.Flow, 
 // mailCode takes the code, or the token of the link.
 func (l *Login) mailCode(w http.ResponseWriter, r *http.Request) error {
 	return l.step(w, r, func(f *authn.Flow) (authn.Result, error) {
-		return l.cfg.Flows.MailCode(r.Context(), f, r.PostForm.Get("code"))
+		done, err := l.cfg.Flows.MailCode(r.Context(), f, r.PostForm.Get("code"))
+		if err == nil {
+			l.address.GiveBack(l.keyOf(r, f, ruleMail))
+		}
+		return done, err
 	}, func(r *http.Request, f *authn.Flow, status int, faults []*identity.Error) error {
 		return l.showMail(w, r, f, status, faults)
 	})

@@ -129,7 +129,7 @@ func (l *Login) begin(w http.ResponseWriter, r *http.Request) (f *authn.Flow, gi
 		return nil, nil, l.ended(w, r, err)
 	}
 	f.Browser.Device, f.Browser.Trust, f.Browser.Approver = read(r, deviceCookie), read(r, trustCookie), read(r, ApproverCookie)
-	wait, giveBack := l.admitFlow(r, f)
+	wait, giveBack := l.admitAs(l.keyOf(r, f, ruleAddress), ruleAddress)
 	if wait > 0 {
 		return nil, nil, holdBack(w, r, f, wait)
 	}

@@ -135,6 +135,14 @@ func TestGuessesAreBounded(t *testing.T) {
 	if err := c.Check(s.State, ada, both, s.Code); !errors.Is(err, identity.ErrLimited) {
 		t.Errorf("the sixth guess: %v", err)
 	}
+	for range 10 {
+		if err := c.Check(s.State, ada, both, "AAAAAAAAAAAAAAAAAAAAAA"); !errors.Is(err, identity.ErrUnauthenticated) {
+			t.Errorf("a token that is wrong: %v", err)
+		}
+	}
+	if err := c.Check(s.State, ada, both, s.Token); err != nil {
+		t.Errorf("the link after all that: %v", err)
+	}
 	other := send(t, c, ada)
 	if err := c.Check(other.State, ada, both, other.Code); err != nil {
 		t.Errorf("another code is locked out with it: %v", err)
