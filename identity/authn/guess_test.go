@@ -34,7 +34,7 @@ func limited(t testing.TB, n *node, ip string, b authn.Browser, name string) tim
 		return 0
 	}
 	e := identity.Errors(err)
-	if !errors.Is(err, identity.ErrLimited) || len(e) != 1 || e[0].RetryAfter <= 0 || e[0].RetryAfter > 5*time.Minute {
+	if !errors.Is(err, identity.ErrLimited) || len(e) != 1 || e[0].RetryAfter <= 0 || e[0].RetryAfter > 45*time.Minute {
 		t.Fatalf("got %v", err)
 	}
 	return e[0].RetryAfter
@@ -49,7 +49,7 @@ func TestFailuresSlowDown(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"ann", "nobody"} { // alike, or they could be told apart
-		guess(t, n, "192.0.2.1", name, 10)
+		guess(t, n, "192.0.2.1", name, 9)
 		checks := n.checks.Load()
 		if limited(t, n, "192.0.2.1", authn.Browser{}, name) == 0 {
 			t.Errorf("%s: one more attempt was let through", name)
@@ -72,8 +72,8 @@ func TestFailuresSlowDown(t *testing.T) {
 		if limited(t, other, "192.0.2.3", authn.Browser{}, "ann") == 0 {
 			t.Errorf("node %d does not know the failures", i)
 		}
-		if limited(t, other, "192.0.2.2", authn.Browser{}, "ann") != 0 {
-			t.Errorf("node %d: another network is limited too", i)
+		if d := limited(t, other, "192.0.2.2", authn.Browser{}, "ann"); d > 30*time.Second {
+			t.Errorf("node %d: another network waits %v", i, d)
 		}
 		if limited(t, other, "192.0.2.3", authn.Browser{Device: device.Device}, "ann") != 0 {
 			t.Errorf("node %d: a known device is limited too", i)
@@ -129,6 +129,7 @@ func TestSuccessForgivesItsNetwork(t *testing.T) {
 	if limited(t, n, "192.0.2.1", authn.Browser{}, "ann") != 0 {
 		t.Error("limited after four")
 	}
+	h.Pass(t, 45*time.Minute) // what came from everywhere is forgotten, what came from a network is not
 	guess(t, n, "192.0.2.1", "ann", 4)
 	if limited(t, n, "192.0.2.1", authn.Browser{}, "ann") != 0 {
 		t.Error("what came before the success counts still")
@@ -143,7 +144,7 @@ func TestFailuresAreForgotten(t *testing.T) {
 	if err := n.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	h.Pass(t, 16*time.Minute)
+	h.Pass(t, 61*time.Minute)
 	guess(t, n, "192.0.2.1", "ann", 4)
 }
 
@@ -179,12 +180,12 @@ func TestManyNamesFromManyNetworks(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 1)
 	n := h.nodes[0]
-	for i := range 53 {
+	for i := range 8 {
 		_, err := n.try(t, from(t, fmt.Sprint("198.51.100.", i)), authn.Browser{}, "ann", "wrong")
-		if want := identity.ErrUnauthenticated; i < 50 && !errors.Is(err, want) {
+		if want := identity.ErrUnauthenticated; i < 5 && !errors.Is(err, want) {
 			t.Fatalf("guess %d: %v", i, err)
 		}
-		if i >= 50 && !errors.Is(err, identity.ErrLimited) {
+		if i >= 5 && !errors.Is(err, identity.ErrLimited) {
 			t.Fatalf("guess %d from a network of its own: %v", i, err)
 		}
 	}

@@ -149,7 +149,7 @@ func TestNoBrowserIsKnownFromBeforeALock(t *testing.T) {
 		t.Fatalf("%+v, %v", was, err)
 	}
 	former := authn.Browser{Device: was.Device}
-	guess(t, n, "192.0.2.1", "ann", 10)
+	guess(t, n, "192.0.2.1", "ann", 12)
 	if limited(t, n, "192.0.2.1", former, "ann") != 0 {
 		t.Fatal("her browser is not known")
 	}
@@ -166,12 +166,14 @@ func TestNoBrowserIsKnownFromBeforeALock(t *testing.T) {
 		}
 	}
 	unknown("locked")
+	n.Age(31 * time.Second) // as long as the others' guesses keep her waiting
 	f := n.fresh(t, ctx)
 	if r, err := n.Password(ctx, f, "ann", good); err != nil || r.Step != authn.StepMail {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	n.unlocked(t, ctx, f)
 	unknown("unlocked")
+	n.Age(31 * time.Second)
 	now, err := n.try(t, ctx, former, "ann", better)
 	if err != nil || n.KnownIn(ten, now.Device) != h.ann.ID || h.nodes[1].KnownIn(ten, now.Device) != h.ann.ID {
 		t.Errorf("her browser is not known anew: %v", err)

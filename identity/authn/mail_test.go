@@ -1,6 +1,8 @@
 package authn_test
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -214,5 +216,41 @@ func TestLetterHasWhatTheTenantAllows(t *testing.T) {
 				t.Errorf("into a locked account: %+v, %v", r, err)
 			}
 		})
+	}
+}
+
+// One stranger at one address keeps nobody waiting for long who signs in by a code, where there is no other way.
+func TestAStrangerHoldsNobodysCodesUpForLong(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	h.verify(t)
+	h.decide(t, func(a *settings.Authentication) {
+		a.EmailOTP, a.MagicLink, a.PasswordLogin, a.ForgotPassword = true, false, false, false
+	})
+	n, stranger, hers := h.nodes[0], from(t, "203.0.113.5"), from(t, "198.51.100.7")
+	code := func(ctx context.Context, code string) error {
+		f := n.fresh(t, ctx)
+		if _, err := n.Mail(ctx, f, "ann"); err != nil {
+			t.Fatal(err)
+		}
+		_, err := n.MailCode(ctx, f, cmp.Or(code, n.letter().Code))
+		return err
+	}
+	for range 16 { // more than that are forgotten by the time that there may be another: see TestWhoWaitsGetsIn
+		n.Age(time.Hour)
+		if err := code(stranger, "nonsense"); !errors.Is(err, identity.ErrUnauthenticated) {
+			t.Fatal(err)
+		}
+	}
+	err := code(hers, "")
+	if e := identity.Errors(err); len(e) != 1 || e[0].RetryAfter <= 0 || e[0].RetryAfter > 30*time.Second {
+		t.Fatalf("her code, at once: %+v", e)
+	}
+	n.Age(31 * time.Second)
+	if err := code(stranger, "nonsense"); !errors.Is(err, identity.ErrLimited) {
+		t.Errorf("the stranger goes on: %v", err)
+	}
+	if err := code(hers, ""); err != nil {
+		t.Errorf("her code, when she has waited: %v", err)
 	}
 }

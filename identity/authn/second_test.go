@@ -167,7 +167,7 @@ func (h *house) Age(t testing.TB) {
 			t.Fatal(err)
 		}
 	}
-	h.Pass(t, 16*time.Minute)
+	h.Pass(t, 41*time.Minute)
 }
 
 func TestRaise(t *testing.T) {

@@ -20,8 +20,8 @@ import (
 // That is why username and address of one user count apart: a delay that passed from
 // one to the other would tell that both are somebody's, and the same person's.
 //
-// Codes count by themselves, and more strictly: there are only a million of them, and who is
-// asked for a second factor has the first.
+// Whatever is typed beside a name counts at the name: passwords and codes by mail together, so that a
+// name takes no more guesses for having both. Codes of whoever has proved the rest count by themselves.
 func (fs *Flows) sources(ctx context.Context, f *Flow, u *directory.User) []throttle.Source {
 	login, name := f.Login, ""
 	if u != nil {
@@ -38,12 +38,12 @@ func (fs *Flows) sources(ctx context.Context, f *Flow, u *directory.User) []thro
 	case StepSecond:
 		name = "second " + f.UserID
 	case StepMail:
-		name = "mail " + nameOf(login)
+		name = throttle.Typed + nameOf(login)
 		if f.UserID != "" { // only who has proved the rest can guess here, and must not keep the owner waiting for long
-			name = throttle.Passwords + "mail " + f.UserID
+			name = throttle.Typed + "mail " + f.UserID
 		}
 	default:
-		name = throttle.Passwords + nameOf(login)
+		name = throttle.Typed + nameOf(login)
 	}
 	return fs.strange(ctx, f.Need.Tenant, name)
 }

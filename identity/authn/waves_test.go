@@ -173,7 +173,7 @@ func TestAListFromEverywhereIsBounded(t *testing.T) {
 			at1++
 		}
 	}
-	if at1 < 5 || at1 > 9 { // the tenth would be 15 s after the fifth, by the machine's time
+	if at1 < 2 || at1 > 5 { // the sixth would be 15 s after the second, by the machine's time
 		t.Errorf("%d guesses at bob's name were let through", at1)
 	}
 	h.notHeld(t, key, known)
@@ -230,6 +230,7 @@ func TestAFloodIsFewEntries(t *testing.T) {
 	const flood = 1000
 	for i := range flood { // at 99 names, and at last at the one that makes it a wave, which would be let through slowly
 		n.wrong(t, apart(i), fmt.Sprint("nobody", i%99+i/(flood-1)*99))
+		n.Age(time.Hour)
 	}
 	before, flushes := h.Entries(), 0
 	for tallies := 1; tallies > 0; flushes++ {

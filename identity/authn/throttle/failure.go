@@ -144,9 +144,8 @@ func (p Portion) Empty() bool { return len(p.tallies) == 0 && len(p.failed) == 0
 
 // Write writes it, within a transaction.
 func (p Portion) Write(tx *fsm.Tx) error {
-	forget := tx.Now().Add(forgetFailures)
 	for k, t := range p.tallies {
-		key := fsm.K(k.name, k.from)
+		key, forget := fsm.K(k.name, k.from), tx.Now().Add(k.forget())
 		if err := failures.Add(tx, fsm.Scope(k.tenant), key, t.failed, forget); err != nil {
 			return err
 		}

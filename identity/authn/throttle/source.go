@@ -8,14 +8,20 @@ import (
 )
 
 // How failures slow down further attempts. Delays, not locks: a lock would let
-// anybody shut anybody out.
+// anybody shut anybody out. DESIGN.md of identity/authn says what the figures come to, and
+// TestAHundredAnHour and TestWhoWaitsGetsIn hold them to it.
 const (
-	freeFailures    = 5                // from one network or device, before the first delay
-	longestDelay    = 5 * time.Minute  // for one network or device
-	freeAnywhere    = 50               // from everywhere together, known devices left out
-	freeInWave      = 5                // the same, while lists are tried out
-	longestAnywhere = 30 * time.Second // for everybody but known devices
-	forgetFailures  = 15 * time.Minute // after the last one
+	freeFailures = 5               // before the first delay
+	longestDelay = 5 * time.Minute // for a known browser, and of codes for whoever has proved the rest
+
+	longestNetwork  = 45 * time.Minute // at a name that was typed, for one network: longer than forgetFailures
+	longestAnywhere = 30 * time.Second // the same from everywhere together, known browsers left out
+	freeInWave      = 2                // the same, while lists are tried out
+	manyFailures    = 20               // the same, more than one network makes,
+	manyDelay       = 7 * time.Minute  // and what each takes from then on
+
+	forgetFailures = 40 * time.Minute // after the last one
+	forgetNetwork  = time.Hour        // the same, where longestNetwork counts
 
 	maxTallies = 50_000 // sources remembered in memory for strangers
 )
@@ -24,7 +30,7 @@ const (
 const (
 	Everywhere = "*"       // From: all strangers together
 	Device     = "device " // From, and its nonce: a browser in which the user has signed in before
-	Passwords  = "login "  // Name, and whose: passwords are guessed at, of which there are many
+	Typed      = "login "  // Name, and which: it was typed, so anybody can guess there
 )
 
 var (
@@ -87,8 +93,14 @@ func (s *Source) Reset(tx *fsm.Tx) error {
 // delay is how long after the last of n failures the next attempt may come.
 func (s *Source) delay(n int64) time.Duration {
 	free, longest := int64(freeFailures), longestDelay
-	if s.From == Everywhere && strings.HasPrefix(s.Name, Passwords) {
-		free, longest = freeAnywhere, longestAnywhere
+	switch {
+	case !strings.HasPrefix(s.Name, Typed):
+	case s.From != Everywhere:
+		longest = longestNetwork
+	case n >= manyFailures:
+		return manyDelay
+	default:
+		longest = longestAnywhere
 		if s.Wave {
 			free = freeInWave
 		}
@@ -97,4 +109,12 @@ func (s *Source) delay(n int64) time.Duration {
 		return 0
 	}
 	return min(time.Second<<min(n-free, 20), longest)
+}
+
+// forget is how long after the last failure a source is forgotten.
+func (k tallyKey) forget() time.Duration {
+	if strings.HasPrefix(k.name, Typed) && k.from != Everywhere {
+		return forgetNetwork
+	}
+	return forgetFailures
 }

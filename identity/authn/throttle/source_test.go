@@ -14,13 +14,15 @@ func TestDelaysGrowAndAreCapped(t *testing.T) {
 		wave bool
 		want time.Duration
 	}{
-		{0, Passwords, "network x", false, 0}, {4, Passwords, "network x", false, 0}, {5, Passwords, "network x", false, time.Second},
-		{6, Passwords, "network x", false, 2 * time.Second}, {10, Passwords, "network x", false, 32 * time.Second},
-		{14, Passwords, "network x", false, 5 * time.Minute}, {1 << 40, Passwords, "network x", false, 5 * time.Minute},
-		{49, Passwords, Everywhere, false, 0}, {50, Passwords, Everywhere, false, time.Second}, {54, Passwords, Everywhere, false, 16 * time.Second},
-		{55, Passwords, Everywhere, false, 30 * time.Second}, {1 << 40, Passwords, Everywhere, false, 30 * time.Second},
-		{4, Passwords, Everywhere, true, 0}, {5, Passwords, Everywhere, true, time.Second},
-		{5, "mail x", Everywhere, false, time.Second}, {1 << 40, "mail x", Everywhere, false, 5 * time.Minute}, // of codes there are a million
+		{0, Typed, "network x", false, 0}, {4, Typed, "network x", false, 0}, {5, Typed, "network x", false, time.Second},
+		{6, Typed, "network x", false, 2 * time.Second}, {10, Typed, "network x", false, 32 * time.Second},
+		{15, Typed, "network x", false, 1024 * time.Second}, {1 << 40, Typed, "network x", false, 45 * time.Minute},
+		{4, Typed, Everywhere, false, 0}, {5, Typed, Everywhere, false, time.Second}, {9, Typed, Everywhere, false, 16 * time.Second},
+		{10, Typed, Everywhere, false, 30 * time.Second}, {19, Typed, Everywhere, false, 30 * time.Second},
+		{20, Typed, Everywhere, false, 7 * time.Minute}, {1 << 40, Typed, Everywhere, false, 7 * time.Minute},
+		{1, Typed, Everywhere, true, 0}, {2, Typed, Everywhere, true, time.Second}, {20, Typed, Everywhere, true, 7 * time.Minute},
+		{5, "second x", Everywhere, false, time.Second}, {1 << 40, "second x", Everywhere, false, 5 * time.Minute}, // who is asked for it has proved the rest
+		{1 << 40, "usr_x", Device + "x", false, 5 * time.Minute},
 	} {
 		s := Source{Name: c.name, From: c.from, Wave: c.wave}
 		if got := s.delay(c.n); got != c.want {
