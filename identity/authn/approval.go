@@ -33,7 +33,7 @@ func (fs *Flows) Ask(ctx context.Context, f *Flow) (Result, error) {
 	if !slices.Contains(ways, assurance.Approval) {
 		return Result{}, errWay
 	}
-	if _, err := fs.lookUp(ctx, f, fs.claimant(f)); err != nil { // catches up with the leader
+	if _, err := fs.lookUp(ctx, f, assurance.Approval, fs.claimant(f)); err != nil { // catches up with the leader
 		return Result{}, err
 	}
 	asked := &Asking{}

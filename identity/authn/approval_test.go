@@ -249,7 +249,7 @@ func TestApprovalOnceOnTwoNodes(t *testing.T) {
 	b := h.approver(t, a)
 	ctx := from(t, "198.51.100.7")
 	for round := range races {
-		if round%40 == 39 { // sessions end; the browser stays an approver by its cookie
+		if round%15 == 14 { // sessions end; the browser stays an approver by its cookie
 			b.session = h.enter(t, a, authn.Browser{Approver: b.cookie}).ID
 		}
 		f := h.nodes[round%3].half(t, ctx, authn.Browser{})

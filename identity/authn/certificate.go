@@ -89,7 +89,7 @@ func (fs *Flows) certificate(ctx context.Context, f *Flow) (Result, string, erro
 		return Result{}, reasonOf(err), cmp.Or(err, errWay)
 	}
 	var with *certificate.Authority
-	known, err := fs.lookUp(ctx, f, func(tx *fsm.Tx) (u *directory.User, err error) {
+	known, err := fs.lookUp(ctx, f, assurance.Certificate, func(tx *fsm.Tx) (u *directory.User, err error) {
 		with, u, err = f.Certificate.Owner(tx, f.Need.Tenant)
 		return u, err
 	})
@@ -137,7 +137,7 @@ func (fs *Flows) turnedAway(ctx context.Context, f *Flow, err error) {
 	}
 	fs.cfg.Logger.InfoContext(ctx, "certificate refused", "reason", string(why.Reason), "cause", why.Cause,
 		"request_id", identity.RequestFrom(ctx).ID, "tenant", f.Need.Tenant)
-	k, one := (&subject{}).failed(ctx, f, certificateReason+string(why.Reason))
+	k, one := (&subject{method: assurance.Certificate}).failed(ctx, f, certificateReason+string(why.Reason))
 	if fs.attempts.Fail(throttle.Attempt{}, k, one) {
 		fs.metrics.lost.Inc()
 	}

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/authn/throttle"
+	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
 )
 
@@ -29,11 +29,16 @@ func (s *subject) failed(ctx context.Context, f *Flow, reason string) (throttle.
 	if s.user != nil {
 		one.User = event.Target{Kind: "user", ID: s.user.ID, Name: s.user.Username}
 	}
-	method := assurance.Password
-	if strings.HasPrefix(reason, certificateReason) {
-		method = assurance.Certificate
+	return throttle.Kind{Tenant: f.Need.Tenant, UserID: s.userID(), Reason: reason, IP: r.IP, Method: s.method}, one
+}
+
+// usedAgain remembers for the next flush that an app's code in f was spent by another flow meanwhile. It was right, so nothing
+// is counted against anybody.
+func (fs *Flows) usedAgain(ctx context.Context, f *Flow) {
+	s := &subject{user: &directory.User{ID: f.UserID, Username: f.Login}, method: assurance.TOTP}
+	if fs.attempts.Deny(s.failed(ctx, f, reasonUsed)) {
+		fs.metrics.lost.Inc()
 	}
-	return throttle.Kind{Tenant: f.Need.Tenant, UserID: s.userID(), Reason: reason, IP: r.IP, Method: method}, one
 }
 
 // denied remembers for the next flush that somebody proved who they are and was not let in by

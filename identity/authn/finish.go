@@ -13,6 +13,7 @@ import (
 	"github.com/quis-idp/quis/identity/authn/throttle"
 	"github.com/quis-idp/quis/identity/credential"
 	"github.com/quis-idp/quis/identity/credential/approval"
+	"github.com/quis-idp/quis/identity/credential/totp"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/regain"
 	"github.com/quis-idp/quis/identity/session"
@@ -71,6 +72,9 @@ func (fs *Flows) finish(ctx context.Context, f *Flow, also func(tx *fsm.Tx) erro
 			}
 			return err
 		})
+	}
+	if errors.Is(err, totp.ErrUsed) {
+		fs.usedAgain(ctx, f)
 	}
 	if errors.Is(err, fsm.ErrNotFound) && !errors.Is(err, identity.ErrUnauthenticated) { // deleted between the step and here
 		return Result{}, wrong()

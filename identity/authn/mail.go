@@ -55,7 +55,7 @@ func (fs *Flows) Mail(ctx context.Context, f *Flow, username string) (Result, er
 		return Result{}, cmp.Or(err, errWay)
 	}
 	f.Login, f.At = username, StepMail
-	known, err := fs.lookUp(ctx, f, fs.mailed(f))
+	known, err := fs.lookUp(ctx, f, assurance.Mail, fs.mailed(f))
 	if err != nil {
 		return Result{}, err
 	}
@@ -111,7 +111,7 @@ func (fs *Flows) mailCode(ctx context.Context, f *Flow, code string) (Result, st
 			return Result{}, reasonLimited, err
 		}
 	}
-	known, err := fs.lookUp(ctx, f, fs.mailed(f))
+	known, err := fs.lookUp(ctx, f, assurance.Mail, fs.mailed(f))
 	if err != nil {
 		return Result{}, reasonOf(err), err
 	}

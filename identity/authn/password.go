@@ -53,7 +53,7 @@ func (fs *Flows) password(ctx context.Context, f *Flow, username, password strin
 		return Result{}, reasonOf(err), cmp.Or(err, errWay)
 	}
 	f.Login = username
-	known, err := fs.lookUp(ctx, f, fs.byLogin(f))
+	known, err := fs.lookUp(ctx, f, assurance.Password, fs.byLogin(f))
 	if err != nil {
 		return Result{}, reasonOf(err), err
 	}
@@ -88,6 +88,7 @@ func wrong() error {
 type subject struct {
 	user        *directory.User   // nil: nobody of that name
 	standIn     string            // whose password takes as long as that of nobody of that name
+	method      assurance.Method  // by which somebody tries
 	passwordSet time.Time         // when the password that is being checked was set
 	sources     []throttle.Source // where failures count
 }
@@ -102,11 +103,11 @@ func (s *subject) userID() string {
 // lookUp reads everything an attempt needs, from a state that is as new as any
 // acknowledged write: a password or a status changed elsewhere a moment ago counts.
 // It does the same work whether or not there is such a user.
-func (fs *Flows) lookUp(ctx context.Context, f *Flow, find func(tx *fsm.Tx) (*directory.User, error)) (*subject, error) {
+func (fs *Flows) lookUp(ctx context.Context, f *Flow, by assurance.Method, find func(tx *fsm.Tx) (*directory.User, error)) (*subject, error) {
 	known := &subject{}
 	tenant := f.Need.Tenant
 	err := Settled(ctx, fs.cfg.DB, func(tx *fsm.Tx) error {
-		*known = subject{}
+		*known = subject{method: by}
 		if err := alive(tx, f); err != nil {
 			return err
 		}

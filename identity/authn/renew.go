@@ -33,7 +33,7 @@ func (fs *Flows) renew(ctx context.Context, f *Flow, password string) (Result, s
 	if password == "" || len(password) > maxPassword {
 		return Result{}, "malformed", identity.Invalid("password", "Enter your password.")
 	}
-	known, err := fs.lookUp(ctx, f, fs.claimant(f))
+	known, err := fs.lookUp(ctx, f, assurance.Password, fs.claimant(f))
 	if err != nil {
 		return Result{}, reasonOf(err), err
 	}

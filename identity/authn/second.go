@@ -64,7 +64,7 @@ func (fs *Flows) code(ctx context.Context, f *Flow, m assurance.Method, code str
 	if code == "" || len(code) > longest {
 		return Result{}, "malformed", identity.Invalid("code", want)
 	}
-	known, err := fs.lookUp(ctx, f, fs.claimant(f))
+	known, err := fs.lookUp(ctx, f, m, fs.claimant(f))
 	if err != nil {
 		return Result{}, reasonOf(err), err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/quis-idp/quis/identity/credential/recovery"
 	"github.com/quis-idp/quis/identity/credential/totp"
 	"github.com/quis-idp/quis/identity/credential/totp/totptest"
+	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/identity/settings"
 )
@@ -154,6 +155,18 @@ func TestOnceOnTwoNodes(t *testing.T) {
 				t.Fatalf("round %d, %s: the loser is told %v", round, m, err)
 			}
 			h.Age(t)
+			if m != assurance.TOTP || round > 20 {
+				continue
+			}
+			again := 0
+			for _, e := range h.events(t, event.SigninFailed) {
+				if e.Data["reason"] == "code_used_again" {
+					again++
+				}
+			}
+			if again != round+1 {
+				t.Fatalf("round %d: %d second uses are on record", round, again)
+			}
 		}
 		h.Pass(t, 30*time.Second)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/assurance"
+	"github.com/quis-idp/quis/identity/credential/totp"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/session"
 )
@@ -18,6 +19,7 @@ const (
 	reasonWrong    = "wrong_password"
 	reasonCode     = "wrong_code"
 	reasonNewcomer = "wrong_registration_code"
+	reasonUsed     = "code_used_again" // of an app
 	reasonPasskey  = "wrong_passkey"
 	reasonUnknown  = "unknown_user"
 	reasonDisabled = "disabled_user"
@@ -99,6 +101,8 @@ func (s *subject) failure(err error, reason string) string {
 		return ""
 	case s.user == nil:
 		return reasonUnknown
+	case errors.Is(err, totp.ErrUsed):
+		return reasonUsed
 	case err != nil:
 		return reason
 	case s.user.Disabled:

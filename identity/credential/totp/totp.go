@@ -82,8 +82,12 @@ func Check(tx *fsm.Tx, ring *seal.Ring, tenant, userID, code string) (id string,
 	return "", 0, identity.Unauthenticated("That code is not right. Enter the code that your authenticator app shows now.")
 }
 
+// ErrUsed is, beside identity.ErrUnauthenticated, that of a code that was right and used already: somebody may
+// have seen it.
+var ErrUsed = errors.New("code of an app used again")
+
 func spent() error {
-	return identity.Unauthenticated("That code was used already. Wait until your authenticator app shows the next one.")
+	return fmt.Errorf("%w: %w", identity.Unauthenticated("That code was used already. Wait until your authenticator app shows the next one."), ErrUsed)
 }
 
 // Accept spends the code of a time step, in the transaction that finishes the sign-in:
