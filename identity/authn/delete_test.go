@@ -6,6 +6,7 @@ import (
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity/authn"
+	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/identity/settings"
 )
@@ -46,4 +47,34 @@ func TestNothingIsCountedOfWhoIsDeleted(t *testing.T) {
 	if again := left(); again != first {
 		t.Errorf("%d, want %d", again, first)
 	}
+}
+
+// A browser is known as long as its person may sign in: not when they are disabled, or deleted.
+func TestNobodysBrowserIsKnown(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	bob, n := h.user(t, directory.User{Username: "bob"}, good), h.nodes[0]
+	r, err := n.try(t, from(t, "192.0.2.1"), authn.Browser{}, "bob", good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := func(disabled bool) {
+		h.update(t, 0, func(tx *fsm.Tx) error {
+			_, err := directory.UpdateUser(tx, ten, bob.ID, 0, func(u *directory.User) error { u.Disabled = disabled; return nil })
+			return err
+		})
+	}
+	known := func(when, want string) {
+		t.Helper()
+		if got := n.KnownIn(ten, r.Device); got != want {
+			t.Errorf("%s: known as %q, want %q", when, got, want)
+		}
+	}
+	known("signed in", bob.ID)
+	closed(true)
+	known("disabled", "")
+	closed(false)
+	known("enabled again", bob.ID)
+	h.update(t, 0, func(tx *fsm.Tx) error { return directory.DeleteUser(tx, ten, bob.ID, 0) })
+	known("deleted", "")
 }

@@ -256,11 +256,23 @@ func (fs *Flows) deviceOf(f *Flow, userID string) (d knownDevice, ok bool) {
 	return d, userID != "" && d.UserID == userID
 }
 
-// openDevice returns the zero value for what is none, or none any more.
+// openDevice returns the zero value for what is none, or none any more: it is of an era before, too old, or of a person who
+// is disabled or deleted.
 func (fs *Flows) openDevice(tenant, text string) (d knownDevice) {
-	var era uint64
-	if text == "" || note.Open(fs.cfg.Ring, devicePurpose, tenant, text, maxSealed, &d) != nil || !d.Until.After(fs.cfg.DB.Now()) ||
-		fs.cfg.DB.View(context.Background(), func(tx *fsm.Tx) (err error) { era, err = regain.Era(tx, tenant, d.UserID); return err }) != nil || d.Era != era {
+	if text == "" || note.Open(fs.cfg.Ring, devicePurpose, tenant, text, maxSealed, &d) != nil || !d.Until.After(fs.cfg.DB.Now()) {
+		return knownDevice{}
+	}
+	stands := false
+	err := fs.cfg.DB.View(context.Background(), func(tx *fsm.Tx) error {
+		u, _, err := directory.GetUser(tx, tenant, d.UserID)
+		if err != nil {
+			return err
+		}
+		era, err := regain.Era(tx, tenant, d.UserID)
+		stands = !u.Disabled && d.Era == era
+		return err
+	})
+	if err != nil || !stands {
 		return knownDevice{}
 	}
 	return d
