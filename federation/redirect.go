@@ -29,7 +29,7 @@ func checkRedirectURI(field, raw string, public bool) error {
 	}
 	u, err := url.Parse(raw)
 	if err != nil || u.Scheme == "" {
-		return bad("is not an absolute URI")
+		return bad("is not an absolute URI" + schemeMissing(raw))
 	}
 	if strings.Contains(raw, "#") {
 		return bad("must not have a fragment")
@@ -51,12 +51,29 @@ func checkRedirectURI(field, raw string, public bool) error {
 		return nil
 	case u.Scheme == "http":
 		return bad("http is allowed for localhost and loopback addresses only; use https")
+	case u.Opaque != "" && u.Opaque[0] >= '0' && u.Opaque[0] <= '9' && (!public || !strings.Contains(u.Scheme, ".")): // host:port
+		return bad("is not an absolute URI" + schemeMissing(raw))
 	case !strings.Contains(u.Scheme, "."):
 		return bad("a private-use scheme must contain a dot, like com.example.app")
 	case !public:
 		return bad("private-use schemes are for public applications only")
 	}
 	return nil
+}
+
+// schemeMissing says which scheme a URI lacks that begins with a host.
+func schemeMissing(raw string) string {
+	host := raw
+	if i := strings.IndexAny(raw, ":/"); i >= 0 {
+		host = raw[:i]
+	}
+	switch {
+	case isLoopback(host):
+		return ": http:// is missing at its beginning"
+	case strings.Contains(host, "."):
+		return ": https:// is missing at its beginning"
+	}
+	return ""
 }
 
 func isLoopback(host string) bool {

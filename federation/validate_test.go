@@ -96,6 +96,29 @@ func TestRefusesContradictions(t *testing.T) {
 	}
 }
 
+// Who leaves the scheme of a redirect URI out is told which is missing.
+func TestRedirectURIWithoutScheme(t *testing.T) {
+	t.Parallel()
+	for uri, want := range map[string]string{
+		"localhost:9999/callback":        "http:// is missing",
+		"127.0.0.1:9999/callback":        "http:// is missing",
+		"localhost/callback":             "http:// is missing",
+		"wiki.example.com/callback":      "https:// is missing",
+		"wiki.example.com:8443/callback": "https:// is missing",
+		"/callback":                      "is not an absolute URI",
+		"wiki:callback":                  "must contain a dot",
+	} {
+		a, err := registers(callback)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.RedirectURIs = []string{uri}
+		if err := a.Check(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", uri, err, want)
+		}
+	}
+}
+
 func TestProfile(t *testing.T) {
 	t.Parallel()
 	fapi := func() *federation.Application {

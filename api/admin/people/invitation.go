@@ -116,7 +116,7 @@ func (a *api) sends(tx *fsm.Tx, c *call, mail bool) error {
 	}
 	state, err := a.cfg.Mail.State(tx, c.Tenant.ID)
 	if err == nil && state == notify.StateNone {
-		err = identity.Invalid("mail", "is not possible: this tenant sends no mail. Set that up, or have the link shown instead.")
+		err = identity.Invalid("mail", "is not possible: this tenant sends no mail. Set that up (quis mail set), or have the link shown instead (--link).")
 	}
 	return err
 }

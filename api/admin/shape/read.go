@@ -264,7 +264,12 @@ func (c *checker) within(at string, n int, tag reflect.StructTag, unit string) {
 	if unit != "" {
 		unit = " " + unit
 	}
-	if limit, err := strconv.Atoi(tag.Get("min")); err == nil && n < limit {
+	limit, err := strconv.Atoi(tag.Get("min"))
+	switch {
+	case err != nil || n >= limit:
+	case limit == 1 && unit != "":
+		c.fault(at, "must not be empty")
+	default:
 		c.fault(at, fmt.Sprintf("must be at least %d%s", limit, unit))
 	}
 	if limit, err := strconv.Atoi(tag.Get("max")); err == nil && n > limit {

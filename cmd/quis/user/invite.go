@@ -25,8 +25,21 @@ func inviteCommand() *cobra.Command {
 	})
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		f.Email, f.ExpiresIn, f.Mail = args[0], days*24*3600, !link
-		return line.Answer(func(c *client.Client, ctx context.Context) (*client.Invitation, error) { return c.Invite(ctx, f) },
-			showInvitation)(cmd, args)
+		var open []*client.Invitation
+		return line.Answer(func(c *client.Client, ctx context.Context) (*client.Invitation, error) {
+			waiting, err := client.Collect(ctx, client.List{Limit: 200, Consistent: true}, c.Invitations)
+			if err != nil {
+				return nil, err
+			}
+			open = meant(waiting, f.Email, func(i *client.Invitation) (id, name string) { return i.ID, i.Email })
+			return c.Invite(ctx, f)
+		}, func(cmd *cobra.Command, i *client.Invitation) error {
+			for _, o := range open {
+				fmt.Fprintf(cmd.ErrOrStderr(), "%s was invited already, by %s until %s, whose link goes on working: `%s` ends it.\n",
+					line.Plain(o.Email), o.ID, o.ExpiresAt.Local().Format(time.DateTime), line.Next(cmd, "user uninvite "+o.ID))
+			}
+			return showInvitation(cmd, i)
+		})(cmd, args)
 	}
 	c.Flags().StringVar(&f.Username, "username", "", "name to sign in with (default: the person chooses)")
 	c.Flags().StringVar(&f.Name, "name", "", "name as it is shown")
