@@ -68,9 +68,9 @@ const (
 var largeRooms = map[string]int{
 	"fsm":             4850, // the ground: one store, whose parts share their types
 	"api/admin":       2800, // the resources, on anybody's account and on one's own, whose answers share their shapes
-	"identity/authn":  3300, // one state machine, whose steps share the flow
+	"identity/authn":  3400, // one state machine, whose steps share the flow
 	"cmd/daemon":      2900, // the wiring of every room
-	"api/login":       2600, // the pages of one sign-in, which asks for the name first
+	"api/login":       2650, // the pages of one sign-in, which asks for the name first
 	"e2e/bench":       2700, // measurements, one after the other
 	"federation/oidc": 6000, // the provider, whose endpoints share it; what can stand alone is a room beside it
 }
