@@ -107,7 +107,6 @@ func New(cfg Config) *Flows {
 	if cfg.CheckPassword == nil {
 		panic("authn: Config.CheckPassword is needed")
 	}
-
 	if cfg.Strangers <= 0 {
 		cfg.Strangers = 32 * max(1, runtime.GOMAXPROCS(0)/2)
 	}

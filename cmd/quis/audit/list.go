@@ -32,7 +32,8 @@ func listCommand() *cobra.Command {
 		Short: "List what happened, newest first",
 		Long: "--user is a username, an address or an ID: what they did, and what was done to them. Somebody who is deleted has only\n" +
 			"an ID. --type is one type, such as session.started, or with * at its end all that begin so. --request is the ID that an\n" +
-			"error page or a refused command shows. `quis audit show ID` says all that is known of one event, as -o json does of each.",
+			"error page or a refused command shows; what was only refused is in the log of the node that answered, by\n" +
+			"the same ID. `quis audit show ID` says all that is known of one event, as -o json does of each.",
 		Example: "  quis audit list --user alice --since 24h\n  quis audit list --type 'signin.*' --limit 200 -o json",
 		Args:    line.None,
 	})
@@ -50,6 +51,9 @@ func listCommand() *cobra.Command {
 			return all, err
 		}, func(cmd *cobra.Command, all []client.Event) error {
 			err := printEvents(cmd, all)
+			if len(all) == 0 && f.Request != "" {
+				fmt.Fprintf(cmd.ErrOrStderr(), "Nothing happened in that request. What was only refused is in the log of the node that answered: look for %s there.\n", f.Request)
+			}
 			if more {
 				fmt.Fprintf(cmd.ErrOrStderr(), "These are the newest %d; there may be more: --limit shows more, --since those after a time.\n", len(all))
 			}
