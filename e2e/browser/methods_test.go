@@ -148,10 +148,9 @@ func (v *visit) appAndWhatBelongsToIt() {
 	v.send("code")
 	v.isIn("grace")
 	v.onlyFactor()
-	v.takeAway("codes", "Your recovery codes are removed")
-	v.b.says("main", "Make recovery codes")
-	v.takeAway("apps", "The authenticator app is removed")
+	v.takeAway("apps", "The authenticator app is removed") // first: who came in by a code is asked for the app once there are no codes
 	v.b.picture("account-security-app-removed", "dark")
+	v.takeAway("codes", "Your recovery codes are removed")
 	v.b.leave(v.proxy)
 	v.withPassword("grace")
 	v.isIn("grace")
