@@ -71,7 +71,7 @@ func listPasskeys(tx *fsm.Tx, tenant, user string) (out []aFactor, err error) {
 		}
 		out = append(out, aFactor{
 			ID: k.ID, Type: "passkey", Name: k.Name, CreatedAt: k.Created, LastUsedAt: ever(k.LastUsed),
-			Passkey: &aPasskey{k.Model(), k.Make, k.Synced, k.Attested, k.Hardware, ever(k.Suspect), string(bar)},
+			Passkey: &aPasskey{k.Model(), k.Make, k.Synced, k.Attested, k.InHardware(true), ever(k.Suspect), string(bar)},
 		})
 	}
 	return out, nil

@@ -112,7 +112,7 @@ func hasPasskeys(tx *fsm.Tx, tenant, user string) (could []assurance.Factor, err
 		}
 		if k.Suspect.IsZero() {
 			could = append(could, assurance.Factor{
-				Method: assurance.Passkey, Verified: k.UVInitialized, Bound: !k.Synced, Attested: k.Hardware, Unasked: k.Unasked,
+				Method: assurance.Passkey, Verified: k.UVInitialized, Bound: !k.Synced, Attested: k.InHardware(false), Unasked: k.Unasked,
 			})
 		}
 	}

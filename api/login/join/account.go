@@ -148,7 +148,7 @@ func (p *Pages) withPasskey(r *http.Request, e *entry) (first, error) {
 		if err != nil {
 			return assurance.Factor{}, err
 		}
-		return assurance.Factor{Method: assurance.Passkey, Verified: k.UVInitialized, Bound: !k.Synced, Attested: k.Hardware, Ref: k.ID}, nil
+		return assurance.Factor{Method: assurance.Passkey, Verified: k.UVInitialized, Bound: !k.Synced, Attested: k.InHardware(true), Ref: k.ID}, nil
 	}, nil
 }
 

@@ -280,7 +280,7 @@ func (s *Section) register(r *http.Request, v *portal.Visitor, sealed string, f 
 		if err != nil || k.Second && assurance.Has(v.Factors, assurance.Passkey) { // it would stand in for one that has verified its user
 			return err
 		}
-		return session.Prove(tx, v.Tenant, v.ID, assurance.Factor{Method: assurance.Passkey, Verified: k.UVInitialized, Bound: !k.Synced, Attested: k.Hardware, Ref: k.ID})
+		return session.Prove(tx, v.Tenant, v.ID, assurance.Factor{Method: assurance.Passkey, Verified: k.UVInitialized, Bound: !k.Synced, Attested: k.InHardware(true), Ref: k.ID})
 	})
 	return k, err
 }

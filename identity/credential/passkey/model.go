@@ -240,7 +240,8 @@ func (p *Passkey) attest(tx *fsm.Tx, made *webauthn.Credential) (described bool,
 	}
 	p.Make = m.Description
 	p.Attested, err = m.vouches(p, made)
-	p.Hardware = p.Attested && m.hardware()
+	hardware := p.Attested && m.hardware()
+	p.Hardware = &hardware
 	return true, err
 }
 

@@ -53,7 +53,16 @@ type Passkey struct {
 	Second          bool      `cbor:"24,keyasint,omitempty"` // a security key: asked for after a password, and one factor whatever it verifies; see BeginKey
 	Discoverable    *bool     `cbor:"21,keyasint,omitempty"` // nil: the browser did not tell (credProps)
 	Judged          uint64    `cbor:"25,keyasint,omitempty"` // generation of the metadata that it was judged by when it last signed in; 0: none
-	Hardware        bool      `cbor:"26,keyasint,omitempty"` // it is attested, and its maker says that hardware protects its key
+	Hardware        *bool     `cbor:"26,keyasint,omitempty"` // it is attested, and its maker says that hardware protects its key; nil: nobody has asked yet
+}
+
+// InHardware reports whether hardware protects the key, for sure, or else as far as is known: one that is attested and
+// was judged by an older release may turn out to be.
+func (p *Passkey) InHardware(sure bool) bool {
+	if p.Hardware == nil {
+		return p.Attested && !sure
+	}
+	return *p.Hardware
 }
 
 // A handle is a user's WebAuthn user handle: random, so it tells nothing about the user.

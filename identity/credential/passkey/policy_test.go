@@ -233,14 +233,14 @@ func TestHardware(t *testing.T) {
 		imports(10*i+1, c.protection)
 		a := keyOf(maker)
 		k := h.register(home, alice, a)
-		if !k.Attested || k.Hardware != c.hardware {
-			t.Errorf("%v: registered as attested %v, hardware %v", c.protection, k.Attested, k.Hardware)
+		if !k.Attested || k.InHardware(true) != c.hardware {
+			t.Errorf("%v: registered as attested %v, hardware %v", c.protection, k.Attested, k.InHardware(true))
 		}
 		holds := func(want bool) {
 			t.Helper()
 			got, err := h.signIn(home, alice.ID, a)
-			if stored := h.stored(k); err != nil || !got.Attested || got.Hardware != want || stored.Hardware != want {
-				t.Errorf("%v: signs in as %+v, kept as hardware %v, %v", c.protection, got, stored.Hardware, err)
+			if stored := h.stored(k); err != nil || !got.Attested || got.Hardware != want || stored.InHardware(true) != want {
+				t.Errorf("%v: signs in as %+v, kept as hardware %v, %v", c.protection, got, stored.InHardware(true), err)
 			}
 		}
 		holds(c.hardware)
@@ -252,7 +252,7 @@ func TestHardware(t *testing.T) {
 	impostor := keyOf(newMaker(t))
 	imports(100, nil)
 	k := h.register(home, bob, impostor)
-	if got, err := h.signIn(home, bob.ID, impostor); err != nil || k.Hardware || got.Hardware {
+	if got, err := h.signIn(home, bob.ID, impostor); err != nil || k.InHardware(true) || got.Hardware {
 		t.Errorf("what nobody vouches for: %+v, %v", got, err)
 	}
 }
@@ -338,4 +338,24 @@ func hex8(i int) string {
 		i >>= 4
 	}
 	return string(b)
+}
+
+// TestInHardware: a passkey that an older release has judged may turn out to be in hardware, and is not known to be: it is
+// offered where that is asked for, and counts for it once it has signed in.
+func TestInHardware(t *testing.T) {
+	t.Parallel()
+	yes, no := true, false
+	for _, c := range []struct {
+		k         passkey.Passkey
+		sure, may bool
+	}{
+		{passkey.Passkey{}, false, false},
+		{passkey.Passkey{Attested: true}, false, true},
+		{passkey.Passkey{Attested: true, Hardware: &no}, false, false},
+		{passkey.Passkey{Attested: true, Hardware: &yes}, true, true},
+	} {
+		if c.k.InHardware(true) != c.sure || c.k.InHardware(false) != c.may {
+			t.Errorf("%+v: %v, %v", c.k, c.k.InHardware(true), c.k.InHardware(false))
+		}
+	}
 }

@@ -279,7 +279,7 @@ func Accept(tx *fsm.Tx, a Assertion) error {
 	}
 	if same {
 		k.Attested, k.Make, k.Judged = k.Attested || a.Attested, cmp.Or(k.Make, a.Make), a.Judged
-		k.Hardware = a.Hardware
+		k.Hardware = &a.Hardware
 	}
 	k.SignCount, k.LastUsed, k.LastChallenge, k.BackedUp = a.SignCount, tx.Now(), a.Challenge, a.BackedUp
 	k.UVInitialized = k.UVInitialized || a.Initialize && a.VerifiedNow
