@@ -11,6 +11,7 @@ import (
 	"github.com/quis-idp/quis/identity"
 	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/authn"
+	"github.com/quis-idp/quis/identity/credential/approval"
 	"github.com/quis-idp/quis/identity/credential/certificate"
 	"github.com/quis-idp/quis/identity/credential/certificate/certificatetest"
 	"github.com/quis-idp/quis/identity/credential/passkey"
@@ -148,6 +149,33 @@ func TestARemovedFactorLeavesSessions(t *testing.T) {
 				t.Errorf("%s, node %d: %s fell with it: %+v", m, i, beside, s)
 			}
 		}
+	}
+}
+
+// A browser that approved a sign-in is a factor like the others: with it goes what it vouched for.
+func TestARemovedApproverLeavesSessions(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 2)
+	b := h.approver(t, h.app(t))
+	ctx := from(t, "198.51.100.7")
+	f := h.nodes[0].half(t, ctx, authn.Browser{})
+	if _, err := h.nodes[0].Ask(ctx, f); err != nil {
+		t.Fatal(err)
+	}
+	if right, err := h.approve(t, 1, b, f); !right || err != nil {
+		t.Fatalf("%v, %v", right, err)
+	}
+	r, err := h.nodes[1].Approved(ctx, f)
+	if err != nil || r.Session.Level() != 2 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	h.update(t, 0, func(tx *fsm.Tx) error { return approval.RemoveAll(tx, ten, h.ann.ID, "a stolen telephone") })
+	e := &equipped{house: h}
+	if s := e.now(t, 0, r.Session.ID); s == nil || s.Level() != 1 || !slices.Equal(s.AMR, []string{"pwd"}) {
+		t.Errorf("the session that was approved: %+v", s)
+	}
+	if s := e.now(t, 0, b.session); s == nil || s.Level() != 2 {
+		t.Errorf("that of the app: %+v", s)
 	}
 }
 

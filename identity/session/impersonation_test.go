@@ -9,6 +9,7 @@ import (
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/session"
@@ -180,6 +181,23 @@ func TestImpersonationEndsWithWhatItRestsOn(t *testing.T) {
 			h.change(t, 1, h.user, func(u *directory.User) { u.Disabled = true })
 		}, "withdrawn"},
 		"time": {func(h *house, _ *directory.User) { h.Pass(t, 21*time.Minute) }, "expired"},
+		"factor": {func(h *house, admin *directory.User) {
+			h.update(t, 1, func(tx *fsm.Tx) error {
+				all, err := h.stores[1].ListOf(tx, ten, admin.ID)
+				if err != nil {
+					return err
+				}
+				for _, m := range []assurance.Method{assurance.Password, assurance.TOTP} {
+					if err := session.Prove(tx, ten, all[0].ID, assurance.Factor{Method: m, At: tx.Now()}); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			h.update(t, 1, func(tx *fsm.Tx) error {
+				return session.Disown(tx, ten, admin.ID, func(f assurance.Factor) bool { return f.Method == assurance.TOTP })
+			})
+		}, "withdrawn"},
 		"sessions": {func(h *house, admin *directory.User) {
 			h.update(t, 1, func(tx *fsm.Tx) error {
 				n, err := session.EndAllOf(tx, ten, admin.ID)

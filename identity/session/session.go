@@ -194,6 +194,11 @@ func Disown(tx *fsm.Tx, tenant, user string, gone func(assurance.Factor) bool) e
 			touched = append(touched, s)
 		}
 	}
+	if len(touched) > 0 { // an administrator may act as somebody from there
+		if err := endActing(tx, tenant, user); err != nil {
+			return err
+		}
+	}
 	for _, s := range touched {
 		s.Factors = slices.DeleteFunc(slices.Clone(s.Factors), gone)
 		if assurance.Of(s.Factors) == 0 {

@@ -16,8 +16,9 @@ import (
 	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/credential/approval"
 	"github.com/quis-idp/quis/identity/credential/device"
+	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
-	"github.com/quis-idp/quis/identity/notify/push"
+	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/keys/seal"
 	"github.com/quis-idp/quis/keys/seal/sealtest"
 )
@@ -36,7 +37,7 @@ type house struct {
 
 func newHouse(t testing.TB, n int) *house {
 	t.Helper()
-	h := &house{Cluster: fsmtest.NewCluster(t, n, slices.Concat(approval.Tables, device.Tables, event.Tables, push.Tables, seal.Tables)...)}
+	h := &house{Cluster: fsmtest.NewCluster(t, n, slices.Concat(approval.Tables, device.Tables, session.Tables, directory.Tables, event.Tables, seal.Tables)...)}
 	h.rings = sealtest.Rings(t, h.DB...)
 	return h
 }
