@@ -60,7 +60,7 @@ func (l *Login) showMail(w http.ResponseWriter, r *http.Request, f *authn.Flow, 
 func (l *Login) mailCode(w http.ResponseWriter, r *http.Request) error {
 	return l.step(w, r, func(f *authn.Flow) (authn.Result, error) {
 		done, err := l.cfg.Flows.MailCode(r.Context(), f, r.PostForm.Get("code"))
-		if err == nil {
+		if err == nil && done.Step == authn.StepDone { // else the flow goes on, and the same answer may come again
 			l.address.GiveBack(l.keyOf(r, f, ruleMail))
 		}
 		return done, err
