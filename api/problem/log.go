@@ -12,26 +12,33 @@ import (
 
 // A Log is where it is found what went wrong in a request, by the ID that its client was shown. Strangers make as many
 // mistakes as they like, so those are written a number at a time, with how many were left out before; faults of ours all are.
+// Who asks for what is not there leaves no less room for the others.
 type Log struct {
-	log *slog.Logger
+	log           *slog.Logger
+	served, amiss allowance // of requests that a pattern serves, and of the others
+}
 
+// NewLog returns a Log that writes to log.
+func NewLog(log *slog.Logger) *Log {
+	return &Log{log: log, served: allowance{room: atOnce}, amiss: allowance{room: atOnce}}
+}
+
+// An allowance bounds the lines about mistakes of others.
+type allowance struct {
 	mu    sync.Mutex
 	room  float64 // lines that may be written now
 	since time.Time
 	left  int // out, since the last line
 }
 
-// atOnce and aSecond bound the lines about mistakes of others.
+// How many lines an allowance gives.
 const (
 	atOnce  = 200
 	aSecond = 20
 )
 
-// NewLog returns a Log that writes to log.
-func NewLog(log *slog.Logger) *Log { return &Log{log: log, room: atOnce} }
-
 // admit reports whether a line may be written now, and how many were left out before it.
-func (l *Log) admit(now time.Time) (left int, may bool) {
+func (l *allowance) admit(now time.Time) (left int, may bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.since.IsZero() {
@@ -61,7 +68,11 @@ func Report(r *http.Request, err error) {
 		l.log.ErrorContext(ctx, "request failed", "request_id", id, "method", r.Method, "route", route, "error", err)
 		return
 	}
-	left, may := l.admit(time.Now())
+	allowed := &l.served
+	if r.Pattern == "" {
+		allowed = &l.amiss
+	}
+	left, may := allowed.admit(time.Now())
 	if !may {
 		return
 	}

@@ -71,12 +71,17 @@ func sentence(e *identity.Error) string {
 }
 
 // Route is what logs say about where r went: the pattern that serves it, which unlike the
-// path holds no secret; or the path, if nothing serves it.
+// path holds no secret; or how the path begins, if nothing does: a link that is good once may
+// be followed with a slash too many.
 func Route(r *http.Request) string {
 	if r.Pattern != "" {
 		return r.Pattern
 	}
-	return r.URL.Path
+	first, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	if rest != "" {
+		rest = "/…"
+	}
+	return "/" + first + rest
 }
 
 // Write answers r with err as application/problem+json, and logs it as [Report] does.

@@ -158,14 +158,33 @@ func TestLogIsBounded(t *testing.T) {
 	if !strings.Contains(out.String(), "on fire") || strings.Contains(out.String(), strings.Repeat("x", longest)) {
 		t.Errorf("the log ends with %q", out.String()[out.Len()-2000:])
 	}
-	now := l.since
-	if _, may := l.admit(now); may {
+	r.Pattern = "GET /account"
+	before := out.Len()
+	if Report(r, ErrMethod); out.Len() == before {
+		t.Error("who asks for what is not there leaves no room for the others")
+	}
+	now := l.amiss.since
+	if _, may := l.amiss.admit(now); may {
 		t.Error("there is room at once")
 	}
-	if left, may := l.admit(now.Add(time.Second)); !may || left < 5*atOnce-atOnce-2*aSecond {
+	if left, may := l.amiss.admit(now.Add(time.Second)); !may || left < 5*atOnce-atOnce-2*aSecond {
 		t.Errorf("after a second: %v, %d left out", may, left)
 	}
-	if left, may := l.admit(now.Add(time.Second)); !may || left != 0 {
+	if left, may := l.amiss.admit(now.Add(time.Second)); !may || left != 0 {
 		t.Errorf("said twice: %v, %d", may, left)
+	}
+}
+
+// TestNoPathInTheLog: a link that is good once stays a secret whatever is wrong with how it was followed.
+func TestNoPathInTheLog(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	ctx := WithLog(t.Context(), NewLog(slog.New(slog.NewTextHandler(&out, nil))))
+	for _, path := range []string{"/invitation/SECRET/", "/invitation/SECRET", "/t/acme/setup/SECRET", "//SECRET", "/"} {
+		Report(httptest.NewRequestWithContext(ctx, http.MethodPut, "http://id.example"+path, nil), ErrRoute)
+		Report(httptest.NewRequestWithContext(ctx, http.MethodPut, "http://id.example"+path, nil), errors.New("a fault"))
+	}
+	if s := out.String(); strings.Contains(s, "SECRET") || strings.Count(s, "route=/invitation/…") != 4 {
+		t.Error(s)
 	}
 }
