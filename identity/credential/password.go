@@ -212,14 +212,15 @@ func CheckPassword(ctx context.Context, db *fsm.DB, pool *Pool, tenant, userID, 
 
 // FailPassword does the work of checking a password of the user and fails whatever it is: for a name that
 // nobody has, or whose owner has no password, with a user whom chance chose for that name. Hashes of other
-// systems take longer than ours until their owners have signed in; so do as many of the names that nobody has.
+// systems take longer than ours until their owners have signed in; so do as many of the names that nobody has. For
+// one of ours it is [CheckPassword] of nobody.
 func FailPassword(ctx context.Context, db *fsm.DB, pool *Pool, tenant, userID, password string) error {
 	stored, err := lookUp(ctx, db, tenant, userID)
 	if err != nil {
 		return fmt.Errorf("check password: %w", err)
 	}
-	if stored == "" {
-		stored = pool.decoy()
+	if p, err := parsePHC(stored); stored == "" || err == nil && p.Params == pool.params { // as most are
+		return CheckPassword(ctx, db, pool, tenant, "", password)
 	}
 	if _, _, err := pool.Verify(ctx, stored, password); err != nil {
 		return fmt.Errorf("check password: %w", err)
