@@ -14,7 +14,7 @@ import (
 func (l *Login) mail(w http.ResponseWriter, r *http.Request) error {
 	return l.step(w, r, func(f *authn.Flow) (authn.Result, error) {
 		if wait := l.address.Take(l.keyOf(r, f, ruleMail)); wait > 0 {
-			return authn.Result{}, identity.Limited("Too many attempts. Wait a moment and try again.", wait)
+			return authn.Result{}, authn.TooMany(wait)
 		}
 		return l.cfg.Flows.Mail(r.Context(), f, r.PostForm.Get("username"))
 	}, func(r *http.Request, f *authn.Flow, status int, faults []*identity.Error) error {

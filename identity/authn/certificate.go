@@ -138,9 +138,7 @@ func (fs *Flows) turnedAway(ctx context.Context, f *Flow, err error) {
 	fs.cfg.Logger.InfoContext(ctx, "certificate refused", "reason", string(why.Reason), "cause", why.Cause,
 		"request_id", identity.RequestFrom(ctx).ID, "tenant", f.Need.Tenant)
 	k, one := (&subject{method: assurance.Certificate}).failed(ctx, f, certificateReason+string(why.Reason))
-	if fs.attempts.Fail(throttle.Attempt{}, k, one) {
-		fs.metrics.lost.Inc()
-	}
+	fs.noted(fs.attempts.Fail(throttle.Attempt{}, k, one))
 }
 
 func (fs *Flows) takesCertificate(ctx context.Context, f *Flow) (bool, error) {

@@ -36,7 +36,12 @@ func (s *subject) failed(ctx context.Context, f *Flow, reason string) (throttle.
 // is counted against anybody.
 func (fs *Flows) usedAgain(ctx context.Context, f *Flow) {
 	s := &subject{user: &directory.User{ID: f.UserID, Username: f.Login}, method: assurance.TOTP}
-	if fs.attempts.Deny(s.failed(ctx, f, reasonUsed)) {
+	fs.noted(fs.attempts.Deny(s.failed(ctx, f, reasonUsed)))
+}
+
+// noted counts what is not on record, because too much waits to be written.
+func (fs *Flows) noted(lost bool) {
+	if lost {
 		fs.metrics.lost.Inc()
 	}
 }
@@ -50,9 +55,7 @@ func (fs *Flows) denied(ctx context.Context, f *Flow, by assurance.Method, why e
 	if r.ID != "" {
 		one.IDs = []string{r.ID}
 	}
-	if fs.attempts.Deny(throttle.Kind{Tenant: f.Need.Tenant, UserID: f.UserID, Reason: reasonDenied, IP: r.IP, Method: by}, one) {
-		fs.metrics.lost.Inc()
-	}
+	fs.noted(fs.attempts.Deny(throttle.Kind{Tenant: f.Need.Tenant, UserID: f.UserID, Reason: reasonDenied, IP: r.IP, Method: by}, one))
 }
 
 // Run writes failed attempts, many in one log entry, every two seconds or when a hundred wait,

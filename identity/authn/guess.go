@@ -24,7 +24,7 @@ func (fs *Flows) guess(ctx context.Context, f *Flow, login, password string) (*g
 	g := &guess{watch: fs.waves, of: fs.waves.Guess(ctx, f.Need.Tenant, f.ID, nameOf(login), password)}
 	if fs.Known(f) == "" {
 		if fs.attempts.Full() {
-			return g, tooMany(time.Second)
+			return g, TooMany(time.Second)
 		}
 		if err := g.take(); err != nil {
 			return g, err
@@ -39,7 +39,7 @@ func (fs *Flows) guess(ctx context.Context, f *Flow, login, password string) (*g
 func (g *guess) take() error {
 	g.admitted = true
 	if wait := g.watch.Admit(g.of); wait > 0 {
-		return tooMany(wait)
+		return TooMany(wait)
 	}
 	return nil
 }
@@ -66,7 +66,8 @@ func (g *guess) passed() {
 	}
 }
 
-func tooMany(wait time.Duration) error {
+// TooMany is the error of who has to wait before they try again.
+func TooMany(wait time.Duration) error {
 	return identity.Limited("Too many attempts. Wait a moment and try again.", wait)
 }
 

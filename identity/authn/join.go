@@ -30,7 +30,7 @@ func (fs *Flows) Hash(ctx context.Context, f *Flow, may func(tx *fsm.Tx) error, 
 		return err
 	}
 	if fs.attempts.Full() { // before anything is read, as at sign-in
-		return tooMany(time.Second)
+		return TooMany(time.Second)
 	}
 	err := Settled(ctx, fs.cfg.DB, func(tx *fsm.Tx) error {
 		if err := alive(tx, f); err != nil {
@@ -43,7 +43,7 @@ func (fs *Flows) Hash(ctx context.Context, f *Flow, may func(tx *fsm.Tx) error, 
 	}
 	attempt, wait := fs.attempts.Admit(nil, time.Now())
 	if wait > 0 {
-		return tooMany(wait)
+		return TooMany(wait)
 	}
 	defer fs.attempts.Release(attempt)
 	return hash()
@@ -64,7 +64,7 @@ func (fs *Flows) ProveAddress(ctx context.Context, tenant, address, code string,
 	}
 	attempt, wait := fs.attempts.Admit(sources, time.Now())
 	if wait > 0 {
-		return tooMany(wait)
+		return TooMany(wait)
 	}
 	err := check()
 	if !errors.Is(err, identity.ErrUnauthenticated) {
@@ -73,9 +73,7 @@ func (fs *Flows) ProveAddress(ctx context.Context, tenant, address, code string,
 	}
 	r := identity.RequestFrom(ctx)
 	kind := throttle.Kind{Tenant: tenant, Reason: reasonNewcomer, IP: r.IP, Method: assurance.Mail}
-	if fs.attempts.Fail(attempt, kind, throttle.Failure{Request: r}) {
-		fs.metrics.lost.Inc()
-	}
+	fs.noted(fs.attempts.Fail(attempt, kind, throttle.Failure{Request: r}))
 	return err
 }
 

@@ -70,7 +70,7 @@ func (fs *Flows) attempt(ctx context.Context, f *Flow, known *subject, reason st
 	}
 	attempt, wait := fs.attempts.Admit(known.sources, time.Now())
 	if wait > 0 {
-		return reasonLimited, tooMany(wait)
+		return reasonLimited, TooMany(wait)
 	}
 	err := check()
 	failure := known.failure(err, reason)
@@ -84,9 +84,7 @@ func (fs *Flows) attempt(ctx context.Context, f *Flow, known *subject, reason st
 	}
 	g.failed(attempt.Stranger)
 	kind, one := known.failed(ctx, f, failure)
-	if fs.attempts.Fail(attempt, kind, one) {
-		fs.metrics.lost.Inc()
-	}
+	fs.noted(fs.attempts.Fail(attempt, kind, one))
 	if err == nil {
 		err = identity.Unauthenticated("This does not let you in.")
 	}

@@ -195,7 +195,7 @@ func TestImpersonationEndsWithWhatItRestsOn(t *testing.T) {
 				return nil
 			})
 			h.update(t, 1, func(tx *fsm.Tx) error {
-				return session.Disown(tx, ten, admin.ID, func(f assurance.Factor) bool { return f.Method == assurance.TOTP })
+				return session.Disown(tx, ten, admin.ID, assurance.TOTP, "")
 			})
 		}, "withdrawn"},
 		"sessions": {func(h *house, admin *directory.User) {

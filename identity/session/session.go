@@ -181,10 +181,12 @@ func Prove(tx *fsm.Tx, tenant, id string, fresh assurance.Factor) error {
 	return sessions.Put(tx, s)
 }
 
-// Disown takes out of a user's sessions what was proved with something that is theirs no more: whoever has it, and came
+// Disown takes out of a user's sessions what was proved with a credential, of the method m, that is theirs no more, by id (see
+// [assurance.Factor.With]): whoever has it, and came
 // in with it, is no better known than by the rest. A session that rests on nothing else ends, but the one in which
 // it is removed, which stays for what asks for no recent proof.
-func Disown(tx *fsm.Tx, tenant, user string, gone func(assurance.Factor) bool) error {
+func Disown(tx *fsm.Tx, tenant, user string, m assurance.Method, id string) error {
+	gone := func(f assurance.Factor) bool { return f.With(m, id) }
 	var touched []*Session
 	for s, err := range sessionsByUser.List(tx, fsm.Scope(tenant), fsm.Prefix(fsm.K(user))) {
 		if err != nil {

@@ -54,13 +54,7 @@ func find(ctx context.Context, c *client.Client, word string) (*client.Group, er
 
 // look makes sure that a group is there, before a person is asked, who may take their time.
 func look(cmd *cobra.Command, word string) error {
-	c, err := line.Connect(cmd)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := line.Asking(cmd)
-	defer cancel()
-	_, err = find(ctx, c, word)
+	_, err := line.Ask(cmd, func(c *client.Client, ctx context.Context) (*client.Group, error) { return find(ctx, c, word) })
 	return err
 }
 

@@ -16,16 +16,21 @@ func Answer[T any](ask func(*client.Client, context.Context) (T, error), print f
 		if _, err := AsJSON(cmd); err != nil {
 			return err
 		}
-		c, err := Connect(cmd)
-		if err != nil {
-			return err
-		}
-		ctx, cancel := Asking(cmd)
-		defer cancel()
-		said, err := ask(c, ctx)
+		said, err := Ask(cmd, ask)
 		if err != nil {
 			return err
 		}
 		return print(cmd, said)
 	}
+}
+
+// Ask asks the node that the flags of cmd name.
+func Ask[T any](cmd *cobra.Command, ask func(*client.Client, context.Context) (T, error)) (said T, err error) {
+	c, err := Connect(cmd)
+	if err != nil {
+		return said, err
+	}
+	ctx, cancel := Asking(cmd)
+	defer cancel()
+	return ask(c, ctx)
 }

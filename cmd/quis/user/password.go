@@ -1,10 +1,12 @@
 package user
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
+	"github.com/quis-idp/quis/api/client"
 	"github.com/quis-idp/quis/cmd/quis/line"
 )
 
@@ -40,17 +42,13 @@ func setPassword(cmd *cobra.Command, word string, temporary bool) error {
 	if err != nil {
 		return err
 	}
-	n, err := line.Connect(cmd)
+	_, err = line.Ask(cmd, func(c *client.Client, ctx context.Context) (struct{}, error) {
+		if temporary {
+			return struct{}{}, c.Users.SetTemporaryPassword(ctx, u.ID, password)
+		}
+		return struct{}{}, c.Users.SetPassword(ctx, u.ID, password)
+	})
 	if err != nil {
-		return err
-	}
-	ctx, cancel := line.Asking(cmd)
-	defer cancel()
-	set := n.Users.SetPassword
-	if temporary {
-		set = n.Users.SetTemporaryPassword
-	}
-	if err := set(ctx, u.ID, password); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(cmd.ErrOrStderr(), "%s has a new password and is signed out everywhere.\n", line.Plain(u.Username))

@@ -43,13 +43,7 @@ const whom = "the username, address or ID of a user"
 
 // look asks the node of cmd for a user, before a person is asked, who may take their time.
 func look(cmd *cobra.Command, word string) (*client.User, error) {
-	c, err := line.Connect(cmd)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := line.Asking(cmd)
-	defer cancel()
-	return Find(ctx, c, word)
+	return line.Ask(cmd, func(c *client.Client, ctx context.Context) (*client.User, error) { return Find(ctx, c, word) })
 }
 
 // Find returns the user that a person means: by ID, username or address.

@@ -14,7 +14,6 @@ import (
 	"github.com/quis-idp/quis/identity/credential/device"
 	"github.com/quis-idp/quis/identity/event"
 	"github.com/quis-idp/quis/identity/notify/push"
-	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/keys/seal"
 )
 
@@ -257,10 +256,7 @@ func (p *person) remove(tx *fsm.Tx, i int, why string) error {
 	if err := p.tell(tx, event.FactorRemoved, &a); err != nil {
 		return err
 	}
-	if _, err := device.RevokeAll(tx, p.Tenant, p.UserID, why); err != nil {
-		return err
-	}
-	return session.Disown(tx, p.Tenant, p.UserID, func(f assurance.Factor) bool { return f.With(assurance.Approval, "") })
+	return device.Forfeit(tx, p.Tenant, p.UserID, why, assurance.Approval, "")
 }
 
 // DeleteAllOf removes what a user has who is being deleted, without events.

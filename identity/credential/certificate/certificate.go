@@ -17,7 +17,6 @@ import (
 	"github.com/quis-idp/quis/identity/credential/device"
 	"github.com/quis-idp/quis/identity/directory"
 	"github.com/quis-idp/quis/identity/event"
-	"github.com/quis-idp/quis/identity/session"
 )
 
 // maxCertificates of one user that were added; as many that were only seen.
@@ -187,10 +186,7 @@ func Delete(tx *fsm.Tx, tenant, userID, id string) error {
 	if err := c.tell(tx, event.CertificateRemoved); err != nil {
 		return err
 	}
-	if _, err := device.RevokeAll(tx, tenant, userID, "certificate removed"); err != nil {
-		return err
-	}
-	return session.Disown(tx, tenant, userID, func(f assurance.Factor) bool { return f.With(assurance.Certificate, "") })
+	return device.Forfeit(tx, tenant, userID, "certificate removed", assurance.Certificate, "")
 }
 
 // DeleteAllOf removes the certificates of a user who is being deleted, without events.

@@ -9,7 +9,9 @@ import (
 
 	"github.com/quis-idp/quis/fsm"
 	"github.com/quis-idp/quis/identity"
+	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/event"
+	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/keys/seal"
 )
 
@@ -181,6 +183,15 @@ func RevokeAll(tx *fsm.Tx, tenant, userID, why string) (int, error) {
 		}
 	}
 	return len(all), err
+}
+
+// Forfeit ends what a factor of a user vouched for that is theirs no more: the trust in their devices, and what was
+// proved with it in their sessions. m and id are those of [session.Disown], why is that of RevokeAll.
+func Forfeit(tx *fsm.Tx, tenant, userID, why string, m assurance.Method, id string) error {
+	if _, err := RevokeAll(tx, tenant, userID, why); err != nil {
+		return err
+	}
+	return session.Disown(tx, tenant, userID, m, id)
 }
 
 func revoke(tx *fsm.Tx, d *Device, why string) error {

@@ -16,7 +16,6 @@ import (
 	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/credential/device"
 	"github.com/quis-idp/quis/identity/event"
-	"github.com/quis-idp/quis/identity/session"
 )
 
 // Bounds of passkeys.
@@ -153,10 +152,7 @@ func Delete(tx *fsm.Tx, tenant, userID, id string) error {
 	if err := appendEvent(tx, event.PasskeyDeleted, p, nil); err != nil {
 		return err
 	}
-	if _, err := device.RevokeAll(tx, tenant, userID, "passkey removed"); err != nil {
-		return err
-	}
-	return session.Disown(tx, tenant, userID, func(f assurance.Factor) bool { return f.With(assurance.Passkey, id) })
+	return device.Forfeit(tx, tenant, userID, "passkey removed", assurance.Passkey, id)
 }
 
 // DeleteAllOf removes a user's passkeys and handle, without events: the user's deletion is one.

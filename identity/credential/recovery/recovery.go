@@ -13,7 +13,6 @@ import (
 	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/credential/device"
 	"github.com/quis-idp/quis/identity/event"
-	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/keys/seal"
 )
 
@@ -167,10 +166,7 @@ func Remove(tx *fsm.Tx, tenant, userID string) error {
 	if err := tell(tx, event.FactorRemoved, s); err != nil {
 		return err
 	}
-	if _, err := device.RevokeAll(tx, tenant, userID, "recovery codes removed"); err != nil {
-		return err
-	}
-	return session.Disown(tx, tenant, userID, func(f assurance.Factor) bool { return f.With(assurance.Recovery, "") })
+	return device.Forfeit(tx, tenant, userID, "recovery codes removed", assurance.Recovery, "")
 }
 
 // DeleteAllOf removes the codes of a user who is being deleted, without events.

@@ -11,7 +11,6 @@ import (
 	"github.com/quis-idp/quis/identity/assurance"
 	"github.com/quis-idp/quis/identity/credential/device"
 	"github.com/quis-idp/quis/identity/event"
-	"github.com/quis-idp/quis/identity/session"
 	"github.com/quis-idp/quis/keys/seal"
 )
 
@@ -162,10 +161,7 @@ func Remove(tx *fsm.Tx, tenant, userID, id string) error {
 	if err := tell(tx, event.FactorRemoved, a); err != nil {
 		return err
 	}
-	if _, err := device.RevokeAll(tx, tenant, userID, "authenticator app removed"); err != nil {
-		return err
-	}
-	return session.Disown(tx, tenant, userID, func(f assurance.Factor) bool { return f.With(assurance.TOTP, id) })
+	return device.Forfeit(tx, tenant, userID, "authenticator app removed", assurance.TOTP, id)
 }
 
 // DeleteAllOf removes the apps of a user who is being deleted, without events.
