@@ -82,7 +82,7 @@ func (b *browser) tab() *browser {
 
 func (b *browser) hear(ev any) {
 	e, ok := ev.(*cdplog.EventEntryAdded)
-	if ok && e.Entry.Level == cdplog.EntryLevelError && !strings.Contains(e.Entry.Text, "responded with a status of 4") {
+	if ok && e.Entry.Level == cdplog.EntryLevelError && !strings.Contains(e.Entry.Text, "responded with a status of 4") && !strings.Contains(e.Entry.Text, networkChanged) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.problems = append(b.problems, e.Entry.Text)
@@ -130,10 +130,14 @@ func replaced(err error) bool {
 		strings.Contains(e.Message, "Cannot find context with specified id"))
 }
 
+// networkChanged is what Chromium says when the machine's network changed while something was loaded, which is
+// nothing that a page has done: other stories, which run beside these, put up networks of their own.
+const networkChanged = "net::ERR_NETWORK_CHANGED"
+
 // disturbed reports whether err says that a page was not loaded because the page before was about to lead on, or because
-// the machine's network changed meanwhile: other stories, which run beside these, put up networks of their own.
+// the network changed meanwhile.
 func disturbed(err error) bool {
-	return strings.Contains(err.Error(), "net::ERR_ABORTED") || strings.Contains(err.Error(), "net::ERR_NETWORK_CHANGED")
+	return strings.Contains(err.Error(), "net::ERR_ABORTED") || strings.Contains(err.Error(), networkChanged)
 }
 
 func (b *browser) text(sel chromedp.CSS) string {
